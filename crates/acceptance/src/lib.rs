@@ -1,0 +1,1 @@
+//! The deployment program's tests over REST, websocket and a real browser

@@ -1,0 +1,1 @@
+//! The operations: install, start, verify, stop, remove - each a plan; the agent

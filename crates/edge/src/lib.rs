@@ -1,0 +1,1 @@
+//! HTTP reverse proxy and websocket relay

@@ -1,0 +1,1 @@
+//! Processes, users, ports, disk

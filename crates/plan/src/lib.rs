@@ -1,0 +1,1 @@
+//! Steps, journal, undo, events: knows nothing of Mattermost

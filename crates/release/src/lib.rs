@@ -1,0 +1,1 @@
+//! Versions, unpacking, the release contract
