@@ -1,0 +1,270 @@
+//! `mainstay.toml`: parsed, written new, and changed in place.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde_json::Value;
+use toml::de::{DeTable, DeValue};
+
+use crate::finding::{Finding, Findings, line_at, unreadable};
+use crate::keys::{self, KEYS, Key};
+use crate::nearest;
+
+/// What `mainstay.toml` says, and nothing more: an absent key stays absent.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Wanted {
+    values: BTreeMap<&'static str, String>,
+    /// `[mattermost.SECTION]` tables: section, then key, then value.
+    pub mattermost: BTreeMap<String, BTreeMap<String, Value>>,
+}
+
+impl Wanted {
+    /// The value of the key `name`, if the file has it.
+    ///
+    /// # Panics
+    /// In debug builds, when there is no such row: a mistake of ours.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        debug_assert!(keys::key(name).is_some(), "no row named {name}");
+        self.values.get(name).map(String::as_str)
+    }
+
+    /// The same with `name` set to `value`, which must suit the row.
+    ///
+    /// # Errors
+    /// What is wrong with the value, and what is allowed.
+    pub fn with(mut self, name: &str, value: &str) -> Result<Self, String> {
+        let Some(key) = keys::key(name) else { return Err(format!("there is no key `{name}`")) };
+        if let Some(problem) = key.kind.problem(value) {
+            return Err(format!("`{name}` {problem}; {}", key.kind.allowed()));
+        }
+        self.values.insert(key.name, value.to_owned());
+        Ok(self)
+    }
+}
+
+/// Reads the text of a `mainstay.toml`. `file` is named in the findings.
+///
+/// # Errors
+/// All findings: unknown keys (with the nearest right one), wrong types, values out of range, duplicates.
+pub fn parse(file: &Path, text: &str) -> Result<Wanted, Findings> {
+    let table = DeTable::parse(text).map_err(|error| unreadable(file, text, &error))?;
+    let mut wanted = Wanted::default();
+    let mut findings = Vec::new();
+    for (name, value) in table.get_ref() {
+        let line = line_at(text, name.span().start);
+        let mut found = |key: String, problem: String, allowed: Option<String>| {
+            findings.push(Finding { file: file.to_owned(), line, key, problem, allowed });
+        };
+        let name = name.get_ref().as_ref();
+        if name == "mattermost" {
+            match sections(value.get_ref(), text) {
+                Ok(sections) => wanted.mattermost = sections,
+                Err(mistakes) => findings.extend(mistakes.into_iter().map(|(line, key, problem)| Finding {
+                    file: file.to_owned(),
+                    line,
+                    key,
+                    problem,
+                    allowed: Some("allowed: [mattermost.SECTION] with KEY = value".to_owned()),
+                })),
+            }
+        } else if let Some(key) = keys::key(name) {
+            match text_of(key, value.get_ref()) {
+                Ok(value) => {
+                    wanted.values.insert(key.name, value);
+                }
+                Err(problem) => found(name.to_owned(), problem, Some(key.kind.allowed())),
+            }
+        } else {
+            let names = KEYS.iter().map(|key| key.name).chain(["mattermost"]);
+            let allowed = match nearest(name, names.clone()) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("known keys: {}", names.collect::<Vec<_>>().join(", ")),
+            };
+            found(name.to_owned(), "is no key of mainstay.toml".to_owned(), Some(allowed));
+        }
+    }
+    findings.sort_by_key(|finding| finding.line);
+    if findings.is_empty() { Ok(wanted) } else { Err(Findings(findings)) }
+}
+
+fn text_of(key: &Key, value: &DeValue<'_>) -> Result<String, String> {
+    match value {
+        DeValue::String(text) => match key.kind.problem(text) {
+            None => Ok(text.to_string()),
+            Some(problem) => Err(problem),
+        },
+        other => Err(format!("is {}, not a text in quotes", a_kind(other))),
+    }
+}
+
+fn a_kind(value: &DeValue<'_>) -> &'static str {
+    match value {
+        DeValue::String(_) => "a text",
+        DeValue::Integer(_) | DeValue::Float(_) => "a number",
+        DeValue::Boolean(_) => "true or false",
+        DeValue::Datetime(_) => "a date",
+        DeValue::Array(_) => "a list",
+        DeValue::Table(_) => "a table",
+    }
+}
+
+type Sections = BTreeMap<String, BTreeMap<String, Value>>;
+
+fn sections(value: &DeValue<'_>, text: &str) -> Result<Sections, Vec<(usize, String, String)>> {
+    let mut sections = Sections::new();
+    let mut mistakes = Vec::new();
+    let DeValue::Table(table) = value else {
+        return Err(vec![(1, "mattermost".to_owned(), format!("is {}, not a table", a_kind(value)))]);
+    };
+    for (section, keys) in table {
+        let line = line_at(text, section.span().start);
+        let section = section.get_ref().to_string();
+        let DeValue::Table(keys) = keys.get_ref() else {
+            mistakes.push((
+                line,
+                format!("mattermost.{section}"),
+                format!("is {}, not a table", a_kind(keys.get_ref())),
+            ));
+            continue;
+        };
+        for (key, value) in keys {
+            let line = line_at(text, key.span().start);
+            match json(value.get_ref()) {
+                Ok(value) => {
+                    sections.entry(section.clone()).or_default().insert(key.get_ref().to_string(), value);
+                }
+                Err(problem) => {
+                    mistakes.push((line, format!("mattermost.{section}.{}", key.get_ref()), problem)),
+                }
+            }
+        }
+    }
+    if mistakes.is_empty() { Ok(sections) } else { Err(mistakes) }
+}
+
+fn json(value: &DeValue<'_>) -> Result<Value, String> {
+    Ok(match value {
+        DeValue::String(text) => Value::from(text.as_ref()),
+        DeValue::Boolean(flag) => Value::from(*flag),
+        DeValue::Integer(number) => {
+            let digits = number.as_str().replace('_', "");
+            let parsed = i64::from_str_radix(&digits, number.radix());
+            Value::from(parsed.map_err(|_| format!("is {digits}, which does not fit 64 bits"))?)
+        }
+        DeValue::Float(number) => {
+            let parsed = number.as_str().replace('_', "").parse::<f64>().ok();
+            parsed
+                .and_then(serde_json::Number::from_f64)
+                .map(Value::Number)
+                .ok_or("is not a finite number")?
+        }
+        DeValue::Array(items) => items.iter().map(|item| json(item.get_ref())).collect::<Result<_, _>>()?,
+        DeValue::Table(table) => {
+            let pairs =
+                table.iter().map(|(key, value)| Ok((key.get_ref().to_string(), json(value.get_ref())?)));
+            Value::Object(pairs.collect::<Result<_, String>>()?)
+        }
+        DeValue::Datetime(_) => return Err("is a date, which config.json cannot hold".to_owned()),
+    })
+}
+
+/// A new `mainstay.toml` that says `wanted`, every other key as a comment with its meaning and default.
+pub fn write(wanted: &Wanted) -> String {
+    let mut text = String::from("# What you want of this deployment. Edit it, then run `mainstay up`.\n");
+    for key in KEYS {
+        text.push_str(&format!("\n# {}.\n", key.meaning));
+        match wanted.get(key.name) {
+            Some(value) => text.push_str(&format!("{} = {}\n", key.name, toml::Value::from(value))),
+            None => text.push_str(&format!("# {} = \"...\"   # default: {}\n", key.name, key.default)),
+        }
+    }
+    text.push_str("\n# Any setting of the server, under its own section and name:\n# [mattermost.TeamSettings]\n# SiteName = \"Chat\"\n");
+    for (section, keys) in &wanted.mattermost {
+        let table = toml::Table::try_from(keys).map(|table| table.to_string()).unwrap_or_default();
+        text.push_str(&format!("\n[mattermost.{section}]\n{table}"));
+    }
+    text
+}
+
+/// The text of a `mainstay.toml` with some keys changed, its comments and order kept.
+///
+/// # Errors
+/// The text does not parse: what [`parse`] says of it.
+pub fn change(file: &Path, text: &str, changes: &BTreeMap<&str, String>) -> Result<String, Findings> {
+    parse(file, text)?;
+    let mut document: toml_edit::DocumentMut = text.parse().map_err(|error: toml_edit::TomlError| {
+        Findings(vec![Finding {
+            file: file.to_owned(),
+            line: error.span().map_or(1, |span| line_at(text, span.start)),
+            key: String::new(),
+            problem: error.message().to_owned(),
+            allowed: None,
+        }])
+    })?;
+    for (key, value) in changes {
+        match document.get_mut(key).and_then(toml_edit::Item::as_value_mut) {
+            Some(old) => {
+                // The decor is the space and the comment around a value.
+                let decor = old.decor().clone();
+                *old = value.as_str().into();
+                *old.decor_mut() = decor;
+            }
+            None => document[*key] = toml_edit::value(value),
+        }
+    }
+    Ok(document.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn findings(text: &str) -> String {
+        parse(Path::new("mainstay.toml"), text).map(|_| ()).expect_err("must be refused").to_string()
+    }
+
+    #[test]
+    fn every_mistake_is_reported_with_its_line_and_the_way_out() {
+        let text = "edition = \"team\"\nlisetn = \"127.0.0.1:1\"\nsite_url = 5\n\n[mattermost.TeamSettings]\nX = 2026-01-01\n";
+        assert_eq!(
+            findings(text),
+            "mainstay.toml:2: `lisetn` is no key of mainstay.toml; did you mean `listen`?\n\
+             mainstay.toml:3: `site_url` is a number, not a text in quotes; allowed: http:// or https://, a host, and \
+             perhaps a port and a path, as in https://chat.example.com\n\
+             mainstay.toml:6: `mattermost.TeamSettings.X` is a date, which config.json cannot hold; allowed: \
+             [mattermost.SECTION] with KEY = value"
+        );
+    }
+
+    #[test]
+    fn a_duplicate_key_is_a_finding() {
+        assert!(
+            findings("listen = \"127.0.0.1:1\"\nlisten = \"127.0.0.1:2\"\n")
+                .starts_with("mainstay.toml:2: duplicate key")
+        );
+    }
+
+    #[test]
+    fn a_site_url_without_a_scheme_names_the_right_one() {
+        let text = findings("site_url = \"chat.example.com\"\n");
+        assert!(text.contains("did you mean `https://chat.example.com`?"), "{text}");
+    }
+
+    #[test]
+    fn a_written_file_parses_back_to_the_same() {
+        let wanted = Wanted::default()
+            .with("listen", "127.0.0.1:9")
+            .and_then(|w| w.with("site_url", "http://localhost:9"));
+        let mut wanted = wanted.expect("both values suit their rows");
+        let names = [("SiteName".to_owned(), Value::from("a \"quoted\" näme"))];
+        wanted.mattermost.insert("TeamSettings".to_owned(), names.into());
+        assert_eq!(parse(Path::new("x"), &write(&wanted)).expect("our own file parses"), wanted);
+    }
+
+    #[test]
+    fn a_change_keeps_comments() {
+        let changes = [("listen", "127.0.0.1:2".to_owned())].into();
+        let text = change(Path::new("x"), "# mine\nlisten = \"127.0.0.1:1\" # why\n", &changes);
+        assert_eq!(text.expect("valid"), "# mine\nlisten = \"127.0.0.1:2\" # why\n");
+    }
+}
