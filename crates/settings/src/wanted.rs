@@ -134,7 +134,7 @@ fn sections(value: &DeValue<'_>, text: &str) -> Result<Sections, Vec<(usize, Str
                     sections.entry(section.clone()).or_default().insert(key.get_ref().to_string(), value);
                 }
                 Err(problem) => {
-                    mistakes.push((line, format!("mattermost.{section}.{}", key.get_ref()), problem)),
+                    mistakes.push((line, format!("mattermost.{section}.{}", key.get_ref()), problem));
                 }
             }
         }
