@@ -1,0 +1,142 @@
+//! One effect: watched for reports, cancellation and panics, and struck by the faults asked for.
+
+use super::{Course, Engine};
+use crate::{
+    Action, EntryKind, Event, Failure, Place, Progress,
+    faults::{Blow, Moment},
+    progress::Report,
+};
+use rustix::process::{Signal, getpid, kill_process};
+use serde_json::Value;
+use std::{
+    future::poll_fn,
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::pin,
+    task::Poll,
+};
+use tokio::{select, sync::mpsc::Receiver};
+use tokio_util::sync::CancellationToken;
+
+impl<A: Action> Engine<'_, A> {
+    /// Applies a step whose `started` is durable; what is to be written of it.
+    pub(super) async fn apply(
+        &mut self,
+        course: &mut Course<'_, A>,
+        step: usize,
+        world: &A::World,
+    ) -> EntryKind {
+        course.begin_effect();
+        self.reader.read(&Event::StepStarted { place: course.place(step) });
+        match self.try_apply(course, step, world).await {
+            Ok(output) => EntryKind::Succeeded(output),
+            Err(failure) => {
+                let step = &course.plan.steps[step].name;
+                tracing::warn!(%step, detail = failure.detail, "{failure}");
+                EntryKind::Failed(failure)
+            }
+        }
+    }
+
+    /// Undoes a step whose `undo-started` is durable; what is to be written of it.
+    pub(super) async fn undo(
+        &mut self,
+        course: &mut Course<'_, A>,
+        step: usize,
+        world: &A::World,
+    ) -> EntryKind {
+        course.begin_effect();
+        let undo = course.plan.steps[step].undo.clone().unwrap_or_default();
+        self.reader.read(&Event::UndoStarted { place: course.place(step), undo });
+        match self.try_undo(course, step, world).await {
+            Ok(()) => EntryKind::UndoFinished,
+            Err(failure) => {
+                let step = &course.plan.steps[step].name;
+                tracing::error!(%step, detail = failure.detail, "undo failed: {failure}");
+                EntryKind::UndoFailed(failure)
+            }
+        }
+    }
+
+    async fn try_apply(
+        &mut self,
+        course: &Course<'_, A>,
+        step: usize,
+        world: &A::World,
+    ) -> Result<Value, Failure> {
+        let place = course.place(step);
+        self.strike(&place.step, Moment::Before)?;
+        let (progress, inbox) = Progress::channel();
+        let effect = course.plan.steps[step].action.apply(world, &progress);
+        let output = self.watch(effect, inbox, self.cancel.clone(), &place).await?;
+        self.strike(&place.step, Moment::After)?;
+        Ok(output)
+    }
+
+    async fn try_undo(
+        &mut self,
+        course: &Course<'_, A>,
+        step: usize,
+        world: &A::World,
+    ) -> Result<(), Failure> {
+        let place = course.place(step);
+        self.strike(&place.step, Moment::Undo)?;
+        let (progress, inbox) = Progress::channel();
+        let output = course.state.outputs.get(step);
+        let effect = course.plan.steps[step].action.undo(world, output, &progress);
+        let never = CancellationToken::new();
+        self.watch(effect, inbox, never, &place).await
+    }
+
+    /// Drives an effect and passes its reports on; cancelled, it is dropped before this returns.
+    async fn watch<T>(
+        &mut self,
+        effect: impl Future<Output = Result<T, Failure>>,
+        mut inbox: Receiver<Report>,
+        cancel: CancellationToken,
+        place: &Place,
+    ) -> Result<T, Failure> {
+        let mut effect = pin!(without_panic(effect));
+        let result = loop {
+            select! {
+                biased;
+                () = cancel.cancelled() => break Err(Failure::interrupted()),
+                result = &mut effect => break result,
+                Some(report) = inbox.recv() => self.pass_on(report, place),
+            }
+        };
+        while let Ok(report) = inbox.try_recv() {
+            self.pass_on(report, place);
+        }
+        result
+    }
+
+    fn pass_on(&mut self, report: Report, place: &Place) {
+        let place = place.clone();
+        self.reader.read(&match report {
+            Report::Amount { done, total, unit } => Event::Progress { place, done, total, unit },
+            Report::Said(text) => Event::Said { place, text },
+        });
+    }
+
+    fn strike(&self, step: &str, moment: Moment) -> Result<(), Failure> {
+        match self.faults.blow(step, moment) {
+            None => Ok(()),
+            Some(Blow::Fail) => Err(Failure::new(format!("a failure was injected at {step}:{moment}"))),
+            Some(Blow::Kill) => {
+                let _ = kill_process(getpid(), Signal::KILL);
+                std::process::abort();
+            }
+        }
+    }
+}
+
+/// Turns a panic of the effect into its failure.
+async fn without_panic<T>(effect: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let mut effect = pin!(effect);
+    // The effect is not polled again after a panic, and what it shares is the world, which it leaves to undo.
+    poll_fn(|context| {
+        catch_unwind(AssertUnwindSafe(|| effect.as_mut().poll(context)))
+            .unwrap_or_else(|panic| Poll::Ready(Err(Failure::panicked(&*panic))))
+    })
+    .await
+}

@@ -1,0 +1,283 @@
+//! The durable record of every run: one SQLite file that stock tools can read.
+//!
+//! `sqlite3 state.db 'select * from entries'` shows it; times are milliseconds since the epoch, so
+//! `datetime(at / 1000, 'unixepoch')` makes them readable. A run's `outcome` is written in the same
+//! transaction as the entry that brings it about, and `finished_at` stays null until nothing is left to do.
+//!
+//! The file appears under its name only when it is complete, so an empty `state.db` is damage and never "new":
+//! taking it for new would forget a run that is half done. Every opening runs SQLite's own check, and every
+//! reading replays the entries.
+
+mod error;
+mod file;
+
+pub use error::JournalError;
+
+use crate::{Action, Entry, EntryKind, Holder, Phase, Plan, State};
+use error::Reason;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::Value;
+use sqlx::{Connection, Row, SqliteConnection, sqlite::SqliteRow};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
+use tokio::sync::Mutex;
+
+/// The journal of a deployment, `state.db`.
+///
+/// Several processes may have it open; only the holder of the [`Lock`](crate::Lock) writes runs.
+#[derive(Debug)]
+pub struct Journal {
+    path: PathBuf,
+    connection: Mutex<SqliteConnection>,
+}
+
+/// A run's number, counted from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RunId(i64);
+
+/// One run as the journal knows it, replay-checked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Run<A = Value> {
+    /// Its number.
+    pub id: RunId,
+    /// Who held the lock.
+    pub who: String,
+    /// What for.
+    pub why: String,
+    /// What was to be done.
+    pub plan: Plan<A>,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// When nothing was left to do. `None`: it is running, or was killed, or needs you.
+    pub finished_at: Option<Timestamp>,
+    /// What happened, in order.
+    pub entries: Vec<Entry>,
+    /// Where that left it.
+    pub state: State,
+}
+
+impl Journal {
+    /// Opens the journal at `path`, and makes it if there is none.
+    ///
+    /// # Errors
+    /// [`JournalError::Corrupt`] for a file that is damaged or not a journal, [`JournalError::Newer`] for one
+    /// of a later version, [`JournalError::Unopenable`] for a directory that cannot be written.
+    pub async fn open(path: &Path) -> Result<Self, JournalError> {
+        let connection = file::open(path).await.map_err(|reason| reason.at(path))?;
+        Ok(Self { path: path.to_owned(), connection: Mutex::new(connection) })
+    }
+
+    /// Opens the journal at `path` to read it. Changes nothing, and works while another process writes.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open); a file that does not exist is [`JournalError::Unopenable`].
+    pub async fn open_read_only(path: &Path) -> Result<Self, JournalError> {
+        let connection = file::open_read_only(path).await.map_err(|reason| reason.at(path))?;
+        Ok(Self { path: path.to_owned(), connection: Mutex::new(connection) })
+    }
+
+    /// Moves a damaged journal out of the way, to `state.db.corrupt-DATE` beside it, and returns where it is now.
+    /// Touches nothing else; the next [`open`](Self::open) begins a new journal.
+    ///
+    /// # Errors
+    /// [`JournalError::Unopenable`], saying why the file cannot be renamed.
+    pub fn set_aside(path: &Path) -> Result<PathBuf, JournalError> {
+        file::set_aside(path).map_err(|reason| reason.at(path))
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The last `limit` runs, newest first.
+    ///
+    /// # Errors
+    /// [`JournalError::Corrupt`] when a run cannot have happened so.
+    pub async fn runs(&self, limit: u32) -> Result<Vec<Run>, JournalError> {
+        self.load("select * from runs order by id desc limit ?", limit).await
+    }
+
+    /// The run that is neither done nor undone, if there is one: there is at most one.
+    ///
+    /// # Errors
+    /// [`JournalError::Corrupt`] when the run cannot have happened so, or its plan is not one of `A`s.
+    pub async fn unfinished<A: Action>(&self) -> Result<Option<(RunId, Plan<A>, State)>, JournalError> {
+        let run = self.unfinished_run::<A>().await?;
+        Ok(run.map(|run| (run.id, run.plan, run.state)))
+    }
+
+    pub(crate) async fn unfinished_run<A: DeserializeOwned>(&self) -> Result<Option<Run<A>>, JournalError> {
+        let mut runs = self.load("select * from runs where finished_at is null limit ?", 1).await?;
+        Ok(runs.pop())
+    }
+
+    /// Closes the file, so that no `-wal` stays beside it. Dropping a journal is as safe.
+    ///
+    /// # Errors
+    /// [`JournalError::Storage`].
+    pub async fn close(self) -> Result<(), JournalError> {
+        let Self { path, connection } = self;
+        connection.into_inner().close().await.map_err(|error| Reason::from(error).at(&path))
+    }
+
+    /// Notes a new run; durable on return.
+    pub(crate) async fn begin<A>(
+        &self,
+        plan: &Plan<A>,
+        json: &str,
+        holder: &Holder,
+    ) -> Result<RunId, JournalError> {
+        let now = Timestamp::now().as_millisecond();
+        let outcome = State::new(plan).phase.outcome();
+        let id = sqlx::query_scalar(
+            "insert into runs (operation, title, who, why, plan, started_at, finished_at, outcome)
+             values (?, ?, ?, ?, ?, ?, ?, ?) returning id",
+        )
+        .bind(&plan.operation)
+        .bind(&plan.title)
+        .bind(&holder.who)
+        .bind(&holder.why)
+        .bind(json)
+        .bind(now)
+        .bind(outcome.map(|_| now))
+        .bind(outcome)
+        .fetch_one(&mut *self.connection.lock().await)
+        .await;
+        id.map(RunId).map_err(|error| Reason::from(error).at(&self.path))
+    }
+
+    /// Notes one entry and the phase it leads to; durable on return.
+    pub(crate) async fn record(
+        &self,
+        run: RunId,
+        step: &str,
+        kind: &EntryKind,
+        phase: &Phase,
+    ) -> Result<(), JournalError> {
+        self.write(run, step, kind, phase).await.map_err(|reason| reason.at(&self.path))
+    }
+
+    async fn write(&self, run: RunId, step: &str, kind: &EntryKind, phase: &Phase) -> Result<(), Reason> {
+        let now = Timestamp::now().as_millisecond();
+        let mut connection = self.connection.lock().await;
+        let mut transaction = connection.begin_with("begin immediate").await?;
+        sqlx::query(
+            "insert into entries (run, seq, step, kind, at, detail)
+             values (?1, (select count(*) from entries where run = ?1), ?2, ?3, ?4, ?5)",
+        )
+        .bind(run.0)
+        .bind(step)
+        .bind(kind.word())
+        .bind(now)
+        .bind(kind.detail())
+        .execute(&mut *transaction)
+        .await?;
+        sqlx::query("update runs set outcome = ?, finished_at = ? where id = ?")
+            .bind(phase.outcome())
+            .bind(phase.is_over().then_some(now))
+            .bind(run.0)
+            .execute(&mut *transaction)
+            .await?;
+        Ok(transaction.commit().await?)
+    }
+
+    async fn load<A: DeserializeOwned>(
+        &self,
+        select: &'static str,
+        limit: u32,
+    ) -> Result<Vec<Run<A>>, JournalError> {
+        let runs = async {
+            let mut connection = self.connection.lock().await;
+            // One transaction: a run and its entries must be of one moment.
+            let mut transaction = connection.begin().await?;
+            let rows = sqlx::query(select).bind(limit).fetch_all(&mut *transaction).await?;
+            let mut runs = Vec::with_capacity(rows.len());
+            for row in rows {
+                let id: i64 = row.try_get("id")?;
+                let entries = sqlx::query("select * from entries where run = ? order by seq")
+                    .bind(id)
+                    .fetch_all(&mut *transaction)
+                    .await?;
+                runs.push(replay(&row, &entries).map_err(|reason| reason.in_run(RunId(id)))?);
+            }
+            Ok(runs)
+        };
+        runs.await.map_err(|reason: Reason| reason.at(&self.path))
+    }
+}
+
+/// Reads a run back and checks that it can have happened so.
+fn replay<A: DeserializeOwned>(run: &SqliteRow, entries: &[SqliteRow]) -> Result<Run<A>, Reason> {
+    let plan: Plan<A> = serde_json::from_str(run.try_get("plan")?)
+        .map_err(|error| Reason::Corrupt(format!("its plan cannot be read: {error}")))?;
+    plan.check().map_err(|error| Reason::Corrupt(error.to_string()))?;
+    let entries =
+        entries.iter().enumerate().map(|(seq, row)| entry(seq, row)).collect::<Result<Vec<_>, _>>()?;
+    let state = State::after(&plan, &entries).map_err(|error| Reason::Corrupt(error.to_string()))?;
+    let outcome: Option<&str> = run.try_get("outcome")?;
+    let finished_at = run.try_get::<Option<i64>, _>("finished_at")?.map(timestamp).transpose()?;
+    if outcome != state.phase.outcome() || finished_at.is_some() != state.phase.is_over() {
+        let said = |outcome: Option<&str>| outcome.unwrap_or("unfinished").to_owned();
+        let (row, entries) = (said(outcome), said(state.phase.outcome()));
+        return Err(Reason::Corrupt(format!("it is marked {row}, but its entries leave it {entries}")));
+    }
+    Ok(Run {
+        id: RunId(run.try_get("id")?),
+        who: run.try_get("who")?,
+        why: run.try_get("why")?,
+        plan,
+        started_at: timestamp(run.try_get("started_at")?)?,
+        finished_at,
+        entries,
+        state,
+    })
+}
+
+fn entry(expected: usize, row: &SqliteRow) -> Result<Entry, Reason> {
+    let seq: i64 = row.try_get("seq")?;
+    if usize::try_from(seq) != Ok(expected) {
+        return Err(Reason::Corrupt(format!("entry {expected} is missing")));
+    }
+    let kind = EntryKind::read(row.try_get("kind")?, row.try_get("detail")?)
+        .map_err(|error| Reason::Corrupt(format!("entry {seq} cannot be read: {error}")))?;
+    Ok(Entry { step: row.try_get("step")?, at: timestamp(row.try_get("at")?)?, kind })
+}
+
+fn timestamp(ms: i64) -> Result<Timestamp, Reason> {
+    Timestamp::from_millisecond(ms).map_err(|error| Reason::Corrupt(error.to_string()))
+}
+
+impl EntryKind {
+    /// What the `detail` column holds: an output or a failure, as JSON.
+    fn detail(&self) -> Option<String> {
+        match self {
+            Self::Succeeded(output) => Some(output.to_string()),
+            Self::Failed(failure) | Self::UndoFailed(failure) => Some(serde_json::json!(failure).to_string()),
+            Self::Started | Self::UndoStarted | Self::UndoFinished => None,
+        }
+    }
+
+    fn read(word: &str, detail: Option<&str>) -> Result<Self, serde_json::Error> {
+        let detail = detail.unwrap_or("null");
+        Ok(match word {
+            "started" => Self::Started,
+            "succeeded" => Self::Succeeded(serde_json::from_str(detail)?),
+            "failed" => Self::Failed(serde_json::from_str(detail)?),
+            "undo-started" => Self::UndoStarted,
+            "undo-finished" => Self::UndoFinished,
+            "undo-failed" => Self::UndoFailed(serde_json::from_str(detail)?),
+            other => return Err(serde::de::Error::custom(format!("`{other}` is no kind of entry"))),
+        })
+    }
+}
+
+impl fmt::Display for RunId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}

@@ -1,0 +1,165 @@
+//! The journal's file: made complete or not at all, checked on opening, moved aside when damaged.
+
+use super::error::Reason;
+use jiff::Timestamp;
+use sqlx::{
+    ConnectOptions, Connection, SqliteConnection,
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
+};
+use std::{
+    ffi::OsString,
+    fs::{self, File},
+    io::{self, ErrorKind},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+/// `PRAGMA user_version` of the schema below.
+const FORMAT: i64 = 1;
+
+const SCHEMA: &str = "
+create table runs (
+    id integer primary key,
+    operation text not null,
+    title text not null,
+    who text not null,
+    why text not null,
+    plan text not null,
+    started_at integer not null,
+    finished_at integer,
+    outcome text check (outcome in ('done', 'undone', 'needs-you'))
+) strict;
+create unique index one_unfinished_run on runs ((1)) where finished_at is null;
+create table entries (
+    run integer not null references runs (id),
+    seq integer not null,
+    step text not null,
+    kind text not null check (kind in
+        ('started', 'succeeded', 'failed', 'undo-started', 'undo-finished', 'undo-failed')),
+    at integer not null,
+    detail text,
+    primary key (run, seq)
+) strict, without rowid;
+pragma user_version = 1;
+";
+
+pub(super) async fn open(path: &Path) -> Result<SqliteConnection, Reason> {
+    if !path.try_exists()? {
+        make(path).await?;
+    }
+    refuse_empty(path)?;
+    let options = options(path).journal_mode(SqliteJournalMode::Wal).synchronous(SqliteSynchronous::Full);
+    check(options.connect().await?).await
+}
+
+pub(super) async fn open_read_only(path: &Path) -> Result<SqliteConnection, Reason> {
+    refuse_empty(path)?;
+    match connect_and_check(options(path).read_only(true)).await {
+        // SQLite wants to write a `-shm` to read a WAL file. Where it may not, and there is no `-wal`, the
+        // file alone is the whole truth.
+        Err(Reason::Unopenable(_)) if !beside(path, "-wal").try_exists()? => {
+            connect_and_check(options(path).read_only(true).immutable(true)).await
+        }
+        result => result,
+    }
+}
+
+async fn connect_and_check(options: SqliteConnectOptions) -> Result<SqliteConnection, Reason> {
+    check(options.connect().await?).await
+}
+
+fn options(path: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(false)
+        .foreign_keys(true)
+        .busy_timeout(Duration::from_secs(10))
+        .disable_statement_logging()
+}
+
+/// Builds the file under another name and links it into place. Of two processes that do so at once, one wins
+/// and both go on with its file.
+async fn make(path: &Path) -> Result<(), Reason> {
+    let draft = beside(path, &format!(".new-{:016x}", rand::random::<u64>()));
+    let made = async {
+        let draft_options = options(&draft).create_if_missing(true).journal_mode(SqliteJournalMode::Wal);
+        let mut connection = draft_options.connect().await?;
+        sqlx::raw_sql(SCHEMA).execute(&mut connection).await?;
+        connection.close().await?;
+        File::open(&draft)?.sync_all()?;
+        match fs::hard_link(&draft, path) {
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(Reason::from(error)),
+            _ => Ok(()),
+        }
+    };
+    let made = made.await;
+    // Also after an error: a draft is nothing to anybody.
+    match fs::remove_file(&draft) {
+        Err(error) if made.is_ok() => return Err(error.into()),
+        _ => made?,
+    }
+    Ok(sync_directory(path)?)
+}
+
+fn refuse_empty(path: &Path) -> Result<(), Reason> {
+    match fs::metadata(path)? {
+        metadata if !metadata.is_file() => Err(Reason::Unopenable("it is not a file".to_owned())),
+        metadata if metadata.len() == 0 => Err(Reason::Corrupt("it is empty".to_owned())),
+        _ => Ok(()),
+    }
+}
+
+async fn check(mut connection: SqliteConnection) -> Result<SqliteConnection, Reason> {
+    let format: i64 = sqlx::query_scalar("pragma user_version").fetch_one(&mut connection).await?;
+    match format {
+        FORMAT => {}
+        found if found > FORMAT => return Err(Reason::Newer { found, known: FORMAT }),
+        found => return Err(Reason::Corrupt(format!("it has format {found}, which no version has written"))),
+    }
+    let verdict: String = sqlx::query_scalar("pragma quick_check(1)").fetch_one(&mut connection).await?;
+    if verdict != "ok" {
+        return Err(Reason::Corrupt(verdict));
+    }
+    // Fails by name when a table or a column is missing.
+    sqlx::raw_sql(
+        "select id, operation, title, who, why, plan, started_at, finished_at, outcome from runs limit 0;
+         select run, seq, step, kind, at, detail from entries limit 0;",
+    )
+    .execute(&mut connection)
+    .await?;
+    Ok(connection)
+}
+
+/// The `-wal` goes with its file: left behind, SQLite would replay it into the next one.
+pub(super) fn set_aside(path: &Path) -> Result<PathBuf, Reason> {
+    let stamp = Timestamp::now().strftime("%Y%m%dT%H%M%S%.3fZ");
+    let aside = beside(path, &format!(".corrupt-{stamp}"));
+    // The file first: without it, the others mean nothing, and a kill here loses nothing.
+    rename_new(path, &aside)?;
+    for tail in ["-wal", "-shm"] {
+        match rename_new(&beside(path, tail), &beside(&aside, tail)) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error.into()),
+            _ => {}
+        }
+    }
+    sync_directory(path)?;
+    Ok(aside)
+}
+
+fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
+    if to.try_exists()? {
+        return Err(io::Error::new(ErrorKind::AlreadyExists, format!("{} exists already", to.display())));
+    }
+    fs::rename(from, to)
+}
+
+fn beside(path: &Path, tail: &str) -> PathBuf {
+    let mut name = OsString::from(path);
+    name.push(tail);
+    PathBuf::from(name)
+}
+
+fn sync_directory(path: &Path) -> io::Result<()> {
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(directory)?.sync_all()
+}

@@ -1,0 +1,154 @@
+//! One operation at a time, and who has the turn.
+//!
+//! The lock is `flock` on a file, so the kernel gives it back when its holder dies, however it dies. The file
+//! holds who, when and why as JSON. A second lock on `FILE.gate`, held only while that record is written or
+//! read, makes sure that whoever finds the lock taken reads its present holder and not the one before.
+//!
+//! Rejected: a pid file (stale after a crash, and pids come round again); renaming a finished record over the
+//! file (the lock belongs to the file, not to its name).
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::{
+    ffi::OsString,
+    fs::{File, OpenOptions, TryLockError},
+    io::{self, Read, Seek, Write},
+    path::{Path, PathBuf},
+};
+
+/// The turn to change a deployment. Given back when dropped, or by the kernel.
+#[derive(Debug)]
+pub struct Lock {
+    /// Holds the `flock`.
+    _file: File,
+    holder: Holder,
+}
+
+/// Who holds a lock, since when, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Holder {
+    /// A person or a part of the program, such as `root` or `agent`.
+    pub who: String,
+    /// What for, such as `the weekly backup`.
+    pub why: String,
+    /// The command's word, such as `upgrade`.
+    pub operation: String,
+    /// The process.
+    pub pid: u32,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+/// Why a lock was not had.
+#[derive(Debug, thiserror::Error)]
+pub enum LockError {
+    /// Another operation has it.
+    #[error("busy: {holder}")]
+    Held {
+        /// Which.
+        holder: Holder,
+        /// The lock's file.
+        path: PathBuf,
+    },
+    /// The lock's file cannot be used.
+    #[error("cannot use the lock {path}: {source}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+impl Holder {
+    /// This process, from now on.
+    pub fn new(who: impl Into<String>, operation: impl Into<String>, why: impl Into<String>) -> Self {
+        Self {
+            who: who.into(),
+            why: why.into(),
+            operation: operation.into(),
+            pid: std::process::id(),
+            since: Timestamp::now(),
+        }
+    }
+}
+
+impl std::fmt::Display for Holder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { who, why, operation, pid, since } = self;
+        write!(f, "`{operation}` by {who} has been running since {since:.0} (process {pid}): {why}")
+    }
+}
+
+impl Lock {
+    /// Takes the lock for `holder`, or says at once who has it.
+    ///
+    /// # Errors
+    /// [`LockError::Held`] and [`LockError::Io`].
+    pub fn acquire(path: &Path, holder: &Holder) -> Result<Self, LockError> {
+        let fault = |source| LockError::Io { path: path.to_owned(), source };
+        let _gate = gate(path).map_err(fault)?;
+        let mut file = open(path).map_err(fault)?;
+        match file.try_lock() {
+            Ok(()) => {
+                write(&mut file, holder).map_err(fault)?;
+                Ok(Self { _file: file, holder: holder.clone() })
+            }
+            Err(TryLockError::WouldBlock) => {
+                let holder = read(&mut file).map_err(fault)?;
+                Err(LockError::Held { holder, path: path.to_owned() })
+            }
+            Err(TryLockError::Error(source)) => Err(fault(source)),
+        }
+    }
+
+    /// Who holds the lock now. It may be free by the time the answer is read.
+    ///
+    /// # Errors
+    /// [`LockError::Io`].
+    pub fn present_holder(path: &Path) -> Result<Option<Holder>, LockError> {
+        let fault = |source| LockError::Io { path: path.to_owned(), source };
+        if !path.try_exists().map_err(fault)? {
+            return Ok(None);
+        }
+        let _gate = gate(path).map_err(fault)?;
+        let mut file = open(path).map_err(fault)?;
+        match file.try_lock() {
+            Ok(()) => Ok(None),
+            Err(TryLockError::WouldBlock) => read(&mut file).map(Some).map_err(fault),
+            Err(TryLockError::Error(source)) => Err(fault(source)),
+        }
+    }
+
+    /// Who holds this lock: what it was acquired with.
+    pub fn holder(&self) -> &Holder {
+        &self.holder
+    }
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)
+}
+
+fn gate(path: &Path) -> io::Result<File> {
+    let mut name = OsString::from(path);
+    name.push(".gate");
+    let gate = open(Path::new(&name))?;
+    gate.lock()?;
+    Ok(gate)
+}
+
+fn write(file: &mut File, holder: &Holder) -> io::Result<()> {
+    file.set_len(0)?;
+    file.rewind()?;
+    serde_json::to_writer(&mut *file, holder)?;
+    file.write_all(b"\n")
+}
+
+fn read(file: &mut File) -> io::Result<Holder> {
+    let mut text = String::new();
+    file.read_to_string(&mut text)?;
+    serde_json::from_str(&text).map_err(|error| {
+        io::Error::new(io::ErrorKind::InvalidData, format!("its record is damaged: {error}"))
+    })
+}
