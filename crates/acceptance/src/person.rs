@@ -1,0 +1,149 @@
+//! The two people of the test, who exist for a second or two.
+
+use rand::seq::{IndexedRandom, SliceRandom};
+use serde_json::json;
+
+use crate::Secret;
+use crate::site::{Reply, Site};
+use crate::symptom::{Fault, Symptom};
+use crate::wire::User;
+
+/// One account, from before it is made until it is gone.
+#[derive(Debug)]
+pub(crate) struct Person {
+    /// `first` or `second`.
+    pub whose: &'static str,
+    /// The user name, fresh for each run.
+    pub name: String,
+    password: Secret,
+    /// A sign-up was sent: the account may exist, even if no answer came.
+    pub attempted: bool,
+    pub id: Option<String>,
+    pub token: Option<Secret>,
+}
+
+impl Person {
+    pub(crate) fn new(whose: &'static str) -> Self {
+        Self {
+            whose,
+            name: fresh_name(),
+            password: fresh_password(),
+            attempted: false,
+            id: None,
+            token: None,
+        }
+    }
+
+    /// Makes the account, as a stranger or with an administrator's token, and logs in.
+    pub(crate) async fn arrive(
+        &mut self,
+        site: &Site,
+        domain: &str,
+        sponsor: Option<&Secret>,
+    ) -> Result<(), Fault> {
+        let mut account = json!({
+            "email": format!("{}@{domain}", self.name),
+            "username": self.name,
+            "password": self.password.expose(),
+        });
+        let mut call = site.post("users");
+        if let Some(token) = sponsor {
+            account["email_verified"] = true.into();
+            call = call.by(token);
+        }
+        self.attempted = true;
+        let user: User = call.body(&account).json().await?;
+        self.id = Some(user.id);
+        self.log_in(site).await
+    }
+
+    /// Logs in with name and password.
+    pub(crate) async fn log_in(&mut self, site: &Site) -> Result<(), Fault> {
+        let (user, token) = log_in(site, &self.name, &self.password).await?;
+        self.id = Some(user.id);
+        self.token = Some(token);
+        Ok(())
+    }
+
+    /// The session; a fault if there is none, which an earlier check has then reported.
+    pub(crate) fn token(&self) -> Result<&Secret, Fault> {
+        self.token.as_ref().ok_or_else(|| Fault {
+            during: format!("the {} user", self.whose),
+            symptom: Symptom::Wrong { what: "there is no session".to_owned() },
+        })
+    }
+
+    pub(crate) fn password(&self) -> &Secret {
+        &self.password
+    }
+}
+
+/// Opens a session for an account.
+pub(crate) async fn log_in(site: &Site, name: &str, password: &Secret) -> Result<(User, Secret), Fault> {
+    // `token` is the second factor: none.
+    let credentials = json!({ "login_id": name, "password": password.expose(), "token": "" });
+    let (reply, during) = site.post("users/login").body(&credentials).reply().await?;
+    let fault = |symptom| Fault { during: during.clone(), symptom };
+    let user: User = reply.json().map_err(fault)?;
+    let token = session_token(&reply).ok_or_else(|| {
+        fault(Symptom::Wrong {
+            what: "the login's answer has no Token header: a proxy removed it".to_owned(),
+        })
+    })?;
+    Ok((user, token))
+}
+
+fn session_token(reply: &Reply) -> Option<Secret> {
+    let token = reply.headers.get("token")?.to_str().ok()?;
+    (!token.is_empty()).then(|| Secret::new(token))
+}
+
+const LOWER: &[u8] = b"abcdefghijkmnopqrstuvwxyz";
+const UPPER: &[u8] = b"ABCDEFGHJKLMNPQRSTUVWXYZ";
+const DIGIT: &[u8] = b"23456789";
+const SYMBOL: &[u8] = b"!#$%*+-.=?@^_~";
+
+/// `accept-` and eight random characters: also a valid team name, and no reserved word begins so.
+pub(crate) fn fresh_name() -> String {
+    let mut rng = rand::rng();
+    let random: String =
+        (0..8).filter_map(|_| [LOWER, DIGIT].concat().choose(&mut rng).copied()).map(char::from).collect();
+    format!("accept-{random}")
+}
+
+/// 64 characters of all four classes: long enough for the strictest rule in use, and below the 72 bytes
+/// that bcrypt reads.
+fn fresh_password() -> Secret {
+    let mut rng = rand::rng();
+    let all = [LOWER, UPPER, DIGIT, SYMBOL].concat();
+    let one_of_each = [LOWER, UPPER, DIGIT, SYMBOL].into_iter();
+    let classes = one_of_each.chain(std::iter::repeat_n(all.as_slice(), 60));
+    let mut password: Vec<u8> = classes.filter_map(|class| class.choose(&mut rng).copied()).collect();
+    password.shuffle(&mut rng);
+    Secret::new(password.into_iter().map(char::from).collect::<String>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passwords_satisfy_the_strictest_rules() {
+        for _ in 0..50 {
+            let password = fresh_password();
+            let text = password.expose();
+            assert_eq!(text.len(), 64);
+            for class in [LOWER, UPPER, DIGIT, SYMBOL] {
+                assert!(text.bytes().any(|byte| class.contains(&byte)));
+            }
+        }
+    }
+
+    #[test]
+    fn names_are_fresh_and_valid_for_users_and_teams() {
+        let (one, two) = (fresh_name(), fresh_name());
+        assert_ne!(one, two);
+        assert_eq!(one.len(), "accept-".len() + 8);
+        assert!(one.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-'));
+    }
+}

@@ -1,0 +1,61 @@
+//! The checks there are, in the order of the test.
+
+use crate::log::Kind;
+
+macro_rules! kinds {
+    ($($ident:ident: $name:literal, $title:literal, $clause:expr;)*) => {
+        $(pub(crate) const $ident: &Kind = &Kind { name: $name, title: $title, clause: $clause };)*
+    };
+}
+
+kinds! {
+    REACHABLE: "reachable", "Mattermost answers under the URL", None;
+    HEALTHY: "healthy", "The server, its database and its file store are well", None;
+    CLIENT_CONFIG: "client-config", "The clients get their settings", None;
+    WEBSOCKET_UPGRADE: "websocket-upgrade", "A page of the site can open a websocket", Some("Installation 2.4");
+    FOREIGN_ORIGIN: "foreign-origin", "A page of another site cannot open a websocket", None;
+    SITE_URL: "site-url", "SiteURL is the URL under test", Some("Installation 2.4");
+    ADMINISTRATOR: "administrator", "The administrator's session works", None;
+    FIRST_ACCOUNT: "first-account", "A first user makes an account and logs in", Some("Installation 2.1");
+    SECOND_ACCOUNT: "second-account", "A second user makes an account and logs in", Some("Installation 2.2");
+    FIRST_WEBSOCKET: "first-websocket", "The first user's websocket says hello and answers a ping", Some("Installation 2.4");
+    SECOND_WEBSOCKET: "second-websocket", "The second user's websocket says hello and answers a ping", Some("Installation 2.4");
+    FIRST_TEAM: "first-team", "The first user makes a team", Some("Installation 2.1");
+    FIRST_POST: "first-post", "The first user posts in Town Square", Some("Installation 2.1");
+    SECOND_JOINS: "second-joins", "The second user joins that team and sees the post", Some("Installation 2.2");
+    SECOND_REPLIES: "second-replies", "The second user replies to the post", Some("Installation 2.2");
+    FIRST_SEES_REPLY: "first-sees-reply", "The reply reaches the first user without a reload", Some("Installation 2.4");
+    IMAGE_REPLY: "image-reply", "The first user replies with an image attached", Some("Installation 2.3");
+    IMAGE_IDENTICAL: "image-identical", "The second user downloads the image, byte for byte", Some("Installation 2.3");
+    IMAGE_PREVIEWS: "image-previews", "The image has a thumbnail and a preview", Some("Installation 2.3");
+    SECOND_SEES_IMAGE: "second-sees-image", "The image reply reaches the second user without a reload", Some("Installation 2.4");
+    THREAD: "thread", "The thread holds the post and both replies", Some("Installation 2.2");
+    NO_ERRORS: "no-errors", "No answer held an error", Some("Installation 2.4");
+    CLEAN_UP: "clean-up", "Accounts and team of the test are gone", None;
+}
+
+/// The test over REST and websocket.
+pub(crate) const REST: &[&Kind] = &[
+    REACHABLE,
+    HEALTHY,
+    CLIENT_CONFIG,
+    WEBSOCKET_UPGRADE,
+    FOREIGN_ORIGIN,
+    SITE_URL,
+    ADMINISTRATOR,
+    FIRST_ACCOUNT,
+    SECOND_ACCOUNT,
+    FIRST_WEBSOCKET,
+    SECOND_WEBSOCKET,
+    FIRST_TEAM,
+    FIRST_POST,
+    SECOND_JOINS,
+    SECOND_REPLIES,
+    FIRST_SEES_REPLY,
+    IMAGE_REPLY,
+    IMAGE_IDENTICAL,
+    IMAGE_PREVIEWS,
+    SECOND_SEES_IMAGE,
+    THREAD,
+    NO_ERRORS,
+];

@@ -1,0 +1,230 @@
+//! What came out: checks, and the report that holds them.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+/// The result of one test run. Holds no password and no token.
+#[derive(Debug, Clone, Serialize)]
+pub struct Report {
+    /// The URL under test.
+    pub url: String,
+    /// Where the connections really went, if not to the URL's own address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub via: Option<String>,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// When it ended, clean-up included.
+    pub finished_at: Timestamp,
+    /// The server's version, as far as it was learnt.
+    pub server_version: Option<String>,
+    /// The server's build number.
+    pub build_number: Option<String>,
+    /// `team` or `enterprise`, as the server's build says.
+    pub edition: Option<String>,
+    /// Whether every check is ok.
+    pub passed: bool,
+    /// The checks, in the order of the test.
+    pub checks: Vec<Check>,
+}
+
+impl Report {
+    /// Whether the deployment passed: every check ran and is ok.
+    pub fn passed(&self) -> bool {
+        !self.checks.is_empty() && self.checks.iter().all(|check| check.outcome == Outcome::Ok)
+    }
+
+    /// The report for people, as Markdown. Screenshots are linked by the path they were written to.
+    pub fn to_markdown(&self) -> String {
+        let mut text = String::new();
+        // Writing to a String cannot fail.
+        let _ = self.write_markdown(&mut text);
+        text
+    }
+
+    fn write_markdown(&self, out: &mut String) -> std::fmt::Result {
+        let verdict = if self.passed() { "passed" } else { "not passed" };
+        writeln!(out, "# Acceptance of {}: {verdict}\n", cell(&self.url))?;
+        writeln!(out, "- Started: {:.0}", self.started_at)?;
+        writeln!(out, "- Finished: {:.0}", self.finished_at)?;
+        if let Some(via) = &self.via {
+            writeln!(out, "- Connected to: {}", cell(via))?;
+        }
+        let server = [&self.server_version, &self.edition, &self.build_number];
+        let server: Vec<_> = server.into_iter().flatten().map(|part| cell(part)).collect();
+        if !server.is_empty() {
+            writeln!(out, "- Server: {}", server.join(", "))?;
+        }
+        writeln!(out, "\n| check | what is tested | program | result | ms |\n|---|---|---|---|---:|")?;
+        for check in &self.checks {
+            let (name, title, ms) = (check.name, check.title, check.ms);
+            let clause = check.clause.unwrap_or("");
+            writeln!(out, "| `{name}` | {title} | {clause} | {} | {ms} |", check.outcome.word())?;
+        }
+        for check in self.checks.iter().filter(|check| check.has_more()) {
+            writeln!(out, "\n## `{}`: {}\n", check.name, check.outcome.word())?;
+            match &check.outcome {
+                Outcome::Ok => {}
+                Outcome::Failed { what, cause, fix } => {
+                    writeln!(
+                        out,
+                        "- What: {}\n- Likely cause: {}\n- Fix: {}",
+                        cell(what),
+                        cell(cause),
+                        cell(fix)
+                    )?;
+                }
+                Outcome::Skipped { why } => writeln!(out, "- Why: {}", cell(why))?,
+            }
+            for note in &check.notes {
+                writeln!(out, "- Note: {}", cell(note))?;
+            }
+            if let Some(path) = &check.screenshot {
+                writeln!(out, "\n![{}](<{}>)", check.title, path.display())?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Text of foreign origin, made harmless inside Markdown.
+fn cell(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '|' | '<' | '[' | ']' => {
+                safe.push('\\');
+                safe.push(character);
+            }
+            c if c.is_control() => safe.push(' '),
+            c => safe.push(c),
+        }
+    }
+    safe
+}
+
+/// One thing that was tested.
+#[derive(Debug, Clone, Serialize)]
+pub struct Check {
+    /// Its name, in kebab case; stable, for scripts.
+    pub name: &'static str,
+    /// What it tests, for people.
+    pub title: &'static str,
+    /// The result.
+    #[serde(flatten)]
+    pub outcome: Outcome,
+    /// How long it took, in milliseconds.
+    pub ms: u64,
+    /// The requirement of the Deployment Solutions Program that it tests, in the program's own count.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clause: Option<&'static str>,
+    /// What else is worth knowing; never a reason to fail.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
+    /// The picture taken at its end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub screenshot: Option<PathBuf>,
+}
+
+impl Check {
+    fn has_more(&self) -> bool {
+        self.outcome != Outcome::Ok || !self.notes.is_empty() || self.screenshot.is_some()
+    }
+}
+
+/// How a check ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "outcome", rename_all = "kebab-case")]
+pub enum Outcome {
+    /// As it should be.
+    Ok,
+    /// Not as it should be.
+    Failed {
+        /// What was seen.
+        what: String,
+        /// The likely cause.
+        cause: String,
+        /// What mends it.
+        fix: String,
+    },
+    /// Not tested. A report with a skipped check is not passed.
+    Skipped {
+        /// Why not.
+        why: String,
+    },
+}
+
+impl Outcome {
+    /// One word for it.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Failed { .. } => "failed",
+            Self::Skipped { .. } => "skipped",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(outcome: Outcome) -> Check {
+        Check {
+            name: "first-post",
+            title: "The first user posts",
+            outcome,
+            ms: 12,
+            clause: Some("Installation 2.1"),
+            notes: Vec::new(),
+            screenshot: None,
+        }
+    }
+
+    fn report(checks: Vec<Check>) -> Report {
+        Report {
+            url: "https://chat.example.org".to_owned(),
+            via: None,
+            started_at: Timestamp::UNIX_EPOCH,
+            finished_at: Timestamp::UNIX_EPOCH,
+            server_version: Some("11.6.0".to_owned()),
+            build_number: None,
+            edition: Some("team".to_owned()),
+            passed: false,
+            checks,
+        }
+    }
+
+    #[test]
+    fn only_ok_everywhere_passes() {
+        let skipped = Outcome::Skipped { why: "needs `reachable`".to_owned() };
+        assert!(report(vec![check(Outcome::Ok)]).passed());
+        assert!(!report(vec![check(Outcome::Ok), check(skipped)]).passed());
+        assert!(!report(Vec::new()).passed());
+    }
+
+    #[test]
+    fn a_check_is_one_flat_json_object() {
+        let failed = Outcome::Failed { what: "w".into(), cause: "c".into(), fix: "f".into() };
+        let json = serde_json::to_value(check(failed)).unwrap();
+        assert_eq!(
+            json,
+            serde_json::json!({
+                "name": "first-post", "title": "The first user posts", "outcome": "failed",
+                "what": "w", "cause": "c", "fix": "f", "ms": 12, "clause": "Installation 2.1"
+            })
+        );
+    }
+
+    #[test]
+    fn markdown_shows_foreign_text_as_text() {
+        let failed =
+            Outcome::Failed { what: "a | <b> ![x](y)\n# z".into(), cause: "c".into(), fix: "f".into() };
+        let text = report(vec![check(failed)]).to_markdown();
+        assert!(text.starts_with("# Acceptance of https://chat.example.org: not passed\n"));
+        assert!(text.contains("| `first-post` | The first user posts | Installation 2.1 | failed | 12 |"));
+        assert!(text.contains(r"- What: a \| \<b> !\[x\](y) # z"), "{text}");
+    }
+}
