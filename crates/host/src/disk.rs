@@ -1,0 +1,165 @@
+//! Room, rights and durable changes on disk.
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::os::unix::fs::{PermissionsExt, fchown};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::StatVfsMountFlags;
+
+pub use crate::tree::remove_tree;
+
+/// Something could not be done to a path. Says what, where, why and what helps.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {action} {}: {source}{}", path.display(), hint(source))]
+pub struct DiskError {
+    /// A verb: "write", "remove".
+    pub action: &'static str,
+    /// What it was to be done to.
+    pub path: PathBuf,
+    /// What the kernel said.
+    pub source: io::Error,
+}
+
+impl DiskError {
+    pub(crate) fn new(action: &'static str, path: &Path, source: io::Error) -> Self {
+        Self { action, path: path.to_path_buf(), source }
+    }
+}
+
+fn hint(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::StorageFull => "; free some space there, or choose a directory on another disk",
+        io::ErrorKind::QuotaExceeded => "; the user's quota is used up: raise it, or free some space",
+        io::ErrorKind::PermissionDenied => "; run this as its owner or as root, or choose another directory",
+        io::ErrorKind::ReadOnlyFilesystem => {
+            "; the file system is mounted read-only: remount it, or choose another directory"
+        }
+        io::ErrorKind::NotADirectory => "; a file stands where a directory is needed",
+        _ => "",
+    }
+}
+
+/// What is left on a file system, for someone who is not root.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Free {
+    /// Bytes.
+    pub bytes: u64,
+    /// Files; None where the file system has no fixed number of them (btrfs).
+    pub inodes: Option<u64>,
+}
+
+/// Room on the file system that holds `path`, or will: the nearest existing parent is asked.
+pub fn free(path: &Path) -> Result<Free, DiskError> {
+    let found = nearest(path);
+    let stat = rustix::fs::statvfs(found).map_err(|e| DiskError::new("look at", found, e.into()))?;
+    Ok(Free {
+        bytes: stat.f_bavail.saturating_mul(stat.f_frsize),
+        inodes: (stat.f_files > 0).then_some(stat.f_favail),
+    })
+}
+
+/// What a deployment should know about the file system it is put on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mount {
+    /// The kind where it matters: SQLite's and PostgreSQL's locks are not to be trusted over a network.
+    pub network: Option<&'static str>,
+    /// Programs on it cannot be executed.
+    pub noexec: bool,
+    /// It is mounted read-only.
+    pub read_only: bool,
+}
+
+/// Facts of the mount that holds `path`, or will.
+pub fn mount(path: &Path) -> Result<Mount, DiskError> {
+    let found = nearest(path);
+    let fail = |e: rustix::io::Errno| DiskError::new("look at", found, e.into());
+    let flags = rustix::fs::statvfs(found).map_err(fail)?.f_flag;
+    let magic = rustix::fs::statfs(found).map_err(fail)?.f_type;
+    Ok(Mount {
+        network: network_kind(magic as u64 & 0xffff_ffff),
+        noexec: flags.contains(StatVfsMountFlags::NOEXEC),
+        read_only: flags.contains(StatVfsMountFlags::RDONLY),
+    })
+}
+
+/// Magic numbers of linux/magic.h and of the drivers themselves.
+fn network_kind(magic: u64) -> Option<&'static str> {
+    Some(match magic {
+        0x6969 => "nfs",
+        0xff53_4d42 | 0xfe53_4d42 | 0x517b => "smb",
+        0x00c3_6400 => "ceph",
+        0x5346_414f | 0x6b41_4653 => "afs",
+        0x0102_1997 => "9p",
+        0x0bd0_0bd0 => "lustre",
+        0x0116_1970 => "gfs2",
+        0x7461_636f => "ocfs2",
+        _ => return None,
+    })
+}
+
+/// Tries to write in a directory: rights, read-only mounts and full disks show only this way.
+pub fn probe(dir: &Path) -> Result<(), DiskError> {
+    let fail = |e| DiskError::new("write in", dir, e);
+    let mut file = tempfile::Builder::new().prefix(".probe-").tempfile_in(dir).map_err(fail)?;
+    file.write_all(&[0; 4096]).and_then(|()| file.as_file().sync_all()).map_err(fail)?;
+    file.close().map_err(fail)
+}
+
+/// Replaces a file: whoever looks, also after a power cut, sees the old content or the new.
+/// `owner` is user and group id.
+pub fn atomic_write(
+    path: &Path,
+    bytes: &[u8],
+    mode: u32,
+    owner: Option<(u32, u32)>,
+) -> Result<(), DiskError> {
+    let fail = |e| DiskError::new("write", path, e);
+    let dir = parent(path);
+    let mut file = tempfile::Builder::new().prefix(".new-").tempfile_in(dir).map_err(fail)?;
+    file.write_all(bytes).map_err(fail)?;
+    if let Some((uid, gid)) = owner {
+        fchown(file.as_file(), Some(uid), Some(gid)).map_err(fail)?;
+    }
+    // After the owner: changing it clears bits of the mode.
+    file.as_file().set_permissions(fs::Permissions::from_mode(mode)).map_err(fail)?;
+    file.as_file().sync_all().map_err(fail)?;
+    file.persist(path).map_err(|e| fail(e.error))?;
+    sync_dir(dir)
+}
+
+/// Points the symbolic link `link` at `target`, in one step, durably. Makes it when there is none; refuses
+/// to replace anything that is not a link.
+pub fn symlink_flip(link: &Path, target: &Path) -> Result<(), DiskError> {
+    let fail = |e| DiskError::new("point the link", link, e);
+    if link.symlink_metadata().is_ok_and(|m| !m.is_symlink()) {
+        return Err(fail(io::Error::new(io::ErrorKind::AlreadyExists, "it is not a symbolic link")));
+    }
+    let dir = parent(link);
+    let fresh = tempfile::Builder::new().prefix(".link-").tempdir_in(dir).map_err(fail)?;
+    let staged = fresh.path().join("link");
+    std::os::unix::fs::symlink(target, &staged).map_err(fail)?;
+    fs::rename(&staged, link).map_err(fail)?;
+    fresh.close().map_err(fail)?;
+    sync_dir(dir)
+}
+
+/// Makes the names in a directory durable.
+pub fn sync_dir(dir: &Path) -> Result<(), DiskError> {
+    File::open(dir).and_then(|d| d.sync_all()).map_err(|e| DiskError::new("sync", dir, e))
+}
+
+/// Removes a file; one that is not there is removed already.
+pub fn remove_file(path: &Path) -> Result<(), DiskError> {
+    match fs::remove_file(path) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(DiskError::new("remove", path, e)),
+        _ => Ok(()),
+    }
+}
+
+fn parent(path: &Path) -> &Path {
+    path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+fn nearest(path: &Path) -> &Path {
+    path.ancestors().find(|p| p.exists()).unwrap_or(Path::new("."))
+}

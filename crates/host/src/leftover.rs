@@ -1,0 +1,110 @@
+//! What a killed supervisor left behind: found by its pid file, ended without touching a stranger.
+//!
+//! The death signal (see [`crate::shim`]) ends the server itself; its own children (plugins) may live on in
+//! its process group. The group id cannot be reused while one of them lives, but the file may be older than
+//! that, so a process counts as left over only when boot, session, group and start time all fit.
+use std::io;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde::{Deserialize, Serialize};
+
+use crate::disk::{self, DiskError};
+use crate::procfs::{self, Stat};
+
+/// How long the kernel may take to end what was sent KILL.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A process group that was started, told apart from any later one with the same number.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PidFile {
+    /// The leader's process id, which is the group's id.
+    pub pid: u32,
+    /// When the leader started, in clock ticks after boot.
+    started: u64,
+    session: u32,
+    boot: String,
+}
+
+/// Why leftovers could not be ended.
+#[derive(Debug, thiserror::Error)]
+pub enum LeftoverError {
+    /// A process survived KILL, or may not be signalled by us.
+    #[error(
+        "process {pid} ({program}) of an earlier run does not end: {source}; end it with `kill -9 {pid}` as root"
+    )]
+    Alive {
+        /// The survivor.
+        pid: u32,
+        /// Its short name.
+        program: String,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// The pid file cannot be read or removed.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+}
+
+impl PidFile {
+    /// Describes the living process `pid`; None when it has gone.
+    pub fn of(pid: u32) -> Option<Self> {
+        let stat = Stat::of(pid)?;
+        Some(Self { pid, started: stat.started, session: stat.session, boot: procfs::boot_id() })
+    }
+
+    /// Writes the file, atomically, mode 0600.
+    pub fn write(&self, path: &Path) -> Result<(), DiskError> {
+        let text = serde_json::to_vec(self).map_err(|e| DiskError::new("write", path, e.into()))?;
+        disk::atomic_write(path, &text, 0o600, None)
+    }
+
+    /// Reads the file. A missing or unreadable one names no process: None.
+    pub fn read(path: &Path) -> Option<Self> {
+        serde_json::from_slice(&std::fs::read(path).ok()?).ok()
+    }
+
+    /// True while the leader itself lives.
+    pub fn is_running(&self) -> bool {
+        self.boot == procfs::boot_id()
+            && Stat::of(self.pid).is_some_and(|s| s.started == self.started && s.state != 'Z')
+    }
+
+    /// The living processes of this group.
+    fn members(&self) -> Vec<Stat> {
+        if self.boot != procfs::boot_id() || Stat::of(self.pid).is_some_and(|s| s.started != self.started) {
+            return Vec::new();
+        }
+        procfs::pids()
+            .filter_map(Stat::of)
+            .filter(|s| s.group == self.pid && s.session == self.session && s.started >= self.started)
+            .filter(|s| s.state != 'Z')
+            .collect()
+    }
+}
+
+/// Ends (KILL) what lives of the group that `path` names, waits for it, and removes the file.
+/// Returns how many processes there were. Blocks for at most five seconds.
+pub fn end(path: &Path) -> Result<usize, LeftoverError> {
+    let Some(file) = PidFile::read(path) else { return Ok(0) };
+    let deadline = Instant::now() + PATIENCE;
+    let found = file.members();
+    let mut living = found.clone();
+    while !living.is_empty() {
+        for stat in &living {
+            let Some(pid) = Pid::from_raw(stat.pid.cast_signed()) else { continue };
+            let refused = match kill_process(pid, Signal::KILL) {
+                Ok(()) | Err(rustix::io::Errno::SRCH) if Instant::now() < deadline => continue,
+                Ok(()) | Err(rustix::io::Errno::SRCH) => io::ErrorKind::TimedOut.into(),
+                Err(errno) => errno.into(),
+            };
+            let program = procfs::program_name(stat.pid).unwrap_or_else(|| "gone".into());
+            return Err(LeftoverError::Alive { pid: stat.pid, program, source: refused });
+        }
+        std::thread::sleep(Duration::from_millis(2));
+        living = file.members();
+    }
+    disk::remove_file(path)?;
+    Ok(found.len())
+}

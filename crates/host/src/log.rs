@@ -1,0 +1,336 @@
+//! Rotating logs that a full disk cannot turn against the program that writes them.
+//!
+//! `NAME` is the newest file, `NAME.1` the one before, up to the number kept. A line is never split over two
+//! files. Whoever writes is never blocked for long: between pipe and disk stands a bounded queue, and what
+//! does not fit is dropped, counted, and noted in the log once there is room again.
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, PipeReader, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::thread;
+use std::time::Duration;
+
+use tokio::io::AsyncReadExt;
+use tokio::net::unix::pipe;
+
+/// Longest line kept whole, bytes; a longer one is cut into lines of this length.
+const LONGEST_LINE: usize = 64 * 1024;
+/// Batches that may wait for the disk; at most 64 KiB each.
+const QUEUE: usize = 64;
+
+/// Where a log is and how much of it is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Log {
+    /// The newest file.
+    pub path: PathBuf,
+    /// Bytes in one file.
+    pub limit: u64,
+    /// Older files kept beside it.
+    pub keep: u32,
+}
+
+impl Log {
+    /// 10 MiB a file, five older ones.
+    pub fn at(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into(), limit: 10 << 20, keep: 5 }
+    }
+}
+
+/// `NAME.n`; `NAME` itself for 0.
+pub(crate) fn numbered(path: &Path, n: u32) -> PathBuf {
+    if n == 0 {
+        return path.to_path_buf();
+    }
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".{n}"));
+    name.into()
+}
+
+/// The writing end of a log. As an [`io::Write`] it takes whole lines and never fails.
+#[derive(Debug)]
+pub struct Rotating {
+    log: Log,
+    file: Option<File>,
+    size: u64,
+    /// The last write was cut in the middle of a line.
+    torn: bool,
+    /// Lines lost since the last note.
+    unnoted: u64,
+    last_error: String,
+    dropped: Arc<AtomicU64>,
+}
+
+impl Rotating {
+    /// Opens lazily: a disk that is full now may have room later.
+    pub fn new(log: Log) -> Self {
+        Self {
+            log,
+            file: None,
+            size: 0,
+            torn: false,
+            unnoted: 0,
+            last_error: String::new(),
+            dropped: Arc::default(),
+        }
+    }
+
+    /// Counts every line lost since the beginning.
+    pub fn dropped(&self) -> Arc<AtomicU64> {
+        self.dropped.clone()
+    }
+
+    /// Writes whole lines (ending in a newline), or drops and counts them.
+    pub fn write_lines(&mut self, lines: &[u8]) {
+        if let Err(e) = self.try_write(lines) {
+            self.lose(count(lines), e.to_string());
+        }
+    }
+
+    /// Counts lost lines, for the caller and for the note in the log.
+    fn lose(&mut self, lines: u64, why: String) {
+        self.dropped.fetch_add(lines, Ordering::Relaxed);
+        self.unnoted += lines;
+        self.last_error = why;
+    }
+
+    fn try_write(&mut self, lines: &[u8]) -> io::Result<()> {
+        if self.size > 0 && self.size + lines.len() as u64 > self.log.limit {
+            self.rotate();
+        }
+        if self.torn {
+            self.append(b"\n")?;
+            self.torn = false;
+        }
+        if self.unnoted > 0 {
+            let note = format!("mainstay: {} log lines were lost: {}\n", self.unnoted, self.last_error);
+            self.append(note.as_bytes())?;
+            self.unnoted = 0;
+        }
+        self.append(lines)
+    }
+
+    fn append(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        let file = match &mut self.file {
+            Some(file) => file,
+            None => {
+                let file = OpenOptions::new().append(true).create(true).mode(0o640).open(&self.log.path)?;
+                self.size = file.metadata()?.len();
+                self.file.insert(file)
+            }
+        };
+        let mut written = 0;
+        while !bytes.is_empty() {
+            match file.write(bytes) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(n) => {
+                    written += n;
+                    self.size += n as u64;
+                    bytes = &bytes[n..];
+                }
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => {
+                    self.torn |= written > 0;
+                    return Err(e);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Shifts every file by one, the oldest out. Where renaming is refused, the file keeps growing: a long
+    /// log is better than none.
+    fn rotate(&mut self) {
+        for n in (0..self.log.keep).rev() {
+            let from = numbered(&self.log.path, n);
+            match fs::rename(&from, numbered(&self.log.path, n + 1)) {
+                Err(e) if n == 0 => {
+                    tracing::warn!(path = %from.display(), error = %e, "cannot rotate this log");
+                    return;
+                }
+                _ => {}
+            }
+        }
+        if self.log.keep == 0 {
+            let _ = fs::remove_file(&self.log.path);
+        }
+        self.file = None;
+        self.size = 0;
+        self.torn = false;
+    }
+}
+
+impl Write for Rotating {
+    fn write(&mut self, lines: &[u8]) -> io::Result<usize> {
+        self.write_lines(lines);
+        Ok(lines.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+enum Message {
+    Lines(Vec<u8>),
+    /// Answered when everything before it is written.
+    Flush(SyncSender<()>),
+}
+
+/// A log with a thread that does the writing, so that a slow disk holds up nobody.
+pub(crate) struct Sink {
+    queue: Queue,
+    dropped: Arc<AtomicU64>,
+}
+
+/// Hands lines to the writing thread, or drops them when it cannot keep up.
+#[derive(Clone)]
+struct Queue {
+    messages: SyncSender<Message>,
+    /// Lines that did not fit, until the writer takes them into its count.
+    refused: Arc<AtomicU64>,
+}
+
+impl Queue {
+    fn offer(&self, lines: Vec<u8>) {
+        let lost = count(&lines);
+        if let Err(TrySendError::Full(_)) = self.messages.try_send(Message::Lines(lines)) {
+            self.refused.fetch_add(lost, Ordering::Relaxed);
+        }
+    }
+}
+
+fn count(lines: &[u8]) -> u64 {
+    lines.iter().filter(|byte| **byte == b'\n').count() as u64
+}
+
+impl Sink {
+    /// Fails only when no thread can be started.
+    pub(crate) fn open(log: &Log) -> io::Result<Self> {
+        let writer = Rotating::new(log.clone());
+        let dropped = writer.dropped();
+        let (sender, messages) = sync_channel(QUEUE);
+        let queue = Queue { messages: sender, refused: Arc::default() };
+        let refused = queue.refused.clone();
+        thread::Builder::new().name("log".into()).spawn(move || write_all(messages, &refused, writer))?;
+        Ok(Self { queue, dropped })
+    }
+
+    pub(crate) fn dropped(&self) -> Arc<AtomicU64> {
+        self.dropped.clone()
+    }
+
+    /// A line of our own among those of the program.
+    pub(crate) fn note(&self, text: &str) {
+        self.queue.offer(format!("mainstay: {text}\n").into_bytes());
+    }
+
+    /// Waits until everything so far is written, at most `patience`.
+    pub(crate) fn flush(&self, patience: Duration) {
+        let (done, wait) = sync_channel(1);
+        if self.queue.messages.try_send(Message::Flush(done)).is_ok() {
+            let _ = wait.recv_timeout(patience);
+        }
+    }
+
+    /// Reads a child's output to its end, line by line, into the log.
+    pub(crate) fn reader(&self, output: PipeReader) -> impl Future<Output = ()> + Send + 'static {
+        let queue = self.queue.clone();
+        async move {
+            let mut lines = Lines::default();
+            let mut chunk = vec![0; LONGEST_LINE];
+            let mut output = match pipe::Receiver::from_owned_fd(OwnedFd::from(output)) {
+                Ok(output) => output,
+                Err(e) => return tracing::error!(error = %e, "cannot read the program's output"),
+            };
+            while let Ok(n @ 1..) = output.read(&mut chunk).await {
+                if let Some(whole) = lines.push(&chunk[..n]) {
+                    queue.offer(whole);
+                }
+            }
+            if let Some(rest) = lines.end() {
+                queue.offer(rest);
+            }
+        }
+    }
+}
+
+fn write_all(messages: Receiver<Message>, refused: &AtomicU64, mut writer: Rotating) {
+    for message in messages {
+        let lost = refused.swap(0, Ordering::Relaxed);
+        if lost > 0 {
+            writer.lose(lost, "the disk is slower than the program writes".into());
+        }
+        match message {
+            Message::Lines(lines) => writer.write_lines(&lines),
+            Message::Flush(done) => drop(done),
+        }
+    }
+}
+
+/// Cuts a stream of bytes into whole lines.
+#[derive(Default)]
+struct Lines {
+    rest: Vec<u8>,
+}
+
+impl Lines {
+    /// Everything up to the last newline so far; None while there is no whole line.
+    fn push(&mut self, bytes: &[u8]) -> Option<Vec<u8>> {
+        let cut = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        let mut whole = Vec::new();
+        if cut > 0 {
+            whole = std::mem::take(&mut self.rest);
+            whole.extend_from_slice(&bytes[..cut]);
+        }
+        self.rest.extend_from_slice(&bytes[cut..]);
+        if self.rest.len() >= LONGEST_LINE {
+            whole.append(&mut self.rest);
+            whole.push(b'\n');
+        }
+        (!whole.is_empty()).then_some(whole)
+    }
+
+    /// What is left of a last line without a newline.
+    fn end(self) -> Option<Vec<u8>> {
+        let mut rest = self.rest;
+        if rest.is_empty() {
+            return None;
+        }
+        rest.push(b'\n');
+        Some(rest)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_stay_whole_whatever_the_chunks() {
+        let text = b"one\ntwo\n\nthree";
+        for size in 1..text.len() {
+            let mut lines = Lines::default();
+            let mut all = Vec::new();
+            for chunk in text.chunks(size) {
+                if let Some(whole) = lines.push(chunk) {
+                    assert!(whole.ends_with(b"\n"));
+                    all.extend(whole);
+                }
+            }
+            all.extend(lines.end().into_iter().flatten());
+            assert_eq!(all, b"one\ntwo\n\nthree\n", "chunks of {size}");
+        }
+    }
+
+    #[test]
+    fn a_line_without_end_is_cut() {
+        let mut lines = Lines::default();
+        let cut = lines.push(&vec![b'x'; LONGEST_LINE]).map(|l| l.len());
+        assert_eq!(cut, Some(LONGEST_LINE + 1));
+        assert_eq!(lines.end(), None);
+    }
+}

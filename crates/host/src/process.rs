@@ -1,0 +1,214 @@
+//! One child in its own process group: started through the shim, stopped as a group.
+//!
+//! All of this must run on a thread that lives as long as the child may: see [`crate::supervisor`].
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fmt;
+use std::io::{self, PipeReader};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::PathBuf;
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use rustix::io::Errno;
+use rustix::process::{
+    Pid, Signal, WaitId, WaitIdOptions, WaitOptions, kill_process, kill_process_group,
+    test_kill_process_group, waitid, waitpgid,
+};
+use serde::Serialize;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::log::Log;
+use crate::shim::Shim;
+use crate::user::User;
+
+/// What a child inherits besides what its command lists.
+const INHERITED: [&str; 3] = ["PATH", "LANG", "TZ"];
+/// How long a group may take to vanish after KILL.
+const SWEEP: Duration = Duration::from_secs(2);
+
+/// A program to supervise, as data.
+#[derive(Clone)]
+pub struct Command {
+    /// Absolute path of the program.
+    pub program: PathBuf,
+    /// Its arguments.
+    pub args: Vec<OsString>,
+    /// Its environment: these, and `PATH`, `LANG`, `TZ` of ours unless listed here.
+    pub env: BTreeMap<String, String>,
+    /// Its working directory.
+    pub cwd: PathBuf,
+    /// Who it runs as; None is the current user. Another than oneself needs root.
+    pub user: Option<User>,
+    /// Where its output goes.
+    pub log: Log,
+    /// Where its process id is kept, so that the next start finds what a killed supervisor left.
+    pub pid_file: Option<PathBuf>,
+    /// What ties it to its supervisor.
+    pub shim: Shim,
+}
+
+impl fmt::Debug for Command {
+    /// Names the variables and hides their values: a data source holds a password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Command")
+            .field("program", &self.program)
+            .field("args", &self.args)
+            .field("env", &self.env.keys().collect::<Vec<_>>())
+            .field("cwd", &self.cwd)
+            .field("user", &self.user.as_ref().map(|u| &u.name))
+            .field("log", &self.log.path)
+            .finish_non_exhaustive()
+    }
+}
+
+/// How a child ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Exit {
+    /// It returned this code. From the shim: 127 no such program, 126 not runnable, 125 no supervisor.
+    Code(i32),
+    /// This signal ended it.
+    Signal(i32),
+    /// It could not be started, and why.
+    NotStarted(String),
+}
+
+impl fmt::Display for Exit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Code(0) => write!(f, "ended by itself"),
+            Self::Code(127) => write!(f, "ended with code 127 (the program or its loader was not found)"),
+            Self::Code(126) => write!(f, "ended with code 126 (the program cannot be executed)"),
+            Self::Code(code) => write!(f, "ended with code {code}"),
+            Self::Signal(9) => write!(
+                f,
+                "was ended by signal 9 (KILL; if nobody did this, look for out-of-memory in the kernel log)"
+            ),
+            Self::Signal(signal) => write!(f, "was ended by signal {signal}"),
+            Self::NotStarted(why) => write!(f, "could not be started: {why}"),
+        }
+    }
+}
+
+impl From<ExitStatus> for Exit {
+    fn from(status: ExitStatus) -> Self {
+        match (status.code(), status.signal()) {
+            (Some(code), _) => Self::Code(code),
+            (None, Some(signal)) => Self::Signal(signal),
+            (None, None) => Self::Code(-1),
+        }
+    }
+}
+
+/// A living child, the leader of its group.
+pub(crate) struct Child {
+    inner: std::process::Child,
+    pid: Pid,
+    ended: tokio::signal::unix::Signal,
+}
+
+impl Child {
+    /// Starts the command; its output (both streams, in order) comes out of the pipe.
+    pub(crate) fn start(command: &Command) -> io::Result<(Self, PipeReader)> {
+        let (output, stdout) = io::pipe()?;
+        let stderr = stdout.try_clone()?;
+        // Registered before the fork, or the first SIGCHLD could be missed.
+        let ended = signal(SignalKind::child())?;
+        let mut child = std::process::Command::new(&command.shim.program);
+        child
+            .arg0("mainstay")
+            .args(&command.shim.args)
+            .arg(std::process::id().to_string())
+            .arg("--")
+            .arg(&command.program)
+            .args(&command.args)
+            .env_clear()
+            .envs(INHERITED.iter().filter_map(|name| Some((*name, std::env::var_os(name)?))))
+            .envs(&command.env)
+            .current_dir(&command.cwd)
+            .stdin(Stdio::null())
+            .stdout(stdout)
+            .stderr(stderr)
+            .process_group(0);
+        if let Some(user) = command.user.as_ref().filter(|u| !u.is_current()) {
+            child.uid(user.uid).gid(user.gid);
+        }
+        let inner = child.spawn().map_err(|e| explain(command, &e))?;
+        let pid = Pid::from_child(&inner);
+        Ok((Self { inner, pid, ended }, output))
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.inner.id()
+    }
+
+    /// Waits for the leader to end, then ends what is left of its group.
+    /// Cancel safe: nothing is reaped before the wait is over.
+    pub(crate) async fn exited(&mut self) -> Exit {
+        self.leader_ended().await;
+        self.finish().await
+    }
+
+    /// TERM to the leader, `grace`, KILL to the group.
+    pub(crate) async fn stop(&mut self, grace: Duration) -> Exit {
+        // The leader is not reaped yet, so this pid is still ours.
+        let _ = kill_process(self.pid, Signal::TERM);
+        if timeout(grace, self.leader_ended()).await.is_err() {
+            let _ = kill_process_group(self.pid, Signal::KILL);
+            self.leader_ended().await;
+        }
+        self.finish().await
+    }
+
+    /// Waits until the leader is a zombie, which keeps its pid from being given away.
+    async fn leader_ended(&mut self) {
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        loop {
+            match waitid(WaitId::Pid(self.pid), options) {
+                Ok(None) | Err(Errno::INTR) => {}
+                // Ended, or not our child any more: nothing to wait for.
+                Ok(Some(_)) | Err(_) => return,
+            }
+            if self.ended.recv().await.is_none() {
+                return;
+            }
+        }
+    }
+
+    /// Ends the rest of the group while the zombie still holds its number, then reaps.
+    async fn finish(&mut self) -> Exit {
+        let _ = kill_process_group(self.pid, Signal::KILL);
+        let exit = match self.inner.wait() {
+            Ok(status) => status.into(),
+            Err(e) => Exit::NotStarted(format!("its exit status is lost: {e}")),
+        };
+        // As process 1 of a container the grandchildren are ours to reap; elsewhere init does it.
+        let deadline = Instant::now() + SWEEP;
+        while test_kill_process_group(self.pid) != Err(Errno::SRCH) && Instant::now() < deadline {
+            while let Ok(Some(_)) = waitpgid(self.pid, WaitOptions::NOHANG) {}
+            sleep(Duration::from_millis(2)).await;
+        }
+        exit
+    }
+}
+
+/// A spawn error does not say which of its three paths it means.
+fn explain(command: &Command, error: &io::Error) -> io::Error {
+    let what = if !command.cwd.is_dir() {
+        format!("its working directory {} does not exist or cannot be entered", command.cwd.display())
+    } else if let Some(user) =
+        command.user.as_ref().filter(|_| error.kind() == io::ErrorKind::PermissionDenied)
+    {
+        format!(
+            "user {} may not enter {} or not execute {}; only root can start a program as another user",
+            user.name,
+            command.cwd.display(),
+            command.shim.program.display()
+        )
+    } else {
+        format!("cannot execute {}", command.shim.program.display())
+    };
+    io::Error::new(error.kind(), format!("{what} ({error})"))
+}

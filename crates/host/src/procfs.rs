@@ -1,0 +1,75 @@
+//! What `/proc` says about a process.
+use std::fs;
+
+/// The fields of `/proc/PID/stat` that tell one life of a process id from the next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Stat {
+    pub(crate) pid: u32,
+    /// `Z` for one that ended and was not yet waited for.
+    pub(crate) state: char,
+    pub(crate) group: u32,
+    pub(crate) session: u32,
+    /// Clock ticks after boot.
+    pub(crate) started: u64,
+}
+
+impl Stat {
+    /// Fields by proc(5). The name (field 2) may hold spaces and brackets: count from the last `)`.
+    fn parse(text: &str) -> Option<Self> {
+        let pid = text.split_once(' ')?.0.parse().ok()?;
+        let rest: Vec<&str> = text.rsplit_once(')')?.1.split_ascii_whitespace().collect();
+        Some(Self {
+            pid,
+            state: rest.first()?.chars().next()?,
+            group: rest.get(2)?.parse().ok()?,
+            session: rest.get(3)?.parse().ok()?,
+            started: rest.get(19)?.parse().ok()?,
+        })
+    }
+
+    /// None when there is no such process.
+    pub(crate) fn of(pid: u32) -> Option<Self> {
+        Self::parse(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+    }
+}
+
+/// Every process id, as far as they can be seen.
+pub(crate) fn pids() -> impl Iterator<Item = u32> {
+    fs::read_dir("/proc")
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+}
+
+/// The short name of a program (at most 15 bytes: the kernel keeps no more).
+pub(crate) fn program_name(pid: u32) -> Option<String> {
+    Some(fs::read_to_string(format!("/proc/{pid}/comm")).ok()?.trim_end().to_owned())
+}
+
+/// A random id that changes with every boot; empty where the kernel does not tell.
+pub(crate) fn boot_id() -> String {
+    fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim_end().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_name_with_spaces_and_brackets_does_not_shift_the_fields() {
+        let stat = "42 (a) b (c) S 1 42 7 0 -1 4194560 0 0 0 0 0 0 0 0 20 0 1 0 98765 0 0";
+        let expected = Stat { pid: 42, state: 'S', group: 42, session: 7, started: 98765 };
+        assert_eq!(Stat::parse(stat), Some(expected));
+        assert_eq!(Stat::parse("42 (cut"), None);
+        assert_eq!(Stat::parse("42 (cut) S 1"), None);
+        assert_eq!(Stat::parse(""), None);
+    }
+
+    #[test]
+    fn this_process_is_seen() {
+        let pid = std::process::id();
+        assert_eq!(Stat::of(pid).map(|s| s.pid), Some(pid));
+        assert!(pids().any(|p| p == pid));
+        assert!(program_name(pid).is_some());
+    }
+}

@@ -1,0 +1,218 @@
+//! Who runs what, and what they can reach.
+use std::fmt;
+use std::fs;
+use std::io;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::path::{Path, PathBuf};
+
+use rustix::process::geteuid;
+use serde::{Deserialize, Serialize};
+
+use crate::disk::DiskError;
+
+const PASSWD: &str = "/etc/passwd";
+const GROUP: &str = "/etc/group";
+
+/// A user of this machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct User {
+    /// Login name; the number as text when it has none.
+    pub name: String,
+    /// User id.
+    pub uid: u32,
+    /// Id of the first group.
+    pub gid: u32,
+    /// Home directory.
+    pub home: PathBuf,
+}
+
+/// Why a user cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum UserError {
+    /// The machine does not know the name.
+    #[error(
+        "there is no user {0:?} in /etc/passwd; create it with `useradd --system --user-group NAME`, or name another (a directory user by its number)"
+    )]
+    Unknown(String),
+    /// The user database cannot be read.
+    #[error("cannot read {path}: {source}")]
+    Database {
+        /// The file.
+        path: &'static str,
+        /// What the kernel said.
+        source: io::Error,
+    },
+}
+
+/// A directory that a user cannot enter.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("user {user} cannot enter {} (mode {mode:04o}); choose a directory elsewhere, or allow it with `chmod o+x {}`", at.display(), at.display())]
+pub struct Blocked {
+    /// Who.
+    pub user: String,
+    /// The first directory on the way that is closed.
+    pub at: PathBuf,
+    /// Its mode.
+    pub mode: u32,
+}
+
+/// Why [`User::can_traverse`] says no.
+#[derive(Debug, thiserror::Error)]
+pub enum TraverseError {
+    /// A directory is closed.
+    #[error(transparent)]
+    Blocked(#[from] Blocked),
+    /// The way could not be looked at.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+    /// The groups could not be looked up.
+    #[error(transparent)]
+    User(#[from] UserError),
+}
+
+impl User {
+    /// The user this process runs as. One without an entry (containers) is named by number, at home in `/`.
+    pub fn current() -> Result<Self, UserError> {
+        let uid = geteuid().as_raw();
+        let known = find(&read(PASSWD)?, |user| user.uid == uid);
+        Ok(known.unwrap_or_else(|| Self {
+            name: uid.to_string(),
+            uid,
+            gid: rustix::process::getegid().as_raw(),
+            home: "/".into(),
+        }))
+    }
+
+    /// The user with this name or number.
+    pub fn named(name: &str) -> Result<Self, UserError> {
+        let number: Option<u32> = name.parse().ok();
+        find(&read(PASSWD)?, |user| user.name == name || Some(user.uid) == number)
+            .ok_or_else(|| UserError::Unknown(name.to_owned()))
+    }
+
+    /// True for the user this process runs as.
+    pub fn is_current(&self) -> bool {
+        self.uid == geteuid().as_raw()
+    }
+
+    /// True for root.
+    pub fn is_root(&self) -> bool {
+        self.uid == 0
+    }
+
+    /// Whether this user can get to `path`: enter every directory above it, on both sides of every link.
+    /// Looks at owner, group and mode; access lists are not read, so it may refuse what a list would allow.
+    pub fn can_traverse(&self, path: &Path) -> Result<(), TraverseError> {
+        if self.is_root() {
+            return Ok(());
+        }
+        let groups = self.groups()?;
+        let real = fs::canonicalize(path).map_err(|e| DiskError::new("look at", path, e))?;
+        let literal = std::path::absolute(path).map_err(|e| DiskError::new("look at", path, e))?;
+        let mut ways: Vec<&Path> = real.ancestors().skip(1).chain(literal.ancestors().skip(1)).collect();
+        ways.sort_by_key(|dir| dir.components().count());
+        for dir in ways {
+            let meta = fs::metadata(dir).map_err(|e| DiskError::new("look at", dir, e))?;
+            let mode = meta.permissions().mode() & 0o7777;
+            if !may(self.uid, &groups, meta.uid(), meta.gid(), mode, 0o1) {
+                return Err(Blocked { user: self.name.clone(), at: dir.to_path_buf(), mode }.into());
+            }
+        }
+        Ok(())
+    }
+
+    /// Ids of all groups this user is in.
+    pub fn groups(&self) -> Result<Vec<u32>, UserError> {
+        let text = read(GROUP)?;
+        let more = text.lines().filter_map(|line| member_of(line, &self.name));
+        Ok(std::iter::once(self.gid).chain(more).collect())
+    }
+
+    /// Gives `path` itself (of a link: the link's target) to this user and their first group.
+    pub fn own(&self, path: &Path) -> Result<(), DiskError> {
+        chown(path, Some(self.uid), Some(self.gid))
+            .map_err(|e| DiskError::new("change the owner of", path, e))
+    }
+}
+
+impl fmt::Display for User {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)
+    }
+}
+
+/// The kernel's rule: the first of owner, group, others that fits decides, alone.
+fn may(uid: u32, groups: &[u32], owner: u32, group: u32, mode: u32, want: u32) -> bool {
+    let bits = if uid == owner {
+        mode >> 6
+    } else if groups.contains(&group) {
+        mode >> 3
+    } else {
+        mode
+    };
+    bits & want == want
+}
+
+fn read(path: &'static str) -> Result<String, UserError> {
+    let bytes = fs::read(path).map_err(|source| UserError::Database { path, source })?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+fn find(passwd: &str, wanted: impl Fn(&User) -> bool) -> Option<User> {
+    passwd.lines().filter_map(parse).find(wanted)
+}
+
+/// One line of passwd(5): name:password:uid:gid:comment:home:shell.
+fn parse(line: &str) -> Option<User> {
+    let fields: Vec<&str> = line.split(':').collect();
+    let [name, _, uid, gid, _, home, _] = fields[..] else { return None };
+    Some(User { name: name.to_owned(), uid: uid.parse().ok()?, gid: gid.parse().ok()?, home: home.into() })
+}
+
+/// One line of group(5), name:password:gid:members: its id when `user` is listed.
+fn member_of(line: &str, user: &str) -> Option<u32> {
+    let fields: Vec<&str> = line.split(':').collect();
+    let [_, _, gid, members] = fields[..] else { return None };
+    members.split(',').any(|m| m == user).then(|| gid.parse().ok())?
+}
+
+/// The id of the group with this name.
+pub(crate) fn group_id(name: &str) -> Result<Option<u32>, UserError> {
+    let text = read(GROUP)?;
+    Ok(text.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        (fields.next()? == name).then(|| fields.nth(1)?.parse().ok())?
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passwd_lines() {
+        let text = "# comment\nroot:x:0:0:root:/root:/bin/bash\nbad:x:zero:0::/:/bin/sh\n+@nis::::::\nmm:x:999:998::/var/lib/mm:/usr/sbin/nologin\n";
+        let mm = User { name: "mm".into(), uid: 999, gid: 998, home: "/var/lib/mm".into() };
+        assert_eq!(find(text, |u| u.name == "mm"), Some(mm));
+        assert_eq!(find(text, |u| u.name == "bad"), None);
+        assert_eq!(find(text, |u| u.uid == 0).map(|u| u.name), Some("root".into()));
+    }
+
+    #[test]
+    fn group_lines() {
+        assert_eq!(member_of("adm:x:4:syslog,mm", "mm"), Some(4));
+        assert_eq!(member_of("adm:x:4:syslog,mmx", "mm"), None);
+        assert_eq!(member_of("adm:x:4:", "mm"), None);
+        assert_eq!(member_of("adm:x", "mm"), None);
+    }
+
+    #[test]
+    fn the_first_class_that_fits_decides() {
+        assert!(may(7, &[7], 7, 1, 0o700, 1));
+        assert!(!may(7, &[7], 7, 7, 0o077, 1), "an owner without the bit is refused, whatever others may");
+        assert!(may(7, &[5], 1, 5, 0o710, 1));
+        assert!(!may(7, &[5], 1, 5, 0o701, 1));
+        assert!(may(7, &[5], 1, 2, 0o701, 1));
+        assert!(!may(7, &[5], 1, 2, 0o750, 1));
+    }
+}

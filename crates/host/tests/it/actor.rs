@@ -1,0 +1,73 @@
+//! Parts that child processes of the tests play: this executable, started again with one test's name.
+//! Run as tests of the suite they check what they refuse.
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use host::Shim;
+use host::shim::ShimError;
+
+/// Names the directory an actor works in; its absence means that the suite is running.
+const STAGE: &str = "HOST_TEST_STAGE";
+
+/// The shim, as the binary would provide it.
+pub(crate) fn shim() -> Shim {
+    let args = ["actor::hold_to", "--exact", "--nocapture", "--quiet", "--test-threads=1"];
+    Shim { program: "/proc/self/exe".into(), args: args.map(OsString::from).to_vec() }
+}
+
+/// Starts this executable as an actor.
+pub(crate) fn start(name: &str, stage: &Path) -> Child {
+    Command::new(std::env::current_exe().unwrap())
+        .args([&format!("actor::{name}"), "--exact", "--nocapture", "--test-threads=1"])
+        .env(STAGE, stage)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+fn stage() -> Option<PathBuf> {
+    std::env::var_os(STAGE).map(PathBuf::from)
+}
+
+#[test]
+#[allow(clippy::disallowed_methods, reason = "here it is the program's end, with the shim's exit code")]
+fn hold_to() {
+    let args: Vec<OsString> = std::env::args_os().collect();
+    let Some(at) = args.iter().position(|arg| arg == "--") else {
+        assert!(matches!(host::shim::exec(1, &[]), Err(ShimError::Nothing)));
+        return;
+    };
+    let parent = args[at - 1].to_str().unwrap().parse().unwrap();
+    let Err(error) = host::shim::exec(parent, &args[at + 1..]);
+    println!("{error}");
+    std::process::exit(error.exit_code().into());
+}
+
+/// Supervises a program with a grandchild, for ever.
+#[tokio::test]
+async fn supervisor() {
+    let Some(stage) = stage() else {
+        return assert_eq!(ShimError::Nothing.exit_code(), 125);
+    };
+    let script = "sleep 300 & echo $! > grandchild.tmp; mv grandchild.tmp grandchild; exec sleep 300";
+    let _supervisor =
+        host::Supervisor::start(crate::supervise::shell(&stage, script), host::Policy::default()).unwrap();
+    std::future::pending::<()>().await;
+}
+
+/// Leaves the session and says so.
+#[test]
+fn daemon() {
+    let Some(stage) = stage() else {
+        return assert!(host::limits::open_files().soft.is_none_or(|soft| soft > 0));
+    };
+    host::daemon::detach().unwrap();
+    host::daemon::detach().unwrap();
+    std::fs::write(
+        stage.join("session"),
+        format!("{}", rustix::process::getsid(None).unwrap().as_raw_nonzero()),
+    )
+    .unwrap();
+}

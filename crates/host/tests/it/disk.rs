@@ -1,0 +1,92 @@
+//! Durable changes, room, and trees that fight back.
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::path::Path;
+
+use host::disk::{atomic_write, free, mount, probe, remove_tree, symlink_flip};
+use host::limits;
+
+fn names(dir: &Path) -> Vec<String> {
+    let mut names: Vec<String> =
+        fs::read_dir(dir).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn atomic_write_replaces_content_mode_and_owner() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("secrets.toml");
+    let me = fs::metadata(dir.path()).unwrap();
+    atomic_write(&path, b"old", 0o644, None).unwrap();
+    atomic_write(&path, b"new", 0o600, Some((me.uid(), me.gid()))).unwrap();
+    assert_eq!(fs::read(&path).unwrap(), b"new");
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o600);
+    assert_eq!(names(dir.path()), ["secrets.toml"], "nothing is left beside it");
+
+    let error = atomic_write(&dir.path().join("absent/file"), b"", 0o600, None).unwrap_err();
+    assert!(error.to_string().contains("absent/file"), "{error}");
+    let error = atomic_write(&path.join("file"), b"", 0o600, None).unwrap_err();
+    assert!(error.to_string().contains("a file stands where a directory is needed"), "{error}");
+}
+
+#[test]
+fn a_link_is_flipped_and_nothing_else_is_replaced() {
+    let dir = tempfile::tempdir().unwrap();
+    let link = dir.path().join("current");
+    symlink_flip(&link, Path::new("releases/1")).unwrap();
+    symlink_flip(&link, Path::new("releases/2")).unwrap();
+    assert_eq!(fs::read_link(&link).unwrap(), Path::new("releases/2"));
+    assert_eq!(names(dir.path()), ["current"]);
+    let file = dir.path().join("file");
+    fs::write(&file, "kept").unwrap();
+    symlink_flip(&file, Path::new("elsewhere")).unwrap_err();
+    assert_eq!(fs::read(&file).unwrap(), b"kept");
+}
+
+#[test]
+fn a_tree_is_removed_without_following_links() {
+    let dir = tempfile::tempdir().unwrap();
+    let outside = dir.path().join("outside");
+    fs::create_dir(&outside).unwrap();
+    fs::write(outside.join("precious"), "kept").unwrap();
+    fs::set_permissions(&outside, fs::Permissions::from_mode(0o751)).unwrap();
+
+    let tree = dir.path().join("tree");
+    fs::create_dir_all(tree.join("a/read-only/deep")).unwrap();
+    fs::write(tree.join("a/read-only/file"), "x").unwrap();
+    symlink(&outside, tree.join("a/link")).unwrap();
+    symlink(outside.join("precious"), tree.join("file-link")).unwrap();
+    symlink("nowhere", tree.join("dangling")).unwrap();
+    fs::set_permissions(tree.join("a/read-only"), fs::Permissions::from_mode(0o555)).unwrap();
+    fs::set_permissions(&tree, fs::Permissions::from_mode(0o555)).unwrap();
+    remove_tree(&tree).unwrap();
+    remove_tree(&tree).unwrap();
+    assert_eq!(names(dir.path()), ["outside"]);
+
+    symlink(&outside, &tree).unwrap();
+    remove_tree(&tree).unwrap();
+    assert_eq!(fs::read(outside.join("precious")).unwrap(), b"kept");
+    assert_eq!(fs::metadata(&outside).unwrap().permissions().mode() & 0o777, 0o751);
+}
+
+#[test]
+fn room_and_mounts_are_read_before_the_directory_exists() {
+    let dir = tempfile::tempdir().unwrap();
+    let later = dir.path().join("not/yet/there");
+    assert!(free(&later).unwrap().bytes > 0);
+    assert!(!mount(&later).unwrap().read_only);
+    assert!(mount(Path::new("/proc")).unwrap().network.is_none());
+    probe(dir.path()).unwrap();
+    assert_eq!(names(dir.path()), [""; 0]);
+    assert!(probe(&later).unwrap_err().to_string().contains("not/yet/there"));
+    // Nobody writes here, not even root.
+    probe(Path::new("/proc/self")).unwrap_err();
+}
+
+#[test]
+fn the_limit_on_open_files_is_raised_to_the_hard_one() {
+    let raised = limits::raise_open_files().unwrap();
+    assert_eq!(raised.soft, raised.hard);
+    assert_eq!(limits::open_files(), raised);
+}
