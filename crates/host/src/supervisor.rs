@@ -144,7 +144,6 @@ impl Run {
     async fn until_stopped(self) {
         let mut wait = Wait::new(&self.policy);
         let last_exit = loop {
-            self.set(State::Starting);
             let began = Instant::now();
             let exit = match self.one_life().await {
                 Life::Stopped(exit) => break Some(exit),
@@ -156,7 +155,9 @@ impl Run {
             let until_ms = now_ms() + i64::try_from(pause.as_millis()).unwrap_or(i64::MAX);
             self.set(State::BackingOff { until_ms, last_exit: exit });
             tokio::select! {
-                () = sleep(pause) => self.status.send_modify(|status| status.restarts += 1),
+                () = sleep(pause) => self.status.send_modify(|status| {
+                    *status = Status { state: State::Starting, restarts: status.restarts + 1 };
+                }),
                 () = self.stop.cancelled() => break None,
             }
         };
