@@ -48,8 +48,10 @@ pub(super) async fn open(path: &Path) -> Result<SqliteConnection, Reason> {
         make(path).await?;
     }
     refuse_empty(path)?;
-    let options = options(path).journal_mode(SqliteJournalMode::Wal).synchronous(SqliteSynchronous::Full);
-    check(options.connect().await?).await
+    let mut connection = connect_and_check(options(path).synchronous(SqliteSynchronous::Full)).await?;
+    // Only now that it is known to be ours: this writes to the file where a tool has left another mode.
+    sqlx::raw_sql("pragma journal_mode = wal").execute(&mut connection).await?;
+    Ok(connection)
 }
 
 pub(super) async fn open_read_only(path: &Path) -> Result<SqliteConnection, Reason> {
