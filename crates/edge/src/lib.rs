@@ -1,1 +1,170 @@
-//! HTTP reverse proxy and websocket relay
+//! The edge: the one door between the network and the server on loopback.
+//!
+//! An HTTP/1.1 reverse proxy with websocket relay. It promises:
+//!
+//! - **Bodies stream.** Both ways, with backpressure, never whole in memory. Trailers are dropped.
+//! - **The server learns the truth about the client.** `X-Forwarded-For`, `-Proto`, `-Host` and `X-Real-IP` come from the
+//!   connection; what a client says about itself counts only when it is a [trusted](Edge::trusting) proxy. `Host` passes
+//!   unchanged, because Mattermost compares it with a websocket's `Origin`.
+//! - **One reading of every message.** Both sides are parsed and framed anew, so a request that two parsers would read
+//!   differently cannot pass through as two.
+//! - **Everything ends.** Each wait has a [limit](Limits); a full edge answers 503 at once; draining lets requests finish
+//!   and tells websockets "going away" (1001) instead of cutting them.
+//! - **Honest answers.** When the server is away the client is told so, in the form it understands (`outage.rs`, which is
+//!   also where a hold belongs).
+//!
+//! It refuses: CONNECT and TRACE, every upgrade but the websocket, transfer codings other than chunked, a request whose
+//! host is missing, doubled or at odds with its target. It does not cache, compress or rewrite bodies.
+//!
+//! Rejected designs:
+//!
+//! - *hyper-util's pooled client*: made for many hosts. With one upstream its keys, boxed connectors and background
+//!   tasks cost more than the proxying. The pool here is a stack of connections, each driven by the request that
+//!   borrows it (`upstream.rs`): no task switch per request.
+//! - *`tokio::io::copy_bidirectional` for websockets*: holds 16 KiB per idle socket and cannot tell where a frame ends,
+//!   so it cannot say goodbye properly (`relay.rs`).
+//! - *A proxy framework (pingora)*: owns process, signals and runtimes; the edge is a guest in the agent's.
+
+mod body;
+mod client;
+mod counters;
+mod exchange;
+mod forwarded;
+mod frames;
+mod headers;
+mod limits;
+mod listener;
+mod network;
+mod outage;
+mod page;
+mod patience;
+mod relay;
+mod upstream;
+mod websocket;
+
+pub use counters::{Counters, Reading};
+pub use limits::{Limits, connections_within};
+pub use listener::EdgeError;
+pub use network::{Network, NetworkError};
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::client::Peer;
+use crate::listener::Listener;
+use crate::upstream::Upstream;
+
+/// How long a connection that was turned away may take to read its 503.
+const TURNED_AWAY: Duration = Duration::from_secs(1);
+
+/// How many such connections may be reading at once; further ones are closed without a word.
+const TURNED_AWAY_AT_ONCE: u64 = 64;
+
+/// A bound edge, ready to [serve](Edge::serve).
+#[derive(Debug)]
+pub struct Edge {
+    listener: Listener,
+    upstream: SocketAddr,
+    limits: Limits,
+    trusted: Vec<Network>,
+    counters: Arc<Counters>,
+}
+
+/// What every connection of one edge shares.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) upstream: Arc<Upstream>,
+    pub(crate) limits: Limits,
+    pub(crate) trusted: Vec<Network>,
+    pub(crate) counters: Arc<Counters>,
+    /// Connections and websocket relays still at work.
+    pub(crate) tasks: TaskTracker,
+    /// Finish what you are doing.
+    pub(crate) drain: CancellationToken,
+    /// Stop now.
+    pub(crate) abort: CancellationToken,
+}
+
+impl Edge {
+    /// Takes the address `listen` (port 0: any free one) and will relay to `upstream`, normally on loopback.
+    /// The upstream need not be there yet.
+    ///
+    /// # Errors
+    /// The address is in use, is not an address of this machine, or may not be taken by this user.
+    pub fn bind(listen: SocketAddr, upstream: SocketAddr, limits: Limits) -> Result<Edge, EdgeError> {
+        Ok(Edge {
+            listener: Listener::bind(listen)?,
+            upstream,
+            limits,
+            trusted: Vec::new(),
+            counters: Arc::default(),
+        })
+    }
+
+    /// Believes the forwarding headers of connections that come from `proxies`: load balancers in front of the edge.
+    #[must_use]
+    pub fn trusting(mut self, proxies: Vec<Network>) -> Edge {
+        self.trusted = proxies;
+        self
+    }
+
+    /// The address taken, with the real port.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.listener.local_addr()
+    }
+
+    /// Live counters, to be read while the edge serves.
+    pub fn counters(&self) -> Arc<Counters> {
+        Arc::clone(&self.counters)
+    }
+
+    /// Serves until `stop` is cancelled, then drains and returns: no new connection is taken, requests in flight
+    /// finish, websockets get Close 1001. What is still open after [`Limits::drain`] is cut.
+    ///
+    /// # Errors
+    /// The listener cannot be handed to the runtime (out of descriptors).
+    pub async fn serve(self, stop: CancellationToken) -> Result<(), EdgeError> {
+        let mut arrivals = self.listener.listen()?;
+        let shared = Arc::new(Shared {
+            upstream: Upstream::new(self.upstream, &self.limits),
+            trusted: self.trusted,
+            counters: self.counters,
+            tasks: TaskTracker::new(),
+            drain: stop.clone(),
+            abort: CancellationToken::new(),
+            limits: self.limits,
+        });
+
+        while let Some((stream, address)) = stop.run_until_cancelled(arrivals.next()).await {
+            let counters = &shared.counters;
+            if let Some(seat) = counters.seat(shared.limits.max_connections) {
+                // A TLS acceptor slots in here, inside the task: from this point on a stream is just a stream.
+                let peer = Peer::new(address, &shared.trusted, seat);
+                let serving = client::serve(stream, Arc::new(peer), Arc::clone(&shared));
+                let abort = shared.abort.clone();
+                shared.tasks.spawn(async move {
+                    abort.run_until_cancelled(serving).await;
+                });
+            } else if let Some(leaving) = counters.turn_away(TURNED_AWAY_AT_ONCE) {
+                shared.tasks.spawn(async move {
+                    // Late or gone: nothing is owed to a client that will not read.
+                    let _ = tokio::time::timeout(TURNED_AWAY, client::turn_away(stream)).await;
+                    drop(leaving);
+                });
+            }
+        }
+
+        drop(arrivals);
+        shared.tasks.close();
+        if tokio::time::timeout(shared.limits.drain, shared.tasks.wait()).await.is_err() {
+            tracing::warn!(left = shared.tasks.len(), "drain time is over, cutting what is open");
+            shared.abort.cancel();
+            shared.tasks.wait().await;
+        }
+        Ok(())
+    }
+}

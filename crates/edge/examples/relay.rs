@@ -1,0 +1,33 @@
+//! A bare edge: `relay LISTEN UPSTREAM [MAX_CONNECTIONS]`, until Ctrl-C.
+
+use std::error::Error;
+use std::io::Write;
+use std::net::SocketAddr;
+
+use edge::{Edge, Limits};
+use tokio_util::sync::CancellationToken;
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let mut args = std::env::args().skip(1);
+    let (Some(listen), Some(upstream)) = (args.next(), args.next()) else {
+        return Err("usage: relay LISTEN UPSTREAM [MAX_CONNECTIONS]".into());
+    };
+    let listen: SocketAddr = listen.parse()?;
+    let upstream: SocketAddr = upstream.parse()?;
+    let mut limits = Limits::default();
+    if let Some(most) = args.next() {
+        limits.max_connections = most.parse()?;
+    }
+
+    let edge = Edge::bind(listen, upstream, limits)?;
+    writeln!(std::io::stdout(), "{}", edge.local_addr())?;
+    let stop = CancellationToken::new();
+    let stopping = stop.clone();
+    tokio::spawn(async move {
+        if tokio::signal::ctrl_c().await.is_ok() {
+            stopping.cancel();
+        }
+    });
+    Ok(edge.serve(stop).await?)
+}

@@ -1,0 +1,147 @@
+//! One client connection, from accept to close.
+
+use std::io;
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+
+use crate::Shared;
+use crate::counters::Held;
+use crate::exchange;
+use crate::forwarded::Origin;
+use crate::limits::Limits;
+use crate::network::Network;
+use crate::patience::Patience;
+
+/// hyper's least read buffer.
+const LEAST_HEADER_BYTES: usize = 8192;
+
+/// Who is at the other end, and the place it takes. A websocket keeps it when the HTTP connection is over.
+#[derive(Debug)]
+pub(crate) struct Peer {
+    pub(crate) origin: Origin,
+    _seat: Held,
+}
+
+impl Peer {
+    pub(crate) fn new(address: SocketAddr, trusted: &[Network], seat: Held) -> Peer {
+        Peer { origin: Origin::new(address.ip(), trusted), _seat: seat }
+    }
+}
+
+/// Serves requests on `stream` until the client leaves, breaks the protocol or a limit, or the edge drains.
+pub(crate) async fn serve<S>(stream: S, peer: Arc<Peer>, shared: Arc<Shared>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let stream = Watched { stream, patience: Patience::new(shared.limits.body_idle_timeout) };
+    let service = service_fn(|request| async {
+        Ok::<_, std::convert::Infallible>(exchange::answer(request, &peer, &shared).await)
+    });
+    let mut connection =
+        pin!(protocol(&shared.limits).serve_connection(TokioIo::new(stream), service).with_upgrades());
+    let ended = match shared.drain.run_until_cancelled(connection.as_mut()).await {
+        Some(ended) => ended,
+        None => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "connection ended");
+    }
+}
+
+fn protocol(limits: &Limits) -> http1::Builder {
+    let header_bytes = limits.header_bytes.max(LEAST_HEADER_BYTES);
+    let mut protocol = http1::Builder::new();
+    protocol
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.headers_timeout)
+        .max_header_size(header_bytes)
+        .max_buf_size(header_bytes);
+    protocol
+}
+
+/// Tells a client that the edge is full, and stays until it has read so: closing at once, with its request unread,
+/// would make its kernel throw the answer away.
+pub(crate) async fn turn_away<S>(mut stream: S) -> io::Result<()>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    stream
+        .write_all(
+            b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\nRetry-After: 2\r\n\
+              Content-Length: 52\r\nConnection: close\r\n\r\nThere are too many open connections. Try again soon.",
+        )
+        .await?;
+    stream.shutdown().await?;
+    let mut unread = [0; 1024];
+    while stream.read(&mut unread).await? > 0 {}
+    Ok(())
+}
+
+/// A stream that gives up on a client that does not read its answer.
+#[derive(Debug)]
+struct Watched<S> {
+    stream: S,
+    patience: Patience,
+}
+
+impl<S: Unpin> Watched<S> {
+    fn watch<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        write: impl FnOnce(Pin<&mut S>, &mut Context<'_>) -> Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        let written = write(Pin::new(&mut self.stream), cx);
+        if written.is_ready() {
+            self.patience.progressed();
+            return written;
+        }
+        ready!(self.patience.poll_exhausted(cx));
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, into)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.watch(cx, |stream, cx| stream.poll_write(cx, bytes))
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.watch(cx, |stream, cx| stream.poll_write_vectored(cx, slices))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.watch(cx, |stream, cx| stream.poll_flush(cx))
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.watch(cx, |stream, cx| stream.poll_shutdown(cx))
+    }
+}

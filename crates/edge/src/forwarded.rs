@@ -1,0 +1,186 @@
+//! What the upstream is told about the client.
+//!
+//! From an ordinary client, everything it says about itself is replaced by what the connection shows. From a trusted
+//! proxy, `X-Forwarded-For` is continued, and `-Proto` and `-Host` are kept, because only the proxy saw them.
+//! `X-Real-IP` is never taken over, not even from a trusted proxy: many pass on a client's own. It is the last entry of
+//! the chain that no trusted proxy made.
+
+use std::net::IpAddr;
+
+use bytes::Bytes;
+use http::header::{FORWARDED, HOST};
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use crate::network::Network;
+
+pub(crate) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+pub(crate) const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+pub(crate) const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+pub(crate) const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
+const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
+
+/// What one connection shows about who is at its other end. Made once per connection, so that a request only clones.
+#[derive(Debug)]
+pub(crate) struct Origin {
+    address: HeaderValue,
+    scheme: HeaderValue,
+    trusted: bool,
+}
+
+impl Origin {
+    pub(crate) fn new(address: IpAddr, trusted: &[Network]) -> Origin {
+        let address = address.to_canonical();
+        Origin {
+            trusted: trusted.iter().any(|network| network.contains(address)),
+            address: text(address.to_string()),
+            scheme: HeaderValue::from_static("http"),
+        }
+    }
+
+    /// Writes the forwarding headers of one request.
+    pub(crate) fn describe(&self, headers: &mut HeaderMap, trusted: &[Network]) {
+        if self.trusted {
+            self.describe_behind_proxy(headers, trusted);
+            return;
+        }
+        headers.remove(FORWARDED);
+        headers.remove(X_FORWARDED_PORT);
+        headers.insert(X_FORWARDED_FOR, self.address.clone());
+        headers.insert(X_REAL_IP, self.address.clone());
+        headers.insert(X_FORWARDED_PROTO, self.scheme.clone());
+        match headers.get(HOST).cloned() {
+            Some(host) => headers.insert(X_FORWARDED_HOST, host),
+            None => headers.remove(X_FORWARDED_HOST),
+        };
+    }
+
+    fn describe_behind_proxy(&self, headers: &mut HeaderMap, trusted: &[Network]) {
+        let mut chain: Vec<u8> = Vec::new();
+        for value in headers.get_all(X_FORWARDED_FOR) {
+            chain.extend_from_slice(value.as_bytes());
+            chain.extend_from_slice(b", ");
+        }
+        chain.extend_from_slice(self.address.as_bytes());
+
+        let client =
+            client_of(&chain, trusted).map_or_else(|| self.address.clone(), |ip| text(ip.to_string()));
+        headers.insert(X_REAL_IP, client);
+        // Joined from values that were valid, by bytes that are.
+        let chain = HeaderValue::from_maybe_shared(Bytes::from(chain));
+        headers.insert(X_FORWARDED_FOR, chain.unwrap_or_else(|_| self.address.clone()));
+        headers.entry(X_FORWARDED_PROTO).or_insert_with(|| self.scheme.clone());
+        if let Some(host) = headers.get(HOST).cloned() {
+            headers.entry(X_FORWARDED_HOST).or_insert(host);
+        }
+    }
+}
+
+/// The last address of a forwarding chain that is not a trusted proxy; what stands left of it is hearsay. A chain of
+/// trusted proxies alone names its first. An entry that is no address ends the search: nothing before it can be believed.
+fn client_of(chain: &[u8], trusted: &[Network]) -> Option<IpAddr> {
+    let mut client = None;
+    for entry in chain.rsplit(|&c| c == b',') {
+        let Some(address) =
+            std::str::from_utf8(entry.trim_ascii()).ok().and_then(|text| text.parse::<IpAddr>().ok())
+        else {
+            break;
+        };
+        client = Some(address);
+        if !trusted.iter().any(|network| network.contains(address)) {
+            break;
+        }
+    }
+    client
+}
+
+fn text(ascii: String) -> HeaderValue {
+    HeaderValue::from_maybe_shared(Bytes::from(ascii)).unwrap_or_else(|_| HeaderValue::from_static("unknown"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn described(peer: &str, trusted: &[&str], said: &[(&str, &str)]) -> Vec<String> {
+        let trusted: Vec<Network> = trusted.iter().map(|text| text.parse().unwrap()).collect();
+        let mut headers = HeaderMap::new();
+        headers.insert(HOST, HeaderValue::from_static("chat.example"));
+        for (name, value) in said {
+            headers.append(
+                HeaderName::from_bytes(name.as_bytes()).unwrap(),
+                HeaderValue::from_str(value).unwrap(),
+            );
+        }
+        Origin::new(peer.parse().unwrap(), &trusted).describe(&mut headers, &trusted);
+        headers.remove(HOST);
+        let mut lines: Vec<String> =
+            headers.iter().map(|(name, value)| format!("{name}: {}", value.to_str().unwrap())).collect();
+        lines.sort_unstable();
+        lines
+    }
+
+    const FORGED: &[(&str, &str)] = &[
+        ("x-forwarded-for", "1.1.1.1"),
+        ("x-forwarded-for", "2.2.2.2"),
+        ("x-forwarded-proto", "https"),
+        ("x-forwarded-host", "evil.example"),
+        ("x-forwarded-port", "1"),
+        ("x-real-ip", "3.3.3.3"),
+        ("forwarded", "for=4.4.4.4"),
+    ];
+
+    #[test]
+    fn a_client_is_not_believed() {
+        assert_eq!(
+            described("203.0.113.9", &["10.0.0.0/8"], FORGED),
+            [
+                "x-forwarded-for: 203.0.113.9",
+                "x-forwarded-host: chat.example",
+                "x-forwarded-proto: http",
+                "x-real-ip: 203.0.113.9",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_trusted_proxy_is_believed_but_not_its_real_ip() {
+        assert_eq!(
+            described("10.0.0.1", &["10.0.0.0/8"], FORGED),
+            [
+                "forwarded: for=4.4.4.4",
+                "x-forwarded-for: 1.1.1.1, 2.2.2.2, 10.0.0.1",
+                "x-forwarded-host: evil.example",
+                "x-forwarded-port: 1",
+                "x-forwarded-proto: https",
+                "x-real-ip: 2.2.2.2",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_silent_trusted_proxy_counts_as_the_client() {
+        assert_eq!(
+            described("::ffff:10.0.0.1", &["10.0.0.0/8"], &[]),
+            [
+                "x-forwarded-for: 10.0.0.1",
+                "x-forwarded-host: chat.example",
+                "x-forwarded-proto: http",
+                "x-real-ip: 10.0.0.1",
+            ]
+        );
+    }
+
+    #[test]
+    fn the_client_of_a_chain() {
+        let trusted = ["10.0.0.0/8".parse().unwrap()];
+        for (chain, client) in [
+            ("1.1.1.1, 2.2.2.2, 10.0.0.2, 10.0.0.1", "2.2.2.2"),
+            ("10.0.0.3, 10.0.0.1", "10.0.0.3"),
+            ("1.1.1.1, garbage, 10.0.0.1", "10.0.0.1"),
+            ("2001:db8::7,10.0.0.1", "2001:db8::7"),
+        ] {
+            assert_eq!(client_of(chain.as_bytes(), &trusted), client.parse().ok(), "{chain}");
+        }
+        assert_eq!(client_of(b"", &trusted), None);
+    }
+}

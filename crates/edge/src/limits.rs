@@ -1,0 +1,73 @@
+//! How much, how long: the edge's limits and where each number comes from.
+
+use std::time::Duration;
+
+/// Descriptors kept back for everything in the process that is not a relayed connection: the database, logs, the
+/// control socket, idle upstream connections, clients being turned away.
+const RESERVED_DESCRIPTORS: u64 = 256;
+
+/// The soft descriptor limit a Linux process starts with.
+const USUAL_NOFILE: u64 = 1024;
+
+/// Limits of one edge. The defaults follow Mattermost's own nginx sample where it names a value.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Open client connections, websockets included; one more gets a 503. Default: what fits a descriptor limit of
+    /// 1024; callers that know theirs use [`connections_within`].
+    pub max_connections: usize,
+    /// Bytes of a request's head, start line included; more is answered 431. At least 8 192. Default 64 KiB: Mattermost's
+    /// own limit on a URL is 2 KiB, cookies and proxies' tokens take the rest.
+    pub header_bytes: usize,
+    /// Time to send a whole request head, and to send the next one on a kept-alive connection. Default 30 s: a browser
+    /// sends a head at once, so a slower client only occupies a place.
+    pub headers_timeout: Duration,
+    /// Longest pause of a client inside a body, sending or receiving. Default 300 s, the sample's `proxy_send_timeout`.
+    pub body_idle_timeout: Duration,
+    /// Time to open a connection to the upstream. Default 90 s, the sample's `proxy_connect_timeout`; a refused
+    /// connection is reported at once all the same.
+    pub upstream_connect_timeout: Duration,
+    /// Longest pause of the upstream, before and inside an answer. Default 600 s, the sample's `proxy_read_timeout`:
+    /// exports and imports think for minutes.
+    pub upstream_response_timeout: Duration,
+    /// Longest silence of a websocket, both ways. Default 300 s: Mattermost pings every 60 s and drops a silent peer
+    /// after 100 s, so the server judges first.
+    pub websocket_idle: Duration,
+    /// Time for open requests to finish once draining begins. Default 30 s: a large upload on a slow line may be cut,
+    /// a restart may not wait for ever.
+    pub drain: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            max_connections: connections_within(USUAL_NOFILE),
+            header_bytes: 64 * 1024,
+            headers_timeout: Duration::from_secs(30),
+            body_idle_timeout: Duration::from_secs(300),
+            upstream_connect_timeout: Duration::from_secs(90),
+            upstream_response_timeout: Duration::from_secs(600),
+            websocket_idle: Duration::from_secs(300),
+            drain: Duration::from_secs(30),
+        }
+    }
+}
+
+/// How many client connections fit a limit of `nofile` descriptors. Each costs two, its own and the upstream's.
+/// Never 0, so that a tiny limit makes a slow edge, not a closed one.
+pub fn connections_within(nofile: u64) -> usize {
+    let pairs = nofile.saturating_sub(RESERVED_DESCRIPTORS) / 2;
+    usize::try_from(pairs).unwrap_or(usize::MAX).max(8)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::connections_within;
+
+    #[test]
+    fn a_connection_costs_two_descriptors() {
+        assert_eq!(connections_within(1024), 384);
+        assert_eq!(connections_within(1_048_576), 524_160);
+        assert_eq!(connections_within(0), 8);
+        assert!(connections_within(u64::MAX) > 1 << 40);
+    }
+}

@@ -1,0 +1,123 @@
+//! The listening socket: taking an address, and taking connections without ever giving up.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener as StdListener};
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+
+/// Pause after a failed accept; doubled up to [`LONGEST_PAUSE`] while it keeps failing.
+const FIRST_PAUSE: Duration = Duration::from_millis(10);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// Why an edge cannot listen.
+#[derive(Debug, thiserror::Error)]
+pub enum EdgeError {
+    /// Another process listens there.
+    #[error("{address} is already in use: stop the program that listens there, or listen on another port")]
+    InUse {
+        /// The address wanted.
+        address: SocketAddr,
+    },
+    /// No interface of this machine has the address.
+    #[error("{address} is not an address of this machine: use one of its own, or 0.0.0.0 for all of them")]
+    NotOurs {
+        /// The address wanted.
+        address: SocketAddr,
+    },
+    /// The user may not take the port.
+    #[error(
+        "this user may not listen on {address}: ports below 1024 need root or CAP_NET_BIND_SERVICE; choose a higher port"
+    )]
+    Forbidden {
+        /// The address wanted.
+        address: SocketAddr,
+    },
+    /// Anything else the system says.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// The address wanted.
+        address: SocketAddr,
+        /// What the system says.
+        source: io::Error,
+    },
+}
+
+impl EdgeError {
+    fn of(address: SocketAddr, source: io::Error) -> EdgeError {
+        match source.kind() {
+            io::ErrorKind::AddrInUse => EdgeError::InUse { address },
+            io::ErrorKind::AddrNotAvailable => EdgeError::NotOurs { address },
+            io::ErrorKind::PermissionDenied => EdgeError::Forbidden { address },
+            _ => EdgeError::Listen { address, source },
+        }
+    }
+}
+
+/// A bound socket, outside any runtime.
+#[derive(Debug)]
+pub(crate) struct Listener {
+    socket: StdListener,
+    address: SocketAddr,
+}
+
+impl Listener {
+    pub(crate) fn bind(address: SocketAddr) -> Result<Listener, EdgeError> {
+        let open = || {
+            let socket = StdListener::bind(address)?;
+            socket.set_nonblocking(true)?;
+            let address = socket.local_addr()?;
+            Ok(Listener { socket, address })
+        };
+        open().map_err(|source| EdgeError::of(address, source))
+    }
+
+    pub(crate) fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Starts taking connections, on the current runtime.
+    pub(crate) fn listen(self) -> Result<Arrivals, EdgeError> {
+        let socket =
+            TcpListener::from_std(self.socket).map_err(|source| EdgeError::of(self.address, source))?;
+        Ok(Arrivals { socket, pause: FIRST_PAUSE })
+    }
+}
+
+/// Connections as they come.
+#[derive(Debug)]
+pub(crate) struct Arrivals {
+    socket: TcpListener,
+    pause: Duration,
+}
+
+impl Arrivals {
+    /// The next connection. Never fails: without descriptors it waits for some, growing slower, and says so in the log.
+    pub(crate) async fn next(&mut self) -> (TcpStream, SocketAddr) {
+        loop {
+            match self.socket.accept().await {
+                Ok((stream, address)) => {
+                    self.pause = FIRST_PAUSE;
+                    // Answers are written whole; waiting for more to send only delays them.
+                    if stream.set_nodelay(true).is_ok() {
+                        return (stream, address);
+                    }
+                }
+                Err(error) if is_the_clients(&error) => {}
+                Err(error) => {
+                    tracing::warn!(%error, pause_ms = self.pause.as_millis(), "cannot take connections");
+                    tokio::time::sleep(self.pause).await;
+                    self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+                }
+            }
+        }
+    }
+}
+
+/// Whether accept failed for this one client (it left before it was taken), so that the next may be taken at once.
+fn is_the_clients(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted
+    )
+}

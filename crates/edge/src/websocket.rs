@@ -1,0 +1,86 @@
+//! The websocket handshake (RFC 6455 section 4), relayed: both ends negotiate with each other, the edge only carries it.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::{CONNECTION, UPGRADE};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
+use hyper::body::{Body, Incoming};
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+
+use crate::Shared;
+use crate::body::Answer;
+use crate::client::Peer;
+use crate::exchange::{for_client, for_upstream, send};
+use crate::headers::lists;
+use crate::outage::Outage;
+use crate::relay;
+use crate::upstream::Unanswered;
+
+/// Whether a request asks for a websocket. Any other upgrade is not offered: such a request is answered as a plain one.
+pub(crate) fn is_asked_for(request: &Request<Incoming>) -> bool {
+    *request.method() == Method::GET
+        && request.version() == Version::HTTP_11
+        && is_websocket(request.headers())
+        && request.body().is_end_stream()
+}
+
+fn is_websocket(headers: &HeaderMap) -> bool {
+    lists(headers, &UPGRADE, "websocket") && lists(headers, &CONNECTION, "upgrade")
+}
+
+fn mark_upgrade(headers: &mut HeaderMap) {
+    headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+    headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+}
+
+/// Passes the handshake on. When the upstream agrees, the two streams are joined; when it does not, for one because of
+/// the request's origin, the client gets its answer as it is.
+pub(crate) async fn open(
+    mut request: Request<Incoming>,
+    peer: &Arc<Peer>,
+    shared: &Arc<Shared>,
+) -> Result<Response<Answer>, Unanswered> {
+    let upgrade = hyper::upgrade::on(&mut request);
+    let mut request = for_upstream(request, peer, shared);
+    mark_upgrade(request.headers_mut());
+
+    let (response, lease) = send(request, shared).await?;
+    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        return Ok(for_client(response, lease));
+    }
+    if !is_websocket(response.headers()) {
+        return Err(Unanswered::Outage(Outage::Unasked));
+    }
+    let mut agreed = Response::new(Answer::empty());
+    *agreed.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    *agreed.headers_mut() = response.into_parts().0.headers;
+    crate::headers::strip_hop_by_hop(agreed.headers_mut());
+    mark_upgrade(agreed.headers_mut());
+
+    let Some((stream, first)) = lease.into_stream().await else {
+        return Err(Unanswered::Outage(Outage::Unasked));
+    };
+    let joined = join(upgrade, stream, first, Arc::clone(peer), Arc::clone(shared));
+    let abort = shared.abort.clone();
+    shared.tasks.spawn(async move {
+        abort.run_until_cancelled(joined).await;
+    });
+    Ok(agreed)
+}
+
+async fn join(upgrade: OnUpgrade, upstream: TcpStream, first: Bytes, peer: Arc<Peer>, shared: Arc<Shared>) {
+    let Ok(client) = upgrade.await else {
+        // The client left before it read the 101.
+        return;
+    };
+    let open = shared.counters.websocket();
+    let client = TokioIo::new(client);
+    let idle = shared.limits.websocket_idle;
+    if let Err(error) = relay::run(client, upstream, first, idle, &shared.drain).await {
+        tracing::debug!(%error, "websocket ended");
+    }
+    drop((open, peer));
+}
