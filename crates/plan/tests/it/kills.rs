@@ -59,7 +59,8 @@ fn kill_all_through(seed: u64, kills: &AtomicU32) {
             &format!("seed {seed}, killed at {kill_at}, cancelled at {cancel_at:?}, then {history:?}"),
         );
         if alive {
-            assert!(kill_at > 10, "seed {seed} was killed only {kill_at} times");
+            // Cancelled at once, a run has four moments.
+            assert!(kill_at >= 4, "seed {seed} was killed only {kill_at} times");
             return;
         }
         kills.fetch_add(1, Ordering::SeqCst);
