@@ -132,7 +132,8 @@ impl<'a, A: Action> Engine<'a, A> {
         }
         let json = readable_json(plan)?;
         let run = self.journal.begin(plan, &json, self.lock.holder()).await?;
-        self.drive(Course::new(run, plan, State::new(plan)), None, world).await
+        let course = Course::new(run, plan, State::new(plan), self.cancel.clone());
+        self.drive(course, None, world).await
     }
 
     /// Takes the unfinished run to its end, or back. `None` when no run is unfinished.
@@ -146,11 +147,13 @@ impl<'a, A: Action> Engine<'a, A> {
     ) -> Result<Option<Outcome>, EngineError> {
         let Some((run, plan, state)) = self.journal.unfinished::<A>().await? else { return Ok(None) };
         self.faults.check(&plan)?;
+        let mut course = Course::new(run, &plan, state, self.cancel.clone());
         if recovery == Recovery::Undo {
-            self.cancel = CancellationToken::new();
-            self.cancel.cancel();
+            // To give up is to be cancelled before the next step does anything.
+            course.cancel = CancellationToken::new();
+            course.cancel.cancel();
         }
-        self.drive(Course::new(run, &plan, state), Some(recovery), world).await.map(Some)
+        self.drive(course, Some(recovery), world).await.map(Some)
     }
 
     async fn drive(

@@ -5,8 +5,8 @@
 //!   [`Engine::recover`] takes the run to its end or all the way back, and the journal says which.
 //! - **A journal entry is durable before its effect.** [`Journal`] commits with SQLite's `synchronous=FULL`
 //!   before an action is first polled, and again before the next step begins.
-//! - **No illegal history.** One pure function, [`State::then`], decides what may follow what. The engine
-//!   advances by it and replay is checked by it, so an overwritten journal is an error and not a surprise.
+//! - **No illegal history.** One pure function decides what may follow what. The engine advances by it and
+//!   [`State::after`] replays by it, so an overwritten journal is an error and not a surprise.
 //! - **One operation at a time.** An [`Engine`] cannot be made without the [`Lock`], which names its holder.
 //! - **Talk is data.** The engine sends [`Event`]s to a [`Reader`]; nothing here prints.
 //!

@@ -51,7 +51,9 @@ pub enum LockError {
         path: PathBuf,
     },
     /// The lock's file cannot be used.
-    #[error("cannot use the lock {path}: {source}")]
+    #[error(
+        "cannot use the lock {path}: {source}. Its directory must exist, and this user must be able to write it"
+    )]
     Io {
         /// The file.
         path: PathBuf,

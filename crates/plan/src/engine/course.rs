@@ -3,20 +3,23 @@
 use super::{Outcome, Recovery};
 use crate::{EntryKind, Event, Heading, Phase, Place, Plan, RunId, State};
 use std::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 /// A run and where it stands.
 pub(super) struct Course<'p, A> {
     pub(super) run: RunId,
     pub(super) plan: &'p Plan<A>,
     pub(super) state: State,
+    /// Stops the running step and turns the run round.
+    pub(super) cancel: CancellationToken,
     begun: Instant,
     effect_begun: Instant,
 }
 
 impl<'p, A> Course<'p, A> {
-    pub(super) fn new(run: RunId, plan: &'p Plan<A>, state: State) -> Self {
+    pub(super) fn new(run: RunId, plan: &'p Plan<A>, state: State, cancel: CancellationToken) -> Self {
         let now = Instant::now();
-        Self { run, plan, state, begun: now, effect_begun: now }
+        Self { run, plan, state, cancel, begun: now, effect_begun: now }
     }
 
     pub(super) fn place(&self, index: usize) -> Place {

@@ -67,7 +67,7 @@ impl<A: Action> Engine<'_, A> {
         self.strike(&place.step, Moment::Before)?;
         let (progress, inbox) = Progress::channel();
         let effect = course.plan.steps[step].action.apply(world, &progress);
-        let output = self.watch(effect, inbox, self.cancel.clone(), &place).await?;
+        let output = self.watch(effect, inbox, &course.cancel, &place).await?;
         self.strike(&place.step, Moment::After)?;
         Ok(output)
     }
@@ -83,8 +83,8 @@ impl<A: Action> Engine<'_, A> {
         let (progress, inbox) = Progress::channel();
         let output = course.state.outputs.get(step);
         let effect = course.plan.steps[step].action.undo(world, output, &progress);
-        let never = CancellationToken::new();
-        self.watch(effect, inbox, never, &place).await
+        // Half an undo is worth nothing: Ctrl-C waits for it.
+        self.watch(effect, inbox, &CancellationToken::new(), &place).await
     }
 
     /// Drives an effect and passes its reports on; cancelled, it is dropped before this returns.
@@ -92,7 +92,7 @@ impl<A: Action> Engine<'_, A> {
         &mut self,
         effect: impl Future<Output = Result<T, Failure>>,
         mut inbox: Receiver<Report>,
-        cancel: CancellationToken,
+        cancel: &CancellationToken,
         place: &Place,
     ) -> Result<T, Failure> {
         let mut effect = pin!(without_panic(effect));

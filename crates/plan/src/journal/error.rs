@@ -35,7 +35,9 @@ pub enum JournalError {
         known: i64,
     },
     /// The file cannot be opened, made or renamed.
-    #[error("cannot open the journal {path}: {reason}")]
+    #[error(
+        "cannot open the journal {path}: {reason}. Its directory must exist, and this user must be able to use it"
+    )]
     Unopenable {
         /// The file.
         path: PathBuf,

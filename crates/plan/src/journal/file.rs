@@ -84,7 +84,11 @@ fn options(path: &Path) -> SqliteConnectOptions {
 async fn make(path: &Path) -> Result<(), Reason> {
     let draft = beside(path, &format!(".new-{:016x}", rand::random::<u64>()));
     let made = async {
-        let draft_options = options(&draft).create_if_missing(true).journal_mode(SqliteJournalMode::Wal);
+        // A draft is nothing until it is linked, so one sync at the end is enough.
+        let draft_options = options(&draft)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Off);
         let mut connection = draft_options.connect().await?;
         sqlx::raw_sql(SCHEMA).execute(&mut connection).await?;
         connection.close().await?;
