@@ -138,6 +138,8 @@ impl<'a, A: Action> Engine<'a, A> {
 
     /// Takes the unfinished run to its end, or back. `None` when no run is unfinished.
     ///
+    /// Faults strike the steps that the old plan has; one for the plan that comes after it is no error here.
+    ///
     /// # Errors
     /// [`EngineError`].
     pub async fn recover(
@@ -146,7 +148,6 @@ impl<'a, A: Action> Engine<'a, A> {
         recovery: Recovery,
     ) -> Result<Option<Outcome>, EngineError> {
         let Some((run, plan, state)) = self.journal.unfinished::<A>().await? else { return Ok(None) };
-        self.faults.check(&plan)?;
         let mut course = Course::new(run, &plan, state, self.cancel.clone());
         if recovery == Recovery::Undo {
             // To give up is to be cancelled before the next step does anything.
