@@ -15,6 +15,7 @@
 //! version 11 do not show it. Trusting the page for posts: it shows a post before the server has it.
 
 mod answer;
+mod browser;
 mod diagnosis;
 mod log;
 mod person;
@@ -49,19 +50,25 @@ pub use crate::target::{Admin, Browser, Target};
 pub async fn run(target: &Target, events: impl FnMut(&Check) + Send, cancel: CancellationToken) -> Report {
     let started_at = Timestamp::now();
     let log = Log::new(target.url.clone(), events);
-    let mut stage = Stage::new();
+    let mut stage = Stage::new(target.browser.is_some());
     let mut plan: Vec<&'static Kind> = plan::REST.to_vec();
     if matches!(target.admin, Admin::None) {
         plan.retain(|kind| *kind != plan::ADMINISTRATOR);
     }
+    if target.browser.is_some() {
+        plan.extend(plan::BROWSER_WALK);
+    }
     match Site::new(target) {
         Ok(site) => {
             let walk = Box::pin(walk::walk(&site, &target.admin, &mut stage, &log));
-            let end = cancel.run_until_cancelled(walk).await;
+            let mut end = cancel.run_until_cancelled(walk).await.unwrap_or(Ok(()));
+            if end.is_ok() && !cancel.is_cancelled() {
+                end = Box::pin(look(target, &site, &mut stage, &log, &cancel)).await;
+            }
             let why = match end {
-                None => "cancelled".to_owned(),
-                Some(Err(stop)) => stop.why(),
-                Some(Ok(())) => log.first_failed().map_or_else(String::new, |name| Stop(name).why()),
+                _ if cancel.is_cancelled() => "cancelled".to_owned(),
+                Err(stop) => stop.why(),
+                Ok(()) => "not reached".to_owned(),
             };
             for kind in plan.iter().filter(|kind| !log.has(kind)) {
                 log.skip(kind, why.clone());
@@ -87,6 +94,21 @@ pub async fn run(target: &Target, events: impl FnMut(&Check) + Send, cancel: Can
     };
     report.passed = report.passed();
     report
+}
+
+/// The walk through the web client, if it is wished for.
+async fn look(
+    target: &Target,
+    site: &Site,
+    stage: &mut Stage,
+    log: &Log<'_>,
+    cancel: &CancellationToken,
+) -> Result<(), Stop> {
+    let (Some(wish), Some(cast), Some(door)) = (&target.browser, &mut stage.on_page, &stage.door) else {
+        return Ok(());
+    };
+    let sponsor = stage.admin.as_ref().map(|admin| &admin.token);
+    browser::walk(&browser::Scene { site, target, wish, door, sponsor }, cast, log, cancel).await
 }
 
 async fn clean_up(target: &Target, site: &Site, stage: &mut Stage, log: &Log<'_>) {

@@ -31,6 +31,16 @@ kinds! {
     SECOND_SEES_IMAGE: "second-sees-image", "The image reply reaches the second user without a reload", Some("Installation 2.4");
     THREAD: "thread", "The thread holds the post and both replies", Some("Installation 2.2");
     NO_ERRORS: "no-errors", "No answer held an error", Some("Installation 2.4");
+    BROWSER: "browser", "Chromium starts", None;
+    BROWSER_FIRST_ACCOUNT: "browser-first-account", "The first user signs up or logs in on the page", Some("Installation 2.1");
+    BROWSER_FIRST_TEAM: "browser-first-team", "The first user makes a team on the page", Some("Installation 2.1");
+    BROWSER_FIRST_POST: "browser-first-post", "The first user posts in Town Square on the page", Some("Installation 2.1");
+    BROWSER_SECOND_JOINS: "browser-second-joins", "The second user comes by the invitation and sees the post", Some("Installation 2.2");
+    BROWSER_SECOND_REPLIES: "browser-second-replies", "The second user replies in the thread", Some("Installation 2.2");
+    BROWSER_FIRST_SEES_REPLY: "browser-first-sees-reply", "The reply appears on the first user's page by itself", Some("Installation 2.4");
+    BROWSER_IMAGE_REPLY: "browser-image-reply", "The first user replies with an image attached", Some("Installation 2.3");
+    BROWSER_SECOND_SEES_IMAGE: "browser-second-sees-image", "The image appears on the second user's page by itself", Some("Installation 2.4");
+    BROWSER_NO_ERRORS: "browser-no-errors", "No red bar, no script error, no blocked content", Some("Installation 2.4");
     CLEAN_UP: "clean-up", "Accounts and team of the test are gone", None;
 }
 
@@ -58,4 +68,18 @@ pub(crate) const REST: &[&Kind] = &[
     SECOND_SEES_IMAGE,
     THREAD,
     NO_ERRORS,
+];
+
+/// The test on the web client.
+pub(crate) const BROWSER_WALK: &[&Kind] = &[
+    BROWSER,
+    BROWSER_FIRST_ACCOUNT,
+    BROWSER_FIRST_TEAM,
+    BROWSER_FIRST_POST,
+    BROWSER_SECOND_JOINS,
+    BROWSER_SECOND_REPLIES,
+    BROWSER_FIRST_SEES_REPLY,
+    BROWSER_IMAGE_REPLY,
+    BROWSER_SECOND_SEES_IMAGE,
+    BROWSER_NO_ERRORS,
 ];

@@ -13,13 +13,31 @@ use crate::wire::{ClientConfig, Team};
 /// Everything that exists because of this run, and what was learnt about the server.
 #[derive(Debug)]
 pub(crate) struct Stage {
-    pub first: Person,
-    pub second: Person,
-    pub team: Option<TeamMade>,
+    pub cast: Cast,
+    /// Those who use the web client, if it is tested.
+    pub on_page: Option<Cast>,
     pub admin: Option<AdminSession>,
+    pub door: Option<Door>,
     pub version: Option<String>,
     pub build: Option<String>,
     pub edition: Option<&'static str>,
+}
+
+/// Two people and the team they meet in.
+#[derive(Debug)]
+pub(crate) struct Cast {
+    pub first: Person,
+    pub second: Person,
+    pub team: Option<TeamMade>,
+}
+
+/// How accounts are made here.
+#[derive(Debug, Clone)]
+pub(crate) struct Door {
+    /// Accounts must be made by the administrator.
+    pub sponsored: bool,
+    /// The mail domain of the test's people.
+    pub domain: String,
 }
 
 /// A team whose making was asked for: it may exist, even if no answer came.
@@ -37,12 +55,12 @@ pub(crate) struct AdminSession {
 }
 
 impl Stage {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(on_page: bool) -> Self {
         Self {
-            first: Person::new("first"),
-            second: Person::new("second"),
-            team: None,
+            cast: Cast::new(),
+            on_page: on_page.then(Cast::new),
             admin: None,
+            door: None,
             version: None,
             build: None,
             edition: None,
@@ -68,17 +86,17 @@ impl Stage {
 
     /// Whether anything may have been made.
     pub(crate) fn used(&self) -> bool {
-        self.first.attempted || self.second.attempted || self.admin.is_some()
+        self.admin.is_some() || self.casts().any(|cast| cast.first.attempted || cast.second.attempted)
     }
 
     /// Says what stays, and ends the sessions.
     pub(crate) async fn keep(&self, site: &Site, log: &Log<'_>) {
-        let team = self.team.as_ref().map(|team| format!(", team `{}`", team.name)).unwrap_or_default();
-        let names = [&self.first, &self.second].map(|person| format!("`{}`", person.name));
-        log.note(plan::CLEAN_UP, format!("kept: accounts {}{team}", names.join(" and ")));
-        for person in [&self.first, &self.second] {
-            if let Some(token) = &person.token {
-                let _ = site.post("users/logout").by(token).done().await;
+        for cast in self.casts().filter(|cast| cast.first.attempted || cast.second.attempted) {
+            let team = cast.team.as_ref().map(|team| format!(", team `{}`", team.name)).unwrap_or_default();
+            let names = [&cast.first, &cast.second].map(|person| format!("`{}`", person.name));
+            log.note(plan::CLEAN_UP, format!("kept: accounts {}{team}", names.join(" and ")));
+            for person in [&cast.first, &cast.second] {
+                person.log_out(site).await;
             }
         }
         self.log_out_admin(site).await;
@@ -87,26 +105,43 @@ impl Stage {
     /// Takes everything away that this run has made: the team is archived, the accounts are deactivated, the
     /// sessions end. What cannot be taken away is named in a note.
     pub(crate) async fn clear(&mut self, site: &Site, log: &Log<'_>) {
-        for person in [&mut self.first, &mut self.second] {
-            // The answer to its sign-up or login may have been lost. If it does not exist, nothing is left to do.
-            if person.attempted && person.token.is_none() {
-                let _ = person.log_in(site).await;
-            }
-        }
         let admin = self.admin.as_ref().map(|admin| &admin.token);
-        if let Some(team) = &self.team
-            && let Err(fault) = archive(site, team, &self.first, admin).await
-        {
-            log.note(plan::CLEAN_UP, format!("the team `{}` stays: {fault}", team.name));
+        self.cast.clear(site, admin, log).await;
+        if let Some(cast) = &mut self.on_page {
+            cast.clear(site, admin, log).await;
         }
-        tokio::join!(self.first.leave(site, admin, log), self.second.leave(site, admin, log),);
         self.log_out_admin(site).await;
+    }
+
+    fn casts(&self) -> impl Iterator<Item = &Cast> {
+        std::iter::once(&self.cast).chain(&self.on_page)
     }
 
     async fn log_out_admin(&self, site: &Site) {
         if let Some(admin) = self.admin.as_ref().filter(|admin| admin.ours) {
             let _ = site.post("users/logout").by(&admin.token).done().await;
         }
+    }
+}
+
+impl Cast {
+    fn new() -> Self {
+        Self { first: Person::new("first"), second: Person::new("second"), team: None }
+    }
+
+    async fn clear(&mut self, site: &Site, admin: Option<&Secret>, log: &Log<'_>) {
+        for person in [&mut self.first, &mut self.second] {
+            // Made on the page, or the answer was lost. If it does not exist, nothing is left to do.
+            if person.attempted && person.token.is_none() {
+                let _ = person.log_in(site).await;
+            }
+        }
+        if let Some(team) = &self.team
+            && let Err(fault) = archive(site, team, &self.first, admin).await
+        {
+            log.note(plan::CLEAN_UP, format!("the team `{}` stays: {fault}", team.name));
+        }
+        tokio::join!(self.first.leave(site, admin, log), self.second.leave(site, admin, log));
     }
 }
 
@@ -139,9 +174,13 @@ impl Person {
                 "users may not deactivate themselves here; do it in the System Console, or give --admin-token next time".to_owned()
             };
             log.note(plan::CLEAN_UP, format!("the account `{}` stays: {why}", self.name));
-            if let Some(token) = &self.token {
-                let _ = site.post("users/logout").by(token).done().await;
-            }
+            self.log_out(site).await;
+        }
+    }
+
+    async fn log_out(&self, site: &Site) {
+        if let Some(token) = &self.token {
+            let _ = site.post("users/logout").by(token).done().await;
         }
     }
 }

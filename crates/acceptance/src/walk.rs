@@ -18,7 +18,7 @@ use crate::picture;
 use crate::plan;
 use crate::site::{Reply, Site};
 use crate::socket::{self, Socket};
-use crate::stage::{Stage, TeamMade};
+use crate::stage::{Door, Stage, TeamMade};
 use crate::symptom::{Fault, Part, Symptom};
 use crate::target::Admin;
 use crate::wire::{Channel, ClientConfig, Ping, Post, PostList, Team, Upload, User};
@@ -47,8 +47,9 @@ pub(crate) async fn walk(site: &Site, admin: &Admin, stage: &mut Stage, log: &Lo
     }
 
     let door = log_in_administrator(site, admin, &config, stage, log).await?;
+    stage.door = Some(door.clone());
     log_in_people(site, &config, &door, stage, log).await?;
-    let (first, second) = (&stage.first, &stage.second);
+    let (first, second) = (&stage.cast.first, &stage.cast.second);
     let config: ClientConfig = match first.token() {
         Ok(token) => site.get("config/client?format=old").by(token).json().await.unwrap_or(config),
         Err(_) => config,
@@ -72,7 +73,8 @@ pub(crate) async fn walk(site: &Site, admin: &Admin, stage: &mut Stage, log: &Lo
     }
 
     let sponsor = stage.admin.as_ref().map(|admin| &admin.token);
-    let team = log.check(plan::FIRST_TEAM, make_team(site, first, sponsor, &mut stage.team, log)).await?;
+    let team =
+        log.check(plan::FIRST_TEAM, make_team(site, first, sponsor, &mut stage.cast.team, log)).await?;
     let post = log.check(plan::FIRST_POST, post(site, first, &team.town_square, "", &[])).await?;
     log.check(plan::SECOND_JOINS, join_team(site, first, second, &team, &post)).await?;
 
@@ -186,14 +188,6 @@ async fn site_url(site: &Site, configured: &str) -> Result<(), Fault> {
     Err(Fault { during: "the client settings".to_owned(), symptom: Symptom::SiteUrl { configured, reached } })
 }
 
-/// How accounts are made here.
-struct Door {
-    /// Accounts must be made by the administrator.
-    sponsored: bool,
-    /// The mail domain of the test's people.
-    domain: String,
-}
-
 async fn log_in_administrator(
     site: &Site,
     admin: &Admin,
@@ -257,8 +251,8 @@ async fn log_in_people(
     }
     // Hashing a password takes the server 0.1 to 0.3 s by design: both at once.
     let (one, two) = join!(
-        timed(stage.first.arrive(site, &door.domain, sponsor)),
-        timed(stage.second.arrive(site, &door.domain, sponsor)),
+        timed(stage.cast.first.arrive(site, &door.domain, sponsor)),
+        timed(stage.cast.second.arrive(site, &door.domain, sponsor)),
     );
     log.settle(plan::FIRST_ACCOUNT, one)?;
     log.settle(plan::SECOND_ACCOUNT, two)

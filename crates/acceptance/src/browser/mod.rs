@@ -1,0 +1,266 @@
+//! The same four tests by eye: two people, each with a browser of their own, on the web client.
+
+mod chromium;
+mod selectors;
+mod tab;
+
+use std::future::Future;
+use std::path::{Path, PathBuf};
+
+use futures_util::future::BoxFuture;
+
+use self::chromium::Chromium;
+use self::selectors as at;
+use self::tab::{Tab, quoted};
+use crate::Secret;
+use crate::answer::one_line;
+use crate::log::{Kind, Log, Stop};
+use crate::picture;
+use crate::plan;
+use crate::site::Site;
+use crate::stage::{Cast, Door, TeamMade};
+use crate::symptom::{Fault, Symptom};
+use crate::target::{Browser, Target};
+use crate::wire::Team;
+
+/// The sides of the picture that is attached: large enough to be seen on a screenshot.
+const SIDE: u32 = 320;
+
+/// What the walk through the browser needs to know.
+pub(crate) struct Scene<'s> {
+    pub site: &'s Site,
+    pub target: &'s Target,
+    pub wish: &'s Browser,
+    pub door: &'s Door,
+    pub sponsor: Option<&'s Secret>,
+}
+
+/// Starts Chromium, walks through the test, and stops Chromium whatever happened.
+pub(crate) async fn walk(
+    scene: &Scene<'_>,
+    cast: &mut Cast,
+    log: &Log<'_>,
+    cancel: &tokio_util::sync::CancellationToken,
+) -> Result<(), Stop> {
+    let starting = Chromium::start(scene.target, scene.wish);
+    let chromium = log.check(plan::BROWSER, starting).await?;
+    let end = cancel.run_until_cancelled(Box::pin(play(scene, &chromium, cast, log))).await;
+    chromium.stop().await;
+    // What a cancellation leaves out is recorded by the caller.
+    end.unwrap_or(Ok(()))
+}
+
+async fn play(scene: &Scene<'_>, chromium: &Chromium, cast: &mut Cast, log: &Log<'_>) -> Result<(), Stop> {
+    let site = scene.site;
+    let shots = Shots { log, directory: &scene.wish.screenshots };
+    let tabs =
+        async { Ok::<_, Fault>((chromium.tab(site, "first").await?, chromium.tab(site, "second").await?)) };
+    let (first, second) = match tabs.await {
+        Ok(tabs) => tabs,
+        Err(fault) => return log.check(plan::BROWSER_FIRST_ACCOUNT, async { Err(fault) }).await,
+    };
+    shots.check(plan::BROWSER_FIRST_ACCOUNT, &first, first_account(scene, &first, cast)).await?;
+    shots.check(plan::BROWSER_FIRST_TEAM, &first, first_team(&first, cast)).await?;
+    let hello = format!("Hello from the browser of {}.", cast.first.name);
+    let root = shots.check(plan::BROWSER_FIRST_POST, &first, first_post(&first, &hello)).await?;
+    shots.check(plan::BROWSER_SECOND_JOINS, &second, second_joins(scene, &second, cast, &hello)).await?;
+    let reply = format!("A reply from the browser of {}.", cast.second.name);
+    let replies = async {
+        // The first user looks at the thread before the reply is there: it has to come by itself.
+        open_thread(&first, &root).await?;
+        open_thread(&second, &root).await?;
+        reply_in_thread(&second, &reply).await
+    };
+    shots.check(plan::BROWSER_SECOND_REPLIES, &second, replies).await?;
+    let sees = async { in_thread(&first, &reply).await.map(drop) };
+    shots.check(plan::BROWSER_FIRST_SEES_REPLY, &first, sees).await?;
+    let caption = format!("A picture from the browser of {}.", cast.first.name);
+    let file = chromium.scratch().join(format!("{}.png", cast.first.name));
+    shots.check(plan::BROWSER_IMAGE_REPLY, &first, image_reply(&first, &file, &caption)).await?;
+    shots.check(plan::BROWSER_SECOND_SEES_IMAGE, &second, sees_image(&second, &caption)).await?;
+    let _ = shots.check(plan::BROWSER_NO_ERRORS, &first, no_errors(&first, &second, log)).await;
+    Ok(())
+}
+
+/// Takes a picture at the end of each check, of failed ones above all.
+struct Shots<'s, 'e> {
+    log: &'s Log<'e>,
+    directory: &'s Path,
+}
+
+impl Shots<'_, '_> {
+    fn check<'c, T: Send + 'c>(
+        &'c self,
+        kind: &'static Kind,
+        tab: &'c Tab,
+        work: impl Future<Output = Result<T, Fault>> + Send + 'c,
+    ) -> BoxFuture<'c, Result<T, Stop>> {
+        let pictured = async move {
+            let result = work.await;
+            let path = self.path(kind);
+            match tab.screenshot(&path).await {
+                Ok(()) => self.log.screenshot(kind, path),
+                Err(fault) => self.log.note(kind, format!("no screenshot: {fault}")),
+            }
+            result
+        };
+        Box::pin(self.log.check(kind, pictured))
+    }
+
+    fn path(&self, kind: &'static Kind) -> PathBuf {
+        let number = plan::BROWSER_WALK.iter().position(|other| *other == kind).unwrap_or_default();
+        self.directory.join(format!("{number:02}-{}.png", kind.name))
+    }
+}
+
+async fn first_account(scene: &Scene<'_>, tab: &Tab, cast: &mut Cast) -> Result<(), Fault> {
+    if scene.door.sponsored {
+        cast.first.arrive(scene.site, &scene.door.domain, scene.sponsor).await?;
+        return log_in(tab, cast.first.name.as_str(), cast.first.password()).await;
+    }
+    cast.first.attempted = true;
+    let email = format!("{}@{}", cast.first.name, scene.door.domain);
+    sign_up(tab, "/signup_user_complete", &email, &cast.first.name, cast.first.password()).await
+}
+
+async fn sign_up(tab: &Tab, path: &str, email: &str, name: &str, password: &Secret) -> Result<(), Fault> {
+    tab.open(path).await?;
+    tab.fill(at::EMAIL, email).await?;
+    tab.fill(at::USERNAME, name).await?;
+    tab.fill(at::PASSWORD, password.expose()).await?;
+    if tab.shown(at::TERMS).await.is_some() {
+        tab.click(at::TERMS).await?;
+    }
+    tab.click(at::SUBMIT).await?;
+    logged_in(tab).await
+}
+
+async fn log_in(tab: &Tab, name: &str, password: &Secret) -> Result<(), Fault> {
+    tab.open("/login").await?;
+    tab.fill(at::LOGIN_ID, name).await?;
+    tab.fill(at::PASSWORD, password.expose()).await?;
+    tab.click(at::SUBMIT).await?;
+    logged_in(tab).await
+}
+
+async fn logged_in(tab: &Tab) -> Result<(), Fault> {
+    let script =
+        r"document.cookie.includes('MMUSERID=') && !/\/(login|signup[a-z_]*)/.test(location.pathname)";
+    tab.until::<bool>("a page behind the login", script).await.map(drop)
+}
+
+async fn first_team(tab: &Tab, cast: &mut Cast) -> Result<(), Fault> {
+    let name = cast.first.name.clone();
+    tab.open("/create_team").await?;
+    tab.fill(at::TEAM_NAME, &name).await?;
+    tab.click(at::TEAM_NAME_NEXT).await?;
+    tab.fill(at::TEAM_URL, &name).await?;
+    cast.team = Some(TeamMade { name, id: None });
+    tab.click(at::TEAM_URL_FINISH).await?;
+    town_square(tab).await
+}
+
+async fn town_square(tab: &Tab) -> Result<(), Fault> {
+    let title = quoted(at::CHANNEL_TITLE);
+    let script = format!("document.querySelector({title})?.textContent.includes('Town Square')");
+    tab.until::<bool>("the title of Town Square", &script).await?;
+    tab.visible(at::POST_BOX).await
+}
+
+async fn first_post(tab: &Tab, text: &str) -> Result<String, Fault> {
+    tab.fill(at::POST_BOX, text).await?;
+    tab.send(at::POST_BOX).await?;
+    post_with(tab, at::POST_TEXT, text).await
+}
+
+/// The id of the post with this text, once the server has given it one: until then the page shows a name of
+/// its own making, which is longer.
+async fn post_with(tab: &Tab, prefix: &str, text: &str) -> Result<String, Fault> {
+    let script = format!(
+        "[...document.querySelectorAll('[id^=\"{prefix}\"]')].filter((e) => e.textContent.includes({}))
+            .map((e) => e.id.slice({})).find((id) => /^[a-z0-9]{{26}}$/.test(id)) ?? null",
+        quoted(text),
+        prefix.len()
+    );
+    tab.until(&format!("the post \"{text}\""), &script).await
+}
+
+async fn second_joins(scene: &Scene<'_>, tab: &Tab, cast: &mut Cast, hello: &str) -> Result<(), Fault> {
+    let site = scene.site;
+    if cast.first.token.is_none() {
+        cast.first.log_in(site).await?;
+    }
+    let owner = cast.first.token()?;
+    let team: Team = site.get(&format!("teams/name/{}", cast.first.name)).by(owner).json().await?;
+    if let Some(made) = &mut cast.team {
+        made.id = Some(team.id);
+    }
+    let (name, password) = (cast.second.name.clone(), cast.second.password().clone());
+    if scene.door.sponsored {
+        cast.second.arrive(site, &scene.door.domain, scene.sponsor).await?;
+        let join = format!("teams/members/invite?invite_id={}", team.invite_id);
+        site.post(&join).by(cast.second.token()?).done().await?;
+        log_in(tab, &name, &password).await?;
+        tab.open(&format!("/{}/channels/town-square", cast.first.name)).await?;
+    } else {
+        cast.second.attempted = true;
+        let email = format!("{name}@{}", scene.door.domain);
+        let link = format!("/signup_user_complete/?id={}", team.invite_id);
+        sign_up(tab, &link, &email, &name, &password).await?;
+    }
+    town_square(tab).await?;
+    post_with(tab, at::POST_TEXT, hello).await.map(drop)
+}
+
+async fn open_thread(tab: &Tab, post: &str) -> Result<(), Fault> {
+    tab.hover(&at::post(post)).await?;
+    tab.click(&at::comment(post)).await?;
+    tab.visible(at::THREAD).await?;
+    tab.visible(at::REPLY_BOX).await
+}
+
+async fn reply_in_thread(tab: &Tab, text: &str) -> Result<(), Fault> {
+    tab.fill(at::REPLY_BOX, text).await?;
+    tab.send(at::REPLY_BOX).await?;
+    in_thread(tab, text).await.map(drop)
+}
+
+async fn in_thread(tab: &Tab, text: &str) -> Result<String, Fault> {
+    post_with(tab, at::THREAD_POST_TEXT, text).await
+}
+
+async fn image_reply(tab: &Tab, file: &Path, caption: &str) -> Result<(), Fault> {
+    let machine =
+        |why: String| Fault { during: file.display().to_string(), symptom: Symptom::Machine(one_line(&why)) };
+    let png = picture::noise(SIDE).map_err(|error| machine(error.to_string()))?;
+    tokio::fs::write(file, png).await.map_err(|error| machine(error.to_string()))?;
+    tab.attach(at::THREAD_FILE_INPUT, file).await?;
+    reply_in_thread(tab, caption).await
+}
+
+/// Waits until the picture of the post with this text is decoded and drawn.
+async fn sees_image(tab: &Tab, caption: &str) -> Result<(), Fault> {
+    let id = in_thread(tab, caption).await?;
+    let script = format!(
+        "[...document.querySelectorAll('#rhsPost_{id} img')]
+            .some((e) => e.src.includes('/files/') && e.complete && e.naturalWidth > 0)"
+    );
+    tab.until::<bool>("the preview of the picture", &script).await.map(drop)
+}
+
+async fn no_errors(first: &Tab, second: &Tab, log: &Log<'_>) -> Result<(), Fault> {
+    for tab in [first, second] {
+        let during = format!("the {} user's page", tab.whose);
+        if let Some(text) = tab.shown(at::RED_BAR).await {
+            return Err(Fault { during, symptom: Symptom::RedBar(one_line(&text)) });
+        }
+        let complaints = tab.complaints();
+        for remark in complaints.remarks {
+            log.note(plan::BROWSER_NO_ERRORS, format!("{during}: {remark}"));
+        }
+        if !complaints.errors.is_empty() {
+            return Err(Fault { during, symptom: Symptom::Page(complaints.errors) });
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,270 @@
+//! One person's tab: waits, clicks and types as a person does, and listens to what the page complains about.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use chromiumoxide::cdp::browser_protocol::dom::SetFileInputFilesParams;
+use chromiumoxide::cdp::browser_protocol::input::InsertTextParams;
+use chromiumoxide::cdp::browser_protocol::log::{EventEntryAdded, LogEntryLevel, LogEntrySource};
+use chromiumoxide::cdp::browser_protocol::page::CaptureScreenshotFormat;
+use chromiumoxide::cdp::js_protocol::runtime::{
+    ConsoleApiCalledType, EventConsoleApiCalled, EventExceptionThrown,
+};
+use chromiumoxide::error::CdpError;
+use chromiumoxide::page::{Page, ScreenshotParams};
+use futures_util::StreamExt;
+use serde::de::DeserializeOwned;
+use tokio::task::JoinSet;
+
+use crate::answer::one_line;
+use crate::diagnosis::trimmed;
+use crate::site::Site;
+use crate::symptom::{Fault, Symptom};
+
+/// How often the page is asked whether it is ready.
+const LOOK: Duration = Duration::from_millis(40);
+/// Complaints kept at most: a page in a loop must not fill the memory.
+const COMPLAINTS: usize = 50;
+
+pub(crate) struct Tab {
+    page: Page,
+    base: String,
+    pub whose: &'static str,
+    timeout: Duration,
+    complaints: Arc<Mutex<Complaints>>,
+    /// The readers of the page's complaints; they end with the tab.
+    _listeners: JoinSet<()>,
+}
+
+/// What the page complained about.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Complaints {
+    /// A script that broke, a policy that was violated, a server that failed.
+    pub errors: Vec<String>,
+    /// What may be as it should be: a refused request, a line that the page logged as an error.
+    pub remarks: Vec<String>,
+}
+
+impl Tab {
+    pub(super) async fn new(
+        page: Page,
+        site: &Site,
+        whose: &'static str,
+        timeout: Duration,
+    ) -> Result<Self, Fault> {
+        let complaints = Arc::new(Mutex::new(Complaints::default()));
+        let listeners = listen(&page, &complaints).await.map_err(|error| fault(whose, &error))?;
+        // The official client's page that advertises its apps comes once, unless it has been seen.
+        let seen = "try { localStorage.setItem('__landingPageSeen__', 'true') } catch {}";
+        page.evaluate_on_new_document(seen).await.map_err(|error| fault(whose, &error))?;
+        let base = trimmed(&site.url);
+        Ok(Self { page, base, whose, timeout, complaints, _listeners: listeners })
+    }
+
+    /// Opens a path of the site.
+    pub(crate) async fn open(&self, path: &str) -> Result<(), Fault> {
+        let opened = self.page.goto(format!("{}{path}", self.base)).await;
+        opened.map(drop).map_err(|error| fault(self.whose, &error))
+    }
+
+    /// Asks the page again and again until the expression is neither null nor false.
+    pub(crate) async fn until<T: DeserializeOwned>(&self, what: &str, script: &str) -> Result<T, Fault> {
+        let start = Instant::now();
+        loop {
+            // While the page changes, there is nobody to ask: that is an answer too.
+            if let Ok(answer) = self.page.evaluate(script).await
+                && let Some(value) = answer.value().filter(|value| !value.is_null() && **value != false)
+                && let Ok(value) = serde_json::from_value(value.clone())
+            {
+                return Ok(value);
+            }
+            if start.elapsed() >= self.timeout {
+                return Err(self.missing(what).await);
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// Waits for an element that a person can see.
+    pub(crate) async fn visible(&self, selector: &str) -> Result<(), Fault> {
+        let script = format!("(() => {{ {FIND} return find({}) !== null; }})()", quoted(selector));
+        self.until::<bool>(selector, &script).await.map(drop)
+    }
+
+    pub(crate) async fn click(&self, selector: &str) -> Result<(), Fault> {
+        self.visible(selector).await?;
+        // Marked by script, as a selector for two eras may find several; clicked by the mouse.
+        self.mark(selector).await?;
+        let element = self.page.find_element(MARK).await.map_err(|error| fault(self.whose, &error))?;
+        element.click().await.map(drop).map_err(|error| fault(self.whose, &error))
+    }
+
+    /// Moves the pointer over an element.
+    pub(crate) async fn hover(&self, selector: &str) -> Result<(), Fault> {
+        self.visible(selector).await?;
+        let element = self.page.find_element(selector).await.map_err(|error| fault(self.whose, &error))?;
+        element.hover().await.map(drop).map_err(|error| fault(self.whose, &error))
+    }
+
+    /// Replaces what is in a field.
+    pub(crate) async fn fill(&self, selector: &str, text: &str) -> Result<(), Fault> {
+        self.click(selector).await?;
+        let select = format!(
+            "(() => {{ {FIND} const e = find({}); e.focus(); e.select?.(); return true; }})()",
+            quoted(selector)
+        );
+        self.until::<bool>(selector, &select).await?;
+        let typed = self.page.execute(InsertTextParams::new(text)).await;
+        typed.map_err(|error| fault(self.whose, &error))?;
+        let script =
+            format!("(() => {{ {FIND} return find({})?.value === {}; }})()", quoted(selector), quoted(text));
+        self.until::<bool>(&format!("{selector} with its text"), &script).await.map(drop)
+    }
+
+    /// Presses a key in a field until the field is empty: an upload may have to end first.
+    pub(crate) async fn send(&self, selector: &str) -> Result<(), Fault> {
+        let start = Instant::now();
+        let script = format!("(() => {{ {FIND} return find({})?.value === ''; }})()", quoted(selector));
+        while start.elapsed() < self.timeout {
+            let element =
+                self.page.find_element(selector).await.map_err(|error| fault(self.whose, &error))?;
+            element.press_key("Enter").await.map_err(|error| fault(self.whose, &error))?;
+            for _ in 0..20 {
+                let answer = self.page.evaluate(script.as_str()).await;
+                if answer.is_ok_and(|answer| answer.value().is_some_and(|value| *value == true)) {
+                    return Ok(());
+                }
+                tokio::time::sleep(LOOK).await;
+            }
+        }
+        Err(self.missing(&format!("{selector} emptied by sending")).await)
+    }
+
+    /// Gives a file to a file field, which need not be visible.
+    pub(crate) async fn attach(&self, selector: &str, file: &Path) -> Result<(), Fault> {
+        let script = format!("document.querySelector({}) !== null", quoted(selector));
+        self.until::<bool>(selector, &script).await?;
+        let element = self.page.find_element(selector).await.map_err(|error| fault(self.whose, &error))?;
+        let mut files = SetFileInputFilesParams::new(vec![file.to_string_lossy().into_owned()]);
+        files.backend_node_id = Some(element.backend_node_id);
+        self.page.execute(files).await.map(drop).map_err(|error| fault(self.whose, &error))
+    }
+
+    pub(crate) async fn screenshot(&self, path: &Path) -> Result<(), Fault> {
+        let png = ScreenshotParams::builder().format(CaptureScreenshotFormat::Png).build();
+        let bytes = self.page.screenshot(png).await.map_err(|error| fault(self.whose, &error))?;
+        tokio::fs::write(path, bytes).await.map_err(|error| Fault {
+            during: path.display().to_string(),
+            symptom: Symptom::Machine(one_line(&error.to_string())),
+        })
+    }
+
+    /// The text of an element that a person can see now.
+    pub(crate) async fn shown(&self, selector: &str) -> Option<String> {
+        let script =
+            format!("(() => {{ {FIND} return find({})?.textContent ?? null; }})()", quoted(selector));
+        self.page.evaluate(script).await.ok()?.into_value::<Option<String>>().ok()?
+    }
+
+    pub(crate) fn complaints(&self) -> Complaints {
+        self.complaints.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    async fn mark(&self, selector: &str) -> Result<(), Fault> {
+        let script = format!(
+            "(() => {{ {FIND} document.querySelector('{MARK}')?.removeAttribute('data-acceptance');
+                const e = find({}); e?.setAttribute('data-acceptance', ''); return e !== null; }})()",
+            quoted(selector)
+        );
+        self.until::<bool>(selector, &script).await.map(drop)
+    }
+
+    async fn missing(&self, what: &str) -> Fault {
+        let at = self.page.url().await.ok().flatten().unwrap_or_default();
+        let complaints = self.complaints();
+        let said = complaints
+            .errors
+            .first()
+            .map(|error| format!("; the page reported: {error}"))
+            .unwrap_or_default();
+        let seconds = self.timeout.as_secs_f64();
+        let text = format!("`{what}` did not come within {seconds} s, at {}{said}", one_line(&at));
+        Fault { during: format!("the {} user's page", self.whose), symptom: Symptom::Browser(text) }
+    }
+}
+
+const MARK: &str = "[data-acceptance]";
+
+/// The first element of a selector that has a size and is not disabled.
+const FIND: &str = "const find = (selector) => [...document.querySelectorAll(selector)]
+    .find((e) => !e.disabled && e.getClientRects().length > 0 && getComputedStyle(e).visibility !== 'hidden') ?? null;";
+
+/// The text as a JavaScript string.
+pub(super) fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+fn fault(whose: &str, error: &CdpError) -> Fault {
+    Fault {
+        during: format!("the {whose} user's page"),
+        symptom: Symptom::Browser(one_line(&error.to_string())),
+    }
+}
+
+async fn listen(page: &Page, complaints: &Arc<Mutex<Complaints>>) -> Result<JoinSet<()>, CdpError> {
+    let mut listeners = JoinSet::new();
+    let mut thrown = page.event_listener::<EventExceptionThrown>().await?;
+    let mut entries = page.event_listener::<EventEntryAdded>().await?;
+    let mut calls = page.event_listener::<EventConsoleApiCalled>().await?;
+    page.enable_log().await?;
+    page.enable_runtime().await?;
+    let book = Arc::clone(complaints);
+    listeners.spawn(async move {
+        while let Some(event) = thrown.next().await {
+            let details = &event.exception_details;
+            let more = details.exception.as_ref().and_then(|object| object.description.clone());
+            error(&book, &format!("{} {}", details.text, more.unwrap_or_default()));
+        }
+    });
+    let book = Arc::clone(complaints);
+    listeners.spawn(async move {
+        while let Some(event) = entries.next().await {
+            let entry = &event.entry;
+            if entry.level != LogEntryLevel::Error {
+                continue;
+            }
+            let text = format!("{} {}", entry.text, entry.url.as_deref().unwrap_or_default());
+            // An unlicensed server refuses some of what the official page asks for: only failures count.
+            let failed = entry.source != LogEntrySource::Network || text.contains("status of 5");
+            if failed { error(&book, &text) } else { remark(&book, &text) }
+        }
+    });
+    let book = Arc::clone(complaints);
+    listeners.spawn(async move {
+        while let Some(event) = calls.next().await {
+            if event.r#type == ConsoleApiCalledType::Error {
+                let words = event.args.iter().filter_map(|arg| {
+                    arg.description.clone().or_else(|| arg.value.as_ref().map(ToString::to_string))
+                });
+                remark(&book, &format!("console: {}", words.collect::<Vec<_>>().join(" ")));
+            }
+        }
+    });
+    Ok(listeners)
+}
+
+fn error(book: &Mutex<Complaints>, text: &str) {
+    keep(&mut book.lock().unwrap_or_else(PoisonError::into_inner).errors, text);
+}
+
+fn remark(book: &Mutex<Complaints>, text: &str) {
+    keep(&mut book.lock().unwrap_or_else(PoisonError::into_inner).remarks, text);
+}
+
+fn keep(list: &mut Vec<String>, text: &str) {
+    let text = one_line(text);
+    if list.len() < COMPLAINTS && !list.contains(&text) {
+        list.push(text);
+    }
+}
