@@ -1,0 +1,118 @@
+//! What a release can do: read from one table, never from an `if edition ==`.
+use crate::edition::{Edition, ReleaseId};
+
+/// What this crate's callers must know before they use a release.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Capabilities {
+    /// `mattermost db migrate` exists. Before, the schema is brought up to date by starting the server.
+    pub db_migrate: bool,
+    /// `mattermost version` answers without opening, and migrating, the database.
+    pub version_without_database: bool,
+    /// `ping?get_server_status=true` probes database and file store.
+    pub ping_server_status: bool,
+    /// `ping?use_rest_semantics=true` answers 200 with the state in its body; otherwise unhealthy is a 500.
+    pub rest_semantics: bool,
+    /// `MM_SECTION_KEY` variables override config.json.
+    pub environment_overrides: bool,
+    /// Keeps its data in SQLite.
+    pub sqlite: bool,
+    /// Keeps its data in MySQL.
+    pub mysql: bool,
+    /// The oldest major PostgreSQL it starts on; None when it does not use PostgreSQL.
+    pub postgres_minimum: Option<u32>,
+}
+
+/// Which release lines a row speaks of.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Line {
+    All,
+    Official,
+    Builtin,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Feature {
+    DbMigrate,
+    VersionWithoutDatabase,
+    PingServerStatus,
+    RestSemantics,
+    EnvironmentOverrides,
+    Sqlite,
+    Mysql,
+}
+
+type Numbers = (u32, u32, u32);
+const NEVER: Numbers = (u32::MAX, 0, 0);
+
+/// Feature, line, first version that has it, first that has it no more. Sources: the upgrade notes of 6.5 and
+/// 11.0, the API reference of `GET /system/ping`, the configuration guide ("since 3.8").
+const FEATURES: [(Feature, Line, Numbers, Numbers); 7] = [
+    (Feature::DbMigrate, Line::All, (6, 5, 0), NEVER),
+    (Feature::VersionWithoutDatabase, Line::All, (6, 5, 0), NEVER),
+    (Feature::PingServerStatus, Line::All, (3, 10, 0), NEVER),
+    (Feature::RestSemantics, Line::All, (9, 6, 0), NEVER),
+    (Feature::EnvironmentOverrides, Line::All, (3, 8, 0), NEVER),
+    (Feature::Sqlite, Line::Builtin, (0, 0, 0), NEVER),
+    (Feature::Mysql, Line::Official, (0, 0, 0), (11, 0, 0)),
+];
+
+/// From which official version on which major PostgreSQL is the oldest it starts on.
+const POSTGRES: [(Numbers, u32); 6] =
+    [((0, 0, 0), 9), ((5, 30, 0), 10), ((8, 0, 0), 11), ((10, 6, 0), 13), ((11, 0, 0), 14), ((12, 0, 0), 15)];
+
+impl Capabilities {
+    /// What the table says of a release.
+    pub fn of(id: &ReleaseId) -> Self {
+        let version = id.version.numbers();
+        let line = if id.edition == Edition::Builtin { Line::Builtin } else { Line::Official };
+        let has = |wanted| {
+            FEATURES.iter().any(|(feature, of, since, before)| {
+                *feature == wanted
+                    && (*of == Line::All || *of == line)
+                    && (*since..*before).contains(&version)
+            })
+        };
+        let postgres =
+            POSTGRES.iter().rev().find(|(since, _)| version >= *since).map(|(_, minimum)| *minimum);
+        Self {
+            db_migrate: has(Feature::DbMigrate),
+            version_without_database: has(Feature::VersionWithoutDatabase),
+            ping_server_status: has(Feature::PingServerStatus),
+            rest_semantics: has(Feature::RestSemantics),
+            environment_overrides: has(Feature::EnvironmentOverrides),
+            sqlite: has(Feature::Sqlite),
+            mysql: has(Feature::Mysql),
+            postgres_minimum: postgres.filter(|_| line == Line::Official),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_at_its_edges() {
+        let of = |name: &str| Capabilities::of(&name.parse().unwrap());
+        for (name, migrate, rest, mysql, postgres) in [
+            ("5.29.1-team", false, false, true, Some(9)),
+            ("5.37.10-team", false, false, true, Some(10)),
+            ("6.4.2-enterprise", false, false, true, Some(10)),
+            ("6.5.0-enterprise", true, false, true, Some(10)),
+            ("8.1.13-team", true, false, true, Some(11)),
+            ("9.6.0-team", true, true, true, Some(11)),
+            ("10.11.23-team", true, true, true, Some(13)),
+            ("11.7.15-team", true, true, false, Some(14)),
+            ("12.1.0-entry", true, true, false, Some(15)),
+            ("11.6.0+0.1.0-builtin", true, true, false, None),
+        ] {
+            let can = of(name);
+            assert_eq!(
+                (can.db_migrate, can.rest_semantics, can.mysql, can.postgres_minimum),
+                (migrate, rest, mysql, postgres),
+                "{name}"
+            );
+            assert_eq!(can.sqlite, name.ends_with("builtin"), "{name}");
+        }
+    }
+}

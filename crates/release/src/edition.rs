@@ -1,0 +1,137 @@
+//! Release lines, and the name of a release.
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::ReleaseError;
+use crate::version::Version;
+
+/// A release line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Edition {
+    /// Mainstay's own server.
+    Builtin,
+    /// Mattermost's MIT build.
+    Team,
+    /// The enterprise build run without a licence; from 11.0. A binary cannot tell it from `Enterprise`.
+    Entry,
+    /// The enterprise build.
+    Enterprise,
+}
+
+impl Edition {
+    const ALL: [(Self, &'static str); 4] = [
+        (Self::Builtin, "builtin"),
+        (Self::Team, "team"),
+        (Self::Entry, "entry"),
+        (Self::Enterprise, "enterprise"),
+    ];
+}
+
+impl fmt::Display for Edition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = Self::ALL.iter().find(|(edition, _)| edition == self).map_or("", |(_, name)| name);
+        f.write_str(name)
+    }
+}
+
+impl FromStr for Edition {
+    type Err = ReleaseError;
+
+    fn from_str(text: &str) -> Result<Self, ReleaseError> {
+        let found = Self::ALL.iter().find(|(_, name)| *name == text);
+        found.map(|(edition, _)| *edition).ok_or_else(|| ReleaseError::Name {
+            given: text.to_owned(),
+            why: "an edition is builtin, team, entry or enterprise",
+        })
+    }
+}
+
+/// Which release: also the name of its directory, `11.7.15-team` or `11.6.0+0.1.0-builtin`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ReleaseId {
+    /// Its version.
+    pub version: Version,
+    /// Its line.
+    pub edition: Edition,
+}
+
+impl FromStr for ReleaseId {
+    type Err = ReleaseError;
+
+    fn from_str(text: &str) -> Result<Self, ReleaseError> {
+        let (version, edition) = text.rsplit_once('-').ok_or_else(|| ReleaseError::Name {
+            given: text.to_owned(),
+            why: "a release is VERSION-EDITION, as in 11.7.15-team",
+        })?;
+        Ok(Self { version: version.parse()?, edition: edition.parse()? })
+    }
+}
+
+impl fmt::Display for ReleaseId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.version, self.edition)
+    }
+}
+
+impl TryFrom<String> for ReleaseId {
+    type Error = ReleaseError;
+
+    fn try_from(text: String) -> Result<Self, ReleaseError> {
+        text.parse()
+    }
+}
+
+impl From<ReleaseId> for String {
+    fn from(id: ReleaseId) -> Self {
+        id.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_go_both_ways() {
+        for name in ["11.7.15-team", "11.6.0+0.1.0-builtin", "5.37.10-enterprise", "11.0.2-entry"] {
+            let id: ReleaseId = name.parse().unwrap();
+            assert_eq!(id.to_string(), name);
+            let json = serde_json::to_string(&id).unwrap();
+            assert_eq!(json, format!("{name:?}"));
+            assert_eq!(serde_json::from_str::<ReleaseId>(&json).unwrap(), id);
+        }
+    }
+
+    #[test]
+    fn what_is_no_name_says_why() {
+        for (name, why) in [
+            ("11.7.15", "VERSION-EDITION"),
+            ("11.7-team", "three numbers"),
+            ("11.7.+1-team", "three numbers"),
+            ("v11.7.15-team", "three numbers"),
+            ("11.7.15.1-team", "three numbers"),
+            ("11.7.99999999999-team", "three numbers"),
+            ("11.7.-1-team", "three numbers"),
+            ("..-team", "three numbers"),
+            ("11.7.15+-team", "letters, digits and dots"),
+            ("11.7.15+../x-team", "letters, digits and dots"),
+            ("11.7.15-gold", "builtin, team, entry or enterprise"),
+            ("", "VERSION-EDITION"),
+        ] {
+            let error = name.parse::<ReleaseId>().unwrap_err().to_string();
+            assert!(error.contains(why), "{name}: {error}");
+        }
+    }
+
+    #[test]
+    fn versions_are_ordered_by_number() {
+        let version = |text: &str| text.parse::<Version>().unwrap();
+        assert!(version("9.11.18") < version("10.5.14"));
+        assert!(version("11.7.2") < version("11.7.15"));
+        assert!(version("11.6.0") < version("11.6.0+0.1.0"));
+    }
+}

@@ -1,0 +1,84 @@
+//! What can be wrong with a release, and the way out.
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Anything wrong with a release, its archive, or the disk under it.
+#[derive(Debug, thiserror::Error)]
+pub enum ReleaseError {
+    /// A name, version or edition does not read as one.
+    #[error("{given:?}: {why}")]
+    Name {
+        /// What was given.
+        given: String,
+        /// What is allowed.
+        why: &'static str,
+    },
+    /// A directory is not in the official layout.
+    #[error("{} is not a release directory: {problem}; remove it and unpack the release again", root.display())]
+    NotARelease {
+        /// The directory.
+        root: PathBuf,
+        /// Which file is missing or wrong.
+        problem: String,
+    },
+    /// An archive ends early or does not read.
+    #[error("{archive} is damaged near byte {at}{}: {why}; fetch it again", in_entry(entry.as_deref()))]
+    Damaged {
+        /// The archive.
+        archive: String,
+        /// How many of its bytes had been read.
+        at: u64,
+        /// The member that was being read.
+        entry: Option<String>,
+        /// What was found.
+        why: String,
+    },
+    /// An archive holds what no release holds.
+    #[error("{archive} is refused{}: {why}; this is no official release", in_entry(entry.as_deref()))]
+    Refused {
+        /// The archive.
+        archive: String,
+        /// The member.
+        entry: Option<String>,
+        /// The rule it breaks.
+        why: String,
+    },
+    /// The server binary does not say who it is.
+    #[error("{} does not tell its version: {why}", binary.display())]
+    Unidentified {
+        /// The binary.
+        binary: PathBuf,
+        /// What happened, and what helps.
+        why: String,
+    },
+    /// The disk refused.
+    #[error("cannot {action} {}: {source}{}", path.display(), hint(source))]
+    Disk {
+        /// A verb: "write".
+        action: &'static str,
+        /// What it was to be done to.
+        path: PathBuf,
+        /// What the kernel said.
+        source: io::Error,
+    },
+}
+
+impl ReleaseError {
+    pub(crate) fn disk(action: &'static str, path: &Path, source: io::Error) -> Self {
+        Self::Disk { action, path: path.to_path_buf(), source }
+    }
+}
+
+fn in_entry(entry: Option<&str>) -> String {
+    entry.map(|name| format!(", at {name:?}")).unwrap_or_default()
+}
+
+fn hint(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::StorageFull => "; free some space there: an unpacked release takes about 1 GB",
+        io::ErrorKind::QuotaExceeded => "; the user's quota is used up: raise it, or free some space",
+        io::ErrorKind::PermissionDenied => "; run this as its owner or as root",
+        io::ErrorKind::ReadOnlyFilesystem => "; the file system is mounted read-only",
+        _ => "",
+    }
+}

@@ -1,0 +1,33 @@
+//! The directory `releases/` and the link `current`.
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use crate::edition::ReleaseId;
+use crate::error::ReleaseError;
+
+/// The releases in a directory, oldest first; none when it does not exist. Other names are passed over.
+pub fn installed(releases: &Path) -> Result<Vec<ReleaseId>, ReleaseError> {
+    let fail = |e| ReleaseError::disk("read", releases, e);
+    let entries = match fs::read_dir(releases) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        other => other.map_err(fail)?,
+    };
+    let names: Vec<String> = entries
+        .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
+        .collect::<io::Result<_>>()
+        .map_err(fail)?;
+    let mut ids: Vec<ReleaseId> = names.iter().filter_map(|name| name.parse().ok()).collect();
+    ids.sort();
+    Ok(ids)
+}
+
+/// The release a link points at; None when there is no link, or it points at something else.
+pub fn current(link: &Path) -> Option<ReleaseId> {
+    name_of(&fs::read_link(link).ok()?).parse().ok()
+}
+
+/// The name of a release's directory, as it is shown.
+pub fn name_of(root: &Path) -> String {
+    root.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}

@@ -1,0 +1,41 @@
+//! Releases: packed, unpacked, and archives that should not be.
+#![allow(clippy::unwrap_used)]
+
+mod hostile;
+mod tarball;
+mod whole;
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+/// A server that says what `mattermost version` of the built-in server says.
+pub(crate) fn builtin_binary(dir: &Path) -> PathBuf {
+    let id = release::builtin();
+    let script = format!(
+        "#!/bin/sh\nprintf 'Version: 11.6.0\\nBuild Number: {}\\nBuild Enterprise Ready: false\\nEdition: builtin\\n'\nexit 0\n",
+        id.version.build.unwrap()
+    );
+    write_program(&dir.join("mainstay"), script.as_bytes())
+}
+
+pub(crate) fn write_program(path: &Path, text: &[u8]) -> PathBuf {
+    fs::File::create(path).unwrap().write_all(text).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+    path.to_path_buf()
+}
+
+/// Names of all files, sorted; directories end in `/`.
+pub(crate) fn names(dir: &Path) -> Vec<String> {
+    let mut names: Vec<String> = fs::read_dir(dir)
+        .unwrap()
+        .map(|entry| {
+            let entry = entry.unwrap();
+            let slash = if entry.file_type().unwrap().is_dir() { "/" } else { "" };
+            format!("{}{slash}", entry.file_name().into_string().unwrap())
+        })
+        .collect();
+    names.sort();
+    names
+}
