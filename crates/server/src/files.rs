@@ -1,0 +1,126 @@
+//! Attached files: what they are, what they are called, where they lie, and the pictures made of images.
+//!
+//! Promises: a file is on disk, synced, before its row exists; a refused or broken upload leaves nothing behind (only a
+//! crash can leave a directory that no row names); no name from outside decides a path. The layout is Mattermost's.
+//! Rejected: previews on first sight, because the first reader would wait and every reader would have to be trusted
+//! with a decoder.
+
+pub(crate) mod kind;
+pub(crate) mod name;
+mod preview;
+mod storage;
+
+use std::fs::File;
+use std::io::{BufReader, Write};
+use std::path::{Path, PathBuf};
+
+use jiff::Zoned;
+use tokio::sync::Semaphore;
+
+use crate::clock;
+use crate::id::Id;
+use crate::model::FileInfo;
+pub(crate) use storage::{Incoming, Kept, ReceiveError, Storage};
+
+/// Images decoded at once: each may need some hundred megabytes and a processor.
+static DECODERS: Semaphore = Semaphore::const_new(2);
+
+/// A received file with all that is known of it; it is deleted again unless it is kept.
+pub(crate) struct Attachment {
+    pub(crate) info: FileInfo,
+    pub(crate) kept: Kept,
+}
+
+/// A place for one file of `user` in `channel`, whose name is what the client calls it.
+pub(crate) async fn receive(
+    storage: &Storage,
+    channel: Id,
+    user: Id,
+    client_name: &str,
+    limit: u64,
+) -> std::io::Result<(FileInfo, Incoming)> {
+    let now = clock::now();
+    let id = Id::random();
+    let name = name::shown(client_name);
+    let directory = name::directory(&Zoned::now(), channel, user, id);
+    let stored = name::stored(&name);
+    let info = FileInfo {
+        id,
+        creator_id: user,
+        channel_id: channel,
+        create_at: now,
+        update_at: now,
+        path: format!("{directory}/{stored}"),
+        extension: kind::extension(&name).to_lowercase().chars().take(64).collect(),
+        name,
+        ..FileInfo::default()
+    };
+    Ok((info, storage.receive(&directory, &stored, limit).await?))
+}
+
+/// Syncs a file that has wholly arrived, and makes the pictures of an image.
+pub(crate) async fn complete(mut info: FileInfo, incoming: Incoming) -> std::io::Result<Attachment> {
+    info.size = incoming.written() as i64;
+    info.mime_type = kind::media_type(&info.name, incoming.head()).to_owned();
+    let kept = incoming.finish().await?;
+    let pictures = match preview::format(&info.mime_type) {
+        Some(format) if info.size as u64 <= preview::MOST_BYTES => {
+            let path = kept.path(&info.path);
+            let permit = DECODERS.acquire().await;
+            let made = tokio::task::spawn_blocking(move || {
+                preview::previews(BufReader::new(File::open(path)?), format)
+            });
+            let made = made.await;
+            drop(permit);
+            match made {
+                Ok(Ok(pictures)) => Some(pictures),
+                Ok(Err(reason)) => {
+                    tracing::info!(file = %info.id, %reason, "a file stays without preview");
+                    None
+                }
+                Err(panic) => {
+                    tracing::warn!(file = %info.id, %panic, "an image decoder failed");
+                    None
+                }
+            }
+        }
+        _ => None,
+    };
+    let mut written = Vec::new();
+    if let Some(pictures) = pictures {
+        let base = info
+            .path
+            .rsplit_once('.')
+            .filter(|(base, _)| !base.ends_with('/'))
+            .map_or(&*info.path, |(base, _)| base);
+        info.thumbnail_path = format!("{base}_thumb.{}", pictures.extension);
+        written.push((kept.path(&info.thumbnail_path), pictures.thumbnail));
+        if let Some(preview) = pictures.preview {
+            info.preview_path = format!("{base}_preview.{}", pictures.extension);
+            written.push((kept.path(&info.preview_path), preview));
+        }
+        info.has_preview_image = !info.preview_path.is_empty();
+        info.width = i64::from(pictures.width);
+        info.height = i64::from(pictures.height);
+        info.mini_preview = Some(pictures.miniature);
+    }
+    let directories = kept.new_directories();
+    tokio::task::spawn_blocking(move || settle(&written, &directories))
+        .await
+        .map_err(std::io::Error::other)??;
+    Ok(Attachment { info, kept })
+}
+
+/// Writes the pictures and makes all that is new in the file's directory durable.
+fn settle(written: &[(PathBuf, Vec<u8>)], directories: &[PathBuf]) -> std::io::Result<()> {
+    for (path, bytes) in written {
+        let mut file = File::create_new(path)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+    }
+    directories.iter().try_for_each(|directory: &PathBuf| sync_directory(directory))
+}
+
+fn sync_directory(path: &Path) -> std::io::Result<()> {
+    File::open(path)?.sync_all()
+}

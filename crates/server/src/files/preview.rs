@@ -1,0 +1,256 @@
+//! Thumbnail, preview and miniature of an image, made within bounds: a picture that would take too much memory or
+//! time to decode is kept as a file and has none of them.
+
+use std::io::{BufRead, Cursor, Seek};
+
+use fast_image_resize::images::Image;
+use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+use image::codecs::gif::GifDecoder;
+use image::codecs::jpeg::JpegEncoder;
+use image::metadata::Orientation;
+use image::{
+    AnimationDecoder, DynamicImage, ExtendedColorType, GenericImageView, ImageDecoder, ImageFormat,
+    ImageReader, Limits,
+};
+
+/// Pixels of the largest image that is decoded (8K UHD; Mattermost's own default).
+pub(crate) const MOST_PIXELS: u64 = 33_177_600;
+/// Bytes of the largest file that is decoded as an image.
+pub(crate) const MOST_BYTES: u64 = 40 << 20;
+/// Bytes a decoder may allocate.
+const MOST_MEMORY: u64 = 256 << 20;
+const THUMBNAIL: (u32, u32) = (120, 100);
+const PREVIEW_WIDTH: u32 = 1920;
+const MINIATURE: u32 = 16;
+const JPEG_QUALITY: u8 = 90;
+
+/// An image as it is shown: sizes are in pixels, after its orientation has been applied.
+#[derive(Debug)]
+pub(crate) struct Previews {
+    pub(crate) width: u32,
+    pub(crate) height: u32,
+    /// `jpg`, or `png` where something shows through: the extension of both pictures.
+    pub(crate) extension: &'static str,
+    pub(crate) thumbnail: Vec<u8>,
+    /// None for a moving picture, which is its own preview.
+    pub(crate) preview: Option<Vec<u8>>,
+    /// 16 x 16, always JPEG.
+    pub(crate) miniature: Vec<u8>,
+}
+
+/// Why an image has no previews.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PreviewError {
+    #[error("the image has {width} x {height} pixels, and at most {MOST_PIXELS} in all are decoded")]
+    TooLarge { width: u32, height: u32 },
+    #[error("the image cannot be decoded: {0}")]
+    Decode(#[from] image::ImageError),
+    #[error("the image cannot be resized: {0}")]
+    Resize(String),
+    #[error("the image cannot be read: {0}")]
+    Read(#[from] std::io::Error),
+}
+
+/// The format that goes with a media type, if we make previews of it.
+pub(crate) fn format(media_type: &str) -> Option<ImageFormat> {
+    match media_type {
+        "image/png" => Some(ImageFormat::Png),
+        "image/jpeg" => Some(ImageFormat::Jpeg),
+        "image/gif" => Some(ImageFormat::Gif),
+        "image/webp" => Some(ImageFormat::WebP),
+        _ => None,
+    }
+}
+
+/// Decodes `source` and makes its previews. Takes up to a second of one processor: call it off the async threads.
+pub(crate) fn previews<R: BufRead + Seek>(
+    mut source: R,
+    format: ImageFormat,
+) -> Result<Previews, PreviewError> {
+    let moving = format == ImageFormat::Gif && is_moving(&mut source)?;
+    let mut decoder = ImageReader::with_format(source, format).into_decoder()?;
+    let (width, height) = decoder.dimensions();
+    if u64::from(width) * u64::from(height) > MOST_PIXELS {
+        return Err(PreviewError::TooLarge { width, height });
+    }
+    let mut limits = Limits::no_limits();
+    limits.max_alloc = Some(MOST_MEMORY);
+    decoder.set_limits(limits)?;
+    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    let mut image = DynamicImage::from_decoder(decoder)?;
+    image.apply_orientation(orientation);
+    let image = eight_bit(image);
+    let (width, height) = image.dimensions();
+    let opaque =
+        !image.color().has_alpha() || image.as_rgba8().is_some_and(|all| all.pixels().all(|p| p.0[3] == 255));
+    let image = if opaque { DynamicImage::ImageRgb8(image.into_rgb8()) } else { image };
+    let thumbnail = resized(&image, fit(width, height, THUMBNAIL))?;
+    let preview = match moving {
+        true => None,
+        false => Some(encoded(&resized(&image, fit(width, height, (PREVIEW_WIDTH, u32::MAX)))?)?),
+    };
+    let miniature = DynamicImage::ImageRgb8(resized(&thumbnail, (MINIATURE, MINIATURE))?.into_rgb8());
+    Ok(Previews {
+        width,
+        height,
+        extension: if opaque { "jpg" } else { "png" },
+        thumbnail: encoded(&thumbnail)?,
+        preview,
+        miniature: encoded(&miniature)?,
+    })
+}
+
+fn is_moving<R: BufRead + Seek>(source: &mut R) -> Result<bool, PreviewError> {
+    let mut decoder = GifDecoder::new(&mut *source)?;
+    let (width, height) = decoder.dimensions();
+    let small = u64::from(width) * u64::from(height) <= MOST_PIXELS;
+    let mut limits = Limits::no_limits();
+    limits.max_alloc = Some(MOST_MEMORY);
+    let moving = small
+        && decoder.set_limits(limits).is_ok()
+        && decoder.into_frames().nth(1).is_some_and(|frame| frame.is_ok());
+    source.rewind()?;
+    Ok(moving)
+}
+
+/// Three or four channels of eight bits each, without a copy where it is so already.
+fn eight_bit(image: DynamicImage) -> DynamicImage {
+    if image.color().has_alpha() {
+        DynamicImage::ImageRgba8(image.into_rgba8())
+    } else {
+        DynamicImage::ImageRgb8(image.into_rgb8())
+    }
+}
+
+/// The largest size with the same proportions within `bounds`; never larger than the image itself.
+fn fit(width: u32, height: u32, bounds: (u32, u32)) -> (u32, u32) {
+    let scale =
+        (f64::from(bounds.0) / f64::from(width)).min(f64::from(bounds.1) / f64::from(height)).min(1.0);
+    let side = |length: u32| ((f64::from(length) * scale).round() as u32).max(1);
+    (side(width).min(bounds.0), side(height).min(bounds.1))
+}
+
+fn resized(image: &DynamicImage, (width, height): (u32, u32)) -> Result<DynamicImage, PreviewError> {
+    if image.dimensions() == (width, height) {
+        return Ok(image.clone());
+    }
+    let broken = |error: &dyn std::fmt::Display| PreviewError::Resize(error.to_string());
+    let pixels = if image.color().has_alpha() { PixelType::U8x4 } else { PixelType::U8x3 };
+    let mut target = Image::new(width, height, pixels);
+    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::CatmullRom));
+    Resizer::new().resize(image, &mut target, &options).map_err(|error| broken(&error))?;
+    let bytes = target.into_vec();
+    let image = if pixels == PixelType::U8x4 {
+        image::RgbaImage::from_raw(width, height, bytes).map(DynamicImage::ImageRgba8)
+    } else {
+        image::RgbImage::from_raw(width, height, bytes).map(DynamicImage::ImageRgb8)
+    };
+    image.ok_or_else(|| broken(&"its size is impossible"))
+}
+
+/// JPEG, or PNG where there is an alpha channel.
+fn encoded(image: &DynamicImage) -> Result<Vec<u8>, PreviewError> {
+    let mut bytes = Cursor::new(Vec::new());
+    if image.color().has_alpha() {
+        image.write_to(&mut bytes, ImageFormat::Png)?;
+    } else {
+        JpegEncoder::new_with_quality(&mut bytes, JPEG_QUALITY).encode(
+            image.as_bytes(),
+            image.width(),
+            image.height(),
+            ExtendedColorType::Rgb8,
+        )?;
+    }
+    Ok(bytes.into_inner())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use image::{Rgb, RgbImage, Rgba, RgbaImage};
+
+    fn png(image: impl Into<DynamicImage>) -> Result<Vec<u8>, PreviewError> {
+        let mut bytes = Cursor::new(Vec::new());
+        image.into().write_to(&mut bytes, ImageFormat::Png)?;
+        Ok(bytes.into_inner())
+    }
+
+    fn size(bytes: &[u8]) -> Result<(u32, u32), PreviewError> {
+        Ok(image::load_from_memory(bytes)?.dimensions())
+    }
+
+    #[test]
+    fn pictures_fit_and_keep_their_proportions() -> Result<(), PreviewError> {
+        for ((width, height), thumbnail, preview) in [
+            ((3000, 1500), (120, 60), (1920, 960)),
+            ((100, 400), (25, 100), (100, 400)),
+            ((1, 1), (1, 1), (1, 1)),
+            ((5000, 1), (120, 1), (1920, 1)),
+        ] {
+            let file = png(RgbImage::from_pixel(width, height, Rgb([200, 30, 60])))?;
+            let made = previews(Cursor::new(file), ImageFormat::Png)?;
+            assert_eq!((made.width, made.height, made.extension), (width, height, "jpg"));
+            assert_eq!(size(&made.thumbnail)?, thumbnail);
+            assert_eq!(size(&made.preview.unwrap_or_default())?, preview);
+            assert_eq!(size(&made.miniature)?, (16, 16));
+            assert_eq!(image::guess_format(&made.miniature)?, ImageFormat::Jpeg);
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn transparency_stays() -> Result<(), PreviewError> {
+        let clear = png(RgbaImage::from_pixel(300, 300, Rgba([1, 2, 3, 10])))?;
+        let made = previews(Cursor::new(clear), ImageFormat::Png)?;
+        assert_eq!(made.extension, "png");
+        assert_eq!(image::load_from_memory(&made.thumbnail)?.get_pixel(5, 5).0[3], 10);
+        let solid = png(RgbaImage::from_pixel(300, 300, Rgba([1, 2, 3, 255])))?;
+        assert_eq!(previews(Cursor::new(solid), ImageFormat::Png)?.extension, "jpg");
+        Ok(())
+    }
+
+    #[test]
+    fn orientation_is_applied() -> Result<(), PreviewError> {
+        let mut bytes = Cursor::new(Vec::new());
+        let mut encoder = JpegEncoder::new(&mut bytes);
+        // A TIFF header with one entry: orientation (0x0112) = 6, a quarter turn.
+        let exif = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0".to_vec();
+        image::ImageEncoder::set_exif_metadata(&mut encoder, exif)
+            .map_err(|error| PreviewError::Resize(error.to_string()))?;
+        encoder.encode_image(&RgbImage::new(60, 20))?;
+        let made = previews(Cursor::new(bytes.into_inner()), ImageFormat::Jpeg)?;
+        assert_eq!((made.width, made.height), (20, 60));
+        Ok(())
+    }
+
+    #[test]
+    fn bombs_are_refused_by_their_header() -> Result<(), PreviewError> {
+        // A header that claims 60 000 x 60 000 pixels over the data of one.
+        let mut file = png(RgbImage::new(1, 1))?;
+        file[16..20].copy_from_slice(&60_000_u32.to_be_bytes());
+        file[20..24].copy_from_slice(&60_000_u32.to_be_bytes());
+        let sum = crc32(&file[12..29]);
+        file[29..33].copy_from_slice(&sum.to_be_bytes());
+        assert!(matches!(previews(Cursor::new(file), ImageFormat::Png), Err(PreviewError::TooLarge { .. })));
+        Ok(())
+    }
+
+    fn crc32(bytes: &[u8]) -> u32 {
+        !bytes.iter().fold(u32::MAX, |sum, byte| {
+            (0..8).fold(
+                sum ^ u32::from(*byte),
+                |sum, _| if sum & 1 == 1 { sum >> 1 ^ 0xedb8_8320 } else { sum >> 1 },
+            )
+        })
+    }
+
+    #[test]
+    fn broken_images_are_errors() -> Result<(), PreviewError> {
+        let mut file = png(RgbImage::new(64, 64))?;
+        file.truncate(60);
+        assert!(previews(Cursor::new(file), ImageFormat::Png).is_err());
+        assert!(previews(Cursor::new(b"GIF89a".to_vec()), ImageFormat::Gif).is_err());
+        assert!(previews(Cursor::new(Vec::new()), ImageFormat::Jpeg).is_err());
+        Ok(())
+    }
+}

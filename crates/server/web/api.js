@@ -1,0 +1,123 @@
+// The server's HTTP API: one function a call, answers as parsed JSON, failures as ApiError.
+
+/** The site's root path with a slash at its end: assets live in <root>static/<hash>/. */
+export const root = new URL('../../', import.meta.url).pathname;
+const base = `${root}api/v4`;
+
+/** A refusal by the server (its `id` is the stable key), or `status` 0: it could not be reached. */
+export class ApiError extends Error {
+  constructor(status, id, message) {
+    super(message);
+    this.status = status;
+    this.id = id;
+  }
+}
+
+export function cookie(name) {
+  const entry = document.cookie.split('; ').find((part) => part.startsWith(`${name}=`));
+  return entry ? decodeURIComponent(entry.slice(name.length + 1)) : '';
+}
+
+/** Told when the session has ended; main.js shows the login page. */
+export const session = new EventTarget();
+
+function headers(extra) {
+  return { 'X-Requested-With': 'XMLHttpRequest', 'X-CSRF-Token': cookie('MMCSRF'), ...extra };
+}
+
+function refusal(status, body) {
+  if (status === 401 && body?.id === 'api.context.session_expired.app_error') session.dispatchEvent(new Event('expired'));
+  return new ApiError(status, body?.id ?? '', body?.message ?? `The server answered with status ${status}.`);
+}
+
+async function request(method, url, body, signal) {
+  let response;
+  try {
+    response = await fetch(url, {
+      method,
+      signal,
+      headers: headers(body === undefined ? {} : { 'Content-Type': 'application/json' }),
+      body: body === undefined ? undefined : JSON.stringify(body),
+    });
+  } catch (cause) {
+    if (cause.name === 'AbortError') throw cause;
+    throw new ApiError(0, 'unreachable', 'The server cannot be reached. Check your connection.');
+  }
+  const answer = await response.json().catch(() => null);
+  if (!response.ok) throw refusal(response.status, answer);
+  return answer;
+}
+
+const get = (path) => request('GET', base + path);
+const post = (path, body) => request('POST', base + path, body ?? {});
+const put = (path, body) => request('PUT', base + path, body ?? {});
+const remove = (path) => request('DELETE', base + path);
+const query = (values) => new URLSearchParams(values).toString();
+
+export const config = () => get('/config/client?format=old');
+export const signUp = (user, invite) => post(`/users${invite ? `?${query({ iid: invite })}` : ''}`, user);
+export const logIn = (credentials) => post('/users/login', { token: '', device_id: '', ...credentials });
+export const logOut = () => post('/users/logout');
+export const me = () => get('/users/me');
+export const users = (options) => get(`/users?${query(options)}`);
+export const usersByIds = (ids) => post('/users/ids', ids);
+export const userByName = (name) => get(`/users/username/${encodeURIComponent(name)}`);
+export const statuses = (ids) => post('/users/status/ids', ids);
+
+export const myTeams = () => get('/users/me/teams');
+export const openTeams = () => get('/teams?page=0&per_page=200');
+export const teamExists = (name) => get(`/teams/name/${encodeURIComponent(name)}/exists`);
+export const createTeam = (team) => post('/teams', team);
+export const joinTeam = (team, user) => post(`/teams/${team}/members`, { team_id: team, user_id: user });
+export const joinByInvite = (invite) => post(`/teams/members/invite?${query({ invite_id: invite })}`);
+export const inviteInfo = (invite) => get(`/teams/invite/${encodeURIComponent(invite)}`);
+
+export const myChannels = (team) => get(`/users/me/teams/${team}/channels?include_deleted=false`);
+export const myMemberships = (team) => get(`/users/me/teams/${team}/channels/members`);
+export const membership = (channel) => get(`/channels/${channel}/members/me`);
+export const channel = (id) => get(`/channels/${id}`);
+export const channelByName = (team, name) => get(`/teams/${team}/channels/name/${encodeURIComponent(name)}`);
+export const publicChannels = (team) => get(`/teams/${team}/channels?page=0&per_page=200`);
+export const createChannel = (data) => post('/channels', data);
+export const joinChannel = (id, user) => post(`/channels/${id}/members`, { user_id: user });
+export const leaveChannel = (id) => remove(`/channels/${id}/members/me`);
+export const directChannel = (self, other) => post('/channels/direct', [self, other]);
+export const channelStats = (id) => get(`/channels/${id}/stats?exclude_files_count=true`);
+export const view = (channel, previous) =>
+  post('/channels/members/me/view', { channel_id: channel, prev_channel_id: previous, collapsed_threads_supported: true });
+
+export const posts = (channel, options) =>
+  get(`/channels/${channel}/posts?${query({ per_page: 60, collapsedThreads: true, skipFetchThreads: true, ...options })}`);
+export const thread = (id) => get(`/posts/${id}/thread?collapsedThreads=true&collapsedThreadsExtended=false`);
+export const createPost = (data) => post('/posts', data);
+export const editPost = (id, message) => put(`/posts/${id}/patch`, { message });
+export const deletePost = (id) => remove(`/posts/${id}`);
+export const addReaction = (reaction) => post('/reactions', reaction);
+export const removeReaction = (id, name) => remove(`/users/me/posts/${id}/reactions/${encodeURIComponent(name)}`);
+export const unreadThreads = (team) => get(`/users/me/teams/${team}/threads?per_page=100&unread=true&extended=false`);
+export const readThread = (team, id, time) => put(`/users/me/teams/${team}/threads/${id}/read/${time}`);
+
+/** Trees of the texts' Markdown (markdown.js), in the same order. */
+export const markdown = (texts) => request('POST', `${root}mainstay/markdown`, texts);
+
+export const fileUrl = (id, form = '') => `${base}/files/${id}${form}`;
+export const avatarUrl = (user) => `${base}/users/${user.id}/image?_=${user.last_picture_update}`;
+
+/** Sends one file; XMLHttpRequest, because fetch does not report upload progress. `progress` gets 0 to 1. */
+export function upload(channelId, file, progress, signal) {
+  const form = new FormData();
+  form.append('channel_id', channelId);
+  form.append('client_ids', crypto.randomUUID?.() ?? String(Math.random()));
+  form.append('files', file, file.name);
+  return new Promise((resolve, reject) => {
+    const http = new XMLHttpRequest();
+    http.open('POST', `${base}/files`);
+    for (const [name, value] of Object.entries(headers())) http.setRequestHeader(name, value);
+    http.responseType = 'json';
+    http.upload.onprogress = (event) => event.lengthComputable && progress(event.loaded / event.total);
+    http.onload = () => (http.status < 300 ? resolve(http.response.file_infos[0]) : reject(refusal(http.status, http.response)));
+    http.onerror = () => reject(new ApiError(0, 'unreachable', 'The upload was interrupted.'));
+    signal.addEventListener('abort', () => http.abort());
+    http.send(form);
+  });
+}

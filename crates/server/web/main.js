@@ -1,0 +1,149 @@
+// The start: who is here, which page the address means, and the live connection.
+
+import * as api from './api.js';
+import { h } from './dom.js';
+import { apply } from './events.js';
+import { go, listen, resolve, route } from './router.js';
+import { Socket } from './socket.js';
+import * as data from './store.js';
+import { startTheme } from './theme.js';
+import { showChat, refresh } from './views/chat.js';
+import { logIn, signUp } from './views/entry.js';
+import { createTeam, selectTeam } from './views/team.js';
+
+const { state } = data;
+const page = document.getElementById('root');
+const socket = new Socket();
+const STATUS_MS = 60_000;
+
+function show(element) {
+  page.replaceChildren(element);
+  page.querySelector('[data-autofocus]')?.focus();
+}
+
+// ---- the session
+
+/** Loads who we are; the socket goes first, so that nothing falls between loading and listening. */
+async function enter() {
+  const listening = new Promise((done) => {
+    socket.addEventListener('fresh', done, { once: true });
+    setTimeout(done, 1_000);
+  });
+  socket.open();
+  const [me, teams, config] = await Promise.all([api.me(), api.myTeams(), api.config(), listening]);
+  Object.assign(state, { me, config });
+  data.setUsers([me]);
+  data.setTeams(teams);
+}
+
+async function leave() {
+  await api.logOut().catch(() => {});
+  forget();
+}
+
+function forget() {
+  socket.close();
+  state.me = null;
+  for (const name of ['MMUSERID', 'MMCSRF']) {
+    for (const path of [api.root, api.root.slice(0, -1)]) document.cookie = `${name}=; Max-Age=0; Path=${path}`;
+  }
+  // A page load, so that nothing of one person's session stays in memory for the next.
+  location.assign(`${api.root}login`);
+}
+
+/** After signing up or in: to the invited team, or to the first one. */
+async function entered(invite) {
+  await enter();
+  await (invite ? joinInvited(invite) : go('', { replace: true }));
+}
+
+async function joinInvited(invite) {
+  const { team_id } = await api.joinByInvite(invite);
+  data.setTeams(await api.myTeams());
+  await go(`${state.teams.get(team_id)?.name ?? ''}/channels/town-square`, { replace: true });
+}
+
+// ---- the live connection
+
+socket.addEventListener('message', ({ detail }) => apply(detail));
+socket.addEventListener('fresh', () => state.team && refresh().catch((error) => console.warn(error.message)));
+socket.addEventListener('lost', () => announce('Mattermost unreachable. Trying to connect again; messages you write are kept.'));
+socket.addEventListener('connected', () => announce(''));
+addEventListener('online', () => socket.hurry());
+document.addEventListener('visibilitychange', () => document.visibilityState === 'visible' && socket.hurry());
+api.session.addEventListener('expired', () => state.me && forget());
+
+function announce(text) {
+  document.getElementById('announcements').replaceChildren(
+    ...(text ? [h('div', { class: 'announcement-bar announcement-bar-critical', role: 'alert' }, text)] : []));
+}
+
+// ---- the pages
+
+function secured(display) {
+  return async (params, query, signal) => {
+    if (!state.me) return go('login', { replace: true });
+    return display(params, query, signal);
+  };
+}
+
+route('', async () => {
+  if (!state.me) return go(state.config.NoAccounts === 'true' ? 'signup_user_complete' : 'login', { replace: true });
+  const last = [...state.teams.values()].find((team) => team.id === localStorage.getItem('team')) ?? state.teams.values().next().value;
+  return go(last ? `${last.name}/channels/town-square` : 'select_team', { replace: true });
+});
+
+route('login', (_, query) => {
+  if (state.me) return go('', { replace: true });
+  const invite = query.get('id');
+  return show(logIn(invite, () => entered(invite)));
+});
+
+route('signup_user_complete', async (_, query) => {
+  const invite = query.get('id');
+  if (state.me) return invite ? joinInvited(invite).catch((error) => fail(error)) : go('', { replace: true });
+  try {
+    const team = invite ? { ...(await api.inviteInfo(invite)), invite_id: invite } : null;
+    return show(signUp(team, () => entered(invite)));
+  } catch (error) {
+    return fail(error, 'This invite link does not work');
+  }
+});
+
+route('create_team', secured(() => createTeam(show)));
+route('select_team', secured(async () => show(await selectTeam(leave))));
+
+const chat = (params, signal) => showChat(page, params, { socket, leave, signal }).catch((error) => fail(error));
+route(':team/channels/:channel', secured((params, _, signal) => chat(params, signal)));
+route(':team/messages/:person', secured((params, _, signal) => chat(params, signal)));
+route(':team', secured(({ team }) => go(`${team}/channels/town-square`, { replace: true })));
+
+function fail(error, title = 'That did not work') {
+  console.warn(error.message);
+  show(h('main', { class: 'card' }, h('h1', null, title), h('p', { class: 'problem', role: 'alert' }, error.message),
+    h('a', { class: 'button', href: `${api.root}select_team` }, 'Go on')));
+}
+
+async function start() {
+  startTheme();
+  listen();
+  // A file dropped beside the box must not replace the page.
+  for (const type of ['dragover', 'drop']) addEventListener(type, (event) => event.preventDefault());
+  if (api.cookie('MMUSERID')) {
+    try {
+      await enter();
+    } catch (error) {
+      socket.close();
+      if (error.status !== 401) throw error;
+      state.config = await api.config();
+    }
+  } else {
+    state.config = await api.config();
+  }
+  setInterval(() => state.team && data.fetchStatuses().catch(() => {}), STATUS_MS);
+  await resolve();
+}
+
+start().catch((error) => show(h('main', { class: 'card' }, h('h1', null, 'The server cannot be reached'),
+  h('p', { class: 'problem', role: 'alert' }, error.message),
+  h('button', { type: 'button', class: 'button', onclick: () => location.reload() }, 'Try again'))));

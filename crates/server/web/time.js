@@ -1,0 +1,30 @@
+// Moments as people read them, in their own language and time zone.
+
+const clock = new Intl.DateTimeFormat(undefined, { hour: 'numeric', minute: '2-digit' });
+const date = new Intl.DateTimeFormat(undefined, { weekday: 'long', day: 'numeric', month: 'long' });
+const dateWithYear = new Intl.DateTimeFormat(undefined, { dateStyle: 'long' });
+const full = new Intl.DateTimeFormat(undefined, { dateStyle: 'full', timeStyle: 'short' });
+const relative = new Intl.RelativeTimeFormat(undefined, { numeric: 'auto' });
+
+export const timeOfDay = (ms) => clock.format(ms);
+export const fullTime = (ms) => full.format(ms);
+
+/** A key that is equal for two moments of the same local day. */
+export const dayOf = (ms) => new Date(ms).toDateString();
+
+export function dayName(ms) {
+  const midnight = (time) => new Date(time).setHours(0, 0, 0, 0);
+  const days = Math.round((midnight(ms) - midnight(Date.now())) / 86_400_000);
+  if (days > -2) return capital(relative.format(days, 'day'));
+  return (new Date(ms).getFullYear() === new Date().getFullYear() ? date : dateWithYear).format(ms);
+}
+
+/** "5 minutes ago". */
+export function ago(ms) {
+  const minutes = Math.round((ms - Date.now()) / 60_000);
+  if (minutes > -60) return relative.format(Math.min(minutes, 0), 'minute');
+  if (minutes > -1440) return relative.format(Math.round(minutes / 60), 'hour');
+  return relative.format(Math.round(minutes / 1440), 'day');
+}
+
+const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);

@@ -1,0 +1,189 @@
+// The frame of the chat: sidebar, one channel, and a thread beside it.
+
+import * as api from '../api.js';
+import { h, icon, iconButton } from '../dom.js';
+import { go } from '../router.js';
+import * as data from '../store.js';
+import { avatar } from './avatar.js';
+import { composer } from './composer.js';
+import { notice, switcher } from './dialogs.js';
+import { sidebar } from './sidebar.js';
+import { thread } from './thread.js';
+import { timeline } from './timeline.js';
+
+const { state, store } = data;
+let frame = null;
+
+/** Shows a channel, loading its team first where that is not the open one. */
+export async function showChat(page, { team: teamName, channel: channelName, person }, { socket, leave, signal }) {
+  const team = [...state.teams.values()].find((one) => one.name === teamName);
+  if (!team) throw new Error(`There is no team “${teamName}”, or you are not a member of it. Ask for an invite link.`);
+  if (state.team?.id !== team.id) {
+    await data.enterTeam(team);
+    data.fetchStatuses().catch(() => {});
+  }
+  localStorage.setItem('team', team.id);
+  const channel = person ? await findPerson(person.replace(/^@/, '')) : await findChannel(team, channelName);
+  if (signal.aborted) return;
+  if (frame?.team !== team.id || !frame.element.isConnected) buildFrame(page, team, { socket, leave });
+  frame.element.classList.remove('chat--drawer');
+  openChannel(channel, socket, signal);
+}
+
+async function findChannel(team, name) {
+  const known = [...state.channels.values()].find((one) => one.name === name && one.team_id === team.id);
+  if (known) return known;
+  const channel = await api.channelByName(team.id, name);
+  if (!state.members.has(channel.id)) await api.joinChannel(channel.id, state.me.id);
+  await data.addChannel(channel);
+  return channel;
+}
+
+async function findPerson(username) {
+  let other = [...state.users.values()].find((one) => one.username === username);
+  if (!other) {
+    const ids = [...state.channels.values()].map(data.teammate).filter(Boolean);
+    if (ids.length) data.setUsers(await api.usersByIds(ids));
+    other = [...state.users.values()].find((one) => one.username === username) ?? (await api.userByName(username));
+    data.setUsers([other]);
+  }
+  const known = [...state.channels.values()].find((one) => data.teammate(one) === other.id);
+  if (known) return known;
+  const channel = await api.directChannel(state.me.id, other.id);
+  await data.addChannel(channel);
+  return channel;
+}
+
+function buildFrame(page, team, { socket, leave }) {
+  frame?.control.abort();
+  const control = new AbortController();
+  const { signal } = control;
+  const element = h('div', { class: 'chat' });
+  const main = h('main', { class: 'channel', 'aria-labelledby': 'channelHeaderTitle' });
+  const side = h('aside', { id: 'rhsContainer', class: 'thread', 'aria-label': 'Thread', hidden: true });
+  const curtain = h('div', { class: 'curtain', onclick: () => element.classList.remove('chat--drawer') });
+  element.append(h('a', { class: 'skip', href: '#post_textbox', onclick: skip }, 'Skip to the message box'), sidebar({ team, leave, signal }), curtain, main, side);
+  frame = { team: team.id, element, main, side, control, socket, closeThread: null };
+  document.addEventListener('keydown', onKey, { signal });
+  document.addEventListener('visibilitychange', readOpen, { signal });
+  store.addEventListener('channels', leaveLost, { signal });
+  store.addEventListener('users', showTitle, { signal });
+  page.replaceChildren(element);
+}
+
+function openDrawer() {
+  frame.element.classList.add('chat--drawer');
+  frame.element.querySelector('.sidebar button').focus();
+}
+
+function skip(event) {
+  event.preventDefault();
+  document.getElementById('post_textbox')?.focus();
+}
+
+function onKey(event) {
+  if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === 'k') {
+    event.preventDefault();
+    switcher();
+  } else if (event.key === 'Escape' && !document.querySelector('dialog[open], .edit')) {
+    if (frame.element.classList.contains('chat--drawer')) frame.element.classList.remove('chat--drawer');
+    else frame.closeThread?.();
+  }
+}
+
+function readOpen() {
+  const channel = state.channels.get(state.open.channel);
+  if (channel && document.visibilityState === 'visible' && data.unread(channel).messages) data.markRead(channel);
+}
+
+// The tab's title counts mentions over all channels.
+function showTitle() {
+  const channel = state.channels.get(state.open.channel);
+  const heading = document.getElementById('channelHeaderTitle');
+  if (!channel || !heading) return;
+  heading.lastChild.textContent = data.channelName(channel);
+  const mentions = [...state.channels.values()].reduce((sum, one) => sum + data.unread(one).mentions, 0);
+  document.title = `${mentions ? `(${mentions}) ` : ''}${data.channelName(channel)} – ${state.config.SiteName ?? state.team.display_name}`;
+}
+
+function openChannel(channel, socket, signal) {
+  const since = data.unread(channel).messages ? (state.members.get(channel.id)?.last_viewed_at ?? 0) : Infinity;
+  frame.closeThread?.();
+  state.open = { channel: channel.id, thread: null };
+  data.changed('open');
+  const list = timeline({ channel: channel.id, since, signal, openThread: (root) => openThread(root, socket) });
+  const box = composer({ channel: channel.id, socket, signal, editLast: list.editLast, dropZone: frame.main });
+  frame.main.replaceChildren(header(channel, signal), list.element, box.element);
+  frame.focus = box.focus;
+  showTitle();
+  if (matchMedia('(hover: hover)').matches) box.focus();
+  data.loadTimeline(channel.id)
+    .then(() => state.open.channel === channel.id && data.markRead(channel))
+    .catch((error) => list.fail(error));
+}
+
+function header(channel, signal) {
+  const members = h('span', { class: 'channel__members' });
+  api.channelStats(channel.id).then((stats) => {
+    members.textContent = channel.type === 'D' ? '' : `${stats.member_count} ${stats.member_count === 1 ? 'member' : 'members'}`;
+  }).catch(() => {});
+  const other = data.teammate(channel);
+  const symbol = other ? avatar(other, { small: true, signal }) : icon(channel.type === 'P' ? 'lock' : 'hash');
+  const drawer = iconButton('menu', 'Show channels', { class: 'icon-button only-narrow', onclick: openDrawer });
+  return h('header', { class: 'channel__header' }, drawer,
+    h('h1', { id: 'channelHeaderTitle' }, symbol, h('span', null, data.channelName(channel))), members,
+    h('p', { class: 'channel__purpose' }, channel.header || channel.purpose),
+    iconButton('search', 'Find a channel or person (Ctrl+K)', { onclick: switcher }),
+    channel.type === 'O' && channel.name !== 'town-square' && iconButton('leave', 'Leave this channel', { onclick: () => leaveChannel(channel) }));
+}
+
+async function leaveChannel(channel) {
+  try {
+    await api.leaveChannel(channel.id);
+    data.removeChannel(channel.id);
+  } catch (error) {
+    notice(error.message);
+  }
+}
+
+// A channel that we left, were removed from, or that was archived while it was open.
+function leaveLost() {
+  if (state.open.channel && !state.channels.has(state.open.channel)) {
+    state.open = { channel: null, thread: null };
+    go(`${state.team.name}/channels/town-square`, { replace: true });
+  } else {
+    showTitle();
+  }
+}
+
+function openThread(root, socket) {
+  frame.closeThread?.();
+  const control = new AbortController();
+  const { channel } = state.open;
+  state.open.thread = root;
+  frame.closeThread = () => {
+    control.abort();
+    frame.closeThread = null;
+    frame.side.hidden = true;
+    frame.side.replaceChildren();
+    state.open.thread = null;
+    data.changed('open');
+    frame.focus?.();
+  };
+  const pane = thread({ root, channel, socket, signal: control.signal, close: frame.closeThread, dropZone: frame.side });
+  frame.side.replaceChildren(...pane.children);
+  frame.side.hidden = false;
+  data.changed('open');
+  pane.focus();
+}
+
+/** Fetches again all that is shown, after events may have been missed. */
+export async function refresh() {
+  const { channel, thread: root } = state.open;
+  state.timelines = new Map([...state.timelines].filter(([id]) => id === channel));
+  state.threads = new Map([...state.threads].filter(([id]) => id === root));
+  await data.enterTeam(state.team);
+  if (!channel || state.open.channel !== channel) return;
+  await Promise.all([data.loadTimeline(channel), root && data.loadThread(root)]);
+  readOpen();
+}

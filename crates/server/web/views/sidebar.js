@@ -1,0 +1,68 @@
+// The sidebar: the team and its menu, channels, people, and who we are.
+
+import * as api from '../api.js';
+import { h, icon, iconButton } from '../dom.js';
+import * as data from '../store.js';
+import { toggleTheme } from '../theme.js';
+import { avatar } from './avatar.js';
+import { browseChannels, choosePerson, invite } from './dialogs.js';
+
+const { state, store } = data;
+
+export function sidebar({ team, leave, signal }) {
+  const channels = h('ul', { class: 'places', 'aria-label': 'Channels' });
+  const people = h('ul', { class: 'places', 'aria-label': 'Direct messages' });
+  const paint = () => {
+    const all = [...state.channels.values()].filter((one) => !one.delete_at);
+    channels.replaceChildren(...all.filter((one) => one.type === 'O' || one.type === 'P')
+      .sort((a, b) => a.display_name.localeCompare(b.display_name)).map(place));
+    people.replaceChildren(...all.filter((one) => one.type === 'D' || one.type === 'G')
+      .sort((a, b) => b.last_post_at - a.last_post_at).map(place));
+  };
+  for (const topic of ['channels', 'users', 'statuses', 'open']) store.addEventListener(topic, paint, { signal });
+  paint();
+
+  return h('nav', { class: 'sidebar', 'aria-label': 'Team and channels' },
+    teamMenu(team, leave),
+    h('div', { class: 'sidebar__scroll' },
+      section('Channels', 'Browse or create channels', browseChannels), channels,
+      section('Direct messages', 'Write to a person', choosePerson), people),
+    h('div', { class: 'sidebar__self' },
+      avatar(state.me.id, { status: true, signal }), h('span', { class: 'sidebar__name' }, data.displayName(state.me.id)),
+      iconButton('theme', 'Light or dark', { onclick: toggleTheme }),
+      iconButton('leave', 'Log out', { id: 'logout', onclick: leave })));
+}
+
+function section(title, action, onclick) {
+  return h('div', { class: 'sidebar__section' }, h('h2', null, title), iconButton('plus', action, { onclick }));
+}
+
+function teamMenu(team, leave) {
+  const entry = (name, label, onclick) => h('button', { type: 'button', class: 'menu__entry', onclick }, icon(name), label);
+  const menu = h('div', { id: 'teamMenu', popover: true, class: 'menu' },
+    team.invite_id && entry('invite', 'Invite people', () => { menu.hidePopover(); invite(team); }),
+    h('a', { class: 'menu__entry', href: `${api.root}select_team` }, icon('hash'), 'Your teams'),
+    h('a', { class: 'menu__entry', href: `${api.root}create_team` }, icon('plus'), 'Create a team'),
+    entry('leave', 'Log out', leave));
+  return h('div', { class: 'sidebar__team' },
+    h('button', { type: 'button', class: 'sidebar__menu', popovertarget: 'teamMenu', id: 'sidebarTeamMenuButton' }, h('span', null, team.display_name), icon('down')),
+    team.invite_id && iconButton('invite', 'Invite people', { onclick: () => invite(team) }), menu);
+}
+
+function place(channel) {
+  const { messages, mentions, threads } = data.unread(channel);
+  const open = state.open.channel === channel.id;
+  const fresh = !open && (messages || threads);
+  const other = data.teammate(channel);
+  const symbol = other ? avatar(other, { small: true, status: true }) : icon(channel.type === 'P' ? 'lock' : channel.type === 'G' ? 'invite' : 'hash');
+  const note = open ? '' : mentions ? `${mentions} mentions` : threads ? 'new replies in threads' : messages ? `${messages} unread` : '';
+  return h('li', null, h('a', {
+    id: `sidebarItem_${channel.name}`,
+    class: `place${open ? ' place--open' : ''}${fresh ? ' place--unread' : ''}`,
+    href: data.channelPath(channel),
+    'aria-current': open && 'page',
+  }, symbol, h('span', { class: 'place__name' }, data.channelName(channel)),
+  !open && (mentions > 0 ? h('span', { class: 'badge badge--mention', 'aria-hidden': 'true' }, mentions)
+    : fresh ? h('span', { class: 'badge', 'aria-hidden': 'true' }, messages || '•') : null),
+  note && h('span', { class: 'hidden-text' }, `, ${note}`)));
+}
