@@ -6,6 +6,7 @@ use futures_util::{SinkExt, StreamExt};
 use reqwest::{Upgraded, header};
 use serde_json::{Value, json};
 use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::handshake::{client::generate_key, derive_accept_key};
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message};
@@ -218,7 +219,10 @@ async fn hint(mut response: reqwest::Response) -> Vec<u8> {
 
 fn broken(error: &Error) -> Symptom {
     match error {
-        Error::ConnectionClosed | Error::AlreadyClosed | Error::Io(_) => Symptom::Closure { code: None },
+        Error::ConnectionClosed
+        | Error::AlreadyClosed
+        | Error::Io(_)
+        | Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => Symptom::Closure { code: None },
         Error::Protocol(_) | Error::Utf8(_) => {
             Symptom::Connection(format!("not the websocket protocol: {}", one_line(&error.to_string())))
         }

@@ -8,7 +8,7 @@ use crate::person::Person;
 use crate::plan;
 use crate::site::Site;
 use crate::symptom::Fault;
-use crate::wire::{ClientConfig, Team};
+use crate::wire::{ClientConfig, Team, User};
 
 /// Everything that exists because of this run, and what was learnt about the server.
 #[derive(Debug)]
@@ -163,19 +163,32 @@ async fn archive(site: &Site, team: &TeamMade, owner: &Person, admin: Option<&Se
 
 impl Person {
     async fn leave(&self, site: &Site, admin: Option<&Secret>, log: &Log<'_>) {
-        let Some(id) = &self.id else { return };
-        let Some(token) = admin.or(self.token.as_ref()) else { return };
-        let inactive = json!({ "active": false });
-        let gone = site.put(&format!("users/{id}/active")).by(token).body(&inactive).done().await;
-        if let Err(fault) = gone {
-            let why = if admin.is_some() {
-                fault.to_string()
-            } else {
-                "users may not deactivate themselves here; do it in the System Console, or give --admin-token next time".to_owned()
-            };
-            log.note(plan::CLEAN_UP, format!("the account `{}` stays: {why}", self.name));
-            self.log_out(site).await;
-        }
+        let id = match (&self.id, admin) {
+            (Some(id), _) => id.clone(),
+            (None, Some(admin)) if self.attempted => {
+                let path = format!("users/username/{}", self.name);
+                match site.get(&path).by(admin).json::<User>().await {
+                    Ok(user) => user.id,
+                    Err(_) => return,
+                }
+            }
+            _ => return,
+        };
+        let why = match admin.or(self.token.as_ref()) {
+            None => "it could not log in".to_owned(),
+            Some(token) => {
+                let inactive = json!({ "active": false });
+                let path = format!("users/{id}/active");
+                match site.put(&path).by(token).body(&inactive).done().await {
+                    Ok(()) => return,
+                    Err(fault) if admin.is_some() => fault.to_string(),
+                    Err(_) => "users may not deactivate themselves here".to_owned(),
+                }
+            }
+        };
+        let way_out = "deactivate it in the System Console, or give --admin-token next time";
+        log.note(plan::CLEAN_UP, format!("the account `{}` stays: {why}; {way_out}", self.name));
+        self.log_out(site).await;
     }
 
     async fn log_out(&self, site: &Site) {

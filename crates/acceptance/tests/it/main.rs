@@ -1,0 +1,6 @@
+//! The acceptance test against servers that are well and servers that are not.
+
+mod miniature;
+mod mutation;
+mod proxy;
+mod walk;
