@@ -1,2 +1,66 @@
-//! Everything a developer runs.
-fn main() {}
+//! Everything a developer runs: `cargo xtask test`, `ci`, `bench NAME`, `docs`, `dist`.
+//!
+//! Promise: each command sets up what it needs by itself and says what it runs, so that any line can be repeated by hand.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a developer's tool talks to its developer")]
+
+mod bench;
+mod docs;
+mod run;
+mod tools;
+
+use std::process::ExitCode;
+
+use run::{Failure, cargo};
+
+const USAGE: &str = "\
+usage: cargo xtask COMMAND
+
+  test [ARGS]      install what the tests need, then run them all (ARGS go to `cargo test`)
+  ci               format, clippy, cargo-deny where present, generated docs, tests
+  bench NAME       up, server, edge: a table of ratios, both sides in one run
+  docs [--check]   write the generated pages, or fail where one is out of date
+  dist             the binary that is shipped, in target/dist";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = args.iter().map(String::as_str).collect();
+    let outcome = match words.as_slice() {
+        ["test", rest @ ..] => test(rest),
+        ["ci"] => ci(),
+        ["bench", "up"] => bench::up::run(),
+        ["bench", "server"] => bench::server::run(),
+        ["bench", "edge"] => bench::edge::run(),
+        ["docs"] => docs::write(),
+        ["docs", "--check"] => docs::check(),
+        ["dist"] => cargo(&["build", "--profile", "dist", "--package", "mainstay"]),
+        ["bench", ..] => Err(Failure("bench wants one of: up, server, edge".to_owned())),
+        _ => Err(Failure(USAGE.to_owned())),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure(what)) => {
+            eprintln!("{what}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn test(rest: &[&str]) -> Result<(), Failure> {
+    tools::for_tests()?;
+    let mut args = vec!["test", "--workspace"];
+    args.extend(rest);
+    cargo(&args)
+}
+
+fn ci() -> Result<(), Failure> {
+    cargo(&["fmt", "--all", "--check"])?;
+    cargo(&["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"])?;
+    if run::exists("cargo-deny") {
+        // Advisories need a database from the network: they are checked where there is one.
+        cargo(&["deny", "--offline", "check", "bans", "licenses", "sources"])?;
+    } else {
+        println!("cargo-deny is not installed: dependencies are not checked against deny.toml");
+    }
+    docs::check()?;
+    test(&[])
+}

@@ -1,1 +1,38 @@
-//! The operations: install, start, verify, stop, remove - each a plan; the agent
+//! The operations: install, start, verify, stop, remove - each a plan - and the agent that the plans speak to.
+//!
+//! Promise: an operation looks ([`up`] has `observe`), decides (a function from data to a [`plan::Plan`]) and lets the engine do. What is
+//! refused is refused before the first change, with the cause and the way out; what fails after it is undone; what a `kill -9` leaves
+//! half-way is brought to its end by the next changing command.
+//!
+//! Refused: decisions by edition (a release's capabilities come from its version), printing, reading the process environment.
+//!
+//! Rejected designs:
+//! - An agent that converges by itself: two minds, one plan. The agent does what it is told and remembers nothing.
+//! - A daemon that the command line asks to run operations: then the operation dies with the thing it replaces.
+//! - Installing into `/opt/mattermost` in place: undoing an upgrade needs the old tree.
+
+mod action;
+mod agent;
+mod deployment;
+mod desired;
+mod down;
+mod error;
+mod layout;
+mod machine;
+mod preflight;
+mod status;
+mod uninstall;
+mod up;
+mod verify;
+
+pub use action::{Action, World};
+pub use agent::{EdgeStatus, ServerStatus, Status as AgentStatus, run as run_agent};
+pub use deployment::{Caller, Unread, wanted_file};
+pub use desired::{DEFAULT_USER, Desired, Machine};
+pub use down::{down, planned as planned_down};
+pub use error::{Error, Kind};
+pub use layout::{Layout, LogPart};
+pub use status::{Status, status, stay};
+pub use uninstall::{Uninstalled, planned as planned_uninstall, uninstall};
+pub use up::{Request, Up, planned as planned_up, up};
+pub use verify::{Verification, verify, write_report};

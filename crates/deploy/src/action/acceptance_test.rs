@@ -1,0 +1,39 @@
+//! The program's acceptance test, as the last word of a plan.
+
+use std::net::SocketAddr;
+
+use plan::Progress;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use url::Url;
+
+use super::{World, file::secrets};
+use crate::error::{Error, Kind};
+use crate::verify;
+
+/// Runs the acceptance test through the edge, speaking as the site URL.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AcceptanceTest {
+    /// The address people type.
+    pub site_url: Url,
+    /// Where the edge is reached from here. The public name may not point at this machine yet: `mainstay verify` tests that.
+    pub edge: SocketAddr,
+}
+
+impl AcceptanceTest {
+    pub(super) async fn apply(&self, world: &World, progress: &Progress) -> Result<Value, Error> {
+        let target = verify::target(&self.site_url, Some(self.edge), &secrets(world)?);
+        let report = verify::run(&target, &world.layout, |check| progress.say(check.title)).await?;
+        match verify::first_failure(&report) {
+            None => Ok(json!({ "checks": report.checks.len() })),
+            Some(failed) => Err(Error::new(Kind::NotVerified, format!("not verified: {failed}"))
+                .hint("the report is run/verified.json; `mainstay logs server` shows what the server said")),
+        }
+    }
+
+    #[allow(clippy::unused_async, reason = "every action has the same shape")]
+    pub(super) async fn undo(&self, _: &World, _: Option<&Value>) -> Result<(), Error> {
+        // The test cleans up after itself.
+        Ok(())
+    }
+}

@@ -1,0 +1,41 @@
+//! Which release is current.
+
+use std::path::{Path, PathBuf};
+
+use plan::Progress;
+use release::ReleaseId;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{World, blocking};
+use crate::error::Error;
+
+/// Points `current` at a release.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Activation {
+    /// The release that becomes current.
+    pub release: ReleaseId,
+    /// The one that was.
+    pub before: Option<ReleaseId>,
+}
+
+/// What `current` points at: relative, so that a deployment can be moved.
+fn target(release: &ReleaseId) -> PathBuf {
+    Path::new("releases").join(release.to_string())
+}
+
+impl Activation {
+    pub(super) async fn apply(&self, world: &World, _: &Progress) -> Result<Value, Error> {
+        let (link, target) = (world.layout.current(), target(&self.release));
+        blocking(move || Ok(host::disk::symlink_flip(&link, &target)?)).await.map(|()| Value::Null)
+    }
+
+    pub(super) async fn undo(&self, world: &World, _: Option<&Value>) -> Result<(), Error> {
+        let (link, before) = (world.layout.current(), self.before.as_ref().map(target));
+        blocking(move || match before {
+            Some(target) => Ok(host::disk::symlink_flip(&link, &target)?),
+            None => Ok(host::disk::remove_file(&link)?),
+        })
+        .await
+    }
+}

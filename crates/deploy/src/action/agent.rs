@@ -1,0 +1,170 @@
+//! The running parts: the agent, and through it the server and the edge.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use plan::{Lock, Progress};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{World, blocking};
+use crate::agent::{Ask, ServerSpec, health};
+use crate::error::Error;
+
+/// How long the agent may take to answer its first question.
+const AGENT_PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long a server may take to become healthy; a first start migrates (upstream unit: TimeoutStartSec 3600).
+const SERVER_PATIENCE: Duration = Duration::from_secs(3600);
+
+/// How long the agent may take to stop everything: connections drain, then the server has its grace.
+pub(crate) const STOP_PATIENCE: Duration = Duration::from_secs(90);
+
+/// Whether something shall run, and so what its undo does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Turn {
+    /// Start it; the undo stops it.
+    On,
+    /// Stop it; the undo starts it.
+    Off,
+}
+
+/// Starts or stops the agent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Agent {
+    /// Which of the two.
+    pub turn: Turn,
+}
+
+impl Agent {
+    pub(super) async fn apply(&self, world: &World, _: &Progress) -> Result<Value, Error> {
+        match self.turn {
+            Turn::On => start_agent(world).await,
+            Turn::Off => stop_agent(world).await,
+        }
+        .map(|()| Value::Null)
+    }
+
+    pub(super) async fn undo(&self, world: &World, _: Option<&Value>) -> Result<(), Error> {
+        match self.turn {
+            Turn::On => stop_agent(world).await,
+            Turn::Off => start_agent(world).await,
+        }
+    }
+}
+
+async fn start_agent(world: &World) -> Result<(), Error> {
+    if world.agent.status().await?.is_some() {
+        return Ok(());
+    }
+    let said = world.layout.run().join("agent.out");
+    host::disk::remove_file(&said)?;
+    let daemon = host::daemon::Daemon {
+        program: world.mainstay.clone(),
+        args: vec!["agent".into(), "--dir".into(), world.layout.root().as_os_str().to_owned()],
+        env: world.env.clone(),
+        cwd: "/".into(),
+        output: said.clone(),
+    };
+    let mut process = blocking(move || Ok(daemon.start()?)).await?;
+    let deadline = tokio::time::Instant::now() + AGENT_PATIENCE;
+    loop {
+        if world.agent.status().await?.is_some() {
+            return Ok(());
+        }
+        let ended = process.try_wait().map_err(|error| Error::path("watch", &world.mainstay, &error))?;
+        if ended.is_some() || tokio::time::Instant::now() > deadline {
+            let said = std::fs::read_to_string(&said).unwrap_or_default();
+            let last = said.trim().lines().last().unwrap_or("it said nothing").to_owned();
+            return Err(Error::not_ready(format!("the agent did not start: {last}"))
+                .hint(format!("its log is {}", world.layout.log(crate::LogPart::Agent).display()))
+                .detail(said));
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+async fn stop_agent(world: &World) -> Result<(), Error> {
+    let Some(status) = world.agent.status().await? else { return Ok(()) };
+    // It answers when all it supervised is gone, and ends right after.
+    world.agent.ask(&Ask::Stop, STOP_PATIENCE).await?;
+    wait_for_end(world, status.agent_pid).await
+}
+
+/// Its lock is free when the process is gone, so the lock and not the process id is waited for.
+async fn wait_for_end(world: &World, pid: u32) -> Result<(), Error> {
+    let deadline = tokio::time::Instant::now() + AGENT_PATIENCE;
+    while Lock::present_holder(&world.layout.agent_lock())?.is_some() {
+        if tokio::time::Instant::now() > deadline {
+            return Err(Error::not_ready(format!(
+                "the agent (process {pid}) has stopped everything but does not end"
+            )));
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    Ok(())
+}
+
+/// Starts or stops the server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Server {
+    /// Which of the two.
+    pub turn: Turn,
+    /// The server it is about.
+    pub spec: ServerSpec,
+}
+
+impl Server {
+    pub(super) async fn apply(&self, world: &World, progress: &Progress) -> Result<Value, Error> {
+        self.turn(self.turn, world, Some(progress)).await.map(|()| Value::Null)
+    }
+
+    pub(super) async fn undo(&self, world: &World, _: Option<&Value>) -> Result<(), Error> {
+        match self.turn {
+            Turn::On => self.turn(Turn::Off, world, None).await,
+            Turn::Off => self.turn(Turn::On, world, None).await,
+        }
+    }
+
+    async fn turn(&self, turn: Turn, world: &World, progress: Option<&Progress>) -> Result<(), Error> {
+        match turn {
+            Turn::On => {
+                start_agent(world).await?;
+                world.agent.ask(&Ask::StartServer(self.spec.clone()), AGENT_PATIENCE).await?;
+                health::wait(world, self.spec.listen, SERVER_PATIENCE, progress).await
+            }
+            Turn::Off if world.agent.status().await?.is_none() => Ok(()),
+            Turn::Off => world.agent.ask(&Ask::StopServer, STOP_PATIENCE).await.map(|_| ()),
+        }
+    }
+}
+
+/// Opens the edge, moves it, or closes it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Edge {
+    /// Where it shall answer; `None` = nowhere.
+    pub listen: Option<SocketAddr>,
+    /// Where it answered before; `None` = nowhere.
+    pub before: Option<SocketAddr>,
+}
+
+impl Edge {
+    pub(super) async fn apply(&self, world: &World, _: &Progress) -> Result<Value, Error> {
+        set_edge(world, self.listen).await.map(|()| Value::Null)
+    }
+
+    pub(super) async fn undo(&self, world: &World, _: Option<&Value>) -> Result<(), Error> {
+        set_edge(world, self.before).await
+    }
+}
+
+async fn set_edge(world: &World, listen: Option<SocketAddr>) -> Result<(), Error> {
+    let ask = match listen {
+        Some(listen) => Ask::OpenEdge { listen },
+        // Without an agent it is closed.
+        None if world.agent.status().await?.is_none() => return Ok(()),
+        None => Ask::CloseEdge,
+    };
+    world.agent.ask(&ask, STOP_PATIENCE).await.map(|_| ())
+}

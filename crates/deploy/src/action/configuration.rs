@@ -1,0 +1,96 @@
+//! The server's config.json.
+
+use std::net::SocketAddr;
+use std::path::Path;
+
+use plan::Progress;
+use release::ReleaseId;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::file::Kept;
+use super::{World, blocking};
+use crate::desired::{Desired, Machine};
+use crate::error::{Error, Kind};
+use crate::layout::Layout;
+use crate::machine::{host_name, owner};
+
+/// Lays what is declared over config.json.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Configuration {
+    /// The release whose shipped file is the base of a new one.
+    pub release: ReleaseId,
+    /// Where the server listens, behind the edge.
+    pub listen: SocketAddr,
+    /// Who reads it; `None` = whoever runs the plan.
+    pub user: Option<String>,
+    /// Whether it replaces one.
+    pub replaces: bool,
+}
+
+const NAME: &str = "config.json";
+
+impl Configuration {
+    pub(super) async fn apply(&self, world: &World, _: &Progress) -> Result<Value, Error> {
+        let (this, world) = (self.clone(), world.clone());
+        blocking(move || this.write(&world)).await.map(|()| Value::Null)
+    }
+
+    fn write(&self, world: &World) -> Result<(), Error> {
+        let path = world.layout.config();
+        Kept { existed: self.replaces }.keep(world, NAME, &path)?;
+        let shipped = world.layout.releases().join(self.release.to_string()).join("config/config.json");
+        let base = read(if path.exists() { &path } else { &shipped })?;
+        // Read here and not when the plan was made: what is declared may hold secrets, which the journal must not.
+        let machine = Machine { root: self.user.is_some(), host_name: host_name() };
+        let desired = Desired::decide(&crate::wanted_file(&world.layout)?, &[].into(), &machine)?;
+        let config = settings::render(&base, &desired.declared(&world.layout, self.listen));
+        let owner = owner(self.user.as_deref())?;
+        Ok(host::disk::atomic_write(&path, &text(&config)?, 0o600, owner)?)
+    }
+
+    pub(super) async fn undo(&self, world: &World, _: Option<&Value>) -> Result<(), Error> {
+        let (this, world) = (self.clone(), world.clone());
+        blocking(move || {
+            let owner = owner(this.user.as_deref())?;
+            Kept { existed: this.replaces }.put_back(&world, NAME, &world.layout.config(), 0o600, owner)
+        })
+        .await
+    }
+}
+
+/// config.json as data.
+///
+/// # Errors
+/// It cannot be read, or it is no JSON object: said with its line.
+pub(crate) fn read(path: &Path) -> Result<Value, Error> {
+    let text = std::fs::read(path).map_err(|error| Error::path("read", path, &error))?;
+    let value: Value = serde_json::from_slice(&text).map_err(|error| {
+        Error::new(Kind::Settings, format!("{}:{}: it is no JSON ({error})", path.display(), error.line()))
+            .hint(
+                "mend the file, or move it aside and run `mainstay up`: a new one is made from the release's",
+            )
+    })?;
+    if value.is_object() {
+        Ok(value)
+    } else {
+        Err(Error::new(Kind::Settings, format!("{}: it is no JSON object", path.display())))
+    }
+}
+
+/// What a rendered config.json differs in from the one in place; `None` when there is none.
+pub(crate) fn differs(layout: &Layout, desired: &Desired, listen: SocketAddr) -> Result<Option<bool>, Error> {
+    let path = layout.config();
+    if !path.exists() {
+        return Ok(None);
+    }
+    let config = read(&path)?;
+    Ok(Some(settings::render(&config, &desired.declared(layout, listen)) != config))
+}
+
+fn text(config: &Value) -> Result<Vec<u8>, Error> {
+    let mut text =
+        serde_json::to_vec_pretty(config).map_err(|error| Error::new(Kind::Bug, error.to_string()))?;
+    text.push(b'\n');
+    Ok(text)
+}

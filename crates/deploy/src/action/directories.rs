@@ -1,0 +1,54 @@
+//! The directories of a deployment.
+
+use std::path::Path;
+
+use plan::Progress;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{World, blocking};
+use crate::error::Error;
+use crate::layout::{Layout, OWN_DIRS, SERVER_DIRS};
+use crate::machine::{make_dir, owner};
+
+/// Makes the directories that are missing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Directories {
+    /// Who owns the server's own ones; `None` = whoever runs the plan.
+    pub user: Option<String>,
+    /// Names below the root that were missing when the plan was made: only these are made, and only these undone.
+    pub missing: Vec<String>,
+}
+
+impl Directories {
+    /// The directories that `layout` wants and that are not there.
+    pub(crate) fn missing(layout: &Layout) -> Vec<String> {
+        let wanted = OWN_DIRS.iter().chain(&SERVER_DIRS);
+        wanted.filter(|name| !layout.root().join(name).is_dir()).map(|name| (*name).to_owned()).collect()
+    }
+
+    pub(super) async fn apply(&self, world: &World, _: &Progress) -> Result<Value, Error> {
+        let (this, root) = (self.clone(), world.layout.root().to_owned());
+        blocking(move || this.make(&root)).await.map(|()| Value::Null)
+    }
+
+    fn make(&self, root: &Path) -> Result<(), Error> {
+        let owner = owner(self.user.as_deref())?;
+        for name in &self.missing {
+            let path = root.join(name);
+            let servers = SERVER_DIRS.contains(&name.as_str());
+            let mode = if servers { 0o750 } else { 0o755 };
+            make_dir(&path, mode, owner.filter(|_| servers))?;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn undo(&self, world: &World, _: Option<&Value>) -> Result<(), Error> {
+        let (this, root) = (self.clone(), world.layout.root().to_owned());
+        // A directory holds what later steps made; theirs is undone by now, and what a server left behind goes with it.
+        blocking(move || {
+            this.missing.iter().rev().try_for_each(|name| Ok(host::disk::remove_tree(&root.join(name))?))
+        })
+        .await
+    }
+}

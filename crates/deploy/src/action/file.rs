@@ -1,0 +1,126 @@
+//! Files that Mainstay itself writes: `mainstay.toml` and `secrets.toml`.
+
+use std::path::{Path, PathBuf};
+
+use plan::Progress;
+use secrecy::ExposeSecret as _;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{World, blocking};
+use crate::error::Error;
+use crate::machine::{Owner, make_dir};
+
+/// A file about to be replaced, kept beside the journal until the plan is done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Kept {
+    /// Whether the file was there when the plan was made.
+    pub existed: bool,
+}
+
+impl Kept {
+    /// Where the old content waits.
+    fn place(world: &World, name: &str) -> PathBuf {
+        world.layout.before().join(name)
+    }
+
+    /// Keeps the old content, once: a second run must not keep what the first wrote.
+    pub(super) fn keep(&self, world: &World, name: &str, path: &Path) -> Result<(), Error> {
+        let place = Self::place(world, name);
+        if !self.existed || place.exists() {
+            return Ok(());
+        }
+        make_dir(&world.layout.before(), 0o700, None)?;
+        let old = std::fs::read(path).map_err(|error| Error::path("read", path, &error))?;
+        Ok(host::disk::atomic_write(&place, &old, 0o600, None)?)
+    }
+
+    /// Puts the old content back, or removes what was not there before.
+    pub(super) fn put_back(
+        &self,
+        world: &World,
+        name: &str,
+        path: &Path,
+        mode: u32,
+        owner: Option<Owner>,
+    ) -> Result<(), Error> {
+        let place = Self::place(world, name);
+        if self.existed {
+            // Nothing was kept: nothing was replaced.
+            let Ok(old) = std::fs::read(&place) else { return Ok(()) };
+            host::disk::atomic_write(path, &old, mode, owner)?;
+            return Ok(host::disk::remove_file(&place)?);
+        }
+        Ok(host::disk::remove_file(path)?)
+    }
+}
+
+/// Writes `mainstay.toml`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WantedFile {
+    /// Its whole new text; no secret belongs into it.
+    pub text: String,
+    /// Whether it replaces one.
+    pub replaces: bool,
+}
+
+impl WantedFile {
+    const NAME: &str = "mainstay.toml";
+
+    pub(super) async fn apply(&self, world: &World, _: &Progress) -> Result<Value, Error> {
+        let (this, world) = (self.clone(), world.clone());
+        blocking(move || {
+            let path = world.layout.wanted();
+            Kept { existed: this.replaces }.keep(&world, Self::NAME, &path)?;
+            Ok(host::disk::atomic_write(&path, this.text.as_bytes(), 0o644, None)?)
+        })
+        .await
+        .map(|()| Value::Null)
+    }
+
+    pub(super) async fn undo(&self, world: &World, _: Option<&Value>) -> Result<(), Error> {
+        let (this, world) = (self.clone(), world.clone());
+        blocking(move || {
+            Kept { existed: this.replaces }.put_back(&world, Self::NAME, &world.layout.wanted(), 0o644, None)
+        })
+        .await
+    }
+}
+
+/// Generates `secrets.toml`; in a plan only when there is none.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Secrets {
+    /// The administrator's user name.
+    pub admin_name: String,
+}
+
+impl Secrets {
+    pub(super) async fn apply(&self, world: &World, _: &Progress) -> Result<Value, Error> {
+        let (name, path) = (self.admin_name.clone(), world.layout.secrets());
+        blocking(move || {
+            // Run again, the first ones stay: a later step may have used them.
+            if path.exists() {
+                return Ok(Value::Null);
+            }
+            let text = settings::Secrets::generate(&name).to_toml();
+            host::disk::atomic_write(&path, text.expose_secret().as_bytes(), 0o600, None)?;
+            Ok(Value::Null)
+        })
+        .await
+    }
+
+    pub(super) async fn undo(&self, world: &World, _: Option<&Value>) -> Result<(), Error> {
+        let path = world.layout.secrets();
+        blocking(move || Ok(host::disk::remove_file(&path)?)).await
+    }
+}
+
+/// The secrets of the deployment, read when a step needs them.
+pub(crate) fn secrets(world: &World) -> Result<settings::Secrets, Error> {
+    let path = world.layout.secrets();
+    let text = std::fs::read_to_string(&path).map_err(|error| Error::path("read", &path, &error))?;
+    settings::Secrets::parse(&path, &text).map_err(|findings| {
+        Error::new(crate::error::Kind::Settings, findings.to_string())
+            .hint("put the file back from a backup; nothing has been changed")
+    })
+}

@@ -1,0 +1,120 @@
+//! Everything a plan of ours can do, one file a noun, each with its undo.
+//!
+//! An action is data: what it needs to know is in it when the plan is made, so that the journal can bring it back after a kill. Secrets
+//! are never in it; a step that needs one reads `secrets.toml` when it runs.
+
+mod acceptance_test;
+mod activation;
+mod administrator;
+mod agent;
+mod configuration;
+mod database;
+mod directories;
+mod file;
+mod leftovers;
+mod removal;
+mod system_user;
+mod unpacking;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use plan::{Failure, Progress};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+pub(crate) use acceptance_test::AcceptanceTest;
+pub(crate) use activation::Activation;
+pub(crate) use administrator::Administrator;
+pub(crate) use agent::STOP_PATIENCE;
+pub(crate) use agent::{Agent, Edge, Server, Turn};
+pub(crate) use configuration::Configuration;
+pub(crate) use configuration::differs;
+pub(crate) use database::Database;
+pub(crate) use directories::Directories;
+pub(crate) use file::secrets;
+pub(crate) use file::{Secrets, WantedFile};
+pub(crate) use leftovers::Leftovers;
+pub(crate) use removal::Removal;
+pub(crate) use system_user::SystemUser;
+pub(crate) use unpacking::Unpacking;
+
+use crate::agent::Client;
+use crate::error::{Error, Kind};
+use crate::layout::Layout;
+
+/// What the actions may touch.
+#[derive(Debug, Clone)]
+pub struct World {
+    /// The deployment's directory.
+    pub layout: Layout,
+    /// The mainstay binary: it is the agent, and the built-in server.
+    pub mainstay: PathBuf,
+    /// The environment of the agent it starts; of this process's own it inherits nothing.
+    pub env: BTreeMap<String, String>,
+    /// The way to the agent.
+    pub agent: Client,
+}
+
+impl World {
+    /// The world of the deployment in `layout`.
+    pub fn new(layout: Layout, mainstay: PathBuf, env: BTreeMap<String, String>) -> Self {
+        let agent = Client::new(layout.socket());
+        Self { layout, mainstay, env, agent }
+    }
+}
+
+macro_rules! actions {
+    ($($name:ident),* $(,)?) => {
+        /// One thing that a plan does.
+        #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+        #[serde(tag = "action", rename_all = "kebab-case")]
+        pub enum Action {
+            $(#[doc = concat!("See [`", stringify!($name), "`].")] $name($name)),*
+        }
+
+        $(impl From<$name> for Action {
+            fn from(action: $name) -> Self {
+                Self::$name(action)
+            }
+        })*
+
+        impl plan::Action for Action {
+            type World = World;
+
+            async fn apply(&self, world: &World, progress: &Progress) -> Result<Value, Failure> {
+                match self {
+                    $(Self::$name(action) => action.apply(world, progress).await.map_err(failure)),*
+                }
+            }
+
+            async fn undo(&self, world: &World, output: Option<&Value>, _: &Progress) -> Result<(), Failure> {
+                match self {
+                    $(Self::$name(action) => action.undo(world, output).await.map_err(failure)),*
+                }
+            }
+        }
+    };
+}
+
+actions! {
+    AcceptanceTest, Activation, Administrator, Agent, Configuration, Database, Directories, Edge, Leftovers, Removal, Secrets,
+    Server, SystemUser, Unpacking, WantedFile,
+}
+
+/// An operation's error as the engine keeps it.
+fn failure(error: Error) -> Failure {
+    Failure {
+        message: error.what,
+        hint: error.hint,
+        detail: error.detail.unwrap_or_default(),
+        code: (error.kind == Kind::NotVerified).then_some(5),
+    }
+}
+
+/// Runs blocking work off the reactor.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| Error::new(Kind::Bug, error.to_string()))?
+}

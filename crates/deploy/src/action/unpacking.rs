@@ -1,0 +1,48 @@
+//! A release, unpacked into `releases/`.
+
+use std::path::PathBuf;
+
+use plan::Progress;
+use release::{ReleaseId, Source};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{World, blocking};
+use crate::error::Error;
+
+/// Unpacks a release; in a plan only when it is not there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unpacking {
+    /// Which release it must turn out to be.
+    pub release: ReleaseId,
+    /// The tarball it comes from; `None` = the built-in server, which comes out of this binary.
+    pub tarball: Option<PathBuf>,
+}
+
+impl Unpacking {
+    pub(super) async fn apply(&self, world: &World, _: &Progress) -> Result<Value, Error> {
+        let (this, releases, mainstay) = (self.clone(), world.layout.releases(), world.mainstay.clone());
+        blocking(move || {
+            if releases.join(this.release.to_string()).exists() {
+                return Ok(Value::Null);
+            }
+            let source = match this.tarball {
+                Some(tarball) => Source::Tarball(tarball),
+                None => Source::Builtin { binary: mainstay },
+            };
+            let unpacked = release::unpack(source, &releases)?;
+            if *unpacked.id() == this.release {
+                return Ok(Value::Null);
+            }
+            let found = unpacked.id().clone();
+            host::disk::remove_tree(unpacked.root())?;
+            Err(Error::not_ready(format!("the tarball holds {found}, not {}", this.release)))
+        })
+        .await
+    }
+
+    pub(super) async fn undo(&self, world: &World, _: Option<&Value>) -> Result<(), Error> {
+        let path = world.layout.releases().join(self.release.to_string());
+        blocking(move || Ok(host::disk::remove_tree(&path)?)).await
+    }
+}

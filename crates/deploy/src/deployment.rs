@@ -1,0 +1,171 @@
+//! A deployment's directory: whose it is, what it says it wants, and the turn to change it.
+
+use std::path::Path;
+
+use plan::{Engine, Event, Faults, Holder, Journal, Lock, Outcome, Plan, Reader, Recovery};
+use settings::Wanted;
+use tokio_util::sync::CancellationToken;
+
+use crate::action::{Action, World};
+use crate::error::{Error, Kind};
+use crate::layout::Layout;
+use crate::machine::make_dir;
+
+/// What a directory is to us.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Ground {
+    /// Nothing, or an empty directory.
+    Free,
+    /// A deployment, or the beginning of one.
+    Ours,
+}
+
+/// Looks at a directory without touching it.
+///
+/// # Errors
+/// It holds what is not ours: named.
+pub(crate) fn ground(layout: &Layout) -> Result<Ground, Error> {
+    let root = layout.root();
+    let entries = match std::fs::read_dir(root) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Ground::Free),
+        Err(error) => {
+            return Err(Error::path("use", root, &error).hint("name another directory with `--dir`"));
+        }
+    };
+    let mut ground = Ground::Free;
+    for entry in entries {
+        let entry = entry.map_err(|error| Error::path("read", root, &error))?;
+        let name = entry.file_name();
+        if !name.to_str().is_some_and(Layout::is_ours) {
+            let name = Path::new(&name).display().to_string();
+            return Err(Error::not_ready(format!(
+                "{} holds `{name}`, which is not Mainstay's",
+                root.display()
+            ))
+            .hint("name an empty directory, or one that does not exist yet, with `--dir`"));
+        }
+        ground = Ground::Ours;
+    }
+    Ok(ground)
+}
+
+/// What `mainstay.toml` says; nothing when there is none.
+///
+/// # Errors
+/// It cannot be read, or is wrong: every finding.
+pub fn wanted_file(layout: &Layout) -> Result<Wanted, Error> {
+    Ok(read_wanted(layout)?.map_or_else(Wanted::default, |(wanted, _)| wanted))
+}
+
+/// The same with its text.
+pub(crate) fn read_wanted(layout: &Layout) -> Result<Option<(Wanted, String)>, Error> {
+    let path = layout.wanted();
+    let text = match std::fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(Error::path("read", path, &error)),
+    };
+    match settings::parse(&path, &text) {
+        Ok(wanted) => Ok(Some((wanted, text))),
+        Err(findings) => {
+            Err(Error::new(Kind::Settings, findings.to_string()).hint("nothing has been changed"))
+        }
+    }
+}
+
+/// Everything a changing operation needs of its caller.
+pub struct Caller<'a> {
+    /// Who asks: a user name.
+    pub who: String,
+    /// Why, in words; shown to whoever finds the lock taken.
+    pub why: String,
+    /// Reads the events of the run.
+    pub reader: &'a mut dyn Reader,
+    /// Failures to inject.
+    pub faults: Faults,
+    /// Ctrl-C.
+    pub cancel: CancellationToken,
+}
+
+/// The turn to change a deployment: its lock and its journal.
+pub(crate) struct Turn {
+    lock: Lock,
+    journal: Journal,
+}
+
+impl Turn {
+    /// Takes the turn. Makes the directory, `run` and the journal where they are missing, and nothing else.
+    pub(crate) async fn take(layout: &Layout, operation: &str, caller: &Caller<'_>) -> Result<Self, Error> {
+        make_dir(layout.root(), 0o755, None)?;
+        make_dir(&layout.run(), 0o700, None)?;
+        let lock = Lock::acquire(&layout.lock(), &Holder::new(&caller.who, operation, &caller.why))?;
+        let journal = Journal::open(&layout.journal()).await?;
+        Ok(Self { lock, journal })
+    }
+
+    /// Brings a run that a kill left half-way to its end, or all the way back when its end cannot be reached.
+    ///
+    /// # Errors
+    /// It can be brought to neither.
+    pub(crate) async fn recover(&self, world: &World, caller: &mut Caller<'_>) -> Result<(), Error> {
+        match self.engine(caller).recover(world, Recovery::Resume).await? {
+            Some(stuck @ Outcome::NeedsYou { .. }) => ended(stuck),
+            // Old state or new state: what was asked for now is planned from there.
+            Some(Outcome::Done { .. } | Outcome::Undone { .. }) | None => Ok(()),
+        }
+    }
+
+    /// Runs a plan.
+    ///
+    /// # Errors
+    /// It failed and was undone, or failed and needs somebody.
+    pub(crate) async fn run(
+        &self,
+        plan: &Plan<Action>,
+        world: &World,
+        caller: &mut Caller<'_>,
+    ) -> Result<(), Error> {
+        let outcome = self.engine(caller).run(plan, world).await?;
+        ended(outcome)
+    }
+
+    fn engine<'a>(&'a self, caller: &'a mut Caller<'_>) -> Engine<'a, Action> {
+        Engine::new(
+            &self.journal,
+            &self.lock,
+            &mut *caller.reader,
+            caller.faults.clone(),
+            caller.cancel.clone(),
+        )
+    }
+}
+
+/// An outcome as the command line tells it.
+fn ended(outcome: Outcome) -> Result<(), Error> {
+    match outcome {
+        Outcome::Done { .. } => Ok(()),
+        Outcome::Undone { failure, step, .. } => {
+            let kind = if failure.code == Some(5) { Kind::NotVerified } else { Kind::Undone };
+            let mut error = Error::new(kind, format!("{}; everything is as before", failure.message))
+                .detail(format!("step `{step}`: {}", failure.detail));
+            error.hint = failure.hint;
+            Err(error)
+        }
+        Outcome::NeedsYou { failure, step, .. } => {
+            Err(Error::new(Kind::NeedsYou, format!("`{step}` could not be undone: {}", failure.message))
+                .hint(failure.hint.unwrap_or_else(|| {
+                    "remove the cause, then run the command again: it goes on from there".to_owned()
+                }))
+                .detail(failure.detail))
+        }
+    }
+}
+
+/// Nobody reads.
+#[derive(Debug, Default)]
+pub struct Unread;
+
+impl Reader for Unread {
+    fn read(&mut self, _: &Event) {}
+}

@@ -1,0 +1,172 @@
+//! What a deployment shall be: `mainstay.toml` with the command line laid over it, every value decided.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+
+use settings::{Declared, Wanted};
+use url::Url;
+
+use crate::error::{Error, Kind};
+use crate::layout::Layout;
+
+/// Where the edge answers unless told otherwise: this machine alone, at Mattermost's own port.
+const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8065);
+
+/// The system user that is made for the server when root installs.
+pub const DEFAULT_USER: &str = "mainstay";
+
+/// What a deployment shall be.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Desired {
+    /// The release line.
+    pub edition: release::Edition,
+    /// The version, if a certain one is wanted.
+    pub version: Option<String>,
+    /// Where the edge answers.
+    pub listen: SocketAddr,
+    /// The address people type.
+    pub site_url: Url,
+    /// The user that the server runs as; `None` = whoever runs the agent.
+    pub user: Option<String>,
+    /// What the file says, with the command line laid over it.
+    pub wanted: Wanted,
+}
+
+/// What this machine is, as far as defaults depend on it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Machine {
+    /// Whether this process may become other users.
+    pub root: bool,
+    /// The machine's name.
+    pub host_name: String,
+}
+
+impl Desired {
+    /// Decides every value.
+    ///
+    /// `file` is what `mainstay.toml` says; `flags` are keys of that file given on the command line.
+    ///
+    /// # Errors
+    /// A flag does not suit its key; `user` is given and this process is not root.
+    pub fn decide(file: &Wanted, flags: &BTreeMap<&str, String>, machine: &Machine) -> Result<Self, Error> {
+        let mut wanted = file.clone();
+        for (key, value) in flags {
+            wanted = wanted.with(key, value).map_err(|problem| Error::new(Kind::Usage, problem))?;
+        }
+        let listen = wanted.get("listen").and_then(|listen| listen.parse().ok()).unwrap_or(DEFAULT_LISTEN);
+        let site_url = match wanted.get("site_url").map(str::to_owned) {
+            Some(url) => url,
+            None => default_site_url(listen, &machine.host_name),
+        };
+        let site_url = Url::parse(&site_url)
+            .map_err(|error| Error::new(Kind::Usage, format!("`{site_url}`: {error}")))?;
+        let edition = wanted.get("edition").unwrap_or("builtin");
+        let edition =
+            edition.parse().map_err(|error| Error::new(Kind::Settings, format!("`edition`: {error}")))?;
+        let user = match (wanted.get("user"), machine.root) {
+            (Some(user), true) => Some(user.to_owned()),
+            (None, true) => Some(DEFAULT_USER.to_owned()),
+            (None, false) => None,
+            (Some(user), false) => {
+                return Err(Error::new(Kind::Usage, format!("only root can run the server as `{user}`"))
+                    .hint("leave `user` out, or run this as root"));
+            }
+        };
+        Ok(Self {
+            edition,
+            version: wanted.get("version").map(str::to_owned),
+            listen,
+            site_url,
+            user,
+            wanted,
+        })
+    }
+
+    /// The site URL as the server's settings have it: without a slash at its end.
+    pub fn site_url_text(&self) -> &str {
+        self.site_url.as_str().trim_end_matches('/')
+    }
+
+    /// What config.json must say, whatever else it says.
+    pub fn declared(&self, layout: &Layout, server_listen: SocketAddr) -> Vec<Declared> {
+        let path = |path: std::path::PathBuf| path.to_string_lossy().into_owned();
+        let directory = |name: &str| format!("{}/", layout.root().join(name).display());
+        let mut declared = vec![
+            Declared::new("ServiceSettings", "SiteURL", self.site_url_text()),
+            Declared::new("ServiceSettings", "ListenAddress", server_listen.to_string()),
+            // The edge is the one proxy in front, and it replaces what clients send.
+            Declared::new("ServiceSettings", "TrustedProxyIPHeader", vec!["X-Forwarded-For", "X-Real-IP"]),
+            Declared::new("FileSettings", "Directory", directory("data")),
+            Declared::new("LogSettings", "FileLocation", path(layout.logs().join("mattermost"))),
+            Declared::new("PluginSettings", "Directory", path(layout.root().join("plugins"))),
+            Declared::new("PluginSettings", "ClientDirectory", path(layout.root().join("client-plugins"))),
+        ];
+        if self.edition == release::Edition::Builtin {
+            declared.push(Declared::new("SqlSettings", "DriverName", "sqlite"));
+            declared.push(Declared::new("SqlSettings", "DataSource", path(layout.sqlite())));
+        }
+        for (section, keys) in &self.wanted.mattermost {
+            declared.extend(keys.iter().map(|(key, value)| Declared::new(section, key, value.clone())));
+        }
+        declared
+    }
+}
+
+/// What people type when nobody said what: a loopback edge is reached as `localhost`, a wildcard one by the machine's name.
+fn default_site_url(listen: SocketAddr, host_name: &str) -> String {
+    let host = match listen.ip() {
+        ip if ip.is_loopback() => "localhost".to_owned(),
+        ip if ip.is_unspecified() => host_name.to_owned(),
+        IpAddr::V6(ip) => format!("[{ip}]"),
+        IpAddr::V4(ip) => ip.to_string(),
+    };
+    match listen.port() {
+        80 => format!("http://{host}"),
+        port => format!("http://{host}:{port}"),
+    }
+}
+
+/// The address at which the edge can be reached from this machine.
+pub(crate) fn reachable(listen: SocketAddr) -> SocketAddr {
+    let ip = match listen.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(std::net::Ipv4Addr::LOCALHOST),
+        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(std::net::Ipv6Addr::LOCALHOST),
+        ip => ip,
+    };
+    SocketAddr::new(ip, listen.port())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decide(flags: &[(&'static str, &str)], root: bool) -> Result<Desired, Error> {
+        let flags = flags.iter().map(|(key, value)| (*key, (*value).to_owned())).collect();
+        Desired::decide(&Wanted::default(), &flags, &Machine { root, host_name: "chat-1".to_owned() })
+    }
+
+    #[test]
+    fn the_site_url_follows_the_listen_address() {
+        let url = |listen| {
+            decide(&[("listen", listen)], false).map(|d| d.site_url_text().to_owned()).expect("valid")
+        };
+        assert_eq!(url("127.0.0.1:9000"), "http://localhost:9000");
+        assert_eq!(url("[::1]:80"), "http://localhost");
+        assert_eq!(url("0.0.0.0:8065"), "http://chat-1:8065");
+        assert_eq!(url("192.0.2.1:8065"), "http://192.0.2.1:8065");
+        assert_eq!(url("[2001:db8::1]:8065"), "http://[2001:db8::1]:8065");
+    }
+
+    #[test]
+    fn only_root_changes_users() {
+        assert_eq!(decide(&[], true).expect("valid").user.as_deref(), Some(DEFAULT_USER));
+        assert_eq!(decide(&[], false).expect("valid").user, None);
+        assert_eq!(decide(&[("user", "x")], false).expect_err("must be refused").kind, Kind::Usage);
+    }
+
+    #[test]
+    fn a_flag_is_checked_like_the_file() {
+        let error = decide(&[("site_url", "chat.example.com")], true).expect_err("no scheme");
+        assert!(error.what.contains("https://chat.example.com"), "{error}");
+    }
+}

@@ -1,0 +1,128 @@
+//! Why an operation was not done, sorted by whose turn it is.
+
+use std::path::PathBuf;
+
+/// What kind of trouble it is: the command line maps each to its exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// What was asked makes no sense.
+    Usage,
+    /// mainstay.toml, secrets.toml or config.json cannot be used.
+    Settings,
+    /// The machine is not ready: a port taken, a disk full, a directory that is somebody else's.
+    NotReady,
+    /// The acceptance test did not pass.
+    NotVerified,
+    /// It failed, and everything is as before.
+    Undone,
+    /// It failed, and somebody must look.
+    NeedsYou,
+    /// A rule forbids it.
+    Refused,
+    /// Another operation holds the lock.
+    Busy,
+    /// A mistake of ours.
+    Bug,
+}
+
+/// Why an operation was not done.
+#[derive(Debug, thiserror::Error)]
+#[error("{what}")]
+pub struct Error {
+    /// Whose turn it is.
+    pub kind: Kind,
+    /// What the user did not expect.
+    pub what: String,
+    /// What to do next.
+    pub hint: Option<String>,
+    /// The cause chain, for the log.
+    pub detail: Option<String>,
+}
+
+impl Error {
+    /// An error of the kind.
+    pub fn new(kind: Kind, what: impl Into<String>) -> Self {
+        Self { kind, what: what.into(), hint: None, detail: None }
+    }
+
+    /// The machine is not ready.
+    pub fn not_ready(what: impl Into<String>) -> Self {
+        Self::new(Kind::NotReady, what)
+    }
+
+    /// With the next thing to do.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// With the cause chain.
+    #[must_use]
+    pub fn detail(mut self, detail: impl Into<String>) -> Self {
+        self.detail = Some(detail.into());
+        self
+    }
+
+    /// What went wrong with a path.
+    pub fn path(what: &str, path: impl Into<PathBuf>, error: &std::io::Error) -> Self {
+        Self::not_ready(format!("cannot {what} {}: {}", path.into().display(), reason(error)))
+    }
+}
+
+/// An I/O error in an operator's words.
+pub(crate) fn reason(error: &std::io::Error) -> String {
+    use std::io::ErrorKind as K;
+    match error.kind() {
+        K::StorageFull => "the disk is full".to_owned(),
+        K::QuotaExceeded => "the disk quota is used up".to_owned(),
+        K::PermissionDenied => "permission denied".to_owned(),
+        K::ReadOnlyFilesystem => "the file system is read-only".to_owned(),
+        K::NotFound => "it does not exist".to_owned(),
+        K::NotADirectory => "part of the path is not a directory".to_owned(),
+        _ => error.to_string(),
+    }
+}
+
+macro_rules! not_ready {
+    ($($error:ty),* $(,)?) => {
+        $(impl From<$error> for Error {
+            fn from(error: $error) -> Self {
+                Self::not_ready(error.to_string())
+            }
+        })*
+    };
+}
+
+// Each of these says by itself what is wrong, where, and the way out.
+not_ready!(
+    host::DiskError,
+    host::PortError,
+    host::account::AccountError,
+    host::user::UserError,
+    host::user::TraverseError,
+    edge::EdgeError,
+    release::ReleaseError,
+    plan::JournalError,
+);
+
+impl From<plan::LockError> for Error {
+    fn from(error: plan::LockError) -> Self {
+        match error {
+            plan::LockError::Held { holder, .. } => {
+                Self::new(Kind::Busy, holder.to_string()).hint("wait until it is done, then try again")
+            }
+            error @ plan::LockError::Io { .. } => Self::not_ready(error.to_string()),
+        }
+    }
+}
+
+impl From<plan::EngineError> for Error {
+    fn from(error: plan::EngineError) -> Self {
+        match error {
+            plan::EngineError::Journal(error) => error.into(),
+            error @ plan::EngineError::Fault(_) => Self::new(Kind::Usage, error.to_string()),
+            error => Self::new(Kind::Bug, error.to_string()),
+        }
+    }
+}

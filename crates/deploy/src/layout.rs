@@ -1,0 +1,152 @@
+//! Where everything of a deployment lies.
+
+use std::path::{Path, PathBuf};
+
+/// The paths of one deployment's directory (docs/design/house.md has the picture).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layout {
+    root: PathBuf,
+}
+
+/// The server's own directories: it writes there, and nobody but it and root reads there.
+pub(crate) const SERVER_DIRS: [&str; 5] = ["config", "data", "logs/mattermost", "plugins", "client-plugins"];
+
+/// Directories that only Mainstay writes: a server must not be able to redirect what root does there.
+pub(crate) const OWN_DIRS: [&str; 2] = ["releases", "logs"];
+
+/// Every name that may stand at the top of a deployment's directory.
+const OURS: [&str; 15] = [
+    "mainstay.toml",
+    "secrets.toml",
+    "current",
+    "releases",
+    "config",
+    "data",
+    "logs",
+    "plugins",
+    "client-plugins",
+    "postgres",
+    "backups",
+    "state.db",
+    "state.db-wal",
+    "state.db-shm",
+    "run",
+];
+
+impl Layout {
+    /// The layout below `root`, which must be absolute: the server is started elsewhere.
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    /// The directory itself.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The only file that people edit.
+    pub fn wanted(&self) -> PathBuf {
+        self.root.join("mainstay.toml")
+    }
+
+    /// 0600: what was generated once.
+    pub fn secrets(&self) -> PathBuf {
+        self.root.join("secrets.toml")
+    }
+
+    /// The link to the active release.
+    pub fn current(&self) -> PathBuf {
+        self.root.join("current")
+    }
+
+    /// The unpacked releases.
+    pub fn releases(&self) -> PathBuf {
+        self.root.join("releases")
+    }
+
+    /// The server's own configuration.
+    pub fn config(&self) -> PathBuf {
+        self.root.join("config/config.json")
+    }
+
+    /// Uploaded files, and the database of the built-in server.
+    pub fn data(&self) -> PathBuf {
+        self.root.join("data")
+    }
+
+    /// The SQLite database of the built-in server.
+    pub fn sqlite(&self) -> PathBuf {
+        self.root.join("data/mattermost.db")
+    }
+
+    /// What server and agent have to say.
+    pub fn logs(&self) -> PathBuf {
+        self.root.join("logs")
+    }
+
+    /// The log of one part.
+    pub fn log(&self, part: LogPart) -> PathBuf {
+        self.root.join(match part {
+            LogPart::Server => "logs/server.log",
+            LogPart::Agent => "logs/agent.log",
+            LogPart::Edge => "logs/edge.log",
+        })
+    }
+
+    /// Sockets, process ids, locks.
+    pub fn run(&self) -> PathBuf {
+        self.root.join("run")
+    }
+
+    /// Where the agent takes its commands; 0600.
+    pub fn socket(&self) -> PathBuf {
+        self.root.join("run/agent.sock")
+    }
+
+    /// Held while an operation changes the deployment.
+    pub fn lock(&self) -> PathBuf {
+        self.root.join("run/operation.lock")
+    }
+
+    /// Held by the agent while it lives.
+    pub fn agent_lock(&self) -> PathBuf {
+        self.root.join("run/agent.lock")
+    }
+
+    /// What a running plan would need to put back; empty between plans.
+    pub fn before(&self) -> PathBuf {
+        self.root.join("run/before")
+    }
+
+    /// What an `uninstall` has moved away and not yet deleted.
+    pub fn aside(&self) -> PathBuf {
+        self.root.join("run/aside")
+    }
+
+    /// Journal and history.
+    pub fn journal(&self) -> PathBuf {
+        self.root.join("state.db")
+    }
+
+    /// The newest report of the acceptance test.
+    pub fn report(&self) -> PathBuf {
+        self.root.join("run/verified.json")
+    }
+
+    /// Whether a name at the top of the directory is one that Mainstay makes.
+    pub fn is_ours(name: &str) -> bool {
+        OURS.contains(&name) || name.starts_with("state.db.corrupt-")
+    }
+}
+
+/// The parts that keep a log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogPart {
+    /// The Mattermost server.
+    Server,
+    /// The proxy in front of it.
+    Edge,
+    /// The process that supervises both.
+    Agent,
+}

@@ -1,0 +1,114 @@
+//! What must hold of the machine before the first change: looked at, nothing touched.
+
+use std::path::Path;
+
+use host::port::Listen;
+
+use crate::agent::Status;
+use crate::desired::Desired;
+use crate::error::{Error, reason};
+use crate::layout::Layout;
+
+/// Bytes that a deployment of the built-in server needs to begin with: two copies of a 60 MB binary, a database, logs.
+const ROOM: u64 = 256 << 20;
+
+/// Whether `up` could work here.
+///
+/// # Errors
+/// The first thing in its way, with the cause and the way out.
+pub(crate) fn check(layout: &Layout, desired: &Desired, agent: Option<&Status>) -> Result<(), Error> {
+    let ground = nearest(layout.root());
+    writable(ground, layout.root())?;
+    if !layout.current().exists() {
+        room(ground)?;
+    }
+    if let Some(name) = &desired.user {
+        reachable(name, layout, ground)?;
+    }
+    let open = agent.and_then(|status| status.edge.as_ref()).map(|edge| edge.listen);
+    if open != Some(desired.listen) {
+        Listen { address: Some(desired.listen.ip()), port: desired.listen.port() }.check()?;
+    }
+    if layout.sqlite().exists() && !layout.secrets().exists() {
+        return Err(Error::not_ready(format!(
+            "{} is missing, and there is a database that it belongs to",
+            layout.secrets().display()
+        ))
+        .hint("put it back from a backup; nothing has been changed"));
+    }
+    Ok(())
+}
+
+/// The nearest directory that exists: what can be said of it, holds for what will be below it.
+fn nearest(path: &Path) -> &Path {
+    path.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/"))
+}
+
+fn writable(ground: &Path, root: &Path) -> Result<(), Error> {
+    use rustix::fs::{Access, AtFlags, CWD, accessat};
+    if !ground.is_dir() {
+        return Err(Error::not_ready(format!(
+            "cannot use {}: {} is not a directory",
+            root.display(),
+            ground.display()
+        )));
+    }
+    // The effective user's rights, asked of the kernel: a read-only file system says no as well.
+    accessat(CWD, ground, Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS).map_err(|error| {
+        Error::not_ready(format!("cannot write in {}: {}", ground.display(), reason(&error.into())))
+            .hint("name another directory with `--dir`, or run this as its owner")
+    })
+}
+
+fn room(ground: &Path) -> Result<(), Error> {
+    let free = host::disk::free(ground)?;
+    if free.bytes < ROOM {
+        return Err(Error::not_ready(format!(
+            "the disk of {} is full: {} MB are free, {} MB are needed to begin with",
+            ground.display(),
+            free.bytes >> 20,
+            ROOM >> 20
+        ))
+        .hint("free some space there, or name a directory on another disk with `--dir`"));
+    }
+    if free.inodes.is_some_and(|inodes| inodes < 1000) {
+        return Err(Error::not_ready(format!(
+            "the file system of {} has hardly a file left to give",
+            ground.display()
+        ))
+        .hint("remove files there, or name a directory on another disk with `--dir`"));
+    }
+    let mount = host::disk::mount(ground)?;
+    if mount.noexec {
+        return Err(Error::not_ready(format!(
+            "{} is mounted noexec: no program can run from there",
+            ground.display()
+        ))
+        .hint("name a directory on another file system with `--dir`"));
+    }
+    match mount.network {
+        Some(kind) => Err(Error::not_ready(format!(
+            "{} is a {kind} file system, whose locks a database cannot trust",
+            ground.display()
+        ))
+        .hint("name a directory on a local disk with `--dir`")),
+        None => Ok(()),
+    }
+}
+
+/// The server's user must be able to enter every directory above the deployment.
+fn reachable(name: &str, layout: &Layout, ground: &Path) -> Result<(), Error> {
+    // One that is made later is nobody special: what everybody may enter, it may.
+    let stranger =
+        || host::User { name: name.to_owned(), uid: u32::MAX - 1, gid: u32::MAX - 1, home: "/".into() };
+    let user = match host::User::named(name) {
+        Ok(user) => user,
+        Err(host::user::UserError::Unknown(_)) if name == crate::DEFAULT_USER => stranger(),
+        Err(error) => return Err(error.into()),
+    };
+    let below = if ground == layout.root() { layout.current() } else { ground.join("x") };
+    // `can_traverse` looks at the directories above a path that exists.
+    let way = below.parent().filter(|way| way.exists()).unwrap_or(ground);
+    user.can_traverse(&way.join("."))?;
+    Ok(())
+}

@@ -1,0 +1,121 @@
+//! `verify`: the acceptance test, against this deployment or any Mattermost.
+
+use std::net::SocketAddr;
+
+use acceptance::{Admin, Check, Report, Secret, Target};
+use secrecy::ExposeSecret as _;
+use tokio_util::sync::CancellationToken;
+use url::Url;
+
+use crate::action::{World, secrets};
+use crate::deployment::wanted_file;
+use crate::error::{Error, Kind, reason};
+use crate::layout::Layout;
+
+/// What to verify, and how.
+#[derive(Debug, Clone, Default)]
+pub struct Verification {
+    /// Any Mattermost; `None` = this deployment, by its own site URL.
+    pub url: Option<Url>,
+    /// Connect here instead of where the URL's name points.
+    pub via: Option<SocketAddr>,
+    /// A token of a system administrator of that Mattermost.
+    pub admin_token: Option<Secret>,
+    /// Leave accounts and team behind.
+    pub keep: bool,
+    /// Drive the web client as well.
+    pub browser: Option<acceptance::Browser>,
+}
+
+/// Runs the acceptance test.
+///
+/// # Errors
+/// There is no deployment and no URL. A deployment that does not pass is no error: the report says so.
+pub async fn verify(
+    world: &World,
+    what: &Verification,
+    events: impl FnMut(&Check) + Send,
+    cancel: CancellationToken,
+) -> Result<Report, Error> {
+    let ours = what.url.is_none();
+    let mut target = match &what.url {
+        Some(url) => Target::new(url.clone()),
+        None => of_deployment(world)?,
+    };
+    if let Some(token) = &what.admin_token {
+        target.admin = Admin::Token(token.clone());
+    }
+    target.via = what.via.or(target.via);
+    target.keep = what.keep;
+    target.browser.clone_from(&what.browser);
+    let report = acceptance::run(&target, events, cancel).await;
+    if ours {
+        keep(&report, &world.layout)?;
+    }
+    Ok(report)
+}
+
+fn of_deployment(world: &World) -> Result<Target, Error> {
+    let file = wanted_file(&world.layout)?;
+    let url = file.get("site_url").ok_or_else(|| {
+        Error::not_ready(format!("there is no deployment in {}", world.layout.root().display()))
+            .hint("install one with `mainstay up`, or name any Mattermost with `--url`")
+    })?;
+    let url = Url::parse(url).map_err(|error| Error::new(Kind::Settings, format!("`site_url`: {error}")))?;
+    Ok(target(&url, None, &secrets(world)?))
+}
+
+/// The target that a deployment is, with its own administrator.
+pub(crate) fn target(url: &Url, via: Option<SocketAddr>, secrets: &settings::Secrets) -> Target {
+    let secret = Secret::new(secrets.admin_password.expose_secret());
+    let admin = Admin::Login { name: secrets.admin_name.clone(), secret };
+    Target { via, admin, ..Target::new(url.clone()) }
+}
+
+/// Runs the test as a step of a plan, and keeps its report.
+pub(crate) async fn run(
+    target: &Target,
+    layout: &Layout,
+    events: impl FnMut(&Check) + Send,
+) -> Result<Report, Error> {
+    // A step is cancelled by dropping it; the test then cleans up nothing, and its accounts go with the undo or stay deactivated.
+    let report = acceptance::run(target, events, CancellationToken::new()).await;
+    keep(&report, layout)?;
+    Ok(report)
+}
+
+/// The newest report, in `run`.
+fn keep(report: &Report, layout: &Layout) -> Result<(), Error> {
+    let text = serde_json::to_vec_pretty(report).map_err(|error| Error::new(Kind::Bug, error.to_string()))?;
+    Ok(host::disk::atomic_write(&layout.report(), &text, 0o600, None)?)
+}
+
+/// When the newest report was made, if it passed; ms since the epoch.
+pub(crate) fn last_pass(layout: &Layout) -> Option<i64> {
+    let text = std::fs::read(layout.report()).ok()?;
+    let report: serde_json::Value = serde_json::from_slice(&text).ok()?;
+    let passed = report["passed"].as_bool() == Some(true);
+    let at: jiff::Timestamp = report["finished_at"].as_str()?.parse().ok()?;
+    passed.then(|| at.as_millisecond())
+}
+
+/// The first failure of a report in one sentence, if it did not pass.
+pub(crate) fn first_failure(report: &Report) -> Option<String> {
+    if report.passed() {
+        return None;
+    }
+    let failed = report.checks.iter().find_map(|check| match &check.outcome {
+        acceptance::Outcome::Failed { what, cause, .. } => Some(format!("{}: {what} ({cause})", check.title)),
+        _ => None,
+    });
+    Some(failed.unwrap_or_else(|| "the test did not come to its end".to_owned()))
+}
+
+/// Writes a report for people.
+///
+/// # Errors
+/// The file cannot be written.
+pub fn write_report(report: &Report, path: &std::path::Path) -> Result<(), Error> {
+    std::fs::write(path, report.to_markdown())
+        .map_err(|error| Error::not_ready(format!("cannot write {}: {}", path.display(), reason(&error))))
+}

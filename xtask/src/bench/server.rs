@@ -1,0 +1,191 @@
+//! The built-in server: durable posts a second, fan-out to a thousand websockets, memory of an idle one.
+//!
+//! Measured at the server's own port, beside raw durable commits of the same file system: what a post costs over what the disk costs.
+
+use std::io::Write as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use futures_util::{SinkExt as _, StreamExt as _};
+use reqwest::Client;
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::{WebSocketStream, client_async};
+
+use super::deployment::{Deployment, mainstay, resident_mb};
+use super::{Spread, row};
+use crate::run::Failure;
+
+/// Concurrent posters.
+const POSTERS: usize = 64;
+/// How long they post.
+const POSTING: Duration = Duration::from_secs(5);
+/// Websockets that hear.
+const LISTENERS: usize = 1_000;
+/// Posts whose arrival at every listener is timed.
+const TIMED: usize = 20;
+
+pub(crate) fn run() -> Result<(), Failure> {
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let deployment = Deployment::empty(&mainstay()?)?;
+    deployment.up()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(measure(&deployment))
+}
+
+struct Session {
+    client: Client,
+    base: String,
+    token: String,
+    channel: String,
+}
+
+impl Session {
+    async fn open(deployment: &Deployment) -> Result<Self, Failure> {
+        let status = deployment.status()?;
+        let listen = status["agent"]["server"]["spec"]["listen"].as_str().unwrap_or_default().to_owned();
+        let base = format!("http://{listen}/api/v4");
+        let client = Client::builder().no_proxy().pool_max_idle_per_host(POSTERS).build().map_err(failed)?;
+        let login = json!({"login_id": "admin", "password": deployment.password()?});
+        let answer = client.post(format!("{base}/users/login")).json(&login).send().await.map_err(failed)?;
+        let token = answer
+            .headers()
+            .get("token")
+            .and_then(|token| token.to_str().ok())
+            .unwrap_or_default()
+            .to_owned();
+        let mut session = Self { client, base, token, channel: String::new() };
+        let team = session
+            .post("teams", &json!({"name": "bench-team", "display_name": "Bench", "type": "O"}))
+            .await?;
+        let team = team["id"].as_str().unwrap_or_default();
+        let channel: Value = session.get(&format!("teams/{team}/channels/name/town-square")).await?;
+        session.channel = channel["id"].as_str().unwrap_or_default().to_owned();
+        Ok(session)
+    }
+
+    async fn post(&self, route: &str, body: &Value) -> Result<Value, Failure> {
+        let request = self.client.post(format!("{}/{route}", self.base)).bearer_auth(&self.token).json(body);
+        let answer = request.send().await.map_err(failed)?;
+        match answer.status().as_u16() {
+            201 => answer.json().await.map_err(failed),
+            status => {
+                Err(Failure(format!("{route}: status {status}: {}", answer.text().await.unwrap_or_default())))
+            }
+        }
+    }
+
+    async fn get(&self, route: &str) -> Result<Value, Failure> {
+        let request = self.client.get(format!("{}/{route}", self.base)).bearer_auth(&self.token);
+        request.send().await.map_err(failed)?.json().await.map_err(failed)
+    }
+
+    async fn say(&self, message: &str) -> Result<Value, Failure> {
+        self.post("posts", &json!({"channel_id": self.channel, "message": message})).await
+    }
+
+    async fn listen(&self) -> Result<WebSocketStream<TcpStream>, Failure> {
+        let address = self.base.trim_start_matches("http://").trim_end_matches("/api/v4");
+        let mut request = format!("ws://{address}/api/v4/websocket").into_client_request().map_err(failed)?;
+        let bearer = format!("Bearer {}", self.token).parse().map_err(failed)?;
+        request.headers_mut().insert("authorization", bearer);
+        let stream = TcpStream::connect(address).await?;
+        let (mut socket, _) = client_async(request, stream).await.map_err(failed)?;
+        socket.next().await.ok_or_else(|| Failure("no hello".to_owned()))?.map_err(failed)?;
+        Ok(socket)
+    }
+}
+
+async fn measure(deployment: &Deployment) -> Result<(), Failure> {
+    let session = Arc::new(Session::open(deployment).await?);
+    let (posts, seconds) = flood(&session).await?;
+    let commits = commits_a_second()?;
+    let [_, server] = deployment.pids()?;
+    let before = resident_mb(server)?;
+    let mut sockets = Vec::with_capacity(LISTENERS);
+    for _ in 0..LISTENERS {
+        sockets.push(session.listen().await?);
+    }
+    let idle = (resident_mb(server)? - before) * 1024.0 / LISTENERS as f64;
+    let fan_out = fan_out(&session, sockets).await?;
+    let rate = posts as f64 / seconds;
+    println!("\n{:<44} {:<34} aim", "", "median (least to most)");
+    row(&format!("posts a second, {POSTERS} posters, durable"), &format!("{rate:>10.0}"), ">= 5000");
+    row("single fsynced appends a second, same disk", &format!("{commits:>10.0}"), "");
+    row("ratio posts : fsyncs (group commit)", &format!("{:>10.1}", rate / commits), "");
+    row(&format!("post to last of {LISTENERS} websockets, ms"), &fan_out, "");
+    row("memory of an idle websocket, kB", &format!("{idle:>10.1}"), "");
+    Ok(())
+}
+
+async fn flood(session: &Arc<Session>) -> Result<(u64, f64), Failure> {
+    let done = Arc::new(AtomicU64::new(0));
+    let began = Instant::now();
+    let posters = (0..POSTERS).map(|poster| {
+        let (session, done) = (Arc::clone(session), Arc::clone(&done));
+        tokio::spawn(async move {
+            while began.elapsed() < POSTING {
+                let number = done.fetch_add(1, Ordering::Relaxed);
+                session.say(&format!("post {number} of poster {poster}")).await?;
+            }
+            Ok::<(), Failure>(())
+        })
+    });
+    for poster in posters.collect::<Vec<_>>() {
+        poster.await.map_err(failed)??;
+    }
+    Ok((done.load(Ordering::Relaxed), began.elapsed().as_secs_f64()))
+}
+
+/// What the disk gives when every append waits for it.
+fn commits_a_second() -> Result<f64, Failure> {
+    let mut file = tempfile::tempfile()?;
+    let began = Instant::now();
+    let mut count = 0.0;
+    while began.elapsed() < Duration::from_secs(2) {
+        file.write_all(&[0; 512])?;
+        file.sync_data()?;
+        count += 1.0;
+    }
+    Ok(count / began.elapsed().as_secs_f64())
+}
+
+async fn fan_out(session: &Session, sockets: Vec<WebSocketStream<TcpStream>>) -> Result<Spread, Failure> {
+    let (heard, mut arrivals) = tokio::sync::mpsc::unbounded_channel();
+    for mut socket in sockets {
+        let heard = heard.clone();
+        tokio::spawn(async move {
+            while let Some(Ok(message)) = socket.next().await {
+                match message {
+                    Message::Text(text) if text.contains("\"posted\"") => {
+                        let _ = heard.send(Instant::now());
+                    }
+                    Message::Ping(data) => {
+                        let _ = socket.send(Message::Pong(data)).await;
+                    }
+                    _ => {}
+                }
+            }
+        });
+    }
+    let mut figures = Vec::new();
+    for number in 0..TIMED {
+        let began = Instant::now();
+        session.say(&format!("heard by all, {number}")).await?;
+        let mut last = began;
+        for _ in 0..LISTENERS {
+            let arrival =
+                tokio::time::timeout(Duration::from_secs(10), arrivals.recv()).await.map_err(failed)?;
+            last = last.max(arrival.unwrap_or(last));
+        }
+        figures.push(last.duration_since(began).as_secs_f64() * 1000.0);
+    }
+    Ok(Spread::of(figures))
+}
+
+fn failed(error: impl std::fmt::Display) -> Failure {
+    Failure(error.to_string())
+}

@@ -1,0 +1,50 @@
+//! From an empty directory to verified, and how long `--help` takes.
+
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use super::deployment::{Deployment, mainstay, resident_mb};
+use super::{Spread, row};
+use crate::run::Failure;
+
+const RUNS: usize = 5;
+
+pub(crate) fn run() -> Result<(), Failure> {
+    let mainstay = mainstay()?;
+    let (mut whole, mut again, mut memory) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..RUNS {
+        let deployment = Deployment::empty(&mainstay)?;
+        let began = Instant::now();
+        deployment.up()?;
+        whole.push(began.elapsed().as_secs_f64() * 1000.0);
+        memory.push(deployment.pids()?.into_iter().map(resident_mb).sum::<Result<f64, _>>()?);
+        let began = Instant::now();
+        deployment.up()?;
+        again.push(began.elapsed().as_secs_f64() * 1000.0);
+    }
+    // The shell's own `true` beside it: what starting any process costs here and now.
+    let (mut help, mut nothing) = (Vec::new(), Vec::new());
+    for _ in 0..20 {
+        help.push(wall(Command::new(&mainstay).arg("--help"))?);
+        nothing.push(wall(&mut Command::new("/bin/true"))?);
+    }
+    let (help, nothing) = (Spread::of(help), Spread::of(nothing));
+    println!("\n{:<44} {:<34} aim", "median (least to most)", "");
+    row("empty directory to verified, ms", &Spread::of(whole), "<= 3000");
+    row("second up, ms", &Spread::of(again), "");
+    row("agent + server resident, MB", &Spread::of(memory), "<= 80");
+    row("mainstay --help, ms", &help, "<= 20");
+    row("/bin/true, ms", &nothing, "");
+    row("ratio --help : true", &format!("{:>10.1}", help.median / nothing.median), "");
+    Ok(())
+}
+
+fn wall(command: &mut Command) -> Result<f64, Failure> {
+    let began = Instant::now();
+    let status = command.stdout(Stdio::null()).stderr(Stdio::null()).status()?;
+    if status.success() {
+        Ok(began.elapsed().as_secs_f64() * 1000.0)
+    } else {
+        Err(Failure(format!("{status}")))
+    }
+}

@@ -1,0 +1,39 @@
+//! The generated pages: written from the program that they describe, checked in CI.
+
+use std::path::PathBuf;
+
+use crate::run::{Failure, cargo, output, root, target};
+
+/// A page and the hidden command that prints it.
+const PAGES: [(&str, &[&str]); 2] = [
+    ("docs/reference/commands.md", &["reference", "commands"]),
+    ("docs/reference/mainstay-toml.md", &["reference", "keys"]),
+];
+
+/// Writes every generated page.
+pub(crate) fn write() -> Result<(), Failure> {
+    for (path, text) in pages()? {
+        if let Some(parent) = path.parent() {
+            std::fs::create_dir_all(parent)?;
+        }
+        std::fs::write(path, text)?;
+    }
+    Ok(())
+}
+
+/// Fails where a page is not what [`write`] would write.
+pub(crate) fn check() -> Result<(), Failure> {
+    let stale =
+        pages()?.into_iter().filter(|(path, text)| std::fs::read_to_string(path).ok().as_ref() != Some(text));
+    let stale: Vec<String> = stale.map(|(path, _)| path.display().to_string()).collect();
+    if stale.is_empty() {
+        return Ok(());
+    }
+    Err(Failure(format!("out of date: {}; run `cargo xtask docs`", stale.join(", "))))
+}
+
+fn pages() -> Result<Vec<(PathBuf, String)>, Failure> {
+    cargo(&["build", "--quiet", "--package", "mainstay"])?;
+    let mainstay = target().join("debug/mainstay");
+    PAGES.iter().map(|(path, args)| Ok((root().join(path), output(&mainstay, args)?))).collect()
+}

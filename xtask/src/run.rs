@@ -1,0 +1,67 @@
+//! Running other programs, each said aloud first.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Why a command of ours stopped, for its developer.
+pub(crate) struct Failure(pub String);
+
+impl std::fmt::Debug for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        Self(error.to_string())
+    }
+}
+
+/// The workspace's root.
+pub(crate) fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_owned).unwrap_or_default()
+}
+
+/// The target directory that this xtask was built into.
+pub(crate) fn target() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
+}
+
+/// Runs a program in the workspace's root and waits for its success.
+pub(crate) fn run(program: &str, args: &[&str]) -> Result<(), Failure> {
+    println!("$ {program} {}", args.join(" "));
+    let status = Command::new(program).args(args).current_dir(root()).status();
+    match status {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(Failure(format!("`{program} {}` ended with {status}", args.join(" ")))),
+        Err(error) => Err(Failure(format!("cannot run `{program}`: {error}"))),
+    }
+}
+
+/// Runs the cargo that runs us.
+pub(crate) fn cargo(args: &[&str]) -> Result<(), Failure> {
+    run(&std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned()), args)
+}
+
+/// What a program prints.
+pub(crate) fn output(program: &Path, args: &[&str]) -> Result<String, Failure> {
+    let output = Command::new(program).args(args).current_dir(root()).output();
+    let output = output.map_err(|error| Failure(format!("cannot run `{}`: {error}", program.display())))?;
+    if !output.status.success() {
+        let talk = String::from_utf8_lossy(&output.stderr);
+        return Err(Failure(format!(
+            "`{} {}` ended with {}\n{talk}",
+            program.display(),
+            args.join(" "),
+            output.status
+        )));
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// Whether a program of this name is on the path.
+pub(crate) fn exists(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).chain([PathBuf::from("/usr/sbin")]).any(|dir| dir.join(program).is_file())
+}
