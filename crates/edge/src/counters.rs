@@ -60,14 +60,19 @@ impl Counters {
         self.hold(|counters| &counters.leaving, limit)
     }
 
-    pub(crate) fn websocket(self: &Arc<Self>) -> Option<Held> {
-        self.hold(|counters| &counters.websockets, u64::MAX)
+    /// An open websocket.
+    pub(crate) fn websocket(self: &Arc<Self>) -> Held {
+        self.websockets.fetch_add(1, Relaxed);
+        self.held(|counters| &counters.websockets)
     }
 
     fn hold(self: &Arc<Self>, of: fn(&Counters) -> &AtomicU64, limit: u64) -> Option<Held> {
-        let counter = of(self);
-        let taken = counter.fetch_update(Relaxed, Relaxed, |n| (n < limit).then_some(n + 1));
-        taken.is_ok().then(|| Held { counters: Arc::clone(self), of })
+        let taken = of(self).fetch_update(Relaxed, Relaxed, |n| (n < limit).then_some(n + 1));
+        taken.is_ok().then(|| self.held(of))
+    }
+
+    fn held(self: &Arc<Self>, of: fn(&Counters) -> &AtomicU64) -> Held {
+        Held { counters: Arc::clone(self), of }
     }
 }
 

@@ -41,6 +41,7 @@ mod patience;
 mod relay;
 mod upstream;
 mod websocket;
+mod worker;
 
 pub use counters::{Counters, Reading};
 pub use limits::{Limits, connections_within};
@@ -57,6 +58,7 @@ use tokio_util::task::TaskTracker;
 use crate::client::Peer;
 use crate::listener::Listener;
 use crate::upstream::Upstream;
+use crate::worker::Worker;
 
 /// How long a connection that was turned away may take to read its 503.
 const TURNED_AWAY: Duration = Duration::from_secs(1);
@@ -74,7 +76,7 @@ pub struct Edge {
     counters: Arc<Counters>,
 }
 
-/// What every connection of one edge shares.
+/// What the connections of one worker share.
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) upstream: Arc<Upstream>,
@@ -85,8 +87,6 @@ pub(crate) struct Shared {
     pub(crate) tasks: TaskTracker,
     /// Finish what you are doing.
     pub(crate) drain: CancellationToken,
-    /// Stop now.
-    pub(crate) abort: CancellationToken,
 }
 
 impl Edge {
@@ -125,46 +125,56 @@ impl Edge {
     /// Serves until `stop` is cancelled, then drains and returns: no new connection is taken, requests in flight
     /// finish, websockets get Close 1001. What is still open after [`Limits::drain`] is cut.
     ///
+    /// Serving itself happens on threads of the edge's own ([`Limits::workers`]); this future takes the connections.
+    ///
     /// # Errors
-    /// The listener cannot be handed to the runtime (out of descriptors).
+    /// The system grants no threads or descriptors to serve with.
     pub async fn serve(self, stop: CancellationToken) -> Result<(), EdgeError> {
         let mut arrivals = self.listener.listen()?;
-        let shared = Arc::new(Shared {
-            upstream: Upstream::new(self.upstream, &self.limits),
-            trusted: self.trusted,
-            counters: self.counters,
-            tasks: TaskTracker::new(),
-            drain: stop.clone(),
-            abort: CancellationToken::new(),
-            limits: self.limits,
-        });
+        let drain = CancellationToken::new();
+        // Also when this future is dropped: the workers then drain by themselves.
+        let _draining = drain.clone().drop_guard();
+        let workers = (0..self.limits.workers.max(1))
+            .map(|number| {
+                let shared = Shared {
+                    upstream: Upstream::new(self.upstream, &self.limits),
+                    limits: self.limits.clone(),
+                    trusted: self.trusted.clone(),
+                    counters: Arc::clone(&self.counters),
+                    tasks: TaskTracker::new(),
+                    drain: drain.child_token(),
+                };
+                Worker::start(number, Arc::new(shared))
+            })
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(EdgeError::Workers)?;
 
+        let leaving = TaskTracker::new();
         while let Some((stream, address)) = stop.run_until_cancelled(arrivals.next()).await {
-            let counters = &shared.counters;
-            if let Some(seat) = counters.seat(shared.limits.max_connections) {
-                // A TLS acceptor slots in here, inside the task: from this point on a stream is just a stream.
-                let peer = Peer::new(address, &shared.trusted, seat);
-                let serving = client::serve(stream, Arc::new(peer), Arc::clone(&shared));
-                let abort = shared.abort.clone();
-                shared.tasks.spawn(async move {
-                    abort.run_until_cancelled(serving).await;
-                });
-            } else if let Some(leaving) = counters.turn_away(TURNED_AWAY_AT_ONCE) {
-                shared.tasks.spawn(async move {
+            if let Some(seat) = self.counters.seat(self.limits.max_connections) {
+                let peer = Peer::new(address, &self.trusted, seat);
+                let least_busy = workers.iter().min_by_key(|worker| worker.load());
+                if let Some(Err(error)) = least_busy.map(|worker| worker.take(stream, peer)) {
+                    tracing::warn!(%error, "cannot serve a connection");
+                }
+            } else if let Some(place) = self.counters.turn_away(TURNED_AWAY_AT_ONCE) {
+                leaving.spawn(async move {
                     // Late or gone: nothing is owed to a client that will not read.
                     let _ = tokio::time::timeout(TURNED_AWAY, client::turn_away(stream)).await;
-                    drop(leaving);
+                    drop(place);
                 });
             }
         }
 
         drop(arrivals);
-        shared.tasks.close();
-        if tokio::time::timeout(shared.limits.drain, shared.tasks.wait()).await.is_err() {
-            tracing::warn!(left = shared.tasks.len(), "drain time is over, cutting what is open");
-            shared.abort.cancel();
-            shared.tasks.wait().await;
+        drain.cancel();
+        // All are told before the first is waited for.
+        let ending: Vec<_> = workers.into_iter().map(Worker::end).collect();
+        for worker in ending {
+            worker.await;
         }
+        leaving.close();
+        leaving.wait().await;
         Ok(())
     }
 }

@@ -1,10 +1,14 @@
 //! How much, how long: the edge's limits and where each number comes from.
 
+use std::thread;
 use std::time::Duration;
 
 /// Descriptors kept back for everything in the process that is not a relayed connection: the database, logs, the
 /// control socket, idle upstream connections, clients being turned away.
 const RESERVED_DESCRIPTORS: u64 = 256;
+
+/// More cores than this are better left to the server.
+const MOST_WORKERS: usize = 8;
 
 /// The soft descriptor limit a Linux process starts with.
 const USUAL_NOFILE: u64 = 1024;
@@ -15,6 +19,9 @@ pub struct Limits {
     /// Open client connections, websockets included; one more gets a 503. Default: what fits a descriptor limit of
     /// 1024; callers that know theirs use [`connections_within`].
     pub max_connections: usize,
+    /// Threads that serve. Default: one per core, at most 8. Threads that share nothing need a quarter less time for a
+    /// request than a runtime that shares its tasks, and a proxy has no long computations to balance.
+    pub workers: usize,
     /// Bytes of a request's head, start line included; more is answered 431. At least 8 192. Default 64 KiB: Mattermost's
     /// own limit on a URL is 2 KiB, cookies and proxies' tokens take the rest.
     pub header_bytes: usize,
@@ -41,6 +48,7 @@ impl Default for Limits {
     fn default() -> Limits {
         Limits {
             max_connections: connections_within(USUAL_NOFILE),
+            workers: thread::available_parallelism().map_or(1, |cores| cores.get().min(MOST_WORKERS)),
             header_bytes: 64 * 1024,
             headers_timeout: Duration::from_secs(30),
             body_idle_timeout: Duration::from_secs(300),

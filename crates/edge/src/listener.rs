@@ -41,6 +41,9 @@ pub enum EdgeError {
         /// What the system says.
         source: io::Error,
     },
+    /// The threads to serve with cannot be started.
+    #[error("cannot start the edge's threads: {0}")]
+    Workers(#[source] io::Error),
 }
 
 impl EdgeError {

@@ -29,8 +29,8 @@ use crate::patience::Patience;
 /// Shorter than the 60 s after which Mattermost closes an idle connection, so that a request seldom meets one just closed.
 const LONGEST_IDLE: Duration = Duration::from_secs(30);
 
-/// Idle connections kept, at most.
-const MOST_IDLE: usize = 128;
+/// Idle connections a worker keeps, at most.
+const MOST_IDLE: usize = 64;
 
 /// The upstream and the idle connections to it.
 #[derive(Debug)]

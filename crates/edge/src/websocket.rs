@@ -2,19 +2,16 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use http::header::{CONNECTION, UPGRADE};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
 use hyper::body::{Body, Incoming};
-use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 
 use crate::Shared;
 use crate::body::Answer;
 use crate::client::Peer;
 use crate::exchange::{for_client, for_upstream, send};
-use crate::headers::lists;
+use crate::headers::{lists, strip_hop_by_hop};
 use crate::outage::Outage;
 use crate::relay;
 use crate::upstream::Unanswered;
@@ -57,30 +54,24 @@ pub(crate) async fn open(
     let mut agreed = Response::new(Answer::empty());
     *agreed.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     *agreed.headers_mut() = response.into_parts().0.headers;
-    crate::headers::strip_hop_by_hop(agreed.headers_mut());
+    strip_hop_by_hop(agreed.headers_mut());
     mark_upgrade(agreed.headers_mut());
 
     let Some((stream, first)) = lease.into_stream().await else {
         return Err(Unanswered::Outage(Outage::Unasked));
     };
-    let joined = join(upgrade, stream, first, Arc::clone(peer), Arc::clone(shared));
-    let abort = shared.abort.clone();
+    // Counted from the agreement on: the client may use it as soon as it reads the 101.
+    let places = (shared.counters.websocket(), Arc::clone(peer));
+    let idle = shared.limits.websocket_idle;
+    let drain = shared.drain.clone();
     shared.tasks.spawn(async move {
-        abort.run_until_cancelled(joined).await;
+        // Fails when the client left before it read the 101.
+        if let Ok(client) = upgrade.await
+            && let Err(error) = relay::run(TokioIo::new(client), stream, first, idle, &drain).await
+        {
+            tracing::debug!(%error, "websocket ended");
+        }
+        drop(places);
     });
     Ok(agreed)
-}
-
-async fn join(upgrade: OnUpgrade, upstream: TcpStream, first: Bytes, peer: Arc<Peer>, shared: Arc<Shared>) {
-    let Ok(client) = upgrade.await else {
-        // The client left before it read the 101.
-        return;
-    };
-    let open = shared.counters.websocket();
-    let client = TokioIo::new(client);
-    let idle = shared.limits.websocket_idle;
-    if let Err(error) = relay::run(client, upstream, first, idle, &shared.drain).await {
-        tracing::debug!(%error, "websocket ended");
-    }
-    drop((open, peer));
 }

@@ -1,0 +1,96 @@
+//! Requests that two parsers might read differently: the upstream must see at most one, and the one the client meant.
+
+use std::sync::atomic::Ordering::SeqCst;
+
+use crate::parts::{read_head, start, upstream};
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+/// Hidden inside a body, in the hope that it becomes a request.
+const HIDDEN: &str = "GET /hidden HTTP/1.1\r\nHost: a\r\n\r\n";
+
+#[tokio::test]
+async fn nothing_is_smuggled() {
+    let post = "POST /seen HTTP/1.1\r\nHost: a\r\n";
+    let chunked_end = "0\r\n\r\n";
+    for (request, allowed) in [
+        // Two lengths: framed by its chunks, and the connection ends after it (RFC 9112 section 6.3).
+        (
+            format!("{post}Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n{chunked_end}{HIDDEN}"),
+            &[200][..],
+        ),
+        (
+            format!("{post}Transfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n{chunked_end}{HIDDEN}"),
+            &[200],
+        ),
+        (
+            format!("{post}Content-Length: 60\r\nTransfer-Encoding: chunked\r\n\r\n{chunked_end}{HIDDEN}"),
+            &[200],
+        ),
+        (format!("{post}Content-Length: 0\r\nContent-Length: 40\r\n\r\n{HIDDEN}"), &[400]),
+        (format!("{post}Content-Length: 0, 40\r\n\r\n{HIDDEN}"), &[400]),
+        (format!("{post}Content-Length: +5\r\n\r\n12345{HIDDEN}"), &[400]),
+        (format!("{post}Content-Length: 0x5\r\n\r\n12345{HIDDEN}"), &[400]),
+        (format!("{post}Content-Length: -1\r\n\r\n{HIDDEN}"), &[400]),
+        (format!("{post}Content-Length: 99999999999999999999\r\n\r\n{HIDDEN}"), &[400]),
+        (format!("{post}Content-Length : 5\r\n\r\n12345{HIDDEN}"), &[400]),
+        (format!("{post}Transfer-Encoding : chunked\r\n\r\n{chunked_end}{HIDDEN}"), &[400]),
+        (format!("{post}Transfer-Encoding: xchunked\r\n\r\n{chunked_end}{HIDDEN}"), &[400, 501]),
+        (format!("{post}Transfer-Encoding: chunked, identity\r\n\r\n{chunked_end}{HIDDEN}"), &[400, 501]),
+        (format!("{post}Transfer-Encoding: gzip, chunked\r\n\r\n{chunked_end}{HIDDEN}"), &[501]),
+        (
+            format!(
+                "{post}Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n{chunked_end}{HIDDEN}"
+            ),
+            &[501],
+        ),
+        (format!("{post}Transfer-Encoding:\u{b}chunked\r\n\r\n{chunked_end}{HIDDEN}"), &[400, 501]),
+        (format!("{post}Transfer-Encoding: chunked\r\n\r\nzz\r\n{HIDDEN}"), &[400, 408, 502]),
+        (format!("{post}Transfer-Encoding: chunked\r\n\r\nffffffffffffffffff\r\n{HIDDEN}"), &[400, 408, 502]),
+        (
+            format!(
+                "POST /seen HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n{chunked_end}{HIDDEN}"
+            ),
+            &[400],
+        ),
+        (format!("{post}X: a\r\n Content-Length: 40\r\n\r\n{HIDDEN}"), &[400]),
+        (format!("{post}X: a\0b\r\n\r\n{HIDDEN}"), &[400]),
+        (format!("{post}Host: b\r\n\r\n{HIDDEN}"), &[400]),
+        (format!("POST /seen HTTP/1.1\r\n\r\n{HIDDEN}"), &[400]),
+        (format!("POST /seen HTTP/1.1\r\nHost: a/b\r\n\r\n{HIDDEN}"), &[400]),
+        (format!("POST http://b/seen HTTP/1.1\r\nHost: a\r\n\r\n{HIDDEN}"), &[400]),
+        (format!("CONNECT a:443 HTTP/1.1\r\nHost: a\r\n\r\n{HIDDEN}"), &[405]),
+        (format!("{post}Expect: 101-tea\r\n\r\n{HIDDEN}"), &[417]),
+    ] {
+        let seen = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&seen);
+        let (address, _) = upstream(move |mut stream, _| {
+            let seen = Arc::clone(&counted);
+            async move {
+                while let Some(head) = read_head(&mut stream).await {
+                    assert!(head.starts_with("POST /seen "), "smuggled: {head}");
+                    let chunked = head.contains("transfer-encoding: chunked");
+                    let sized = head.contains("content-length");
+                    assert!(!(chunked && sized), "two lengths: {head}");
+                    if chunked {
+                        let mut body = Vec::new();
+                        while !body.ends_with(b"0\r\n\r\n") {
+                            let Ok(byte) = stream.read_u8().await else { return };
+                            body.push(byte);
+                        }
+                    }
+                    seen.fetch_add(1, SeqCst);
+                    let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
+                }
+            }
+        })
+        .await;
+        let edge = start(address);
+        let reply = edge.ask(&request).await;
+        assert!(allowed.contains(&reply.status), "{request:?}: {reply:?}");
+        // The connection is over: what was hidden is no second request.
+        assert!(!reply.body.contains("HTTP/1.1"), "{request:?}: {reply:?}");
+        assert_eq!(seen.load(SeqCst), usize::from(reply.status == 200), "{request:?}");
+    }
+}
