@@ -8,6 +8,7 @@
 pub(crate) mod kind;
 pub(crate) mod name;
 mod preview;
+mod range;
 mod storage;
 
 use std::fs::File;
@@ -20,6 +21,7 @@ use tokio::sync::Semaphore;
 use crate::clock;
 use crate::id::Id;
 use crate::model::FileInfo;
+pub(crate) use range::Range;
 pub(crate) use storage::{Incoming, Kept, ReceiveError, Storage};
 
 /// Images decoded at once: each may need some hundred megabytes and a processor.

@@ -5,7 +5,7 @@ use std::io::SeekFrom;
 use aws_lc_rs::{constant_time, digest};
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{Path, Query, Request, State};
+use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use base64::Engine;
@@ -14,13 +14,14 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use multer::Multipart;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
 use tokio_util::io::ReaderStream;
 
 use crate::App;
+use crate::api::{Params, Search};
 use crate::error::{AppError, Result};
-use crate::files::{self, Attachment, Incoming, ReceiveError, Storage, kind, name};
+use crate::files::{self, Attachment, Incoming, Range, ReceiveError, Storage, kind, name};
 use crate::id::Id;
 use crate::json::{Json, created};
 use crate::model::FileInfo;
@@ -52,14 +53,6 @@ pub(crate) fn public_router() -> Router<App> {
 
 // ---- upload
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct UploadQuery {
-    channel_id: String,
-    filename: String,
-    client_id: String,
-}
-
 #[derive(Serialize)]
 struct Uploaded {
     file_infos: Vec<FileInfo>,
@@ -74,7 +67,7 @@ struct Received {
     files: Vec<Attachment>,
 }
 
-async fn upload(caller: Caller, Query(query): Query<UploadQuery>, request: Request) -> Result<Response> {
+async fn upload(caller: Caller, search: Search, request: Request) -> Result<Response> {
     if !caller.app.config.file.enable_file_attachments {
         return Err(AppError::forbidden(
             "api.file.attachments.disabled.app_error",
@@ -89,9 +82,9 @@ async fn upload(caller: Caller, Query(query): Query<UploadQuery>, request: Reque
         Some(boundary) => {
             // Borrowed, so that what is left can be discarded after a refusal.
             let form = Multipart::new(body.by_ref(), boundary);
-            read_form(&caller, &query, form, &mut received).await
+            read_form(&caller, &search, form, &mut received).await
         }
-        None => read_raw(&caller, &query, &mut body, &mut received).await,
+        None => read_raw(&caller, &search, &mut body, &mut received).await,
     };
     if let Err(error) = result {
         discard(&mut body).await;
@@ -104,12 +97,12 @@ async fn upload(caller: Caller, Query(query): Query<UploadQuery>, request: Reque
 /// `channel_id` (in the query or as a field), then `client_ids` and `files`, each any number of times.
 async fn read_form(
     caller: &Caller,
-    query: &UploadQuery,
+    search: &Search,
     mut form: Multipart<'_>,
     received: &mut Received,
 ) -> Result<()> {
-    if !query.channel_id.is_empty() {
-        received.channel = Some(permitted(caller, &query.channel_id).await?);
+    if search.has("channel_id") {
+        received.channel = Some(permitted(caller, search.text("channel_id")).await?);
     }
     while let Some(mut field) = form.next_field().await.map_err(unreadable)? {
         match field.name().unwrap_or_default() {
@@ -156,19 +149,19 @@ async fn read_form(
 /// The whole body is one file; its channel and name are in the query.
 async fn read_raw(
     caller: &Caller,
-    query: &UploadQuery,
+    search: &Search,
     body: &mut (impl Stream<Item = Result<Bytes, axum::Error>> + Unpin),
     received: &mut Received,
 ) -> Result<()> {
-    if query.filename.is_empty() {
+    if search.text("filename").is_empty() {
         return Err(AppError::parameter("filename"));
     }
-    let channel = permitted(caller, &query.channel_id).await?;
-    let (info, mut incoming) = begin(caller, channel, &query.filename).await?;
+    let channel = permitted(caller, search.text("channel_id")).await?;
+    let (info, mut incoming) = begin(caller, channel, search.text("filename")).await?;
     while let Some(chunk) = body.next().await {
         write(&mut incoming, &chunk.map_err(unreadable)?).await?;
     }
-    received.client_ids.extend((!query.client_id.is_empty()).then(|| query.client_id.clone()));
+    received.client_ids.extend(search.has("client_id").then(|| search.text("client_id").to_owned()));
     received.files.push(files::complete(info, incoming).await.map_err(AppError::internal)?);
     Ok(())
 }
@@ -244,12 +237,6 @@ async fn keep(app: &App, received: Received) -> Result<(Vec<FileInfo>, Vec<Strin
 
 // ---- download
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct DownloadQuery {
-    download: String,
-}
-
 fn storage(app: &App) -> Storage {
     Storage::new(app.config.file.directory.as_str())
 }
@@ -259,8 +246,7 @@ fn missing() -> AppError {
 }
 
 /// The file, where the caller may see it: its channel's readers, and its uploader until it is attached.
-async fn readable(caller: &Caller, id: &str) -> Result<FileInfo> {
-    let id = Id::parse(id).ok_or_else(|| AppError::parameter("file_id"))?;
+async fn readable(caller: &Caller, id: Id) -> Result<FileInfo> {
     let info = caller.app.store.file(id).await?.ok_or_else(missing)?;
     if info.post_id.is_none() && info.creator_id == caller.user.id {
         return Ok(info);
@@ -270,41 +256,26 @@ async fn readable(caller: &Caller, id: &str) -> Result<FileInfo> {
     Ok(info)
 }
 
-async fn original(
-    caller: Caller,
-    Path(id): Path<String>,
-    Query(query): Query<DownloadQuery>,
-    request: HeaderMap,
-) -> Result<Response> {
-    let info = readable(&caller, &id).await?;
+async fn original(caller: Caller, params: Params, search: Search, request: HeaderMap) -> Result<Response> {
+    let info = readable(&caller, params.id("file_id")?).await?;
     let served = Served { path: &info.path, media_type: &info.mime_type, name: &info.name };
-    send(&caller.app, &served, &request, is_true(&query.download)).await
+    send(&caller.app, &served, &request, search.flag("download")).await
 }
 
-async fn thumbnail(
-    caller: Caller,
-    Path(id): Path<String>,
-    Query(query): Query<DownloadQuery>,
-    request: HeaderMap,
-) -> Result<Response> {
-    let info = readable(&caller, &id).await?;
+async fn thumbnail(caller: Caller, params: Params, search: Search, request: HeaderMap) -> Result<Response> {
+    let info = readable(&caller, params.id("file_id")?).await?;
     let none = ("api.file.get_file_thumbnail.no_thumbnail.app_error", "The file has no thumbnail.");
-    picture(&caller.app, &info, &info.thumbnail_path, none, &request, is_true(&query.download)).await
+    picture(&caller.app, &info, &info.thumbnail_path, none, &request, search.flag("download")).await
 }
 
-async fn preview(
-    caller: Caller,
-    Path(id): Path<String>,
-    Query(query): Query<DownloadQuery>,
-    request: HeaderMap,
-) -> Result<Response> {
-    let info = readable(&caller, &id).await?;
+async fn preview(caller: Caller, params: Params, search: Search, request: HeaderMap) -> Result<Response> {
+    let info = readable(&caller, params.id("file_id")?).await?;
     let none = ("api.file.get_file_preview.no_preview.app_error", "The file has no preview.");
-    picture(&caller.app, &info, &info.preview_path, none, &request, is_true(&query.download)).await
+    picture(&caller.app, &info, &info.preview_path, none, &request, search.flag("download")).await
 }
 
-async fn info(caller: Caller, Path(id): Path<String>) -> Result<Json<FileInfo>> {
-    Ok(Json(readable(&caller, &id).await?))
+async fn info(caller: Caller, params: Params) -> Result<Json<FileInfo>> {
+    Ok(Json(readable(&caller, params.id("file_id")?).await?))
 }
 
 async fn picture(
@@ -329,10 +300,6 @@ struct Served<'a> {
     name: &'a str,
 }
 
-fn is_true(text: &str) -> bool {
-    matches!(text, "1" | "true" | "t" | "T" | "TRUE" | "True")
-}
-
 /// Streams the file, or the part of it that was asked for.
 async fn send(app: &App, served: &Served<'_>, request: &HeaderMap, download: bool) -> Result<Response> {
     let (mut file, length) = storage(app).open(served.path).await.map_err(|error| match error.kind() {
@@ -349,8 +316,10 @@ async fn send(app: &App, served: &Served<'_>, request: &HeaderMap, download: boo
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; sandbox"));
     headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
-    let range =
-        request.get(header::RANGE).and_then(|value| value.to_str().ok()).map(|value| range(value, length));
+    let range = request
+        .get(header::RANGE)
+        .and_then(|value| value.to_str().ok())
+        .map(|value| Range::parse(value, length));
     match range {
         Some(Range::Part { first, last }) => {
             file.seek(SeekFrom::Start(first)).await.map_err(AppError::internal)?;
@@ -371,47 +340,11 @@ async fn send(app: &App, served: &Served<'_>, request: &HeaderMap, download: boo
     }
 }
 
-/// What a `Range` header asks of a file.
-#[derive(Debug, PartialEq, Eq)]
-enum Range {
-    /// Several ranges or a form we do not know: the header is ignored, as RFC 9110 allows.
-    Whole,
-    /// Both ends are included.
-    Part {
-        first: u64,
-        last: u64,
-    },
-    Outside,
-}
-
-fn range(value: &str, length: u64) -> Range {
-    let Some((first, last)) = value.strip_prefix("bytes=").and_then(|range| range.trim().split_once('-'))
-    else {
-        return Range::Whole;
-    };
-    let (first, last) = match (first.parse::<u64>(), last.parse::<u64>()) {
-        (Ok(first), Ok(last)) if first <= last => (first, last),
-        (Ok(first), Err(_)) if last.is_empty() => (first, u64::MAX),
-        (Err(_), Ok(suffix)) if first.is_empty() => (length.saturating_sub(suffix), u64::MAX),
-        _ => return Range::Whole,
-    };
-    match length.checked_sub(1) {
-        Some(end) if first <= end && first <= last => Range::Part { first, last: last.min(end) },
-        _ => Range::Outside,
-    }
-}
-
 // ---- public links
 
 #[derive(Serialize)]
 struct Link {
     link: String,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct PublicQuery {
-    h: String,
 }
 
 /// The secret part of a public link: a digest of the salt and the file's id, as in Mattermost.
@@ -443,10 +376,10 @@ fn must_be_attached(info: &FileInfo) -> Result<()> {
     Ok(())
 }
 
-async fn link(caller: Caller, Path(id): Path<String>, request: HeaderMap) -> Result<Json<Link>> {
+async fn link(caller: Caller, params: Params, request: HeaderMap) -> Result<Json<Link>> {
     let config = &caller.app.config;
     must_be_public(&caller.app)?;
-    let info = readable(&caller, &id).await?;
+    let info = readable(&caller, params.id("file_id")?).await?;
     must_be_attached(&info)?;
     let channel = caller.app.store.channel(info.channel_id).await?.ok_or_else(missing)?;
     caller.must_in_channel(&channel, GET_PUBLIC_LINK).await?;
@@ -463,14 +396,14 @@ async fn link(caller: Caller, Path(id): Path<String>, request: HeaderMap) -> Res
 
 async fn public(
     State(app): State<App>,
-    Path(id): Path<String>,
-    Query(query): Query<PublicQuery>,
+    params: Params,
+    search: Search,
     request: HeaderMap,
 ) -> Result<Response> {
     must_be_public(&app)?;
-    let id = Id::parse(&id).ok_or_else(|| AppError::parameter("file_id"))?;
+    let id = params.id("file_id")?;
     let expected = link_hash(&app.config.file.public_link_salt, id);
-    if constant_time::verify_slices_are_equal(expected.as_bytes(), query.h.as_bytes()).is_err() {
+    if constant_time::verify_slices_are_equal(expected.as_bytes(), search.text("h").as_bytes()).is_err() {
         return Err(AppError::bad_request(
             "api.file.get_file.public_invalid.app_error",
             "The public link is not valid.",
@@ -485,25 +418,6 @@ async fn public(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn ranges_are_read_as_the_standard_says() {
-        for (value, expected) in [
-            ("bytes=0-4", Range::Part { first: 0, last: 4 }),
-            ("bytes=5-", Range::Part { first: 5, last: 9 }),
-            ("bytes=-3", Range::Part { first: 7, last: 9 }),
-            ("bytes=-99", Range::Part { first: 0, last: 9 }),
-            ("bytes=8-99", Range::Part { first: 8, last: 9 }),
-            ("bytes=10-", Range::Outside),
-            ("bytes=-0", Range::Outside),
-            ("bytes=4-2", Range::Whole),
-            ("bytes=0-1,3-4", Range::Whole),
-            ("lines=0-1", Range::Whole),
-        ] {
-            assert_eq!(range(value, 10), expected, "{value}");
-        }
-        assert_eq!(range("bytes=0-0", 0), Range::Outside);
-    }
 
     #[test]
     fn a_link_hash_is_the_documented_digest() {
