@@ -1,5 +1,6 @@
 //! The acceptance test against servers that are well and servers that are not.
 
+mod browser;
 mod miniature;
 mod mutation;
 mod proxy;

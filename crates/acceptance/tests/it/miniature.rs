@@ -34,6 +34,8 @@ pub(crate) struct Rules {
     pub(crate) may_leave: bool,
     /// No files in posts.
     pub(crate) no_files: bool,
+    /// What is wrong with the page.
+    pub(crate) page: &'static str,
     /// The database is down.
     pub(crate) unhealthy: bool,
 }
@@ -125,6 +127,7 @@ fn router(server: Shared) -> Router {
         .route("/teams", post(make_team))
         .route("/teams/{id}", delete(archive))
         .route("/teams/name/{name}", get(team_by_name))
+        .route("/teams/invite/{id}", get(team_by_invite))
         .route("/teams/{id}/members", post(add_member))
         .route("/teams/members/invite", post(add_member))
         .route("/teams/{id}/channels/name/{name}", get(channel))
@@ -136,7 +139,14 @@ fn router(server: Shared) -> Router {
         .route("/files/{id}/{size}", get(file))
         .route("/websocket", get(websocket));
     let limit = axum::extract::DefaultBodyLimit::max(50 << 20);
-    Router::new().nest("/api/v4", api).layer(limit).with_state(server)
+    Router::new().nest("/api/v4", api).fallback(page).layer(limit).with_state(server)
+}
+
+/// Every path outside the API is the page, whose content policy blocks pictures from elsewhere.
+async fn page(State(server): State<Shared>) -> Response {
+    let policy = "default-src 'self' 'unsafe-inline'; connect-src 'self' ws:";
+    let html = include_str!("page.html").replace("{{FAULT}}", server.rules.page);
+    ([(header::CONTENT_TYPE, "text/html"), (header::CONTENT_SECURITY_POLICY, policy)], html).into_response()
 }
 
 async fn ping(State(server): State<Shared>) -> Response {
@@ -269,6 +279,14 @@ async fn team_by_name(State(server): State<Shared>, Path(name): Path<String>) ->
     match world.teams.values().find(|team| team["name"] == name.as_str()) {
         Some(team) => answer(200, team),
         None => error(404, "app.team.get_by_name.missing.app_error"),
+    }
+}
+
+async fn team_by_invite(State(server): State<Shared>, Path(id): Path<String>) -> Response {
+    let world = server.state.lock().expect("no panic");
+    match world.teams.values().find(|team| team["invite_id"] == id.as_str()) {
+        Some(team) => answer(200, team),
+        None => error(404, "app.team.get_by_invite_id.finding.app_error"),
     }
 }
 
