@@ -85,30 +85,34 @@ fn to_origin_form<B>(request: &mut Request<B>) -> Result<(), Refusal> {
 /// Removes what concerns one connection only: the fixed names, and those that `Connection` adds. A sender cannot remove
 /// the host or the length this way.
 pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
-    let named: Vec<HeaderName> = tokens(headers, &CONNECTION)
-        .filter(|token| !is_known_option(token))
-        .filter_map(|token| HeaderName::from_bytes(token).ok())
-        .filter(|name| *name != HOST && *name != CONTENT_LENGTH)
-        .collect();
-    for name in named {
+    // One look at each name present is cheaper than a search for each name that might be.
+    let mut going: Vec<HeaderName> = Vec::new();
+    let mut coded = false;
+    for name in headers.keys().filter(|name| is_hop_by_hop(name)) {
+        going.push(name.clone());
+        coded |= *name == TRANSFER_ENCODING;
+        if *name == CONNECTION {
+            let named = tokens(headers, &CONNECTION)
+                .filter(|token| !is_known_option(token))
+                .filter_map(|token| HeaderName::from_bytes(token).ok())
+                .filter(|name| *name != HOST && *name != CONTENT_LENGTH);
+            going.extend(named);
+        }
+    }
+    if coded {
+        // A message with a transfer coding has no other length (RFC 9112 section 6.3).
+        going.push(CONTENT_LENGTH);
+    }
+    for name in going {
         headers.remove(name);
     }
-    // A message with a transfer coding has no other length (RFC 9112 section 6.3).
-    if headers.remove(TRANSFER_ENCODING).is_some() {
-        headers.remove(CONTENT_LENGTH);
-    }
-    for name in [
-        CONNECTION,
-        KEEP_ALIVE,
-        PROXY_CONNECTION,
-        PROXY_AUTHENTICATE,
-        PROXY_AUTHORIZATION,
-        TE,
-        TRAILER,
-        UPGRADE,
-    ] {
-        headers.remove(name);
-    }
+}
+
+fn is_hop_by_hop(name: &HeaderName) -> bool {
+    [CONNECTION, TRANSFER_ENCODING, TE, TRAILER, UPGRADE, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION]
+        .contains(name)
+        || *name == KEEP_ALIVE
+        || *name == PROXY_CONNECTION
 }
 
 /// Options of `Connection` that are not header names, or are removed anyway.

@@ -258,7 +258,9 @@ impl Lease {
     /// Gives the connection back once its answer has been read to the end. If the request's body is still being sent
     /// it is of no use to others, and closed.
     pub(crate) fn release(mut self) {
-        if self.link.is_reusable() {
+        // What read the last byte has usually gone on to wait for a request already.
+        let link = &mut self.link;
+        if (!link.ended && link.sender.is_ready()) || link.is_reusable() {
             self.home.keep_idle(self.link);
         }
     }
