@@ -1,1 +1,83 @@
-//! The built-in server: Mattermost's API v4 and websocket on a real database, with a small web client
+//! The built-in server: Mattermost's API v4 and websocket over SQLite.
+//!
+//! It promises:
+//! - the wire of Mattermost 11.6: paths, JSON, headers, error ids, cookies, event sequence numbers;
+//! - that an answered write is on the disk, also when the process is killed in the next instant;
+//! - that of concurrent first sign-ups exactly one becomes administrator;
+//! - Mattermost's table and column names, so that its data can move to the official server;
+//! - bounded queues and caches: a slow websocket, a large body or a flood of either costs its sender only.
+//!
+//! It refuses: routes that it does not implement, with 501 and the error id [`NOT_IMPLEMENTED`], never with an empty
+//! 200; engines other than SQLite; msgpack on the websocket; licences, plugins, integrations.
+//!
+//! Rejected designs:
+//! - a transaction per request: each would wait for its own fsync. One writer commits what waits together;
+//! - a compile-time checked query layer: the SQL must stay readable beside Mattermost's own tables;
+//! - events through a broadcast channel per topic: every idle socket would pay for it. Sockets have a queue each,
+//!   which is empty until something happens, and an event is serialised once for all of them;
+//! - ids as strings: they are 26 bytes, copied for free, and cannot be confused with other text.
+
+mod answer;
+mod api;
+mod app;
+mod avatar;
+mod clock;
+mod config;
+mod event;
+mod files;
+mod hub;
+mod id;
+mod json;
+mod listener;
+mod mention;
+mod model;
+mod password;
+mod permission;
+mod rules;
+mod session;
+mod store;
+mod web;
+mod websocket;
+
+pub mod contract;
+pub mod error;
+
+pub(crate) use app::App;
+pub use config::{Config, ConfigError};
+pub use error::ServerError;
+
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+/// The id of the error that answers routes which exist in Mattermost but not here.
+pub const NOT_IMPLEMENTED: &str = "api.not_implemented.app_error";
+
+/// Creates the database and its tables, or adds what is missing. Safe to run again.
+pub async fn migrate(config: &Config) -> Result<(), ServerError> {
+    store::migrate(&config.database_path()?).await
+}
+
+/// Serves until `stop` is cancelled; then accepts nobody, closes websockets, and returns when all is written.
+///
+/// The schema is brought up to date first, as the official server does at its start.
+pub async fn serve(
+    config: Config,
+    listener: TcpListener,
+    stop: CancellationToken,
+) -> Result<(), ServerError> {
+    migrate(&config).await?;
+    app::prepare_directory(&config)?;
+    let (store, written) = store::Store::open(&config.database_path()?).await?;
+    let app = App::new(config, store, stop.clone()).await?;
+    let reaper = tokio::spawn(hub::reap_parked(app.clone()));
+    let router = answer::around(app.clone(), api::router()).with_state(app.clone());
+    let served = listener::run(listener, router, stop).await;
+    reaper.abort();
+    let _aborted = reaper.await;
+    // The writer ends, with everything committed, when the last handle to it is gone.
+    drop(app);
+    if tokio::time::timeout(listener::GRACE, written).await.is_err() {
+        tracing::warn!("requests were still running at the end; what they write is not waited for");
+    }
+    served
+}

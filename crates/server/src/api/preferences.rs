@@ -1,0 +1,92 @@
+//! Preferences.
+
+use axum::Router;
+use axum::routing::{get, post};
+use serde_json::{Value, json};
+
+use super::Params;
+use crate::App;
+use crate::error::{AppError, Result};
+use crate::event::{Broadcast, nested};
+use crate::id::Id;
+use crate::json::{Body, Json, ok};
+use crate::model::Preference;
+use crate::rules;
+use crate::session::Caller;
+
+/// Preferences that one request may change.
+const MOST: usize = 100;
+
+pub(super) fn router() -> Router<App> {
+    Router::new()
+        .route("/users/{user_id}/preferences", get(list).put(save))
+        .route("/users/{user_id}/preferences/delete", post(delete))
+        .route("/users/{user_id}/preferences/{category}", get(list))
+        .route("/users/{user_id}/preferences/{category}/name/{name}", get(one))
+}
+
+async fn list(caller: Caller, params: Params) -> Result<Json<Vec<Preference>>> {
+    let user = params.user(&caller)?;
+    caller.must_act_for(user).await?;
+    Ok(Json(caller.app.store.preferences(user, params.text("category"), "").await?))
+}
+
+async fn one(caller: Caller, params: Params) -> Result<Json<Preference>> {
+    let user = params.user(&caller)?;
+    caller.must_act_for(user).await?;
+    let found = caller.app.store.preferences(user, params.text("category"), params.text("name")).await?;
+    found.into_iter().next().map(Json).ok_or_else(|| {
+        AppError::bad_request(
+            "app.preference.get.app_error",
+            "We encountered an error while finding preferences.",
+        )
+    })
+}
+
+async fn save(
+    caller: Caller,
+    params: Params,
+    Body(preferences): Body<Vec<Preference>>,
+) -> Result<Json<Value>> {
+    let user = params.user(&caller)?;
+    check(&caller, user, &preferences).await?;
+    let told = json!({"preferences": nested(&preferences)});
+    caller.app.store.save_preferences(preferences).await?;
+    caller.app.publish("preferences_changed", &told, Broadcast::user(user)).await;
+    Ok(ok())
+}
+
+async fn delete(
+    caller: Caller,
+    params: Params,
+    Body(preferences): Body<Vec<Preference>>,
+) -> Result<Json<Value>> {
+    let user = params.user(&caller)?;
+    check(&caller, user, &preferences).await?;
+    let told = json!({"preferences": nested(&preferences)});
+    caller.app.store.delete_preferences(preferences).await?;
+    caller.app.publish("preferences_deleted", &told, Broadcast::user(user)).await;
+    Ok(ok())
+}
+
+async fn check(caller: &Caller, user: Id, preferences: &[Preference]) -> Result<()> {
+    caller.must_act_for(user).await?;
+    if preferences.is_empty() || preferences.len() > MOST {
+        return Err(AppError::body("preferences"));
+    }
+    for preference in preferences {
+        if preference.user_id != user {
+            return Err(AppError::forbidden(
+                "api.preference.update_preferences.set.app_error",
+                "Unable to set a preference of another user.",
+            ));
+        }
+        if preference.category.is_empty() {
+            return Err(AppError::body("category"));
+        }
+        rules::at_most(32, &preference.category, "category")?;
+        rules::at_most(32, &preference.name, "name")?;
+        rules::at_most(20_000, &preference.value, "value")?;
+    }
+    Ok(())
+}

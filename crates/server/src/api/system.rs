@@ -1,0 +1,233 @@
+//! Health, client configuration, licence, limits.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use axum::Router;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use http::{HeaderValue, StatusCode};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::Search;
+use crate::App;
+use crate::contract::{API_VERSION, BUILD_NUMBER, build_hash};
+use crate::error::{AppError, Result};
+use crate::json::{Body, Json, ok};
+use crate::permission::MANAGE_SYSTEM;
+use crate::session::{Caller, Visitor};
+use crate::store::USER_LIMIT;
+
+/// Longest message, in characters: a quarter of the column's bytes.
+pub(super) const MAX_POST_SIZE: usize = 16_383;
+
+/// Active users from which on clients warn their administrators.
+const USER_WARNING: i64 = 200;
+
+pub(super) fn router() -> Router<App> {
+    Router::new()
+        .route("/system/ping", get(ping))
+        .route("/system/timezones", get(time_zones))
+        .route("/system/onboarding/complete", get(onboarding).post(complete_onboarding))
+        .route("/config/client", get(client_config))
+        .route("/license/client", get(client_license))
+        .route("/limits/server", get(limits))
+        .route("/logs", post(client_log))
+}
+
+async fn ping(State(app): State<App>, search: Search) -> Response {
+    let mut answer = json!({
+        "status": "OK",
+        "AndroidLatestVersion": "",
+        "AndroidMinVersion": "",
+        "IosLatestVersion": "",
+        "IosMinVersion": "",
+        "ActiveSearchBackend": "database",
+    });
+    if !search.flag("get_server_status") {
+        return Json(answer).into_response();
+    }
+    let directory = app.config.file.directory.clone();
+    let file_store =
+        tokio::task::spawn_blocking(move || crate::app::probe_directory(Path::new(&directory))).await;
+    let file_store = file_store.is_ok_and(|probe| probe.is_ok());
+    let database = app.store.probe().await.is_ok();
+    let healthy = database && file_store;
+    let word = |works| if works { "OK" } else { "UNHEALTHY" };
+    answer["status"] = word(healthy).into();
+    answer["database_status"] = word(database).into();
+    answer["filestore_status"] = word(file_store).into();
+    let mut response = Json(answer).into_response();
+    for (name, works) in [("database_status", database), ("filestore_status", file_store)] {
+        response.headers_mut().insert(name, HeaderValue::from_static(word(works)));
+    }
+    if !healthy && !search.flag("use_rest_semantics") {
+        *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+    }
+    response
+}
+
+async fn client_license(search: Search) -> Result<Json<Value>> {
+    match search.text("format") {
+        "old" => Ok(Json(json!({"IsLicensed": "false"}))),
+        _ => Err(AppError::parameter("format")),
+    }
+}
+
+async fn limits(State(app): State<App>, _: Caller) -> Result<Json<Value>> {
+    Ok(Json(json!({
+        "maxUsersLimit": USER_WARNING,
+        "maxUsersHardLimit": USER_LIMIT,
+        "activeUserCount": app.store.active_users().await?,
+        "singleChannelGuestCount": 0,
+        "singleChannelGuestLimit": 0,
+        "postHistoryLimit": 0,
+        "lastAccessiblePostTime": 0,
+    })))
+}
+
+async fn time_zones(_: Caller) -> Json<Vec<String>> {
+    Json(jiff::tz::db().available().map(|name| name.to_string()).collect())
+}
+
+async fn onboarding(caller: Caller) -> Result<Json<Value>> {
+    caller.must(MANAGE_SYSTEM).await?;
+    let value = caller.app.store.system("FirstAdminSetupComplete").await?;
+    let value = value.unwrap_or_else(|| "false".to_owned());
+    Ok(Json(json!({"name": "FirstAdminSetupComplete", "value": value})))
+}
+
+async fn complete_onboarding(caller: Caller) -> Result<Json<Value>> {
+    caller.must(MANAGE_SYSTEM).await?;
+    caller.app.store.set_system("FirstAdminSetupComplete", "true".to_owned()).await?;
+    Ok(ok())
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct ClientLog {
+    level: String,
+    message: String,
+}
+
+/// Errors that a client's script met. Cut short, because anybody may send them.
+async fn client_log(Visitor(caller): Visitor, Body(log): Body<ClientLog>) -> Json<Value> {
+    let user = caller.map(|caller| caller.user.id).unwrap_or_default();
+    let message: String = log.message.chars().take(400).collect();
+    let level: String = log.level.chars().take(10).collect();
+    tracing::info!(%user, level, message, "a client reports");
+    Json(json!({ "message": message }))
+}
+
+async fn client_config(
+    State(app): State<App>,
+    Visitor(caller): Visitor,
+) -> Result<Json<BTreeMap<&'static str, String>>> {
+    let mut values = limited_config(&app);
+    values.insert("NoAccounts", (!app.store.has_users().await?).to_string());
+    if caller.is_some() {
+        values.extend(full_config(&app));
+    }
+    Ok(Json(values))
+}
+
+/// What everybody may know: enough to draw the login page.
+fn limited_config(app: &App) -> BTreeMap<&'static str, String> {
+    let config = &app.config;
+    let text = |text: &str| text.to_owned();
+    BTreeMap::from([
+        ("Version", text(API_VERSION)),
+        ("BuildNumber", text(BUILD_NUMBER)),
+        ("BuildDate", String::new()),
+        ("BuildHash", text(build_hash())),
+        ("BuildHashEnterprise", text("none")),
+        ("BuildEnterpriseReady", text("false")),
+        ("DiagnosticId", app.diagnostic_id.clone()),
+        ("TelemetryId", app.diagnostic_id.clone()),
+        ("SiteURL", text(config.service.site_url.trim_end_matches('/'))),
+        ("SiteName", config.team.site_name.clone()),
+        ("WebsocketURL", text(config.service.websocket_url.trim_end_matches('/'))),
+        ("WebsocketPort", config.service.websocket_port.to_string()),
+        ("WebsocketSecurePort", config.service.websocket_secure_port.to_string()),
+        ("EnableUserCreation", config.team.enable_user_creation.to_string()),
+        ("EnableOpenServer", config.team.enable_open_server.to_string()),
+        ("EnableSignUpWithEmail", config.email.enable_sign_up_with_email.to_string()),
+        ("EnableSignInWithEmail", config.email.enable_sign_in_with_email.to_string()),
+        ("EnableSignInWithUsername", config.email.enable_sign_in_with_username.to_string()),
+        ("RequireEmailVerification", config.email.require_email_verification.to_string()),
+        ("SendEmailNotifications", config.email.send_email_notifications.to_string()),
+        ("DefaultClientLocale", config.localization.default_client_locale.clone()),
+        ("AvailableLocales", config.localization.available_locales.clone()),
+        ("PasswordMinimumLength", config.password.minimum_length.to_string()),
+        ("PasswordRequireLowercase", config.password.lowercase.to_string()),
+        ("PasswordRequireUppercase", config.password.uppercase.to_string()),
+        ("PasswordRequireNumber", config.password.number.to_string()),
+        ("PasswordRequireSymbol", config.password.symbol.to_string()),
+        // Plugins are not run here, whatever the configuration wants.
+        ("PluginsEnabled", text("false")),
+        ("CustomDescriptionText", config.team.custom_description_text.clone()),
+        ("EnableCustomBrand", text("false")),
+        ("EnableDesktopLandingPage", config.service.enable_desktop_landing_page.to_string()),
+        ("AppDownloadLink", config.native_app.app_download_link.clone()),
+        ("EnableLdap", text("false")),
+        ("EnableSaml", text("false")),
+        ("EnableMultifactorAuthentication", text("false")),
+        ("EnforceMultifactorAuthentication", text("false")),
+        ("EnableGuestAccounts", text("false")),
+        ("EnableDiagnostics", text("false")),
+        ("HasImageProxy", text("false")),
+        ("TermsOfServiceLink", config.support.terms_of_service_link.clone()),
+        ("PrivacyPolicyLink", config.support.privacy_policy_link.clone()),
+        ("AboutLink", config.support.about_link.clone()),
+        ("HelpLink", config.support.help_link.clone()),
+        ("ReportAProblemLink", config.support.report_a_problem_link.clone()),
+        ("ForgotPasswordLink", String::new()),
+        ("GoogleDeveloperKey", config.service.google_developer_key.clone()),
+        ("AsymmetricSigningPublicKey", String::new()),
+    ])
+}
+
+/// What a logged-in client needs besides.
+fn full_config(app: &App) -> Vec<(&'static str, String)> {
+    let config = &app.config;
+    let text = |text: &str| text.to_owned();
+    vec![
+        ("MaxPostSize", MAX_POST_SIZE.to_string()),
+        ("SchemaVersion", text("159")),
+        ("InstallationDate", app.installed_at.clone()),
+        ("UpgradedFromTE", text("false")),
+        ("EnableUserStatuses", config.service.enable_user_statuses.to_string()),
+        ("EnableUserTypingMessages", config.service.enable_user_typing_messages.to_string()),
+        ("TimeBetweenUserTypingUpdatesMilliseconds", config.service.typing_interval_ms.to_string()),
+        (
+            "UsersStatusAndProfileFetchingPollIntervalMilliseconds",
+            config.service.polling_interval_ms.to_string(),
+        ),
+        ("CollapsedThreads", config.service.collapsed_threads.clone()),
+        ("ThreadAutoFollow", config.service.thread_auto_follow.to_string()),
+        ("AllowSyncedDrafts", config.service.allow_synced_drafts.to_string()),
+        ("EnableFileAttachments", config.file.enable_file_attachments.to_string()),
+        ("EnableMobileFileUpload", config.file.enable_file_attachments.to_string()),
+        ("EnableMobileFileDownload", config.file.enable_file_attachments.to_string()),
+        ("EnablePublicLink", config.file.enable_public_link.to_string()),
+        ("MaxFileSize", config.file.max_file_size.to_string()),
+        ("TeammateNameDisplay", config.team.teammate_name_display.clone()),
+        ("RestrictDirectMessage", config.team.restrict_direct_message.clone()),
+        ("EnableUserDeactivation", config.team.enable_user_deactivation.to_string()),
+        ("ShowEmailAddress", config.privacy.show_email_address.to_string()),
+        ("ShowFullName", config.privacy.show_full_name.to_string()),
+        ("SupportEmail", config.support.support_email.clone()),
+        ("EnableCustomEmoji", text("false")),
+        ("EnableEmojiPicker", text("true")),
+        ("EnableTutorial", config.service.enable_tutorial.to_string()),
+        ("EnableOnboardingFlow", config.service.enable_onboarding_flow.to_string()),
+        ("PostEditTimeLimit", config.service.post_edit_time_limit.to_string()),
+        ("ExperimentalEnablePostMetadata", text("true")),
+        ("EnableCommands", text("false")),
+        ("EnableIncomingWebhooks", text("false")),
+        ("EnableOutgoingWebhooks", text("false")),
+        ("EnableBotAccountCreation", text("false")),
+    ]
+}

@@ -1,0 +1,138 @@
+//! The sections and keys that the server reads, with Mattermost's defaults. Numbers name their minimum.
+
+use std::collections::BTreeMap;
+
+use super::ConfigError;
+use super::reading::{Document, Key, read};
+
+macro_rules! section {
+    ($name:ident $section:literal { $($field:ident $key:literal: $type:ty = $default:expr $(, at least $minimum:literal)?;)* }) => {
+        #[derive(Debug, Clone)]
+        pub(crate) struct $name {
+            $(pub(crate) $field: $type,)*
+        }
+
+        impl Default for $name {
+            fn default() -> $name {
+                $name { $($field: $default.into(),)* }
+            }
+        }
+
+        impl $name {
+            pub(super) fn read(
+                &mut self,
+                document: &Document,
+                environment: &BTreeMap<String, String>,
+            ) -> Result<(), ConfigError> {
+                $(
+                    let minimum = [i64::MIN $(, $minimum)?].into_iter().max().unwrap_or(i64::MIN);
+                    let key = Key { section: $section, name: $key, minimum };
+                    read(&mut self.$field, &key, document, environment)?;
+                )*
+                Ok(())
+            }
+        }
+    };
+}
+
+section!(Service "ServiceSettings" {
+    site_url "SiteURL": String = "";
+    listen_address "ListenAddress": String = "127.0.0.1:8065";
+    enable_developer "EnableDeveloper": bool = false;
+    maximum_login_attempts "MaximumLoginAttempts": i64 = 10, at least 1;
+    maximum_payload_size_bytes "MaximumPayloadSizeBytes": i64 = 300_000, at least 1;
+    maximum_url_length "MaximumURLLength": i64 = 2048, at least 1;
+    session_length_web_in_hours "SessionLengthWebInHours": i64 = 720, at least 1;
+    session_length_mobile_in_hours "SessionLengthMobileInHours": i64 = 720, at least 1;
+    extend_session_length_with_activity "ExtendSessionLengthWithActivity": bool = true;
+    experimental_strict_csrf_enforcement "ExperimentalStrictCSRFEnforcement": bool = false;
+    allow_cors_from "AllowCorsFrom": String = "";
+    cors_exposed_headers "CorsExposedHeaders": String = "";
+    cors_allow_credentials "CorsAllowCredentials": bool = false;
+    allow_cookies_for_subdomains "AllowCookiesForSubdomains": bool = false;
+    websocket_url "WebsocketURL": String = "";
+    websocket_port "WebsocketPort": i64 = 80, at least 0;
+    websocket_secure_port "WebsocketSecurePort": i64 = 443, at least 0;
+    google_developer_key "GoogleDeveloperKey": String = "";
+    collapsed_threads "CollapsedThreads": String = "always_on";
+    thread_auto_follow "ThreadAutoFollow": bool = true;
+    allow_synced_drafts "AllowSyncedDrafts": bool = true;
+    enable_user_typing_messages "EnableUserTypingMessages": bool = true;
+    enable_user_statuses "EnableUserStatuses": bool = true;
+    enable_custom_emoji "EnableCustomEmoji": bool = false;
+    enable_tutorial "EnableTutorial": bool = false;
+    enable_onboarding_flow "EnableOnboardingFlow": bool = false;
+    enable_desktop_landing_page "EnableDesktopLandingPage": bool = false;
+    post_edit_time_limit "PostEditTimeLimit": i64 = -1, at least -1;
+    typing_interval_ms "TimeBetweenUserTypingUpdatesMilliseconds": i64 = 5000, at least 0;
+    polling_interval_ms "UsersStatusAndProfileFetchingPollIntervalMilliseconds": i64 = 3000, at least 0;
+});
+
+section!(Team "TeamSettings" {
+    site_name "SiteName": String = "Mattermost";
+    max_users_per_team "MaxUsersPerTeam": i64 = 50, at least 1;
+    max_channels_per_team "MaxChannelsPerTeam": i64 = 2000, at least 1;
+    enable_user_creation "EnableUserCreation": bool = true;
+    enable_open_server "EnableOpenServer": bool = false;
+    enable_user_deactivation "EnableUserDeactivation": bool = false;
+    restrict_creation_to_domains "RestrictCreationToDomains": String = "";
+    restrict_direct_message "RestrictDirectMessage": String = "any";
+    teammate_name_display "TeammateNameDisplay": String = "username";
+    custom_description_text "CustomDescriptionText": String = "";
+});
+
+section!(Sql "SqlSettings" {
+    driver_name "DriverName": String = "sqlite";
+    data_source "DataSource": String = "mattermost.db";
+});
+
+section!(File "FileSettings" {
+    directory "Directory": String = "./data/";
+    enable_file_attachments "EnableFileAttachments": bool = true;
+    max_file_size "MaxFileSize": i64 = 104_857_600, at least 1;
+    enable_public_link "EnablePublicLink": bool = false;
+    public_link_salt "PublicLinkSalt": String = "";
+});
+
+section!(Email "EmailSettings" {
+    enable_sign_up_with_email "EnableSignUpWithEmail": bool = true;
+    enable_sign_in_with_email "EnableSignInWithEmail": bool = true;
+    enable_sign_in_with_username "EnableSignInWithUsername": bool = true;
+    require_email_verification "RequireEmailVerification": bool = false;
+    send_email_notifications "SendEmailNotifications": bool = false;
+});
+
+section!(Password "PasswordSettings" {
+    minimum_length "MinimumLength": i64 = 8, at least 5;
+    lowercase "Lowercase": bool = false;
+    uppercase "Uppercase": bool = false;
+    number "Number": bool = false;
+    symbol "Symbol": bool = false;
+});
+
+section!(Privacy "PrivacySettings" {
+    show_email_address "ShowEmailAddress": bool = true;
+    show_full_name "ShowFullName": bool = true;
+});
+
+section!(Support "SupportSettings" {
+    terms_of_service_link "TermsOfServiceLink": String = "";
+    privacy_policy_link "PrivacyPolicyLink": String = "";
+    about_link "AboutLink": String = "";
+    help_link "HelpLink": String = "";
+    report_a_problem_link "ReportAProblemLink": String = "";
+    support_email "SupportEmail": String = "";
+});
+
+section!(Localization "LocalizationSettings" {
+    default_client_locale "DefaultClientLocale": String = "en";
+    available_locales "AvailableLocales": String = "";
+});
+
+section!(NativeApp "NativeAppSettings" {
+    app_download_link "AppDownloadLink": String = "";
+});
+
+section!(Plugin "PluginSettings" {
+    enable "Enable": bool = false;
+});

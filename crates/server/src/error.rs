@@ -1,0 +1,210 @@
+//! Errors: [`AppError`] is what a client is told, [`ServerError`] why the server did not start or stopped.
+
+use std::borrow::Cow;
+use std::path::PathBuf;
+
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use serde::Serialize;
+
+use crate::config::ConfigError;
+
+/// Mattermost's error body, before the request's id is known (`answer` adds it).
+#[derive(Debug, Clone)]
+pub(crate) struct AppError {
+    status: StatusCode,
+    id: Cow<'static, str>,
+    message: Cow<'static, str>,
+    detail: String,
+}
+
+pub(crate) type Result<T, E = AppError> = std::result::Result<T, E>;
+
+/// The error's form on the wire, in Mattermost's field order.
+#[derive(Serialize)]
+struct Wire<'a> {
+    id: &'a str,
+    message: &'a str,
+    detailed_error: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    request_id: &'a str,
+    status_code: u16,
+}
+
+impl AppError {
+    pub(crate) fn new(
+        status: StatusCode,
+        id: impl Into<Cow<'static, str>>,
+        message: impl Into<Cow<'static, str>>,
+    ) -> AppError {
+        AppError { status, id: id.into(), message: message.into(), detail: String::new() }
+    }
+
+    pub(crate) fn bad_request(id: &'static str, message: impl Into<Cow<'static, str>>) -> AppError {
+        AppError::new(StatusCode::BAD_REQUEST, id, message)
+    }
+
+    pub(crate) fn forbidden(id: &'static str, message: impl Into<Cow<'static, str>>) -> AppError {
+        AppError::new(StatusCode::FORBIDDEN, id, message)
+    }
+
+    pub(crate) fn not_found(id: &'static str, message: impl Into<Cow<'static, str>>) -> AppError {
+        AppError::new(StatusCode::NOT_FOUND, id, message)
+    }
+
+    /// A body whose field `name` is missing or malformed.
+    pub(crate) fn body(name: &str) -> AppError {
+        AppError::bad_request(
+            "api.context.invalid_body_param.app_error",
+            format!("Invalid or missing {name} in request body."),
+        )
+    }
+
+    /// A path or query parameter that is malformed.
+    pub(crate) fn parameter(name: &str) -> AppError {
+        AppError::bad_request(
+            "api.context.invalid_url_param.app_error",
+            format!("Invalid or missing {name} parameter in request URL."),
+        )
+    }
+
+    /// A path that no route matches.
+    pub(crate) fn no_such_path(path: &str) -> AppError {
+        AppError::not_found("api.context.404.app_error", "Sorry, we could not find the page.")
+            .detail(format!("There doesn't appear to be an api call for the url='{path}'."))
+    }
+
+    pub(crate) fn permission(name: &str) -> AppError {
+        AppError::forbidden(
+            "api.context.permissions.app_error",
+            "You do not have the appropriate permissions.",
+        )
+        .detail(format!("permission={name}"))
+    }
+
+    pub(crate) fn session_expired() -> AppError {
+        AppError::new(
+            StatusCode::UNAUTHORIZED,
+            "api.context.session_expired.app_error",
+            "Invalid or expired session, please login again.",
+        )
+    }
+
+    /// A fault of ours; `cause` goes to the log and, for developers, into the body.
+    pub(crate) fn internal(cause: impl std::fmt::Display) -> AppError {
+        AppError::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "app.internal.app_error",
+            "The server could not do this because of a fault of its own. Its log has the cause.",
+        )
+        .detail(cause.to_string())
+    }
+
+    pub(crate) fn not_implemented(what: &str) -> AppError {
+        AppError::new(
+            StatusCode::NOT_IMPLEMENTED,
+            crate::NOT_IMPLEMENTED,
+            "The built-in server does not implement this part of the API.",
+        )
+        .detail(what.to_owned())
+    }
+
+    pub(crate) fn detail(mut self, detail: String) -> AppError {
+        self.detail = detail;
+        self
+    }
+
+    pub(crate) fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    pub(crate) fn id(&self) -> &str {
+        &self.id
+    }
+
+    pub(crate) fn detail_text(&self) -> &str {
+        &self.detail
+    }
+
+    /// The JSON body. The detail is for developers only (`ServiceSettings.EnableDeveloper`).
+    pub(crate) fn json(&self, request_id: &str, developer: bool) -> serde_json::Value {
+        let wire = Wire {
+            id: &self.id,
+            message: &self.message,
+            detailed_error: if developer { &self.detail } else { "" },
+            request_id,
+            status_code: self.status.as_u16(),
+        };
+        serde_json::to_value(wire).unwrap_or_default()
+    }
+
+    /// The body as bytes, in Mattermost's field order.
+    pub(crate) fn body_bytes(&self, request_id: &str, developer: bool) -> Vec<u8> {
+        let wire = Wire {
+            id: &self.id,
+            message: &self.message,
+            detailed_error: if developer { &self.detail } else { "" },
+            request_id,
+            status_code: self.status.as_u16(),
+        };
+        serde_json::to_vec(&wire).unwrap_or_default()
+    }
+}
+
+impl From<sqlx::Error> for AppError {
+    fn from(error: sqlx::Error) -> AppError {
+        AppError::internal(error)
+    }
+}
+
+impl IntoResponse for AppError {
+    /// Leaves the error in the response's extensions: `answer` writes the body once it knows the request.
+    fn into_response(self) -> Response {
+        let mut response = self.status.into_response();
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+/// Whether `error` is a unique constraint that was hit.
+pub(crate) fn is_duplicate(error: &sqlx::Error) -> bool {
+    error.as_database_error().is_some_and(|cause| cause.is_unique_violation())
+}
+
+/// Why the server could not start, migrate or go on.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// The configuration is not one this server can run with.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// `SqlSettings.DriverName` names an engine that this server does not speak.
+    #[error(
+        "SqlSettings.DriverName is {driver:?}, but the built-in server speaks only \"sqlite\". \
+         Set it to \"sqlite\", or install a release that speaks {driver:?}"
+    )]
+    Driver {
+        /// What the configuration asks for.
+        driver: String,
+    },
+    /// The database cannot be opened or read.
+    #[error("the database {} cannot be used: {reason}. {way_out}", path.display())]
+    Database {
+        /// The database file.
+        path: PathBuf,
+        /// What SQLite or the system said.
+        reason: String,
+        /// What to do next.
+        way_out: String,
+    },
+    /// A directory the server writes to cannot be written.
+    #[error("the directory {} cannot be written: {reason}. Create it, or give it to the server's user", path.display())]
+    Directory {
+        /// The directory.
+        path: PathBuf,
+        /// What the system said.
+        reason: std::io::Error,
+    },
+    /// The listener could not be used.
+    #[error("the listening socket failed: {0}")]
+    Listener(#[source] std::io::Error),
+}

@@ -1,0 +1,141 @@
+//! Websocket events: what happened, and to whom it is told.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::App;
+use crate::error::Result;
+use crate::id::Id;
+
+/// To whom an event goes. The first of connection, user, channel, team that is named decides; else it is everyone.
+#[derive(Debug, Clone, Default, Serialize)]
+pub(crate) struct Broadcast {
+    pub(crate) omit_users: Option<BTreeMap<Id, bool>>,
+    pub(crate) user_id: Id,
+    pub(crate) channel_id: Id,
+    pub(crate) team_id: Id,
+    pub(crate) connection_id: Id,
+    pub(crate) omit_connection_id: Id,
+}
+
+impl Broadcast {
+    pub(crate) fn everyone() -> Broadcast {
+        Broadcast::default()
+    }
+
+    pub(crate) fn user(user_id: Id) -> Broadcast {
+        Broadcast { user_id, ..Broadcast::default() }
+    }
+
+    pub(crate) fn channel(channel_id: Id) -> Broadcast {
+        Broadcast { channel_id, ..Broadcast::default() }
+    }
+
+    pub(crate) fn team(team_id: Id) -> Broadcast {
+        Broadcast { team_id, ..Broadcast::default() }
+    }
+
+    pub(crate) fn without(mut self, user: Id) -> Broadcast {
+        self.omit_users.get_or_insert_default().insert(user, true);
+        self
+    }
+}
+
+/// An event, serialised once for all who get it: only the sequence number differs between connections, and it is
+/// the last field.
+#[derive(Debug)]
+pub(crate) struct Event {
+    /// The JSON up to and including `"seq":`.
+    head: String,
+    pub(crate) broadcast: Broadcast,
+    /// Goes only to connections that look at the channel, if they said what they look at.
+    pub(crate) scoped: bool,
+}
+
+impl Event {
+    pub(crate) fn new(name: &str, data: &impl Serialize, broadcast: Broadcast) -> Event {
+        #[derive(Serialize)]
+        struct Wire<'a, T> {
+            event: &'a str,
+            data: &'a T,
+            broadcast: &'a Broadcast,
+        }
+        let mut head =
+            serde_json::to_string(&Wire { event: name, data, broadcast: &broadcast }).unwrap_or_default();
+        head.pop();
+        head += ",\"seq\":";
+        let scoped = matches!(name, "typing" | "reaction_added" | "reaction_removed");
+        Event { head, broadcast, scoped }
+    }
+
+    /// The whole JSON with its number on one connection.
+    pub(crate) fn frame(&self, seq: u64) -> String {
+        let mut frame = String::with_capacity(self.head.len() + 12);
+        frame.push_str(&self.head);
+        frame.push_str(&seq.to_string());
+        frame.push('}');
+        frame
+    }
+}
+
+/// `value` as the JSON string that many events carry inside their JSON.
+pub(crate) fn nested(value: &impl Serialize) -> Value {
+    Value::String(serde_json::to_string(value).unwrap_or_default())
+}
+
+impl App {
+    /// Tells an event to all connections that it is for.
+    pub(crate) async fn publish(&self, name: &str, data: &impl Serialize, broadcast: Broadcast) {
+        let told = self.audience(&broadcast).await;
+        match told {
+            Ok(audience) => self.hub.send(&Arc::new(Event::new(name, data, broadcast)), &audience),
+            Err(error) => {
+                tracing::error!(event = name, detail = error.detail_text(), "an event was not told")
+            }
+        }
+    }
+
+    /// Who a broadcast reaches, before omissions.
+    pub(crate) async fn audience(&self, broadcast: &Broadcast) -> Result<Audience> {
+        Ok(if !broadcast.user_id.is_none() {
+            Audience::User(broadcast.user_id)
+        } else if !broadcast.channel_id.is_none() {
+            Audience::Members(self.store.members_of_channel(broadcast.channel_id).await?)
+        } else if !broadcast.team_id.is_none() {
+            Audience::Members(self.store.members_of_team(broadcast.team_id).await?)
+        } else {
+            Audience::Everyone
+        })
+    }
+
+    /// Tells that `user` is in `channel` now.
+    pub(crate) async fn tell_user_added(&self, channel: Id, team: Id, user: Id) {
+        self.publish("user_added", &json!({"user_id": user, "team_id": team}), Broadcast::channel(channel))
+            .await;
+    }
+}
+
+/// The people whom an event reaches.
+#[derive(Debug, Clone)]
+pub(crate) enum Audience {
+    Everyone,
+    User(Id),
+    Members(Arc<HashSet<Id>>),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frame_is_the_documented_json() {
+        let event = Event::new("typing", &json!({"user_id": "u"}), Broadcast::everyone());
+        assert_eq!(
+            event.frame(7),
+            r#"{"event":"typing","data":{"user_id":"u"},"broadcast":{"omit_users":null,"user_id":"","channel_id":"","team_id":"","connection_id":"","omit_connection_id":""},"seq":7}"#
+        );
+    }
+}

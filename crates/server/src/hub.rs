@@ -1,0 +1,365 @@
+//! The hub: every authenticated connection, its queue, and its numbers.
+//!
+//! A connection outlives its socket for a while: events go on into its queue, and a client that comes back with the
+//! connection's id and the number it expects next is given what it missed.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use tokio::sync::Notify;
+
+use crate::App;
+use crate::event::{Audience, Event};
+use crate::id::Id;
+
+/// Events that may wait for a connection. One that lets more pile up is dropped: its client starts afresh.
+const QUEUE: usize = 256;
+
+/// Sent events that are kept to be sent again.
+const KEPT: usize = 128;
+
+/// How long a connection without a socket is kept.
+const PARKED: Duration = Duration::from_secs(5 * 60);
+
+/// Connections without a socket that one person may have; the oldest give way.
+const PARKED_PER_USER: usize = 10;
+
+/// All authenticated connections, by their user.
+#[derive(Default)]
+pub(crate) struct Hub {
+    users: RwLock<HashMap<Id, Vec<Arc<Connection>>>>,
+}
+
+/// One client's stream of numbered events.
+pub(crate) struct Connection {
+    pub(crate) id: Id,
+    pub(crate) user: Id,
+    pub(crate) session: Id,
+    queue: Mutex<Queue>,
+    /// Wakes the socket's task: something waits, or the connection ended.
+    pub(crate) wake: Notify,
+}
+
+#[derive(Default)]
+struct Queue {
+    waiting: VecDeque<Arc<Event>>,
+    /// The last sent events; the newest has the number before `next`.
+    sent: VecDeque<Arc<Event>>,
+    /// The number of the next event.
+    next: u64,
+    /// Which socket holds the connection: counts up, so that a socket that was taken over finds out.
+    holder: u64,
+    /// Since when there is no socket.
+    parked: Option<Instant>,
+    ended: bool,
+    /// The channel and the thread's channel that the client said it looks at.
+    looking_at: [Id; 2],
+}
+
+/// A socket's claim on its connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Holder(u64);
+
+/// What a socket's task finds when it looks at the queue.
+pub(crate) enum Next {
+    Frame(String),
+    Nothing,
+    /// The connection ended, or another socket holds it now.
+    Gone,
+}
+
+impl Hub {
+    /// A new connection whose first event, with number 0, is made by `hello` from its id.
+    pub(crate) fn open(
+        &self,
+        user: Id,
+        session: Id,
+        hello: impl FnOnce(Id) -> Event,
+    ) -> (Arc<Connection>, Holder) {
+        let id = Id::random();
+        let queue = Queue { waiting: VecDeque::from([Arc::new(hello(id))]), ..Queue::default() };
+        let connection =
+            Arc::new(Connection { id, user, session, queue: Mutex::new(queue), wake: Notify::new() });
+        connection.wake.notify_one();
+        self.write().entry(user).or_default().push(Arc::clone(&connection));
+        (connection, Holder(0))
+    }
+
+    /// The connection `id` of `user`, ready to send again from number `next`, if nothing of it was lost.
+    pub(crate) fn resume(
+        &self,
+        id: Id,
+        user: Id,
+        session: Id,
+        next: u64,
+    ) -> Option<(Arc<Connection>, Holder)> {
+        let connection = {
+            let users = self.read();
+            let own = users.get(&user)?;
+            Arc::clone(own.iter().find(|connection| connection.id == id && connection.session == session)?)
+        };
+        let holder = connection.lock().rewind(next)?;
+        // The former socket's task, if there still is one, wakes up and finds itself replaced.
+        connection.wake.notify_waiters();
+        connection.wake.notify_one();
+        Some((connection, holder))
+    }
+
+    /// Queues `event` for every connection of `audience`.
+    pub(crate) fn send(&self, event: &Arc<Event>, audience: &Audience) {
+        let omitted =
+            |user: &Id| event.broadcast.omit_users.as_ref().is_some_and(|omit| omit.contains_key(user));
+        let deliver = |connections: &[Arc<Connection>]| {
+            for connection in connections {
+                if connection.id != event.broadcast.omit_connection_id {
+                    connection.push(event);
+                }
+            }
+        };
+        let users = self.read();
+        match audience {
+            Audience::User(user) => users.get(user).into_iter().for_each(|own| deliver(own)),
+            Audience::Everyone => {
+                users.iter().filter(|(user, _)| !omitted(user)).for_each(|(_, own)| deliver(own));
+            }
+            // Whichever is fewer is walked through.
+            Audience::Members(members) if members.len() < users.len() => members
+                .iter()
+                .filter(|user| !omitted(user))
+                .filter_map(|user| users.get(user))
+                .for_each(|own| deliver(own)),
+            Audience::Members(members) => users
+                .iter()
+                .filter(|(user, _)| members.contains(user) && !omitted(user))
+                .for_each(|(_, own)| deliver(own)),
+        }
+    }
+
+    /// Gives a socket's connection up; it waits for its client for a while. `true` if it was the last of its user.
+    pub(crate) fn park(&self, connection: &Connection, holder: Holder) -> bool {
+        let mut users = self.write();
+        {
+            let mut queue = connection.lock();
+            if queue.holder != holder.0 {
+                // This wake-up may have been the new holder's.
+                connection.wake.notify_one();
+                return false;
+            }
+            queue.parked = Some(Instant::now());
+        }
+        let Some(own) = users.get_mut(&connection.user) else { return true };
+        own.retain(|connection| !connection.lock().ended);
+        let mut parked: Vec<(Instant, Id)> =
+            own.iter().filter_map(|other| Some((other.lock().parked?, other.id))).collect();
+        let last = parked.len() == own.len();
+        if parked.len() > PARKED_PER_USER {
+            parked.sort_unstable();
+            let surplus = parked.len() - PARKED_PER_USER;
+            own.retain(|other| !parked[..surplus].iter().any(|(_, id)| *id == other.id));
+        }
+        if own.is_empty() {
+            users.remove(&connection.user);
+        }
+        last
+    }
+
+    /// Whether `user` has a connection with a socket.
+    pub(crate) fn is_connected(&self, user: Id) -> bool {
+        let users = self.read();
+        users.get(&user).is_some_and(|own| own.iter().any(|connection| connection.lock().is_held()))
+    }
+
+    /// Ends all connections that `matches`, as when their session is revoked.
+    pub(crate) fn end_where(&self, user: Id, matches: impl Fn(&Connection) -> bool) {
+        let mut users = self.write();
+        let Some(own) = users.get_mut(&user) else { return };
+        own.retain(|connection| {
+            let ends = matches(connection);
+            if ends {
+                connection.end();
+            }
+            !ends
+        });
+        if own.is_empty() {
+            users.remove(&user);
+        }
+    }
+
+    fn drop_old(&self, now: Instant) {
+        self.write().retain(|_, own| {
+            own.retain(|connection| {
+                let queue = connection.lock();
+                !queue.ended && !queue.parked.is_some_and(|since| now.duration_since(since) > PARKED)
+            });
+            !own.is_empty()
+        });
+    }
+
+    // No code that can panic runs under these locks, so poisoned ones are still whole.
+    fn read(&self) -> std::sync::RwLockReadGuard<'_, HashMap<Id, Vec<Arc<Connection>>>> {
+        self.users.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> std::sync::RwLockWriteGuard<'_, HashMap<Id, Vec<Arc<Connection>>>> {
+        self.users.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Connection {
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn push(&self, event: &Arc<Event>) {
+        let mut queue = self.lock();
+        if queue.ended || (event.scoped && !queue.looks_at(event.broadcast.channel_id)) {
+            return;
+        }
+        if queue.waiting.len() >= QUEUE {
+            queue.ended = true;
+            queue.waiting = VecDeque::new();
+            queue.sent = VecDeque::new();
+        } else {
+            queue.waiting.push_back(Arc::clone(event));
+        }
+        drop(queue);
+        self.wake.notify_one();
+    }
+
+    fn end(&self) {
+        self.lock().ended = true;
+        self.wake.notify_one();
+    }
+
+    /// Takes the next event off the queue, with its number.
+    pub(crate) fn next(&self, holder: Holder) -> Next {
+        let mut queue = self.lock();
+        if queue.ended || queue.holder != holder.0 {
+            return Next::Gone;
+        }
+        let Some(event) = queue.waiting.pop_front() else {
+            if queue.waiting.capacity() > 32 {
+                queue.waiting = VecDeque::new();
+            }
+            return Next::Nothing;
+        };
+        let number = queue.next;
+        queue.next += 1;
+        if queue.sent.len() == KEPT {
+            queue.sent.pop_front();
+        }
+        queue.sent.push_back(Arc::clone(&event));
+        drop(queue);
+        Next::Frame(event.frame(number))
+    }
+
+    /// Notes which channel (0) or thread's channel (1) the client looks at.
+    pub(crate) fn look_at(&self, place: usize, channel: Id) {
+        if let Some(looking_at) = self.lock().looking_at.get_mut(place) {
+            *looking_at = channel;
+        }
+    }
+}
+
+impl Queue {
+    fn is_held(&self) -> bool {
+        !self.ended && self.parked.is_none()
+    }
+
+    fn looks_at(&self, channel: Id) -> bool {
+        self.looking_at == [Id::NONE; 2] || self.looking_at.contains(&channel)
+    }
+
+    /// Makes `next` the number of the next event again, for a new holder.
+    fn rewind(&mut self, next: u64) -> Option<Holder> {
+        let again = usize::try_from(self.next.checked_sub(next)?).ok()?;
+        if self.ended || again > self.sent.len() {
+            return None;
+        }
+        for _ in 0..again {
+            if let Some(event) = self.sent.pop_back() {
+                self.waiting.push_front(event);
+            }
+        }
+        self.next = next;
+        self.parked = None;
+        self.holder += 1;
+        Some(Holder(self.holder))
+    }
+}
+
+/// Forgets connections whose clients did not come back, until aborted.
+pub(crate) async fn reap_parked(app: App) {
+    let mut tick = tokio::time::interval(Duration::from_secs(30));
+    loop {
+        tick.tick().await;
+        app.hub.drop_old(Instant::now());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Broadcast;
+    use serde_json::{Value, json};
+
+    fn event(n: u64) -> Arc<Event> {
+        Arc::new(Event::new("e", &json!({ "n": n }), Broadcast::everyone()))
+    }
+
+    fn open(hub: &Hub) -> (Arc<Connection>, Holder) {
+        hub.open(Id::random(), Id::random(), |_| Event::new("hello", &json!({}), Broadcast::everyone()))
+    }
+
+    /// The numbers of all frames that wait.
+    fn drain(connection: &Connection, holder: Holder) -> Vec<u64> {
+        std::iter::from_fn(|| match connection.next(holder) {
+            Next::Frame(frame) => serde_json::from_str::<Value>(&frame).ok()?["seq"].as_u64(),
+            _ => None,
+        })
+        .collect()
+    }
+
+    #[test]
+    fn numbers_count_from_hello_and_resume_replays() {
+        let hub = Hub::default();
+        let (connection, holder) = open(&hub);
+        (1..=5).for_each(|n| hub.send(&event(n), &Audience::Everyone));
+        assert_eq!(drain(&connection, holder), [0, 1, 2, 3, 4, 5]);
+        assert!(hub.park(&connection, holder));
+        hub.send(&event(6), &Audience::Everyone);
+        let resumed = hub.resume(connection.id, connection.user, connection.session, 4);
+        let Some((again, new_holder)) = resumed else { panic!("nothing was lost, yet it was not resumed") };
+        assert_eq!(drain(&again, new_holder), [4, 5, 6]);
+        assert!(matches!(connection.next(holder), Next::Gone), "the former socket still holds it");
+    }
+
+    #[test]
+    fn what_is_too_old_or_not_yet_sent_cannot_be_resumed() {
+        let hub = Hub::default();
+        let (connection, holder) = open(&hub);
+        for n in 0..200 {
+            hub.send(&event(n), &Audience::Everyone);
+            drain(&connection, holder);
+        }
+        let resume = |next| hub.resume(connection.id, connection.user, connection.session, next).is_some();
+        assert!(!resume(201 - KEPT as u64 - 1) && !resume(202) && resume(201 - KEPT as u64));
+    }
+
+    #[test]
+    fn a_connection_that_never_reads_is_ended_and_bounded() {
+        let hub = Hub::default();
+        let (connection, holder) = open(&hub);
+        (0..1000).for_each(|n| hub.send(&event(n), &Audience::Everyone));
+        assert!(matches!(connection.next(holder), Next::Gone));
+        assert_eq!(connection.lock().waiting.len(), 0);
+    }
+
+    #[test]
+    fn another_persons_connection_is_out_of_reach() {
+        let hub = Hub::default();
+        let (connection, _) = open(&hub);
+        assert!(hub.resume(connection.id, Id::random(), connection.session, 0).is_none());
+    }
+}

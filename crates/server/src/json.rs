@@ -1,0 +1,197 @@
+//! JSON in, with Go's tolerance: `null` and absent fields are zero, unknown fields are ignored, of duplicates
+//! the last wins, and names match whatever their case. The official clients rely on each of these.
+
+use std::collections::BTreeMap;
+
+use axum::extract::{FromRequest, Request};
+use axum::response::{IntoResponse, Response};
+use bytes::{Bytes, BytesMut};
+use http::{HeaderValue, StatusCode, header};
+use http_body_util::BodyExt;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::App;
+use crate::error::{AppError, Result};
+
+/// How much of a refused body is read and thrown away, so that its sender lives to see the 413, in bytes.
+const DISCARDED: usize = 32 << 20;
+
+/// A request's body as `T`, which must be a struct with `#[serde(default)]` or a list.
+pub(crate) struct Body<T>(pub(crate) T);
+
+impl<T: DeserializeOwned> FromRequest<App> for Body<T> {
+    type Rejection = AppError;
+
+    async fn from_request(request: Request, app: &App) -> Result<Body<T>> {
+        let bytes = read(request, app.config.service.maximum_payload_size_bytes as usize).await?;
+        parse(&bytes).map(Body)
+    }
+}
+
+/// A body read as a flat map of strings. One value that is no string makes all of it empty, as in Mattermost.
+pub(crate) struct StringMapBody(BTreeMap<String, String>);
+
+impl StringMapBody {
+    /// The value of `name`, or the empty string.
+    pub(crate) fn get(&self, name: &str) -> &str {
+        self.0.get(name).map_or("", String::as_str)
+    }
+}
+
+impl FromRequest<App> for StringMapBody {
+    type Rejection = AppError;
+
+    async fn from_request(request: Request, app: &App) -> Result<StringMapBody> {
+        let bytes = read(request, app.config.service.maximum_payload_size_bytes as usize).await?;
+        Ok(StringMapBody(string_map(&bytes)))
+    }
+}
+
+fn string_map(bytes: &[u8]) -> BTreeMap<String, String> {
+    serde_json::from_slice::<BTreeMap<String, Option<String>>>(bytes)
+        .unwrap_or_default()
+        .into_iter()
+        .map(|(name, value)| (name, value.unwrap_or_default()))
+        .collect()
+}
+
+/// The whole body, or 413 when it is longer than `limit` bytes.
+async fn read(request: Request, limit: usize) -> Result<Bytes> {
+    let mut body = request.into_body();
+    let mut collected = BytesMut::new();
+    let mut seen = 0;
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| AppError::body("body"))?;
+        let Ok(data) = frame.into_data() else { continue };
+        seen += data.len();
+        if seen > DISCARDED {
+            break;
+        }
+        if seen <= limit {
+            collected.extend_from_slice(&data);
+        } else {
+            collected = BytesMut::new();
+        }
+    }
+    if seen > limit { Err(too_large(limit)) } else { Ok(collected.freeze()) }
+}
+
+fn too_large(limit: usize) -> AppError {
+    AppError::new(
+        StatusCode::PAYLOAD_TOO_LARGE,
+        "api.context.request_body_too_large.app_error",
+        format!("The request body is larger than the {limit} bytes that are allowed."),
+    )
+}
+
+/// `bytes` as `T`, or 400.
+pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
+    let malformed = |error: serde_json::Error| AppError::body("body").detail(error.to_string());
+    let mut value: Value = serde_json::from_slice(bytes).map_err(malformed)?;
+    forgive(&mut value);
+    serde_json::from_value(value).map_err(malformed)
+}
+
+/// Drops nulls and lowers names at the top level of an object, or of each object in a list. Deeper levels are
+/// the client's own data (a post's props), which must come back as they were sent.
+fn forgive(value: &mut Value) {
+    match value {
+        Value::Object(map) => {
+            map.retain(|_, value| !value.is_null());
+            if map.keys().any(|name| name.bytes().any(|byte| byte.is_ascii_uppercase())) {
+                for (name, value) in std::mem::take(map) {
+                    // Capitals sort before small letters, so the exact name comes last and wins.
+                    map.insert(name.to_ascii_lowercase(), value);
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().filter(|item| item.is_object()).for_each(forgive),
+        _ => {}
+    }
+}
+
+/// An answer: `application/json` and nothing after it, because both official clients compare for equality.
+pub(crate) struct Json<T>(pub(crate) T);
+
+impl<T: Serialize> IntoResponse for Json<T> {
+    fn into_response(self) -> Response {
+        match serde_json::to_vec(&self.0) {
+            Ok(bytes) => json_response(bytes.into()),
+            Err(error) => AppError::internal(error).into_response(),
+        }
+    }
+}
+
+/// `bytes`, which are JSON, as an answer.
+pub(crate) fn json_response(bytes: Bytes) -> Response {
+    let mut response = bytes.into_response();
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+/// Mattermost's answer when there is nothing to return.
+pub(crate) fn ok() -> Json<Value> {
+    Json(serde_json::json!({"status": "OK"}))
+}
+
+/// 201 with `value`.
+pub(crate) fn created<T: Serialize>(value: T) -> (StatusCode, Json<T>) {
+    (StatusCode::CREATED, Json(value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde::Deserialize;
+
+    #[derive(Debug, Default, PartialEq, Deserialize)]
+    #[serde(default)]
+    struct Sample {
+        name: String,
+        count: i64,
+        props: serde_json::Map<String, Value>,
+    }
+
+    fn sample(text: &str) -> Option<Sample> {
+        parse(text.as_bytes()).ok()
+    }
+
+    #[test]
+    fn null_and_absent_are_zero_and_unknown_is_ignored() {
+        assert_eq!(sample(r#"{"name":null,"other":[1]}"#), Some(Sample::default()));
+    }
+
+    #[test]
+    fn the_last_of_duplicates_wins() {
+        assert_eq!(sample(r#"{"count":1,"count":2}"#).map(|s| s.count), Some(2));
+    }
+
+    #[test]
+    fn names_match_in_any_case_and_the_exact_one_wins() {
+        assert_eq!(sample(r#"{"NAME":"a"}"#).map(|s| s.name), Some("a".to_owned()));
+        assert_eq!(sample(r#"{"name":"exact","Name":"other"}"#).map(|s| s.name), Some("exact".to_owned()));
+    }
+
+    #[test]
+    fn nulls_inside_a_clients_own_data_stay() {
+        let props = sample(r#"{"props":{"A":null}}"#).map(|s| s.props);
+        assert_eq!(props.and_then(|props| props.get("A").cloned()), Some(Value::Null));
+    }
+
+    #[test]
+    fn wrong_types_and_broken_text_are_refused() {
+        for text in [r#"{"count":"1"}"#, "{", "", "[]x", "\u{feff}{}", r#"{"name":"\ud800"}"#] {
+            assert_eq!(sample(text), None, "{text}");
+        }
+        assert!(parse::<Sample>(b"{\"name\":\"\xff\"}").is_err());
+    }
+
+    #[test]
+    fn a_flat_map_with_one_wrong_value_is_empty() {
+        assert_eq!(string_map(br#"{"a":"x","b":null}"#).get("a").map(String::as_str), Some("x"));
+        assert!(string_map(br#"{"a":"x","b":1}"#).is_empty());
+        assert!(string_map(b"[]").is_empty());
+    }
+}

@@ -1,0 +1,86 @@
+//! Accepting connections and serving HTTP/1.1 on them until the end.
+
+use std::pin::pin;
+use std::time::Duration;
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::error::ServerError;
+
+/// How long running requests may take once the server shall end.
+pub(crate) const GRACE: Duration = Duration::from_secs(10);
+
+/// How long a client may take to send a request's head, and an idle connection may wait for the next one.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Buffers of a connection, in bytes: heads fit, and thousands of idle connections stay cheap.
+const BUFFER: usize = 16 << 10;
+
+/// Serves `router` on `listener` until `stop`.
+pub(crate) async fn run(
+    listener: TcpListener,
+    router: Router,
+    stop: CancellationToken,
+) -> Result<(), ServerError> {
+    let connections = TaskTracker::new();
+    let mut server = http1::Builder::new();
+    server
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(BUFFER)
+        .pipeline_flush(true);
+    loop {
+        let stream = tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => stream,
+                Err(error) if is_passing(&error) => {
+                    // Out of file descriptors, most likely: wait for some connection to end.
+                    tracing::warn!(%error, "a connection was not accepted");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    continue;
+                }
+                Err(error) => return Err(ServerError::Listener(error)),
+            },
+            () = stop.cancelled() => break,
+        };
+        connections.spawn(serve(stream, server.clone(), router.clone(), stop.clone()));
+    }
+    drop(listener);
+    connections.close();
+    if tokio::time::timeout(GRACE, connections.wait()).await.is_err() {
+        tracing::warn!("some requests did not end in time and were cut off");
+    }
+    Ok(())
+}
+
+/// Serves one connection; once `stop` is cancelled, only the request that is running.
+async fn serve(stream: TcpStream, server: http1::Builder, router: Router, stop: CancellationToken) {
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "TCP_NODELAY was not set");
+    }
+    let service = TowerToHyperService::new(router);
+    let mut connection = pin!(server.serve_connection(TokioIo::new(stream), service).with_upgrades());
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = stop.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        // Noise, resets, time-outs: the client's business.
+        tracing::debug!(%error, "a connection ended early");
+    }
+}
+
+/// Whether accepting may work again without the listener being made anew.
+fn is_passing(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{InvalidInput, NotConnected};
+    !matches!(error.kind(), InvalidInput | NotConnected)
+}

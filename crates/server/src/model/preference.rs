@@ -1,0 +1,18 @@
+//! Preferences.
+
+use serde::Deserialize;
+
+use super::record;
+use crate::id::Id;
+
+record! {
+    /// One setting of one person.
+    #[derive(Deserialize)]
+    #[serde(default)]
+    struct Preference in "preferences" {
+        user_id userid: Id,
+        category category: String,
+        name name: String,
+        value value: String,
+    }
+}

@@ -1,0 +1,34 @@
+//! Sessions.
+
+use super::{Column, StringMap, TeamMember, record};
+use crate::id::Id;
+
+record! {
+    /// A login. The token stands in the table in clear, as Mattermost's does.
+    struct Session in "sessions" {
+        id id: Id,
+        token token: String,
+        create_at createat: i64,
+        expires_at expiresat: i64,
+        last_activity_at lastactivityat: i64,
+        user_id userid: Id,
+        device_id deviceid: String,
+        roles roles: String,
+        is_oauth isoauth: bool,
+        expired_notify expirednotify: bool,
+        props props: Column<StringMap>,
+    }
+    computed {
+        team_members: Vec<TeamMember>,
+        local: bool,
+    }
+}
+
+impl Session {
+    /// The session as a list may show it.
+    pub(crate) fn without_secrets(mut self) -> Session {
+        self.token.clear();
+        self.props.remove("csrf");
+        self
+    }
+}

@@ -1,0 +1,232 @@
+//! Permissions by name, the roles that carry them at first, and the checks.
+//!
+//! A check asks the caller's roles from the narrowest scope outwards: channel, team, system. A role is a row of the
+//! `roles` table, so what it grants can differ from the defaults below.
+
+use crate::App;
+use crate::error::{AppError, Result};
+use crate::id::Id;
+use crate::model::{Channel, ChannelKind};
+use crate::session::Caller;
+
+macro_rules! permissions {
+    ($($constant:ident $name:literal;)*) => {
+        $(pub(crate) const $constant: &str = $name;)*
+        /// Every permission that a route of ours asks for, or that clients look for in a role.
+        pub(crate) const ALL: &[&str] = &[$($name),*];
+    };
+}
+
+permissions! {
+    ADD_REACTION "add_reaction";
+    ADD_USER_TO_TEAM "add_user_to_team";
+    ASSIGN_SYSTEM_ADMIN_ROLE "assign_system_admin_role";
+    CREATE_DIRECT_CHANNEL "create_direct_channel";
+    CREATE_GROUP_CHANNEL "create_group_channel";
+    CREATE_POST "create_post";
+    CREATE_POST_EPHEMERAL "create_post_ephemeral";
+    CREATE_POST_PUBLIC "create_post_public";
+    CREATE_PRIVATE_CHANNEL "create_private_channel";
+    CREATE_PUBLIC_CHANNEL "create_public_channel";
+    CREATE_TEAM "create_team";
+    DELETE_OTHERS_POSTS "delete_others_posts";
+    DELETE_POST "delete_post";
+    DELETE_PRIVATE_CHANNEL "delete_private_channel";
+    DELETE_PUBLIC_CHANNEL "delete_public_channel";
+    EDIT_OTHER_USERS "edit_other_users";
+    EDIT_OTHERS_POSTS "edit_others_posts";
+    EDIT_POST "edit_post";
+    GET_PUBLIC_LINK "get_public_link";
+    INVITE_USER "invite_user";
+    JOIN_PRIVATE_TEAMS "join_private_teams";
+    JOIN_PUBLIC_CHANNELS "join_public_channels";
+    JOIN_PUBLIC_TEAMS "join_public_teams";
+    LIST_PRIVATE_TEAMS "list_private_teams";
+    LIST_PUBLIC_TEAMS "list_public_teams";
+    LIST_TEAM_CHANNELS "list_team_channels";
+    MANAGE_CHANNEL_ROLES "manage_channel_roles";
+    MANAGE_PRIVATE_CHANNEL_MEMBERS "manage_private_channel_members";
+    MANAGE_PRIVATE_CHANNEL_PROPERTIES "manage_private_channel_properties";
+    MANAGE_PUBLIC_CHANNEL_MEMBERS "manage_public_channel_members";
+    MANAGE_PUBLIC_CHANNEL_PROPERTIES "manage_public_channel_properties";
+    MANAGE_ROLES "manage_roles";
+    MANAGE_SYSTEM "manage_system";
+    MANAGE_TEAM "manage_team";
+    MANAGE_TEAM_ROLES "manage_team_roles";
+    CONVERT_PRIVATE_CHANNEL_TO_PUBLIC "convert_private_channel_to_public";
+    CONVERT_PUBLIC_CHANNEL_TO_PRIVATE "convert_public_channel_to_private";
+    READ_CHANNEL "read_channel";
+    READ_CHANNEL_CONTENT "read_channel_content";
+    READ_PUBLIC_CHANNEL "read_public_channel";
+    REMOVE_OTHERS_REACTIONS "remove_others_reactions";
+    REMOVE_REACTION "remove_reaction";
+    REMOVE_USER_FROM_TEAM "remove_user_from_team";
+    UPLOAD_FILE "upload_file";
+    USE_CHANNEL_MENTIONS "use_channel_mentions";
+    VIEW_MEMBERS "view_members";
+    VIEW_TEAM "view_team";
+}
+
+/// A role as a new database has it.
+pub(crate) struct DefaultRole {
+    pub(crate) name: &'static str,
+    pub(crate) display_name: &'static str,
+    pub(crate) description: &'static str,
+    pub(crate) permissions: &'static [&'static str],
+}
+
+/// The roles of a new database.
+pub(crate) const DEFAULT_ROLES: &[DefaultRole] = &[
+    DefaultRole {
+        name: "system_user",
+        display_name: "Everyone",
+        description: "What every account may do.",
+        permissions: &[
+            LIST_PUBLIC_TEAMS,
+            JOIN_PUBLIC_TEAMS,
+            CREATE_DIRECT_CHANNEL,
+            CREATE_GROUP_CHANNEL,
+            VIEW_MEMBERS,
+            CREATE_TEAM,
+        ],
+    },
+    DefaultRole {
+        name: "system_admin",
+        display_name: "System administrator",
+        description: "May do everything.",
+        permissions: ALL,
+    },
+    DefaultRole {
+        name: "team_user",
+        display_name: "Team member",
+        description: "What every member of a team may do in it.",
+        permissions: &[
+            LIST_TEAM_CHANNELS,
+            JOIN_PUBLIC_CHANNELS,
+            READ_PUBLIC_CHANNEL,
+            VIEW_TEAM,
+            CREATE_PUBLIC_CHANNEL,
+            CREATE_PRIVATE_CHANNEL,
+            INVITE_USER,
+            ADD_USER_TO_TEAM,
+        ],
+    },
+    DefaultRole {
+        name: "team_admin",
+        display_name: "Team administrator",
+        description: "May manage a team and what is in it.",
+        permissions: &[
+            REMOVE_USER_FROM_TEAM,
+            MANAGE_TEAM,
+            MANAGE_TEAM_ROLES,
+            MANAGE_CHANNEL_ROLES,
+            CONVERT_PUBLIC_CHANNEL_TO_PRIVATE,
+            CONVERT_PRIVATE_CHANNEL_TO_PUBLIC,
+            DELETE_POST,
+            DELETE_OTHERS_POSTS,
+        ],
+    },
+    DefaultRole {
+        name: "channel_user",
+        display_name: "Channel member",
+        description: "What every member of a channel may do in it.",
+        permissions: &[
+            READ_CHANNEL,
+            READ_CHANNEL_CONTENT,
+            ADD_REACTION,
+            REMOVE_REACTION,
+            MANAGE_PUBLIC_CHANNEL_MEMBERS,
+            MANAGE_PRIVATE_CHANNEL_MEMBERS,
+            UPLOAD_FILE,
+            GET_PUBLIC_LINK,
+            CREATE_POST,
+            USE_CHANNEL_MENTIONS,
+            MANAGE_PUBLIC_CHANNEL_PROPERTIES,
+            MANAGE_PRIVATE_CHANNEL_PROPERTIES,
+            DELETE_PUBLIC_CHANNEL,
+            DELETE_PRIVATE_CHANNEL,
+            DELETE_POST,
+            EDIT_POST,
+        ],
+    },
+    DefaultRole {
+        name: "channel_admin",
+        display_name: "Channel administrator",
+        description: "May manage a channel.",
+        permissions: &[MANAGE_CHANNEL_ROLES],
+    },
+];
+
+impl App {
+    /// Whether one of the space-separated `roles` grants `permission`.
+    async fn roles_grant(&self, roles: &str, permission: &str) -> Result<bool> {
+        for name in roles.split_whitespace() {
+            if let Some(role) = self.store.role(name).await?
+                && role.delete_at == 0
+                && role.permissions.iter().any(|granted| granted == permission)
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
+impl Caller {
+    /// Whether the caller's own roles grant `permission`.
+    pub(crate) async fn may(&self, permission: &str) -> Result<bool> {
+        self.app.roles_grant(&self.user.roles, permission).await
+    }
+
+    pub(crate) async fn must(&self, permission: &str) -> Result<()> {
+        allowed(self.may(permission).await?, permission)
+    }
+
+    /// Whether the caller's roles in `team`, or in the system, grant `permission`.
+    pub(crate) async fn may_in_team(&self, team: Id, permission: &str) -> Result<bool> {
+        if !team.is_none()
+            && let Some(member) = self.app.store.team_member(team, self.user.id).await?
+            && self.app.roles_grant(&member.roles, permission).await?
+        {
+            return Ok(true);
+        }
+        self.may(permission).await
+    }
+
+    pub(crate) async fn must_in_team(&self, team: Id, permission: &str) -> Result<()> {
+        allowed(self.may_in_team(team, permission).await?, permission)
+    }
+
+    /// Whether the caller's roles in `channel`, in its team, or in the system, grant `permission`.
+    pub(crate) async fn may_in_channel(&self, channel: &Channel, permission: &str) -> Result<bool> {
+        if let Some(member) = self.app.store.channel_member(channel.id, self.user.id).await?
+            && self.app.roles_grant(&member.roles, permission).await?
+        {
+            return Ok(true);
+        }
+        self.may_in_team(channel.team_id, permission).await
+    }
+
+    pub(crate) async fn must_in_channel(&self, channel: &Channel, permission: &str) -> Result<()> {
+        allowed(self.may_in_channel(channel, permission).await?, permission)
+    }
+
+    /// Reading a channel's posts: members, and for public channels everyone in the team.
+    pub(crate) async fn must_read(&self, channel: &Channel) -> Result<()> {
+        if channel.kind() == ChannelKind::Public
+            && self.may_in_team(channel.team_id, READ_PUBLIC_CHANNEL).await?
+        {
+            return Ok(());
+        }
+        self.must_in_channel(channel, READ_CHANNEL_CONTENT).await
+    }
+
+    /// Acting for `user`: oneself, or whoever may edit other accounts.
+    pub(crate) async fn must_act_for(&self, user: Id) -> Result<()> {
+        if user == self.user.id { Ok(()) } else { self.must(EDIT_OTHER_USERS).await }
+    }
+}
+
+fn allowed(granted: bool, permission: &str) -> Result<()> {
+    if granted { Ok(()) } else { Err(AppError::permission(permission)) }
+}

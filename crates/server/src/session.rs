@@ -1,0 +1,241 @@
+//! Who is calling: tokens, cookies, the CSRF rule, expiry.
+
+use std::sync::Arc;
+
+use axum::extract::FromRequestParts;
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Method, header};
+
+use crate::App;
+use crate::clock;
+use crate::config::Config;
+use crate::error::{AppError, Result};
+use crate::id::Id;
+use crate::model::{Session, StringMap, User};
+
+const TOKEN_COOKIE: &str = "MMAUTHTOKEN";
+const USER_COOKIE: &str = "MMUSERID";
+const CSRF_COOKIE: &str = "MMCSRF";
+
+const HOUR: i64 = 3_600_000;
+const DAY: i64 = 24 * HOUR;
+
+/// A request with a valid session. As an extractor it answers 401 where there is none.
+#[derive(Clone)]
+pub(crate) struct Caller {
+    pub(crate) app: App,
+    pub(crate) session: Arc<Session>,
+    pub(crate) user: Arc<User>,
+}
+
+/// A request with or without a session.
+pub(crate) struct Visitor(pub(crate) Option<Caller>);
+
+/// Where a token was found. Only cookies are sent by browsers without being asked.
+#[derive(Debug, PartialEq, Eq)]
+enum Source {
+    Cookie,
+    Header,
+}
+
+impl FromRequestParts<App> for Caller {
+    type Rejection = AppError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Caller> {
+        let (token, source) = token(&parts.headers).ok_or_else(AppError::session_expired)?;
+        let caller = Caller::from_token(app, token).await?.ok_or_else(AppError::session_expired)?;
+        if source == Source::Cookie {
+            caller.check_csrf(&parts.method, &parts.headers)?;
+        }
+        caller.note_activity();
+        Ok(caller)
+    }
+}
+
+impl FromRequestParts<App> for Visitor {
+    type Rejection = AppError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Visitor> {
+        match Caller::from_request_parts(parts, app).await {
+            Ok(caller) => Ok(Visitor(Some(caller))),
+            Err(error) if error.status() == http::StatusCode::UNAUTHORIZED => Ok(Visitor(None)),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl Caller {
+    /// The holder of `token`, if its session is alive.
+    pub(crate) async fn from_token(app: &App, token: &str) -> Result<Option<Caller>> {
+        // A token is an id; whatever else was sent needs no look-up.
+        if Id::parse(token).is_none() {
+            return Ok(None);
+        }
+        let Some(session) = app.store.session(token).await? else { return Ok(None) };
+        if session.expires_at != 0 && session.expires_at < clock::now() {
+            return Ok(None);
+        }
+        let Some(user) = app.store.user(session.user_id).await?.filter(|user| user.delete_at == 0) else {
+            return Ok(None);
+        };
+        Ok(Some(Caller { app: app.clone(), session, user }))
+    }
+
+    /// A session that came as a cookie may change things only if the request shows that our own page made it.
+    fn check_csrf(&self, method: &Method, headers: &HeaderMap) -> Result<()> {
+        if method == Method::GET || method == Method::HEAD {
+            return Ok(());
+        }
+        let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let expected = self.session.props.get("csrf").map_or("", String::as_str);
+        let by_token = !expected.is_empty() && header("x-csrf-token") == expected;
+        let by_script = header("x-requested-with") == "XMLHttpRequest"
+            && !self.app.config.service.experimental_strict_csrf_enforcement;
+        if by_token || by_script {
+            Ok(())
+        } else {
+            Err(AppError::session_expired().detail("CSRF".to_owned()))
+        }
+    }
+
+    /// Moves the expiry of a session in use, now and then.
+    fn note_activity(&self) {
+        let (session, now) = (&self.session, clock::now());
+        let length = lifetime(&self.app.config, !session.device_id.is_empty());
+        let pause = (5 * 60_000).max((length / 100).min(DAY));
+        if now - session.last_activity_at < pause {
+            return;
+        }
+        let expires_at = match self.app.config.service.extend_session_length_with_activity {
+            true => now + length,
+            false => session.expires_at,
+        };
+        let (app, session) = (self.app.clone(), Arc::clone(session));
+        tokio::spawn(async move {
+            let noted = app.store.extend_session(session.id, session.token.clone(), now, expires_at).await;
+            if let Err(error) = noted {
+                tracing::warn!(detail = error.detail_text(), "a session's activity was not noted");
+            }
+        });
+    }
+}
+
+/// How long a session lives, in milliseconds.
+pub(crate) fn lifetime(config: &Config, mobile: bool) -> i64 {
+    match mobile {
+        true => config.service.session_length_mobile_in_hours * HOUR,
+        false => config.service.session_length_web_in_hours * HOUR,
+    }
+}
+
+/// The request's token: the cookie's first, even where a header has another.
+fn token(headers: &HeaderMap) -> Option<(&str, Source)> {
+    if let Some(token) = cookie(headers, TOKEN_COOKIE).filter(|token| !token.is_empty()) {
+        return Some((token, Source::Cookie));
+    }
+    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, token) = value.split_once(' ')?;
+    let known = scheme.eq_ignore_ascii_case("bearer") || scheme.eq_ignore_ascii_case("token");
+    known.then(|| (token.trim(), Source::Header))
+}
+
+/// The caller of a websocket handshake, where the CSRF rule has no place: the Origin is checked instead.
+pub(crate) async fn handshake_caller(app: &App, headers: &HeaderMap) -> Result<Option<Caller>> {
+    match token(headers) {
+        Some((token, _)) => Caller::from_token(app, token).await,
+        None => Ok(None),
+    }
+}
+
+fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers
+        .get_all(header::COOKIE)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(';'))
+        .find_map(|pair| pair.trim().strip_prefix(name)?.strip_prefix('='))
+}
+
+pub(crate) fn has_cookie(headers: &HeaderMap) -> bool {
+    cookie(headers, TOKEN_COOKIE).is_some()
+}
+
+/// The three cookies of a login from a browser.
+pub(crate) fn cookies(config: &Config, session: &Session, headers: &HeaderMap) -> Vec<HeaderValue> {
+    let age = config.service.session_length_web_in_hours * 3600;
+    let mut attributes = format!("; Path={}; Max-Age={age}", cookie_path(config));
+    let host =
+        url::Url::parse(&config.service.site_url).ok().and_then(|url| url.host_str().map(str::to_owned));
+    if let Some(host) = host.filter(|_| config.service.allow_cookies_for_subdomains) {
+        attributes += &format!("; Domain={host}");
+    }
+    if headers.get("x-forwarded-proto").is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"https")) {
+        attributes += "; Secure";
+    }
+    let csrf = session.props.get("csrf").map_or("", String::as_str);
+    let values = [
+        format!("{TOKEN_COOKIE}={}{attributes}; HttpOnly", session.token),
+        format!("{USER_COOKIE}={}{attributes}", session.user_id),
+        format!("{CSRF_COOKIE}={csrf}{attributes}"),
+    ];
+    values.iter().filter_map(|value| HeaderValue::from_str(value).ok()).collect()
+}
+
+/// Takes the token's cookie away.
+pub(crate) fn removed_cookie(config: &Config) -> HeaderValue {
+    let value = format!("{TOKEN_COOKIE}=; Path={}; Max-Age=0; HttpOnly", cookie_path(config));
+    HeaderValue::from_str(&value)
+        .unwrap_or(HeaderValue::from_static("MMAUTHTOKEN=; Path=/; Max-Age=0; HttpOnly"))
+}
+
+/// The SiteURL's path, or `/`.
+fn cookie_path(config: &Config) -> String {
+    let path = url::Url::parse(&config.service.site_url).map(|url| url.path().to_owned());
+    match path.as_deref().map(|path| path.trim_end_matches('/')) {
+        Ok("") | Err(_) => "/".to_owned(),
+        Ok(path) => path.to_owned(),
+    }
+}
+
+/// What is known of a browser, for the list of sessions.
+pub(crate) fn props(headers: &HeaderMap, csrf: Id) -> StringMap {
+    let agent = headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let first =
+        |names: &[&str]| names.iter().find(|name| agent.contains(**name)).map_or("", |name| *name).to_owned();
+    StringMap::from([
+        ("csrf".to_owned(), csrf.to_string()),
+        ("platform".to_owned(), first(&["Windows", "Macintosh", "iPhone", "iPad", "Android", "Linux"])),
+        ("os".to_owned(), first(&["Windows", "Mac OS X", "iPhone OS", "Android", "Linux"])),
+        ("browser".to_owned(), first(&["Edg", "Firefox", "Chrome", "Safari", "curl", "python"])),
+        ("isMobile".to_owned(), agent.contains("Mobile").to_string()),
+        ("isSaml".to_owned(), "false".to_owned()),
+        ("isOAuthUser".to_owned(), "false".to_owned()),
+        ("is_guest".to_owned(), "false".to_owned()),
+    ])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        pairs
+            .iter()
+            .map(|(name, value)| (http::HeaderName::from_static(name), HeaderValue::from_static(value)))
+            .collect()
+    }
+
+    #[test]
+    fn the_cookie_wins_over_the_header() {
+        let both = headers(&[("cookie", "a=1; MMAUTHTOKEN=c"), ("authorization", "Bearer h")]);
+        assert_eq!(token(&both), Some(("c", Source::Cookie)));
+    }
+
+    #[test]
+    fn schemes_match_in_any_case() {
+        for value in ["BEARER h", "bearer h", "token h"] {
+            assert_eq!(token(&headers(&[("authorization", value)])), Some(("h", Source::Header)));
+        }
+        assert_eq!(token(&headers(&[("authorization", "Basic h")])), None);
+    }
+}

@@ -1,0 +1,115 @@
+//! A bounded cache whose entries are never older than the last invalidation.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Two generations of entries: reads revive, and when the young one is full the old one goes. This keeps what is in
+/// use, costs O(1), and holds at most twice `capacity` entries.
+pub(crate) struct Cache<K, V> {
+    capacity: usize,
+    inner: Mutex<Inner<K, V>>,
+}
+
+struct Inner<K, V> {
+    young: HashMap<K, V>,
+    old: HashMap<K, V>,
+    /// Counts invalidations. What was read from the database before one may not be put in after it.
+    epoch: u64,
+}
+
+/// When a load began; see [`Cache::put`].
+#[derive(Clone, Copy)]
+pub(crate) struct Epoch(u64);
+
+impl<K: Eq + Hash + Clone, V: Clone> Cache<K, V> {
+    pub(crate) fn new(capacity: usize) -> Cache<K, V> {
+        let inner = Inner { young: HashMap::new(), old: HashMap::new(), epoch: 0 };
+        Cache { capacity, inner: Mutex::new(inner) }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner<K, V>> {
+        // No code that can panic runs under the lock, so a poisoned one is still whole.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The cached value, or the epoch to give to [`Cache::put`] after loading it.
+    pub(crate) fn get(&self, key: &K) -> Result<V, Epoch> {
+        let mut inner = self.lock();
+        if let Some(value) = inner.young.get(key) {
+            return Ok(value.clone());
+        }
+        match inner.old.remove(key) {
+            Some(value) => {
+                inner.add(self.capacity, key.clone(), value.clone());
+                Ok(value)
+            }
+            None => Err(Epoch(inner.epoch)),
+        }
+    }
+
+    /// Keeps what was loaded since `epoch`, unless anything was invalidated meanwhile.
+    pub(crate) fn put(&self, epoch: Epoch, key: K, value: V) {
+        let mut inner = self.lock();
+        if inner.epoch == epoch.0 {
+            inner.add(self.capacity, key, value);
+        }
+    }
+
+    /// Forgets `key`.
+    pub(crate) fn forget(&self, key: &K) {
+        let mut inner = self.lock();
+        inner.epoch += 1;
+        inner.young.remove(key);
+        inner.old.remove(key);
+    }
+
+    /// Forgets every key that `matches`.
+    pub(crate) fn forget_where(&self, matches: impl Fn(&K, &V) -> bool) {
+        let mut inner = self.lock();
+        inner.epoch += 1;
+        inner.young.retain(|key, value| !matches(key, value));
+        inner.old.retain(|key, value| !matches(key, value));
+    }
+}
+
+impl<K: Eq + Hash, V> Inner<K, V> {
+    fn add(&mut self, capacity: usize, key: K, value: V) {
+        if self.young.len() >= capacity {
+            self.old = std::mem::take(&mut self.young);
+        }
+        self.young.insert(key, value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fill(cache: &Cache<u32, u32>, key: u32) {
+        if let Err(epoch) = cache.get(&key) {
+            cache.put(epoch, key, key * 10);
+        }
+    }
+
+    #[test]
+    fn what_is_used_stays_and_the_size_is_bounded() {
+        let cache = Cache::new(4);
+        for key in 0..100 {
+            fill(&cache, key);
+            fill(&cache, 0);
+        }
+        assert_eq!(cache.get(&0).ok(), Some(0));
+        let inner = cache.lock();
+        assert!(inner.young.len() + inner.old.len() <= 8);
+    }
+
+    #[test]
+    fn a_load_that_an_invalidation_overtook_is_not_kept() {
+        let cache = Cache::new(4);
+        let Err(epoch) = cache.get(&1) else { panic!("an empty cache has no entry") };
+        cache.forget(&1);
+        cache.put(epoch, 1, 10);
+        assert!(cache.get(&1).is_err());
+    }
+}

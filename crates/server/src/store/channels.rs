@@ -1,0 +1,424 @@
+//! Channels and their members.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use super::{Store, Touched, Transaction, id_list};
+use crate::clock;
+use crate::error::{AppError, Result, is_duplicate};
+use crate::id::Id;
+use crate::model::{Channel, ChannelKind, ChannelMember, Post, User};
+
+/// A person in a channel; said of additions and removals.
+pub(crate) struct Membership {
+    pub(crate) member: ChannelMember,
+    /// The post that tells the channel; none if nothing changed or in direct channels.
+    pub(crate) post: Option<Post>,
+}
+
+impl Store {
+    /// The channel without fresh counters (they change with each post): for checks, names and kinds.
+    pub(crate) async fn channel(&self, id: Id) -> Result<Option<Arc<Channel>>> {
+        let epoch = match self.caches.channels.get(&id) {
+            Ok(channel) => return Ok(channel),
+            Err(epoch) => epoch,
+        };
+        let channel = self.channel_with_counters(id).await?.map(Arc::new);
+        self.caches.channels.put(epoch, id, channel.clone());
+        Ok(channel)
+    }
+
+    /// The channel as it is now.
+    pub(crate) async fn channel_with_counters(&self, id: Id) -> Result<Option<Channel>> {
+        Ok(sqlx::query_as("SELECT * FROM channels WHERE id = ?")
+            .bind(id)
+            .fetch_optional(&self.readers)
+            .await?)
+    }
+
+    pub(crate) async fn channel_by_name(
+        &self,
+        team: Id,
+        name: &str,
+        deleted: bool,
+    ) -> Result<Option<Channel>> {
+        let row =
+            sqlx::query_as("SELECT * FROM channels WHERE name = ? AND teamid = ? AND (? OR deleteat = 0)");
+        Ok(row.bind(name).bind(team).bind(deleted).fetch_optional(&self.readers).await?)
+    }
+
+    pub(crate) async fn channels_by_ids(&self, ids: &[Id]) -> Result<Vec<Channel>> {
+        let rows = sqlx::query_as("SELECT * FROM channels WHERE id IN (SELECT value FROM json_each(?))");
+        Ok(rows.bind(id_list(ids)).fetch_all(&self.readers).await?)
+    }
+
+    pub(crate) async fn channel_member(&self, channel: Id, user: Id) -> Result<Option<Arc<ChannelMember>>> {
+        let key = (channel, user);
+        let epoch = match self.caches.channel_members.get(&key) {
+            Ok(member) => return Ok(member),
+            Err(epoch) => epoch,
+        };
+        let member = self.channel_member_with_counters(channel, user).await?.map(Arc::new);
+        self.caches.channel_members.put(epoch, key, member.clone());
+        Ok(member)
+    }
+
+    /// The membership as it is now.
+    pub(crate) async fn channel_member_with_counters(
+        &self,
+        channel: Id,
+        user: Id,
+    ) -> Result<Option<ChannelMember>> {
+        let row = sqlx::query_as("SELECT * FROM channelmembers WHERE channelid = ? AND userid = ?");
+        let member: Option<ChannelMember> =
+            row.bind(channel).bind(user).fetch_optional(&self.readers).await?;
+        Ok(member.map(ChannelMember::with_roles))
+    }
+
+    /// Everyone in `channel`.
+    pub(crate) async fn members_of_channel(&self, channel: Id) -> Result<Arc<HashSet<Id>>> {
+        let epoch = match self.caches.members_of_channel.get(&channel) {
+            Ok(members) => return Ok(members),
+            Err(epoch) => epoch,
+        };
+        let rows = sqlx::query_scalar("SELECT userid FROM channelmembers WHERE channelid = ?");
+        let members = Arc::new(rows.bind(channel).fetch_all(&self.readers).await?.into_iter().collect());
+        self.caches.members_of_channel.put(epoch, channel, Arc::clone(&members));
+        Ok(members)
+    }
+
+    pub(crate) async fn channel_members(
+        &self,
+        channel: Id,
+        offset: i64,
+        limit: i64,
+    ) -> Result<Vec<ChannelMember>> {
+        let rows = sqlx::query_as(
+            "SELECT * FROM channelmembers WHERE channelid = ? ORDER BY userid LIMIT ? OFFSET ?",
+        );
+        let rows: Vec<ChannelMember> =
+            rows.bind(channel).bind(limit).bind(offset).fetch_all(&self.readers).await?;
+        Ok(rows.into_iter().map(ChannelMember::with_roles).collect())
+    }
+
+    /// The channels of `user`: those of `team` and the direct ones, or all of them.
+    pub(crate) async fn channels_of(
+        &self,
+        user: Id,
+        team: Option<Id>,
+        deleted: bool,
+    ) -> Result<Vec<Channel>> {
+        let rows = sqlx::query_as(
+            "SELECT channels.* FROM channels JOIN channelmembers ON channelmembers.channelid = channels.id \
+             WHERE channelmembers.userid = ?1 AND (?2 = '' OR channels.teamid IN (?2, '')) \
+             AND (?3 OR channels.deleteat = 0) ORDER BY channels.displayname",
+        );
+        let team = team.unwrap_or(Id::NONE);
+        Ok(rows.bind(user).bind(team).bind(deleted).fetch_all(&self.readers).await?)
+    }
+
+    /// The memberships of `user`: in `team`'s channels and the direct ones, or in all.
+    pub(crate) async fn memberships_in_channels(
+        &self,
+        user: Id,
+        team: Option<Id>,
+        (offset, limit): (i64, i64),
+    ) -> Result<Vec<ChannelMember>> {
+        let rows = sqlx::query_as(
+            "SELECT channelmembers.* FROM channelmembers JOIN channels ON channels.id = channelmembers.channelid \
+             WHERE channelmembers.userid = ?1 AND (?2 = '' OR channels.teamid IN (?2, '')) AND channels.deleteat = 0 \
+             ORDER BY channelmembers.channelid LIMIT ?3 OFFSET ?4",
+        );
+        let team = team.unwrap_or(Id::NONE);
+        let rows: Vec<ChannelMember> =
+            rows.bind(user).bind(team).bind(limit).bind(offset).fetch_all(&self.readers).await?;
+        Ok(rows.into_iter().map(ChannelMember::with_roles).collect())
+    }
+
+    /// A team's public channels whose name contains `term`.
+    pub(crate) async fn public_channels(
+        &self,
+        team: Id,
+        term: &str,
+        offset: i64,
+        limit: i64,
+    ) -> Result<Vec<Channel>> {
+        let rows = sqlx::query_as(
+            "SELECT channels.* FROM publicchannels JOIN channels ON channels.id = publicchannels.id \
+             WHERE publicchannels.teamid = ?1 AND publicchannels.deleteat = 0 \
+             AND (lower(publicchannels.displayname) LIKE ?2 ESCAPE '\\' OR publicchannels.name LIKE ?2 ESCAPE '\\') \
+             ORDER BY publicchannels.displayname LIMIT ?3 OFFSET ?4",
+        );
+        let pattern = format!("%{}%", super::users::escape_like(&term.to_lowercase()));
+        Ok(rows.bind(team).bind(pattern).bind(limit).bind(offset).fetch_all(&self.readers).await?)
+    }
+
+    /// Members, pinned posts and files of a channel.
+    pub(crate) async fn channel_stats(&self, channel: Id) -> Result<(i64, i64, i64)> {
+        let row = sqlx::query_as(
+            "SELECT (SELECT count(*) FROM channelmembers JOIN users ON users.id = channelmembers.userid \
+             WHERE channelid = ?1 AND users.deleteat = 0), \
+             (SELECT count(*) FROM posts WHERE channelid = ?1 AND ispinned AND deleteat = 0), \
+             (SELECT count(*) FROM fileinfo WHERE channelid = ?1 AND deleteat = 0 AND postid <> '')",
+        );
+        Ok(row.bind(channel).fetch_one(&self.readers).await?)
+    }
+
+    /// Stores a new channel of a team, with `creator` as its administrator.
+    pub(crate) async fn create_channel(
+        &self,
+        channel: Channel,
+        creator: Arc<User>,
+        max_channels: i64,
+    ) -> Result<Channel> {
+        self.write(move |tx| {
+            Box::pin(async move {
+                let channels: i64 =
+                    sqlx::query_scalar("SELECT count(*) FROM channels WHERE teamid = ? AND deleteat = 0")
+                        .bind(channel.team_id)
+                        .fetch_one(&mut *tx.connection)
+                        .await?;
+                if channels >= max_channels {
+                    return Err(AppError::bad_request(
+                        "api.channel.create_channel.max_channel_limit.app_error",
+                        format!("The team has its {max_channels} channels. Archive one first."),
+                    ));
+                }
+                tx.insert_channel(&channel).await?;
+                tx.add_channel_member(channel.id, creator.id, true).await?;
+                Ok(channel)
+            })
+        })
+        .await
+    }
+
+    /// The direct or group channel of `users`, made if it is missing; `true` if it was.
+    pub(crate) async fn direct_channel(&self, channel: Channel, users: Vec<Id>) -> Result<(Channel, bool)> {
+        self.write(move |tx| {
+            Box::pin(async move {
+                let row = sqlx::query_as("SELECT * FROM channels WHERE name = ? AND teamid = ''")
+                    .bind(&channel.name);
+                if let Some(found) = row.fetch_optional(&mut *tx.connection).await? {
+                    return Ok((found, false));
+                }
+                tx.insert_channel(&channel).await?;
+                for user in users {
+                    tx.add_channel_member(channel.id, user, false).await?;
+                }
+                Ok((channel, true))
+            })
+        })
+        .await
+    }
+
+    /// Adds `user` to `channel`; `message` is what the channel is told, by its kind and text.
+    pub(crate) async fn join_channel(
+        &self,
+        channel: Arc<Channel>,
+        user: Arc<User>,
+        message: (&'static str, String),
+    ) -> Result<Membership> {
+        self.write(move |tx| {
+            Box::pin(async move {
+                let added = tx.add_channel_member(channel.id, user.id, false).await?;
+                let post = if added && !channel.is_direct_or_group() {
+                    Some(tx.insert_system_post(&channel, &user, message.0, message.1).await?)
+                } else {
+                    None
+                };
+                let row = sqlx::query_as("SELECT * FROM channelmembers WHERE channelid = ? AND userid = ?");
+                let member: ChannelMember =
+                    row.bind(channel.id).bind(user.id).fetch_one(&mut *tx.connection).await?;
+                Ok(Membership { member: member.with_roles(), post })
+            })
+        })
+        .await
+    }
+
+    /// Takes `user` out of `channel`.
+    pub(crate) async fn leave_channel(
+        &self,
+        channel: Arc<Channel>,
+        user: Arc<User>,
+        message: (&'static str, String),
+    ) -> Result<Option<Post>> {
+        self.write(move |tx| {
+            Box::pin(async move {
+                let gone = sqlx::query("DELETE FROM channelmembers WHERE channelid = ? AND userid = ?")
+                    .bind(channel.id)
+                    .bind(user.id)
+                    .execute(&mut *tx.connection)
+                    .await?;
+                if gone.rows_affected() == 0 {
+                    return Ok(None);
+                }
+                tx.note_leaving(channel.id, user.id, clock::now()).await?;
+                tx.insert_system_post(&channel, &user, message.0, message.1).await.map(Some)
+            })
+        })
+        .await
+    }
+
+    /// Changes a channel: `change` sees the stored one.
+    pub(crate) async fn update_channel<F>(&self, id: Id, change: F) -> Result<Channel>
+    where
+        F: FnOnce(&mut Channel) -> Result<()> + Send + 'static,
+    {
+        self.write(move |tx| {
+            Box::pin(async move {
+                let row = sqlx::query_as("SELECT * FROM channels WHERE id = ?").bind(id);
+                let mut channel: Channel =
+                    row.fetch_optional(&mut *tx.connection).await?.ok_or_else(no_such_channel)?;
+                change(&mut channel)?;
+                channel.update_at = clock::now().max(channel.update_at + 1);
+                sqlx::query(
+                    "UPDATE channels SET updateat = ?2, deleteat = ?3, type = ?4, displayname = ?5, name = ?6, \
+                     header = ?7, purpose = ?8 WHERE id = ?1",
+                )
+                .bind(channel.id)
+                .bind(channel.update_at)
+                .bind(channel.delete_at)
+                .bind(&channel.kind)
+                .bind(&channel.display_name)
+                .bind(&channel.name)
+                .bind(&channel.header)
+                .bind(&channel.purpose)
+                .execute(&mut *tx.connection)
+                .await
+                .map_err(name_taken)?;
+                tx.save_public_copy(&channel).await?;
+                tx.touched.push(Touched::Channel(id));
+                Ok(channel)
+            })
+        })
+        .await
+    }
+
+    /// Changes a membership: `change` sees the stored one.
+    pub(crate) async fn update_channel_member<F>(
+        &self,
+        channel: Id,
+        user: Id,
+        change: F,
+    ) -> Result<ChannelMember>
+    where
+        F: FnOnce(&mut ChannelMember) -> Result<()> + Send + 'static,
+    {
+        self.write(move |tx| {
+            Box::pin(async move {
+                let row = sqlx::query_as("SELECT * FROM channelmembers WHERE channelid = ? AND userid = ?");
+                let mut member: ChannelMember = row
+                    .bind(channel)
+                    .bind(user)
+                    .fetch_optional(&mut *tx.connection)
+                    .await?
+                    .ok_or_else(no_such_member)?;
+                change(&mut member)?;
+                member.last_update_at = clock::now();
+                sqlx::query(
+                    "UPDATE channelmembers SET roles = ?3, schemeadmin = ?4, notifyprops = ?5, lastupdateat = ?6 \
+                     WHERE channelid = ?1 AND userid = ?2",
+                )
+                .bind(channel)
+                .bind(user)
+                .bind(&member.explicit_roles)
+                .bind(member.scheme_admin)
+                .bind(&member.notify_props)
+                .bind(member.last_update_at)
+                .execute(&mut *tx.connection)
+                .await?;
+                tx.touched.push(Touched::ChannelMember { channel, user });
+                Ok(member.with_roles())
+            })
+        })
+        .await
+    }
+}
+
+impl Transaction<'_> {
+    pub(crate) async fn insert_channel(&mut self, channel: &Channel) -> Result<()> {
+        channel.insert().execute(&mut *self.connection).await.map_err(name_taken)?;
+        self.save_public_copy(channel).await?;
+        self.touched.push(Touched::Channel(channel.id));
+        Ok(())
+    }
+
+    /// Keeps `publicchannels` equal to the public rows of `channels`.
+    async fn save_public_copy(&mut self, channel: &Channel) -> Result<()> {
+        let statement = if channel.kind() == ChannelKind::Public {
+            "INSERT INTO publicchannels (id, deleteat, teamid, displayname, name, header, purpose) \
+             SELECT id, deleteat, teamid, displayname, name, header, purpose FROM channels WHERE id = ? \
+             ON CONFLICT (id) DO UPDATE SET deleteat = excluded.deleteat, displayname = excluded.displayname, \
+             name = excluded.name, header = excluded.header, purpose = excluded.purpose"
+        } else {
+            "DELETE FROM publicchannels WHERE id = ?"
+        };
+        sqlx::query(statement).bind(channel.id).execute(&mut *self.connection).await?;
+        Ok(())
+    }
+
+    /// `false` if `user` was a member already. What is in the channel so far counts as read.
+    pub(crate) async fn add_channel_member(&mut self, channel: Id, user: Id, admin: bool) -> Result<bool> {
+        let now = clock::now();
+        let mut member = ChannelMember::new(channel, user, admin, now);
+        member.last_viewed_at = now;
+        let done = member
+            .bind_to(
+                "INSERT INTO channelmembers (channelid, userid, roles, lastviewedat, msgcount, mentioncount, \
+                 mentioncountroot, urgentmentioncount, msgcountroot, notifyprops, lastupdateat, schemeguest, schemeuser, \
+                 schemeadmin, autotranslation, autotranslationdisabled) \
+                 SELECT ?1, ?2, ?3, ?4, totalmsgcount, ?6, ?7, ?8, totalmsgcountroot, ?10, ?11, ?12, ?13, ?14, ?15, ?16 \
+                 FROM channels WHERE id = ?1 ON CONFLICT (channelid, userid) DO NOTHING",
+            )
+            .execute(&mut *self.connection)
+            .await?;
+        if done.rows_affected() == 0 {
+            return Ok(false);
+        }
+        sqlx::query(
+            "INSERT INTO channelmemberhistory (channelid, userid, jointime) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+        )
+        .bind(channel)
+        .bind(user)
+        .bind(now)
+        .execute(&mut *self.connection)
+        .await?;
+        self.touched.push(Touched::ChannelMember { channel, user });
+        Ok(true)
+    }
+
+    pub(crate) async fn note_leaving(&mut self, channel: Id, user: Id, now: i64) -> Result<()> {
+        sqlx::query(
+            "UPDATE channelmemberhistory SET leavetime = ? WHERE channelid = ? AND userid = ? AND leavetime IS NULL",
+        )
+        .bind(now)
+        .bind(channel)
+        .bind(user)
+        .execute(&mut *self.connection)
+        .await?;
+        self.touched.push(Touched::ChannelMember { channel, user });
+        Ok(())
+    }
+}
+
+fn name_taken(error: sqlx::Error) -> AppError {
+    if is_duplicate(&error) {
+        AppError::bad_request(
+            "store.sql_channel.save_channel.exists.app_error",
+            "A channel with that name already exists on the same team.",
+        )
+    } else {
+        error.into()
+    }
+}
+
+pub(crate) fn no_such_channel() -> AppError {
+    AppError::not_found("app.channel.get.existing.app_error", "Unable to find the existing channel.")
+}
+
+pub(crate) fn no_such_member() -> AppError {
+    AppError::not_found(
+        "app.channel.get_member.missing.app_error",
+        "No channel member found for that user and channel.",
+    )
+}

@@ -1,0 +1,50 @@
+//! Drafts.
+
+use super::Store;
+use crate::error::Result;
+use crate::id::Id;
+use crate::model::Draft;
+
+impl Store {
+    /// The drafts of `user` in the channels of `team` and in direct ones.
+    pub(crate) async fn drafts(&self, user: Id, team: Id) -> Result<Vec<Draft>> {
+        let rows = sqlx::query_as(
+            "SELECT drafts.* FROM drafts JOIN channels ON channels.id = drafts.channelid \
+             WHERE drafts.userid = ? AND channels.teamid IN (?, '') AND drafts.deleteat = 0 ORDER BY drafts.updateat DESC",
+        );
+        Ok(rows.bind(user).bind(team).fetch_all(&self.readers).await?)
+    }
+
+    pub(crate) async fn save_draft(&self, draft: Draft) -> Result<()> {
+        self.write(move |tx| {
+            Box::pin(async move {
+                draft
+                    .bind_to(
+                        "INSERT INTO drafts (createat, updateat, deleteat, userid, channelid, rootid, message, props, \
+                         fileids, priority, type) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) \
+                         ON CONFLICT (userid, channelid, rootid) DO UPDATE SET updateat = ?2, deleteat = 0, \
+                         message = ?7, props = ?8, fileids = ?9, priority = ?10, type = ?11",
+                    )
+                    .execute(&mut *tx.connection)
+                    .await?;
+                Ok(())
+            })
+        })
+        .await
+    }
+
+    pub(crate) async fn delete_draft(&self, user: Id, channel: Id, root: Id) -> Result<()> {
+        self.write(move |tx| {
+            Box::pin(async move {
+                sqlx::query("DELETE FROM drafts WHERE userid = ? AND channelid = ? AND rootid = ?")
+                    .bind(user)
+                    .bind(channel)
+                    .bind(root)
+                    .execute(&mut *tx.connection)
+                    .await?;
+                Ok(())
+            })
+        })
+        .await
+    }
+}

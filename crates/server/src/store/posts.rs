@@ -1,0 +1,285 @@
+//! Posts: writing them with the counters they move, and reading pages of them.
+
+use sqlx::sqlite::SqliteRow;
+use sqlx::{FromRow, Row};
+
+use super::{Store, Transaction, id_list};
+use crate::clock;
+use crate::error::{AppError, Result, is_duplicate};
+use crate::id::Id;
+use crate::model::{Channel, Column, Post, User};
+
+/// A post to be stored.
+pub(crate) struct NewPost {
+    pub(crate) post: Post,
+    /// The team of the channel; none for direct ones.
+    pub(crate) team_id: Id,
+    /// Who is mentioned, the author left out.
+    pub(crate) mentions: Vec<Id>,
+}
+
+/// What storing a post made of it.
+pub(crate) struct Written {
+    pub(crate) post: Post,
+    /// Who follows the post's thread; empty for root posts.
+    pub(crate) followers: Vec<Id>,
+}
+
+/// Which posts of a channel a page has.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Page {
+    /// The newest, after skipping `offset`.
+    Newest { offset: i64 },
+    /// Older than this post, after skipping `offset`.
+    Before { post: Id, offset: i64 },
+    /// Newer than this post, after skipping `offset` of those next to it.
+    After { post: Id, offset: i64 },
+}
+
+/// Stores a post, moves the channel's counters, and counts the channel as read by its author: one round trip to
+/// SQLite, because this is the path that decides how many posts a second the server takes.
+const INSERT: &str = "\
+    INSERT INTO posts (id, createat, updateat, editat, deleteat, ispinned, userid, channelid, rootid, originalid, \
+        message, type, props, hashtags, filenames, fileids, hasreactions, remoteid) \
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18); \
+    UPDATE channels SET lastpostat = max(lastpostat, ?2), totalmsgcount = totalmsgcount + 1, \
+        lastrootpostat = CASE ?9 WHEN '' THEN max(lastrootpostat, ?2) ELSE lastrootpostat END, \
+        totalmsgcountroot = totalmsgcountroot + (?9 = '') WHERE id = ?8; \
+    UPDATE channelmembers SET lastviewedat = max(lastviewedat, ?2), mentioncount = 0, mentioncountroot = 0, \
+        msgcount = (SELECT totalmsgcount FROM channels WHERE id = ?8), \
+        msgcountroot = (SELECT totalmsgcountroot FROM channels WHERE id = ?8) \
+        WHERE channelid = ?8 AND userid = ?7";
+
+impl Store {
+    /// Stores a post; it is durable when this returns.
+    pub(crate) async fn create_post(&self, new: NewPost) -> Result<Written> {
+        self.write(move |tx| Box::pin(async move { tx.insert_post(new).await })).await
+    }
+
+    /// A post that was not deleted.
+    pub(crate) async fn post(&self, id: Id) -> Result<Option<Post>> {
+        let row = sqlx::query_as("SELECT * FROM posts WHERE id = ? AND deleteat = 0");
+        Ok(row.bind(id).fetch_optional(&self.readers).await?)
+    }
+
+    pub(crate) async fn posts_by_ids(&self, ids: &[Id]) -> Result<Vec<Post>> {
+        let rows = sqlx::query_as(
+            "SELECT * FROM posts WHERE id IN (SELECT value FROM json_each(?)) AND deleteat = 0 \
+             ORDER BY createat DESC, id",
+        );
+        Ok(rows.bind(id_list(ids)).fetch_all(&self.readers).await?)
+    }
+
+    /// A page of a channel, newest first; without replies if `roots_only`.
+    pub(crate) async fn channel_posts(
+        &self,
+        channel: Id,
+        page: Page,
+        limit: i64,
+        roots_only: bool,
+    ) -> Result<Vec<Post>> {
+        const NEWEST: &str = "SELECT * FROM posts WHERE channelid = ?1 AND deleteat = 0 AND (NOT ?2 OR rootid = '') \
+             ORDER BY createat DESC, id DESC LIMIT ?3 OFFSET ?4";
+        const BEFORE: &str = "SELECT * FROM posts WHERE channelid = ?1 AND deleteat = 0 AND (NOT ?2 OR rootid = '') \
+             AND (createat, id) < (SELECT createat, id FROM posts WHERE id = ?5) \
+             ORDER BY createat DESC, id DESC LIMIT ?3 OFFSET ?4";
+        const AFTER: &str = "SELECT * FROM posts WHERE channelid = ?1 AND deleteat = 0 AND (NOT ?2 OR rootid = '') \
+             AND (createat, id) > (SELECT createat, id FROM posts WHERE id = ?5) \
+             ORDER BY createat, id LIMIT ?3 OFFSET ?4";
+        let (statement, post, offset) = match page {
+            Page::Newest { offset } => (NEWEST, Id::NONE, offset),
+            Page::Before { post, offset } => (BEFORE, post, offset),
+            Page::After { post, offset } => (AFTER, post, offset),
+        };
+        let query =
+            sqlx::query_as(statement).bind(channel).bind(roots_only).bind(limit).bind(offset).bind(post);
+        let mut posts: Vec<Post> = query.fetch_all(&self.readers).await?;
+        if matches!(page, Page::After { .. }) {
+            posts.reverse();
+        }
+        Ok(posts)
+    }
+
+    /// Posts that changed after `since`, deleted ones included, newest first.
+    pub(crate) async fn posts_since(&self, channel: Id, since: i64, roots_only: bool) -> Result<Vec<Post>> {
+        let rows = sqlx::query_as(
+            "SELECT * FROM posts WHERE channelid = ?1 AND updateat > ?2 AND originalid = '' \
+             AND (NOT ?3 OR rootid = '') ORDER BY createat DESC, id DESC LIMIT 1000",
+        );
+        Ok(rows.bind(channel).bind(since).bind(roots_only).fetch_all(&self.readers).await?)
+    }
+
+    pub(crate) async fn pinned_posts(&self, channel: Id) -> Result<Vec<Post>> {
+        let rows = sqlx::query_as(
+            "SELECT * FROM posts WHERE channelid = ? AND ispinned AND deleteat = 0 ORDER BY createat DESC, id DESC",
+        );
+        Ok(rows.bind(channel).fetch_all(&self.readers).await?)
+    }
+
+    /// Changes a post: `change` sees the stored one. If `keep` says so, the former text stays as a row of its own
+    /// that names this post as its original.
+    pub(crate) async fn update_post<F>(&self, id: Id, keep: bool, change: F) -> Result<Post>
+    where
+        F: FnOnce(&mut Post) -> Result<()> + Send + 'static,
+    {
+        self.write(move |tx| {
+            Box::pin(async move {
+                let row = sqlx::query_as("SELECT * FROM posts WHERE id = ? AND deleteat = 0").bind(id);
+                let mut post: Post =
+                    row.fetch_optional(&mut *tx.connection).await?.ok_or_else(no_such_post)?;
+                let mut former = post.clone();
+                change(&mut post)?;
+                let now = clock::now().max(post.update_at + 1);
+                post.update_at = now;
+                if keep {
+                    post.edit_at = now;
+                    former.id = Id::random();
+                    former.original_id = id;
+                    former.update_at = now;
+                    former.delete_at = now;
+                    former.insert().execute(&mut *tx.connection).await?;
+                }
+                sqlx::query(
+                    "UPDATE posts SET updateat = ?2, editat = ?3, ispinned = ?4, message = ?5, props = ?6, \
+                     hashtags = ?7, fileids = ?8, hasreactions = ?9 WHERE id = ?1",
+                )
+                .bind(id)
+                .bind(post.update_at)
+                .bind(post.edit_at)
+                .bind(post.is_pinned)
+                .bind(&post.message)
+                .bind(&post.props)
+                .bind(&post.hashtags)
+                .bind(&post.file_ids)
+                .bind(post.has_reactions)
+                .execute(&mut *tx.connection)
+                .await?;
+                Ok(post)
+            })
+        })
+        .await
+    }
+
+    /// Marks a post, its replies and their files as deleted.
+    pub(crate) async fn delete_post(&self, post: Post, deleter: Id) -> Result<()> {
+        self.write(move |tx| {
+            Box::pin(async move {
+                let now = clock::now();
+                sqlx::query(
+                    "UPDATE posts SET deleteat = ?2, updateat = ?2, props = json_set(props, '$.deleteBy', ?3) \
+                     WHERE (id = ?1 OR rootid = ?1) AND deleteat = 0",
+                )
+                .bind(post.id)
+                .bind(now)
+                .bind(deleter)
+                .execute(&mut *tx.connection)
+                .await?;
+                sqlx::query(
+                    "UPDATE fileinfo SET deleteat = ?2 WHERE postid IN (SELECT id FROM posts WHERE id = ?1 OR rootid = ?1)",
+                )
+                .bind(post.id)
+                .bind(now)
+                .execute(&mut *tx.connection)
+                .await?;
+                if post.root_id.is_none() {
+                    sqlx::query("UPDATE threads SET threaddeleteat = ?2 WHERE postid = ?1")
+                        .bind(post.id)
+                        .bind(now)
+                        .execute(&mut *tx.connection)
+                        .await?;
+                } else {
+                    tx.recount_thread(post.root_id).await?;
+                }
+                Ok(())
+            })
+        })
+        .await
+    }
+}
+
+impl Transaction<'_> {
+    pub(crate) async fn insert_post(&mut self, new: NewPost) -> Result<Written> {
+        let NewPost { mut post, team_id, mentions } = new;
+        if !post.file_ids.is_empty() {
+            post.file_ids = Column(self.attach_files(&post).await?);
+        }
+        post.bind_to(INSERT).execute(&mut *self.connection).await.map_err(|error| {
+            if is_duplicate(&error) {
+                AppError::bad_request(
+                    "app.post.save.existing.app_error",
+                    "You cannot update an existing Post.",
+                )
+            } else {
+                error.into()
+            }
+        })?;
+        if !mentions.is_empty() {
+            let root = i64::from(post.root_id.is_none());
+            sqlx::query(
+                "UPDATE channelmembers SET mentioncount = mentioncount + 1, mentioncountroot = mentioncountroot + ?3 \
+                 WHERE channelid = ?1 AND userid IN (SELECT value FROM json_each(?2))",
+            )
+            .bind(post.channel_id)
+            .bind(id_list(&mentions))
+            .bind(root)
+            .execute(&mut *self.connection)
+            .await?;
+        }
+        let followers = match post.root_id {
+            Id::NONE => Vec::new(),
+            _ => self.add_reply(&post, team_id, &mentions).await?,
+        };
+        Ok(Written { post, followers })
+    }
+
+    /// A post of the server's own about `user`.
+    pub(crate) async fn insert_system_post(
+        &mut self,
+        channel: &Channel,
+        user: &User,
+        kind: &str,
+        message: String,
+    ) -> Result<Post> {
+        let now = clock::now();
+        let mut post = Post {
+            id: Id::random(),
+            create_at: now,
+            update_at: now,
+            user_id: user.id,
+            channel_id: channel.id,
+            message,
+            kind: kind.to_owned(),
+            ..Post::default()
+        };
+        post.props.insert("username".to_owned(), user.username.clone().into());
+        let new = NewPost { post, team_id: channel.team_id, mentions: Vec::new() };
+        Ok(self.insert_post(new).await?.post)
+    }
+
+    /// Ties the author's loose files of this channel to the post. Others are dropped from the list.
+    async fn attach_files(&mut self, post: &Post) -> Result<Vec<Id>> {
+        let attached: Vec<SqliteRow> = sqlx::query(
+            "UPDATE fileinfo SET postid = ?1, updateat = ?2 WHERE id IN (SELECT value FROM json_each(?3)) \
+             AND creatorid = ?4 AND channelid = ?5 AND postid = '' AND deleteat = 0 RETURNING id",
+        )
+        .bind(post.id)
+        .bind(post.update_at)
+        .bind(&post.file_ids)
+        .bind(post.user_id)
+        .bind(post.channel_id)
+        .fetch_all(&mut *self.connection)
+        .await?;
+        let attached = attached.iter().map(|row| row.try_get(0)).collect::<sqlx::Result<Vec<Id>>>()?;
+        Ok(post.file_ids.iter().copied().filter(|id| attached.contains(id)).collect())
+    }
+
+    pub(crate) async fn root_post(&mut self, id: Id) -> Result<Option<Post>> {
+        let row = sqlx::query("SELECT * FROM posts WHERE id = ? AND deleteat = 0").bind(id);
+        let row = row.fetch_optional(&mut *self.connection).await?;
+        Ok(row.as_ref().map(Post::from_row).transpose()?)
+    }
+}
+
+pub(crate) fn no_such_post() -> AppError {
+    AppError::not_found("app.post.get.app_error", "Unable to get the post.")
+}

@@ -1,0 +1,65 @@
+//! Reactions.
+
+use super::{Store, id_list};
+use crate::clock;
+use crate::error::Result;
+use crate::id::Id;
+use crate::model::Reaction;
+
+impl Store {
+    pub(crate) async fn reactions(&self, posts: &[Id]) -> Result<Vec<Reaction>> {
+        let rows = sqlx::query_as(
+            "SELECT * FROM reactions WHERE postid IN (SELECT value FROM json_each(?)) AND coalesce(deleteat, 0) = 0 \
+             ORDER BY createat",
+        );
+        Ok(rows.bind(id_list(posts)).fetch_all(&self.readers).await?)
+    }
+
+    /// Stores a reaction; one that is there already stays.
+    pub(crate) async fn add_reaction(&self, reaction: Reaction) -> Result<()> {
+        self.write(move |tx| {
+            Box::pin(async move {
+                reaction
+                    .bind_to(
+                        "INSERT INTO reactions (userid, postid, emojiname, createat, updateat, deleteat, remoteid, channelid) \
+                         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (postid, userid, emojiname) \
+                         DO UPDATE SET updateat = ?5, deleteat = 0",
+                    )
+                    .execute(&mut *tx.connection)
+                    .await?;
+                tx.note_reactions(reaction.post_id).await
+            })
+        })
+        .await
+    }
+
+    pub(crate) async fn remove_reaction(&self, user: Id, post: Id, emoji: String) -> Result<()> {
+        self.write(move |tx| {
+            Box::pin(async move {
+                sqlx::query("DELETE FROM reactions WHERE userid = ? AND postid = ? AND emojiname = ?")
+                    .bind(user)
+                    .bind(post)
+                    .bind(emoji)
+                    .execute(&mut *tx.connection)
+                    .await?;
+                tx.note_reactions(post).await
+            })
+        })
+        .await
+    }
+}
+
+impl super::Transaction<'_> {
+    /// Keeps `posts.hasreactions` true to the table of reactions.
+    async fn note_reactions(&mut self, post: Id) -> Result<()> {
+        sqlx::query(
+            "UPDATE posts SET updateat = max(updateat + 1, ?2), hasreactions = EXISTS \
+             (SELECT 1 FROM reactions WHERE postid = ?1 AND coalesce(deleteat, 0) = 0) WHERE id = ?1",
+        )
+        .bind(post)
+        .bind(clock::now())
+        .execute(&mut *self.connection)
+        .await?;
+        Ok(())
+    }
+}

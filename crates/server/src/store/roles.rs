@@ -1,0 +1,59 @@
+//! Roles.
+
+use std::sync::Arc;
+
+use sqlx::SqliteConnection;
+
+use super::Store;
+use crate::clock;
+use crate::error::Result;
+use crate::id::Id;
+use crate::model::Role;
+use crate::permission::DEFAULT_ROLES;
+
+/// Inserts the default roles that are missing. Those that are there keep what was made of them.
+pub(super) async fn insert_defaults(connection: &mut SqliteConnection) -> sqlx::Result<()> {
+    for role in DEFAULT_ROLES {
+        let permissions: String = role.permissions.iter().flat_map(|name| [" ", name]).collect();
+        sqlx::query(
+            "INSERT INTO roles (id, name, displayname, description, createat, updateat, deleteat, permissions, \
+             schememanaged, builtin, schemeid) VALUES (?1, ?2, ?3, ?4, ?5, ?5, 0, ?6, true, true, NULL) \
+             ON CONFLICT (name) DO NOTHING",
+        )
+        .bind(Id::random())
+        .bind(role.name)
+        .bind(role.display_name)
+        .bind(role.description)
+        .bind(clock::now())
+        .bind(permissions)
+        .execute(&mut *connection)
+        .await?;
+    }
+    Ok(())
+}
+
+impl Store {
+    pub(crate) async fn role(&self, name: &str) -> Result<Option<Arc<Role>>> {
+        let epoch = match self.caches.roles.get(&name.to_owned()) {
+            Ok(role) => return Ok(role),
+            Err(epoch) => epoch,
+        };
+        let role = sqlx::query_as::<_, Role>("SELECT * FROM roles WHERE name = ?")
+            .bind(name)
+            .fetch_optional(&self.readers)
+            .await?
+            .map(Arc::new);
+        self.caches.roles.put(epoch, name.to_owned(), role.clone());
+        Ok(role)
+    }
+
+    pub(crate) async fn role_by_id(&self, id: Id) -> Result<Option<Role>> {
+        Ok(sqlx::query_as("SELECT * FROM roles WHERE id = ?").bind(id).fetch_optional(&self.readers).await?)
+    }
+
+    pub(crate) async fn roles(&self) -> Result<Vec<Role>> {
+        Ok(sqlx::query_as("SELECT * FROM roles WHERE deleteat = 0 ORDER BY name")
+            .fetch_all(&self.readers)
+            .await?)
+    }
+}

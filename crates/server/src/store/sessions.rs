@@ -1,0 +1,105 @@
+//! Sessions.
+
+use std::sync::Arc;
+
+use super::{Store, Touched, Transaction};
+use crate::error::Result;
+use crate::id::Id;
+use crate::model::Session;
+
+/// Sessions a person may have; the least recently used ones give way.
+const SESSIONS_PER_USER: i64 = 500;
+
+impl Store {
+    pub(crate) async fn session(&self, token: &str) -> Result<Option<Arc<Session>>> {
+        let epoch = match self.caches.sessions.get(&token.to_owned()) {
+            Ok(session) => return Ok(session),
+            Err(epoch) => epoch,
+        };
+        let session = sqlx::query_as::<_, Session>("SELECT * FROM sessions WHERE token = ?")
+            .bind(token)
+            .fetch_optional(&self.readers)
+            .await?
+            .map(Arc::new);
+        // Unknown tokens are not kept: anybody can make them up.
+        if session.is_some() {
+            self.caches.sessions.put(epoch, token.to_owned(), session.clone());
+        }
+        Ok(session)
+    }
+
+    pub(crate) async fn sessions_of(&self, user: Id) -> Result<Vec<Session>> {
+        let rows = sqlx::query_as("SELECT * FROM sessions WHERE userid = ? ORDER BY lastactivityat DESC");
+        Ok(rows.bind(user).fetch_all(&self.readers).await?)
+    }
+
+    /// Deletes one session of `user`; `false` if there is none.
+    pub(crate) async fn revoke_session(&self, user: Id, session: Id) -> Result<bool> {
+        self.write(move |tx| {
+            Box::pin(async move {
+                let token: Option<String> =
+                    sqlx::query_scalar("DELETE FROM sessions WHERE id = ? AND userid = ? RETURNING token")
+                        .bind(session)
+                        .bind(user)
+                        .fetch_optional(&mut *tx.connection)
+                        .await?;
+                let found = token.is_some();
+                tx.touched.extend(token.map(Touched::Session));
+                Ok(found)
+            })
+        })
+        .await
+    }
+
+    pub(crate) async fn revoke_sessions(&self, user: Id) -> Result<()> {
+        self.write(move |tx| Box::pin(async move { tx.revoke_sessions(user).await })).await
+    }
+
+    /// Notes that a session was used, and moves its expiry.
+    pub(crate) async fn extend_session(
+        &self,
+        id: Id,
+        token: String,
+        now: i64,
+        expires_at: i64,
+    ) -> Result<()> {
+        self.write(move |tx| {
+            Box::pin(async move {
+                sqlx::query("UPDATE sessions SET lastactivityat = ?2, expiresat = ?3 WHERE id = ?1")
+                    .bind(id)
+                    .bind(now)
+                    .bind(expires_at)
+                    .execute(&mut *tx.connection)
+                    .await?;
+                tx.touched.push(Touched::Session(token));
+                Ok(())
+            })
+        })
+        .await
+    }
+}
+
+impl Transaction<'_> {
+    pub(crate) async fn insert_session(&mut self, session: &Session) -> Result<()> {
+        session.insert().execute(&mut *self.connection).await?;
+        let given_way: Vec<String> = sqlx::query_scalar(
+            "DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE userid = ? \
+             ORDER BY lastactivityat DESC, createat DESC LIMIT -1 OFFSET ?) RETURNING token",
+        )
+        .bind(session.user_id)
+        .bind(SESSIONS_PER_USER)
+        .fetch_all(&mut *self.connection)
+        .await?;
+        self.touched.extend(given_way.into_iter().map(Touched::Session));
+        Ok(())
+    }
+
+    pub(crate) async fn revoke_sessions(&mut self, user: Id) -> Result<()> {
+        sqlx::query("DELETE FROM sessions WHERE userid = ?")
+            .bind(user)
+            .execute(&mut *self.connection)
+            .await?;
+        self.touched.push(Touched::Sessions(user));
+        Ok(())
+    }
+}

@@ -1,0 +1,58 @@
+//! Facts about this server that outlive it, and the probe of the database.
+
+use sqlx::SqliteConnection;
+
+use super::Store;
+use crate::clock;
+use crate::error::Result;
+use crate::id::Id;
+
+/// Rows that a new database has. The two completed migrations keep the official server from recomputing counters
+/// that are already right.
+pub(super) async fn insert_defaults(connection: &mut SqliteConnection) -> sqlx::Result<()> {
+    let now = clock::now().to_string();
+    let rows = [
+        ("DiagnosticId", Id::random().to_string()),
+        ("InstallationDate", now.clone()),
+        ("FirstServerRunTimestamp", now),
+        ("CRTChannelMembershipCountsMigrationComplete", "true".to_owned()),
+        ("CRTThreadCountsAndUnreadsMigrationComplete", "true".to_owned()),
+    ];
+    for (name, value) in rows {
+        sqlx::query("INSERT INTO systems (name, value) VALUES (?, ?) ON CONFLICT (name) DO NOTHING")
+            .bind(name)
+            .bind(value)
+            .execute(&mut *connection)
+            .await?;
+    }
+    Ok(())
+}
+
+impl Store {
+    pub(crate) async fn system(&self, name: &str) -> Result<Option<String>> {
+        let value = sqlx::query_scalar("SELECT value FROM systems WHERE name = ?").bind(name);
+        Ok(value.fetch_optional(&self.readers).await?)
+    }
+
+    /// Writes a row and returns when it is on the disk: the proof that the database can be written.
+    pub(crate) async fn probe(&self) -> Result<()> {
+        self.set_system("DatabaseProbe", clock::now().to_string()).await
+    }
+
+    pub(crate) async fn set_system(&self, name: &'static str, value: String) -> Result<()> {
+        self.write(move |tx| {
+            Box::pin(async move {
+                sqlx::query(
+                    "INSERT INTO systems (name, value) VALUES (?1, ?2) \
+                     ON CONFLICT (name) DO UPDATE SET value = ?2",
+                )
+                .bind(name)
+                .bind(value)
+                .execute(&mut *tx.connection)
+                .await?;
+                Ok(())
+            })
+        })
+        .await
+    }
+}

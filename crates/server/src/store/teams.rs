@@ -1,0 +1,350 @@
+//! Teams and their members.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use super::{Store, Touched, Transaction};
+use crate::clock;
+use crate::error::{AppError, Result, is_duplicate};
+use crate::id::Id;
+use crate::model::{Category, Channel, Post, Team, TeamMember, User};
+
+/// The channels that every member of a team is in.
+const DEFAULT_CHANNELS: [(&str, &str); 2] = [("town-square", "Town Square"), ("off-topic", "Off-Topic")];
+
+/// What joining a team brought about.
+pub(crate) struct Joined {
+    pub(crate) member: TeamMember,
+    /// The default channels that were joined, with the posts that say so. Empty for who was a member already.
+    pub(crate) channels: Vec<(Channel, Post)>,
+}
+
+impl Store {
+    pub(crate) async fn team(&self, id: Id) -> Result<Option<Arc<Team>>> {
+        let epoch = match self.caches.teams.get(&id) {
+            Ok(team) => return Ok(team),
+            Err(epoch) => epoch,
+        };
+        let team = sqlx::query_as::<_, Team>("SELECT * FROM teams WHERE id = ?")
+            .bind(id)
+            .fetch_optional(&self.readers)
+            .await?
+            .map(Arc::new);
+        self.caches.teams.put(epoch, id, team.clone());
+        Ok(team)
+    }
+
+    pub(crate) async fn team_by_name(&self, name: &str) -> Result<Option<Team>> {
+        Ok(sqlx::query_as("SELECT * FROM teams WHERE name = ?")
+            .bind(name)
+            .fetch_optional(&self.readers)
+            .await?)
+    }
+
+    pub(crate) async fn team_by_invite(&self, invite_id: &str) -> Result<Option<Team>> {
+        let row =
+            sqlx::query_as("SELECT * FROM teams WHERE inviteid = ? AND inviteid <> '' AND deleteat = 0");
+        Ok(row.bind(invite_id).fetch_optional(&self.readers).await?)
+    }
+
+    /// The active membership of `user` in `team`.
+    pub(crate) async fn team_member(&self, team: Id, user: Id) -> Result<Option<Arc<TeamMember>>> {
+        let key = (team, user);
+        let epoch = match self.caches.team_members.get(&key) {
+            Ok(member) => return Ok(member),
+            Err(epoch) => epoch,
+        };
+        let row =
+            sqlx::query_as("SELECT * FROM teammembers WHERE teamid = ? AND userid = ? AND deleteat = 0");
+        let member: Option<TeamMember> = row.bind(team).bind(user).fetch_optional(&self.readers).await?;
+        let member = member.map(|member| Arc::new(member.with_roles()));
+        self.caches.team_members.put(epoch, key, member.clone());
+        Ok(member)
+    }
+
+    /// Everyone in `team`.
+    pub(crate) async fn members_of_team(&self, team: Id) -> Result<Arc<HashSet<Id>>> {
+        let epoch = match self.caches.members_of_team.get(&team) {
+            Ok(members) => return Ok(members),
+            Err(epoch) => epoch,
+        };
+        let rows = sqlx::query_scalar("SELECT userid FROM teammembers WHERE teamid = ? AND deleteat = 0");
+        let members = Arc::new(rows.bind(team).fetch_all(&self.readers).await?.into_iter().collect());
+        self.caches.members_of_team.put(epoch, team, Arc::clone(&members));
+        Ok(members)
+    }
+
+    pub(crate) async fn team_members(&self, team: Id, offset: i64, limit: i64) -> Result<Vec<TeamMember>> {
+        let rows = sqlx::query_as(
+            "SELECT * FROM teammembers WHERE teamid = ? AND deleteat = 0 ORDER BY userid LIMIT ? OFFSET ?",
+        );
+        let rows: Vec<TeamMember> = rows.bind(team).bind(limit).bind(offset).fetch_all(&self.readers).await?;
+        Ok(rows.into_iter().map(TeamMember::with_roles).collect())
+    }
+
+    pub(crate) async fn memberships_in_teams(&self, user: Id) -> Result<Vec<TeamMember>> {
+        let rows = sqlx::query_as("SELECT * FROM teammembers WHERE userid = ? AND deleteat = 0");
+        let rows: Vec<TeamMember> = rows.bind(user).fetch_all(&self.readers).await?;
+        Ok(rows.into_iter().map(TeamMember::with_roles).collect())
+    }
+
+    pub(crate) async fn teams_of(&self, user: Id) -> Result<Vec<Team>> {
+        let rows = sqlx::query_as(
+            "SELECT teams.* FROM teams JOIN teammembers ON teammembers.teamid = teams.id \
+             WHERE teammembers.userid = ? AND teammembers.deleteat = 0 AND teams.deleteat = 0 \
+             ORDER BY teams.displayname",
+        );
+        Ok(rows.bind(user).fetch_all(&self.readers).await?)
+    }
+
+    /// The team directory: the open teams if `open`, the others if `closed`; those that match `term`, if any.
+    pub(crate) async fn teams(
+        &self,
+        (open, closed): (bool, bool),
+        term: &str,
+        offset: i64,
+        limit: i64,
+    ) -> Result<(Vec<Team>, i64)> {
+        const WHERE: &str = "FROM teams WHERE deleteat = 0 AND ((?1 AND allowopeninvite) OR (?2 AND NOT allowopeninvite)) \
+             AND (lower(displayname) LIKE ?3 ESCAPE '\\' OR name LIKE ?3 ESCAPE '\\')";
+        let pattern = format!("%{}%", super::users::escape_like(&term.to_lowercase()));
+        let teams = sqlx::query_as(sqlx::AssertSqlSafe(format!(
+            "SELECT * {WHERE} ORDER BY displayname LIMIT ?4 OFFSET ?5"
+        )))
+        .bind(open)
+        .bind(closed)
+        .bind(&pattern)
+        .bind(limit)
+        .bind(offset)
+        .fetch_all(&self.readers)
+        .await?;
+        let total = sqlx::query_scalar(sqlx::AssertSqlSafe(format!("SELECT count(*) {WHERE}")))
+            .bind(open)
+            .bind(closed)
+            .bind(&pattern)
+            .fetch_one(&self.readers)
+            .await?;
+        Ok((teams, total))
+    }
+
+    /// Stores a new team with its default channels; its creator joins as its administrator.
+    pub(crate) async fn create_team(&self, team: Team, creator: Arc<User>) -> Result<(Team, Joined)> {
+        self.write(move |tx| {
+            Box::pin(async move {
+                team.insert().execute(&mut *tx.connection).await.map_err(name_taken)?;
+                tx.touched.push(Touched::Team(team.id));
+                for (name, display_name) in DEFAULT_CHANNELS {
+                    let channel = Channel {
+                        id: Id::random(),
+                        create_at: team.create_at,
+                        update_at: team.create_at,
+                        team_id: team.id,
+                        kind: "O".to_owned(),
+                        display_name: display_name.to_owned(),
+                        name: name.to_owned(),
+                        ..Channel::default()
+                    };
+                    tx.insert_channel(&channel).await?;
+                }
+                let joined = tx.join_team(team.id, &creator, true, i64::MAX).await?;
+                Ok((team, joined))
+            })
+        })
+        .await
+    }
+
+    /// Makes `user` a member of `team`, unless it then had more than `max_users`.
+    pub(crate) async fn join_team(&self, team: Id, user: Arc<User>, max_users: i64) -> Result<Joined> {
+        self.write(move |tx| Box::pin(async move { tx.join_team(team, &user, false, max_users).await })).await
+    }
+
+    /// Ends a membership, and those in the team's channels, whose ids are returned.
+    pub(crate) async fn leave_team(&self, team: Id, user: Id) -> Result<Vec<Id>> {
+        self.write(move |tx| {
+            Box::pin(async move {
+                let now = clock::now();
+                sqlx::query("UPDATE teammembers SET deleteat = ?, roles = '', schemeadmin = false WHERE teamid = ? AND userid = ?")
+                    .bind(now)
+                    .bind(team)
+                    .bind(user)
+                    .execute(&mut *tx.connection)
+                    .await?;
+                tx.touched.push(Touched::TeamMember { team, user });
+                let channels: Vec<Id> = sqlx::query_scalar(
+                    "DELETE FROM channelmembers WHERE userid = ?1 AND channelid IN \
+                     (SELECT id FROM channels WHERE teamid = ?2) RETURNING channelid",
+                )
+                .bind(user)
+                .bind(team)
+                .fetch_all(&mut *tx.connection)
+                .await?;
+                for channel in &channels {
+                    tx.note_leaving(*channel, user, now).await?;
+                }
+                Ok(channels)
+            })
+        })
+        .await
+    }
+
+    /// Changes a team: `change` sees the stored one.
+    pub(crate) async fn update_team<F>(&self, id: Id, change: F) -> Result<Team>
+    where
+        F: FnOnce(&mut Team) -> Result<()> + Send + 'static,
+    {
+        self.write(move |tx| {
+            Box::pin(async move {
+                let row = sqlx::query_as("SELECT * FROM teams WHERE id = ?").bind(id);
+                let mut team: Team =
+                    row.fetch_optional(&mut *tx.connection).await?.ok_or_else(no_such_team)?;
+                change(&mut team)?;
+                team.update_at = clock::now().max(team.update_at + 1);
+                team.bind_to(
+                    "UPDATE teams SET createat = ?2, updateat = ?3, deleteat = ?4, displayname = ?5, name = ?6, \
+                     description = ?7, email = ?8, type = ?9, companyname = ?10, alloweddomains = ?11, inviteid = ?12, \
+                     allowopeninvite = ?13, lastteamiconupdate = ?14 WHERE id = ?1",
+                )
+                .execute(&mut *tx.connection)
+                .await
+                .map_err(name_taken)?;
+                tx.touched.push(Touched::Team(id));
+                Ok(team)
+            })
+        })
+        .await
+    }
+
+    /// Sets a member's flags and explicit roles.
+    pub(crate) async fn set_team_roles(
+        &self,
+        team: Id,
+        user: Id,
+        admin: bool,
+        explicit: String,
+    ) -> Result<()> {
+        self.write(move |tx| {
+            Box::pin(async move {
+                let done = sqlx::query(
+                    "UPDATE teammembers SET schemeadmin = ?3, roles = ?4 WHERE teamid = ?1 AND userid = ?2 AND deleteat = 0",
+                )
+                .bind(team)
+                .bind(user)
+                .bind(admin)
+                .bind(explicit)
+                .execute(&mut *tx.connection)
+                .await?;
+                tx.touched.push(Touched::TeamMember { team, user });
+                if done.rows_affected() == 0 { Err(no_such_member()) } else { Ok(()) }
+            })
+        })
+        .await
+    }
+}
+
+impl Transaction<'_> {
+    async fn join_team(&mut self, team: Id, user: &User, admin: bool, max_users: i64) -> Result<Joined> {
+        let row = sqlx::query_as("SELECT * FROM teammembers WHERE teamid = ? AND userid = ?")
+            .bind(team)
+            .bind(user.id);
+        let former: Option<TeamMember> = row.fetch_optional(&mut *self.connection).await?;
+        if let Some(member) = former.as_ref().filter(|member| member.delete_at == 0) {
+            return Ok(Joined { member: member.clone().with_roles(), channels: Vec::new() });
+        }
+        let members: i64 = sqlx::query_scalar(
+            "SELECT count(*) FROM teammembers JOIN users ON users.id = teammembers.userid \
+             WHERE teammembers.teamid = ? AND teammembers.deleteat = 0 AND users.deleteat = 0",
+        )
+        .bind(team)
+        .fetch_one(&mut *self.connection)
+        .await?;
+        if members >= max_users {
+            let id = match former {
+                None => "app.team.join_user_to_team.save_member.max_accounts.app_error",
+                Some(_) => "app.team.join_user_to_team.max_accounts.app_error",
+            };
+            return Err(AppError::bad_request(
+                id,
+                "This team has reached the maximum number of allowed accounts.",
+            ));
+        }
+        let member = TeamMember {
+            team_id: team,
+            user_id: user.id,
+            scheme_user: true,
+            scheme_admin: admin,
+            create_at: clock::now(),
+            ..TeamMember::default()
+        };
+        member
+            .bind_to(
+                "INSERT INTO teammembers (teamid, userid, roles, deleteat, schemeuser, schemeadmin, schemeguest, createat) \
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (teamid, userid) DO UPDATE SET \
+                 roles = ?3, deleteat = ?4, schemeuser = ?5, schemeadmin = ?6, schemeguest = ?7, createat = ?8",
+            )
+            .execute(&mut *self.connection)
+            .await?;
+        self.touched.push(Touched::TeamMember { team, user: user.id });
+        self.insert_initial_categories(user.id, team).await?;
+        let channels = self.join_default_channels(team, user, admin).await?;
+        Ok(Joined { member: member.with_roles(), channels })
+    }
+
+    async fn insert_initial_categories(&mut self, user: Id, team: Id) -> Result<()> {
+        for category in Category::initial(user, team) {
+            category
+                .bind_to(
+                    "INSERT INTO sidebarcategories (id, userid, teamid, sortorder, sorting, type, displayname, muted, \
+                     collapsed) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT (id) DO NOTHING",
+                )
+                .execute(&mut *self.connection)
+                .await?;
+        }
+        Ok(())
+    }
+
+    async fn join_default_channels(
+        &mut self,
+        team: Id,
+        user: &User,
+        admin: bool,
+    ) -> Result<Vec<(Channel, Post)>> {
+        let rows = sqlx::query_as(
+            "SELECT * FROM channels WHERE teamid = ? AND name IN ('town-square', 'off-topic') AND deleteat = 0 \
+             ORDER BY name DESC",
+        );
+        let channels: Vec<Channel> = rows.bind(team).fetch_all(&mut *self.connection).await?;
+        let mut joined = Vec::new();
+        for channel in channels {
+            if !self.add_channel_member(channel.id, user.id, admin).await? {
+                continue;
+            }
+            let (kind, place) = match channel.name.as_str() {
+                "town-square" => ("system_join_team", "team"),
+                _ => ("system_join_channel", "channel"),
+            };
+            let text = format!("{} joined the {place}.", user.username);
+            let post = self.insert_system_post(&channel, user, kind, text).await?;
+            joined.push((channel, post));
+        }
+        Ok(joined)
+    }
+}
+
+fn name_taken(error: sqlx::Error) -> AppError {
+    if is_duplicate(&error) {
+        AppError::bad_request("app.team.save.existing.app_error", "A team with that name already exists.")
+    } else {
+        error.into()
+    }
+}
+
+pub(crate) fn no_such_team() -> AppError {
+    AppError::not_found("app.team.get.find.app_error", "Unable to find the existing team.")
+}
+
+pub(crate) fn no_such_member() -> AppError {
+    AppError::not_found(
+        "app.team.get_member.missing.app_error",
+        "No team member found for that user and team.",
+    )
+}

@@ -1,0 +1,180 @@
+//! Threads: the counters of roots, and who follows them.
+
+use super::{Store, Transaction, id_list};
+use crate::clock;
+use crate::error::Result;
+use crate::id::Id;
+use crate::model::{Column, Post, Thread};
+
+/// A followed thread, as its reader sees it.
+#[derive(Debug, sqlx::FromRow)]
+pub(crate) struct Followed {
+    #[sqlx(rename = "postid")]
+    pub(crate) post_id: Id,
+    #[sqlx(rename = "replycount")]
+    pub(crate) reply_count: i64,
+    #[sqlx(rename = "lastreplyat")]
+    pub(crate) last_reply_at: i64,
+    pub(crate) participants: Column<Vec<Id>>,
+    #[sqlx(rename = "lastviewed")]
+    pub(crate) last_viewed: i64,
+    #[sqlx(rename = "unreadmentions")]
+    pub(crate) unread_mentions: i64,
+    #[sqlx(rename = "unreadreplies")]
+    pub(crate) unread_replies: i64,
+}
+
+const FOLLOWED: &str = "\
+    SELECT threads.postid, threads.replycount, threads.lastreplyat, threads.participants, \
+        threadmemberships.lastviewed, threadmemberships.unreadmentions, \
+        (SELECT count(*) FROM posts WHERE rootid = threads.postid AND deleteat = 0 \
+            AND createat > threadmemberships.lastviewed AND userid <> threadmemberships.userid) AS unreadreplies \
+    FROM threadmemberships JOIN threads ON threads.postid = threadmemberships.postid \
+    WHERE threadmemberships.userid = ?1 AND threadmemberships.following \
+        AND coalesce(threads.threaddeleteat, 0) = 0 ";
+
+impl Store {
+    /// The counters of those of `roots` that have replies.
+    pub(crate) async fn threads(&self, roots: &[Id]) -> Result<Vec<Thread>> {
+        let rows = sqlx::query_as("SELECT * FROM threads WHERE postid IN (SELECT value FROM json_each(?))");
+        Ok(rows.bind(id_list(roots)).fetch_all(&self.readers).await?)
+    }
+
+    /// The replies of a thread, oldest first.
+    pub(crate) async fn replies(&self, root: Id) -> Result<Vec<Post>> {
+        let rows =
+            sqlx::query_as("SELECT * FROM posts WHERE rootid = ? AND deleteat = 0 ORDER BY createat, id");
+        Ok(rows.bind(root).fetch_all(&self.readers).await?)
+    }
+
+    /// The threads that `user` follows in `team` and in direct channels, the latest first.
+    pub(crate) async fn followed_threads(
+        &self,
+        user: Id,
+        team: Id,
+        since: i64,
+        limit: i64,
+    ) -> Result<Vec<Followed>> {
+        const LIST: &str = "AND (threads.threadteamid = ?2 OR coalesce(threads.threadteamid, '') = '') \
+             AND threads.lastreplyat >= ?3 ORDER BY threads.lastreplyat DESC LIMIT ?4";
+        let rows = sqlx::query_as(sqlx::AssertSqlSafe([FOLLOWED, LIST].concat()));
+        Ok(rows.bind(user).bind(team).bind(since).bind(limit).fetch_all(&self.readers).await?)
+    }
+
+    pub(crate) async fn followed_thread(&self, user: Id, post: Id) -> Result<Option<Followed>> {
+        let row = sqlx::query_as(sqlx::AssertSqlSafe([FOLLOWED, "AND threads.postid = ?2"].concat()));
+        Ok(row.bind(user).bind(post).fetch_optional(&self.readers).await?)
+    }
+
+    /// Those of `roots` that `user` follows.
+    pub(crate) async fn following(&self, user: Id, roots: &[Id]) -> Result<Vec<Id>> {
+        let rows = sqlx::query_scalar(
+            "SELECT postid FROM threadmemberships WHERE userid = ?1 AND following \
+             AND postid IN (SELECT value FROM json_each(?2))",
+        );
+        Ok(rows.bind(user).bind(id_list(roots)).fetch_all(&self.readers).await?)
+    }
+
+    pub(crate) async fn follow_thread(&self, user: Id, post: Id, following: bool) -> Result<()> {
+        self.write(move |tx| {
+            Box::pin(async move {
+                sqlx::query(
+                    "INSERT INTO threadmemberships (postid, userid, following, lastviewed, lastupdated, unreadmentions) \
+                     VALUES (?1, ?2, ?3, ?4, ?4, 0) ON CONFLICT (postid, userid) DO UPDATE SET following = ?3, lastupdated = ?4",
+                )
+                .bind(post)
+                .bind(user)
+                .bind(following)
+                .bind(clock::now())
+                .execute(&mut *tx.connection)
+                .await?;
+                Ok(())
+            })
+        })
+        .await
+    }
+
+    /// Marks one thread, or with [`Id::NONE`] all, as read up to `at`.
+    pub(crate) async fn read_thread(&self, user: Id, post: Id, at: i64) -> Result<()> {
+        self.write(move |tx| {
+            Box::pin(async move {
+                sqlx::query(
+                    "UPDATE threadmemberships SET lastviewed = ?3, lastupdated = ?4, unreadmentions = 0 \
+                     WHERE userid = ?1 AND (?2 = '' OR postid = ?2)",
+                )
+                .bind(user)
+                .bind(post)
+                .bind(at)
+                .bind(clock::now())
+                .execute(&mut *tx.connection)
+                .await?;
+                Ok(())
+            })
+        })
+        .await
+    }
+}
+
+impl Transaction<'_> {
+    /// Counts `reply` in its thread; its author, the root's author and the mentioned follow from now on. Returns the
+    /// thread's followers.
+    pub(super) async fn add_reply(&mut self, reply: &Post, team: Id, mentions: &[Id]) -> Result<Vec<Id>> {
+        let author: Id = sqlx::query_scalar("SELECT userid FROM posts WHERE id = ?")
+            .bind(reply.root_id)
+            .fetch_one(&mut *self.connection)
+            .await?;
+        sqlx::query(
+            "INSERT INTO threads (postid, replycount, lastreplyat, participants, channelid, threaddeleteat, threadteamid) \
+             VALUES (?1, 1, ?2, json_array(?3), ?4, 0, ?5) ON CONFLICT (postid) DO UPDATE SET \
+             replycount = replycount + 1, lastreplyat = max(lastreplyat, ?2), participants = CASE \
+             WHEN EXISTS (SELECT 1 FROM json_each(participants) WHERE value = ?3) THEN participants \
+             ELSE json_insert(participants, '$[#]', ?3) END",
+        )
+        .bind(reply.root_id)
+        .bind(reply.create_at)
+        .bind(reply.user_id)
+        .bind(reply.channel_id)
+        .bind(team)
+        .execute(&mut *self.connection)
+        .await?;
+        let mut followers = mentions.to_vec();
+        followers.extend([author, reply.user_id]);
+        sqlx::query(
+            "INSERT INTO threadmemberships (postid, userid, following, lastviewed, lastupdated, unreadmentions) \
+             SELECT ?1, people.value, true, CASE people.value WHEN ?3 THEN ?4 ELSE 0 END, ?4, \
+                 people.value IN (SELECT value FROM json_each(?5)) \
+             FROM (SELECT DISTINCT value FROM json_each(?2)) people WHERE true \
+             ON CONFLICT (postid, userid) DO UPDATE SET lastupdated = ?4, \
+                 lastviewed = CASE userid WHEN ?3 THEN max(lastviewed, ?4) ELSE lastviewed END, \
+                 unreadmentions = unreadmentions + excluded.unreadmentions",
+        )
+        .bind(reply.root_id)
+        .bind(id_list(&followers))
+        .bind(reply.user_id)
+        .bind(reply.create_at)
+        .bind(id_list(mentions))
+        .execute(&mut *self.connection)
+        .await?;
+        // The change must be seen by readers who ask for what changed since.
+        sqlx::query("UPDATE posts SET updateat = max(updateat, ?2) WHERE id = ?1")
+            .bind(reply.root_id)
+            .bind(reply.create_at)
+            .execute(&mut *self.connection)
+            .await?;
+        let rows = sqlx::query_scalar("SELECT userid FROM threadmemberships WHERE postid = ? AND following");
+        Ok(rows.bind(reply.root_id).fetch_all(&mut *self.connection).await?)
+    }
+
+    /// Recomputes a thread's counters after a reply went.
+    pub(super) async fn recount_thread(&mut self, root: Id) -> Result<()> {
+        sqlx::query(
+            "UPDATE threads SET (replycount, lastreplyat) = (SELECT count(*), coalesce(max(createat), 0) \
+             FROM posts WHERE rootid = ?1 AND deleteat = 0), participants = (SELECT json_group_array(userid) FROM \
+             (SELECT DISTINCT userid FROM posts WHERE rootid = ?1 AND deleteat = 0)) WHERE postid = ?1",
+        )
+        .bind(root)
+        .execute(&mut *self.connection)
+        .await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,327 @@
+//! Accounts.
+
+use std::sync::Arc;
+
+use sqlx::{QueryBuilder, Sqlite};
+
+use super::{Store, Touched, Transaction, id_list};
+use crate::clock;
+use crate::error::{AppError, Result, is_duplicate};
+use crate::id::Id;
+use crate::model::{Preference, User};
+
+/// Accounts that may be active without a licence.
+pub(crate) const USER_LIMIT: i64 = 250;
+
+/// Which accounts a list has. Absent conditions do not restrict.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct UserFilter {
+    pub(crate) in_team: Option<Id>,
+    pub(crate) not_in_team: Option<Id>,
+    pub(crate) in_channel: Option<Id>,
+    pub(crate) not_in_channel: Option<Id>,
+    pub(crate) without_team: bool,
+    pub(crate) active: bool,
+    pub(crate) inactive: bool,
+    /// Accounts with at least one of these system roles.
+    pub(crate) roles: Vec<String>,
+    /// Beginning of the user name, a name, or the mail address.
+    pub(crate) term: String,
+    pub(crate) newest_first: bool,
+    pub(crate) offset: i64,
+    pub(crate) limit: i64,
+}
+
+/// How an account may come to be on a server that is not open.
+pub(crate) struct Admission {
+    /// The server is open, or somebody who may vouched for the account (an invite, an administrator).
+    pub(crate) admitted: bool,
+}
+
+impl Store {
+    pub(crate) async fn user(&self, id: Id) -> Result<Option<Arc<User>>> {
+        let epoch = match self.caches.users.get(&id) {
+            Ok(user) => return Ok(user),
+            Err(epoch) => epoch,
+        };
+        let user = sqlx::query_as::<_, User>("SELECT * FROM users WHERE id = ?")
+            .bind(id)
+            .fetch_optional(&self.readers)
+            .await?
+            .map(Arc::new);
+        self.caches.users.put(epoch, id, user.clone());
+        Ok(user)
+    }
+
+    pub(crate) async fn user_by_name(&self, username: &str) -> Result<Option<User>> {
+        let row = sqlx::query_as("SELECT * FROM users WHERE username = ?");
+        Ok(row.bind(username.to_lowercase()).fetch_optional(&self.readers).await?)
+    }
+
+    pub(crate) async fn user_by_email(&self, email: &str) -> Result<Option<User>> {
+        let row = sqlx::query_as("SELECT * FROM users WHERE email = ?");
+        Ok(row.bind(email.to_lowercase()).fetch_optional(&self.readers).await?)
+    }
+
+    pub(crate) async fn users_by_ids(&self, ids: &[Id]) -> Result<Vec<User>> {
+        let rows = sqlx::query_as("SELECT * FROM users WHERE id IN (SELECT value FROM json_each(?))");
+        Ok(rows.bind(id_list(ids)).fetch_all(&self.readers).await?)
+    }
+
+    pub(crate) async fn users_by_names(&self, names: &[String]) -> Result<Vec<User>> {
+        let names: Vec<String> = names.iter().map(|name| name.to_lowercase()).collect();
+        let names = serde_json::to_string(&names).map_err(AppError::internal)?;
+        let rows = sqlx::query_as("SELECT * FROM users WHERE username IN (SELECT value FROM json_each(?))");
+        Ok(rows.bind(names).fetch_all(&self.readers).await?)
+    }
+
+    pub(crate) async fn users(&self, filter: &UserFilter) -> Result<Vec<User>> {
+        let mut query = QueryBuilder::<Sqlite>::new("SELECT * FROM users WHERE 1");
+        const TEAM: &str = "(SELECT userid FROM teammembers WHERE deleteat = 0 AND teamid = ";
+        const CHANNEL: &str = "(SELECT userid FROM channelmembers WHERE channelid = ";
+        for (condition, id, select) in [
+            (" AND id IN ", filter.in_team, TEAM),
+            (" AND id NOT IN ", filter.not_in_team, TEAM),
+            (" AND id IN ", filter.in_channel, CHANNEL),
+            (" AND id NOT IN ", filter.not_in_channel, CHANNEL),
+        ] {
+            if let Some(id) = id {
+                query.push(condition).push(select).push_bind(id).push(")");
+            }
+        }
+        if filter.without_team {
+            query.push(" AND id NOT IN (SELECT userid FROM teammembers WHERE deleteat = 0)");
+        }
+        if filter.active {
+            query.push(" AND deleteat = 0");
+        }
+        if filter.inactive {
+            query.push(" AND deleteat > 0");
+        }
+        if !filter.roles.is_empty() {
+            query.push(" AND (0");
+            for role in &filter.roles {
+                query.push(" OR ' ' || roles || ' ' LIKE ").push_bind(format!("% {} %", escape_like(role)));
+                query.push(r" ESCAPE '\'");
+            }
+            query.push(")");
+        }
+        if !filter.term.is_empty() {
+            let term = format!("{}%", escape_like(&filter.term.to_lowercase()));
+            query.push(" AND (0");
+            for column in ["username", "lower(nickname)", "lower(firstname)", "lower(lastname)", "email"] {
+                query.push(" OR ").push(column).push(" LIKE ").push_bind(term.clone()).push(r" ESCAPE '\'");
+            }
+            query.push(")");
+        }
+        query.push(if filter.newest_first { " ORDER BY createat DESC" } else { " ORDER BY username" });
+        query.push(" LIMIT ").push_bind(filter.limit).push(" OFFSET ").push_bind(filter.offset);
+        Ok(query.build_query_as().fetch_all(&self.readers).await?)
+    }
+
+    /// Whether there is any account, deleted ones included.
+    pub(crate) async fn has_users(&self) -> Result<bool> {
+        let found: i64 =
+            sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM users)").fetch_one(&self.readers).await?;
+        Ok(found == 1)
+    }
+
+    pub(crate) async fn active_users(&self) -> Result<i64> {
+        Ok(sqlx::query_scalar("SELECT count(*) FROM users WHERE deleteat = 0")
+            .fetch_one(&self.readers)
+            .await?)
+    }
+
+    /// People who share a channel with `user`.
+    pub(crate) async fn known_users(&self, user: Id) -> Result<Vec<Id>> {
+        let rows = sqlx::query_scalar(
+            "SELECT DISTINCT other.userid FROM channelmembers own \
+             JOIN channelmembers other ON other.channelid = own.channelid \
+             WHERE own.userid = ?1 AND other.userid <> ?1",
+        );
+        Ok(rows.bind(user).fetch_all(&self.readers).await?)
+    }
+
+    /// Stores a new account. The first of all becomes system administrator: the question is asked inside the write
+    /// transaction, so that of any number of concurrent sign-ups exactly one is the first.
+    pub(crate) async fn create_user(&self, mut user: User, admission: Admission) -> Result<User> {
+        self.write(move |tx| {
+            Box::pin(async move {
+                let (all, active): (i64, i64) =
+                    sqlx::query_as("SELECT count(*), count(*) FILTER (WHERE deleteat = 0) FROM users")
+                        .fetch_one(&mut *tx.connection)
+                        .await?;
+                if all > 0 && !admission.admitted {
+                    return Err(no_open_server());
+                }
+                if active >= USER_LIMIT {
+                    return Err(server_full());
+                }
+                user.roles = if all == 0 { "system_admin system_user" } else { "system_user" }.to_owned();
+                tx.save_user(&user, true).await?;
+                for preference in initial_preferences(user.id) {
+                    tx.save_preference(&preference).await?;
+                }
+                Ok(user)
+            })
+        })
+        .await
+    }
+
+    /// Activates an account, unless the server has its number of users.
+    pub(crate) async fn activate_user(&self, id: Id) -> Result<User> {
+        self.write(move |tx| {
+            Box::pin(async move {
+                let active: i64 =
+                    sqlx::query_scalar("SELECT count(*) FROM users WHERE deleteat = 0 AND id <> ?")
+                        .bind(id)
+                        .fetch_one(&mut *tx.connection)
+                        .await?;
+                if active >= USER_LIMIT {
+                    return Err(server_full());
+                }
+                let mut user = tx.user(id).await?.ok_or_else(no_such_user)?;
+                user.delete_at = 0;
+                user.update_at = clock::now().max(user.update_at + 1);
+                tx.save_user(&user, false).await?;
+                Ok(user)
+            })
+        })
+        .await
+    }
+
+    pub(crate) async fn count_failed_login(&self, id: Id) -> Result<()> {
+        self.write(move |tx| {
+            Box::pin(async move {
+                sqlx::query("UPDATE users SET failedattempts = failedattempts + 1 WHERE id = ?")
+                    .bind(id)
+                    .execute(&mut *tx.connection)
+                    .await?;
+                tx.touched.push(Touched::User(id));
+                Ok(())
+            })
+        })
+        .await
+    }
+
+    /// Resets the count of failed logins. A better `hash` replaces the stored one, unless that is no longer the
+    /// `checked` one: the password may have been changed meanwhile.
+    pub(crate) async fn note_login(&self, id: Id, hash: Option<String>, checked: String) -> Result<()> {
+        self.write(move |tx| {
+            Box::pin(async move {
+                sqlx::query(
+                    "UPDATE users SET failedattempts = 0, lastlogin = ?2, \
+                     password = CASE password WHEN ?4 THEN coalesce(?3, password) ELSE password END WHERE id = ?1",
+                )
+                .bind(id)
+                .bind(clock::now())
+                .bind(hash)
+                .bind(checked)
+                .execute(&mut *tx.connection)
+                .await?;
+                tx.touched.push(Touched::User(id));
+                Ok(())
+            })
+        })
+        .await
+    }
+
+    /// Changes an account: `change` sees the stored one, so that concurrent changes of other fields survive.
+    pub(crate) async fn update_user<F>(&self, id: Id, change: F) -> Result<User>
+    where
+        F: FnOnce(&mut User) -> Result<()> + Send + 'static,
+    {
+        self.write(move |tx| {
+            Box::pin(async move {
+                let mut user = tx.user(id).await?.ok_or_else(no_such_user)?;
+                change(&mut user)?;
+                user.update_at = clock::now().max(user.update_at + 1);
+                tx.save_user(&user, false).await?;
+                Ok(user)
+            })
+        })
+        .await
+    }
+}
+
+impl Transaction<'_> {
+    pub(crate) async fn user(&mut self, id: Id) -> Result<Option<User>> {
+        Ok(sqlx::query_as("SELECT * FROM users WHERE id = ?")
+            .bind(id)
+            .fetch_optional(&mut *self.connection)
+            .await?)
+    }
+
+    async fn save_user(&mut self, user: &User, new: bool) -> Result<()> {
+        let statement = if new {
+            user.insert()
+        } else {
+            user.bind_to(
+                "UPDATE users SET createat = ?2, updateat = ?3, deleteat = ?4, username = ?5, password = ?6, \
+                 authdata = ?7, authservice = ?8, email = ?9, emailverified = ?10, nickname = ?11, firstname = ?12, \
+                 lastname = ?13, position = ?14, roles = ?15, allowmarketing = ?16, props = ?17, notifyprops = ?18, \
+                 lastpasswordupdate = ?19, lastpictureupdate = ?20, failedattempts = ?21, locale = ?22, \
+                 timezone = ?23, mfaactive = ?24, mfasecret = ?25, lastlogin = ?26 WHERE id = ?1",
+            )
+        };
+        statement.execute(&mut *self.connection).await.map_err(taken)?;
+        self.touched.push(Touched::User(user.id));
+        Ok(())
+    }
+}
+
+/// A clash of user names or mail addresses, said as Mattermost says it.
+fn taken(error: sqlx::Error) -> AppError {
+    if !is_duplicate(&error) {
+        return error.into();
+    }
+    if error.to_string().contains("users.email") {
+        AppError::bad_request(
+            "app.user.save.email_exists.app_error",
+            "An account with that email already exists.",
+        )
+    } else {
+        AppError::bad_request(
+            "app.user.save.username_exists.app_error",
+            "An account with that username already exists.",
+        )
+    }
+}
+
+pub(crate) fn no_such_user() -> AppError {
+    AppError::not_found("app.user.missing_account.const", "Unable to find the user.")
+}
+
+pub(crate) fn no_open_server() -> AppError {
+    AppError::forbidden(
+        "api.user.create_user.no_open_server",
+        "This server does not allow open signups. Please speak with your Administrator to receive an invitation.",
+    )
+}
+
+fn server_full() -> AppError {
+    AppError::bad_request(
+        "api.user.create_user.user_limits.exceeded",
+        format!("The server has its {USER_LIMIT} users. Deactivate one first."),
+    )
+}
+
+/// What Mattermost stores for a new account beside it.
+fn initial_preferences(user_id: Id) -> [Preference; 3] {
+    let preference = |category: &str, name: String, value: &str| Preference {
+        user_id,
+        category: category.to_owned(),
+        name,
+        value: value.to_owned(),
+    };
+    [
+        preference("recommended_next_steps", "hide".to_owned(), "false"),
+        preference("tutorial_step", user_id.to_string(), "0"),
+        preference("system_notice", "GMasDM".to_owned(), "true"),
+    ]
+}
+
+/// `text` for a LIKE pattern with `ESCAPE '\'`.
+pub(super) fn escape_like(text: &str) -> String {
+    text.replace('\\', r"\\").replace('%', r"\%").replace('_', r"\_")
+}

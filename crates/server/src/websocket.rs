@@ -1,0 +1,363 @@
+//! The websocket: handshake, challenge, the client's requests, and sending what the hub queued.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
+use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
+use axum::extract::{Query, State};
+use axum::response::Response;
+use futures_util::SinkExt;
+use http::{HeaderMap, StatusCode, header};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
+
+use crate::App;
+use crate::api::statuses;
+use crate::clock;
+use crate::config::Config;
+use crate::error::{AppError, Result};
+use crate::event::{Broadcast, Event};
+use crate::hub::{Connection, Holder, Next};
+use crate::id::Id;
+use crate::session::{Caller, handshake_caller};
+
+/// Time to answer the challenge.
+const CHALLENGE: Duration = Duration::from_secs(5);
+/// Between two pings of ours.
+const PING: Duration = Duration::from_secs(60);
+/// Silence after which a peer counts as gone.
+const SILENCE: Duration = Duration::from_secs(100);
+/// Time that one write may take.
+const WRITE: Duration = Duration::from_secs(30);
+/// The longest message that clients may send, in bytes.
+const LONGEST: usize = 8192;
+/// Buffers of an idle socket, in bytes: tungstenite's own default is 128 KiB each.
+const BUFFER: usize = 1024;
+
+#[derive(Deserialize)]
+pub(crate) struct Handshake {
+    connection_id: Option<String>,
+    sequence_number: Option<String>,
+}
+
+/// A request of the client's.
+#[derive(Deserialize)]
+struct Request {
+    #[serde(default)]
+    seq: i64,
+    #[serde(default)]
+    action: String,
+    #[serde(default)]
+    data: Option<Map<String, Value>>,
+}
+
+pub(crate) async fn open(
+    State(app): State<App>,
+    Query(handshake): Query<Handshake>,
+    headers: HeaderMap,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Result<Response> {
+    let upgrade = upgrade.map_err(|_| not_a_websocket())?;
+    if !is_origin_allowed(&app.config, &headers) {
+        return Err(AppError::bad_request(
+            "api.web_socket.connect.upgrade.app_error",
+            "The websocket's Origin is not this server's SiteURL.",
+        ));
+    }
+    let caller = handshake_caller(&app, &headers).await?;
+    Ok(upgrade
+        .max_message_size(LONGEST)
+        .max_frame_size(LONGEST)
+        .read_buffer_size(BUFFER)
+        .write_buffer_size(0)
+        .max_write_buffer_size(1 << 20)
+        .on_upgrade(move |socket| async move {
+            let stop = app.stop.clone();
+            let mut socket = socket;
+            tokio::select! {
+                () = talk(&app, &mut socket, caller, &handshake) => {}
+                () = stop.cancelled() => {}
+            }
+            let _already_closed = timeout(Duration::from_secs(1), socket.send(Message::Close(None))).await;
+        }))
+}
+
+/// From handshake to the end of the socket.
+async fn talk(app: &App, socket: &mut WebSocket, caller: Option<Caller>, handshake: &Handshake) {
+    let Some(place) = Place::wanted(handshake) else { return };
+    let (caller, challenge) = match caller {
+        Some(caller) => (caller, None),
+        None => match timeout(CHALLENGE, answer_challenge(app, socket)).await {
+            Ok(Some((caller, seq))) => (caller, Some(seq)),
+            _ => return,
+        },
+    };
+    let (connection, holder) = place.connect(app, &caller);
+    let was_there = statuses::change(app, caller.user.id, "online", false).await;
+    let mut talk = Talk { app, socket, caller, connection, holder };
+    if was_there.is_ok() && talk.flush().await.is_some() {
+        let answered = match challenge {
+            Some(seq) => talk.reply(seq, Ok(None)).await,
+            None => Some(()),
+        };
+        if answered.is_some() {
+            talk.run().await;
+        }
+    }
+    let user = talk.caller.user.id;
+    if app.hub.park(&talk.connection, holder) && statuses::change(app, user, "offline", false).await.is_err()
+    {
+        tracing::warn!(%user, "a status was not written");
+    }
+}
+
+/// Where a client wants to go on: nowhere, or at a number of a connection.
+struct Place(Option<(Id, u64)>);
+
+impl Place {
+    /// `None` if the parameters are malformed: the socket is closed then.
+    fn wanted(handshake: &Handshake) -> Option<Place> {
+        let Some(id) = handshake.connection_id.as_deref().filter(|id| !id.is_empty()) else {
+            return Some(Place(None));
+        };
+        let number = handshake.sequence_number.as_deref().unwrap_or("0").parse().ok()?;
+        Some(Place(Some((Id::parse(id)?, number))))
+    }
+
+    fn connect(self, app: &App, caller: &Caller) -> (Arc<Connection>, Holder) {
+        let (user, session) = (caller.user.id, caller.session.id);
+        let resumed = self.0.and_then(|(id, number)| {
+            let resumed = app.hub.resume(id, user, session, number);
+            if resumed.is_none() {
+                // What the client remembers is gone; nobody else may ask for it either.
+                app.hub.end_where(user, |connection| connection.id == id && connection.session == session);
+            }
+            resumed
+        });
+        resumed.unwrap_or_else(|| {
+            app.hub.open(user, session, |id| {
+                let data = json!({"connection_id": id, "server_hostname": "", "server_version": app.version});
+                Event::new("hello", &data, Broadcast::user(user))
+            })
+        })
+    }
+}
+
+/// Waits for a valid challenge; returns its session and number. `None` ends the socket.
+async fn answer_challenge(app: &App, socket: &mut WebSocket) -> Option<(Caller, i64)> {
+    loop {
+        let Message::Text(text) = socket.recv().await?.ok()? else { continue };
+        let request: Request = serde_json::from_str(&text).ok()?;
+        if request.action == "authentication_challenge" {
+            let token = request.data.as_ref()?.get("token")?.as_str()?;
+            return Some((Caller::from_token(app, token).await.ok()??, request.seq));
+        }
+        let answer = match request.action.as_str() {
+            "presence" => Ok(None),
+            _ => Err(AppError::session_expired()),
+        };
+        send(socket, reply(request.seq, answer)).await?;
+    }
+}
+
+/// An authenticated socket.
+struct Talk<'a> {
+    app: &'a App,
+    socket: &'a mut WebSocket,
+    caller: Caller,
+    connection: Arc<Connection>,
+    holder: Holder,
+}
+
+impl Talk<'_> {
+    async fn run(&mut self) {
+        let mut heard = Instant::now();
+        let mut ping = interval_at(Instant::now() + PING, PING);
+        ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let connection = Arc::clone(&self.connection);
+        loop {
+            let done = tokio::select! {
+                () = connection.wake.notified() => self.flush().await,
+                message = self.socket.recv() => {
+                    heard = Instant::now();
+                    match message {
+                        Some(Ok(message)) => self.receive(message).await,
+                        _ => None,
+                    }
+                }
+                _ = ping.tick() => {
+                    if heard.elapsed() > SILENCE { None } else { send(self.socket, Message::Ping(Default::default())).await }
+                }
+            };
+            if done.is_none() {
+                return;
+            }
+        }
+    }
+
+    /// Sends all that is queued. `None` ends the socket, here as below.
+    async fn flush(&mut self) -> Option<()> {
+        loop {
+            match self.connection.next(self.holder) {
+                Next::Frame(frame) => {
+                    let fed = timeout(WRITE, self.socket.feed(Message::Text(frame.into()))).await;
+                    fed.ok()?.ok()?;
+                }
+                Next::Nothing => return timeout(WRITE, self.socket.flush()).await.ok()?.ok(),
+                Next::Gone => return None,
+            }
+        }
+    }
+
+    async fn reply(&mut self, seq: i64, answer: Result<Option<Value>>) -> Option<()> {
+        send(self.socket, reply(seq, answer)).await
+    }
+
+    async fn receive(&mut self, message: Message) -> Option<()> {
+        let text = match message {
+            Message::Text(text) => text,
+            Message::Ping(_) | Message::Pong(_) => return Some(()),
+            // Binary frames are msgpack, which this server does not speak.
+            Message::Binary(_) | Message::Close(_) => return None,
+        };
+        let Ok(request) = serde_json::from_str::<Request>(&text) else { return None };
+        if request.action == "authentication_challenge" {
+            return Some(());
+        }
+        if request.seq <= 0 {
+            let error = AppError::bad_request("api.web_socket_router.bad_seq.app_error", "Invalid sequence.");
+            return self.reply(request.seq, Err(error)).await;
+        }
+        let answer = self.answer(&request.action, &request.data.unwrap_or_default()).await;
+        self.reply(request.seq, answer).await
+    }
+
+    async fn answer(&mut self, action: &str, data: &Map<String, Value>) -> Result<Option<Value>> {
+        let text = |name: &str| data.get(name).and_then(Value::as_str).unwrap_or_default();
+        let id = |name: &str| Id::parse(text(name)).ok_or_else(|| AppError::body(name));
+        match action {
+            "ping" => Ok(Some(json!({
+                "text": "pong", "version": self.app.version, "server_time": clock::now(), "node_id": ""
+            }))),
+            "user_typing" => {
+                let parent = Id::parse(text("parent_id")).unwrap_or_default();
+                crate::api::users::publish_typing(
+                    &self.caller,
+                    self.caller.user.id,
+                    id("channel_id")?,
+                    parent,
+                )
+                .await?;
+                Ok(None)
+            }
+            "presence" => {
+                for (place, name) in [(0, "channel_id"), (1, "thread_channel_id")] {
+                    if data.contains_key(name) {
+                        self.connection.look_at(place, Id::parse(text(name)).unwrap_or_default());
+                    }
+                }
+                Ok(None)
+            }
+            "user_update_active_status" => {
+                let active = data.get("user_is_active").and_then(Value::as_bool).unwrap_or_default();
+                let manual = data.get("manual").and_then(Value::as_bool).unwrap_or_default();
+                let status = if active { "online" } else { "away" };
+                statuses::change(self.app, self.caller.user.id, status, manual).await?;
+                Ok(None)
+            }
+            "get_statuses" => statuses::of_connected(&self.caller).await.map(Some),
+            "get_statuses_by_ids" => {
+                let ids = data.get("user_ids").and_then(Value::as_array).cloned().unwrap_or_default();
+                let ids: Option<Vec<Id>> = ids.iter().map(|id| Id::parse(id.as_str()?)).collect();
+                let ids = ids.filter(|ids| !ids.is_empty()).ok_or_else(|| AppError::body("user_ids"))?;
+                statuses::by_user(self.app, &ids).await.map(Some)
+            }
+            "posted_notify_ack" => Ok(None),
+            _ => Err(AppError::bad_request(
+                "api.web_socket_router.bad_action.app_error",
+                "Unknown WebSocket action.",
+            )),
+        }
+    }
+}
+
+async fn send(socket: &mut WebSocket, message: Message) -> Option<()> {
+    timeout(WRITE, socket.send(message)).await.ok()?.ok()
+}
+
+fn reply(seq: i64, answer: Result<Option<Value>>) -> Message {
+    let json = match answer {
+        Ok(None) => json!({"status": "OK", "seq_reply": seq}),
+        Ok(Some(data)) => json!({"status": "OK", "seq_reply": seq, "data": data}),
+        Err(error) => json!({"status": "FAIL", "seq_reply": seq, "error": error.json("", false)}),
+    };
+    Message::Text(json.to_string().into())
+}
+
+/// Whether a browser's page may open a websocket here. Programs send no Origin and may.
+fn is_origin_allowed(config: &Config, headers: &HeaderMap) -> bool {
+    let Some(origin) = headers.get(header::ORIGIN) else { return true };
+    let Ok(origin) = origin.to_str() else { return false };
+    let site = url::Url::parse(&config.service.site_url).ok().map(|url| url.origin().ascii_serialization());
+    let allowed = &config.service.allow_cors_from;
+    if !allowed.is_empty() {
+        return allowed.split_whitespace().any(|one| one == "*" || one.eq_ignore_ascii_case(origin))
+            || site.is_some_and(|site| site.eq_ignore_ascii_case(origin));
+    }
+    let Ok(parsed) = url::Url::parse(origin) else { return false };
+    match site {
+        Some(site) => parsed.origin().ascii_serialization() == site,
+        None => {
+            let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+            let authority = origin.split_once("://").map_or("", |(_, authority)| authority);
+            !host.is_empty() && authority.trim_end_matches('/').eq_ignore_ascii_case(host)
+        }
+    }
+}
+
+/// What a handshake that is no websocket gets.
+fn not_a_websocket() -> AppError {
+    AppError::new(
+        StatusCode::BAD_REQUEST,
+        "api.web_socket.connect.upgrade.app_error",
+        "This address takes websocket connections only.",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn allowed(site: &str, cors: &str, origin: &'static str, host: &'static str) -> bool {
+        let mut config = Config::default();
+        config.service.site_url = site.to_owned();
+        config.service.allow_cors_from = cors.to_owned();
+        let headers = HeaderMap::from_iter([
+            (header::ORIGIN, http::HeaderValue::from_static(origin)),
+            (header::HOST, http::HeaderValue::from_static(host)),
+        ]);
+        is_origin_allowed(&config, &headers)
+    }
+
+    #[test]
+    fn origins_must_be_ours() {
+        assert!(is_origin_allowed(&Config::default(), &HeaderMap::new()));
+        assert!(allowed("https://chat.example", "", "https://chat.example", "x"));
+        assert!(allowed("https://chat.example:443/sub", "", "https://CHAT.example", "x"));
+        assert!(!allowed("https://chat.example", "", "http://chat.example", "chat.example"));
+        assert!(!allowed("https://chat.example", "", "https://evil.example", "evil.example"));
+        assert!(allowed("", "", "http://Chat.example:8065", "chat.example:8065"));
+        assert!(!allowed("", "", "http://chat.example", "chat.example:8065"));
+        assert!(!allowed("", "", "null", "null"));
+    }
+
+    #[test]
+    fn a_cors_list_opens_for_its_members_and_the_site() {
+        assert!(allowed("https://a.example", "https://b.example", "https://b.example", "x"));
+        assert!(allowed("https://a.example", "https://b.example", "https://a.example", "x"));
+        assert!(!allowed("https://a.example", "https://b.example", "https://c.example", "x"));
+        assert!(allowed("", "*", "https://anything.example", "x"));
+    }
+}

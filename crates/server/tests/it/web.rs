@@ -1,0 +1,97 @@
+//! The web client as it is served: the page, its policy, its assets, and Markdown.
+
+use reqwest::{Response, StatusCode};
+use serde_json::{Value, json};
+
+use crate::site::Site;
+
+type Outcome = Result<(), Box<dyn std::error::Error>>;
+
+fn header<'a>(answer: &'a Response, name: &str) -> &'a str {
+    answer.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+}
+
+#[tokio::test]
+async fn every_path_that_is_not_the_apis_is_the_page() -> Outcome {
+    let site = Site::with(json!({"TeamSettings": {"SiteName": "Harbour <Works>"}})).await;
+    for path in ["/", "/login", "/signup_user_complete/?id=x", "/harbour/channels/town-square", "/a/messages/@b"] {
+        let answer = reqwest::get(format!("{}{path}", site.url())).await?;
+        assert_eq!((answer.status(), header(&answer, "content-type")), (StatusCode::OK, "text/html; charset=utf-8"));
+        assert_eq!(header(&answer, "cache-control"), "no-cache");
+        assert!(answer.text().await?.contains("<title>Harbour &lt;Works&gt;</title>"), "{path}");
+    }
+    let unknown = reqwest::get(format!("{}/api/v4/nothing/here", site.url())).await?;
+    assert_eq!((unknown.status(), header(&unknown, "content-type")), (StatusCode::NOT_FOUND, "application/json"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_policy_forbids_what_the_page_does_not_do() -> Outcome {
+    let site = Site::with(json!({})).await;
+    let answer = reqwest::get(site.url()).await?;
+    let policy = header(&answer, "content-security-policy").to_owned();
+    for rule in [
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "connect-src 'self'",
+        "base-uri 'none'",
+        "form-action 'self'",
+        "frame-ancestors 'none'",
+        "require-trusted-types-for 'script'",
+    ] {
+        assert!(policy.split("; ").any(|part| part == rule), "{rule} is not in {policy}");
+    }
+    assert!(!policy.contains("unsafe"), "{policy}");
+    let page = answer.text().await?;
+    assert!(!page.contains("<style") && !page.contains(" style=") && !page.contains(" onclick"), "{page}");
+    assert!(page.split("<script").skip(1).all(|script| script.contains("></script>")), "inline script: {page}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn all_that_the_page_names_is_served_for_ever() -> Outcome {
+    let site = Site::with(json!({})).await;
+    let page = reqwest::get(site.url()).await?.text().await?;
+    let named: Vec<_> = page.split('"').filter(|text| text.starts_with("/static/")).collect();
+    assert!(named.len() > 20, "{page}");
+    let client = reqwest::Client::new();
+    for path in &named {
+        let url = format!("{}{path}", site.url());
+        let plain = reqwest::get(&url).await?;
+        assert_eq!(plain.status(), StatusCode::OK, "{path}");
+        assert_eq!(header(&plain, "cache-control"), "public, max-age=31536000, immutable");
+        let zipped = client.get(&url).header("accept-encoding", "br, gzip;q=0.8").send().await?;
+        assert_eq!(header(&zipped, "content-encoding"), "gzip");
+        assert!(zipped.bytes().await?.len() < plain.bytes().await?.len(), "{path}");
+    }
+    let old = reqwest::get(format!("{}/static/0123456789abcdef/main.js", site.url())).await?;
+    assert_eq!(old.status(), StatusCode::NOT_FOUND);
+    Ok(())
+}
+
+#[tokio::test]
+async fn markdown_is_for_people_who_are_logged_in() -> Outcome {
+    let site = Site::with(json!({})).await;
+    let url = format!("{}/mainstay/markdown", site.url());
+    let texts = json!(["plain", "**b** <script>alert(1)</script> [x](javascript:y)"]);
+    let client = reqwest::Client::new();
+    let stranger = client.post(&url).json(&texts).send().await?;
+    assert_eq!(stranger.status(), StatusCode::UNAUTHORIZED);
+
+    let ada = site.sign_up("ada").await;
+    let answer = client.post(&url).bearer_auth(&ada.token).json(&texts).send().await?;
+    assert_eq!(header(&answer, "content-type"), "application/json");
+    let trees: Value = answer.json().await?;
+    assert_eq!(
+        trees,
+        json!([
+            [{"tag": "p", "children": ["plain"]}],
+            [{"tag": "p", "children": [{"tag": "strong", "children": ["b"]}, " <script>alert(1)</script> x"]}],
+        ])
+    );
+    let many = vec!["x"; 101];
+    let refused = client.post(&url).bearer_auth(&ada.token).json(&many).send().await?;
+    assert_eq!(refused.status(), StatusCode::BAD_REQUEST);
+    Ok(())
+}
