@@ -96,7 +96,7 @@ pub fn diagnosis(symptom: &Symptom, site: &Url) -> Diagnosis {
         Symptom::Closed => closed(),
         Symptom::NotAdministrator { .. } => diagnosed(
             "the token or account given is an ordinary one: it may not make or deactivate accounts",
-            "give a system administrator's with --admin-token or --admin-login",
+            "give a system administrator's with --admin-token",
         ),
         Symptom::NotUpgraded(answer) => not_upgraded(answer, site),
         Symptom::OriginRefused { origin, .. } => diagnosed(
@@ -345,7 +345,7 @@ fn not_upgraded(answer: &Answer, site: &Url) -> Diagnosis {
 fn tls(fault: &Tls, host: &str) -> Diagnosis {
     match fault {
         Tls::UnknownIssuer => diagnosed(
-            "the certificate is self-signed, from a private authority, or sent without its intermediate certificate (browsers often hide that, phones do not)",
+            "the certificate is from a private authority, or sent without its intermediate certificate (browsers often hide that, phones do not)",
             "let the server send the full chain (fullchain.pem); for a private authority, add its root to this machine's trusted ones or name it in SSL_CERT_FILE",
         ),
         Tls::WrongName => diagnosed(
@@ -359,6 +359,16 @@ fn tls(fault: &Tls, host: &str) -> Diagnosis {
         Tls::NotYetValid => diagnosed(
             "this machine's clock is wrong, or the certificate is for later",
             "check the clocks of both machines (timedatectl)",
+        ),
+        Tls::SelfSigned => diagnosed(
+            "the server shows a self-signed certificate, often the one that a proxy or an installer made for itself",
+            format!(
+                "get a certificate for `{host}` from a public authority (Let's Encrypt), or from a private one whose root the clients trust"
+            ),
+        ),
+        Tls::Certificate(_) => diagnosed(
+            "the certificate is damaged, revoked, or made for another purpose than a server's",
+            format!("get a new certificate for `{host}`, with the key usage of a server"),
         ),
         Tls::NotTls => diagnosed(
             "the port speaks plain HTTP",
@@ -408,6 +418,7 @@ mod tests {
             (Symptom::UnknownHost, "`chat.example.org`", "DNS record"),
             (Symptom::Refused, "nothing listens", "start it"),
             (Symptom::Tls(Tls::UnknownIssuer), "intermediate", "fullchain"),
+            (Symptom::Tls(Tls::SelfSigned), "self-signed", "Let's Encrypt"),
             (Symptom::Tls(Tls::WrongName), "`chat.example.org`", "this name"),
             (Symptom::Tls(Tls::Expired), "renewed", "renew"),
             (Symptom::Tls(Tls::NotTls), "plain HTTP", "http://"),

@@ -57,9 +57,14 @@ impl Person {
         self.log_in(site).await
     }
 
-    /// Logs in with name and password.
+    /// Logs in with the account's id, as the web client does after a sign-up: that holds whichever way of signing
+    /// in is switched on. Where the id is not known, with the user name.
     pub(crate) async fn log_in(&mut self, site: &Site) -> Result<(), Fault> {
-        let (user, token) = log_in(site, &self.name, &self.password).await?;
+        let who = match &self.id {
+            Some(id) => Login::Id(id),
+            None => Login::Name(&self.name),
+        };
+        let (user, token) = log_in(site, who, &self.password).await?;
         self.id = Some(user.id);
         self.token = Some(token);
         Ok(())
@@ -78,10 +83,22 @@ impl Person {
     }
 }
 
+/// By what an account is found at a login.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Login<'n> {
+    Id(&'n str),
+    /// A user name or an e-mail address.
+    Name(&'n str),
+}
+
 /// Opens a session for an account.
-pub(crate) async fn log_in(site: &Site, name: &str, password: &Secret) -> Result<(User, Secret), Fault> {
+pub(crate) async fn log_in(site: &Site, who: Login<'_>, password: &Secret) -> Result<(User, Secret), Fault> {
     // `token` is the second factor: none.
-    let credentials = json!({ "login_id": name, "password": password.expose(), "token": "" });
+    let mut credentials = json!({ "password": password.expose(), "token": "" });
+    match who {
+        Login::Id(id) => credentials["id"] = id.into(),
+        Login::Name(name) => credentials["login_id"] = name.into(),
+    }
     let (reply, during) = site.post("users/login").body(&credentials).reply().await?;
     let fault = |symptom| Fault { during: during.clone(), symptom };
     let user: User = reply.json().map_err(fault)?;

@@ -38,6 +38,15 @@ pub(crate) struct Door {
     pub sponsored: bool,
     /// The mail domain of the test's people.
     pub domain: String,
+    /// The login page takes addresses only, not user names.
+    pub by_email: bool,
+}
+
+impl Door {
+    /// The address that a person of the test claims to have.
+    pub(crate) fn email(&self, person: &Person) -> String {
+        format!("{}@{}", person.name, self.domain)
+    }
 }
 
 /// A team whose making was asked for: it may exist, even if no answer came.

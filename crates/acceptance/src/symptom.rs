@@ -192,6 +192,12 @@ pub enum Tls {
     /// The certificate's time has not come.
     #[error("the certificate is not valid yet")]
     NotYetValid,
+    /// The certificate vouches for itself.
+    #[error("the certificate is self-signed")]
+    SelfSigned,
+    /// The certificate is wrong in another way.
+    #[error("the certificate is not accepted: {0}")]
+    Certificate(String),
     /// The other side does not speak TLS.
     #[error("the other side does not speak TLS")]
     NotTls,
@@ -282,7 +288,9 @@ fn of_tls(error: &rustls::Error) -> Tls {
             Certificate::NotValidForName | Certificate::NotValidForNameContext { .. } => Tls::WrongName,
             Certificate::Expired | Certificate::ExpiredContext { .. } => Tls::Expired,
             Certificate::NotValidYet | Certificate::NotValidYetContext { .. } => Tls::NotYetValid,
-            other => Tls::Other(one_line(&other.to_string())),
+            // The verifier's own error, which has no public type: an authority's certificate used as a server's.
+            other if format!("{other:?}").contains("CaUsedAsEndEntity") => Tls::SelfSigned,
+            other => Tls::Certificate(one_line(&other.to_string())),
         },
         rustls::Error::InvalidMessage(_) => Tls::NotTls,
         other => Tls::Other(one_line(&other.to_string())),

@@ -13,7 +13,7 @@ use url::Url;
 use crate::Secret;
 use crate::diagnosis::trimmed;
 use crate::log::{Log, Stop, timed};
-use crate::person::{Person, log_in};
+use crate::person::{Login, Person, log_in};
 use crate::picture;
 use crate::plan;
 use crate::site::{Reply, Site};
@@ -198,14 +198,17 @@ async fn log_in_administrator(
     let closed = ["EnableOpenServer", "EnableSignUpWithEmail", "EnableUserCreation"]
         .iter()
         .any(|key| config.switch(key) == Some(false));
-    let mut door = Door { sponsored: closed, domain: DOMAIN.to_owned() };
+    let by_email = config.switch("EnableSignInWithUsername") == Some(false);
+    let mut door = Door { sponsored: closed, domain: DOMAIN.to_owned(), by_email };
     if matches!(admin, Admin::None) {
         return Ok(door);
     }
     let work = async {
         match admin {
             Admin::Token(token) => stage.admin_token(token.clone()),
-            Admin::Login { name, secret } => stage.admin_session(log_in(site, name, secret).await?.1),
+            Admin::Login { name, secret } => {
+                stage.admin_session(log_in(site, Login::Name(name), secret).await?.1);
+            }
             Admin::None => {}
         }
         let Some(admin) = &stage.admin else { return Ok(()) };

@@ -15,6 +15,7 @@ use self::tab::{Tab, quoted};
 use crate::Secret;
 use crate::answer::one_line;
 use crate::log::{Kind, Log, Stop};
+use crate::person::Person;
 use crate::picture;
 use crate::plan;
 use crate::site::Site;
@@ -116,18 +117,17 @@ impl Shots<'_, '_> {
 async fn first_account(scene: &Scene<'_>, tab: &Tab, cast: &mut Cast) -> Result<(), Fault> {
     if scene.door.sponsored {
         cast.first.arrive(scene.site, &scene.door.domain, scene.sponsor).await?;
-        return log_in(tab, cast.first.name.as_str(), cast.first.password()).await;
+        return log_in(tab, scene.door, &cast.first).await;
     }
     cast.first.attempted = true;
-    let email = format!("{}@{}", cast.first.name, scene.door.domain);
-    sign_up(tab, "/signup_user_complete", &email, &cast.first.name, cast.first.password()).await
+    sign_up(tab, "/signup_user_complete", scene.door, &cast.first).await
 }
 
-async fn sign_up(tab: &Tab, path: &str, email: &str, name: &str, password: &Secret) -> Result<(), Fault> {
+async fn sign_up(tab: &Tab, path: &str, door: &Door, person: &Person) -> Result<(), Fault> {
     tab.open(path).await?;
-    tab.fill(at::EMAIL, email).await?;
-    tab.fill(at::USERNAME, name).await?;
-    tab.fill(at::PASSWORD, password.expose()).await?;
+    tab.fill(at::EMAIL, &door.email(person)).await?;
+    tab.fill(at::USERNAME, &person.name).await?;
+    tab.fill(at::PASSWORD, person.password().expose()).await?;
     if tab.shown(at::TERMS).await.is_some() {
         tab.click(at::TERMS).await?;
     }
@@ -135,10 +135,11 @@ async fn sign_up(tab: &Tab, path: &str, email: &str, name: &str, password: &Secr
     logged_in(tab).await
 }
 
-async fn log_in(tab: &Tab, name: &str, password: &Secret) -> Result<(), Fault> {
+async fn log_in(tab: &Tab, door: &Door, person: &Person) -> Result<(), Fault> {
     tab.open("/login").await?;
-    tab.fill(at::LOGIN_ID, name).await?;
-    tab.fill(at::PASSWORD, password.expose()).await?;
+    let name = if door.by_email { door.email(person) } else { person.name.clone() };
+    tab.fill(at::LOGIN_ID, &name).await?;
+    tab.fill(at::PASSWORD, person.password().expose()).await?;
     tab.click(at::SUBMIT).await?;
     logged_in(tab).await
 }
@@ -195,18 +196,16 @@ async fn second_joins(scene: &Scene<'_>, tab: &Tab, cast: &mut Cast, hello: &str
     if let Some(made) = &mut cast.team {
         made.id = Some(team.id);
     }
-    let (name, password) = (cast.second.name.clone(), cast.second.password().clone());
     if scene.door.sponsored {
         cast.second.arrive(site, &scene.door.domain, scene.sponsor).await?;
         let join = format!("teams/members/invite?invite_id={}", team.invite_id);
         site.post(&join).by(cast.second.token()?).done().await?;
-        log_in(tab, &name, &password).await?;
+        log_in(tab, scene.door, &cast.second).await?;
         tab.open(&format!("/{}/channels/town-square", cast.first.name)).await?;
     } else {
         cast.second.attempted = true;
-        let email = format!("{name}@{}", scene.door.domain);
         let link = format!("/signup_user_complete/?id={}", team.invite_id);
-        sign_up(tab, &link, &email, &name, &password).await?;
+        sign_up(tab, &link, scene.door, &cast.second).await?;
     }
     town_square(tab).await?;
     post_with(tab, at::POST_TEXT, hello).await.map(drop)

@@ -154,7 +154,7 @@ async fn a_cancelled_run_cleans_up_too() {
 }
 
 #[tokio::test]
-async fn nobody_there_is_a_failed_check() {
+async fn nobody_to_speak_with_is_a_failed_check() {
     let start = Instant::now();
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("bound");
@@ -163,6 +163,9 @@ async fn nobody_there_is_a_failed_check() {
     assert!(failures(&refused)[0].1.contains("nothing listens"), "{:?}", failures(&refused));
     let unknown = report(&target("http://nobody.invalid")).await;
     assert!(failures(&unknown)[0].1.contains("DNS"), "{:?}", failures(&unknown));
+    let (plain, ..) = old(Rules::default()).await;
+    let not_tls = report(&target(&format!("https://{plain}"))).await;
+    assert!(failures(&not_tls)[0].1.contains("speaks plain HTTP"), "{:?}", failures(&not_tls));
     let scheme = report(&target("ftp://example.org")).await;
     assert_eq!(failures(&scheme).len(), 1);
     assert!(start.elapsed() < Duration::from_secs(12));
