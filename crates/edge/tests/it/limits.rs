@@ -134,6 +134,10 @@ impl Cramped {
         use std::io::{BufRead, BufReader};
         let test = std::env::current_exe().unwrap();
         let relay = test.ancestors().nth(2).unwrap().join("examples/relay");
+        assert!(
+            relay.exists(),
+            "first: cargo build -p edge --example relay (`cargo test -p edge` does it by itself)"
+        );
         let mut process = Command::new("sh")
             .args(["-c", &format!("ulimit -n {descriptors}; exec \"$0\" 127.0.0.1:0 {upstream} 1000")])
             .arg(relay)
