@@ -13,7 +13,7 @@ use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use url::Url;
 
 use crate::App;
@@ -45,7 +45,6 @@ pub(crate) async fn page(State(app): State<App>) -> Response {
         (header::X_FRAME_OPTIONS, "SAMEORIGIN"),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::REFERRER_POLICY, "no-referrer"),
-        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
     ];
     (headers, html).into_response()
 }
