@@ -19,8 +19,8 @@ pub struct Limits {
     /// Open client connections, websockets included; one more gets a 503. Default: what fits a descriptor limit of
     /// 1024; callers that know theirs use [`connections_within`].
     pub max_connections: usize,
-    /// Threads that serve. Default: one per core, at most 8. Threads that share nothing need a quarter less time for a
-    /// request than a runtime that shares its tasks, and a proxy has no long computations to balance.
+    /// Threads that serve, sharing nothing with each other. Default: one per core, at most 8; a proxy has no long
+    /// computations that would have to be balanced between them.
     pub workers: usize,
     /// Bytes of a request's head, start line included; more is answered 431. At least 8 192. Default 64 KiB: Mattermost's
     /// own limit on a URL is 2 KiB, cookies and proxies' tokens take the rest.
