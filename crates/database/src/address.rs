@@ -1,0 +1,270 @@
+//! Addresses read: URLs, and the DSN of Go's MySQL driver. No error repeats any of the text, since all of it may be
+//! a badly written password.
+
+use std::path::PathBuf;
+
+use percent_encoding::percent_decode_str;
+
+use crate::source::{DataSource, Engine, Host, Server, TlsMode};
+
+/// Why an address cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AddressError {
+    /// Nothing we know begins so.
+    #[error(
+        "this is no database address; write postgres://USER:PASSWORD@HOST:5432/NAME, mysql://USER:PASSWORD@HOST:3306/NAME, \
+         USER:PASSWORD@tcp(HOST:3306)/NAME or sqlite:PATH"
+    )]
+    Unknown,
+    /// The part before `://`.
+    #[error("the scheme {0:?} is no database we know; write postgres, postgresql, mysql, mariadb or sqlite")]
+    Scheme(String),
+    /// Host.
+    #[error(
+        "the host of the database address is malformed; write one name, an IPv4 address, an IPv6 address in brackets ([::1]), \
+         or the path of a Unix socket's directory. Special characters in the password must be percent-encoded (@ as %40, / as %2F)"
+    )]
+    Host,
+    /// Port.
+    #[error(
+        "the port of the database address is not a number from 1 to 65535; if this is a part of the password, percent-encode \
+         its special characters (: as %3A, @ as %40, / as %2F)"
+    )]
+    Port,
+    /// `/`, `?` or `#` stands in a password as it is.
+    #[error(
+        "the user or password of the database address holds an unencoded / ? or #; percent-encode them (/ as %2F, ? as %3F, # as %23)"
+    )]
+    Unencoded,
+    /// A `%` that begins no escape, or escapes that are no UTF-8.
+    #[error(
+        "the {0} of the database address holds a % that begins no valid UTF-8 escape; write a percent sign as %25"
+    )]
+    Escape(&'static str),
+    /// No database protocol can carry it.
+    #[error("the {0} of the database address holds a NUL character, which no database accepts")]
+    Nul(&'static str),
+    /// A parameter twice, or in the place of a part that is there.
+    #[error("the database address says {0} twice; say it once")]
+    Twice(String),
+    /// A parameter with a value that it cannot have.
+    #[error("the parameter {key} of the database address cannot have this value; allowed: {allowed}")]
+    Parameter {
+        /// Its name.
+        key: String,
+        /// What it may be.
+        allowed: &'static str,
+    },
+    /// `net(address)` of a Go DSN.
+    #[error("the network of the MySQL DSN is unknown; write tcp(HOST:PORT) or unix(/PATH/OF/SOCKET)")]
+    Network,
+}
+
+/// Reads any form of an address.
+pub(crate) fn parse(text: &str) -> Result<DataSource, AddressError> {
+    let text = text.trim();
+    if let Some(path) = text.strip_prefix("sqlite:") {
+        let path = path.strip_prefix("//").unwrap_or(path);
+        let path = path.split_once('?').map_or(path, |(path, _)| path);
+        return match path {
+            "" => Err(AddressError::Unknown),
+            path => Ok(DataSource::Sqlite(PathBuf::from(decoded(path, "path")?))),
+        };
+    }
+    let is_scheme =
+        |s: &str| !s.is_empty() && s.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c));
+    match text.split_once("://").filter(|(scheme, _)| is_scheme(scheme)) {
+        Some((scheme, rest)) => match scheme.to_ascii_lowercase().as_str() {
+            "postgres" | "postgresql" => url(Engine::Postgres, rest),
+            "mysql" | "mariadb" => url(Engine::MySql, rest),
+            _ => Err(AddressError::Scheme(scheme.to_owned())),
+        },
+        None => go_dsn(text),
+    }
+    .map(DataSource::Server)
+}
+
+/// What stands behind `scheme://`.
+fn url(engine: Engine, rest: &str) -> Result<Server, AddressError> {
+    if rest.contains('#') {
+        return Err(AddressError::Unencoded);
+    }
+    let (before_query, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let (authority, name) = before_query.split_once('/').unwrap_or((before_query, ""));
+    let (login, place) = match authority.rsplit_once('@') {
+        Some((login, place)) => (Some(login), place),
+        // The sign that ends the password comes after the path has begun: it began inside the password.
+        None if rest.contains('@') => return Err(AddressError::Unencoded),
+        None => (None, authority),
+    };
+    let mut server = Server::new(engine, Host::Name("localhost".into()));
+    let mut given = Given { host: !place.is_empty(), ..Given::default() };
+    if let Some(login) = login {
+        let (user, password) = login.split_once(':').unwrap_or((login, ""));
+        server.user = decoded(user, "user")?;
+        server.password = decoded(password, "password")?.into();
+        given.user = !user.is_empty();
+        given.password = !password.is_empty();
+    }
+    if given.host {
+        let (host, port) = host_and_port(place)?;
+        server.host = Host::parse(&decoded(host, "host")?)?;
+        given.port = port.is_some();
+        server.port = port.unwrap_or(server.port);
+    }
+    server.name = decoded(name, "name")?;
+    given.name = !name.is_empty();
+    parameters(&mut server, query, &mut given)?;
+    Ok(server)
+}
+
+/// `[USER[:PASSWORD]@][NET[(ADDRESS)]]/NAME[?PARAMETERS]`, where user and password are written as they are: the last
+/// slash ends the address, and the last `@` before it the password (go-sql-driver/mysql, `ParseDSN`).
+fn go_dsn(text: &str) -> Result<Server, AddressError> {
+    let (front, back) = text.rsplit_once('/').ok_or(AddressError::Unknown)?;
+    let (login, network) = front.rsplit_once('@').unwrap_or(("", front));
+    let (user, password) = login.split_once(':').unwrap_or((login, ""));
+    let (name, query) = back.split_once('?').unwrap_or((back, ""));
+    let mut server = Server::new(Engine::MySql, Host::Name("localhost".into()));
+    let (kind, address) = match network.split_once('(') {
+        Some((kind, rest)) => (kind, rest.strip_suffix(')').ok_or(AddressError::Network)?),
+        None => (network, ""),
+    };
+    match (kind, address) {
+        ("" | "tcp", "") => {}
+        ("tcp", place) => {
+            let (host, port) = host_and_port(place)?;
+            server.host = Host::parse(host)?;
+            server.port = port.unwrap_or(server.port);
+        }
+        ("unix", path) if path.starts_with('/') => server.host = Host::Socket(path.into()),
+        _ => return Err(AddressError::Network),
+    }
+    server.user = without_nul(user.to_owned(), "user")?;
+    server.password = without_nul(password.to_owned(), "password")?.into();
+    server.name = decoded(name, "name")?;
+    parameters(
+        &mut server,
+        query,
+        &mut Given { host: true, port: true, user: true, password: true, name: true, ..Given::default() },
+    )?;
+    Ok(server)
+}
+
+/// `HOST`, `HOST:PORT`, `[IPV6]:PORT`.
+fn host_and_port(place: &str) -> Result<(&str, Option<u16>), AddressError> {
+    let (host, port) = match place.rfind(']') {
+        Some(end) if place.starts_with('[') => match &place[end + 1..] {
+            "" => (place, None),
+            rest => (&place[..=end], Some(rest.strip_prefix(':').ok_or(AddressError::Host)?)),
+        },
+        Some(_) => return Err(AddressError::Host),
+        None => place.split_once(':').map_or((place, None), |(host, port)| (host, Some(port))),
+    };
+    let port =
+        port.map(|text| text.parse().ok().filter(|&port| port > 0).ok_or(AddressError::Port)).transpose()?;
+    Ok((host, port))
+}
+
+/// Which parts have been said, so that none is said twice.
+#[derive(Default)]
+#[allow(clippy::struct_excessive_bools, reason = "a set of five")]
+struct Given {
+    host: bool,
+    port: bool,
+    user: bool,
+    password: bool,
+    name: bool,
+    tls: bool,
+    ca: bool,
+}
+
+fn parameters(server: &mut Server, query: &str, given: &mut Given) -> Result<(), AddressError> {
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+        // In a query, both Go and every browser read a plus sign as a space.
+        let key = decoded(&key.replace('+', " "), "parameters")?;
+        let value = decoded(&value.replace('+', " "), "parameters")?;
+        let once = |seen: &mut bool| match std::mem::replace(seen, true) {
+            true => Err(AddressError::Twice(key.clone())),
+            false => Ok(()),
+        };
+        match (server.engine, key.as_str()) {
+            (Engine::Postgres, "host") | (Engine::MySql, "socket") => {
+                once(&mut given.host)?;
+                server.host = Host::parse(&value)?;
+            }
+            (Engine::Postgres, "port") => {
+                once(&mut given.port)?;
+                server.port = value.parse().ok().filter(|&port| port > 0).ok_or(AddressError::Port)?;
+            }
+            (Engine::Postgres, "user") => {
+                once(&mut given.user)?;
+                server.user = value;
+            }
+            (Engine::Postgres, "password") => {
+                once(&mut given.password)?;
+                server.password = value.into();
+            }
+            (Engine::Postgres, "dbname") => {
+                once(&mut given.name)?;
+                server.name = value;
+            }
+            (Engine::Postgres, "sslmode") | (Engine::MySql, "tls" | "sslmode" | "ssl-mode") => {
+                once(&mut given.tls)?;
+                server.tls.mode = tls_mode(server.engine, &key, &value)?;
+            }
+            (Engine::Postgres, "sslrootcert") | (Engine::MySql, "ssl-ca") => {
+                once(&mut given.ca)?;
+                server.tls.ca = Some(value.into());
+            }
+            _ => {
+                if server.parameters.insert(key.clone(), value).is_some() {
+                    return Err(AddressError::Twice(key));
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// libpq's words, MySQL's (`ssl-mode`) and those of Go's MySQL driver (`tls`).
+fn tls_mode(engine: Engine, key: &str, value: &str) -> Result<TlsMode, AddressError> {
+    let word = value.to_ascii_lowercase().replace('_', "-");
+    match (engine, key, word.as_str()) {
+        (Engine::MySql, "tls", "false") | (Engine::MySql, "ssl-mode", "disabled") => Ok(TlsMode::Disable),
+        (Engine::MySql, "tls" | "ssl-mode", "preferred") => Ok(TlsMode::Prefer),
+        (Engine::MySql, "tls", "skip-verify") | (Engine::MySql, "ssl-mode", "required") => {
+            Ok(TlsMode::Require)
+        }
+        (Engine::MySql, "tls", "true") | (Engine::MySql, "ssl-mode", "verify-identity") => {
+            Ok(TlsMode::VerifyFull)
+        }
+        (_, "sslmode" | "ssl-mode", word) => {
+            TlsMode::ALL.into_iter().find(|mode| mode.sslmode() == word).ok_or(())
+        }
+        _ => Err(()),
+    }
+    .map_err(|()| AddressError::Parameter {
+        key: key.to_owned(),
+        allowed: match key {
+            "tls" => "false, preferred, skip-verify, true",
+            "ssl-mode" => "DISABLED, PREFERRED, REQUIRED, VERIFY_CA, VERIFY_IDENTITY",
+            _ => "disable, prefer, require, verify-ca, verify-full",
+        },
+    })
+}
+
+fn decoded(text: &str, part: &'static str) -> Result<String, AddressError> {
+    let bytes = text.as_bytes();
+    let whole = |i: usize| bytes.get(i + 1..i + 3).is_some_and(|two| two.iter().all(u8::is_ascii_hexdigit));
+    if (0..bytes.len()).any(|i| bytes[i] == b'%' && !whole(i)) {
+        return Err(AddressError::Escape(part));
+    }
+    let text = percent_decode_str(text).decode_utf8().map_err(|_| AddressError::Escape(part))?;
+    without_nul(text.into_owned(), part)
+}
+
+fn without_nul(text: String, part: &'static str) -> Result<String, AddressError> {
+    if text.contains('\0') { Err(AddressError::Nul(part)) } else { Ok(text) }
+}

@@ -1,0 +1,277 @@
+//! Connections: an address turned into the driver's options, and every way to fail turned into a reason.
+
+use std::io;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use secrecy::ExposeSecret as _;
+use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlDatabaseError, MySqlSslMode};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgDatabaseError, PgSslMode};
+use sqlx::{ConnectOptions as _, Connection as _};
+
+use crate::reason::{Certificate, Failure, Reason};
+use crate::source::{Engine, Host, Server, TlsMode};
+
+/// A connection that has logged in.
+pub(crate) enum Connected {
+    Postgres(PgConnection),
+    MySql(MySqlConnection),
+}
+
+impl Connected {
+    /// Says good-bye, so that the server's log stays clean. That it may fail is nobody's loss.
+    pub(crate) async fn close(self) {
+        let closed = match self {
+            Self::Postgres(connection) => connection.close().await,
+            Self::MySql(connection) => connection.close().await,
+        };
+        if let Err(error) = closed {
+            tracing::debug!(%error, "closing a database connection");
+        }
+    }
+}
+
+impl Failure {
+    pub(crate) fn new(server: &Server, reason: Reason) -> Self {
+        Self { server: Box::new(server.clone()), reason }
+    }
+
+    pub(crate) fn of(server: &Server, error: &sqlx::Error) -> Self {
+        Self::new(server, reason(error))
+    }
+}
+
+/// Logs in, or says why not; `patience` is the time until then.
+pub(crate) async fn connect(server: &Server, patience: Duration) -> Result<Connected, Failure> {
+    let started = Instant::now();
+    let fails = |reason| Failure::new(server, reason);
+    let found = match tokio::time::timeout(patience, log_in(server)).await {
+        Ok(found) => found.map_err(fails),
+        Err(_) => Err(fails(Reason::TimedOut(patience))),
+    };
+    let Err(failure) = found else { return found };
+    let is_refusal = matches!(failure.reason, Reason::HostNotAllowed | Reason::WrongPassword);
+    if server.tls.mode != TlsMode::Disable || matches!(server.host, Host::Socket(_)) || !is_refusal {
+        return Err(failure);
+    }
+    // Both engines answer a login without TLS, where TLS is a must, as if the host or the password were wrong. Whether
+    // it was TLS shows in that the same login gets further with it.
+    let mut encrypted = server.clone();
+    encrypted.tls.mode = TlsMode::Require;
+    let patience = patience.saturating_sub(started.elapsed());
+    match tokio::time::timeout(patience, log_in(&encrypted)).await {
+        Ok(Ok(connected)) => {
+            connected.close().await;
+            Err(fails(Reason::TlsRequired))
+        }
+        Ok(Err(Reason::WrongPassword)) if failure.reason == Reason::HostNotAllowed => {
+            Err(fails(Reason::TlsRequired))
+        }
+        Ok(Err(Reason::UnknownDatabase | Reason::DatabaseDenied)) => Err(fails(Reason::TlsRequired)),
+        _ => Err(failure),
+    }
+}
+
+async fn log_in(server: &Server) -> Result<Connected, Reason> {
+    if let Host::Name(name) = &server.host {
+        // The driver resolves again; here it is done so that a failure can be told from every other.
+        let mut found =
+            tokio::net::lookup_host((name.as_str(), server.port)).await.map_err(|_| Reason::UnknownHost)?;
+        found.next().ok_or(Reason::UnknownHost)?;
+    }
+    let authority = authority(server).await?;
+    // Statements are not logged: some hold a password.
+    match server.engine {
+        Engine::Postgres => {
+            postgres(server, authority).disable_statement_logging().connect().await.map(Connected::Postgres)
+        }
+        Engine::MySql => {
+            mysql(server, authority).disable_statement_logging().connect().await.map(Connected::MySql)
+        }
+    }
+    .map_err(|error| reason(&error))
+}
+
+/// Where systems keep the authorities they trust, which Mattermost trusts too and the driver does not.
+const SYSTEM_AUTHORITIES: [&str; 3] =
+    ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem"];
+
+/// The PEM file to verify with, if anything is to be verified.
+async fn authority(server: &Server) -> Result<Option<PathBuf>, Reason> {
+    if let Some(path) = &server.tls.ca {
+        let unusable = |why: String| Reason::AuthorityFile(path.clone(), why);
+        let pem = tokio::fs::read(path).await.map_err(|error| unusable(error.to_string()))?;
+        let count = CertificateDer::pem_slice_iter(&pem).filter(Result::is_ok).count();
+        return if count > 0 {
+            Ok(Some(path.clone()))
+        } else {
+            Err(unusable("it holds no certificate".into()))
+        };
+    }
+    let verifies = matches!(server.tls.mode, TlsMode::VerifyCa | TlsMode::VerifyFull);
+    Ok(SYSTEM_AUTHORITIES.iter().map(PathBuf::from).find(|path| verifies && path.is_file()))
+}
+
+/// The mode after libpq's rule: who names an authority wants it checked.
+fn mode(server: &Server) -> TlsMode {
+    match server.tls.mode {
+        _ if matches!(server.host, Host::Socket(_)) => TlsMode::Disable,
+        TlsMode::Require if server.tls.ca.is_some() => TlsMode::VerifyCa,
+        mode => mode,
+    }
+}
+
+fn host_text(host: &Host) -> String {
+    match host {
+        Host::Ip(ip) => ip.to_string(),
+        host => host.to_string(),
+    }
+}
+
+fn postgres(server: &Server, authority: Option<PathBuf>) -> PgConnectOptions {
+    let Server { host, port, name, user, password, .. } = server;
+    // Everything is set, so that nothing is left to the driver's habit of reading PG* from the environment.
+    let mut options = PgConnectOptions::new_without_pgpass()
+        .host(&host_text(host))
+        .port(*port)
+        .username(user)
+        .password(password.expose_secret())
+        .database(if name.is_empty() { user } else { name })
+        .application_name("mainstay")
+        .ssl_mode(match mode(server) {
+            TlsMode::Disable => PgSslMode::Disable,
+            TlsMode::Prefer => PgSslMode::Prefer,
+            TlsMode::Require => PgSslMode::Require,
+            TlsMode::VerifyCa => PgSslMode::VerifyCa,
+            TlsMode::VerifyFull => PgSslMode::VerifyFull,
+        });
+    if let Host::Socket(directory) = host {
+        options = options.socket(directory);
+    }
+    if let Some(path) = authority {
+        options = options.ssl_root_cert(path);
+    }
+    // The one parameter that changes what the probe must look at.
+    options.options(server.parameters.get_key_value("search_path"))
+}
+
+fn mysql(server: &Server, authority: Option<PathBuf>) -> MySqlConnectOptions {
+    let Server { host, port, name, user, password, .. } = server;
+    let mut options = MySqlConnectOptions::new()
+        .host(&host_text(host))
+        .port(*port)
+        .username(user)
+        .charset("utf8mb4")
+        .ssl_mode(match mode(server) {
+            TlsMode::Disable => MySqlSslMode::Disabled,
+            TlsMode::Prefer => MySqlSslMode::Preferred,
+            TlsMode::Require => MySqlSslMode::Required,
+            TlsMode::VerifyCa => MySqlSslMode::VerifyCa,
+            TlsMode::VerifyFull => MySqlSslMode::VerifyIdentity,
+        });
+    if server.has_password() {
+        options = options.password(password.expose_secret());
+    }
+    if !name.is_empty() {
+        options = options.database(name);
+    }
+    if let Host::Socket(path) = host {
+        options = options.socket(path);
+    }
+    if let Some(path) = authority {
+        options = options.ssl_ca(path);
+    }
+    options
+}
+
+/// What the driver's error means.
+fn reason(error: &sqlx::Error) -> Reason {
+    match error {
+        sqlx::Error::Database(error) => {
+            if let Some(error) = error.try_downcast_ref::<PgDatabaseError>() {
+                of_postgres(error.code(), error.routine(), error.message())
+            } else if let Some(error) = error.try_downcast_ref::<MySqlDatabaseError>() {
+                of_mysql(error.number(), error.message())
+            } else {
+                Reason::Other(error.code().map(Into::into), error.message().to_owned())
+            }
+        }
+        sqlx::Error::Io(error) => of_io(error),
+        sqlx::Error::Tls(error) => match error.downcast_ref::<rustls::Error>() {
+            Some(error) => of_tls(error),
+            None => match error.downcast_ref::<io::Error>() {
+                Some(error) => of_io(error),
+                None => Reason::TlsNotOffered,
+            },
+        },
+        sqlx::Error::Protocol(words) => Reason::OtherProtocol(words.clone()),
+        // The only thing the driver finds missing in what we give it: a way to send this password in the clear.
+        sqlx::Error::Configuration(_) => Reason::PasswordNeedsTls,
+        other => Reason::Other(None, other.to_string()),
+    }
+}
+
+fn of_io(error: &io::Error) -> Reason {
+    if let Some(error) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+        return of_tls(error);
+    }
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => Reason::Refused,
+        io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable | io::ErrorKind::NetworkDown => {
+            Reason::NoRoute(error.to_string())
+        }
+        io::ErrorKind::TimedOut => Reason::NoRoute(error.to_string()),
+        io::ErrorKind::NotFound => Reason::NoSocket,
+        io::ErrorKind::PermissionDenied => Reason::SocketDenied,
+        io::ErrorKind::UnexpectedEof
+        | io::ErrorKind::ConnectionReset
+        | io::ErrorKind::ConnectionAborted
+        | io::ErrorKind::BrokenPipe => Reason::Dropped,
+        _ => Reason::Other(None, error.to_string()),
+    }
+}
+
+fn of_tls(error: &rustls::Error) -> Reason {
+    use rustls::{CertificateError as E, Error};
+    Reason::Certificate(match error {
+        Error::InvalidCertificate(E::UnknownIssuer) => Certificate::UnknownAuthority,
+        Error::InvalidCertificate(E::Expired | E::ExpiredContext { .. }) => Certificate::Expired,
+        Error::InvalidCertificate(E::NotValidYet | E::NotValidYetContext { .. }) => Certificate::NotYetValid,
+        Error::InvalidCertificate(E::NotValidForName | E::NotValidForNameContext { .. }) => {
+            Certificate::OtherName
+        }
+        other => Certificate::Other(other.to_string()),
+    })
+}
+
+/// PostgreSQL's SQLSTATE (manual, appendix A), and the routine that raised it: the message is in the server's language.
+fn of_postgres(code: &str, routine: Option<&str>, message: &str) -> Reason {
+    match (code, routine) {
+        ("28P01", _) => Reason::WrongPassword,
+        ("28000", Some("InitializeSessionUserId")) => Reason::UnknownUser,
+        ("28000", _) => Reason::HostNotAllowed,
+        ("3D000", _) => Reason::UnknownDatabase,
+        ("42501", _) => Reason::DatabaseDenied,
+        ("53300", _) => Reason::TooManyConnections,
+        ("57P03" | "57P01" | "57P02", _) => Reason::StartingUp,
+        _ => Reason::Other(Some(code.to_owned()), message.to_owned()),
+    }
+}
+
+/// MySQL's and MariaDB's error numbers (their manuals, server error reference).
+fn of_mysql(number: u16, message: &str) -> Reason {
+    match number {
+        1040 | 1203 | 1226 => Reason::TooManyConnections,
+        1044 => Reason::DatabaseDenied,
+        1045 | 1698 => Reason::WrongPassword,
+        1049 => Reason::UnknownDatabase,
+        1053 | 1927 => Reason::StartingUp,
+        1129 => Reason::HostBlocked,
+        1130 => Reason::HostNotAllowed,
+        3159 | 4151 => Reason::TlsRequired,
+        3118 => Reason::UnknownUser,
+        _ => Reason::Other(Some(number.to_string()), message.to_owned()),
+    }
+}

@@ -1,0 +1,51 @@
+//! Databases on PostgreSQL, MySQL and MariaDB: addressed, reached, understood, created.
+//!
+//! [`DataSource`] is an address read from any form operators write; [`links`] reads the same from a container's
+//! environment. [`probe`] logs in and says what is there or why it cannot be used; [`wait_ready`] does so until the server is
+//! up. [`script`] is the SQL that creates user and database, [`create`] runs it.
+//!
+//! # Promises
+//! - No password is shown, logged or put into an error, ours or the server's: addresses that cannot be read are not
+//!   repeated, `Debug` and `Display` mask, statements are not logged.
+//! - Any user, password and database name survives being written and read again, for our own form and for
+//!   Mattermost's drivers; what a driver's grammar cannot hold is refused before it is written.
+//! - Every [`Failure`] has what was seen, the likely cause and the way out. Waiting is done only for what may pass by it.
+//! - Everything ends: each call takes the time it may use.
+//! - [`create`] changes nothing that was there: no password, no owner. It can be run again after a crash.
+//!
+//! # Refuses
+//! - To guess between a wrong password and an unknown user where the server will not say.
+//! - Passwords in the clear to MySQL's `caching_sha2_password`: TLS is on by default there, and a public-key exchange
+//!   that nobody verifies protects from nobody.
+//! - Addresses with several hosts: failover is for a proxy or DNS, and the probe would have to say which one failed.
+//!
+//! # Rejected designs
+//! - A connection test before the login, to tell a closed port from a closed door: MySQL counts it as a broken login
+//!   and blocks the host after a hundred.
+//! - The `url` crate for addresses: it refuses a user without a host (sockets), and repairs what should be refused.
+//! - Reading the servers' messages: they are in the server's language. Codes, and PostgreSQL's name of the routine, are not.
+//! - One type for SQLite and servers: a file has no host, no user and nothing to wait for.
+//! - `pg_isready` and `mysqladmin` as children: they would have to be installed, and say less.
+#![forbid(unsafe_code)]
+
+mod address;
+mod connect;
+mod create;
+mod explanation;
+pub mod links;
+mod probe;
+mod quote;
+mod reason;
+mod render;
+mod source;
+mod version;
+
+pub use address::AddressError;
+pub use create::{CreateError, Created, Made, create, script};
+pub use explanation::Explanation;
+pub use probe::{Facts, Waiting, Warning, probe, wait_ready};
+pub use quote::NameError;
+pub use reason::{Certificate, Failure, Reason};
+pub use render::RenderError;
+pub use source::{DataSource, Engine, Host, Server, Tls, TlsMode};
+pub use version::{Product, Version};

@@ -1,0 +1,213 @@
+//! Whether a database can be used, and what it is.
+
+use std::time::{Duration, Instant};
+
+use sqlx::Row as _;
+use sqlx::mysql::MySqlConnection;
+use sqlx::postgres::PgConnection;
+
+use crate::connect::{Connected, connect};
+use crate::reason::{Failure, Reason};
+use crate::source::Server;
+use crate::version::{Product, Version};
+
+/// What a database is, as it answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Facts {
+    /// Who made the server.
+    pub product: Product,
+    /// Its version.
+    pub version: Version,
+    /// Whether this connection was encrypted.
+    pub tls: bool,
+    /// The database's character set: `UTF8`, `utf8mb4`.
+    pub encoding: String,
+    /// How it sorts: `en_US.UTF-8`, `utf8mb4_general_ci`.
+    pub collation: String,
+    /// How many connections the server takes in all.
+    pub max_connections: u32,
+    /// What works, and yet is not as it should be.
+    pub warnings: Vec<Warning>,
+}
+
+/// What works, and yet is not as it should be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Warning {
+    /// Letters beyond ASCII have no upper case and sort by code.
+    #[error(
+        "the database's locale is {0}: names beyond ASCII sort by code and are searched case by case; for another, create it with LC_COLLATE and LC_CTYPE"
+    )]
+    PlainLocale(String),
+    /// Mattermost's message index is made for this configuration alone.
+    #[error(
+        "default_text_search_config is {0}: searching will not use the index; ALTER DATABASE ... SET default_text_search_config = 'pg_catalog.english'"
+    )]
+    SearchLanguage(String),
+    /// MySQL's other character sets hold three bytes of four.
+    #[error("the database's character set is {0}: emoji fail; ALTER DATABASE ... CHARACTER SET utf8mb4")]
+    NarrowEncoding(String),
+}
+
+/// Logs in once and looks. `postgres_minimum` is the oldest PostgreSQL that the release takes, as `server_version_num`
+/// (140000); `patience` bounds the whole.
+///
+/// # Errors
+/// Why the database cannot be used as it is.
+pub async fn probe(server: &Server, postgres_minimum: u32, patience: Duration) -> Result<Facts, Failure> {
+    let started = Instant::now();
+    let mut connected = connect(server, patience).await?;
+    let left = patience.saturating_sub(started.elapsed());
+    let looked = tokio::time::timeout(left, async {
+        match &mut connected {
+            Connected::Postgres(connection) => postgres(connection, postgres_minimum).await,
+            Connected::MySql(connection) => mysql(connection).await,
+        }
+    });
+    let found = match looked.await {
+        Ok(Ok(Ok(facts))) => Ok(facts),
+        Ok(Ok(Err(reason))) => Err(Failure::new(server, reason)),
+        Ok(Err(error)) => Err(Failure::of(server, &error)),
+        Err(_) => return Err(Failure::new(server, Reason::TimedOut(patience))),
+    };
+    connected.close().await;
+    found
+}
+
+/// A try that failed, while there is time for another.
+#[derive(Debug)]
+pub struct Waiting<'a> {
+    /// What it failed with.
+    pub failure: &'a Failure,
+    /// How many tries have been made.
+    pub tries: u32,
+    /// Since the first try.
+    pub elapsed: Duration,
+    /// Until the next.
+    pub pause: Duration,
+}
+
+/// The first pause between two tries, and the longest.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
+/// One try takes no longer, so that progress is seen.
+const TRY: Duration = Duration::from_secs(10);
+
+/// Probes until the database can be used, the reason is one that waiting does not cure, or `deadline` has passed since
+/// the call. `progress` hears of each try that will be repeated.
+///
+/// # Errors
+/// The last reason.
+pub async fn wait_ready(
+    server: &Server,
+    postgres_minimum: u32,
+    deadline: Duration,
+    mut progress: impl FnMut(Waiting<'_>),
+) -> Result<Facts, Failure> {
+    let started = Instant::now();
+    let mut pause = PAUSES.0;
+    for tries in 1.. {
+        let left = deadline.saturating_sub(started.elapsed());
+        let failure = match probe(server, postgres_minimum, left.min(TRY)).await {
+            Ok(facts) => return Ok(facts),
+            Err(failure) => failure,
+        };
+        let elapsed = started.elapsed();
+        if !failure.reason.may_pass() || elapsed + pause >= deadline {
+            return Err(failure);
+        }
+        progress(Waiting { failure: &failure, tries, elapsed, pause });
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(PAUSES.1);
+    }
+    Err(Failure::new(server, Reason::TimedOut(deadline)))
+}
+
+type Looked = sqlx::Result<Result<Facts, Reason>>;
+
+/// One row. Where `search_path` leads nowhere this user may go, `current_schema` is null, and `public` is meant.
+const POSTGRES: &str = "
+    select current_setting('server_version_num')::int4, pg_is_in_recovery(),
+           current_setting('transaction_read_only')::bool,
+           pg_encoding_to_char(d.encoding)::text, d.datcollate::text,
+           current_setting('default_text_search_config'), current_setting('max_connections')::int4,
+           coalesce((select ssl from pg_stat_ssl where pid = pg_backend_pid()), false),
+           s.name::text, n.nspowner::regrole::text,
+           coalesce(has_schema_privilege(n.oid, 'create') and has_schema_privilege(n.oid, 'usage'), false)
+    from pg_database d
+    cross join (select coalesce(current_schema(), 'public') as name) s
+    left join pg_namespace n on n.nspname = s.name
+    where d.datname = current_database()";
+
+async fn postgres(connection: &mut PgConnection, minimum: u32) -> Looked {
+    let row = sqlx::query(POSTGRES).fetch_one(connection).await?;
+    let number: i32 = row.try_get(0)?;
+    let (version, minimum) = (Version::of_postgres(number.unsigned_abs()), Version::of_postgres(minimum));
+    if version < minimum {
+        return Ok(Err(Reason::TooOld { found: version, minimum }));
+    }
+    let encoding: String = row.try_get(3)?;
+    if encoding != "UTF8" {
+        return Ok(Err(Reason::Encoding(encoding)));
+    }
+    let standby: bool = row.try_get(1)?;
+    if standby || row.try_get(2)? {
+        return Ok(Err(Reason::ReadOnly { standby }));
+    }
+    if !row.try_get::<bool, _>(10)? {
+        return Ok(Err(Reason::SchemaDenied { schema: row.try_get(8)?, owner: row.try_get(9)? }));
+    }
+    let collation: String = row.try_get(4)?;
+    let search: String = row.try_get(5)?;
+    let mut warnings = Vec::new();
+    if matches!(collation.as_str(), "C" | "POSIX") {
+        warnings.push(Warning::PlainLocale(collation.clone()));
+    }
+    if search != "pg_catalog.english" {
+        warnings.push(Warning::SearchLanguage(search));
+    }
+    Ok(Ok(Facts {
+        product: Product::Postgres,
+        version,
+        tls: row.try_get(7)?,
+        encoding,
+        collation,
+        max_connections: row.try_get::<i32, _>(6)?.unsigned_abs(),
+        warnings,
+    }))
+}
+
+/// Cast, since MySQL and MariaDB give these variables different types.
+const MYSQL: &str = "
+    select version(), cast(@@global.read_only as char), @@character_set_database, @@collation_database,
+           cast(@@max_connections as unsigned)";
+
+async fn mysql(connection: &mut MySqlConnection) -> Looked {
+    let cipher: Option<String> = sqlx::query("show session status like 'Ssl_cipher'")
+        .fetch_optional(&mut *connection)
+        .await?
+        .map(|row| row.try_get(1))
+        .transpose()?;
+    let row = sqlx::query(MYSQL).fetch_one(&mut *connection).await?;
+    let text: String = row.try_get(0)?;
+    let Some((product, version)) = Version::of_mysql(&text) else {
+        return Ok(Err(Reason::OtherProtocol(format!("it calls its version {text:?}"))));
+    };
+    let read_only: String = row.try_get(1)?;
+    if !matches!(read_only.as_str(), "0" | "OFF") {
+        // Whether it is a replica, only an administrator may ask.
+        return Ok(Err(Reason::ReadOnly { standby: false }));
+    }
+    let encoding: String = row.try_get(2)?;
+    let warnings = match encoding.as_str() {
+        "utf8mb4" => vec![],
+        other => vec![Warning::NarrowEncoding(other.to_owned())],
+    };
+    Ok(Ok(Facts {
+        product,
+        version,
+        tls: cipher.is_some_and(|cipher| !cipher.is_empty()),
+        encoding,
+        collation: row.try_get(3)?,
+        max_connections: u32::try_from(row.try_get::<u64, _>(4)?).unwrap_or(u32::MAX),
+        warnings,
+    }))
+}
