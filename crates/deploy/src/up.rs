@@ -4,12 +4,13 @@
 //! `up` has an empty plan.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use plan::{Plan, Step};
-use release::{Edition, ReleaseId};
+use release::{Edition, ReleaseId, Version};
 use serde::Serialize;
 
 use crate::action::{
@@ -142,21 +143,24 @@ fn wanted_release(desired: &Desired, request: &Request) -> Result<ReleaseId, Err
         return Err(Error::new(Kind::Refused, format!("edition `{}` needs a tarball", desired.edition))
             .hint("name one with `--release FILE`, or leave `edition` out for the built-in server"));
     }
-    match &desired.version {
-        Some(version) if *version != builtin.version.to_string() => Err(Error::new(
-            Kind::Refused,
-            format!("the built-in server is version {}, not {version}", builtin.version),
-        )
-        .hint("leave `version` out of mainstay.toml")),
-        _ => Ok(builtin),
+    let Some(version) = &desired.version else { return Ok(builtin) };
+    let wanted: Version = version.parse()?;
+    let same_build = wanted.build.is_none() || wanted.build == builtin.version.build;
+    if wanted.numbers() == builtin.version.numbers() && same_build {
+        return Ok(builtin);
     }
+    Err(Error::new(
+        Kind::Refused,
+        format!("the built-in server is version {}, not {version}", builtin.version),
+    )
+    .hint("leave `version` out of mainstay.toml"))
 }
 
 async fn observe(world: &World, desired: &Desired, wanted: Option<String>) -> Result<Observed, Error> {
     let layout = &world.layout;
     let agent = world.agent.status().await?;
     let server = agent.as_ref().and_then(|status| status.server.as_ref());
-    let listen = server_listen(agent.as_ref());
+    let listen = server_listen(layout, agent.as_ref());
     let healthy = match server {
         Some(server) => {
             let client = crate::agent::health::client(Duration::from_secs(5))?;
@@ -181,20 +185,23 @@ async fn observe(world: &World, desired: &Desired, wanted: Option<String>) -> Re
     })
 }
 
-/// Where the server listens, or will: kept while it runs, otherwise the first free port above 18065.
+/// Where the server listens, or will: kept while it runs, otherwise a free port of loopback.
 ///
-/// Below the kernel's range for outgoing connections, so that none of those can take it while the server restarts.
-fn server_listen(agent: Option<&Status>) -> SocketAddr {
-    match agent.and_then(|status| status.server.as_ref()) {
-        Some(server) => server.spec.listen,
-        None => first_free(18065),
+/// Below the kernel's range for outgoing connections, so that none of those can take it while the server restarts. Each directory begins to
+/// look at a place of its own, so that two deployments that start at once do not find the same one.
+fn server_listen(layout: &Layout, agent: Option<&Status>) -> SocketAddr {
+    const FIRST: u16 = 18_065;
+    const PORTS: u16 = 8_000;
+    if let Some(server) = agent.and_then(|status| status.server.as_ref()) {
+        return server.spec.listen;
     }
-}
-
-fn first_free(from: u16) -> SocketAddr {
-    let loopback = std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+    let mut hasher = DefaultHasher::new();
+    layout.root().hash(&mut hasher);
+    let begin = (hasher.finish() % u64::from(PORTS)) as u16;
+    let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    let mut ports = (0..PORTS).map(|step| FIRST + (begin + step) % PORTS);
     let free = |port: &u16| host::Listen { address: Some(loopback), port: *port }.check().is_ok();
-    SocketAddr::new(loopback, (from..from.saturating_add(1000)).find(free).unwrap_or(from))
+    SocketAddr::new(loopback, ports.find(free).unwrap_or(FIRST))
 }
 
 /// What has to be done. Pure: the same observation gives the same plan.
@@ -249,7 +256,7 @@ fn plan_up(
     let spec = ServerSpec {
         release: layout.releases().join(release.to_string()),
         user: user.clone(),
-        listen: server_listen(observed.agent.as_ref()),
+        listen: server_listen(layout, observed.agent.as_ref()),
     };
     let reconfigured = observed.config_differs != Some(false);
     let running = server.filter(|server| !reconfigured && observed.healthy && server.spec == spec);
@@ -369,5 +376,140 @@ fn admin_email(desired: &Desired) -> String {
     match desired.site_url.domain() {
         Some(domain) if domain.contains('.') => format!("admin@{domain}"),
         _ => "admin@localhost".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use settings::Wanted;
+
+    use super::*;
+    use crate::agent::{EdgeStatus, ServerStatus};
+
+    fn layout() -> Layout {
+        Layout::new("/srv/chat")
+    }
+
+    fn desired(root: bool) -> Desired {
+        let machine = Machine { root, host_name: "chat-1".to_owned() };
+        Desired::decide(&Wanted::default(), &BTreeMap::new(), &machine).expect("the defaults are valid")
+    }
+
+    fn plan(observed: &Observed, desired: &Desired) -> Plan<Action> {
+        let request = Request::default();
+        plan_up(&layout(), desired, &release::builtin(), &request, observed).expect("a plan")
+    }
+
+    fn names(plan: &Plan<Action>) -> Vec<&str> {
+        plan.steps.iter().map(|step| step.name.as_str()).collect()
+    }
+
+    fn nothing() -> Observed {
+        Observed { missing: vec!["data".to_owned()], user: true, ..Observed::default() }
+    }
+
+    /// Everything as a finished `up` leaves it.
+    fn finished() -> Observed {
+        let listen = "127.0.0.1:18065".parse().expect("an address");
+        let spec = ServerSpec {
+            release: layout().releases().join(release::builtin().to_string()),
+            user: None,
+            listen,
+        };
+        let server = ServerStatus { spec, pid: Some(1), restarts: 0, last_exit: None };
+        let edge = EdgeStatus {
+            listen: desired(false).listen,
+            connections: 0,
+            websockets: 0,
+            requests: 0,
+            upstream_errors: 0,
+        };
+        let wanted = wanted_text(&layout(), &desired(false), &Request::default(), None).expect("a text");
+        Observed {
+            missing: Vec::new(),
+            wanted,
+            secrets: true,
+            user: true,
+            releases: vec![release::builtin()],
+            current: Some(release::builtin()),
+            config_differs: Some(false),
+            database: true,
+            agent: Some(Status { agent_pid: 1, since: 0, server: Some(server), edge: Some(edge) }),
+            healthy: true,
+        }
+    }
+
+    #[test]
+    fn a_fresh_installation_opens_the_edge_after_the_administrator_and_ends_with_the_test() {
+        let plan = plan(&nothing(), &desired(false));
+        let expected = [
+            "directories",
+            "mainstay-toml",
+            "secrets",
+            "release",
+            "configuration",
+            "database",
+            "activation",
+            "agent",
+            "server",
+            "administrator",
+            "edge",
+            "acceptance",
+            "leftovers",
+        ];
+        assert_eq!(names(&plan), expected);
+        plan.check().expect("a plan the engine takes");
+    }
+
+    #[test]
+    fn root_makes_a_user_once() {
+        let missing = Observed { user: false, ..nothing() };
+        assert_eq!(names(&plan(&missing, &desired(true)))[0], "system-user");
+        assert_eq!(names(&plan(&nothing(), &desired(true)))[0], "directories");
+    }
+
+    #[test]
+    fn what_is_as_it_should_be_gets_no_step() {
+        assert_eq!(names(&plan(&finished(), &desired(false))), Vec::<&str>::new());
+    }
+
+    #[test]
+    fn a_changed_setting_stops_the_server_before_it_is_written() {
+        let observed = Observed { config_differs: Some(true), ..finished() };
+        let expected = ["stop-server", "configuration", "server", "acceptance", "leftovers"];
+        assert_eq!(names(&plan(&observed, &desired(false))), expected);
+    }
+
+    #[test]
+    fn a_stopped_deployment_is_started_and_nothing_is_made_again() {
+        let observed = Observed { agent: None, healthy: false, ..finished() };
+        assert_eq!(
+            names(&plan(&observed, &desired(false))),
+            ["agent", "server", "edge", "acceptance", "leftovers"]
+        );
+    }
+
+    #[test]
+    fn a_sick_server_is_started_anew() {
+        let observed = Observed { healthy: false, ..finished() };
+        assert_eq!(
+            names(&plan(&observed, &desired(false))),
+            ["stop-server", "server", "acceptance", "leftovers"]
+        );
+    }
+
+    #[test]
+    fn another_release_is_an_upgrade_and_refused() {
+        let other: ReleaseId = "11.7.15-team".parse().expect("a release");
+        let observed = Observed { current: Some(other), ..finished() };
+        let refused =
+            plan_up(&layout(), &desired(false), &release::builtin(), &Request::default(), &observed);
+        assert_eq!(refused.expect_err("refused").kind, Kind::Refused);
+    }
+
+    #[test]
+    fn no_secret_is_in_a_plan() {
+        let text = serde_json::to_string(&plan(&nothing(), &desired(true))).expect("JSON");
+        assert!(!text.contains("password"), "{text}");
     }
 }

@@ -1,0 +1,85 @@
+//! The built-in server: this binary, called as `mattermost`.
+
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+
+use server::Config;
+use server::contract::{self, Invocation};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::printer::Printer;
+
+/// Arguments that make no sense, as Mattermost's own command line ends.
+const USAGE: u8 = 1;
+
+pub(crate) fn main() -> ExitCode {
+    let printer = Printer { json: false, verbose: false };
+    let args: Vec<String> =
+        std::env::args_os().skip(1).map(|arg| arg.to_string_lossy().into_owned()).collect();
+    let env: BTreeMap<String, String> = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect();
+    let outcome = match contract::parse(&args, &env) {
+        Ok(Invocation::Version) => {
+            printer.raw(&contract::version_text());
+            Ok(())
+        }
+        Ok(Invocation::Help) => {
+            printer.raw(&contract::help_text());
+            Ok(())
+        }
+        Ok(Invocation::Migrate { config }) => {
+            Config::load(&config, &env).map_err(|error| error.to_string()).and_then(migrate)
+        }
+        Ok(Invocation::Serve { config }) => {
+            Config::load(&config, &env).map_err(|error| error.to_string()).and_then(serve)
+        }
+        Err(error) => {
+            printer.say(&error.to_string());
+            return ExitCode::from(USAGE);
+        }
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            printer.say(&why);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn migrate(config: Config) -> Result<(), String> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| error.to_string())?;
+    runtime.block_on(server::migrate(&config)).map_err(|error| error.to_string())
+}
+
+fn serve(config: Config) -> Result<(), String> {
+    use tokio::signal::unix::{SignalKind, signal};
+    tracing_subscriber::fmt().json().with_writer(std::io::stdout).with_max_level(tracing::Level::INFO).init();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| error.to_string())?;
+    runtime.block_on(async {
+        let listen = config.listen_address();
+        let listener = TcpListener::bind(&listen)
+            .await
+            .map_err(|error| format!("cannot listen at {listen}: {error}"))?;
+        let stop = CancellationToken::new();
+        let mut terminated = signal(SignalKind::terminate()).map_err(|error| error.to_string())?;
+        let mut interrupted = signal(SignalKind::interrupt()).map_err(|error| error.to_string())?;
+        let stopped = stop.clone();
+        tokio::spawn(async move {
+            tokio::select! {
+                _ = terminated.recv() => {}
+                _ = interrupted.recv() => {}
+            }
+            stopped.cancel();
+        });
+        server::serve(config, listener, stop).await.map_err(|error| error.to_string())
+    })
+}

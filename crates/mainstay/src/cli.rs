@@ -1,0 +1,213 @@
+//! The command line, as data.
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use url::Url;
+
+/// Installs, verifies and runs a Mattermost deployment.
+#[derive(Debug, Parser)]
+#[command(name = "mainstay", version, max_term_width = 100)]
+#[command(
+    after_help = "Start with `mainstay up`. Exit codes: 0 done, 2 usage, 3 settings, 4 the machine is not ready, 5 not \
+                        verified, 6 failed and undone, 7 needs you, 8 refused, 9 busy."
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub common: Common,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What every command takes.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Common {
+    /// The deployment's directory [default: /var/lib/mainstay for root, otherwise ~/.local/share/mainstay]
+    #[arg(long, global = true, env = "MAINSTAY_DIR", value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+    /// Print data as JSON on stdout, a document a line
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Also print cause chains and what happens inside
+    #[arg(short, long, global = true)]
+    pub verbose: bool,
+}
+
+/// How a changing command is run.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Change {
+    /// Print what would be done and do nothing
+    #[arg(long)]
+    pub plan: bool,
+    /// Why, for whoever finds the deployment busy
+    #[arg(long, value_name = "TEXT", default_value = "asked for on the command line")]
+    pub why: String,
+    /// Fail at a step: STEP:before, STEP:after, STEP:undo
+    #[arg(long, hide = true, value_name = "STEP:MOMENT")]
+    pub inject_failure: Vec<String>,
+    /// Die of SIGKILL at a step
+    #[arg(long, hide = true, value_name = "STEP:MOMENT")]
+    pub inject_kill: Vec<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Install or converge, start, verify; the second `up` changes nothing
+    Up(Up),
+    /// Say how the deployment is
+    Status,
+    /// Show the log of a part
+    Logs(Logs),
+    /// Open a shell in the deployment, with the server's commands on the path
+    Shell,
+    /// Stop everything, keep everything
+    Down(Down),
+    /// Remove the deployment
+    Uninstall(Uninstall),
+    /// Run the acceptance test, against this deployment or any Mattermost
+    Verify(Verify),
+    /// Releases
+    #[command(subcommand)]
+    Release(Release),
+    /// Print a completion script
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Run the deployment's parts (started by `up`)
+    #[command(hide = true)]
+    Agent,
+    /// Become a program that dies with its parent
+    #[command(hide = true)]
+    HoldTo {
+        /// The process to die with
+        parent: u32,
+        /// The program and its arguments
+        #[arg(last = true, required = true)]
+        argv: Vec<OsString>,
+    },
+    /// Print a generated page
+    #[command(hide = true)]
+    Reference {
+        /// Which
+        page: Page,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Up {
+    /// The release line: builtin, team, entry or enterprise
+    #[arg(long)]
+    pub edition: Option<String>,
+    /// The version of that release line
+    #[arg(long = "version", value_name = "V")]
+    pub release_version: Option<String>,
+    /// Install from this tarball
+    #[arg(long, value_name = "FILE")]
+    pub release: Option<PathBuf>,
+    /// Where to answer [default: 127.0.0.1:8065]
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub listen: Option<host::Listen>,
+    /// The address people type [default: http://localhost and the port]
+    #[arg(long, value_name = "URL")]
+    pub site_url: Option<String>,
+    /// The system user that the server runs as (root only) [default: mainstay]
+    #[arg(long, value_name = "NAME")]
+    pub user: Option<String>,
+    /// Stay in the foreground until stopped, for containers and units
+    #[arg(long)]
+    pub foreground: bool,
+    /// Do not ask
+    #[arg(long)]
+    pub yes: bool,
+    #[command(flatten)]
+    pub change: Change,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Logs {
+    /// Which part
+    #[arg(value_enum, default_value_t = Part::Server)]
+    pub part: Part,
+    /// Go on as lines are written
+    #[arg(short, long)]
+    pub follow: bool,
+    /// How many lines to begin with
+    #[arg(short = 'n', long, default_value_t = 50, value_name = "N")]
+    pub lines: usize,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum Part {
+    Server,
+    Database,
+    Edge,
+    Agent,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Down {
+    #[command(flatten)]
+    pub change: Change,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Uninstall {
+    /// Keep configuration, secrets, database, files and backups
+    #[arg(long)]
+    pub keep_data: bool,
+    /// Do not ask
+    #[arg(long)]
+    pub yes: bool,
+    #[command(flatten)]
+    pub change: Change,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Verify {
+    /// Any Mattermost [default: this deployment]
+    #[arg(long, value_name = "URL")]
+    pub url: Option<Url>,
+    /// Connect here in plain HTTP while speaking as the URL
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub via: Option<SocketAddr>,
+    /// A file with a system administrator's token, for a server with closed sign-up ("-" reads it from stdin)
+    #[arg(long, value_name = "FILE")]
+    pub admin_token: Option<PathBuf>,
+    /// Drive the web client in Chromium as well
+    #[arg(long)]
+    pub browser: bool,
+    /// Where the browser's screenshots go
+    #[arg(long, value_name = "DIR", requires = "browser")]
+    pub screenshots: Option<PathBuf>,
+    /// Leave the accounts and the team behind
+    #[arg(long)]
+    pub keep: bool,
+    /// Write the report as Markdown
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Release {
+    /// Say which releases are unpacked here, and which is active
+    List,
+    /// Write the built-in server as a tarball in the official layout
+    PackBuiltin {
+        /// Where to [default: mattermost-VERSION-builtin-linux-ARCH.tar.gz in the current directory]
+        #[arg(value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum Page {
+    /// Every command and flag
+    Commands,
+    /// Every key of mainstay.toml
+    Keys,
+    /// The manual page
+    Man,
+}

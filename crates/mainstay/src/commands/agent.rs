@@ -1,0 +1,43 @@
+//! `mainstay agent` and `mainstay hold-to`: what `up` starts.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+use std::sync::Mutex;
+
+use deploy::{Error, LogPart, World};
+use tracing_subscriber::Layer as _;
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+
+use super::interrupted;
+use crate::exit::Exit;
+use crate::printer::Printer;
+
+pub(super) fn run(world: &World) -> Result<Exit, Error> {
+    host::daemon::detach().map_err(|error| Error::not_ready(format!("cannot leave the session: {error}")))?;
+    let of_edge = |target: &str| target.starts_with("edge");
+    let layer = |part: LogPart| {
+        let log = Mutex::new(host::Rotating::new(host::Log::at(world.layout.log(part))));
+        let belongs = filter_fn(move |event| {
+            *event.level() <= tracing::Level::INFO && of_edge(event.target()) == (part == LogPart::Edge)
+        });
+        tracing_subscriber::fmt::layer().json().with_writer(log).with_filter(belongs).boxed()
+    };
+    tracing_subscriber::registry().with(vec![layer(LogPart::Edge), layer(LogPart::Agent)]).init();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = runtime.map_err(|error| Error::not_ready(format!("cannot start: {error}")))?;
+    runtime.block_on(async { deploy::run_agent(world.layout.clone(), interrupted()).await })?;
+    Ok(Exit::Done)
+}
+
+/// Becomes the program, whose exit code is then ours; codes from 125 up say why it did not.
+pub(super) fn hold_to(printer: Printer, parent: u32, argv: &[OsString]) -> ExitCode {
+    match host::shim::exec(parent, argv) {
+        Ok(never) => match never {},
+        Err(error) => {
+            printer.say(&format!("mainstay: {error}"));
+            error.exit_code().into()
+        }
+    }
+}

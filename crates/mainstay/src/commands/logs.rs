@@ -1,0 +1,39 @@
+//! `mainstay logs`
+
+use deploy::{Error, LogPart, World};
+
+use super::interrupted;
+use crate::cli::{Logs, Part};
+use crate::exit::Exit;
+use crate::printer::Printer;
+
+pub(super) async fn run(printer: Printer, world: &World, args: &Logs) -> Result<Exit, Error> {
+    let part = match args.part {
+        Part::Server => LogPart::Server,
+        Part::Edge => LogPart::Edge,
+        Part::Agent => LogPart::Agent,
+        Part::Database => {
+            return Err(Error::not_ready("this deployment's database is a file and keeps no log of its own")
+                .hint("`mainstay logs server` has what the server says of it"));
+        }
+    };
+    let path = world.layout.log(part);
+    if !path.exists() && !args.follow {
+        return Err(Error::not_ready(format!(
+            "{} does not exist: that part has not run yet",
+            path.display()
+        ))
+        .hint("start the deployment with `mainstay up`"));
+    }
+    if !args.follow {
+        for line in host::tail(&path, args.lines)? {
+            printer.raw(&line);
+        }
+        return Ok(Exit::Done);
+    }
+    let mut lines = host::follow(&path, args.lines, interrupted())?;
+    while let Some(line) = lines.next().await? {
+        printer.raw(&line);
+    }
+    Ok(Exit::Done)
+}

@@ -1,0 +1,56 @@
+//! `mainstay status`
+
+use deploy::{Error, Status, World};
+
+use crate::exit::Exit;
+use crate::printer::Printer;
+
+pub(super) async fn run(printer: Printer, world: &World) -> Result<Exit, Error> {
+    let status = deploy::status(world).await?;
+    let mut data = serde_json::to_value(&status).unwrap_or_default();
+    data["up"] = status.is_up().into();
+    printer.data(&data);
+    printer.show(&text(&status));
+    Ok(Exit::Done)
+}
+
+fn text(status: &Status) -> String {
+    let mut rows: Vec<(&str, String)> = Vec::new();
+    let state = match (&status.agent, status.installed, &status.busy) {
+        (_, _, Some(holder)) => format!("busy: {holder}"),
+        (None, false, None) => "not installed; `mainstay up` does it".to_owned(),
+        (None, true, None) => "down; `mainstay up` starts it".to_owned(),
+        (Some(_), _, None) if status.is_up() => "up".to_owned(),
+        (Some(_), _, None) => "not well".to_owned(),
+    };
+    rows.push(("State", state));
+    rows.extend(status.url.clone().map(|url| ("Address", url)));
+    rows.extend(status.release.clone().map(|release| ("Release", release)));
+    rows.push(("Directory", status.dir.display().to_string()));
+    if let Some(agent) = &status.agent {
+        rows.push(("Agent", format!("process {}, since {}", agent.agent_pid, moment(agent.since))));
+        let server = agent.server.as_ref().map(|server| match (server.pid, &status.trouble) {
+            (Some(pid), None) => {
+                format!("process {pid} at {}, started again {} times", server.spec.listen, server.restarts)
+            }
+            (Some(pid), Some(trouble)) => format!("process {pid} at {}, but {trouble}", server.spec.listen),
+            (None, _) => {
+                format!("not running: {}", server.last_exit.as_deref().unwrap_or("it is being started"))
+            }
+        });
+        rows.push(("Server", server.unwrap_or_else(|| "stopped".to_owned())));
+        let edge = agent.edge.as_ref().map(|edge| {
+            format!(
+                "{}, {} connections ({} websockets), {} requests, {} not answered",
+                edge.listen, edge.connections, edge.websockets, edge.requests, edge.upstream_errors
+            )
+        });
+        rows.push(("Edge", edge.unwrap_or_else(|| "closed".to_owned())));
+    }
+    rows.push(("Verified", status.verified_at.map_or_else(|| "never".to_owned(), moment)));
+    rows.iter().map(|(name, value)| format!("{name:<10} {value}")).collect::<Vec<_>>().join("\n")
+}
+
+fn moment(ms: i64) -> String {
+    jiff::Timestamp::from_millisecond(ms).map(|at| format!("{at:.0}")).unwrap_or_default()
+}

@@ -1,0 +1,70 @@
+//! `mainstay verify`
+
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use acceptance::{Browser, Check, Outcome, Secret};
+use deploy::{Error, Kind, Verification, World};
+
+use super::interrupted;
+use crate::cli;
+use crate::exit::Exit;
+use crate::printer::Printer;
+
+/// No token is longer, in bytes.
+const TOKEN_LIMIT: u64 = 1024;
+
+pub(super) async fn run(printer: Printer, world: &World, args: cli::Verify) -> Result<Exit, Error> {
+    let screenshots = args.screenshots.unwrap_or_else(|| "mainstay-screenshots".into());
+    let what = Verification {
+        url: args.url,
+        via: args.via,
+        admin_token: args.admin_token.as_deref().map(token).transpose()?,
+        keep: args.keep,
+        browser: args.browser.then_some(Browser { chromium: None, screenshots }),
+    };
+    let report = deploy::verify(world, &what, |check| printer.show(&line(check)), interrupted()).await?;
+    printer.data(&report);
+    if let Some(path) = &args.report {
+        deploy::write_report(&report, path)?;
+        printer.say(&format!("The report is in {}", path.display()));
+    }
+    if report.passed() {
+        printer.show(&format!("\n{} is verified: {} checks passed", report.url, report.checks.len()));
+        return Ok(Exit::Done);
+    }
+    printer.show(&format!("\n{} is not verified", report.url));
+    Ok(Exit::NotVerified)
+}
+
+/// The token comes from a file: an argument would be seen by everybody on the machine.
+fn token(path: &Path) -> Result<Secret, Error> {
+    let mut text = String::new();
+    let read = if path == Path::new("-") {
+        std::io::stdin().take(TOKEN_LIMIT).read_to_string(&mut text)
+    } else {
+        std::fs::File::open(path).and_then(|file| file.take(TOKEN_LIMIT).read_to_string(&mut text))
+    };
+    read.map_err(|error| Error::path("read the token from", PathBuf::from(path), &error))?;
+    match text.trim() {
+        "" => Err(Error::new(Kind::Usage, format!("{} holds no token", path.display()))),
+        token => Ok(Secret::new(token)),
+    }
+}
+
+fn line(check: &Check) -> String {
+    let mut text = match &check.outcome {
+        Outcome::Ok => format!("  ✓ {} ({} ms)", check.title, check.ms),
+        Outcome::Skipped { why } => format!("  - {}: skipped, {why}", check.title),
+        Outcome::Failed { what, cause, fix } => {
+            format!(
+                "  ✗ {} ({} ms)\n      what   {what}\n      cause  {cause}\n      fix    {fix}",
+                check.title, check.ms
+            )
+        }
+    };
+    for note in &check.notes {
+        text.push_str(&format!("\n      note   {note}"));
+    }
+    text
+}

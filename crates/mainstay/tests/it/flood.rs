@@ -1,0 +1,55 @@
+//! Ten thousand websockets: none may bring anything down.
+
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use tokio::net::TcpStream;
+use tokio_tungstenite::client_async;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+
+use crate::place::Place;
+
+/// Opens a websocket through the edge and leaves it open; `None` = it was refused.
+async fn open(port: u16) -> Option<tokio_tungstenite::WebSocketStream<TcpStream>> {
+    let request = format!("ws://localhost:{port}/api/v4/websocket").into_client_request().ok()?;
+    let stream = TcpStream::connect(("127.0.0.1", port)).await.ok()?;
+    client_async(request, stream).await.ok().map(|(socket, _)| socket)
+}
+
+#[test]
+fn ten_thousand_websockets_are_served_or_refused_and_the_server_stays_well() {
+    const SOCKETS: usize = 10_000;
+    let place = Place::new();
+    place.up(&[]).expect(0);
+    let port = place.port;
+    let before = place.status();
+    // Each takes a descriptor of this process as well.
+    let limit = host::limits::raise_open_files().expect("a limit").soft.unwrap_or(u64::MAX);
+    let wanted = SOCKETS.min(usize::try_from(limit).unwrap_or(SOCKETS).saturating_sub(500));
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let (served, refused) = runtime.block_on(async {
+        let attempts = futures_util::stream::iter(0..wanted).map(|_| async move {
+            tokio::time::timeout(Duration::from_secs(30), open(port)).await.ok().flatten()
+        });
+        let sockets: Vec<_> = attempts.buffer_unordered(64).collect().await;
+        let served = sockets.iter().filter(|socket| socket.is_some()).count();
+        // Still open here: what is asked now is asked under the load.
+        let alive = tokio::task::spawn_blocking({
+            let root = place.root.clone();
+            move || {
+                std::process::Command::new(crate::place::MAINSTAY)
+                    .args(["status", "--json"])
+                    .env("MAINSTAY_DIR", root)
+                    .output()
+            }
+        });
+        let alive = alive.await.expect("a task").expect("status");
+        assert!(alive.status.success());
+        (served, wanted - served)
+    });
+    assert!(served >= wanted / 4, "served {served}, refused {refused}");
+    let after = place.status();
+    assert_eq!(after["agent"]["agent_pid"], before["agent"]["agent_pid"]);
+    assert_eq!(after["agent"]["server"]["pid"], before["agent"]["server"]["pid"]);
+    place.run(&["verify"]).expect(0);
+}

@@ -1,0 +1,142 @@
+//! up, status, logs, verify, down, again, uninstall.
+
+use crate::place::{Place, eventually, is_root, processes_of};
+
+#[test]
+fn from_an_empty_directory_to_verified_and_back() {
+    let place = Place::new();
+    let up = place.up(&["--json"]).expect(0);
+    let summary = up.json();
+    assert_eq!(summary["changed"], true);
+    assert_eq!(summary["url"], place.url());
+    assert_eq!(summary["administrator"], "admin");
+    assert!(summary["verified_at"].is_i64(), "{summary}");
+    let events: Vec<serde_json::Value> =
+        up.stdout.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert_eq!(events[0]["type"], "run-started");
+    assert!(events.iter().any(|event| event["type"] == "step-succeeded" && event["step"] == "acceptance"));
+    let password = std::fs::read_to_string(place.root.join("secrets.toml")).expect("secrets");
+    let password = password.split('"').nth(3).expect("a password in quotes");
+    for text in [&up.stdout, &up.stderr] {
+        assert!(!text.contains(password), "the password was printed");
+    }
+
+    let again = place.up(&["--json"]).expect(0).json();
+    assert_eq!(again["changed"], false, "a second up changes nothing");
+    let bare = place.run(&["up"]).expect(0);
+    assert!(bare.stdout.contains("nothing had to be changed"), "{}", bare.stdout);
+
+    let status = place.status();
+    assert_eq!(status["up"], true, "{status}");
+    assert!(place.run(&["logs", "server"]).expect(0).stdout.contains("{"), "the server keeps a log");
+    assert!(place.run(&["logs", "agent"]).expect(0).stdout.contains("the edge is open"));
+    let verified = place.run(&["verify", "--json"]).expect(0).json();
+    assert_eq!(verified["passed"], true, "{verified}");
+
+    place.run(&["down"]).expect(0);
+    assert_eq!(place.status()["up"], false);
+    eventually("no process is left", || processes_of(&place.root).is_empty());
+    assert!(place.run(&["down"]).expect(0).stdout.contains("Nothing runs"), "a second down changes nothing");
+
+    let back = place.up(&["--json"]).expect(0).json();
+    assert_eq!((&back["changed"], &back["administrator"]), (&true.into(), &serde_json::Value::Null));
+
+    place.run(&["uninstall", "--yes", "--keep-data"]).expect(0);
+    let names = place.names();
+    assert!(names.contains(&"data".to_owned()) && !names.contains(&"releases".to_owned()), "{names:?}");
+    place.up(&[]).expect(0);
+    place.run(&["uninstall", "--yes"]).expect(0);
+    assert_eq!(place.names(), Vec::<String>::new());
+    assert!(processes_of(&place.root).is_empty());
+}
+
+#[test]
+fn a_plan_is_printed_and_nothing_done() {
+    let place = Place::new();
+    let plan = place.up(&["--plan", "--json"]).expect(0).json();
+    let names: Vec<&str> =
+        plan["steps"].as_array().expect("steps").iter().filter_map(|step| step["name"].as_str()).collect();
+    assert_eq!(names.first(), Some(&"directories"));
+    assert!(names.contains(&"acceptance"));
+    assert!(!place.root.exists(), "a plan makes nothing");
+    place.run(&["down", "--plan"]).expect(0);
+    assert!(!place.root.exists());
+}
+
+#[test]
+fn what_belongs_to_the_server_is_its_own_and_nobody_elses() {
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+    let place = Place::new();
+    place.up(&[]).expect(0);
+    let mode = |name: &str| {
+        let meta = std::fs::symlink_metadata(place.root.join(name))
+            .unwrap_or_else(|error| panic!("{name}: {error}"));
+        meta.permissions().mode() & 0o777
+    };
+    assert_eq!(mode("secrets.toml"), 0o600);
+    assert_eq!(mode("config/config.json"), 0o600);
+    assert_eq!(mode("run"), 0o700);
+    assert_eq!(mode("run/agent.sock"), 0o600);
+    assert_eq!(mode("data"), 0o750);
+    let pid = place.status()["agent"]["server"]["pid"].as_u64().expect("a server");
+    let server = std::fs::metadata(format!("/proc/{pid}")).expect("the server's process");
+    let own = rustix::process::geteuid().as_raw();
+    if is_root() {
+        assert_ne!(server.uid(), 0, "the server does not run as root");
+        assert_eq!(std::fs::metadata(place.root.join("data")).expect("data").uid(), server.uid());
+        assert_eq!(std::fs::metadata(place.root.join("secrets.toml")).expect("secrets").uid(), 0);
+    } else {
+        assert_eq!(server.uid(), own);
+    }
+    let line = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).expect("its command line");
+    let password = std::fs::read_to_string(place.root.join("secrets.toml")).expect("secrets");
+    assert!(!line.contains(password.split('"').nth(3).expect("a password")));
+}
+
+#[test]
+fn a_changed_setting_is_applied_and_a_console_edit_survives() {
+    let place = Place::new();
+    place.up(&[]).expect(0);
+    let config = place.root.join("config/config.json");
+    let mut edited: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(&config).expect("config")).expect("JSON");
+    edited["TeamSettings"]["MaxUsersPerTeam"] = 77.into();
+    std::fs::write(&config, edited.to_string()).expect("an edit in place keeps the owner");
+    let file = place.root.join("mainstay.toml");
+    let text = std::fs::read_to_string(&file).expect("mainstay.toml");
+    std::fs::write(
+        &file,
+        format!("{text}\n[mattermost.TeamSettings]\nSiteName = \"Harbour \\\"{{{{x}}}}\\\"\"\n"),
+    )
+    .expect("an edit");
+    assert_eq!(place.run(&["up", "--json"]).expect(0).json()["changed"], true);
+    let after: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(&config).expect("config")).expect("JSON");
+    assert_eq!(after["TeamSettings"]["MaxUsersPerTeam"], 77);
+    assert_eq!(after["TeamSettings"]["SiteName"], "Harbour \"{{x}}\"");
+    assert_eq!(place.run(&["up", "--json"]).expect(0).json()["changed"], false);
+}
+
+#[test]
+fn the_edge_moves_with_its_setting() {
+    let place = Place::new();
+    place.up(&[]).expect(0);
+    let moved = Place::new();
+    let port = moved.port;
+    place
+        .run(&[
+            "up",
+            "--listen",
+            &format!("127.0.0.1:{port}"),
+            "--site-url",
+            &format!("http://localhost:{port}"),
+        ])
+        .expect(0);
+    assert_eq!(place.status()["agent"]["edge"]["listen"], format!("127.0.0.1:{port}"));
+    assert!(std::net::TcpStream::connect(("127.0.0.1", place.port)).is_err(), "the old address is closed");
+    assert!(
+        std::fs::read_to_string(place.root.join("mainstay.toml"))
+            .expect("file")
+            .contains(&format!("127.0.0.1:{port}"))
+    );
+}

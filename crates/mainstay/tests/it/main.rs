@@ -1,0 +1,9 @@
+//! The real binary, in real directories, on real ports. One executable: one link step.
+
+mod bad_input;
+mod browser;
+mod clients;
+mod crash;
+mod flood;
+mod lifecycle;
+mod place;
