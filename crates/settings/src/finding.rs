@@ -1,30 +1,74 @@
-//! What is wrong with a file of settings, as data.
+//! What is wrong with settings, and what has no effect, as data.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+
+use crate::origin::Origin;
+use crate::version::Version;
+
+/// What stands for a value that nobody may see.
+pub const HIDDEN: &str = "(hidden)";
 
 /// One mistake in one place.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Finding {
-    /// The file it stands in.
-    pub file: PathBuf,
-    /// Its line, counted from 1.
-    pub line: usize,
-    /// The key, dotted from the top of the file; empty where the text does not parse.
-    pub key: String,
+    /// Where it stands.
+    pub origin: Origin,
+    /// What it is called there; empty where a text does not parse.
+    pub name: String,
+    /// Its value; [`HIDDEN`] where that is secret, `None` where there is none.
+    pub value: Option<String>,
     /// What is wrong, as a sentence fragment.
     pub problem: String,
-    /// What is allowed instead, or the nearest right name.
+    /// What is allowed instead, the nearest right name, or the way out.
     pub allowed: Option<String>,
+    /// Whether the value is right in itself, and a rule forbids it for the chosen release.
+    pub policy: bool,
+}
+
+impl Finding {
+    pub(crate) fn new(origin: Origin, name: impl Into<String>, problem: impl Into<String>) -> Self {
+        Self { origin, name: name.into(), value: None, problem: problem.into(), allowed: None, policy: false }
+    }
+
+    pub(crate) fn in_file(
+        file: &Path,
+        line: usize,
+        name: impl Into<String>,
+        problem: impl Into<String>,
+    ) -> Self {
+        Self::new(Origin::File { path: file.to_owned(), line }, name, problem)
+    }
+
+    pub(crate) fn allowed(mut self, allowed: impl Into<String>) -> Self {
+        self.allowed = Some(allowed.into());
+        self
+    }
+
+    /// Says the nearest right name, where there is one.
+    pub(crate) fn nearest(mut self, near: Option<impl fmt::Display>) -> Self {
+        self.allowed = near.map(|near| format!("did you mean `{near}`?"));
+        self
+    }
+
+    pub(crate) fn value(mut self, value: impl Into<String>, secret: bool) -> Self {
+        self.value = Some(if secret { HIDDEN.to_owned() } else { value.into() });
+        self
+    }
+
+    pub(crate) fn policy(mut self) -> Self {
+        self.policy = true;
+        self
+    }
 }
 
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}: ", self.file.display(), self.line)?;
-        if !self.key.is_empty() {
-            write!(f, "`{}` ", self.key)?;
+        write!(f, "{}: ", self.origin.place())?;
+        if !self.name.is_empty() {
+            write!(f, "`{}` ", self.name)?;
         }
-        write!(f, "{}", self.problem)?;
+        f.write_str(&self.problem)?;
         match &self.allowed {
             Some(allowed) => write!(f, "; {allowed}"),
             None => Ok(()),
@@ -32,9 +76,16 @@ impl fmt::Display for Finding {
     }
 }
 
-/// All mistakes of a file, in the order of its lines; never empty.
+/// All mistakes, in the order of their places; never empty.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, thiserror::Error)]
 pub struct Findings(pub Vec<Finding>);
+
+impl Findings {
+    /// Whether every value is right in itself, and a rule alone forbids them: exit 8 and not 3.
+    pub fn policy_only(&self) -> bool {
+        self.0.iter().all(|finding| finding.policy)
+    }
+}
 
 impl fmt::Display for Findings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -48,6 +99,35 @@ impl fmt::Display for Findings {
     }
 }
 
+/// A setting that is right, and does not do what it says: told, never an error.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Notice {
+    /// Where it stands.
+    pub origin: Origin,
+    /// What it is called there.
+    pub name: String,
+    /// Since which release; `None` = in every one.
+    pub since: Option<Version>,
+    /// Whether the chosen release still reads it.
+    pub effective: bool,
+    /// What happened to it, and what to use instead.
+    pub what: String,
+}
+
+impl fmt::Display for Notice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: `{}`", self.origin.place(), self.name)?;
+        if !self.effective {
+            f.write_str(" has no effect")?;
+        }
+        match (self.since, self.effective) {
+            (Some(since), false) => write!(f, " since {since}: {}", self.what),
+            (Some(since), true) => write!(f, ": since {since} {}", self.what),
+            (None, _) => write!(f, ": {}", self.what),
+        }
+    }
+}
+
 /// The line, from 1, that the byte `offset` of `text` stands in.
 pub(crate) fn line_at(text: &str, offset: usize) -> usize {
     1 + text.bytes().take(offset).filter(|byte| *byte == b'\n').count()
@@ -56,11 +136,5 @@ pub(crate) fn line_at(text: &str, offset: usize) -> usize {
 /// The one finding of a text that is not TOML at all.
 pub(crate) fn unreadable(file: &Path, text: &str, error: &toml::de::Error) -> Findings {
     let line = error.span().map_or(1, |span| line_at(text, span.start));
-    Findings(vec![Finding {
-        file: file.to_owned(),
-        line,
-        key: String::new(),
-        problem: error.message().replace('\n', " "),
-        allowed: None,
-    }])
+    Findings(vec![Finding::in_file(file, line, "", error.message().replace('\n', " "))])
 }

@@ -1,73 +1,8 @@
-//! The keys of `mainstay.toml`: one row a key.
+//! The keys at the top of `mainstay.toml`: how Mainstay itself runs the deployment.
 
-use std::net::SocketAddr;
+use crate::kind::Kind;
 
-use url::Url;
-
-/// What a key's value may be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// One of a few words.
-    Word(&'static [&'static str]),
-    /// `ADDRESS:PORT`.
-    Address,
-    /// An `http` or `https` URL without query and fragment.
-    SiteUrl,
-    /// Any text of one line.
-    Text,
-}
-
-impl Kind {
-    /// What is allowed, for a message.
-    pub fn allowed(self) -> String {
-        match self {
-            Self::Word(words) => format!("allowed: {}", words.join(", ")),
-            Self::Address => "allowed: ADDRESS:PORT, as in 127.0.0.1:8065 or [::]:443".to_owned(),
-            Self::SiteUrl => {
-                "allowed: http:// or https://, a host, and perhaps a port and a path, as in https://chat.example.com"
-                    .to_owned()
-            }
-            Self::Text => "allowed: text of one line".to_owned(),
-        }
-    }
-
-    /// What is wrong with `value`, if anything.
-    pub fn problem(self, value: &str) -> Option<String> {
-        match self {
-            Self::Word(words) => {
-                (!words.contains(&value)).then(|| format!("is `{value}`, which is not one of its words"))
-            }
-            Self::Address => value
-                .parse::<SocketAddr>()
-                .is_err()
-                .then(|| format!("is `{value}`, which is no address with a port")),
-            Self::SiteUrl => site_url_problem(value),
-            Self::Text => value.contains(['\n', '\r', '\0']).then(|| "has a line break".to_owned()),
-        }
-    }
-}
-
-fn site_url_problem(value: &str) -> Option<String> {
-    if !value.contains("://") {
-        return Some(format!("is `{value}`, which has no scheme; did you mean `https://{value}`?"));
-    }
-    let url = match Url::parse(value) {
-        Ok(url) => url,
-        Err(error) => return Some(format!("is `{value}`, which is no URL ({error})")),
-    };
-    if !matches!(url.scheme(), "http" | "https") {
-        return Some(format!("has the scheme `{}`", url.scheme()));
-    }
-    if url.host_str().is_none_or(str::is_empty) {
-        return Some("has no host".to_owned());
-    }
-    if !url.username().is_empty() || url.password().is_some() {
-        return Some("has a user name or a password in it".to_owned());
-    }
-    (url.query().is_some() || url.fragment().is_some()).then(|| "has a query or a fragment".to_owned())
-}
-
-/// A row: one key of `mainstay.toml`.
+/// One key of `mainstay.toml`.
 #[derive(Debug, Clone, Copy)]
 pub struct Key {
     /// Its name.
@@ -82,7 +17,7 @@ pub struct Key {
 
 /// Every key at the top of `mainstay.toml`, in the order a new file has them.
 ///
-/// Beside them stand tables `[mattermost.SECTION]`, whose keys go to config.json as they are.
+/// Beside them stand tables `[mattermost.SECTION]`, whose keys are those of config.json.
 pub const KEYS: &[Key] = &[
     Key {
         name: "edition",

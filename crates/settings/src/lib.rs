@@ -1,27 +1,60 @@
 //! What an operator wants, checked and rendered.
 //!
-//! Promise: one table ([`keys::KEYS`]) says which keys `mainstay.toml` has. The parser, the file that a first
-//! `up` writes and the messages about mistakes are all read from it, so a key cannot exist in one of them alone.
-//! Every mistake of a file is reported at once, each with its line, what is allowed and the nearest right name.
+//! Promise: one table ([`table::AREAS`], beside it [`KEYS`] for Mainstay's own and [`known`] for every key of the
+//! server's config.json) says which settings there are. Environment, `mainstay.toml`, config.json for any release,
+//! `explain`, JSON Schema and reference page are all read from it, so that a setting cannot exist in one of them alone.
+//! Every mistake is reported at once, each with its place, what is allowed and the nearest right name; a secret is shown
+//! in none of them. What has no effect in the chosen release is said, never dropped.
 //!
-//! Refused: reading the process environment, the clock or a file. Texts come in, texts and values go out; the
+//! The way: [`parse`] reads `mainstay.toml`; [`resolve`] lays the layers on each other and checks them;
+//! [`render_for`] makes the config.json; [`diff`], [`explain`], [`schema`] and [`reference`] tell about it.
+//!
+//! Refused: reading the process environment, the clock or a file. Texts and maps come in, texts and values go out; the
 //! caller does the reading and the durable writing.
 //!
 //! Rejected designs:
 //! - `serde` derive for `mainstay.toml`: it stops at the first mistake and knows no nearest name.
 //! - `figment` / `config`: string keys, and no place of a value in its file.
+//! - text substitution in a template (docker-mattermost's way): a quote breaks the file, and values are expanded twice.
+//! - a macro for the table: `const` rows read as well, and the compiler's messages stay readable.
 //! - rewriting `mainstay.toml` from data: the comments are the operator's; changes go through `toml_edit`.
 
+mod check;
+mod derive;
+mod dsn;
+mod environment;
+mod explain;
 mod finding;
 mod keys;
+mod kind;
+pub mod known;
 mod nearest;
+mod origin;
+mod reference;
 mod rendered;
+mod resolve;
+mod resolved;
+mod row;
+mod schema;
 mod secrets;
+pub mod table;
+mod version;
 mod wanted;
 
-pub use finding::{Finding, Findings};
-pub use keys::{KEYS, Key, Kind};
+pub use dsn::{Adapter, Database};
+pub use environment::ReadFile;
+pub use explain::{Entry, Explanation, Held, explain, list};
+pub use finding::{Finding, Findings, HIDDEN, Notice};
+pub use keys::{KEYS, Key};
+pub use kind::Kind;
 pub use nearest::nearest;
-pub use rendered::{Declared, render};
-pub use secrets::Secrets;
+pub use origin::Origin;
+pub use reference::reference;
+pub use rendered::{Base, Declared, Drift, diff, render, render_for};
+pub use resolve::{Defaults, Sources, resolve};
+pub use resolved::{Layer, Owner, Resolved, Setting};
+pub use row::{Change, Form, Place, Row};
+pub use schema::schema;
+pub use secrets::{Rotated, SALTS, Salt, Secrets};
+pub use version::{NoVersion, Span, Version};
 pub use wanted::{Wanted, change, parse, write};

@@ -1,14 +1,19 @@
 //! `secrets.toml`: what is generated once and never printed.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
 
 use rand::Rng as _;
 use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::Value;
 use toml::de::{DeTable, DeValue};
 
 use crate::finding::{Finding, Findings, line_at, unreadable};
 use crate::nearest;
+use crate::rendered::at_path;
+use crate::row::Row;
+use crate::table;
 
 /// The secrets of a deployment. The file is 0600; `Debug` masks.
 #[derive(Debug, Clone)]
@@ -17,18 +22,131 @@ pub struct Secrets {
     pub admin_name: String,
     /// That administrator's first password.
     pub admin_password: SecretString,
+    salts: BTreeMap<&'static str, SecretString>,
+}
+
+/// A key or salt that docker-mattermost's users generate by hand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Salt {
+    /// Its key in `secrets.toml`.
+    pub name: &'static str,
+    /// Its row in the table.
+    pub row: &'static str,
+    /// What stops working when it changes.
+    pub breaks: &'static str,
+}
+
+/// The four that docker-mattermost documents.
+pub const SALTS: [Salt; 4] = [
+    Salt {
+        name: "link_salt",
+        row: "MATTERMOST_LINK_SALT",
+        breaks: "every public link to a file that was shared before stops working",
+    },
+    Salt {
+        name: "secret_key",
+        row: "MATTERMOST_SECRET_KEY",
+        breaks: "nothing in releases since 2018; an older one can no longer read what it encrypted in the database",
+    },
+    Salt {
+        name: "reset_salt",
+        row: "MATTERMOST_RESET_SALT",
+        breaks: "nothing from 3.9 on; before it, links to reset a password that are under way stop working",
+    },
+    Salt {
+        name: "invite_salt",
+        row: "MATTERMOST_INVITE_SALT",
+        breaks: "nothing from 5.10 on; before it, invitations by mail that are under way stop working",
+    },
+];
+
+impl Salt {
+    /// The one of that name: its key in `secrets.toml`, or its variable.
+    pub fn find(name: &str) -> Option<&'static Self> {
+        SALTS.iter().find(|salt| salt.name.eq_ignore_ascii_case(name) || salt.row.eq_ignore_ascii_case(name))
+    }
+
+    fn row(&self) -> Option<&'static Row> {
+        table::find(self.row)
+    }
+}
+
+/// What a new secret does to what the old one signed.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Rotated {
+    /// Its key in `secrets.toml`.
+    pub name: &'static str,
+    /// What stops working.
+    pub breaks: &'static str,
 }
 
 /// Letters and digits that no font confuses.
 const ALPHABET: &[u8] = b"abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789";
+/// What the README of docker-mattermost asks for; the server wants 32 at least.
+const SALT_LENGTH: usize = 64;
+
+fn random(length: usize) -> String {
+    let mut rng = rand::rng();
+    (0..length).map(|_| char::from(ALPHABET[rng.random_range(0..ALPHABET.len())])).collect()
+}
 
 impl Secrets {
     /// Fresh ones. The password satisfies the strictest password policy the server knows: 24 characters of all kinds.
     pub fn generate(admin_name: &str) -> Self {
-        let mut rng = rand::rng();
-        let letters: String =
-            (0..20).map(|_| char::from(ALPHABET[rng.random_range(0..ALPHABET.len())])).collect();
-        Self { admin_name: admin_name.to_owned(), admin_password: format!("{letters}-aA7").into() }
+        let mut secrets = Self {
+            admin_name: admin_name.to_owned(),
+            admin_password: format!("{}-aA7", random(20)).into(),
+            salts: BTreeMap::new(),
+        };
+        secrets.complete(&Value::Null);
+        secrets
+    }
+
+    /// Fills in the salts that are missing, and returns their names.
+    ///
+    /// A salt that `config` (the deployment's config.json) has is kept, so that what it signed goes on working;
+    /// otherwise one is generated.
+    pub fn complete(&mut self, config: &Value) -> Vec<&'static str> {
+        let missing: Vec<_> = SALTS.iter().filter(|salt| !self.salts.contains_key(salt.name)).collect();
+        for salt in &missing {
+            let places = salt.row().map_or(&[][..], |row| row.places);
+            let kept = places.iter().find_map(|place| match at_path(config, place.section, place.key) {
+                Some(Value::String(text)) if text.chars().count() >= 32 => Some(text.clone()),
+                _ => None,
+            });
+            self.salts.insert(salt.name, kept.unwrap_or_else(|| random(SALT_LENGTH)).into());
+        }
+        missing.iter().map(|salt| salt.name).collect()
+    }
+
+    /// Replaces the salts of these names by new ones.
+    ///
+    /// # Errors
+    /// A name is no salt's; nothing was replaced.
+    pub fn rotate(&mut self, names: &[&str]) -> Result<Vec<Rotated>, String> {
+        let salts = names.iter().map(|name| {
+            Salt::find(name).ok_or_else(|| {
+                let names = SALTS.map(|salt| salt.name);
+                match nearest(name, names) {
+                    Some(near) => {
+                        format!("`{name}` is no secret that can be rotated; did you mean `{near}`?")
+                    }
+                    None => {
+                        format!("`{name}` is no secret that can be rotated; allowed: {}", names.join(", "))
+                    }
+                }
+            })
+        });
+        let salts = salts.collect::<Result<Vec<_>, _>>()?;
+        for salt in &salts {
+            self.salts.insert(salt.name, random(SALT_LENGTH).into());
+        }
+        Ok(salts.iter().map(|salt| Rotated { name: salt.name, breaks: salt.breaks }).collect())
+    }
+
+    /// The salts it has, each with its row.
+    pub(crate) fn salts(&self) -> impl Iterator<Item = (&'static Row, &SecretString)> {
+        SALTS.iter().filter_map(|salt| Some((salt.row()?, self.salts.get(salt.name)?)))
     }
 
     /// The text of the file.
@@ -40,46 +158,56 @@ impl Secrets {
         // Writing to a String cannot fail.
         let _ = writeln!(text, "admin_name = {}", toml::Value::from(self.admin_name.as_str()));
         let _ = writeln!(text, "admin_password = {}", toml::Value::from(self.admin_password.expose_secret()));
+        let _ = writeln!(
+            text,
+            "\n# Salts and keys of the server. `mainstay settings secrets rotate` makes new ones."
+        );
+        for (name, salt) in &self.salts {
+            let _ = writeln!(text, "{name} = {}", toml::Value::from(salt.expose_secret()));
+        }
         text.into()
     }
 
-    /// Reads the text of the file. No finding repeats a value.
+    /// Reads the text of the file. No finding repeats a value. A salt may be missing: see [`Secrets::complete`].
     ///
     /// # Errors
-    /// Unknown, missing or mistyped keys.
+    /// Unknown, missing or mistyped keys; a salt that is too short.
     pub fn parse(file: &Path, text: &str) -> Result<Self, Findings> {
         const NAMES: [&str; 2] = ["admin_name", "admin_password"];
         let table = DeTable::parse(text).map_err(|error| unreadable(file, text, &error))?;
         let mut findings = Vec::new();
-        let mut found = |line, key: &str, problem: &str, allowed| {
-            findings.push(Finding {
-                file: file.to_owned(),
-                line,
-                key: key.to_owned(),
-                problem: problem.to_owned(),
-                allowed,
-            });
-        };
         let mut values = NAMES.map(|_| None);
+        let mut salts = BTreeMap::new();
         for (name, value) in table.get_ref() {
             let line = line_at(text, name.span().start);
-            match (NAMES.iter().position(|known| *known == name.get_ref().as_ref()), value.get_ref()) {
-                (Some(index), DeValue::String(value)) => values[index] = Some(value.to_string()),
-                (Some(_), _) => found(line, name.get_ref(), "is not a text in quotes", None),
-                (None, _) => {
-                    let near = nearest(name.get_ref(), NAMES).map(|near| format!("did you mean `{near}`?"));
-                    found(line, name.get_ref(), "is no key of secrets.toml", near);
+            let name = name.get_ref().as_ref();
+            let found = |problem: &str| Finding::in_file(file, line, name, problem);
+            let salt = SALTS.iter().find(|salt| salt.name == name);
+            match (NAMES.iter().position(|known| *known == name), salt, value.get_ref()) {
+                (Some(index), _, DeValue::String(value)) => values[index] = Some(value.to_string()),
+                (None, Some(salt), DeValue::String(value)) => match value.chars().count() {
+                    32.. => {
+                        salts.insert(salt.name, SecretString::from(value.to_string()));
+                    }
+                    _ => findings.push(
+                        found("is shorter than 32 characters").allowed("remove the line: a new one is made"),
+                    ),
+                },
+                (None, None, _) => {
+                    let names = NAMES.into_iter().chain(SALTS.map(|salt| salt.name));
+                    findings.push(found("is no key of secrets.toml").nearest(nearest(name, names)));
                 }
+                _ => findings.push(found("is not a text in quotes")),
             }
         }
         for (index, value) in values.iter().enumerate() {
             if value.is_none() {
-                found(1, NAMES[index], "is missing", None);
+                findings.push(Finding::in_file(file, 1, NAMES[index], "is missing"));
             }
         }
         match values {
             [Some(admin_name), Some(admin_password)] if findings.is_empty() => {
-                Ok(Self { admin_name, admin_password: admin_password.into() })
+                Ok(Self { admin_name, admin_password: admin_password.into(), salts })
             }
             _ => Err(Findings(findings)),
         }
@@ -88,25 +216,60 @@ impl Secrets {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+
+    fn parse(text: &str) -> Result<Secrets, Findings> {
+        Secrets::parse(Path::new("secrets.toml"), text)
+    }
 
     #[test]
     fn a_written_file_parses_back_and_nothing_prints_it() {
         let secrets = Secrets::generate("admin");
         let text = secrets.to_toml();
-        let again = Secrets::parse(Path::new("secrets.toml"), text.expose_secret()).expect("our own file");
+        let again = parse(text.expose_secret()).expect("our own file");
         assert_eq!(again.admin_password.expose_secret(), secrets.admin_password.expose_secret());
-        assert!(!format!("{secrets:?}{text:?}").contains(secrets.admin_password.expose_secret()));
+        assert_eq!(again.to_toml().expose_secret(), text.expose_secret());
+        let shown = format!("{secrets:?}{text:?}");
+        assert!(!shown.contains(secrets.admin_password.expose_secret()));
+        assert!(secrets.salts().all(|(_, salt)| !shown.contains(salt.expose_secret())));
+        assert_eq!(secrets.salts().count(), 4);
     }
 
     #[test]
     fn findings_do_not_repeat_values() {
-        let findings = Secrets::parse(Path::new("s"), "admin_pasword = \"hunter2\"\n")
+        let findings = parse("admin_pasword = \"hunter2\"\nlink_salt = \"hunter3\"\n")
             .expect_err("wrong key")
             .to_string();
-        assert!(
-            findings.contains("did you mean `admin_password`?") && !findings.contains("hunter2"),
-            "{findings}"
-        );
+        assert!(findings.contains("did you mean `admin_password`?"), "{findings}");
+        assert!(findings.contains("secrets.toml:2: `link_salt` is shorter than 32"), "{findings}");
+        assert!(!findings.contains("hunter"), "{findings}");
+    }
+
+    #[test]
+    fn an_older_file_is_completed_from_the_config_and_then_left_alone() {
+        let mut secrets = parse("admin_name = \"a\"\nadmin_password = \"b\"\n").expect("an older file");
+        let old = "o".repeat(32);
+        let config =
+            json!({"FileSettings": {"PublicLinkSalt": old}, "SqlSettings": {"AtRestEncryptKey": "short"}});
+        assert_eq!(secrets.complete(&config).len(), 4);
+        assert_eq!(secrets.salts["link_salt"].expose_secret(), old);
+        assert_eq!(secrets.salts["secret_key"].expose_secret().len(), SALT_LENGTH);
+        assert!(secrets.complete(&Value::Null).is_empty());
+    }
+
+    #[test]
+    fn a_rotation_says_what_breaks_and_touches_nothing_else() {
+        let mut secrets = Secrets::generate("admin");
+        let before = secrets.clone();
+        let rotated = secrets.rotate(&["MATTERMOST_LINK_SALT"]).expect("a salt");
+        assert_eq!(rotated[0].name, "link_salt");
+        assert!(rotated[0].breaks.contains("public link"));
+        let changed = |name| secrets.salts[name].expose_secret() != before.salts[name].expose_secret();
+        assert!(changed("link_salt") && !changed("secret_key"));
+        let refused = secrets.rotate(&["link_salt", "lnik_salt"]).expect_err("no such secret");
+        assert!(refused.contains("did you mean `link_salt`?"), "{refused}");
+        assert!(!format!("{rotated:?}").contains(secrets.salts["link_salt"].expose_secret()));
     }
 }

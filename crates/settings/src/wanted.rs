@@ -1,7 +1,7 @@
 //! `mainstay.toml`: parsed, written new, and changed in place.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use toml::de::{DeTable, DeValue};
@@ -9,16 +9,44 @@ use toml::de::{DeTable, DeValue};
 use crate::finding::{Finding, Findings, line_at, unreadable};
 use crate::keys::{self, KEYS, Key};
 use crate::nearest;
+use crate::origin::Origin;
 
 /// What `mainstay.toml` says, and nothing more: an absent key stays absent.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Clone, Default)]
 pub struct Wanted {
     values: BTreeMap<&'static str, String>,
     /// `[mattermost.SECTION]` tables: section, then key, then value.
     pub mattermost: BTreeMap<String, BTreeMap<String, Value>>,
+    /// Where it was read, and the line of every name.
+    file: PathBuf,
+    lines: BTreeMap<String, usize>,
+}
+
+/// Two say the same wherever they say it.
+impl PartialEq for Wanted {
+    fn eq(&self, other: &Self) -> bool {
+        self.values == other.values && self.mattermost == other.mattermost
+    }
+}
+
+/// The values of `[mattermost]` may be secrets: their names alone are shown.
+impl std::fmt::Debug for Wanted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let names = self.mattermost.iter().map(|(section, keys)| (section, keys.keys().collect::<Vec<_>>()));
+        f.debug_struct("Wanted")
+            .field("values", &self.values)
+            .field("mattermost", &names.collect::<BTreeMap<_, _>>())
+            .finish()
+    }
 }
 
 impl Wanted {
+    /// Where the file says `name`, which is a key, or `mattermost.SECTION.KEY`.
+    pub fn origin(&self, name: &str) -> Origin {
+        let line = self.lines.get(name).copied().unwrap_or(1);
+        Origin::File { path: self.file.clone(), line }
+    }
+
     /// The value of the key `name`, if the file has it.
     ///
     /// # Panics
@@ -34,10 +62,9 @@ impl Wanted {
     /// What is wrong with the value, and what is allowed.
     pub fn with(mut self, name: &str, value: &str) -> Result<Self, String> {
         let Some(key) = keys::key(name) else { return Err(format!("there is no key `{name}`")) };
-        if let Some(problem) = key.kind.problem(value) {
-            return Err(format!("`{name}` {problem}; {}", key.kind.allowed()));
-        }
-        self.values.insert(key.name, value.to_owned());
+        let read = key.kind.read(value);
+        let read = read.map_err(|problem| format!("`{name}` {problem}; {}", key.kind.allowed()))?;
+        self.values.insert(key.name, read.as_str().unwrap_or(value).to_owned());
         Ok(self)
     }
 }
@@ -48,23 +75,21 @@ impl Wanted {
 /// All findings: unknown keys (with the nearest right one), wrong types, values out of range, duplicates.
 pub fn parse(file: &Path, text: &str) -> Result<Wanted, Findings> {
     let table = DeTable::parse(text).map_err(|error| unreadable(file, text, &error))?;
-    let mut wanted = Wanted::default();
+    let mut wanted = Wanted { file: file.to_owned(), ..Wanted::default() };
     let mut findings = Vec::new();
     for (name, value) in table.get_ref() {
         let line = line_at(text, name.span().start);
-        let mut found = |key: String, problem: String, allowed: Option<String>| {
-            findings.push(Finding { file: file.to_owned(), line, key, problem, allowed });
+        let mut found = |key: &str, problem: String, allowed: String| {
+            findings.push(Finding::in_file(file, line, key, problem).allowed(allowed));
         };
         let name = name.get_ref().as_ref();
+        wanted.lines.insert(name.to_owned(), line);
         if name == "mattermost" {
-            match sections(value.get_ref(), text) {
+            match sections(value.get_ref(), text, &mut wanted.lines) {
                 Ok(sections) => wanted.mattermost = sections,
-                Err(mistakes) => findings.extend(mistakes.into_iter().map(|(line, key, problem)| Finding {
-                    file: file.to_owned(),
-                    line,
-                    key,
-                    problem,
-                    allowed: Some("allowed: [mattermost.SECTION] with KEY = value".to_owned()),
+                Err(mistakes) => findings.extend(mistakes.into_iter().map(|(line, key, problem)| {
+                    Finding::in_file(file, line, key, problem)
+                        .allowed("allowed: [mattermost.SECTION] with KEY = value")
                 })),
             }
         } else if let Some(key) = keys::key(name) {
@@ -72,7 +97,7 @@ pub fn parse(file: &Path, text: &str) -> Result<Wanted, Findings> {
                 Ok(value) => {
                     wanted.values.insert(key.name, value);
                 }
-                Err(problem) => found(name.to_owned(), problem, Some(key.kind.allowed())),
+                Err(problem) => found(name, problem, key.kind.allowed()),
             }
         } else {
             let names = KEYS.iter().map(|key| key.name).chain(["mattermost"]);
@@ -80,19 +105,21 @@ pub fn parse(file: &Path, text: &str) -> Result<Wanted, Findings> {
                 Some(near) => format!("did you mean `{near}`?"),
                 None => format!("known keys: {}", names.collect::<Vec<_>>().join(", ")),
             };
-            found(name.to_owned(), "is no key of mainstay.toml".to_owned(), Some(allowed));
+            found(name, "is no key of mainstay.toml".to_owned(), allowed);
         }
     }
-    findings.sort_by_key(|finding| finding.line);
+    findings.sort_by_key(|finding| match finding.origin {
+        Origin::File { line, .. } => line,
+        _ => 0,
+    });
     if findings.is_empty() { Ok(wanted) } else { Err(Findings(findings)) }
 }
 
 fn text_of(key: &Key, value: &DeValue<'_>) -> Result<String, String> {
     match value {
-        DeValue::String(text) => match key.kind.problem(text) {
-            None => Ok(text.to_string()),
-            Some(problem) => Err(problem),
-        },
+        DeValue::String(text) => {
+            key.kind.read(text).map(|value| value.as_str().unwrap_or(text.as_ref()).to_owned())
+        }
         other => Err(format!("is {}, not a text in quotes", a_kind(other))),
     }
 }
@@ -110,7 +137,11 @@ fn a_kind(value: &DeValue<'_>) -> &'static str {
 
 type Sections = BTreeMap<String, BTreeMap<String, Value>>;
 
-fn sections(value: &DeValue<'_>, text: &str) -> Result<Sections, Vec<(usize, String, String)>> {
+fn sections(
+    value: &DeValue<'_>,
+    text: &str,
+    lines: &mut BTreeMap<String, usize>,
+) -> Result<Sections, Vec<(usize, String, String)>> {
     let mut sections = Sections::new();
     let mut mistakes = Vec::new();
     let DeValue::Table(table) = value else {
@@ -129,6 +160,7 @@ fn sections(value: &DeValue<'_>, text: &str) -> Result<Sections, Vec<(usize, Str
         };
         for (key, value) in keys {
             let line = line_at(text, key.span().start);
+            lines.insert(format!("mattermost.{section}.{}", key.get_ref()), line);
             match json(value.get_ref()) {
                 Ok(value) => {
                     sections.entry(section.clone()).or_default().insert(key.get_ref().to_string(), value);
@@ -193,13 +225,8 @@ pub fn write(wanted: &Wanted) -> String {
 pub fn change(file: &Path, text: &str, changes: &BTreeMap<&str, String>) -> Result<String, Findings> {
     parse(file, text)?;
     let mut document: toml_edit::DocumentMut = text.parse().map_err(|error: toml_edit::TomlError| {
-        Findings(vec![Finding {
-            file: file.to_owned(),
-            line: error.span().map_or(1, |span| line_at(text, span.start)),
-            key: String::new(),
-            problem: error.message().to_owned(),
-            allowed: None,
-        }])
+        let line = error.span().map_or(1, |span| line_at(text, span.start));
+        Findings(vec![Finding::in_file(file, line, "", error.message())])
     })?;
     for (key, value) in changes {
         match document.get_mut(key).and_then(toml_edit::Item::as_value_mut) {

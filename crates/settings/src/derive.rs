@@ -1,0 +1,179 @@
+//! Settings made of others: what is put together, and documented defaults that follow from something said.
+
+use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::Value;
+
+use crate::dsn::{Adapter, Database};
+use crate::finding::Finding;
+use crate::origin::Origin;
+use crate::resolve::Layering;
+use crate::resolved::Setting;
+
+impl Layering {
+    /// Puts together the site URL and the database's address.
+    pub(crate) fn compose(&mut self) {
+        self.compose_site_url();
+        self.compose_data_source();
+    }
+
+    fn compose_site_url(&mut self) {
+        let Some(host) = self.input("MATTERMOST_HOST").map(str::to_owned) else {
+            let lone = ["MATTERMOST_HTTPS", "MATTERMOST_PORT"]
+                .into_iter()
+                .filter_map(|name| Some((name, self.inputs.get(name)?.origin.clone())));
+            for (name, origin) in lone.collect::<Vec<_>>() {
+                if self.text("ServiceSettings", "SiteURL").is_none() {
+                    self.notice(&origin, name, "it only counts together with MATTERMOST_HOST");
+                }
+            }
+            return;
+        };
+        let https = self.inputs.get("MATTERMOST_HTTPS").is_some_and(|layer| layer.value == true);
+        let scheme = if https { "https" } else { "http" };
+        let host = if host.contains(':') { format!("[{host}]") } else { host };
+        let port = self.input("MATTERMOST_PORT").filter(|port| *port != if https { "443" } else { "80" });
+        let url = match port {
+            Some(port) => format!("{scheme}://{host}:{port}"),
+            None => format!("{scheme}://{host}"),
+        };
+        let from = self.said(&["MATTERMOST_HOST", "MATTERMOST_HTTPS", "MATTERMOST_PORT"]);
+        self.lay_at("ServiceSettings", "SiteURL", Origin::Composed { from }, url);
+    }
+
+    fn compose_data_source(&mut self) {
+        const PARTS: [&str; 8] = [
+            "DB_HOST",
+            "DB_ADAPTER",
+            "DB_PORT",
+            "DB_NAME",
+            "DB_USER",
+            "DB_PASS",
+            "DB_ENCODING",
+            "DB_SSLMODE",
+        ];
+        let from = self.said(&PARTS);
+        let Some(host) = self.input("DB_HOST").map(str::to_owned) else {
+            // A name or a password alone would be dropped without a word.
+            let lone =
+                from.first().and_then(|name| Some((name, self.inputs.get(name.as_str())?.origin.clone())));
+            if let Some((name, origin)) = lone {
+                self.findings.push(
+                    Finding::new(origin, name, "is given without DB_HOST")
+                        .allowed("give DB_HOST as well, or leave it out"),
+                );
+            }
+            return;
+        };
+        let adapter = match self.input("DB_ADAPTER") {
+            Some("postgres") => Adapter::Postgres,
+            _ => Adapter::Mysql,
+        };
+        let text = |name: &str, default: &str| self.input(name).unwrap_or(default).to_owned();
+        let database = Database {
+            adapter,
+            host,
+            port: self.input("DB_PORT").and_then(|port| port.parse().ok()).unwrap_or_else(|| adapter.port()),
+            name: text("DB_NAME", "mattermost"),
+            user: text("DB_USER", "root"),
+            password: SecretString::from(text("DB_PASS", "")),
+            ssl_mode: text("DB_SSLMODE", "disable"),
+            encoding: text("DB_ENCODING", "utf8mb4,utf8"),
+        };
+        let (no_user, no_name) = adapter.unfit();
+        for (name, value, unfit) in
+            [("DB_USER", &database.user, no_user), ("DB_NAME", &database.name, no_name)]
+        {
+            if value.contains(unfit) {
+                let origin = self.inputs.get(name).map_or(Origin::Default, |layer| layer.origin.clone());
+                let finding = Finding::new(
+                    origin,
+                    name,
+                    format!("is `{value}`, which an address of MySQL cannot carry"),
+                );
+                self.findings.push(finding.allowed(format!("allowed: text without {unfit:?}")));
+            }
+        }
+        self.lay_at("SqlSettings", "DriverName", Origin::Composed { from: from.clone() }, adapter.driver());
+        let data_source = database.data_source();
+        self.lay_at("SqlSettings", "DataSource", Origin::Composed { from }, data_source.expose_secret());
+        self.resolved_database = Some(database);
+    }
+
+    /// Documented defaults that follow from what was said.
+    pub(crate) fn derive(&mut self) {
+        let text = |value: &Value| value.as_str().filter(|text| !text.is_empty()).map(Value::from);
+        let address = |value: &Value| value.as_str().filter(|text| text.contains('@')).map(Value::from);
+        let yes = |value: &Value| text(value).map(|_| Value::from(true));
+        // In this order: some follow from what follows from others.
+        self.follow(("TeamSettings", "SiteName"), ("EmailSettings", "FeedbackName"), text);
+        self.follow(("EmailSettings", "SMTPUsername"), ("EmailSettings", "FeedbackEmail"), address);
+        self.follow(("EmailSettings", "FeedbackEmail"), ("EmailSettings", "ReplyToAddress"), text);
+        self.follow(("EmailSettings", "SMTPUsername"), ("EmailSettings", "EnableSMTPAuth"), yes);
+        self.follow(("EmailSettings", "SMTPServer"), ("EmailSettings", "SendEmailNotifications"), yes);
+        self.follow(("EmailSettings", "SMTPServer"), ("EmailSettings", "RequireEmailVerification"), yes);
+        self.follow(
+            ("EmailSettings", "PushNotificationServer"),
+            ("EmailSettings", "SendPushNotifications"),
+            yes,
+        );
+        self.follow(("FileSettings", "PublicLinkSalt"), ("FileSettings", "EnablePublicLink"), yes);
+        self.follow(("GitLabSettings", "Secret"), ("GitLabSettings", "Enable"), yes);
+        if self.text("ServiceSettings", "SiteURL").is_some() {
+            let sent = |value: &Value| (*value == true).then(|| Value::from(true));
+            self.follow(
+                ("EmailSettings", "SendEmailNotifications"),
+                ("EmailSettings", "EnableEmailBatching"),
+                sent,
+            );
+        }
+    }
+
+    /// Where somebody said `source`, or it follows from what somebody said, `target` follows from it.
+    fn follow(
+        &mut self,
+        source: (&str, &str),
+        target: (&str, &str),
+        value: impl Fn(&Value) -> Option<Value>,
+    ) {
+        let said = self.at(source.0, source.1).and_then(|setting| {
+            let origin = setting
+                .origin()
+                .filter(|origin| origin.is_given() || matches!(origin, Origin::Derived { .. }))?;
+            let from = match origin {
+                Origin::Derived { from } => from.clone(),
+                _ => setting.name(),
+            };
+            Some((from, value(setting.value()?)?))
+        });
+        if let Some((from, value)) = said {
+            self.lay_at(target.0, target.1, Origin::Derived { from }, value);
+        }
+    }
+
+    /// The setting at that place, if a layer says something.
+    pub(crate) fn at(&self, section: &str, key: &str) -> Option<&Setting> {
+        let known = crate::known::find(section, key, self.version)?;
+        self.settings.get(&(known.section, known.key))
+    }
+
+    /// The text that holds there; an empty one is none.
+    pub(crate) fn text(&self, section: &str, key: &str) -> Option<&str> {
+        self.at(section, key)?.value()?.as_str().filter(|text| !text.is_empty())
+    }
+
+    /// Whether a text is there that somebody said.
+    pub(crate) fn is_given(&self, section: &str, key: &str) -> bool {
+        self.text(section, key).is_some()
+            && self.at(section, key).and_then(Setting::origin).is_some_and(Origin::is_given)
+    }
+
+    /// The text of a row without a place.
+    pub(crate) fn input(&self, row: &str) -> Option<&str> {
+        self.inputs.get(row)?.value.as_str()
+    }
+
+    /// Which of these rows somebody said.
+    fn said(&self, rows: &[&str]) -> Vec<String> {
+        rows.iter().filter(|row| self.inputs.contains_key(*row)).map(|row| (*row).to_owned()).collect()
+    }
+}

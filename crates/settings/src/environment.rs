@@ -1,0 +1,252 @@
+//! The environment: docker-mattermost's names, the server's own `MM_SECTION_KEY`, and their `_FILE` variants.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::finding::Finding;
+use crate::known;
+use crate::nearest;
+use crate::origin::Origin;
+use crate::table::{self, SERVERS_OWN, SILENT};
+
+/// A text that somebody gave. Without `Debug`: it may be a secret.
+pub(crate) struct Given {
+    pub(crate) text: String,
+    pub(crate) origin: Origin,
+}
+
+/// What the environment gives, by the name without `_FILE`.
+#[derive(Default)]
+pub(crate) struct Environment {
+    /// By the row's name.
+    pub(crate) rows: BTreeMap<&'static str, Given>,
+    /// By `MM_SECTION_KEY`.
+    pub(crate) server: BTreeMap<String, Given>,
+}
+
+/// Reads the content of a file that a `_FILE` variable names.
+pub type ReadFile<'a> = &'a dyn Fn(&Path) -> io::Result<String>;
+
+/// Sorts the variables out. A linked container's are used where nothing else is said.
+pub(crate) fn read(
+    variables: &BTreeMap<String, String>,
+    read_file: ReadFile<'_>,
+    findings: &mut Vec<Finding>,
+) -> Environment {
+    let mut environment = Environment::default();
+    for (name, value) in variables {
+        match meaning(name) {
+            Meaning::Nothing => {}
+            Meaning::Unknown(near) => {
+                findings.push(Finding::new(Origin::variable(name), name, "is no setting").nearest(near));
+            }
+            Meaning::Value(base, of_file) => {
+                if value.is_empty() && (of_file || !base.starts_with("MM_")) {
+                    // docker-mattermost takes an empty variable for an absent one.
+                    continue;
+                }
+                if of_file && variables.get(base).is_some_and(|value| !value.is_empty()) {
+                    findings.push(
+                        Finding::new(Origin::variable(name), name, format!("and `{base}` are both given"))
+                            .allowed("allowed: one of them"),
+                    );
+                    continue;
+                }
+                let file = of_file.then(|| PathBuf::from(value));
+                let text = match &file {
+                    None => value.clone(),
+                    Some(path) => match read_file(path) {
+                        // What writes such files ends them with a line break.
+                        Ok(text) => text
+                            .strip_suffix('\n')
+                            .map_or(&*text, |text| text.strip_suffix('\r').unwrap_or(text))
+                            .to_owned(),
+                        Err(error) => {
+                            findings.push(
+                                Finding::new(
+                                    Origin::variable(name),
+                                    name,
+                                    format!("names {value}, which cannot be read ({error})"),
+                                )
+                                .value(value, false)
+                                .allowed("allowed: the path of a file that this user can read"),
+                            );
+                            continue;
+                        }
+                    },
+                };
+                let name = base.to_owned();
+                match table::find(base) {
+                    Some(row) => {
+                        environment
+                            .rows
+                            .insert(row.name, Given { text, origin: Origin::Variable { name, file } });
+                    }
+                    None => {
+                        let origin = Origin::ServerVariable { name: name.clone(), file };
+                        environment.server.insert(name, Given { text, origin });
+                    }
+                }
+            }
+        }
+    }
+    for (row, variable, value) in linked(variables) {
+        let given = || Given { text: value.to_owned(), origin: Origin::variable(variable) };
+        environment.rows.entry(row).or_insert_with(given);
+    }
+    environment
+}
+
+enum Meaning<'a> {
+    /// Not for us.
+    Nothing,
+    /// The value of that name, or the file that holds it.
+    Value(&'a str, bool),
+    /// Meant for us, and no setting; the nearest one.
+    Unknown(Option<String>),
+}
+
+fn meaning(name: &str) -> Meaning<'_> {
+    let is_setting = |name: &str| table::find(name).is_some() || known::by_variable(name).is_some();
+    if is_setting(name) {
+        return Meaning::Value(name, false);
+    }
+    if let Some(base) = name.strip_suffix("_FILE")
+        && is_setting(base)
+    {
+        return Meaning::Value(base, true);
+    }
+    let part_of_a_link = name.starts_with("MATTERMOST_PORT_") || name.starts_with("MATTERMOST_ENV_");
+    if SILENT.contains(&name)
+        || SERVERS_OWN.contains(&name)
+        || part_of_a_link
+        || name.starts_with("MM_CALLS_")
+    {
+        return Meaning::Nothing;
+    }
+    let plain = name.strip_suffix("_FILE").unwrap_or(name);
+    let near = |prefix: &str| {
+        nearest(plain, table::rows().map(|row| row.name).filter(|name| name.starts_with(prefix)))
+    };
+    if name.starts_with("MM_") {
+        return Meaning::Unknown(known::nearest_variable(plain).map(str::to_owned));
+    }
+    if name.starts_with("MATTERMOST_") {
+        return Meaning::Unknown(near("MATTERMOST_").map(str::to_owned));
+    }
+    // These prefixes are not ours alone: only what looks like a slip is one.
+    let slip =
+        ["DB_", "SMTP_", "GITLAB_"].into_iter().filter(|prefix| name.starts_with(prefix)).find_map(near);
+    slip.map_or(Meaning::Nothing, |near| Meaning::Unknown(Some(near.to_owned())))
+}
+
+/// What a linked database container says: row, variable, value.
+///
+/// The images mysql, centurylink/mysql and orchardup/mysql are configured by `MYSQL_*`, sameersbn's by `DB_*`; docker
+/// hands both on under the alias.
+fn linked(variables: &BTreeMap<String, String>) -> Vec<(&'static str, &'static str, &str)> {
+    const MYSQL: [(&str, &[&str]); 5] = [
+        ("DB_HOST", &["MYSQL_PORT_3306_TCP_ADDR"]),
+        ("DB_PORT", &["MYSQL_PORT_3306_TCP_PORT"]),
+        ("DB_USER", &["MYSQL_ENV_MYSQL_USER", "MYSQL_ENV_DB_USER"]),
+        ("DB_PASS", &["MYSQL_ENV_MYSQL_PASSWORD", "MYSQL_ENV_DB_PASS"]),
+        ("DB_NAME", &["MYSQL_ENV_MYSQL_DATABASE", "MYSQL_ENV_DB_NAME"]),
+    ];
+    const POSTGRES: [(&str, &[&str]); 5] = [
+        ("DB_HOST", &["POSTGRES_PORT_5432_TCP_ADDR"]),
+        ("DB_PORT", &["POSTGRES_PORT_5432_TCP_PORT"]),
+        ("DB_USER", &["POSTGRES_ENV_POSTGRES_USER", "POSTGRES_ENV_DB_USER"]),
+        ("DB_PASS", &["POSTGRES_ENV_POSTGRES_PASSWORD", "POSTGRES_ENV_DB_PASS"]),
+        // The image names the database after its user when nobody else does.
+        ("DB_NAME", &["POSTGRES_ENV_POSTGRES_DB", "POSTGRES_ENV_DB_NAME", "POSTGRES_ENV_POSTGRES_USER"]),
+    ];
+    let given = |name: &str| variables.get(name).map(String::as_str).filter(|value| !value.is_empty());
+    let (adapter, link) = if given("MYSQL_PORT_3306_TCP_ADDR").is_some() {
+        ("mysql", MYSQL)
+    } else if given("POSTGRES_PORT_5432_TCP_ADDR").is_some() {
+        ("postgres", POSTGRES)
+    } else {
+        return Vec::new();
+    };
+    // A database named outright is not the linked one.
+    if given("DB_ADAPTER").is_some_and(|said| !said.eq_ignore_ascii_case(adapter)) {
+        return Vec::new();
+    }
+    let found = link
+        .into_iter()
+        .filter_map(|(row, names)| names.iter().find_map(|name| Some((row, *name, given(name)?))));
+    std::iter::once(("DB_ADAPTER", link[0].1[0], adapter)).chain(found).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sorted(pairs: &[(&str, &str)]) -> (Environment, Vec<String>) {
+        let variables = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let files = |path: &Path| match path.to_str() {
+            Some("/run/secrets/smtp") => Ok("s3\nret\n".to_owned()),
+            _ => Err(io::Error::from(io::ErrorKind::PermissionDenied)),
+        };
+        let mut findings = Vec::new();
+        let environment = read(&variables, &files, &mut findings);
+        (environment, findings.iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn a_file_variant_gives_the_content_without_its_last_line_break() {
+        let (environment, findings) = sorted(&[("SMTP_PASS_FILE", "/run/secrets/smtp")]);
+        assert_eq!(environment.rows["SMTP_PASS"].text, "s3\nret");
+        assert_eq!(findings, Vec::<String>::new());
+    }
+
+    #[test]
+    fn an_unreadable_file_and_a_value_given_twice_are_found() {
+        let (_, findings) =
+            sorted(&[("SMTP_PASS_FILE", "/nope"), ("DB_PASS", "x"), ("DB_PASS_FILE", "/run/secrets/smtp")]);
+        assert!(
+            findings[0].starts_with("environment: `DB_PASS_FILE` and `DB_PASS` are both given"),
+            "{findings:?}"
+        );
+        assert!(findings[1].contains("`SMTP_PASS_FILE` names /nope, which cannot be read"), "{findings:?}");
+    }
+
+    #[test]
+    fn slips_are_found_and_strangers_are_left_alone() {
+        let (environment, findings) = sorted(&[
+            ("MATTERMOST_NMAE", "x"),
+            ("MM_TEAMSETTINGS_SITENAM", "x"),
+            ("SMTP_PASSS", "hunter2"),
+            ("GITLAB_CI", "true"),
+            ("DB_DUMP_SCHEDULE", "daily"),
+            ("MATTERMOST_VERSION", "3.5.1"),
+            ("MATTERMOST_LINK_SALT", ""),
+            ("PATH", "/bin"),
+        ]);
+        assert!(environment.rows.is_empty() && environment.server.is_empty());
+        let near = ["MATTERMOST_NAME", "MM_TEAMSETTINGS_SITENAME", "SMTP_PASS"];
+        assert_eq!(findings.len(), near.len(), "{findings:?}");
+        assert!(
+            findings.iter().zip(near).all(|(finding, near)| finding.contains(&format!("`{near}`?"))),
+            "{findings:?}"
+        );
+        assert!(!findings.concat().contains("hunter2"));
+    }
+
+    #[test]
+    fn a_linked_container_fills_what_is_not_said() {
+        let (environment, _) = sorted(&[
+            ("MYSQL_PORT_3306_TCP_ADDR", "172.17.0.2"),
+            ("MYSQL_PORT_3306_TCP_PORT", "3306"),
+            ("MYSQL_ENV_DB_USER", "linked"),
+            ("DB_PASS", "said"),
+        ]);
+        let text = |row| environment.rows.get(row).map(|given| given.text.as_str());
+        assert_eq!(text("DB_ADAPTER"), Some("mysql"));
+        assert_eq!(text("DB_HOST"), Some("172.17.0.2"));
+        assert_eq!(text("DB_USER"), Some("linked"));
+        assert_eq!(text("DB_PASS"), Some("said"));
+        assert_eq!(text("DB_NAME"), None);
+    }
+}

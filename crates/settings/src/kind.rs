@@ -1,0 +1,224 @@
+//! What a setting's value may be.
+
+use std::net::SocketAddr;
+
+use serde_json::Value;
+use url::Url;
+
+/// What a value may be. Every kind says what it allows, and what is wrong with a text that it does not allow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// One of a few words, in any case; the empty word is the default where it is among them.
+    Word(&'static [&'static str]),
+    /// `ADDRESS:PORT`.
+    Address,
+    /// An `http` or `https` URL without query and fragment.
+    SiteUrl,
+    /// Any text of one line.
+    Text,
+    /// Any text at all.
+    Anything,
+    /// A text of at most so many characters.
+    Name(usize),
+    /// `true` or `false`, in every spelling the server itself reads.
+    Bool,
+    /// A whole number from the first to the second.
+    Int(i64, i64),
+    /// A TCP port, 1 to 65535, which config.json keeps as a text.
+    Port,
+    /// An `http` or `https` URL.
+    Url,
+    /// A host name or an IP address, alone.
+    Host,
+    /// A mail address.
+    Email,
+    /// A key or salt: nothing, or 32 characters and more (the server does not start on fewer).
+    Salt,
+}
+
+impl Kind {
+    /// What is allowed, for a message.
+    pub fn allowed(self) -> String {
+        let text = match self {
+            Self::Word(words) => {
+                let words: Vec<_> = words.iter().filter(|word| !word.is_empty()).copied().collect();
+                return format!("allowed: {}", words.join(", "));
+            }
+            Self::Address => "ADDRESS:PORT, as in 127.0.0.1:8065 or [::]:443",
+            Self::SiteUrl => {
+                "http:// or https://, a host, and perhaps a port and a path, as in https://chat.example.com"
+            }
+            Self::Text => "text of one line",
+            Self::Anything => "any text",
+            Self::Name(most) => return format!("allowed: text of at most {most} characters"),
+            Self::Bool => "true or false",
+            Self::Int(least, i64::MAX) => return format!("allowed: a whole number, {least} or more"),
+            Self::Int(least, most) => return format!("allowed: a whole number from {least} to {most}"),
+            Self::Port => "a port, 1 to 65535",
+            Self::Url => "an http:// or https:// address, as in https://git.example.com/oauth/authorize",
+            Self::Host => "a host name or an IP address without scheme and port, as in chat.example.com",
+            Self::Email => "a mail address, as in chat@example.com",
+            Self::Salt => "32 characters or more; leave it out, and one is generated and kept",
+        };
+        format!("allowed: {text}")
+    }
+
+    /// What is wrong with `value`, if anything.
+    pub fn problem(self, value: &str) -> Option<String> {
+        self.read(value).err()
+    }
+
+    /// The value that `text` says, as config.json has it.
+    ///
+    /// # Errors
+    /// What is wrong with it, as a sentence fragment. A [`Kind::Salt`]'s never repeats the text.
+    pub fn read(self, text: &str) -> Result<Value, String> {
+        match self {
+            Self::Word(words) => match words.iter().find(|word| word.eq_ignore_ascii_case(text)) {
+                Some(word) => Ok(Value::from(*word)),
+                None => Err(format!("is `{text}`, which is not one of its words")),
+            },
+            Self::Address => match text.parse::<SocketAddr>() {
+                Ok(_) => Ok(text.into()),
+                Err(_) => Err(format!("is `{text}`, which is no address with a port")),
+            },
+            Self::SiteUrl => site_url(text).map(|()| text.trim_end_matches('/').into()),
+            Self::Url => web_url(text).map(|_| text.into()),
+            Self::Text if text.contains(['\n', '\r', '\0']) => Err("has a line break".to_owned()),
+            Self::Text | Self::Anything => Ok(text.into()),
+            Self::Name(most) => match text.chars().count() {
+                count if count > most => Err(format!("has {count} characters")),
+                _ => Ok(text.into()),
+            },
+            Self::Bool => boolean(text).map(Value::from).ok_or_else(|| format!("is `{text}`")),
+            Self::Int(least, most) => match text.parse::<i64>() {
+                Ok(number) if (least..=most).contains(&number) => Ok(number.into()),
+                Ok(number) => Err(format!("is {number}, which is out of its range")),
+                Err(_) => Err(format!("is `{text}`, which is no whole number")),
+            },
+            Self::Port => match text.parse::<u16>() {
+                Ok(1..) => Ok(text.into()),
+                _ => Err(format!("is `{text}`, which is no port")),
+            },
+            Self::Host => match url::Host::parse(text) {
+                Ok(_) => Ok(text.into()),
+                Err(_) if text.parse::<std::net::Ipv6Addr>().is_ok() => Ok(text.into()),
+                Err(_) => Err(format!("is `{text}`, which is no host name")),
+            },
+            Self::Email => match text.split_once('@') {
+                Some((user, host))
+                    if !user.is_empty() && !host.is_empty() && !text.contains(char::is_whitespace) =>
+                {
+                    Ok(text.into())
+                }
+                _ => Err(format!("is `{text}`, which is no mail address")),
+            },
+            Self::Salt => match text.chars().count() {
+                0 | 32.. => Ok(text.into()),
+                count => {
+                    Err(format!("has {count} characters, and the server refuses to start on a short one"))
+                }
+            },
+        }
+    }
+
+    /// What is wrong with a value that is in config.json's form already.
+    pub fn problem_of(self, value: &Value) -> Option<String> {
+        match (self, value) {
+            (Self::Bool, Value::Bool(_)) => None,
+            (Self::Int(..), Value::Number(number)) => self.problem(&number.to_string()),
+            // An empty text unsets a setting, whatever else it may hold.
+            (Self::Bool | Self::Int(..), _) => Some(format!("is {}", a_kind(value))),
+            (_, Value::String(text)) if text.is_empty() => None,
+            (_, Value::String(text)) => self.problem(text),
+            (_, other) => Some(format!("is {}", a_kind(other))),
+        }
+    }
+}
+
+/// What a JSON value is, in words.
+pub(crate) fn a_kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "true or false",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a text",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "a table",
+    }
+}
+
+/// The spellings that the server reads from an environment variable.
+pub(crate) fn boolean(text: &str) -> Option<bool> {
+    match text {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
+        _ => None,
+    }
+}
+
+fn web_url(value: &str) -> Result<Url, String> {
+    if !value.contains("://") {
+        return Err(format!("is `{value}`, which has no scheme; did you mean `https://{value}`?"));
+    }
+    let url = Url::parse(value).map_err(|error| format!("is `{value}`, which is no URL ({error})"))?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(format!("has the scheme `{}`", url.scheme()));
+    }
+    if url.host_str().is_none_or(str::is_empty) {
+        return Err("has no host".to_owned());
+    }
+    Ok(url)
+}
+
+fn site_url(value: &str) -> Result<(), String> {
+    let url = web_url(value)?;
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("has a user name or a password in it".to_owned());
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err("has a query or a fragment".to_owned());
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn booleans_are_read_by_their_word_and_not_by_being_there() {
+        assert_eq!(Kind::Bool.read("false"), Ok(Value::from(false)));
+        assert_eq!(Kind::Bool.read("1"), Ok(Value::from(true)));
+        assert_eq!(Kind::Bool.read("yes"), Err("is `yes`".to_owned()));
+    }
+
+    #[test]
+    fn every_kind_refuses_what_it_does_not_allow() {
+        let refused = [
+            (Kind::Word(&["", "TLS"]), "SSL"),
+            (Kind::Address, "8065"),
+            (Kind::SiteUrl, "https://x/?a"),
+            (Kind::Url, "ftp://x"),
+            (Kind::Text, "a\nb"),
+            (Kind::Name(3), "four"),
+            (Kind::Int(1, 9), "10"),
+            (Kind::Int(1, 9), "ten"),
+            (Kind::Port, "0"),
+            (Kind::Port, "65536"),
+            (Kind::Host, "http://x"),
+            (Kind::Email, "@x"),
+            (Kind::Salt, "short"),
+        ];
+        for (kind, text) in refused {
+            assert!(kind.problem(text).is_some(), "{kind:?} allows {text}");
+        }
+        assert!(!Kind::Salt.problem("hunter2").unwrap_or_default().contains("hunter2"));
+    }
+
+    #[test]
+    fn a_port_stays_a_text_and_a_word_gets_its_own_case() {
+        assert_eq!(Kind::Port.read("587"), Ok(Value::from("587")));
+        assert_eq!(Kind::Word(&["", "STARTTLS"]).read("starttls"), Ok(Value::from("STARTTLS")));
+    }
+}

@@ -1,0 +1,319 @@
+//! From what was said to what holds.
+
+use std::collections::BTreeMap;
+
+use secrecy::ExposeSecret as _;
+use serde_json::Value;
+
+use crate::environment::{self, Environment, Given, ReadFile};
+use crate::finding::{Finding, Findings, Notice};
+use crate::known::{self, Absence, KnownKey};
+use crate::nearest;
+use crate::origin::Origin;
+use crate::resolved::{Layer, Resolved, Setting};
+use crate::row::Row;
+use crate::secrets::Secrets;
+use crate::table;
+use crate::version::Version;
+use crate::wanted::Wanted;
+
+/// Which defaults lie at the bottom.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Defaults {
+    /// Those of the release itself: the config.json it ships.
+    #[default]
+    Release,
+    /// docker-mattermost's, for a container that takes over one of it. They fill a new config.json, and no other.
+    DockerMattermost,
+}
+
+/// Everything that can say something about a setting, lowest first.
+#[derive(Clone, Copy)]
+pub struct Sources<'a> {
+    /// What lies at the bottom.
+    pub defaults: Defaults,
+    /// `secrets.toml`.
+    pub secrets: Option<&'a Secrets>,
+    /// `mainstay.toml`.
+    pub wanted: Option<&'a Wanted>,
+    /// The environment.
+    pub environment: &'a BTreeMap<String, String>,
+    /// Values from the command line: by a row's name, by `Section.Key`, or `site_url`.
+    pub flags: &'a BTreeMap<String, String>,
+    /// Reads the file that a `_FILE` variable names.
+    pub read_file: ReadFile<'a>,
+}
+
+/// What holds in a server of that version.
+///
+/// # Errors
+/// Every mistake at once. When [`Findings::policy_only`] says so, nothing is wrong but a rule of the release.
+pub fn resolve(version: Version, sources: &Sources<'_>) -> Result<Resolved, Findings> {
+    let mut layering = Layering::new(version);
+    let environment = environment::read(sources.environment, sources.read_file, &mut layering.findings);
+    if sources.defaults == Defaults::DockerMattermost {
+        layering.take_defaults();
+    }
+    if let Some(secrets) = sources.secrets {
+        layering.take_secrets(secrets);
+    }
+    if let Some(wanted) = sources.wanted {
+        layering.take_file(wanted);
+    }
+    layering.take_environment(environment);
+    layering.take_flags(sources.flags);
+    layering.compose();
+    layering.derive();
+    layering.check();
+    layering.finish()
+}
+
+/// The layers while they are laid.
+pub(crate) struct Layering {
+    pub(crate) version: Version,
+    pub(crate) settings: BTreeMap<(&'static str, &'static str), Setting>,
+    /// Values of rows without a place of their own.
+    pub(crate) inputs: BTreeMap<&'static str, Layer>,
+    pub(crate) resolved_database: Option<crate::dsn::Database>,
+    pub(crate) findings: Vec<Finding>,
+    pub(crate) notices: Vec<Notice>,
+}
+
+impl Layering {
+    fn new(version: Version) -> Self {
+        Self {
+            version,
+            settings: BTreeMap::new(),
+            inputs: BTreeMap::new(),
+            resolved_database: None,
+            findings: Vec::new(),
+            notices: Vec::new(),
+        }
+    }
+
+    /// Lays a value at a key that this release has.
+    pub(crate) fn lay(&mut self, known: &'static KnownKey, origin: Origin, value: Value) {
+        let setting = self.settings.entry((known.section, known.key)).or_insert_with(|| {
+            Setting::new(known.section, known.key, row_at(known, self.version), known.secret)
+        });
+        setting.add(Layer { origin, value });
+    }
+
+    /// The same by names; a key that this release does not have is passed over.
+    pub(crate) fn lay_at(&mut self, section: &str, key: &str, origin: Origin, value: impl Into<Value>) {
+        if let Some(known) = known::find(section, key, self.version) {
+            self.lay(known, origin, value.into());
+        }
+    }
+
+    fn take_defaults(&mut self) {
+        for row in table::rows() {
+            let (Some(place), Some(then)) = (row.place(self.version), row.then) else { continue };
+            if let Ok(value) = row.read(then) {
+                self.lay_at(place.section, place.key, Origin::Default, place.form.write(value));
+            }
+        }
+        self.lay_at("EmailSettings", "FeedbackName", Origin::Default, "Mattermost");
+    }
+
+    fn take_secrets(&mut self, secrets: &Secrets) {
+        for (row, salt) in secrets.salts() {
+            if let Some(place) = row.place(self.version) {
+                self.lay_at(place.section, place.key, Origin::Secrets, salt.expose_secret());
+            }
+        }
+    }
+
+    fn take_file(&mut self, wanted: &Wanted) {
+        for row in table::rows() {
+            if let Some(text) = row.key.and_then(|key| wanted.get(key)) {
+                let origin = row.key.map_or(Origin::Flag, |key| wanted.origin(key));
+                self.take_row(row, &Given { text: text.to_owned(), origin });
+            }
+        }
+        for (section, keys) in &wanted.mattermost {
+            for (key, value) in keys {
+                let origin = wanted.origin(&format!("mattermost.{section}.{key}"));
+                self.take_json(section, key, value, &origin);
+            }
+        }
+    }
+
+    /// A value of the file: a key, or a table of keys.
+    fn take_json(&mut self, section: &str, key: &str, value: &Value, origin: &Origin) {
+        if let Value::Object(keys) = value
+            && known::is_table(section, key)
+        {
+            for (below, value) in keys {
+                self.take_json(section, &format!("{key}.{below}"), value, origin);
+            }
+            return;
+        }
+        let name = format!("mattermost.{section}.{key}");
+        let Some(known) = self.known(section, key, &name, origin) else { return };
+        match known.shape.problem(value) {
+            Some(problem) => {
+                self.findings
+                    .push(Finding::new(origin.clone(), name, problem).allowed(known.shape.allowed()));
+            }
+            None => self.lay(known, origin.clone(), value.clone()),
+        }
+    }
+
+    fn take_environment(&mut self, environment: Environment) {
+        for (name, given) in environment.rows {
+            if let Some(row) = table::find(name) {
+                self.take_row(row, &given);
+            }
+        }
+        for (name, given) in environment.server {
+            if let Some(known) = known::by_variable(&name)
+                && let Some(known) = self.known(known.section, known.key, &name, &given.origin)
+            {
+                self.take_text(known, &name, &given);
+            }
+        }
+    }
+
+    fn take_flags(&mut self, flags: &BTreeMap<String, String>) {
+        for (name, text) in flags {
+            let given = Given { text: text.clone(), origin: Origin::Flag };
+            if let Some(row) =
+                table::rows().find(|row| row.name.eq_ignore_ascii_case(name) || row.key == Some(name))
+            {
+                self.take_row(row, &given);
+            } else if let Some((section, key)) = name.split_once('.') {
+                if let Some(known) = self.known(section, key, name, &Origin::Flag) {
+                    self.take_text(known, name, &given);
+                }
+            } else {
+                let near = nearest(name, table::rows().map(|row| row.name));
+                self.findings.push(Finding::new(Origin::Flag, name, "is no setting").nearest(near));
+            }
+        }
+    }
+
+    /// A text by a row's name.
+    fn take_row(&mut self, row: &'static Row, given: &Given) {
+        let name = match &given.origin {
+            Origin::File { .. } => row.key.unwrap_or(row.name),
+            _ => row.name,
+        };
+        let value = match row.read(&given.text) {
+            Ok(value) => value,
+            Err(problem) => {
+                let finding = Finding::new(given.origin.clone(), name, problem).allowed(row.kind.allowed());
+                self.findings.push(finding.value(&given.text, row.secret));
+                return;
+            }
+        };
+        let place = row.place(self.version);
+        if let Some(change) = row.change.filter(|change| change.since <= self.version) {
+            self.notices.push(Notice {
+                origin: given.origin.clone(),
+                name: name.to_owned(),
+                since: Some(change.since),
+                effective: place.is_some(),
+                what: change.what.to_owned(),
+            });
+        }
+        match place {
+            Some(place) => {
+                self.lay_at(place.section, place.key, given.origin.clone(), place.form.write(value));
+            }
+            None if row.places.is_empty() => {
+                self.inputs.insert(row.name, Layer { origin: given.origin.clone(), value });
+            }
+            None => {
+                let first =
+                    row.places.first().map(|place| place.span.since).filter(|since| self.version < *since);
+                if let Some(first) = first {
+                    self.notice(&given.origin, name, format!("the server has it from {first} on"));
+                }
+            }
+        }
+    }
+
+    /// A text by the server's own name, read as the server reads it.
+    fn take_text(&mut self, known: &'static KnownKey, name: &str, given: &Given) {
+        match known.shape.read(&given.text) {
+            Ok(value) => self.lay(known, given.origin.clone(), value),
+            // The server takes no note of an empty one, or of one it cannot read: we say so.
+            Err(_) if given.text.is_empty() => {}
+            Err(problem) => {
+                let finding =
+                    Finding::new(given.origin.clone(), name, problem).allowed(known.shape.allowed());
+                self.findings.push(finding.value(&given.text, known.secret));
+            }
+        }
+    }
+
+    /// The key, if this release has it; otherwise why not, said.
+    fn known(&mut self, section: &str, key: &str, name: &str, origin: &Origin) -> Option<&'static KnownKey> {
+        if let Some(known) = known::find(section, key, self.version) {
+            return Some(known);
+        }
+        match known::absence(section, key, self.version) {
+            Absence::Unknown(near) => {
+                let problem = format!("is no setting of server {}", self.version);
+                self.findings.push(Finding::new(origin.clone(), name, problem).nearest(near));
+            }
+            Absence::NotYet(since) => self.notice(origin, name, format!("the server has it from {since} on")),
+            Absence::Gone(since) => {
+                let row = table::rows()
+                    .find(|row| row.places.iter().any(|place| place.path() == format!("{section}.{key}")));
+                let now =
+                    row.and_then(|row| row.place(self.version)).map(|place| format!("use {}", place.path()));
+                let what =
+                    now.or_else(|| row.and_then(|row| row.change).map(|change| change.what.to_owned()));
+                self.notices.push(Notice {
+                    origin: origin.clone(),
+                    name: name.to_owned(),
+                    since: Some(since),
+                    effective: false,
+                    what: what.unwrap_or_else(|| "the server no longer has it; remove it".to_owned()),
+                });
+            }
+        }
+        None
+    }
+
+    pub(crate) fn notice(&mut self, origin: &Origin, name: &str, what: impl Into<String>) {
+        let (origin, name) = (origin.clone(), name.to_owned());
+        self.notices.push(Notice { origin, name, since: None, effective: false, what: what.into() });
+    }
+
+    fn finish(mut self) -> Result<Resolved, Findings> {
+        if !self.findings.is_empty() {
+            self.findings.sort_by_key(|finding| {
+                (finding.policy, finding.origin.rank(), line(&finding.origin), finding.name.clone())
+            });
+            self.findings.dedup();
+            return Err(Findings(self.findings));
+        }
+        self.notices.sort_by_key(|notice| (notice.origin.rank(), line(&notice.origin), notice.name.clone()));
+        Ok(Resolved {
+            version: self.version,
+            settings: self.settings,
+            inputs: self.inputs.into_iter().map(|(name, layer)| (name, layer.value)).collect(),
+            database: self.resolved_database,
+            notices: self.notices,
+        })
+    }
+}
+
+fn line(origin: &Origin) -> usize {
+    match origin {
+        Origin::File { line, .. } => *line,
+        _ => 0,
+    }
+}
+
+/// The row that has its place there in that release.
+fn row_at(known: &KnownKey, version: Version) -> Option<&'static Row> {
+    table::rows().find(|row| {
+        row.place(version).is_some_and(|place| {
+            place.section.eq_ignore_ascii_case(known.section) && place.key.eq_ignore_ascii_case(known.key)
+        })
+    })
+}

@@ -1,0 +1,193 @@
+//! What holds after all layers: every setting with its value, its origin and what lies beneath.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde_json::Value;
+
+use crate::dsn::Database;
+use crate::finding::{HIDDEN, Notice};
+use crate::origin::Origin;
+use crate::rendered::Declared;
+use crate::row::Row;
+use crate::version::Version;
+
+/// One layer of a setting. Without `Debug`: its value may be a secret.
+#[derive(Clone, PartialEq)]
+pub struct Layer {
+    /// Where it comes from.
+    pub origin: Origin,
+    /// What it says, as config.json has it.
+    pub value: Value,
+}
+
+/// A setting of config.json that a layer says something about.
+#[derive(Clone)]
+pub struct Setting {
+    /// The section.
+    pub section: &'static str,
+    /// The key in it; dots part the tables below.
+    pub key: &'static str,
+    /// Its row in the table, if it has one.
+    pub row: Option<&'static Row>,
+    /// Whether no message may show its value.
+    pub secret: bool,
+    /// What holds, and then what lies beneath it, downwards; never empty.
+    layers: Vec<Layer>,
+}
+
+/// Who decides a key of config.json.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Owner {
+    /// mainstay.toml, the environment or the command line: laid over the file every time.
+    Declared,
+    /// The same, and its value is shown to nobody.
+    Secret,
+    /// The System Console: Mainstay never touches it.
+    Console,
+}
+
+impl Setting {
+    pub(crate) fn new(
+        section: &'static str,
+        key: &'static str,
+        row: Option<&'static Row>,
+        secret: bool,
+    ) -> Self {
+        Self { section, key, row, secret, layers: Vec::new() }
+    }
+
+    /// Adds a layer at its rank; among equals the later one holds.
+    pub(crate) fn add(&mut self, layer: Layer) {
+        let above = self.layers.iter().position(|old| old.origin.rank() <= layer.origin.rank());
+        self.layers.insert(above.unwrap_or(self.layers.len()), layer);
+    }
+
+    /// `Section.Key`.
+    pub fn path(&self) -> String {
+        format!("{}.{}", self.section, self.key)
+    }
+
+    /// What it is called where its value comes from.
+    pub(crate) fn name(&self) -> String {
+        self.origin().map_or_else(|| self.path(), |origin| origin.name(&self.path()).to_owned())
+    }
+
+    /// All layers; the first holds.
+    pub fn layers(&self) -> &[Layer] {
+        &self.layers
+    }
+
+    /// What holds.
+    pub fn value(&self) -> Option<&Value> {
+        self.layers.first().map(|layer| &layer.value)
+    }
+
+    /// Where that comes from.
+    pub fn origin(&self) -> Option<&Origin> {
+        self.layers.first().map(|layer| &layer.origin)
+    }
+
+    /// A value of it as a message may show it.
+    pub fn shown(&self, value: &Value) -> String {
+        match value {
+            _ if self.secret => HIDDEN.to_owned(),
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        }
+    }
+
+    /// Whose it is. A default only fills a new config.json, which is the console's from then on.
+    pub fn owner(&self) -> Owner {
+        match self.origin() {
+            None | Some(Origin::Default) => Owner::Console,
+            Some(_) if self.secret => Owner::Secret,
+            Some(_) => Owner::Declared,
+        }
+    }
+}
+
+/// What [`crate::resolve`] returns. `Debug` shows names and origins, and no value.
+#[derive(Clone)]
+pub struct Resolved {
+    pub(crate) version: Version,
+    pub(crate) settings: BTreeMap<(&'static str, &'static str), Setting>,
+    pub(crate) inputs: BTreeMap<&'static str, Value>,
+    pub(crate) database: Option<Database>,
+    pub(crate) notices: Vec<Notice>,
+}
+
+impl Resolved {
+    /// The server's version that it was made for.
+    pub fn version(&self) -> Version {
+        self.version
+    }
+
+    /// Every setting that a layer says something about.
+    pub fn settings(&self) -> impl Iterator<Item = &Setting> {
+        self.settings.values()
+    }
+
+    /// The setting at that place of config.json; letters match without case.
+    pub fn setting(&self, section: &str, key: &str) -> Option<&Setting> {
+        self.settings().find(|setting| {
+            setting.section.eq_ignore_ascii_case(section) && setting.key.eq_ignore_ascii_case(key)
+        })
+    }
+
+    /// The value that holds at that place, if a layer says one.
+    pub fn value(&self, section: &str, key: &str) -> Option<&Value> {
+        self.setting(section, key).and_then(Setting::value)
+    }
+
+    /// The value of a row that has no place of its own, as `DEBUG`; `None` = nobody said it.
+    pub fn input(&self, row: &str) -> Option<&Value> {
+        self.inputs.get(row)
+    }
+
+    /// The database that `DB_*` or a docker link names.
+    pub fn database(&self) -> Option<&Database> {
+        self.database.as_ref()
+    }
+
+    /// What was said and has no effect, or another one than it had.
+    pub fn notices(&self) -> &[Notice] {
+        &self.notices
+    }
+
+    /// What config.json must say, whatever else it says.
+    pub fn declared(&self) -> Vec<Declared> {
+        let ours = self.settings().filter(|setting| setting.owner() != Owner::Console);
+        ours.filter_map(|setting| Some(Declared::new(setting.section, setting.key, setting.value()?.clone())))
+            .collect()
+    }
+}
+
+impl fmt::Debug for Resolved {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "settings of {} ", self.version)?;
+        f.debug_map().entries(self.settings().map(|setting| (setting.path(), setting.origin()))).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_highest_layer_holds_and_the_later_of_equals() {
+        let mut setting = Setting::new("TeamSettings", "SiteName", None, false);
+        for (origin, value) in [
+            (Origin::variable("MATTERMOST_NAME"), "variable"),
+            (Origin::Default, "default"),
+            (Origin::Flag, "first flag"),
+            (Origin::Flag, "second flag"),
+        ] {
+            setting.add(Layer { origin, value: value.into() });
+        }
+        let values: Vec<_> = setting.layers().iter().filter_map(|layer| layer.value.as_str()).collect();
+        assert_eq!(values, ["second flag", "first flag", "variable", "default"]);
+        assert_eq!(setting.owner(), Owner::Declared);
+    }
+}
