@@ -1,18 +1,23 @@
 //! The routes of API v4, one module a resource.
 
+mod categories;
+mod channel_members;
+mod channels;
+mod drafts;
 mod fallback;
 pub(crate) mod files;
 mod login;
 mod people;
-pub(crate) mod posts {
-    #[derive(Clone)]
-    pub(crate) struct Created;
-}
+pub(crate) mod posts;
 mod preferences;
+mod reactions;
 mod roles;
 mod sessions;
 pub(crate) mod statuses;
 mod system;
+mod team_members;
+mod teams;
+mod threads;
 pub(crate) mod users;
 
 use std::sync::Arc;
@@ -33,14 +38,23 @@ use crate::{web, websocket};
 /// All routes, the web client's included.
 pub(crate) fn router() -> Router<App> {
     let v4 = Router::new()
+        .merge(categories::router())
+        .merge(channel_members::router())
+        .merge(channels::router())
+        .merge(drafts::router())
         .merge(files::router())
         .merge(login::router())
         .merge(people::router())
+        .merge(posts::router())
         .merge(preferences::router())
+        .merge(reactions::router())
         .merge(roles::router())
         .merge(sessions::router())
         .merge(statuses::router())
         .merge(system::router())
+        .merge(team_members::router())
+        .merge(teams::router())
+        .merge(threads::router())
         .merge(users::router())
         .route("/websocket", get(websocket::open))
         .route("/websocket/", get(websocket::open))

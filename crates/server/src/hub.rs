@@ -164,10 +164,9 @@ impl Hub {
         last
     }
 
-    /// Whether `user` has a connection with a socket.
-    pub(crate) fn is_connected(&self, user: Id) -> bool {
-        let users = self.read();
-        users.get(&user).is_some_and(|own| own.iter().any(|connection| connection.lock().is_held()))
+    /// Whether events for `user` reach anybody.
+    pub(crate) fn has_connections(&self, user: Id) -> bool {
+        self.read().contains_key(&user)
     }
 
     /// Ends all connections that `matches`, as when their session is revoked.
@@ -263,10 +262,6 @@ impl Connection {
 }
 
 impl Queue {
-    fn is_held(&self) -> bool {
-        !self.ended && self.parked.is_none()
-    }
-
     fn looks_at(&self, channel: Id) -> bool {
         self.looking_at == [Id::NONE; 2] || self.looking_at.contains(&channel)
     }

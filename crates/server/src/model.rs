@@ -17,7 +17,7 @@ pub(crate) use category::{Category, CategoryWithChannels};
 pub(crate) use channel::{Channel, ChannelKind, ChannelMember};
 pub(crate) use column::Column;
 pub(crate) use file_info::FileInfo;
-pub(crate) use post::{Draft, Metadata, Post, PostList, Reaction};
+pub(crate) use post::{Draft, Post, PostList, Reaction};
 pub(crate) use preference::Preference;
 pub(crate) use role::Role;
 pub(crate) use session::Session;

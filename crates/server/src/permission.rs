@@ -20,12 +20,9 @@ macro_rules! permissions {
 permissions! {
     ADD_REACTION "add_reaction";
     ADD_USER_TO_TEAM "add_user_to_team";
-    ASSIGN_SYSTEM_ADMIN_ROLE "assign_system_admin_role";
     CREATE_DIRECT_CHANNEL "create_direct_channel";
     CREATE_GROUP_CHANNEL "create_group_channel";
     CREATE_POST "create_post";
-    CREATE_POST_EPHEMERAL "create_post_ephemeral";
-    CREATE_POST_PUBLIC "create_post_public";
     CREATE_PRIVATE_CHANNEL "create_private_channel";
     CREATE_PUBLIC_CHANNEL "create_public_channel";
     CREATE_TEAM "create_team";

@@ -26,7 +26,7 @@ use futures_util::future::BoxFuture;
 use sqlx::SqlitePool;
 
 use cache::Cache;
-pub(crate) use channels::{Membership, no_such_channel, no_such_member as no_such_channel_member};
+pub(crate) use channels::{no_such_channel, no_such_member as no_such_channel_member};
 pub(crate) use open::migrate;
 pub(crate) use posts::{NewPost, Page, Written, no_such_post};
 pub(crate) use teams::{Joined, no_such_member as no_such_team_member, no_such_team};
@@ -56,8 +56,6 @@ pub(crate) enum Touched {
     Session(String),
     /// All sessions of a person.
     Sessions(Id),
-    /// Every channel of a team, with their members.
-    ChannelsOf(Id),
 }
 
 /// The caches. Capacities bound memory; an entry is some hundred bytes.
@@ -112,19 +110,11 @@ impl Caches {
             Touched::Sessions(user) => self
                 .sessions
                 .forget_where(|_, session| session.as_ref().is_some_and(|session| session.user_id == user)),
-            Touched::ChannelsOf(team) => self
-                .channels
-                .forget_where(|_, channel| channel.as_ref().is_some_and(|channel| channel.team_id == team)),
         }
     }
 }
 
 impl Store {
-    /// The readers, for queries of modules beside the store.
-    pub(crate) fn readers(&self) -> &SqlitePool {
-        &self.readers
-    }
-
     /// Runs `job` in the writer's next transaction; returns when it is durable. See [`Writer::write`].
     pub(crate) async fn write<T, F>(&self, job: F) -> Result<T>
     where

@@ -50,11 +50,7 @@ async fn authenticate(app: &App, id: &str, login_id: &str, password: &str) -> Re
     let refused = || wrong_credentials(app);
     let id = find(app, id, login_id).await?.ok_or_else(refused)?;
     // One attempt of an account at a time, or many at once would get more guesses than their number.
-    let turn = app.login_turns.get(&id).unwrap_or_else(|epoch| {
-        let turn = Arc::default();
-        app.login_turns.put(epoch, id, Arc::clone(&turn));
-        turn
-    });
+    let turn = app.login_turns.get_or_put(id, Arc::default);
     let _turn = turn.lock().await;
     let user = app.store.user(id).await?.ok_or_else(refused)?;
     if user.delete_at != 0 || user.password.is_empty() {

@@ -53,11 +53,6 @@ record! {
 }
 
 impl User {
-    /// Whether one of the space-separated roles is `role`.
-    pub(crate) fn has_role(&self, role: &str) -> bool {
-        self.roles.split(' ').any(|own| own == role)
-    }
-
     /// The account as another person may see it; `administrator` sees mail addresses and names in any case.
     pub(crate) fn as_seen_by_others(&self, config: &Config, administrator: bool) -> User {
         let mut seen = User {

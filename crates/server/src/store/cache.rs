@@ -56,6 +56,17 @@ impl<K: Eq + Hash + Clone, V: Clone> Cache<K, V> {
         }
     }
 
+    /// The cached value, or the one that `make` makes, which is then the cached one.
+    pub(crate) fn get_or_put(&self, key: K, make: impl FnOnce() -> V) -> V {
+        let mut inner = self.lock();
+        if let Some(value) = inner.young.get(&key) {
+            return value.clone();
+        }
+        let value = inner.old.remove(&key).unwrap_or_else(make);
+        inner.add(self.capacity, key, value.clone());
+        value
+    }
+
     /// Forgets `key`.
     pub(crate) fn forget(&self, key: &K) {
         let mut inner = self.lock();

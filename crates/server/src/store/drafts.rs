@@ -33,7 +33,14 @@ impl Store {
         .await
     }
 
-    pub(crate) async fn delete_draft(&self, user: Id, channel: Id, root: Id) -> Result<()> {
+    /// `false` if there was none.
+    pub(crate) async fn delete_draft(&self, user: Id, channel: Id, root: Id) -> Result<bool> {
+        let found = sqlx::query_scalar::<_, i64>(
+            "SELECT EXISTS (SELECT 1 FROM drafts WHERE userid = ? AND channelid = ? AND rootid = ?)",
+        );
+        if found.bind(user).bind(channel).bind(root).fetch_one(&self.readers).await? == 0 {
+            return Ok(false);
+        }
         self.write(move |tx| {
             Box::pin(async move {
                 sqlx::query("DELETE FROM drafts WHERE userid = ? AND channelid = ? AND rootid = ?")
@@ -42,7 +49,7 @@ impl Store {
                     .bind(root)
                     .execute(&mut *tx.connection)
                     .await?;
-                Ok(())
+                Ok(true)
             })
         })
         .await

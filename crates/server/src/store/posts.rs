@@ -1,7 +1,7 @@
 //! Posts: writing them with the counters they move, and reading pages of them.
 
+use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
-use sqlx::{FromRow, Row};
 
 use super::{Store, Transaction, id_list};
 use crate::clock;
@@ -107,6 +107,20 @@ impl Store {
              AND (NOT ?3 OR rootid = '') ORDER BY createat DESC, id DESC LIMIT 1000",
         );
         Ok(rows.bind(channel).bind(since).bind(roots_only).fetch_all(&self.readers).await?)
+    }
+
+    /// The oldest post after `viewed_at`.
+    pub(crate) async fn first_unread(
+        &self,
+        channel: Id,
+        viewed_at: i64,
+        roots_only: bool,
+    ) -> Result<Option<Post>> {
+        let row = sqlx::query_as(
+            "SELECT * FROM posts WHERE channelid = ?1 AND deleteat = 0 AND createat > ?2 \
+             AND (NOT ?3 OR rootid = '') ORDER BY createat, id LIMIT 1",
+        );
+        Ok(row.bind(channel).bind(viewed_at).bind(roots_only).fetch_optional(&self.readers).await?)
     }
 
     pub(crate) async fn pinned_posts(&self, channel: Id) -> Result<Vec<Post>> {
@@ -271,12 +285,6 @@ impl Transaction<'_> {
         .await?;
         let attached = attached.iter().map(|row| row.try_get(0)).collect::<sqlx::Result<Vec<Id>>>()?;
         Ok(post.file_ids.iter().copied().filter(|id| attached.contains(id)).collect())
-    }
-
-    pub(crate) async fn root_post(&mut self, id: Id) -> Result<Option<Post>> {
-        let row = sqlx::query("SELECT * FROM posts WHERE id = ? AND deleteat = 0").bind(id);
-        let row = row.fetch_optional(&mut *self.connection).await?;
-        Ok(row.as_ref().map(Post::from_row).transpose()?)
     }
 }
 

@@ -82,6 +82,15 @@ impl Store {
         Ok(rows.into_iter().map(TeamMember::with_roles).collect())
     }
 
+    /// All members of `team`, and those of them whose accounts are active.
+    pub(crate) async fn team_stats(&self, team: Id) -> Result<(i64, i64)> {
+        let row = sqlx::query_as(
+            "SELECT count(*), count(*) FILTER (WHERE users.deleteat = 0) FROM teammembers \
+             JOIN users ON users.id = teammembers.userid WHERE teammembers.teamid = ? AND teammembers.deleteat = 0",
+        );
+        Ok(row.bind(team).fetch_one(&self.readers).await?)
+    }
+
     pub(crate) async fn memberships_in_teams(&self, user: Id) -> Result<Vec<TeamMember>> {
         let rows = sqlx::query_as("SELECT * FROM teammembers WHERE userid = ? AND deleteat = 0");
         let rows: Vec<TeamMember> = rows.bind(user).fetch_all(&self.readers).await?;

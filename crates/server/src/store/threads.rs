@@ -94,13 +94,13 @@ impl Store {
         .await
     }
 
-    /// Marks one thread, or with [`Id::NONE`] all, as read up to `at`.
+    /// Marks a thread as read up to `at`.
     pub(crate) async fn read_thread(&self, user: Id, post: Id, at: i64) -> Result<()> {
         self.write(move |tx| {
             Box::pin(async move {
                 sqlx::query(
                     "UPDATE threadmemberships SET lastviewed = ?3, lastupdated = ?4, unreadmentions = 0 \
-                     WHERE userid = ?1 AND (?2 = '' OR postid = ?2)",
+                     WHERE userid = ?1 AND postid = ?2",
                 )
                 .bind(user)
                 .bind(post)
@@ -112,6 +112,44 @@ impl Store {
             })
         })
         .await
+    }
+
+    /// Marks all threads of `team` and of direct channels as read up to `at`.
+    pub(crate) async fn read_threads(&self, user: Id, team: Id, at: i64) -> Result<()> {
+        self.write(move |tx| {
+            Box::pin(async move {
+                sqlx::query(
+                    "UPDATE threadmemberships SET lastviewed = ?3, lastupdated = ?3, unreadmentions = 0 \
+                     WHERE userid = ?1 AND postid IN (SELECT postid FROM threads WHERE threadteamid IN (?2, ''))",
+                )
+                .bind(user)
+                .bind(team)
+                .bind(at)
+                .execute(&mut *tx.connection)
+                .await?;
+                Ok(())
+            })
+        })
+        .await
+    }
+
+    /// How many threads `user` follows in `team` and in direct channels.
+    pub(crate) async fn count_threads(&self, user: Id, team: Id) -> Result<i64> {
+        let row = sqlx::query_scalar(
+            "SELECT count(*) FROM threadmemberships JOIN threads ON threads.postid = threadmemberships.postid \
+             WHERE userid = ? AND following AND coalesce(threaddeleteat, 0) = 0 AND threadteamid IN (?, '')",
+        );
+        Ok(row.bind(user).bind(team).fetch_one(&self.readers).await?)
+    }
+
+    /// How many of them have unread replies, and the unread mentions in them.
+    pub(crate) async fn unread_threads(&self, user: Id, team: Id) -> Result<(i64, i64)> {
+        let row = sqlx::query_as(
+            "SELECT count(*) FILTER (WHERE lastreplyat > lastviewed), coalesce(sum(unreadmentions), 0) \
+             FROM threadmemberships JOIN threads ON threads.postid = threadmemberships.postid \
+             WHERE userid = ? AND following AND coalesce(threaddeleteat, 0) = 0 AND threadteamid IN (?, '')",
+        );
+        Ok(row.bind(user).bind(team).fetch_one(&self.readers).await?)
     }
 }
 

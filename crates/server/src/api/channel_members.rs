@@ -1,0 +1,350 @@
+//! Who belongs to a channel, and what they have read of it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post, put};
+use http::{HeaderValue, StatusCode, header};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::channels::TOWN_SQUARE;
+use super::{Params, Search};
+use crate::App;
+use crate::error::{AppError, Result};
+use crate::event::{Broadcast, nested};
+use crate::id::Id;
+use crate::json::{Body, Json, StringMapBody, ok};
+use crate::model::{Channel, ChannelKind, ChannelMember, StringMap, User};
+use crate::permission::{
+    JOIN_PUBLIC_CHANNELS, MANAGE_CHANNEL_ROLES, MANAGE_PRIVATE_CHANNEL_MEMBERS,
+    MANAGE_PUBLIC_CHANNEL_MEMBERS, READ_CHANNEL, VIEW_TEAM,
+};
+use crate::session::Caller;
+use crate::store::{ChannelUnread, no_such_channel_member, no_such_user};
+
+/// All rows: SQLite's own way to say it.
+const ALL: (i64, i64) = (0, -1);
+
+pub(super) fn router() -> Router<App> {
+    Router::new()
+        .route("/channels/{channel_id}/members", get(list).post(add))
+        .route("/channels/{channel_id}/members/ids", post(by_ids))
+        .route("/channels/{channel_id}/members/{user_id}", get(one).delete(remove))
+        .route("/channels/{channel_id}/members/{user_id}/roles", put(set_roles))
+        .route("/channels/{channel_id}/members/{user_id}/schemeRoles", put(set_scheme_roles))
+        .route("/channels/{channel_id}/members/{user_id}/notify_props", put(set_notify_props))
+        .route("/channels/{channel_id}/timezones", get(time_zones))
+        .route("/channels/stats/member_count", post(member_counts))
+        .route("/channels/members/{user_id}/view", post(view))
+        .route("/channels/members/{user_id}/mark_read", post(mark_read))
+        .route("/users/{user_id}/channel_members", get(of_user))
+        .route("/users/{user_id}/teams/{team_id}/channels/members", get(of_user_in_team))
+        .route("/users/{user_id}/channels/{channel_id}/unread", get(unread))
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct NewMembers {
+    user_id: String,
+    user_ids: Vec<String>,
+}
+
+async fn add(caller: Caller, params: Params, Body(new): Body<NewMembers>) -> Result<Response> {
+    let channel = caller.channel(params.id("channel_id")?).await?;
+    let texts = if new.user_ids.is_empty() { vec![new.user_id] } else { new.user_ids.clone() };
+    let ids = super::ids(&texts, "user_id")?;
+    if channel.delete_at != 0 {
+        return Err(AppError::bad_request(
+            "api.channel.add_user.to.channel.failed.deleted.app_error",
+            "Failed to add user to channel because the channel is archived.",
+        ));
+    }
+    let joins_alone = ids.as_slice() == [caller.user.id];
+    match channel.kind() {
+        ChannelKind::Public if joins_alone => {
+            caller.must_in_team(channel.team_id, JOIN_PUBLIC_CHANNELS).await?
+        }
+        ChannelKind::Public => caller.must_in_channel(&channel, MANAGE_PUBLIC_CHANNEL_MEMBERS).await?,
+        ChannelKind::Private => caller.must_in_channel(&channel, MANAGE_PRIVATE_CHANNEL_MEMBERS).await?,
+        ChannelKind::Direct | ChannelKind::Group => {
+            return Err(AppError::bad_request(
+                "api.channel.add_user_to_channel.type.app_error",
+                "Can not add user to this channel type.",
+            ));
+        }
+    }
+    let mut members = Vec::new();
+    for id in ids {
+        members.push(join(&caller, &channel, id).await?);
+    }
+    // A single user_id is answered with one membership, a list with a list.
+    let body = match (new.user_ids.is_empty(), members.first()) {
+        (true, Some(member)) => json!(member),
+        _ => json!(members),
+    };
+    Ok((StatusCode::CREATED, Json(body)).into_response())
+}
+
+async fn join(caller: &Caller, channel: &Arc<Channel>, id: Id) -> Result<ChannelMember> {
+    let app = &caller.app;
+    let user = app.store.user(id).await?.filter(|user| user.delete_at == 0).ok_or_else(no_such_user)?;
+    if app.store.team_member(channel.team_id, id).await?.is_none() {
+        return Err(AppError::not_found(
+            "app.team.get_member.missing.app_error",
+            "The user is not a member of the channel's team.",
+        ));
+    }
+    let message = if id == caller.user.id {
+        ("system_join_channel", format!("{} joined the channel.", user.username))
+    } else {
+        (
+            "system_add_to_channel",
+            format!("{} added to the channel by {}.", user.username, caller.user.username),
+        )
+    };
+    let membership = app.store.join_channel(Arc::clone(channel), Arc::clone(&user), message).await?;
+    if let Some(post) = &membership.post {
+        app.tell_user_added(channel.id, channel.team_id, id).await;
+        super::posts::tell_posted(app, channel, post, &user).await;
+    }
+    Ok(membership.member.as_seen_by(caller.user.id))
+}
+
+async fn remove(caller: Caller, params: Params) -> Result<Json<Value>> {
+    let channel = caller.channel(params.id("channel_id")?).await?;
+    let user = params.user(&caller)?;
+    let own = user == caller.user.id;
+    match channel.kind() {
+        ChannelKind::Direct | ChannelKind::Group => {
+            return Err(AppError::bad_request(
+                "api.channel.remove_channel_member.type.app_error",
+                "Unable to remove a user from this type of channel.",
+            ));
+        }
+        _ if own => {}
+        ChannelKind::Public => caller.must_in_channel(&channel, MANAGE_PUBLIC_CHANNEL_MEMBERS).await?,
+        ChannelKind::Private => caller.must_in_channel(&channel, MANAGE_PRIVATE_CHANNEL_MEMBERS).await?,
+    }
+    if channel.name == TOWN_SQUARE {
+        return Err(AppError::bad_request(
+            "api.channel.remove.default.app_error",
+            "Unable to remove user from the default channel town-square.",
+        ));
+    }
+    let app = &caller.app;
+    let person: Arc<User> = app.store.user(user).await?.ok_or_else(no_such_user)?;
+    let message = if own {
+        ("system_leave_channel", format!("{} has left the channel.", person.username))
+    } else {
+        ("system_remove_from_channel", format!("{} was removed from the channel.", person.username))
+    };
+    let post = app.store.leave_channel(Arc::clone(&channel), Arc::clone(&person), message).await?;
+    let post = post.ok_or_else(no_such_channel_member)?;
+    let remover = caller.user.id;
+    let to_channel = json!({"user_id": user, "remover_id": remover});
+    app.publish("user_removed", &to_channel, Broadcast::channel(channel.id)).await;
+    let to_user = json!({"channel_id": channel.id, "remover_id": remover});
+    app.publish("user_removed", &to_user, Broadcast::user(user)).await;
+    super::posts::tell_posted(app, &channel, &post, &person).await;
+    Ok(ok())
+}
+
+async fn list(caller: Caller, params: Params, query: Search) -> Result<Json<Vec<ChannelMember>>> {
+    let channel = caller.channel(params.id("channel_id")?).await?;
+    caller.must_in_channel(&channel, READ_CHANNEL).await?;
+    let paging = query.paging();
+    let members = caller.app.store.channel_members(channel.id, paging.offset(), paging.per_page).await?;
+    Ok(Json(members.into_iter().map(|member| member.as_seen_by(caller.user.id)).collect()))
+}
+
+async fn by_ids(
+    caller: Caller,
+    params: Params,
+    Body(ids): Body<Vec<String>>,
+) -> Result<Json<Vec<ChannelMember>>> {
+    let channel = caller.channel(params.id("channel_id")?).await?;
+    caller.must_in_channel(&channel, READ_CHANNEL).await?;
+    let ids = super::ids(&ids, "user_ids")?;
+    let mut members = caller.app.store.channel_members(channel.id, ALL.0, ALL.1).await?;
+    members.retain(|member| ids.contains(&member.user_id));
+    Ok(Json(members.into_iter().map(|member| member.as_seen_by(caller.user.id)).collect()))
+}
+
+async fn one(caller: Caller, params: Params) -> Result<Json<ChannelMember>> {
+    let channel = caller.channel(params.id("channel_id")?).await?;
+    let user = params.user(&caller)?;
+    caller.must_in_channel(&channel, READ_CHANNEL).await?;
+    let member = caller.app.store.channel_member_with_counters(channel.id, user).await?;
+    Ok(Json(member.ok_or_else(no_such_channel_member)?.as_seen_by(caller.user.id)))
+}
+
+async fn set_roles(caller: Caller, params: Params, body: StringMapBody) -> Result<Json<Value>> {
+    let roles: Vec<&str> = body.get("roles").split_whitespace().collect();
+    let admin = roles.contains(&"channel_admin");
+    let explicit: Vec<&str> =
+        roles.iter().copied().filter(|role| !["channel_user", "channel_admin"].contains(role)).collect();
+    for role in &explicit {
+        if !role.starts_with("channel_") || caller.app.store.role(role).await?.is_none() {
+            return Err(AppError::body("roles"));
+        }
+    }
+    change_roles(&caller, &params, admin, Some(explicit.join(" "))).await
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct SchemeRoles {
+    scheme_admin: bool,
+    scheme_user: bool,
+}
+
+async fn set_scheme_roles(
+    caller: Caller,
+    params: Params,
+    Body(roles): Body<SchemeRoles>,
+) -> Result<Json<Value>> {
+    if !roles.scheme_user {
+        return Err(AppError::body("scheme_user"));
+    }
+    change_roles(&caller, &params, roles.scheme_admin, None).await
+}
+
+async fn change_roles(
+    caller: &Caller,
+    params: &Params,
+    admin: bool,
+    explicit: Option<String>,
+) -> Result<Json<Value>> {
+    let channel = caller.channel(params.id("channel_id")?).await?;
+    caller.must_in_channel(&channel, MANAGE_CHANNEL_ROLES).await?;
+    let changed = caller.app.store.update_channel_member(channel.id, params.user(caller)?, move |member| {
+        member.scheme_admin = admin;
+        if let Some(explicit) = explicit {
+            member.explicit_roles = explicit;
+        }
+        Ok(())
+    });
+    tell_updated(&caller.app, &changed.await?).await;
+    Ok(ok())
+}
+
+async fn set_notify_props(
+    caller: Caller,
+    params: Params,
+    Body(props): Body<StringMap>,
+) -> Result<Json<Value>> {
+    let channel = caller.channel(params.id("channel_id")?).await?;
+    let user = params.user(&caller)?;
+    caller.must_act_for(user).await?;
+    let changed = caller.app.store.update_channel_member(channel.id, user, move |member| {
+        member.notify_props.extend(props);
+        Ok(())
+    });
+    tell_updated(&caller.app, &changed.await?).await;
+    Ok(ok())
+}
+
+async fn tell_updated(app: &App, member: &ChannelMember) {
+    let told = json!({"channelMember": nested(member)});
+    app.publish("channel_member_updated", &told, Broadcast::user(member.user_id)).await;
+}
+
+/// The time zones of a channel's members, each once.
+async fn time_zones(caller: Caller, params: Params) -> Result<Json<Vec<String>>> {
+    let channel = caller.channel(params.id("channel_id")?).await?;
+    caller.must_in_channel(&channel, READ_CHANNEL).await?;
+    let members = caller.app.store.members_of_channel(channel.id).await?;
+    let members: Vec<Id> = members.iter().copied().collect();
+    let people = caller.app.store.users_by_ids(&members).await?;
+    let zone = |user: &User| {
+        let automatic = user.timezone.get("useAutomaticTimezone").is_some_and(|flag| flag == "true");
+        user.timezone.get(if automatic { "automaticTimezone" } else { "manualTimezone" }).cloned()
+    };
+    let mut zones: Vec<String> = people.iter().filter_map(zone).filter(|zone| !zone.is_empty()).collect();
+    zones.sort_unstable();
+    zones.dedup();
+    Ok(Json(zones))
+}
+
+async fn member_counts(caller: Caller, Body(ids): Body<Vec<String>>) -> Result<Json<BTreeMap<Id, usize>>> {
+    let mut counts = BTreeMap::new();
+    for id in super::ids(&ids, "channel_ids")? {
+        let channel = caller.channel(id).await?;
+        caller.must_in_channel(&channel, READ_CHANNEL).await?;
+        counts.insert(id, caller.app.store.members_of_channel(id).await?.len());
+    }
+    Ok(Json(counts))
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct View {
+    channel_id: String,
+    prev_channel_id: String,
+}
+
+async fn view(caller: Caller, params: Params, Body(view): Body<View>) -> Result<Json<Value>> {
+    let user = params.user(&caller)?;
+    let mut channels = Vec::new();
+    for (text, name) in [(&view.channel_id, "channel_id"), (&view.prev_channel_id, "prev_channel_id")] {
+        if !text.is_empty() {
+            channels.push(Id::parse(text).ok_or_else(|| AppError::body(name))?);
+        }
+    }
+    read(&caller, user, channels).await
+}
+
+async fn mark_read(caller: Caller, params: Params, Body(ids): Body<Vec<String>>) -> Result<Json<Value>> {
+    let user = params.user(&caller)?;
+    read(&caller, user, super::ids(&ids, "channel_ids")?).await
+}
+
+async fn read(caller: &Caller, user: Id, channels: Vec<Id>) -> Result<Json<Value>> {
+    caller.must_act_for(user).await?;
+    let times = match channels.is_empty() {
+        true => BTreeMap::new(),
+        false => caller.app.store.view_channels(user, channels).await?,
+    };
+    if !times.is_empty() {
+        let told = json!({ "channel_times": times });
+        caller.app.publish("multiple_channels_viewed", &told, Broadcast::user(user)).await;
+    }
+    Ok(Json(json!({"status": "OK", "last_viewed_at_times": times})))
+}
+
+/// `page=-1` is all of them, a line each: what the official web client asks for.
+async fn of_user(caller: Caller, params: Params, query: Search) -> Result<Response> {
+    let user = params.user(&caller)?;
+    caller.must_act_for(user).await?;
+    let store = &caller.app.store;
+    if query.number("page") != Some(-1) {
+        let paging = query.paging();
+        let slice = (paging.offset(), paging.per_page);
+        return Ok(Json(store.memberships_in_channels(user, None, slice).await?).into_response());
+    }
+    let mut lines = Vec::new();
+    for member in store.memberships_in_channels(user, None, ALL).await? {
+        serde_json::to_writer(&mut lines, &member).map_err(AppError::internal)?;
+        lines.push(b'\n');
+    }
+    let mut response = lines.into_response();
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));
+    Ok(response)
+}
+
+async fn of_user_in_team(caller: Caller, params: Params) -> Result<Json<Vec<ChannelMember>>> {
+    let (user, team) = (params.user(&caller)?, params.id("team_id")?);
+    caller.must_act_for(user).await?;
+    caller.must_in_team(team, VIEW_TEAM).await?;
+    Ok(Json(caller.app.store.memberships_in_channels(user, Some(team), ALL).await?))
+}
+
+async fn unread(caller: Caller, params: Params) -> Result<Json<ChannelUnread>> {
+    let (user, channel) = (params.user(&caller)?, params.id("channel_id")?);
+    caller.must_act_for(user).await?;
+    let found = caller.app.store.unread(user, Some(channel)).await?;
+    found.into_iter().next().map(Json).ok_or_else(no_such_channel_member)
+}

@@ -1,0 +1,407 @@
+//! Channels.
+
+use std::collections::BTreeSet;
+
+use axum::Router;
+use axum::routing::{get, post, put};
+use http::StatusCode;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{Params, Search};
+use crate::App;
+use crate::clock;
+use crate::error::{AppError, Result};
+use crate::event::{Broadcast, nested};
+use crate::id::Id;
+use crate::json::{Body, Json, StringMapBody, created, ok};
+use crate::model::{Channel, ChannelKind};
+use crate::permission::{
+    CONVERT_PRIVATE_CHANNEL_TO_PUBLIC, CONVERT_PUBLIC_CHANNEL_TO_PRIVATE, CREATE_DIRECT_CHANNEL,
+    CREATE_GROUP_CHANNEL, CREATE_PRIVATE_CHANNEL, CREATE_PUBLIC_CHANNEL, DELETE_PRIVATE_CHANNEL,
+    DELETE_PUBLIC_CHANNEL, EDIT_OTHER_USERS, LIST_TEAM_CHANNELS, MANAGE_PRIVATE_CHANNEL_PROPERTIES,
+    MANAGE_PUBLIC_CHANNEL_PROPERTIES, MANAGE_TEAM, READ_CHANNEL, READ_PUBLIC_CHANNEL, VIEW_TEAM,
+};
+use crate::rules;
+use crate::session::Caller;
+use crate::store::{no_such_channel, no_such_team, no_such_user};
+
+/// The channel of a team that nobody leaves and that stays.
+pub(super) const TOWN_SQUARE: &str = "town-square";
+
+pub(super) fn router() -> Router<App> {
+    Router::new()
+        .route("/channels", post(create))
+        .route("/channels/direct", post(create_direct))
+        .route("/channels/group", post(create_group))
+        .route("/channels/{channel_id}", get(one).put(update).delete(archive))
+        .route("/channels/{channel_id}/patch", put(patch))
+        .route("/channels/{channel_id}/privacy", put(set_privacy))
+        .route("/channels/{channel_id}/restore", post(restore))
+        .route("/channels/{channel_id}/stats", get(stats))
+        .route("/teams/{team_id}/channels", get(list))
+        .route("/teams/{team_id}/channels/ids", post(by_ids))
+        .route("/teams/{team_id}/channels/search", post(search))
+        .route("/teams/{team_id}/channels/autocomplete", get(autocomplete))
+        .route("/teams/{team_id}/channels/name/{channel_name}", get(by_name))
+        .route("/teams/name/{team_name}/channels/name/{channel_name}", get(by_names))
+        .route("/users/{user_id}/channels", get(of_user))
+        .route("/users/{user_id}/teams/{team_id}/channels", get(of_user_in_team))
+}
+
+impl Caller {
+    /// Seeing that a channel exists: its members, and for public ones everyone in the team.
+    async fn must_see(&self, channel: &Channel) -> Result<()> {
+        if channel.kind() == ChannelKind::Public
+            && self.may_in_team(channel.team_id, READ_PUBLIC_CHANNEL).await?
+        {
+            return Ok(());
+        }
+        self.must_in_channel(channel, READ_CHANNEL).await
+    }
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct NewChannel {
+    team_id: String,
+    name: String,
+    display_name: String,
+    purpose: String,
+    header: String,
+    #[serde(rename = "type")]
+    kind: String,
+}
+
+async fn create(caller: Caller, Body(new): Body<NewChannel>) -> Result<(StatusCode, Json<Channel>)> {
+    let team = Id::parse(&new.team_id).ok_or_else(|| AppError::body("team_id"))?;
+    let permission = match new.kind.as_str() {
+        "O" => CREATE_PUBLIC_CHANNEL,
+        "P" => CREATE_PRIVATE_CHANNEL,
+        _ => return Err(AppError::body("type")),
+    };
+    caller.must_in_team(team, permission).await?;
+    caller.app.store.team(team).await?.filter(|team| team.delete_at == 0).ok_or_else(no_such_team)?;
+    let now = clock::now();
+    let channel = Channel {
+        id: Id::random(),
+        create_at: now,
+        update_at: now,
+        team_id: team,
+        kind: new.kind,
+        display_name: new.display_name.trim().to_owned(),
+        name: new.name,
+        header: new.header,
+        purpose: new.purpose,
+        creator_id: caller.user.id,
+        ..Channel::default()
+    };
+    check(&channel)?;
+    let most = caller.app.config.team.max_channels_per_team;
+    let channel = caller.app.store.create_channel(channel, caller.user.clone(), most).await?;
+    let told = json!({"channel_id": channel.id, "team_id": team});
+    caller.app.publish("channel_created", &told, Broadcast::user(caller.user.id)).await;
+    Ok(created(channel))
+}
+
+fn check(channel: &Channel) -> Result<()> {
+    if !rules::is_channel_name(&channel.name) {
+        return Err(AppError::bad_request(
+            "model.channel.is_valid.1_or_more.app_error",
+            "Name must be 1 to 64 lowercase alphanumeric characters, dashes and underscores.",
+        ));
+    }
+    if channel.display_name.is_empty() {
+        return Err(AppError::body("display_name"));
+    }
+    rules::at_most(64, &channel.display_name, "display_name")?;
+    rules::at_most(1024, &channel.header, "header")?;
+    rules::at_most(250, &channel.purpose, "purpose")
+}
+
+async fn create_direct(caller: Caller, Body(ids): Body<Vec<String>>) -> Result<(StatusCode, Json<Channel>)> {
+    let ids: BTreeSet<Id> = super::ids(&ids, "user_ids")?.into_iter().collect();
+    if ids.len() > 2 {
+        return Err(AppError::body("user_ids"));
+    }
+    caller.must(CREATE_DIRECT_CHANNEL).await?;
+    // One id is a channel with oneself.
+    let (Some(first), Some(last)) = (ids.first(), ids.last()) else { return Err(AppError::body("user_ids")) };
+    let name = format!("{first}__{last}");
+    let (channel, is_new) = direct(&caller, "D", name, String::new(), &ids).await?;
+    if is_new {
+        let teammate = ids.iter().find(|id| **id != caller.user.id).unwrap_or(first);
+        let told = json!({"creator_id": caller.user.id, "teammate_id": teammate});
+        caller.app.publish("direct_added", &told, Broadcast::channel(channel.id)).await;
+    }
+    Ok(created(channel))
+}
+
+async fn create_group(caller: Caller, Body(ids): Body<Vec<String>>) -> Result<(StatusCode, Json<Channel>)> {
+    let mut ids: BTreeSet<Id> = super::ids(&ids, "user_ids")?.into_iter().collect();
+    caller.must(CREATE_GROUP_CHANNEL).await?;
+    ids.insert(caller.user.id);
+    if !(3..=8).contains(&ids.len()) {
+        return Err(AppError::bad_request(
+            "api.channel.create_group.bad_size.app_error",
+            "Group message channels must contain at least 3 and no more than 8 users.",
+        ));
+    }
+    let joined: String = ids.iter().map(Id::as_str).collect();
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA1_FOR_LEGACY_USE_ONLY, joined.as_bytes());
+    let name = digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    let all: Vec<Id> = ids.iter().copied().collect();
+    let people = caller.app.store.users_by_ids(&all).await?;
+    let names: BTreeSet<&str> = people.iter().map(|user| user.username.as_str()).collect();
+    let display_name = names.into_iter().collect::<Vec<_>>().join(", ").chars().take(64).collect();
+    let (channel, is_new) = direct(&caller, "G", name, display_name, &ids).await?;
+    if is_new {
+        let told = json!({"teammate_ids": nested(&all)});
+        caller.app.publish("group_added", &told, Broadcast::channel(channel.id)).await;
+    }
+    Ok(created(channel))
+}
+
+/// The one channel that exactly `people` share.
+async fn direct(
+    caller: &Caller,
+    kind: &str,
+    name: String,
+    display_name: String,
+    people: &BTreeSet<Id>,
+) -> Result<(Channel, bool)> {
+    if !people.contains(&caller.user.id) {
+        caller.must(EDIT_OTHER_USERS).await?;
+    }
+    for user in people {
+        caller.app.store.user(*user).await?.ok_or_else(no_such_user)?;
+    }
+    let now = clock::now();
+    let channel = Channel {
+        id: Id::random(),
+        create_at: now,
+        update_at: now,
+        kind: kind.to_owned(),
+        display_name,
+        name,
+        creator_id: caller.user.id,
+        ..Channel::default()
+    };
+    caller.app.store.direct_channel(channel, people.iter().copied().collect()).await
+}
+
+async fn one(caller: Caller, params: Params) -> Result<Json<Channel>> {
+    let id = params.id("channel_id")?;
+    let channel = caller.app.store.channel_with_counters(id).await?.ok_or_else(no_such_channel)?;
+    caller.must_see(&channel).await?;
+    Ok(Json(channel))
+}
+
+async fn by_name(caller: Caller, params: Params, query: Search) -> Result<Json<Channel>> {
+    find(&caller, params.id("team_id")?, params.text("channel_name"), &query).await
+}
+
+async fn by_names(caller: Caller, params: Params, query: Search) -> Result<Json<Channel>> {
+    let team = caller.app.store.team_by_name(params.text("team_name")).await?.ok_or_else(no_such_team)?;
+    find(&caller, team.id, params.text("channel_name"), &query).await
+}
+
+async fn find(caller: &Caller, team: Id, name: &str, query: &Search) -> Result<Json<Channel>> {
+    let channel = caller.app.store.channel_by_name(team, name, query.flag("include_deleted")).await?;
+    let channel = channel.ok_or_else(|| {
+        AppError::not_found("app.channel.get_by_name.missing.app_error", "Channel does not exist.")
+    })?;
+    // To who may not see it, a private channel does not exist.
+    match caller.must_see(&channel).await {
+        Err(_) if channel.kind() == ChannelKind::Private => Err(no_such_channel()),
+        other => other.map(|()| Json(channel)),
+    }
+}
+
+async fn list(caller: Caller, params: Params, query: Search) -> Result<Json<Vec<Channel>>> {
+    let team = params.id("team_id")?;
+    caller.must_in_team(team, LIST_TEAM_CHANNELS).await?;
+    let paging = query.paging();
+    Ok(Json(caller.app.store.public_channels(team, "", paging.offset(), paging.per_page).await?))
+}
+
+async fn by_ids(caller: Caller, params: Params, Body(ids): Body<Vec<String>>) -> Result<Json<Vec<Channel>>> {
+    let team = params.id("team_id")?;
+    caller.must_in_team(team, VIEW_TEAM).await?;
+    let mut channels = caller.app.store.channels_by_ids(&super::ids(&ids, "channel_ids")?).await?;
+    channels.retain(|channel| channel.team_id == team && channel.kind() == ChannelKind::Public);
+    Ok(Json(channels))
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct ChannelSearch {
+    term: String,
+}
+
+async fn search(
+    caller: Caller,
+    params: Params,
+    Body(wanted): Body<ChannelSearch>,
+) -> Result<Json<Vec<Channel>>> {
+    let team = params.id("team_id")?;
+    caller.must_in_team(team, LIST_TEAM_CHANNELS).await?;
+    Ok(Json(caller.app.store.public_channels(team, &wanted.term, 0, 100).await?))
+}
+
+async fn autocomplete(caller: Caller, params: Params, query: Search) -> Result<Json<Vec<Channel>>> {
+    let team = params.id("team_id")?;
+    caller.must_in_team(team, LIST_TEAM_CHANNELS).await?;
+    Ok(Json(caller.app.store.public_channels(team, query.text("name"), 0, 50).await?))
+}
+
+async fn of_user(caller: Caller, params: Params, query: Search) -> Result<Json<Vec<Channel>>> {
+    let user = params.user(&caller)?;
+    caller.must_act_for(user).await?;
+    Ok(Json(caller.app.store.channels_of(user, None, query.flag("include_deleted")).await?))
+}
+
+async fn of_user_in_team(caller: Caller, params: Params, query: Search) -> Result<Json<Vec<Channel>>> {
+    let (user, team) = (params.user(&caller)?, params.id("team_id")?);
+    caller.must_act_for(user).await?;
+    caller.must_in_team(team, VIEW_TEAM).await?;
+    Ok(Json(caller.app.store.channels_of(user, Some(team), query.flag("include_deleted")).await?))
+}
+
+async fn stats(caller: Caller, params: Params) -> Result<Json<Value>> {
+    let channel = caller.channel(params.id("channel_id")?).await?;
+    caller.must_see(&channel).await?;
+    let (members, pinned, files) = caller.app.store.channel_stats(channel.id).await?;
+    Ok(Json(json!({
+        "channel_id": channel.id,
+        "member_count": members,
+        "guest_count": 0,
+        "pinnedpost_count": pinned,
+        "files_count": files,
+    })))
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct ChannelPatch {
+    name: Option<String>,
+    display_name: Option<String>,
+    header: Option<String>,
+    purpose: Option<String>,
+}
+
+async fn update(caller: Caller, params: Params, Body(patch): Body<ChannelPatch>) -> Result<Json<Channel>> {
+    change(&caller, params.id("channel_id")?, patch).await
+}
+
+async fn patch(caller: Caller, params: Params, Body(patch): Body<ChannelPatch>) -> Result<Json<Channel>> {
+    change(&caller, params.id("channel_id")?, patch).await
+}
+
+async fn change(caller: &Caller, id: Id, patch: ChannelPatch) -> Result<Json<Channel>> {
+    let channel = caller.channel(id).await?;
+    match channel.kind() {
+        ChannelKind::Public => caller.must_in_channel(&channel, MANAGE_PUBLIC_CHANNEL_PROPERTIES).await?,
+        ChannelKind::Private => caller.must_in_channel(&channel, MANAGE_PRIVATE_CHANNEL_PROPERTIES).await?,
+        ChannelKind::Direct | ChannelKind::Group => caller.must_in_channel(&channel, READ_CHANNEL).await?,
+    }
+    let direct = channel.is_direct_or_group();
+    let renamed = patch.name.as_ref().is_some_and(|name| *name != channel.name);
+    if renamed && (direct || channel.name == TOWN_SQUARE) {
+        return Err(AppError::bad_request(
+            "api.channel.update_channel.tried.app_error",
+            "This channel keeps its name.",
+        ));
+    }
+    let changed = caller.app.store.update_channel(id, move |channel| {
+        for (field, new) in [
+            (&mut channel.name, patch.name),
+            (&mut channel.display_name, patch.display_name.filter(|_| !direct)),
+            (&mut channel.header, patch.header),
+            (&mut channel.purpose, patch.purpose),
+        ] {
+            if let Some(new) = new {
+                *field = new;
+            }
+        }
+        if direct { rules::at_most(1024, &channel.header, "header") } else { check(channel) }
+    });
+    let channel = changed.await?;
+    tell_updated(caller, &channel).await;
+    Ok(Json(channel))
+}
+
+async fn tell_updated(caller: &Caller, channel: &Channel) {
+    let told = json!({"channel": nested(channel)});
+    caller.app.publish("channel_updated", &told, Broadcast::channel(channel.id)).await;
+}
+
+async fn set_privacy(caller: Caller, params: Params, body: StringMapBody) -> Result<Json<Channel>> {
+    let channel = caller.channel(params.id("channel_id")?).await?;
+    let (kind, permission) = match body.get("privacy") {
+        "O" => ("O", CONVERT_PRIVATE_CHANNEL_TO_PUBLIC),
+        "P" => ("P", CONVERT_PUBLIC_CHANNEL_TO_PRIVATE),
+        _ => return Err(AppError::body("privacy")),
+    };
+    if channel.is_direct_or_group() || (channel.name == TOWN_SQUARE && kind == "P") {
+        return Err(AppError::body("privacy"));
+    }
+    caller.must_in_channel(&channel, permission).await?;
+    let changed = caller.app.store.update_channel(channel.id, move |channel| {
+        channel.kind = kind.to_owned();
+        Ok(())
+    });
+    let channel = changed.await?;
+    tell_updated(&caller, &channel).await;
+    Ok(Json(channel))
+}
+
+async fn archive(caller: Caller, params: Params) -> Result<Json<Value>> {
+    let channel = caller.channel(params.id("channel_id")?).await?;
+    let permission = match channel.kind() {
+        ChannelKind::Public => DELETE_PUBLIC_CHANNEL,
+        ChannelKind::Private => DELETE_PRIVATE_CHANNEL,
+        ChannelKind::Direct | ChannelKind::Group => {
+            return Err(AppError::bad_request(
+                "api.channel.delete_channel.type.invalid",
+                "Unable to delete direct or group message channels.",
+            ));
+        }
+    };
+    caller.must_in_channel(&channel, permission).await?;
+    if channel.name == TOWN_SQUARE {
+        return Err(AppError::bad_request(
+            "api.channel.delete_channel.cannot.app_error",
+            "Unable to delete the default channel town-square.",
+        ));
+    }
+    let now = clock::now();
+    let changed = caller.app.store.update_channel(channel.id, move |channel| {
+        channel.delete_at = now;
+        Ok(())
+    });
+    changed.await?;
+    let told = json!({"channel_id": channel.id, "delete_at": now});
+    caller.app.publish("channel_deleted", &told, audience(&channel)).await;
+    Ok(ok())
+}
+
+async fn restore(caller: Caller, params: Params) -> Result<Json<Channel>> {
+    let channel = caller.channel(params.id("channel_id")?).await?;
+    caller.must_in_team(channel.team_id, MANAGE_TEAM).await?;
+    let changed = caller.app.store.update_channel(channel.id, |channel| {
+        channel.delete_at = 0;
+        Ok(())
+    });
+    let channel = changed.await?;
+    caller.app.publish("channel_restored", &json!({"channel_id": channel.id}), audience(&channel)).await;
+    Ok(Json(channel))
+}
+
+/// Who hears of a channel's end or return: all of the team, or the members of a private one.
+fn audience(channel: &Channel) -> Broadcast {
+    match channel.kind() {
+        ChannelKind::Public => Broadcast::team(channel.team_id),
+        _ => Broadcast::channel(channel.id),
+    }
+}

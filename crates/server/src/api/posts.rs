@@ -1,0 +1,213 @@
+//! Posts: writing, changing, deleting.
+
+mod completion;
+mod pages;
+mod posting;
+
+use axum::Router;
+use axum::routing::{get, post, put};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::Params;
+use super::system::MAX_POST_SIZE;
+use crate::App;
+use crate::clock;
+use crate::error::{AppError, Result};
+use crate::event::{Broadcast, nested};
+use crate::id::Id;
+use crate::json::{Body, Json, ok};
+use crate::mention;
+use crate::model::{Channel, Column, FileInfo, Post, PostList, Props};
+use crate::permission::{
+    CREATE_POST, DELETE_OTHERS_POSTS, DELETE_POST, EDIT_OTHERS_POSTS, EDIT_POST, READ_CHANNEL_CONTENT,
+};
+use crate::rules;
+use crate::session::Caller;
+pub(crate) use posting::{Created, tell_posted};
+
+pub(super) fn router() -> Router<App> {
+    Router::new()
+        .route("/posts", post(posting::create))
+        .route("/posts/ids", post(by_ids))
+        .route("/posts/{post_id}", get(one).put(update).delete(delete))
+        .route("/posts/{post_id}/patch", put(patch))
+        .route("/posts/{post_id}/pin", post(pin))
+        .route("/posts/{post_id}/unpin", post(unpin))
+        .route("/posts/{post_id}/files/info", get(files))
+        .route("/channels/{channel_id}/pinned", get(pinned))
+        .route("/users/{user_id}/posts/{post_id}/set_unread", post(set_unread))
+        .merge(pages::router())
+}
+
+async fn one(caller: Caller, params: Params) -> Result<Json<Post>> {
+    let (post, _) = caller.readable_post(params.id("post_id")?).await?;
+    caller.complete_one(post).await.map(Json)
+}
+
+async fn by_ids(caller: Caller, Body(ids): Body<Vec<String>>) -> Result<Json<Vec<Post>>> {
+    let ids = super::ids(&ids, "post_ids")?;
+    let mut readable = Vec::new();
+    for post in caller.app.store.posts_by_ids(&ids).await? {
+        let channel = caller.channel(post.channel_id).await?;
+        if caller.must_read(&channel).await.is_ok() {
+            readable.push(post);
+        }
+    }
+    Ok(Json(caller.complete(readable).await?))
+}
+
+async fn files(caller: Caller, params: Params) -> Result<Json<Vec<FileInfo>>> {
+    let (post, _) = caller.readable_post(params.id("post_id")?).await?;
+    Ok(Json(caller.app.store.files_of_posts(&[post.id]).await?))
+}
+
+async fn pinned(caller: Caller, params: Params) -> Result<Json<PostList>> {
+    let channel = caller.channel(params.id("channel_id")?).await?;
+    caller.must_read(&channel).await?;
+    let posts = caller.app.store.pinned_posts(channel.id).await?;
+    Ok(Json(PostList::of(caller.complete(posts).await?)))
+}
+
+/// The fields of a post that may change; those that are absent stay.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct PostPatch {
+    id: Option<String>,
+    message: Option<String>,
+    props: Option<Props>,
+    is_pinned: Option<bool>,
+    file_ids: Option<Vec<String>>,
+}
+
+/// The whole post: what it says of its text counts, and its id must be the path's.
+async fn update(caller: Caller, params: Params, Body(whole): Body<PostPatch>) -> Result<Json<Post>> {
+    let id = params.id("post_id")?;
+    if whole.id.as_deref() != Some(id.as_str()) {
+        return Err(AppError::body("id"));
+    }
+    let message = Some(whole.message.unwrap_or_default());
+    change(&caller, id, PostPatch { message, file_ids: None, ..whole }).await
+}
+
+async fn patch(caller: Caller, params: Params, Body(patch): Body<PostPatch>) -> Result<Json<Post>> {
+    change(&caller, params.id("post_id")?, patch).await
+}
+
+async fn change(caller: &Caller, id: Id, patch: PostPatch) -> Result<Json<Post>> {
+    let (current, channel) = caller.readable_post(id).await?;
+    must_edit(caller, &current, &channel).await?;
+    check_message(patch.message.as_deref().unwrap_or_default())?;
+    let kept_files = patch.file_ids.map(|ids| ids.iter().filter_map(|id| Id::parse(id)).collect::<Vec<_>>());
+    let edited =
+        patch.message.as_ref().is_some_and(|message| *message != current.message) || kept_files.is_some();
+    let changed = caller.app.store.update_post(id, edited, move |post| {
+        if let Some(message) = patch.message {
+            post.hashtags = mention::hashtags(&message);
+            post.message = message;
+        }
+        if let Some(props) = patch.props {
+            post.props = Column(props);
+        }
+        if let Some(files) = kept_files {
+            // An edit may drop files; it cannot attach others.
+            post.file_ids.retain(|file| files.contains(file));
+        }
+        post.is_pinned = patch.is_pinned.unwrap_or(post.is_pinned);
+        Ok(())
+    });
+    let post = caller.complete_one(changed.await?).await?;
+    tell(caller, "post_edited", &post).await;
+    Ok(Json(post))
+}
+
+async fn must_edit(caller: &Caller, post: &Post, channel: &Channel) -> Result<()> {
+    caller.must_in_channel(channel, EDIT_POST).await?;
+    if post.user_id != caller.user.id {
+        caller.must_in_channel(channel, EDIT_OTHERS_POSTS).await?;
+    }
+    if post.kind.starts_with("system_") {
+        return Err(AppError::bad_request(
+            "api.post.update_post.system_message.app_error",
+            "Unable to update system message.",
+        ));
+    }
+    let limit = caller.app.config.service.post_edit_time_limit;
+    if limit >= 0 && clock::now() > post.create_at + limit.saturating_mul(1000) {
+        return Err(AppError::bad_request(
+            "api.post.update_post.permissions_time_limit.app_error",
+            format!("Post edit is only allowed for {limit} seconds."),
+        ));
+    }
+    Ok(())
+}
+
+fn check_message(message: &str) -> Result<()> {
+    rules::at_most(MAX_POST_SIZE, message, "message").map_err(|_| {
+        AppError::bad_request(
+            "model.post.is_valid.message_length.app_error",
+            format!("Post message is longer than the maximum of {MAX_POST_SIZE} characters."),
+        )
+    })
+}
+
+async fn tell(caller: &Caller, event: &str, post: &Post) {
+    let told = json!({"post": nested(post)});
+    caller.app.publish(event, &told, Broadcast::channel(post.channel_id)).await;
+}
+
+async fn delete(caller: Caller, params: Params) -> Result<Json<Value>> {
+    let (post, channel) = caller.readable_post(params.id("post_id")?).await?;
+    let own = post.user_id == caller.user.id;
+    caller.must_in_channel(&channel, if own { DELETE_POST } else { DELETE_OTHERS_POSTS }).await?;
+    caller.app.store.delete_post(post.clone(), caller.user.id).await?;
+    let deleted = Post { delete_at: clock::now(), ..caller.complete_one(post).await? };
+    tell(&caller, "post_deleted", &deleted).await;
+    Ok(ok())
+}
+
+async fn pin(caller: Caller, params: Params) -> Result<Json<Value>> {
+    set_pinned(&caller, params.id("post_id")?, true).await
+}
+
+async fn unpin(caller: Caller, params: Params) -> Result<Json<Value>> {
+    set_pinned(&caller, params.id("post_id")?, false).await
+}
+
+async fn set_pinned(caller: &Caller, id: Id, pinned: bool) -> Result<Json<Value>> {
+    let (_, channel) = caller.readable_post(id).await?;
+    caller.must_in_channel(&channel, CREATE_POST).await?;
+    let changed = caller.app.store.update_post(id, false, move |post| {
+        post.is_pinned = pinned;
+        Ok(())
+    });
+    let post = caller.complete_one(changed.await?).await?;
+    tell(caller, "post_edited", &post).await;
+    Ok(ok())
+}
+
+async fn set_unread(caller: Caller, params: Params) -> Result<Json<Value>> {
+    let user = params.user(&caller)?;
+    caller.must_act_for(user).await?;
+    let (post, channel) = caller.readable_post(params.id("post_id")?).await?;
+    caller.must_in_channel(&channel, READ_CHANNEL_CONTENT).await?;
+    let store = &caller.app.store;
+    store.set_unread_from(user, channel.id, post.create_at).await?;
+    let member = store.channel_member_with_counters(channel.id, user).await?;
+    let member = member.ok_or_else(crate::store::no_such_channel_member)?;
+    let state = json!({
+        "team_id": channel.team_id,
+        "channel_id": channel.id,
+        "user_id": user,
+        "msg_count": member.msg_count,
+        "msg_count_root": member.msg_count_root,
+        "mention_count": member.mention_count,
+        "mention_count_root": member.mention_count_root,
+        "urgent_mention_count": member.urgent_mention_count,
+        "last_viewed_at": member.last_viewed_at,
+    });
+    let mut told = state.clone();
+    told["post_id"] = json!(post.id);
+    caller.app.publish("post_unread", &told, Broadcast::user(user)).await;
+    Ok(Json(state))
+}

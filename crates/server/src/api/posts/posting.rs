@@ -1,0 +1,266 @@
+//! Writing a post, and telling of it.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use http::StatusCode;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use tokio::sync::OnceCell;
+
+use super::super::Search;
+use crate::App;
+use crate::clock;
+use crate::error::{AppError, Result};
+use crate::event::{Audience, Broadcast, Event};
+use crate::id::Id;
+use crate::json::{Body, json_response};
+use crate::mention;
+use crate::model::{Channel, ChannelKind, Column, Post, Props, User};
+use crate::permission::{CREATE_POST, MANAGE_SYSTEM, USE_CHANNEL_MENTIONS};
+use crate::session::Caller;
+use crate::store::{NewPost, Written};
+
+/// Files that one post may have: as many ids as its column holds.
+const MOST_FILES: usize = 10;
+
+/// How long a `pending_post_id` is remembered, in milliseconds.
+const PENDING: i64 = 30_000;
+
+/// What clients may say of a post. Its author, id and times are never theirs to say.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Wanted {
+    channel_id: String,
+    message: String,
+    root_id: String,
+    file_ids: Vec<String>,
+    props: Props,
+    pending_post_id: String,
+    create_at: i64,
+    #[serde(rename = "type")]
+    kind: String,
+}
+
+/// A post that was made, as its author was answered.
+#[derive(Clone)]
+pub(crate) struct Created {
+    body: Bytes,
+    at: i64,
+}
+
+pub(super) async fn create(caller: Caller, query: Search, Body(wanted): Body<Wanted>) -> Result<Response> {
+    let set_online = query.text("set_online") != "false";
+    if wanted.pending_post_id.is_empty() {
+        return Ok(answer(&write(&caller, wanted, set_online).await?));
+    }
+    // A client that repeats a request, since the answer was lost, gets the post that the first one made; also when
+    // both are here at once.
+    let pending = &caller.app.recent_posts;
+    let key = (caller.user.id, wanted.pending_post_id.chars().take(100).collect::<String>());
+    let is_old = |cell: &OnceCell<Created>| cell.get().is_some_and(|made| made.at + PENDING < clock::now());
+    let cell = match pending.get(&key) {
+        Ok(cell) if !is_old(&cell) => cell,
+        _ => {
+            pending.forget(&key);
+            pending.get_or_put(key, Arc::default)
+        }
+    };
+    let made = cell.get_or_try_init(|| write(&caller, wanted, set_online)).await?;
+    Ok(answer(made))
+}
+
+fn answer(made: &Created) -> Response {
+    let mut response = json_response(made.body.clone()).into_response();
+    *response.status_mut() = StatusCode::CREATED;
+    response
+}
+
+async fn write(caller: &Caller, wanted: Wanted, set_online: bool) -> Result<Created> {
+    let app = &caller.app;
+    let channel = Id::parse(&wanted.channel_id).ok_or_else(|| AppError::body("channel_id"))?;
+    let channel = app.store.channel(channel).await?.ok_or_else(|| AppError::permission(CREATE_POST))?;
+    caller.must_in_channel(&channel, CREATE_POST).await?;
+    check(&wanted, &channel)?;
+    let root_id = root(app, &wanted.root_id, &channel).await?;
+    let keeps_time = wanted.create_at != 0 && caller.may(MANAGE_SYSTEM).await?;
+    let now = if keeps_time { wanted.create_at } else { clock::now() };
+    let mentions = mentioned(caller, &channel, &wanted.message).await?;
+    let post = Post {
+        id: Id::random(),
+        create_at: now,
+        update_at: now,
+        user_id: caller.user.id,
+        channel_id: channel.id,
+        root_id,
+        hashtags: mention::hashtags(&wanted.message),
+        message: wanted.message,
+        kind: wanted.kind,
+        props: Column(wanted.props),
+        file_ids: Column(wanted.file_ids.iter().filter_map(|id| Id::parse(id)).collect()),
+        ..Post::default()
+    };
+    let new = NewPost { post, team_id: channel.team_id, mentions: mentions.clone() };
+    let Written { mut post, followers } = app.store.create_post(new).await?;
+    if !root_id.is_none() || !post.file_ids.is_empty() {
+        post = caller.complete_one(post).await?;
+    }
+    post.pending_post_id = wanted.pending_post_id;
+    let body = serde_json::to_string(&post).map_err(AppError::internal)?;
+    let telling = Telling { app, channel: &channel, post: &post, sender: &caller.user, set_online };
+    telling.tell(&body, &mentions, &followers).await;
+    if !root_id.is_none() {
+        super::super::threads::tell_followers(app, root_id, channel.team_id, &followers).await;
+    }
+    Ok(Created { body: body.into(), at: clock::now() })
+}
+
+fn check(wanted: &Wanted, channel: &Channel) -> Result<()> {
+    if channel.delete_at != 0 {
+        return Err(AppError::bad_request(
+            "api.post.create_post.can_not_post_to_deleted.error",
+            "Can not post to deleted channel.",
+        ));
+    }
+    super::check_message(&wanted.message)?;
+    if wanted.message.is_empty() && wanted.file_ids.is_empty() && wanted.props.is_empty() {
+        return Err(AppError::body("message"));
+    }
+    if wanted.file_ids.len() > MOST_FILES {
+        return Err(AppError::bad_request(
+            "model.post.is_valid.file_ids.app_error",
+            format!("A post has at most {MOST_FILES} files."),
+        ));
+    }
+    let allowed =
+        ["", "me", "slack_attachment"].contains(&wanted.kind.as_str()) || wanted.kind.starts_with("custom_");
+    if !allowed || wanted.kind.len() > 26 {
+        return Err(AppError::body("type"));
+    }
+    Ok(())
+}
+
+/// The root that a post names: a post of the same channel which is no reply itself.
+async fn root(app: &App, text: &str, channel: &Channel) -> Result<Id> {
+    if text.is_empty() {
+        return Ok(Id::NONE);
+    }
+    let invalid =
+        || AppError::bad_request("api.post.create_post.root_id.app_error", "Invalid RootId parameter.");
+    let id = Id::parse(text).ok_or_else(invalid)?;
+    let root = app.store.post(id).await?.ok_or_else(invalid)?;
+    if root.channel_id != channel.id {
+        return Err(AppError::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "api.post.create_post.channel_root_id.app_error",
+            "Invalid ChannelId for RootId parameter.",
+        ));
+    }
+    if root.root_id.is_none() { Ok(id) } else { Err(invalid()) }
+}
+
+/// The channel's members whom the message is to notify, its author left out.
+async fn mentioned(caller: &Caller, channel: &Channel, message: &str) -> Result<Vec<Id>> {
+    let store = &caller.app.store;
+    let author = caller.user.id;
+    if channel.kind() == ChannelKind::Direct {
+        let members = store.members_of_channel(channel.id).await?;
+        return Ok(members.iter().copied().filter(|user| *user != author).collect());
+    }
+    if !message.contains('@') {
+        return Ok(Vec::new());
+    }
+    let mentions = mention::mentions(message);
+    let members = store.members_of_channel(channel.id).await?;
+    if mentions.everyone && caller.may_in_channel(channel, USE_CHANNEL_MENTIONS).await? {
+        return Ok(members.iter().copied().filter(|user| *user != author).collect());
+    }
+    if mentions.names.is_empty() {
+        return Ok(Vec::new());
+    }
+    let names: Vec<String> = mentions.names.into_iter().collect();
+    let people = store.users_by_names(&names).await?.into_iter().map(|user| user.id);
+    Ok(people.filter(|user| *user != author && members.contains(user)).collect())
+}
+
+/// Tells a channel of a post that the server itself made for `user`.
+pub(crate) async fn tell_posted(app: &App, channel: &Channel, post: &Post, user: &User) {
+    let body = serde_json::to_string(post).unwrap_or_default();
+    Telling { app, channel, post, sender: user, set_online: false }.tell(&body, &[], &[]).await;
+}
+
+/// A new post and what its event says of it.
+struct Telling<'a> {
+    app: &'a App,
+    channel: &'a Channel,
+    post: &'a Post,
+    sender: &'a User,
+    set_online: bool,
+}
+
+/// The data of `posted`. Mentions and followers are told to those alone whom they name.
+#[derive(Clone, Serialize)]
+struct Posted<'a> {
+    channel_display_name: &'a str,
+    channel_name: &'a str,
+    channel_type: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    image: Option<&'a str>,
+    #[serde(rename = "otherFile", skip_serializing_if = "Option::is_none")]
+    other_file: Option<&'a str>,
+    post: &'a str,
+    sender_name: &'a str,
+    set_online: bool,
+    team_id: Id,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mentions: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    followers: Option<String>,
+}
+
+impl Telling<'_> {
+    async fn tell(&self, body: &str, mentions: &[Id], followers: &[Id]) {
+        let Ok(members) = self.app.store.members_of_channel(self.channel.id).await else {
+            tracing::error!(channel = %self.channel.id, "a post was not told: the channel's members are unknown");
+            return;
+        };
+        let sender_name = format!("@{}", self.sender.username);
+        let files = &self.post.metadata.files;
+        let has_image = files.iter().any(|file| file.mime_type.starts_with("image/"));
+        let plain = Posted {
+            channel_display_name: match self.channel.kind() {
+                ChannelKind::Direct => &sender_name,
+                _ => &self.channel.display_name,
+            },
+            channel_name: &self.channel.name,
+            channel_type: &self.channel.kind,
+            image: has_image.then_some("true"),
+            other_file: (!files.is_empty()).then_some("true"),
+            post: body,
+            sender_name: &sender_name,
+            set_online: self.set_online,
+            team_id: self.channel.team_id,
+            mentions: None,
+            followers: None,
+        };
+        let broadcast = Broadcast::channel(self.channel.id);
+        let send = |data: &Posted<'_>, audience: &Audience| {
+            self.app.hub.send(&Arc::new(Event::new("posted", data, broadcast.clone())), audience);
+        };
+        let named: HashSet<Id> =
+            mentions.iter().chain(followers).copied().filter(|id| members.contains(id)).collect();
+        if named.is_empty() {
+            send(&plain, &Audience::Members(members));
+            return;
+        }
+        let others = members.iter().copied().filter(|id| !named.contains(id)).collect();
+        send(&plain, &Audience::Members(Arc::new(others)));
+        for user in named.into_iter().filter(|user| self.app.hub.has_connections(*user)) {
+            let own = |list: &[Id]| list.contains(&user).then(|| json!([user]).to_string());
+            let told = Posted { mentions: own(mentions), followers: own(followers), ..plain.clone() };
+            send(&told, &Audience::User(user));
+        }
+    }
+}

@@ -1,0 +1,263 @@
+//! Who belongs to a team.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::{get, post, put};
+use http::StatusCode;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{Params, Search};
+use crate::App;
+use crate::error::{AppError, Result};
+use crate::event::{Broadcast, nested};
+use crate::id::Id;
+use crate::json::{Body, Json, StringMapBody, created, ok};
+use crate::model::{Team, TeamMember, User};
+use crate::permission::{
+    ADD_USER_TO_TEAM, JOIN_PRIVATE_TEAMS, JOIN_PUBLIC_TEAMS, MANAGE_TEAM_ROLES, REMOVE_USER_FROM_TEAM,
+    VIEW_TEAM,
+};
+use crate::rules;
+use crate::session::Caller;
+use crate::store::{Joined, no_such_team_member, no_such_user};
+
+pub(super) fn router() -> Router<App> {
+    Router::new()
+        .route("/teams/members/invite", post(join_by_invite))
+        .route("/teams/{team_id}/members", get(list).post(add))
+        .route("/teams/{team_id}/members/ids", post(by_ids))
+        .route("/teams/{team_id}/members/{user_id}", get(one).delete(remove))
+        .route("/teams/{team_id}/members/{user_id}/roles", put(set_roles))
+        .route("/teams/{team_id}/members/{user_id}/schemeRoles", put(set_scheme_roles))
+        .route("/teams/{team_id}/stats", get(stats))
+        .route("/users/{user_id}/teams/members", get(of_user))
+        .route("/users/{user_id}/teams/unread", get(unread))
+}
+
+/// Tells of somebody who joined a team: the team, the default channels, and the person.
+pub(super) async fn tell_joined(app: &App, user: &User, joined: &Joined) {
+    if joined.channels.is_empty() {
+        return;
+    }
+    let team = joined.member.team_id;
+    app.publish("added_to_team", &json!({"team_id": team, "user_id": user.id}), Broadcast::user(user.id))
+        .await;
+    for (channel, post) in &joined.channels {
+        app.tell_user_added(channel.id, team, user.id).await;
+        super::posts::tell_posted(app, channel, post, user).await;
+    }
+}
+
+async fn join(app: &App, team: &Team, user: Arc<User>) -> Result<TeamMember> {
+    if team.delete_at != 0 {
+        return Err(crate::store::no_such_team());
+    }
+    let lists = [&team.allowed_domains, &app.config.team.restrict_creation_to_domains];
+    if !lists.iter().all(|list| rules::is_domain_allowed(list, &user.email)) {
+        return Err(AppError::bad_request(
+            "api.team.join_user_to_team.allowed_domains.app_error",
+            "The user cannot be added as the domain associated with the account is not permitted.",
+        ));
+    }
+    let joined = app.store.join_team(team.id, Arc::clone(&user), app.config.team.max_users_per_team).await?;
+    tell_joined(app, &user, &joined).await;
+    Ok(joined.member)
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct NewMember {
+    team_id: String,
+    user_id: String,
+}
+
+async fn add(
+    caller: Caller,
+    params: Params,
+    Body(new): Body<NewMember>,
+) -> Result<(StatusCode, Json<TeamMember>)> {
+    let id = params.id("team_id")?;
+    if Id::parse(&new.team_id) != Some(id) {
+        return Err(AppError::body("team_id"));
+    }
+    let user = Id::parse(&new.user_id).ok_or_else(|| AppError::body("user_id"))?;
+    let team = caller.team(id).await?;
+    if user != caller.user.id {
+        caller.must_in_team(id, ADD_USER_TO_TEAM).await?;
+    } else if team.allow_open_invite {
+        caller.must(JOIN_PUBLIC_TEAMS).await?;
+    } else {
+        caller.must(JOIN_PRIVATE_TEAMS).await?;
+    }
+    let user =
+        caller.app.store.user(user).await?.filter(|user| user.delete_at == 0).ok_or_else(no_such_user)?;
+    Ok(created(join(&caller.app, &team, user).await?))
+}
+
+async fn join_by_invite(caller: Caller, query: Search) -> Result<(StatusCode, Json<TeamMember>)> {
+    let invite = query.text("invite_id");
+    if invite.is_empty() {
+        return Err(AppError::parameter("invite_id"));
+    }
+    let team = caller.app.store.team_by_invite(invite).await?.ok_or_else(|| {
+        AppError::not_found(
+            "app.team.get_by_invite_id.finding.app_error",
+            "Unable to find the existing team.",
+        )
+    })?;
+    Ok(created(join(&caller.app, &team, Arc::clone(&caller.user)).await?))
+}
+
+async fn list(caller: Caller, params: Params, query: Search) -> Result<Json<Vec<TeamMember>>> {
+    let team = params.id("team_id")?;
+    caller.must_in_team(team, VIEW_TEAM).await?;
+    let paging = query.paging();
+    Ok(Json(caller.app.store.team_members(team, paging.offset(), paging.per_page).await?))
+}
+
+async fn by_ids(
+    caller: Caller,
+    params: Params,
+    Body(ids): Body<Vec<String>>,
+) -> Result<Json<Vec<TeamMember>>> {
+    let team = params.id("team_id")?;
+    caller.must_in_team(team, VIEW_TEAM).await?;
+    let mut members = Vec::new();
+    for id in super::ids(&ids, "user_ids")? {
+        members
+            .extend(caller.app.store.team_member(team, id).await?.map(|member| TeamMember::clone(&member)));
+    }
+    Ok(Json(members))
+}
+
+async fn one(caller: Caller, params: Params) -> Result<Json<TeamMember>> {
+    let (team, user) = (params.id("team_id")?, params.user(&caller)?);
+    caller.must_in_team(team, VIEW_TEAM).await?;
+    let member = caller.app.store.team_member(team, user).await?.ok_or_else(no_such_team_member)?;
+    Ok(Json(TeamMember::clone(&member)))
+}
+
+async fn remove(caller: Caller, params: Params) -> Result<Json<Value>> {
+    let (team, user) = (params.id("team_id")?, params.user(&caller)?);
+    if user != caller.user.id {
+        caller.must_in_team(team, REMOVE_USER_FROM_TEAM).await?;
+    }
+    let app = &caller.app;
+    app.store.team_member(team, user).await?.ok_or_else(no_such_team_member)?;
+    let told = json!({"team_id": team, "user_id": user});
+    // Told first, while the team's members still include who leaves.
+    app.publish("leave_team", &told, Broadcast::team(team)).await;
+    let remover = json!({"user_id": user, "remover_id": caller.user.id});
+    for channel in app.store.leave_team(team, user).await? {
+        app.publish("user_removed", &remover, Broadcast::channel(channel)).await;
+    }
+    Ok(ok())
+}
+
+async fn set_roles(caller: Caller, params: Params, body: StringMapBody) -> Result<Json<Value>> {
+    let roles: Vec<&str> = body.get("roles").split_whitespace().collect();
+    let admin = roles.contains(&"team_admin");
+    let explicit: Vec<&str> =
+        roles.iter().copied().filter(|role| !["team_user", "team_admin"].contains(role)).collect();
+    for role in &explicit {
+        if role.starts_with("system_") || caller.app.store.role(role).await?.is_none() {
+            return Err(AppError::body("roles"));
+        }
+    }
+    change_roles(&caller, &params, admin, explicit.join(" ")).await
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct SchemeRoles {
+    scheme_admin: bool,
+    scheme_user: bool,
+}
+
+async fn set_scheme_roles(
+    caller: Caller,
+    params: Params,
+    Body(roles): Body<SchemeRoles>,
+) -> Result<Json<Value>> {
+    if !roles.scheme_user {
+        return Err(AppError::body("scheme_user"));
+    }
+    let (team, user) = (params.id("team_id")?, params.user(&caller)?);
+    let member = caller.app.store.team_member(team, user).await?.ok_or_else(no_such_team_member)?;
+    change_roles(&caller, &params, roles.scheme_admin, member.explicit_roles.clone()).await
+}
+
+async fn change_roles(
+    caller: &Caller,
+    params: &Params,
+    admin: bool,
+    explicit: String,
+) -> Result<Json<Value>> {
+    let (team, user) = (params.id("team_id")?, params.user(caller)?);
+    caller.must_in_team(team, MANAGE_TEAM_ROLES).await?;
+    caller.app.store.set_team_roles(team, user, admin, explicit).await?;
+    if let Some(member) = caller.app.store.team_member(team, user).await? {
+        let told = json!({"member": nested(&*member)});
+        caller.app.publish("memberrole_updated", &told, Broadcast::user(user)).await;
+    }
+    Ok(ok())
+}
+
+async fn stats(caller: Caller, params: Params) -> Result<Json<Value>> {
+    let team = params.id("team_id")?;
+    caller.must_in_team(team, VIEW_TEAM).await?;
+    let (total, active) = caller.app.store.team_stats(team).await?;
+    Ok(Json(json!({"team_id": team, "total_member_count": total, "active_member_count": active})))
+}
+
+async fn of_user(caller: Caller, params: Params) -> Result<Json<Vec<TeamMember>>> {
+    let user = params.user(&caller)?;
+    caller.must_act_for(user).await?;
+    Ok(Json(caller.app.store.memberships_in_teams(user).await?))
+}
+
+/// The unread counters of each team, but the one in `exclude_team`.
+async fn unread(caller: Caller, params: Params, query: Search) -> Result<Json<Vec<Value>>> {
+    let user = params.user(&caller)?;
+    caller.must_act_for(user).await?;
+    let excluded = query.id("exclude_team")?.unwrap_or_default();
+    let mut teams: BTreeMap<Id, [i64; 4]> = BTreeMap::new();
+    for member in caller.app.store.memberships_in_teams(user).await? {
+        teams.insert(member.team_id, [0; 4]);
+    }
+    for channel in caller.app.store.unread(user, None).await? {
+        if let Some(sums) = teams.get_mut(&channel.team_id) {
+            let counts = [
+                channel.msg_count,
+                channel.mention_count,
+                channel.mention_count_root,
+                channel.msg_count_root,
+            ];
+            sums.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count);
+        }
+    }
+    let mut answer = Vec::new();
+    for (team_id, [msg_count, mention_count, mention_count_root, msg_count_root]) in teams {
+        if team_id == excluded {
+            continue;
+        }
+        let (threads, mentions) = match query.flag("include_collapsed_threads") {
+            true => caller.app.store.unread_threads(user, team_id).await?,
+            false => (0, 0),
+        };
+        answer.push(json!({
+            "team_id": team_id,
+            "msg_count": msg_count,
+            "mention_count": mention_count,
+            "mention_count_root": mention_count_root,
+            "msg_count_root": msg_count_root,
+            "thread_count": threads,
+            "thread_mention_count": mentions,
+            "thread_urgent_mention_count": 0,
+        }));
+    }
+    Ok(Json(answer))
+}
