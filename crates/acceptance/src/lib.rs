@@ -15,12 +15,14 @@
 //! version 11 do not show it. Trusting the page for posts: it shows a post before the server has it.
 
 mod answer;
+mod approach;
 mod browser;
 mod diagnosis;
 mod log;
 mod person;
 mod picture;
 mod plan;
+mod refusal;
 mod report;
 mod secret;
 mod site;

@@ -1,250 +1,87 @@
 //! The program's four tests over REST and websocket, one after the other.
 
-use std::time::Duration;
-
-use jiff::Timestamp;
-use jiff::fmt::rfc2822;
-use reqwest::header::DATE;
 use reqwest::multipart::{Form, Part as FormPart};
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::join;
-use url::Url;
 
 use crate::Secret;
-use crate::diagnosis::trimmed;
-use crate::log::{Log, Stop, timed};
-use crate::person::{Login, Person, log_in};
+use crate::answer::one_line;
+use crate::approach::{Ground, approach, site_url};
+use crate::log::{Kind, Log, Stop, timed};
+use crate::person::Person;
 use crate::picture;
 use crate::plan;
-use crate::site::{Reply, Site};
-use crate::socket::{self, Socket};
-use crate::stage::{Door, Stage, TeamMade};
-use crate::symptom::{Fault, Part, Symptom};
+use crate::site::Site;
+use crate::socket::Socket;
+use crate::stage::{Stage, TeamMade};
+use crate::symptom::{Fault, Symptom};
 use crate::target::Admin;
-use crate::wire::{Channel, ClientConfig, Ping, Post, PostList, Team, Upload, User};
-
-/// An Origin that no deployment has: `.invalid` is reserved.
-const FOREIGN: &str = "https://elsewhere.invalid";
-/// Where the test's people claim to have their mail: a domain without mailboxes.
-const DOMAIN: &str = "example.com";
-/// More than this between the two clocks is worth a note.
-const SKEW: Duration = Duration::from_secs(30);
+use crate::wire::{Channel, ClientConfig, Post, PostList, Team, Upload};
 
 /// Walks through the test. What is made on the way is in `stage`, whenever this future is dropped.
 pub(crate) async fn walk(site: &Site, admin: &Admin, stage: &mut Stage, log: &Log<'_>) -> Result<(), Stop> {
-    log.check(plan::REACHABLE, reachable(site, log)).await?;
-    let (_, config, websockets) = join!(
-        log.check(plan::HEALTHY, healthy(site, log)),
-        log.check(plan::CLIENT_CONFIG, client_config(site)),
-        websocket_opens(site, log),
-    );
-    let config = config?;
-    stage.learn(&config);
-    // Older servers name their SiteURL to everyone, newer ones to those who have logged in.
-    let early = config.get("SiteURL").map(str::to_owned);
-    if let Some(configured) = &early {
-        let _ = log.check(plan::SITE_URL, site_url(site, configured)).await;
-    }
-
-    let door = log_in_administrator(site, admin, &config, stage, log).await?;
-    stage.door = Some(door.clone());
-    log_in_people(site, &config, &door, stage, log).await?;
+    let ground = approach(site, admin, stage, log).await?;
+    log_in_people(site, &ground, stage, log).await?;
     let (first, second) = (&stage.cast.first, &stage.cast.second);
-    let config: ClientConfig = match first.token() {
-        Ok(token) => site.get("config/client?format=old").by(token).json().await.unwrap_or(config),
-        Err(_) => config,
-    };
-    if early.is_none() {
-        let configured = config.get("SiteURL").unwrap_or_default();
-        let _ = log.check(plan::SITE_URL, site_url(site, configured)).await;
-    }
-    let (mut first_socket, mut second_socket) = (None, None);
-    match websockets {
+    let config = full_config(site, first, ground.config, log).await;
+    let (mut first_socket, mut second_socket) = match ground.websockets {
         Ok(()) => {
             let (one, two) = join!(timed(connect(site, first)), timed(connect(site, second)));
-            first_socket = log.settle(plan::FIRST_WEBSOCKET, one).ok();
-            second_socket = log.settle(plan::SECOND_WEBSOCKET, two).ok();
+            (log.settle(plan::FIRST_WEBSOCKET, one).ok(), log.settle(plan::SECOND_WEBSOCKET, two).ok())
         }
         Err(stop) => {
-            for kind in [plan::FIRST_WEBSOCKET, plan::SECOND_WEBSOCKET] {
-                log.skip(kind, stop.why());
-            }
+            log.skip(plan::FIRST_WEBSOCKET, stop.why());
+            log.skip(plan::SECOND_WEBSOCKET, stop.why());
+            (None, None)
         }
-    }
+    };
 
     let sponsor = stage.admin.as_ref().map(|admin| &admin.token);
-    let team =
-        log.check(plan::FIRST_TEAM, make_team(site, first, sponsor, &mut stage.cast.team, log)).await?;
-    let post = log.check(plan::FIRST_POST, post(site, first, &team.town_square, "", &[])).await?;
-    log.check(plan::SECOND_JOINS, join_team(site, first, second, &team, &post)).await?;
+    let team = make_team(site, first, sponsor, &mut stage.cast.team, log);
+    let team = log.check(plan::FIRST_TEAM, team).await?;
+    let root = post(site, first, &team.town_square, "", &[]);
+    let root = log.check(plan::FIRST_POST, root).await?;
+    log.check(plan::SECOND_JOINS, join_team(site, first, second, &team, &root)).await?;
 
-    let reply =
-        log.check(plan::SECOND_REPLIES, self::post(site, second, &team.town_square, &post.id, &[])).await;
+    // From here on a failure leaves the rest worth testing.
+    let reply = post(site, second, &team.town_square, &root.id, &[]);
+    let reply = log.check(plan::SECOND_REPLIES, reply).await;
     if let Ok(reply) = &reply {
         see(log, plan::FIRST_SEES_REPLY, plan::FIRST_WEBSOCKET, first_socket.as_mut(), &reply.id).await;
     }
-    let image = log.check(plan::IMAGE_REPLY, image_reply(site, first, &team, &post, &config)).await;
+    let image = image_reply(site, first, &team, &root, &config);
+    let image = log.check(plan::IMAGE_REPLY, image).await;
     if let Ok(image) = &image {
-        let token = second.token.as_ref();
         let _ = join!(
-            log.check(plan::IMAGE_IDENTICAL, identical(site, token, image)),
-            log.check(plan::IMAGE_PREVIEWS, previews(site, token, image)),
+            log.check(plan::IMAGE_IDENTICAL, identical(site, second, image)),
+            log.check(plan::IMAGE_PREVIEWS, previews(site, second, image)),
             see(log, plan::SECOND_SEES_IMAGE, plan::SECOND_WEBSOCKET, second_socket.as_mut(), &image.post.id),
         );
     }
     let (reply, image) = (reply?, image?);
-    let posts = [&post.id, &reply.id, &image.post.id];
+    let posts = [&root.id, &reply.id, &image.post.id];
     let _ = log.check(plan::THREAD, thread(site, second, &posts)).await;
     no_errors(site, log);
     Ok(())
 }
 
-async fn reachable(site: &Site, log: &Log<'_>) -> Result<(), Fault> {
-    let (reply, during) = site.get("system/ping").reply().await?;
-    let fault = |symptom| Fault { during, symptom };
-    if let Some(skew) = skew(&reply).filter(|skew| *skew > SKEW) {
-        let text = format!(
-            "the server's clock and this machine's differ by {} s: sign-in through other services and second factors may fail (compare both with timedatectl)",
-            skew.as_secs()
-        );
-        log.note(plan::REACHABLE, text);
+/// The client settings of someone who has logged in, and the SiteURL among them: servers of some versions name it to
+/// nobody else.
+async fn full_config(site: &Site, person: &Person, limited: ClientConfig, log: &Log<'_>) -> ClientConfig {
+    let asked = async { site.get("config/client?format=old").by(person.token()?).json().await };
+    let config: ClientConfig = asked.await.unwrap_or(limited);
+    if !log.has(plan::SITE_URL) {
+        let configured = config.get("SiteURL").unwrap_or_default();
+        let _ = log.check(plan::SITE_URL, site_url(site, configured)).await;
     }
-    let ping: Ping = reply.json().map_err(fault)?;
-    if ping.status.is_empty() {
-        let found = "a ping without a status".to_owned();
-        return Err(Fault {
-            during: "GET /api/v4/system/ping".to_owned(),
-            symptom: Symptom::NotApi { found },
-        });
-    }
-    Ok(())
+    config
 }
 
-/// How far the server's clock, as its answer tells, is from ours. The Date header counts whole seconds.
-fn skew(reply: &Reply) -> Option<Duration> {
-    let date = reply.headers.get(DATE)?.to_str().ok()?;
-    let theirs = rfc2822::DateTimeParser::new().parse_timestamp(date).ok()?;
-    Some(Timestamp::now().duration_since(theirs).unsigned_abs())
-}
-
-async fn healthy(site: &Site, log: &Log<'_>) -> Result<(), Fault> {
-    let (reply, during) = site.get("system/ping?get_server_status=true").reply().await?;
-    // An unwell server answers 500, with its reasons in the body.
-    let ping: Ping = match serde_json::from_slice(&reply.body) {
-        Ok(ping) => ping,
-        Err(_) => reply.json().map_err(|symptom| Fault { during: during.clone(), symptom })?,
-    };
-    let parts = [
-        (Part::Database, ping.database_status.as_deref()),
-        (Part::FileStore, ping.filestore_status.as_deref()),
-        (Part::Server, Some(ping.status.as_str())),
-    ];
-    for (part, status) in parts {
-        match status {
-            Some("OK") => {}
-            None => log.note(plan::HEALTHY, format!("this version does not tell how {part} is")),
-            Some(status) => {
-                let status = crate::answer::one_line(status);
-                return Err(Fault { during, symptom: Symptom::Unhealthy { part, status } });
-            }
-        }
-    }
-    Ok(())
-}
-
-async fn client_config(site: &Site) -> Result<ClientConfig, Fault> {
-    let (reply, during) = site.get("config/client?format=old").reply().await?;
-    let fault = |symptom| Fault { during: during.clone(), symptom };
-    let config: ClientConfig = reply.json().map_err(fault)?;
-    let found = reply.content_type();
-    if found != "application/json" {
-        return Err(fault(Symptom::ContentType { found }));
-    }
-    if config.get("Version").is_none() {
-        let found = "client settings without a Version".to_owned();
-        return Err(fault(Symptom::NotApi { found }));
-    }
-    Ok(config)
-}
-
-async fn websocket_opens(site: &Site, log: &Log<'_>) -> Result<(), Stop> {
-    let opens = log.check(plan::WEBSOCKET_UPGRADE, socket::opens(site)).await;
-    match opens {
-        Ok(()) => {
-            let _ = log.check(plan::FOREIGN_ORIGIN, socket::refuses(site, FOREIGN)).await;
-        }
-        Err(stop) => log.skip(plan::FOREIGN_ORIGIN, stop.why()),
-    }
-    opens
-}
-
-async fn site_url(site: &Site, configured: &str) -> Result<(), Fault> {
-    let reached = trimmed(&site.url);
-    let same = Url::parse(configured).is_ok_and(|configured| trimmed(&configured) == reached);
-    if same {
-        return Ok(());
-    }
-    let configured = crate::answer::one_line(configured);
-    Err(Fault { during: "the client settings".to_owned(), symptom: Symptom::SiteUrl { configured, reached } })
-}
-
-async fn log_in_administrator(
-    site: &Site,
-    admin: &Admin,
-    config: &ClientConfig,
-    stage: &mut Stage,
-    log: &Log<'_>,
-) -> Result<Door, Stop> {
-    let closed = ["EnableOpenServer", "EnableSignUpWithEmail", "EnableUserCreation"]
-        .iter()
-        .any(|key| config.switch(key) == Some(false));
-    let by_email = config.switch("EnableSignInWithUsername") == Some(false);
-    let mut door = Door { sponsored: closed, domain: DOMAIN.to_owned(), by_email };
-    if matches!(admin, Admin::None) {
-        return Ok(door);
-    }
-    let work = async {
-        match admin {
-            Admin::Token(token) => stage.admin_token(token.clone()),
-            Admin::Login { name, secret } => {
-                stage.admin_session(log_in(site, Login::Name(name), secret).await?.1);
-            }
-            Admin::None => {}
-        }
-        let Some(admin) = &stage.admin else { return Ok(()) };
-        let me: User = site.get("users/me").by(&admin.token).json().await?;
-        if !me.roles.split_whitespace().any(|role| role == "system_admin") {
-            let symptom = Symptom::NotAdministrator { roles: crate::answer::one_line(&me.roles) };
-            return Err(Fault { during: "GET /api/v4/users/me".to_owned(), symptom });
-        }
-        let settings: Value = site.get("config").by(&admin.token).json().await?;
-        let verify = settings["EmailSettings"]["RequireEmailVerification"] == true;
-        door.sponsored |= verify;
-        let domains = settings["TeamSettings"]["RestrictCreationToDomains"].as_str().unwrap_or_default();
-        if let Some(domain) = first_domain(domains) {
-            domain.clone_into(&mut door.domain);
-        }
-        Ok(())
-    };
-    log.check(plan::ADMINISTRATOR, work).await?;
-    Ok(door)
-}
-
-/// The first of the allowed mail domains; they stand between spaces, commas and at signs.
-fn first_domain(list: &str) -> Option<&str> {
-    list.split([' ', ',', '@']).map(str::trim).find(|domain| !domain.is_empty())
-}
-
-async fn log_in_people(
-    site: &Site,
-    config: &ClientConfig,
-    door: &Door,
-    stage: &mut Stage,
-    log: &Log<'_>,
-) -> Result<(), Stop> {
+async fn log_in_people(site: &Site, ground: &Ground, stage: &mut Stage, log: &Log<'_>) -> Result<(), Stop> {
+    let door = &ground.door;
     let sponsor = stage.admin.as_ref().map(|admin| &admin.token).filter(|_| door.sponsored);
     let refusal = match sponsor {
-        None if config.switch("NoAccounts") == Some(true) => Some(Symptom::NoAccounts),
+        None if ground.config.switch("NoAccounts") == Some(true) => Some(Symptom::NoAccounts),
         None if door.sponsored => Some(Symptom::Closed),
         _ => None,
     };
@@ -358,8 +195,8 @@ fn holds(list: &PostList, post: &str, during: &str) -> Result<(), Fault> {
 
 async fn see(
     log: &Log<'_>,
-    kind: &'static crate::log::Kind,
-    needs: &'static crate::log::Kind,
+    kind: &'static Kind,
+    needs: &'static Kind,
     socket: Option<&mut Socket>,
     post: &str,
 ) {
@@ -410,9 +247,9 @@ async fn image_reply(
     Ok(Image { post, file: file.id, bytes })
 }
 
-async fn identical(site: &Site, token: Option<&Secret>, image: &Image) -> Result<(), Fault> {
+async fn identical(site: &Site, reader: &Person, image: &Image) -> Result<(), Fault> {
     let path = format!("files/{}", image.file);
-    let received = read_as(site, token, &path).await?;
+    let received = site.get(&path).by(reader.token()?).bytes().await?;
     if received == image.bytes {
         return Ok(());
     }
@@ -421,25 +258,17 @@ async fn identical(site: &Site, token: Option<&Secret>, image: &Image) -> Result
     Err(Fault { during: format!("GET /api/v4/{path}"), symptom })
 }
 
-async fn previews(site: &Site, token: Option<&Secret>, image: &Image) -> Result<(), Fault> {
+async fn previews(site: &Site, reader: &Person, image: &Image) -> Result<(), Fault> {
     for which in ["thumbnail", "preview"] {
         let path = format!("files/{}/{which}", image.file);
-        let bytes = read_as(site, token, &path).await?;
+        let bytes = site.get(&path).by(reader.token()?).bytes().await?;
         if let Err(why) = picture::dimensions(&bytes) {
-            let why = crate::answer::one_line(&why);
+            let why = one_line(&why);
             let symptom = Symptom::NotPicture { which, why };
             return Err(Fault { during: format!("GET /api/v4/{path}"), symptom });
         }
     }
     Ok(())
-}
-
-async fn read_as(site: &Site, token: Option<&Secret>, path: &str) -> Result<Vec<u8>, Fault> {
-    let mut call = site.get(path);
-    if let Some(token) = token {
-        call = call.by(token);
-    }
-    call.bytes().await
 }
 
 async fn thread(site: &Site, reader: &Person, posts: &[&String]) -> Result<(), Fault> {
@@ -452,18 +281,5 @@ fn no_errors(site: &Site, log: &Log<'_>) {
     match log.first_failed() {
         Some(name) => log.skip(plan::NO_ERRORS, Stop(name).why()),
         None => log.ok(plan::NO_ERRORS, format!("{} answers, none with an error", site.answers())),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_first_domain_is_found_in_every_way_of_writing() {
-        for list in ["corp.example, other.example", "@corp.example", " corp.example other.example"] {
-            assert_eq!(first_domain(list), Some("corp.example"), "{list}");
-        }
-        assert_eq!(first_domain(" , "), None);
     }
 }
