@@ -1,7 +1,7 @@
 // The sidebar: the team and its menu, channels, people, and who we are.
 
 import * as api from '../api.js';
-import { h, icon, iconButton } from '../dom.js';
+import { arrange, h, icon, iconButton } from '../dom.js';
 import * as data from '../store.js';
 import { toggleTheme } from '../theme.js';
 import { avatar } from './avatar.js';
@@ -12,12 +12,13 @@ const { state, store } = data;
 export function sidebar({ team, leave, signal }) {
   const channels = h('ul', { class: 'places', 'aria-label': 'Channels' });
   const people = h('ul', { class: 'places', 'aria-label': 'Direct messages' });
+  const elementOf = placeElements();
   const paint = () => {
     const all = [...state.channels.values()].filter((one) => !one.delete_at);
-    channels.replaceChildren(...all.filter((one) => one.type === 'O' || one.type === 'P')
-      .sort((a, b) => a.display_name.localeCompare(b.display_name)).map(place));
-    people.replaceChildren(...all.filter((one) => one.type === 'D' || one.type === 'G')
-      .sort((a, b) => b.last_post_at - a.last_post_at).map(place));
+    arrange(channels, all.filter((one) => one.type === 'O' || one.type === 'P')
+      .sort((a, b) => a.display_name.localeCompare(b.display_name)).map(elementOf));
+    arrange(people, all.filter((one) => one.type === 'D' || one.type === 'G')
+      .sort((a, b) => b.last_post_at - a.last_post_at).map(elementOf));
   };
   for (const topic of ['channels', 'users', 'statuses', 'open']) store.addEventListener(topic, paint, { signal });
   paint();
@@ -49,19 +50,33 @@ function teamMenu(team, leave) {
     team.invite_id && iconButton('invite', 'Invite people', { onclick: () => invite(team) }), menu);
 }
 
-function place(channel) {
-  const { messages, mentions, threads } = data.unread(channel);
-  const open = state.open.channel === channel.id;
+// Keeps one element a channel, built anew only when what it shows has changed: the focus stays where it is.
+function placeElements() {
+  const built = new Map();
+  return (channel) => {
+    const other = data.teammate(channel);
+    const shown = { open: state.open.channel === channel.id, name: data.channelName(channel), href: data.channelPath(channel),
+      status: other && state.statuses.get(other), ...data.unread(channel) };
+    const key = JSON.stringify(shown);
+    const known = built.get(channel.id);
+    if (known?.key === key) return known.node;
+    const node = place(channel, other, shown);
+    built.set(channel.id, { key, node });
+    if (known?.node.contains(document.activeElement)) queueMicrotask(() => node.firstChild.focus());
+    return node;
+  };
+}
+
+function place(channel, other, { open, name, href, messages, mentions, threads }) {
   const fresh = !open && (messages || threads);
-  const other = data.teammate(channel);
   const symbol = other ? avatar(other, { small: true, status: true }) : icon(channel.type === 'P' ? 'lock' : channel.type === 'G' ? 'invite' : 'hash');
   const note = open ? '' : mentions ? `${mentions} mentions` : threads ? 'new replies in threads' : messages ? `${messages} unread` : '';
   return h('li', null, h('a', {
     id: `sidebarItem_${channel.name}`,
     class: `place${open ? ' place--open' : ''}${fresh ? ' place--unread' : ''}`,
-    href: data.channelPath(channel),
+    href,
     'aria-current': open && 'page',
-  }, symbol, h('span', { class: 'place__name' }, data.channelName(channel)),
+  }, symbol, h('span', { class: 'place__name' }, name),
   !open && (mentions > 0 ? h('span', { class: 'badge badge--mention', 'aria-hidden': 'true' }, mentions)
     : fresh ? h('span', { class: 'badge', 'aria-hidden': 'true' }, messages || '•') : null),
   note && h('span', { class: 'hidden-text' }, `, ${note}`)));

@@ -37,10 +37,9 @@ export function thread({ root, channel, socket, signal, close, dropZone }) {
   }
 
   function markRead() {
-    if (state.unreadThreads.delete(root)) {
-      data.changed('channels');
-      data.changed('timeline', channel);
-    }
+    if (!state.unreadThreads.delete(root)) return;
+    data.changed('channels');
+    data.changed('timeline', channel);
     api.readThread(state.team.id, root, Date.now()).catch(() => {});
   }
 

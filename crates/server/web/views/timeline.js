@@ -8,6 +8,7 @@ import { editPost, postView } from './post.js';
 const { state, store } = data;
 const GROUP_MS = 5 * 60_000;
 const NEAR_END_PX = 60;
+const NEAR_START_PX = 600;
 
 /** Posts by one person in a row are shown under one name. */
 export function continues(before, post) {
@@ -68,8 +69,12 @@ export function timeline({ channel, since, signal, openThread }) {
       nodes.push(elementOf(post, continues(before, post)));
       before = post;
     }
+    // Whoever reads further up keeps their place when posts come in above it.
+    const anchor = atEnd ? null : list.querySelector('.post');
+    const top = anchor?.getBoundingClientRect().top;
     start.replaceChildren(shown.whole ? welcome() : h('p', { class: 'quiet' }, 'Loading older messages…'));
     arrange(list, nodes);
+    if (anchor?.isConnected) scroller.scrollTop += anchor.getBoundingClientRect().top - top;
   }
 
   function welcome() {
@@ -86,28 +91,27 @@ export function timeline({ channel, since, signal, openThread }) {
   async function older() {
     if (loading || !state.timelines.has(channel) || state.timelines.get(channel).whole) return;
     loading = true;
-    const anchor = list.querySelector('.post');
-    const top = anchor?.getBoundingClientRect().top;
     try {
       await data.loadOlder(channel);
-      if (anchor?.isConnected && !atEnd) scroller.scrollTop += anchor.getBoundingClientRect().top - top;
     } catch (error) {
-      console.warn(error.message);
+      // The next scroll tries again.
+      return console.warn(error.message);
     } finally {
       loading = false;
     }
+    if (scroller.scrollTop < NEAR_START_PX && !signal.aborted) older();
   }
 
   scroller.addEventListener('scroll', () => {
     atEnd = scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < NEAR_END_PX;
     latest.hidden = atEnd;
-    if (scroller.scrollTop < 600) older();
+    if (scroller.scrollTop < NEAR_START_PX) older();
   }, { passive: true });
 
   // Images and formatting arrive late: whoever reads the end stays there.
   const sizes = new ResizeObserver(() => {
     if (atEnd) toEnd();
-    if (scroller.scrollHeight <= scroller.clientHeight + 600) older();
+    if (scroller.scrollHeight <= scroller.clientHeight + NEAR_START_PX) older();
   });
   sizes.observe(list);
   sizes.observe(scroller);
