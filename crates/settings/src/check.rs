@@ -7,7 +7,6 @@ use crate::finding::Finding;
 use crate::kind::Kind;
 use crate::origin::Origin;
 use crate::resolve::Layering;
-use crate::row::Form;
 use crate::version::Version;
 
 /// The first release without MySQL (upgrade notes of 11.0).
@@ -15,6 +14,25 @@ const WITHOUT_MYSQL: Version = Version::new(11, 0);
 
 /// A section and a key in it.
 type At = (&'static str, &'static str);
+
+/// What the server wants of keys without a row (server source v11.6, model/config.go, its checks at the start).
+const LIMITS: [(At, Kind); 9] = [
+    (("PasswordSettings", "MinimumLength"), Kind::Int(5, 72)),
+    (("EmailSettings", "EmailBatchingInterval"), Kind::Int(30, i64::MAX)),
+    (("EmailSettings", "EmailBatchingBufferSize"), Kind::Int(1, i64::MAX)),
+    (("RateLimitSettings", "MaxBurst"), Kind::Int(1, i64::MAX)),
+    (("SqlSettings", "MaxIdleConns"), Kind::Int(1, i64::MAX)),
+    (("SqlSettings", "MaxOpenConns"), Kind::Int(1, i64::MAX)),
+    (("ServiceSettings", "ReadTimeout"), Kind::Int(1, i64::MAX)),
+    (("ServiceSettings", "WriteTimeout"), Kind::Int(1, i64::MAX)),
+    (("ServiceSettings", "ConnectionSecurity"), Kind::Word(&["", "TLS"])),
+];
+
+/// Switches that must stand one way, since a release (upgrade notes of 11.0).
+const MUSTS: [(At, bool, Version); 2] = [
+    (("TeamSettings", "ExperimentalViewArchivedChannels"), true, Version::new(11, 0)),
+    (("ExperimentalSettings", "ClientSideCertEnable"), false, Version::new(11, 0)),
+];
 
 impl Layering {
     /// Finds what is wrong between settings.
@@ -26,39 +44,30 @@ impl Layering {
         self.check_database();
     }
 
-    /// What came by another name than a row's must still suit the row.
+    /// What came by another name than a row's must still suit the row, and what the server does not start on is said
+    /// before it is started.
     fn check_ranges(&mut self) {
+        let mut findings = Vec::new();
         for setting in self.settings.values() {
-            let (Some(row), Some(value), Some(origin)) = (setting.row, setting.value(), setting.origin())
-            else {
-                continue;
-            };
-            let form = row.place(self.version).map(|place| place.form);
-            // A place with a form of its own has other words than the row.
-            if form.is_some_and(|form| form != Form::Same) && !value.is_number() {
-                continue;
-            }
-            if matches!(row.kind, Kind::Int(..)) && form == Some(Form::Hours) {
-                if value.as_i64().is_some_and(|hours| hours < 1) {
-                    let finding = Finding::new(
-                        origin.clone(),
-                        setting.name(),
-                        format!("is {value}, which is out of its range"),
-                    );
-                    self.findings.push(
-                        finding
-                            .allowed("allowed: 1 hour or more")
-                            .value(setting.shown(value), setting.secret),
-                    );
-                }
-                continue;
-            }
-            if let Some(problem) = row.kind.problem_of(value) {
-                let finding =
-                    Finding::new(origin.clone(), setting.name(), problem).allowed(row.kind.allowed());
-                self.findings.push(finding.value(setting.shown(value), setting.secret));
+            let (Some(value), Some(origin)) = (setting.value(), setting.origin()) else { continue };
+            let of_row = setting.row.and_then(|row| row.place(self.version)?.kind(row.kind));
+            let limit =
+                || LIMITS.iter().find(|(at, _)| *at == (setting.section, setting.key)).map(|(_, kind)| *kind);
+            let Some(kind) = of_row.or_else(limit) else { continue };
+            if let Some(problem) = kind.problem_of(value) {
+                let finding = Finding::new(origin.clone(), setting.name(), problem).allowed(kind.allowed());
+                findings.push(finding.value(setting.shown(value), setting.secret));
             }
         }
+        for ((section, key), must, since) in MUSTS {
+            let broken =
+                self.at(section, key).is_some_and(|setting| setting.value() == Some(&Value::Bool(!must)));
+            if broken && self.version >= since {
+                let problem = format!("is {}, and the server does not start on that since {since}", !must);
+                self.find_at((section, key), problem, "leave it out".to_owned());
+            }
+        }
+        self.findings.append(&mut findings);
     }
 
     fn check_partners(&mut self) {
@@ -134,26 +143,30 @@ impl Layering {
             url.host_str().is_none_or(|of_url| !of_url.trim_matches(['[', ']']).eq_ignore_ascii_case(host))
         };
         if let Some(layer) = host.filter(|layer| layer.value.as_str().is_some_and(other)) {
-            let problem = format!("is {}, and the site URL has another host", layer.value);
+            let problem = format!(
+                "is `{}`, and the site URL has another host",
+                layer.value.as_str().unwrap_or_default()
+            );
             self.findings
                 .push(Finding::new(layer.origin.clone(), "MATTERMOST_HOST", problem).allowed(way_out()));
         }
     }
 
     fn check_locales(&mut self) {
-        let (Some(all), Some(chosen)) = (
-            self.text("LocalizationSettings", "AvailableLocales"),
-            self.text("LocalizationSettings", "DefaultClientLocale"),
-        ) else {
+        let at = ("LocalizationSettings", "AvailableLocales");
+        let (Some(all), Some(chosen)) = (self.text(at.0, at.1), self.text(at.0, "DefaultClientLocale"))
+        else {
             return;
         };
-        if all.split(',').all(|locale| locale.trim() != chosen) {
+        if all.split(',').any(|locale| locale.trim() == chosen) {
+            return;
+        }
+        if self.is_given(at.0, at.1) {
             let problem = format!("is `{all}`, without the client's own `{chosen}`");
-            self.find_at(
-                ("LocalizationSettings", "AvailableLocales"),
-                problem,
-                format!("add {chosen}, or leave it out: then all can be chosen"),
-            );
+            self.find_at(at, problem, format!("add {chosen}, or leave it out: then all can be chosen"));
+        } else {
+            // A default yields to what was said.
+            self.settings.remove(&at);
         }
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::finding::Finding;
+use crate::finding::{Finding, HIDDEN};
 use crate::known;
 use crate::nearest;
 use crate::origin::Origin;
@@ -36,59 +36,30 @@ pub(crate) fn read(
 ) -> Environment {
     let mut environment = Environment::default();
     for (name, value) in variables {
-        match meaning(name) {
-            Meaning::Nothing => {}
+        let (base, of_file) = match meaning(name) {
+            Meaning::Nothing => continue,
             Meaning::Unknown(near) => {
                 findings.push(Finding::new(Origin::variable(name), name, "is no setting").nearest(near));
+                continue;
             }
-            Meaning::Value(base, of_file) => {
-                if value.is_empty() && (of_file || !base.starts_with("MM_")) {
-                    // docker-mattermost takes an empty variable for an absent one.
-                    continue;
-                }
-                if of_file && variables.get(base).is_some_and(|value| !value.is_empty()) {
-                    findings.push(
-                        Finding::new(Origin::variable(name), name, format!("and `{base}` are both given"))
-                            .allowed("allowed: one of them"),
-                    );
-                    continue;
-                }
-                let file = of_file.then(|| PathBuf::from(value));
-                let text = match &file {
-                    None => value.clone(),
-                    Some(path) => match read_file(path) {
-                        // What writes such files ends them with a line break.
-                        Ok(text) => text
-                            .strip_suffix('\n')
-                            .map_or(&*text, |text| text.strip_suffix('\r').unwrap_or(text))
-                            .to_owned(),
-                        Err(error) => {
-                            findings.push(
-                                Finding::new(
-                                    Origin::variable(name),
-                                    name,
-                                    format!("names {value}, which cannot be read ({error})"),
-                                )
-                                .value(value, false)
-                                .allowed("allowed: the path of a file that this user can read"),
-                            );
-                            continue;
-                        }
-                    },
-                };
-                let name = base.to_owned();
-                match table::find(base) {
-                    Some(row) => {
-                        environment
-                            .rows
-                            .insert(row.name, Given { text, origin: Origin::Variable { name, file } });
-                    }
-                    None => {
-                        let origin = Origin::ServerVariable { name: name.clone(), file };
-                        environment.server.insert(name, Given { text, origin });
-                    }
-                }
+            Meaning::Value(base, of_file) => (base, of_file),
+        };
+        // docker-mattermost takes an empty variable for an absent one; the server's own may be empty.
+        if value.is_empty() && (of_file || !base.starts_with("MM_")) {
+            continue;
+        }
+        let twin = of_file && variables.get(base).is_some_and(|value| !value.is_empty());
+        let text = match (of_file, twin) {
+            (false, _) => Ok(value.clone()),
+            (true, true) => {
+                Err(Finding::new(Origin::variable(name), name, format!("and `{base}` are both given"))
+                    .allowed("allowed: one of them"))
             }
+            (true, false) => file_text(name, base, value, read_file),
+        };
+        match text {
+            Ok(text) => environment.take(base, of_file.then(|| PathBuf::from(value)), text),
+            Err(finding) => findings.push(finding),
         }
     }
     for (row, variable, value) in linked(variables) {
@@ -96,6 +67,40 @@ pub(crate) fn read(
         environment.rows.entry(row).or_insert_with(given);
     }
     environment
+}
+
+impl Environment {
+    fn take(&mut self, base: &str, file: Option<PathBuf>, text: String) {
+        let name = base.to_owned();
+        match table::find(base) {
+            Some(row) => {
+                self.rows.insert(row.name, Given { text, origin: Origin::Variable { name, file } });
+            }
+            None => {
+                let origin = Origin::ServerVariable { name: name.clone(), file };
+                self.server.insert(name, Given { text, origin });
+            }
+        }
+    }
+}
+
+/// The content of the file that `NAME_FILE` names.
+fn file_text(name: &str, base: &str, path: &str, read_file: ReadFile<'_>) -> Result<String, Finding> {
+    let text = read_file(Path::new(path)).map_err(|error| {
+        // What has no slash may be the secret itself, put there by mistake.
+        let secret = !path.contains('/') && is_secret(base);
+        let shown = if secret { HIDDEN } else { path };
+        Finding::new(Origin::variable(name), name, format!("names {shown}, which cannot be read ({error})"))
+            .value(path, secret)
+            .allowed("allowed: the path of a file that this user can read")
+    })?;
+    // What writes such files ends them with a line break.
+    let line = text.strip_suffix('\n').map(|line| line.strip_suffix('\r').unwrap_or(line));
+    Ok(line.map_or_else(|| text.clone(), str::to_owned))
+}
+
+fn is_secret(name: &str) -> bool {
+    table::find(name).map_or_else(|| known::by_variable(name).is_some_and(|key| key.secret), |row| row.secret)
 }
 
 enum Meaning<'a> {

@@ -114,9 +114,9 @@ fn of_row(row: &'static Row, resolved: &Resolved) -> Explanation {
     let setting = place.and_then(|place| resolved.setting(place.section, place.key));
     let layers = match (setting, resolved.input(row.name)) {
         (Some(setting), _) => held(setting),
-        (None, Some(value)) => {
-            let value = if row.secret { HIDDEN.to_owned() } else { shown(value) };
-            vec![Held { value, origin: Origin::variable(row.name) }]
+        (None, Some(layer)) => {
+            let value = if row.secret { HIDDEN.to_owned() } else { shown(&layer.value) };
+            vec![Held { value, origin: layer.origin.clone() }]
         }
         (None, None) => Vec::new(),
     };

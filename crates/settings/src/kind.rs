@@ -1,6 +1,6 @@
 //! What a setting's value may be.
 
-use std::net::SocketAddr;
+use std::net::{Ipv6Addr, SocketAddr};
 
 use serde_json::Value;
 use url::Url;
@@ -18,7 +18,7 @@ pub enum Kind {
     Text,
     /// Any text at all.
     Anything,
-    /// A text of at most so many characters.
+    /// A text of at most so many bytes.
     Name(usize),
     /// `true` or `false`, in every spelling the server itself reads.
     Bool,
@@ -50,7 +50,9 @@ impl Kind {
             }
             Self::Text => "text of one line",
             Self::Anything => "any text",
-            Self::Name(most) => return format!("allowed: text of at most {most} characters"),
+            Self::Name(most) => {
+                return format!("allowed: text of at most {most} bytes, as the server counts them");
+            }
             Self::Bool => "true or false",
             Self::Int(least, i64::MAX) => return format!("allowed: a whole number, {least} or more"),
             Self::Int(least, most) => return format!("allowed: a whole number from {least} to {most}"),
@@ -86,11 +88,11 @@ impl Kind {
             Self::Url => web_url(text).map(|_| text.into()),
             Self::Text if text.contains(['\n', '\r', '\0']) => Err("has a line break".to_owned()),
             Self::Text | Self::Anything => Ok(text.into()),
-            Self::Name(most) => match text.chars().count() {
-                count if count > most => Err(format!("has {count} characters")),
-                _ => Ok(text.into()),
-            },
-            Self::Bool => boolean(text).map(Value::from).ok_or_else(|| format!("is `{text}`")),
+            Self::Name(most) if text.len() > most => Err(format!("has {} bytes", text.len())),
+            Self::Name(_) => Ok(text.into()),
+            Self::Bool => {
+                boolean(text).map(Value::from).ok_or_else(|| format!("is `{text}`, which is neither"))
+            }
             Self::Int(least, most) => match text.parse::<i64>() {
                 Ok(number) if (least..=most).contains(&number) => Ok(number.into()),
                 Ok(number) => Err(format!("is {number}, which is out of its range")),
@@ -100,10 +102,10 @@ impl Kind {
                 Ok(1..) => Ok(text.into()),
                 _ => Err(format!("is `{text}`, which is no port")),
             },
-            Self::Host => match url::Host::parse(text) {
-                Ok(_) => Ok(text.into()),
-                Err(_) if text.parse::<std::net::Ipv6Addr>().is_ok() => Ok(text.into()),
-                Err(_) => Err(format!("is `{text}`, which is no host name")),
+            Self::Host => match text.trim_start_matches('[').trim_end_matches(']') {
+                host if host.parse::<Ipv6Addr>().is_ok() => Ok(host.into()),
+                host if url::Host::parse(host).is_ok() => Ok(host.into()),
+                _ => Err(format!("is `{text}`, which is no host name")),
             },
             Self::Email => match text.split_once('@') {
                 Some((user, host))
@@ -190,7 +192,7 @@ mod tests {
     fn booleans_are_read_by_their_word_and_not_by_being_there() {
         assert_eq!(Kind::Bool.read("false"), Ok(Value::from(false)));
         assert_eq!(Kind::Bool.read("1"), Ok(Value::from(true)));
-        assert_eq!(Kind::Bool.read("yes"), Err("is `yes`".to_owned()));
+        assert_eq!(Kind::Bool.read("yes"), Err("is `yes`, which is neither".to_owned()));
     }
 
     #[test]
@@ -218,6 +220,8 @@ mod tests {
 
     #[test]
     fn a_port_stays_a_text_and_a_word_gets_its_own_case() {
+        assert_eq!(Kind::Host.read("[::1]"), Ok(Value::from("::1")));
+        assert_eq!(Kind::Host.read("my_db"), Ok(Value::from("my_db")));
         assert_eq!(Kind::Port.read("587"), Ok(Value::from("587")));
         assert_eq!(Kind::Word(&["", "STARTTLS"]).read("starttls"), Ok(Value::from("STARTTLS")));
     }

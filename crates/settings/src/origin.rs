@@ -78,16 +78,8 @@ impl Origin {
                 Some(file) => format!("environment, file {}", file.display()),
                 None => "environment".to_owned(),
             },
+            Self::Composed { .. } => "environment".to_owned(),
             other => other.to_string(),
-        }
-    }
-
-    /// What the setting is called there; `path` is its name in config.json.
-    pub(crate) fn name<'a>(&'a self, path: &'a str) -> &'a str {
-        match self {
-            Self::Variable { name, .. } | Self::ServerVariable { name, .. } => name,
-            Self::Composed { from } => from.first().map_or(path, String::as_str),
-            _ => path,
         }
     }
 }

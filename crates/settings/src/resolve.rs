@@ -176,7 +176,10 @@ impl Layering {
     }
 
     fn take_flags(&mut self, flags: &BTreeMap<String, String>) {
-        for (name, text) in flags {
+        // Mainstay's own keys may be among them; what is no row is none of the server's.
+        let own =
+            |name: &str| crate::keys::key(name).is_some() && table::rows().all(|row| row.key != Some(name));
+        for (name, text) in flags.iter().filter(|(name, _)| !own(name)) {
             let given = Given { text: text.clone(), origin: Origin::Flag };
             if let Some(row) =
                 table::rows().find(|row| row.name.eq_ignore_ascii_case(name) || row.key == Some(name))
@@ -295,7 +298,7 @@ impl Layering {
         Ok(Resolved {
             version: self.version,
             settings: self.settings,
-            inputs: self.inputs.into_iter().map(|(name, layer)| (name, layer.value)).collect(),
+            inputs: self.inputs,
             database: self.resolved_database,
             notices: self.notices,
         })

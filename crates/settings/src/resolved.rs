@@ -71,7 +71,15 @@ impl Setting {
 
     /// What it is called where its value comes from.
     pub(crate) fn name(&self) -> String {
-        self.origin().map_or_else(|| self.path(), |origin| origin.name(&self.path()).to_owned())
+        match self.origin() {
+            Some(Origin::Variable { name, .. } | Origin::ServerVariable { name, .. }) => name.clone(),
+            Some(Origin::Composed { from }) => from.first().cloned().unwrap_or_else(|| self.path()),
+            Some(Origin::File { .. }) => match self.row.and_then(|row| row.key) {
+                Some(key) => key.to_owned(),
+                None => format!("mattermost.{}", self.path()),
+            },
+            _ => self.path(),
+        }
     }
 
     /// All layers; the first holds.
@@ -113,7 +121,7 @@ impl Setting {
 pub struct Resolved {
     pub(crate) version: Version,
     pub(crate) settings: BTreeMap<(&'static str, &'static str), Setting>,
-    pub(crate) inputs: BTreeMap<&'static str, Value>,
+    pub(crate) inputs: BTreeMap<&'static str, Layer>,
     pub(crate) database: Option<Database>,
     pub(crate) notices: Vec<Notice>,
 }
@@ -142,7 +150,7 @@ impl Resolved {
     }
 
     /// The value of a row that has no place of its own, as `DEBUG`; `None` = nobody said it.
-    pub fn input(&self, row: &str) -> Option<&Value> {
+    pub fn input(&self, row: &str) -> Option<&Layer> {
         self.inputs.get(row)
     }
 

@@ -104,6 +104,15 @@ impl Place {
         self
     }
 
+    /// What a value may be there, where its row allows `kind`; `None` = the place has words of its own.
+    pub(crate) fn kind(&self, kind: Kind) -> Option<Kind> {
+        match (self.form, kind) {
+            (Form::Same, _) => Some(kind),
+            (Form::Hours, Kind::Int(least, most)) => Some(Kind::Int(least, most.saturating_mul(24))),
+            (Form::Hours | Form::Either(..), _) => None,
+        }
+    }
+
     /// `Section.Key`.
     pub fn path(&self) -> String {
         format!("{}.{}", self.section, self.key)

@@ -60,7 +60,7 @@ const ROWS: &[Row] = &[
         .change(
             4,
             9,
-            "the permission `create_team` decides, and only a database made new reads this once; \
+            "the permission `create_team` decides (up to 6.0 a database made new still read this once); \
              change it under System Console > Permissions",
         )
         .always("true"),

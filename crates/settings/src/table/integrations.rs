@@ -12,8 +12,8 @@ const ROWS: &[Row] = &[
         .change(
             4,
             9,
-            "the permissions to manage webhooks, slash commands and OAuth applications decide, and only a database \
-             made new reads this once; change them under System Console > Permissions",
+            "the permissions to manage webhooks, slash commands and OAuth applications decide (up to 6.0 a database made \
+             new still read this once); change them under System Console > Permissions",
         )
         .always("true"),
     row("MATTERMOST_ENABLE_SLASH_COMMANDS", Kind::Bool, "Let slash commands of one's own be made")

@@ -1,0 +1,114 @@
+//! What is told about settings: explanations, drift, rotation, the generated page.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+
+use serde_json::json;
+use settings::{Base, Defaults, Owner, Resolved, Secrets, Sources, Version};
+
+const V11_7: Version = Version::new(11, 7);
+
+fn resolved(
+    toml: &str,
+    environment: &[(&str, &str)],
+    flags: &[(&str, &str)],
+    secrets: Option<&Secrets>,
+) -> Resolved {
+    let map = |pairs: &[(&str, &str)]| -> BTreeMap<String, String> {
+        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    };
+    let wanted = settings::parse(Path::new("mainstay.toml"), toml).expect("right TOML");
+    let sources = Sources {
+        defaults: Defaults::DockerMattermost,
+        secrets,
+        wanted: Some(&wanted),
+        environment: &map(environment),
+        flags: &map(flags),
+        read_file: &|_| Err(io::Error::from(io::ErrorKind::NotFound)),
+    };
+    settings::resolve(V11_7, &sources).unwrap_or_else(|findings| panic!("{findings}"))
+}
+
+#[test]
+fn an_explanation_shows_every_layer_and_where_it_comes_from() {
+    let toml = "\n[mattermost.TeamSettings]\nSiteName = \"from the file\"\n";
+    let environment =
+        [("MATTERMOST_NAME", "from a variable"), ("MM_TEAMSETTINGS_SITENAME", "from the server's own")];
+    let resolved = resolved(toml, &environment, &[("MATTERMOST_NAME", "from a flag")], None);
+    let explanation = settings::explain("TeamSettings.SiteName", &resolved).expect("a setting");
+    let layers: Vec<_> =
+        explanation.layers.iter().map(|held| format!("{} ({})", held.value, held.origin)).collect();
+    let expected = [
+        "from a flag (command line)",
+        "from the server's own (environment variable MM_TEAMSETTINGS_SITENAME)",
+        "from a variable (environment variable MATTERMOST_NAME)",
+        "from the file (mainstay.toml:3)",
+        "Mattermost (docker-mattermost's default)",
+    ];
+    assert_eq!(layers, expected);
+    assert_eq!(explanation.config.as_deref(), Some("TeamSettings.SiteName"));
+    for name in ["mattermost_name", "MM_TEAMSETTINGS_SITENAME", "teamsettings.sitename"] {
+        assert_eq!(settings::explain(name, &resolved).as_ref(), Ok(&explanation), "{name}");
+    }
+}
+
+#[test]
+fn a_setting_without_a_row_and_a_key_of_mainstay_are_explained_too() {
+    let resolved = resolved("", &[], &[], None);
+    let of_key = settings::explain("ServiceSettings.EnableLocalMode", &resolved).expect("a key");
+    assert_eq!(of_key.variables, ["MM_SERVICESETTINGS_ENABLELOCALMODE"]);
+    assert!(settings::explain("listen", &resolved).expect("a key of ours").meaning.contains("edge"));
+    let unknown = settings::explain("MATTERMOST_NMAE", &resolved).expect_err("no such setting");
+    assert!(unknown.contains("did you mean `MATTERMOST_NAME`?"), "{unknown}");
+}
+
+#[test]
+fn drift_says_whose_a_key_is_and_hides_secrets() {
+    let secrets = Secrets::generate("admin");
+    let resolved = resolved("site_url = \"https://new.example.com\"\n", &[], &[], Some(&secrets));
+    let on_disk = json!({
+        "ServiceSettings": {"SiteURL": "https://old.example.com", "EnableLocalMode": true},
+        "FileSettings": {"PublicLinkSalt": "another salt of thirty-two characters and more"},
+        "BleveSettings": {"IndexDir": "/x"},
+    });
+    let rendered = settings::render_for(&resolved, Base::Deployed(&on_disk));
+    assert_eq!(rendered["ServiceSettings"]["EnableLocalMode"], true);
+    // A default fills a new file and no other.
+    assert!(rendered["TeamSettings"].is_null());
+    let drifts = settings::diff(&resolved, &on_disk, &rendered);
+    let find = |path: &str| {
+        drifts.iter().find(|drift| drift.path == path).unwrap_or_else(|| panic!("{path}: {drifts:?}"))
+    };
+    assert_eq!(find("ServiceSettings.SiteURL").owner, Owner::Declared);
+    assert_eq!(find("ServiceSettings.SiteURL").rendered.as_deref(), Some("https://new.example.com"));
+    let salt = find("FileSettings.PublicLinkSalt");
+    assert_eq!((salt.owner, salt.on_disk.as_deref()), (Owner::Secret, Some(settings::HIDDEN)));
+    assert!(salt.breaks.is_some_and(|breaks| breaks.contains("public link")));
+    assert_eq!(find("BleveSettings.IndexDir").owner, Owner::Console);
+    assert_eq!(find("BleveSettings.IndexDir").rendered, None);
+    assert_eq!(settings::diff(&resolved, &rendered, &rendered), []);
+    assert!(
+        settings::diff(&resolved, &rendered, &settings::render_for(&resolved, Base::Deployed(&rendered)))
+            .is_empty()
+    );
+}
+
+#[test]
+fn a_generated_salt_opens_no_public_links() {
+    let secrets = Secrets::generate("admin");
+    let resolved = resolved("", &[], &[], Some(&secrets));
+    assert_eq!(resolved.value("FileSettings", "EnablePublicLink"), Some(&json!(false)));
+    let salt =
+        resolved.value("FileSettings", "PublicLinkSalt").and_then(|salt| salt.as_str()).unwrap_or_default();
+    assert!(salt.len() >= 32);
+}
+
+#[test]
+fn the_page_names_every_setting() {
+    let page = settings::reference();
+    for row in settings::table::rows() {
+        assert!(page.contains(&format!("| `{}`", row.name)), "{}", row.name);
+    }
+    assert!(page.contains("`ServiceSettings.SessionLengthWebInHours`, times 24"));
+}
