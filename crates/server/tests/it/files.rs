@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 
 use image::{GenericImageView, ImageFormat, RgbImage};
 use reqwest::multipart::{Form, Part};
-use reqwest::{RequestBuilder, Response, StatusCode};
+use reqwest::{Response, StatusCode};
 use serde_json::{Value, json};
 
-use crate::site::{Person, Site};
+use crate::site::{Person, Site, refused};
 
 type Outcome = Result<(), Box<dyn std::error::Error>>;
 
@@ -23,10 +23,7 @@ struct Place {
 async fn place(settings: Value) -> Result<Place, Box<dyn std::error::Error>> {
     let site = Site::with(settings).await;
     let ada = site.sign_up("ada").await;
-    let team = ada.post("teams", json!({"name": "harbour", "display_name": "Harbour", "type": "O"})).await;
-    let id = team["id"].as_str().ok_or("no team")?;
-    let square = ada.get(&format!("teams/{id}/channels/name/town-square")).await;
-    let channel = square["id"].as_str().ok_or("no channel")?.to_owned();
+    let (team, channel) = ada.team("harbour").await;
     Ok(Place { site, ada, team, channel })
 }
 
@@ -37,7 +34,8 @@ impl Place {
 
     async fn upload(&self, name: &str, bytes: &[u8]) -> Result<Value, Box<dyn std::error::Error>> {
         let part = Part::bytes(bytes.to_vec()).file_name(name.to_owned());
-        let answer = self.ada.request("POST", "files").multipart(self.form().part("files", part)).send().await?;
+        let answer =
+            self.ada.request("POST", "files").multipart(self.form().part("files", part)).send().await?;
         assert_eq!(answer.status(), StatusCode::CREATED, "{name}");
         Ok(answer.json::<Value>().await?["file_infos"][0].clone())
     }
@@ -61,14 +59,6 @@ fn png(width: u32, height: u32) -> Result<Vec<u8>, image::ImageError> {
     let mut bytes = Cursor::new(Vec::new());
     picture.write_to(&mut bytes, ImageFormat::Png)?;
     Ok(bytes.into_inner())
-}
-
-async fn refused(request: RequestBuilder) -> Result<(u16, String), reqwest::Error> {
-    let answer = request.send().await?;
-    let status = answer.status().as_u16();
-    let body: Value = answer.json().await?;
-    assert_eq!(body["status_code"], status, "{body}");
-    Ok((status, body["id"].as_str().unwrap_or_default().to_owned()))
 }
 
 fn header<'a>(answer: &'a Response, name: &str) -> &'a str {
@@ -117,7 +107,7 @@ async fn a_raw_body_is_one_file() -> Outcome {
     assert_eq!(body["file_infos"][0]["mime_type"], "text/plain");
     assert_eq!(body["file_infos"][0]["size"], 5);
     let nameless = format!("files?channel_id={}", place.channel);
-    assert_eq!(refused(place.ada.request("POST", &nameless).body("x")).await?.0, 400);
+    assert_eq!(refused(place.ada.request("POST", &nameless).body("x")).await.0, 400);
     Ok(())
 }
 
@@ -157,20 +147,20 @@ async fn refused_uploads_leave_nothing() -> Outcome {
     // The second file is too large: the first one goes with it.
     let form = place.form().part("files", file(10)).part("files", file(2_000_000));
     let too_large = "api.file.upload_file.too_large_detailed.app_error".to_owned();
-    assert_eq!(refused(post().multipart(form)).await?, (413, too_large));
+    assert_eq!(refused(post().multipart(form)).await, (413, too_large));
 
     let mut form = place.form();
     for _ in 0..11 {
         form = form.part("files", file(1));
     }
-    assert_eq!(refused(post().multipart(form)).await?.0, 400);
+    assert_eq!(refused(post().multipart(form)).await.0, 400);
 
     let form = place.form().part("files", file(3)).text("surprise", "x");
-    assert_eq!(refused(post().multipart(form)).await?.1, "api.file.upload_file.unknown_field.app_error");
+    assert_eq!(refused(post().multipart(form)).await.1, "api.file.upload_file.unknown_field.app_error");
     let form = Form::new().part("files", file(3)).text("channel_id", place.channel.clone());
-    assert_eq!(refused(post().multipart(form)).await?.0, 400);
-    assert_eq!(refused(post().multipart(place.form())).await?.0, 400);
-    assert_eq!(refused(post().multipart(Form::new().text("channel_id", "no-id"))).await?.0, 400);
+    assert_eq!(refused(post().multipart(form)).await.0, 400);
+    assert_eq!(refused(post().multipart(place.form())).await.0, 400);
+    assert_eq!(refused(post().multipart(Form::new().text("channel_id", "no-id"))).await.0, 400);
 
     // A form that ends in the middle of a file, one without its boundary, and one that is no form at all.
     let start = format!(
@@ -180,10 +170,10 @@ async fn refused_uploads_leave_nothing() -> Outcome {
     );
     let read_request = (400, "api.file.upload_file.read_request.app_error".to_owned());
     let typed = |kind: &'static str| post().header("content-type", kind);
-    assert_eq!(refused(typed("multipart/form-data; boundary=b").body(start)).await?, read_request);
-    assert_eq!(refused(typed("multipart/form-data; boundary=b").body(vec![0xff; 500])).await?, read_request);
-    assert_eq!(refused(typed("multipart/form-data").body("x")).await?.0, 400);
-    assert_eq!(refused(typed("application/json").body("{}")).await?.0, 400);
+    assert_eq!(refused(typed("multipart/form-data; boundary=b").body(start)).await, read_request);
+    assert_eq!(refused(typed("multipart/form-data; boundary=b").body(vec![0xff; 500])).await, read_request);
+    assert_eq!(refused(typed("multipart/form-data").body("x")).await.0, 400);
+    assert_eq!(refused(typed("application/json").body("{}")).await.0, 400);
 
     assert_eq!(place.stored(), Vec::<PathBuf>::new());
     Ok(())
@@ -193,7 +183,7 @@ async fn refused_uploads_leave_nothing() -> Outcome {
 async fn attachments_can_be_switched_off() -> Outcome {
     let place = place(json!({"FileSettings": {"EnableFileAttachments": false}})).await?;
     let form = place.form().part("files", Part::bytes(vec![1]).file_name("a"));
-    let (status, id) = refused(place.ada.request("POST", "files").multipart(form)).await?;
+    let (status, id) = refused(place.ada.request("POST", "files").multipart(form)).await;
     assert_eq!((status, &*id), (403, "api.file.attachments.disabled.app_error"));
     Ok(())
 }
@@ -227,7 +217,8 @@ async fn what_is_no_image_or_too_large_a_one_stays_a_file() -> Outcome {
     bomb[20..24].copy_from_slice(&65_000_u32.to_be_bytes());
     let mut cut = png(300, 300)?;
     cut.truncate(80);
-    for (name, bytes) in [("bomb.png", bomb), ("cut.png", cut), ("text.png", b"no image".to_vec()), ("empty.png", Vec::new())]
+    for (name, bytes) in
+        [("bomb.png", bomb), ("cut.png", cut), ("text.png", b"no image".to_vec()), ("empty.png", Vec::new())]
     {
         let info = place.upload(name, &bytes).await?;
         assert!(info.get("has_preview_image").is_none(), "{info}");
@@ -235,7 +226,7 @@ async fn what_is_no_image_or_too_large_a_one_stays_a_file() -> Outcome {
         let answer = place.ada.request("GET", &format!("files/{id}")).send().await?;
         assert_eq!(&answer.bytes().await?[..], &bytes[..], "{name}");
         for form in ["thumbnail", "preview"] {
-            let (status, id) = refused(place.ada.request("GET", &format!("files/{id}/{form}"))).await?;
+            let (status, id) = refused(place.ada.request("GET", &format!("files/{id}/{form}"))).await;
             assert_eq!((status, &*id), (400, &*format!("api.file.get_file_{form}.no_{form}.app_error")));
         }
     }
@@ -276,28 +267,26 @@ async fn files_are_for_the_channels_people() -> Outcome {
     let place = place(json!({})).await?;
     let stranger = place.site.sign_up("eve").await;
     let colleague = place.site.sign_up("bob").await;
-    let team = place.team["id"].as_str().unwrap_or_default();
-    let member = json!({"team_id": team, "user_id": colleague.id});
-    place.ada.post(&format!("teams/{team}/members"), member).await;
+    colleague.join(&place.team).await;
 
     let form = place.form().part("files", Part::bytes(vec![1]).file_name("a"));
-    assert_eq!(refused(stranger.request("POST", "files").multipart(form)).await?.0, 403);
+    assert_eq!(refused(stranger.request("POST", "files").multipart(form)).await.0, 403);
 
     let info = place.upload("secret.txt", b"harbour plans").await?;
     let id = info["id"].as_str().unwrap_or_default();
     let path = format!("files/{id}");
-    assert_eq!(refused(stranger.request("GET", &path)).await?.0, 403);
-    assert_eq!(refused(place.site.request("GET", &path)).await?.0, 401);
+    assert_eq!(refused(stranger.request("GET", &path)).await.0, 403);
+    assert_eq!(refused(place.site.request("GET", &path)).await.0, 401);
     let unknown = format!("files/{}", "a".repeat(26));
-    assert_eq!(refused(place.ada.request("GET", &unknown)).await?.0, 404);
-    assert_eq!(refused(place.ada.request("GET", "files/short")).await?.0, 400);
+    assert_eq!(refused(place.ada.request("GET", &unknown)).await.0, 404);
+    assert_eq!(refused(place.ada.request("GET", "files/short")).await.0, 400);
 
     let post = json!({"channel_id": place.channel, "message": "", "file_ids": [id]});
     let post = place.ada.post("posts", post).await;
     assert_eq!(post["metadata"]["files"][0]["name"], "secret.txt", "{post}");
     let answer = colleague.request("GET", &path).send().await?;
     assert_eq!(answer.text().await?, "harbour plans");
-    assert_eq!(refused(stranger.request("GET", &path)).await?.0, 403);
+    assert_eq!(refused(stranger.request("GET", &path)).await.0, 403);
     Ok(())
 }
 
@@ -308,7 +297,7 @@ async fn public_links_open_with_their_hash_only() -> Outcome {
     let info = place.upload("plan.txt", b"public plan").await?;
     let id = info["id"].as_str().unwrap_or_default().to_owned();
     let link = || place.ada.request("GET", &format!("files/{id}/link"));
-    assert_eq!(refused(link()).await?.0, 400, "not attached to a post yet");
+    assert_eq!(refused(link()).await.0, 400, "not attached to a post yet");
     place.ada.post("posts", json!({"channel_id": place.channel, "message": "", "file_ids": [id]})).await;
     let answer: Value = link().send().await?.json().await?;
     let url = answer["link"].as_str().unwrap_or_default();
@@ -319,6 +308,6 @@ async fn public_links_open_with_their_hash_only() -> Outcome {
     let closed = self::place(json!({})).await?;
     let info = closed.upload("plan.txt", b"x").await?;
     let path = format!("files/{}/link", info["id"].as_str().unwrap_or_default());
-    assert_eq!(refused(closed.ada.request("GET", &path)).await?.0, 403);
+    assert_eq!(refused(closed.ada.request("GET", &path)).await.0, 403);
     Ok(())
 }

@@ -14,14 +14,22 @@ fn header<'a>(answer: &'a Response, name: &str) -> &'a str {
 #[tokio::test]
 async fn every_path_that_is_not_the_apis_is_the_page() -> Outcome {
     let site = Site::with(json!({"TeamSettings": {"SiteName": "Harbour <Works>"}})).await;
-    for path in ["/", "/login", "/signup_user_complete/?id=x", "/harbour/channels/town-square", "/a/messages/@b"] {
+    for path in
+        ["/", "/login", "/signup_user_complete/?id=x", "/harbour/channels/town-square", "/a/messages/@b"]
+    {
         let answer = reqwest::get(format!("{}{path}", site.url())).await?;
-        assert_eq!((answer.status(), header(&answer, "content-type")), (StatusCode::OK, "text/html; charset=utf-8"));
+        assert_eq!(
+            (answer.status(), header(&answer, "content-type")),
+            (StatusCode::OK, "text/html; charset=utf-8")
+        );
         assert_eq!(header(&answer, "cache-control"), "no-cache");
         assert!(answer.text().await?.contains("<title>Harbour &lt;Works&gt;</title>"), "{path}");
     }
     let unknown = reqwest::get(format!("{}/api/v4/nothing/here", site.url())).await?;
-    assert_eq!((unknown.status(), header(&unknown, "content-type")), (StatusCode::NOT_FOUND, "application/json"));
+    assert_eq!(
+        (unknown.status(), header(&unknown, "content-type")),
+        (StatusCode::NOT_FOUND, "application/json")
+    );
     Ok(())
 }
 
@@ -45,7 +53,10 @@ async fn the_policy_forbids_what_the_page_does_not_do() -> Outcome {
     assert!(!policy.contains("unsafe"), "{policy}");
     let page = answer.text().await?;
     assert!(!page.contains("<style") && !page.contains(" style=") && !page.contains(" onclick"), "{page}");
-    assert!(page.split("<script").skip(1).all(|script| script.contains("></script>")), "inline script: {page}");
+    assert!(
+        page.split("<script").skip(1).all(|script| script.contains("></script>")),
+        "inline script: {page}"
+    );
     Ok(())
 }
 
