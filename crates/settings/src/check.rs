@@ -3,10 +3,11 @@
 use serde_json::Value;
 use url::Url;
 
-use crate::finding::Finding;
+use crate::finding::{Finding, Notice};
 use crate::kind::Kind;
 use crate::origin::Origin;
 use crate::resolve::Layering;
+use crate::resolved::Setting;
 use crate::version::Version;
 
 /// The first release without MySQL (upgrade notes of 11.0).
@@ -109,18 +110,30 @@ impl Layering {
             ),
         ];
         for (flag, partner, variable, why) in NEEDS {
-            let on =
-                self.at(flag.0, flag.1).is_some_and(|setting| setting.value() == Some(&Value::Bool(true)));
-            let said =
-                self.at(flag.0, flag.1).and_then(|setting| setting.origin()).is_some_and(Origin::is_given);
-            if on && said && self.text(partner.0, partner.1).is_none() {
-                self.find_at(
-                    flag,
-                    format!("is true without {variable}: {why}"),
-                    format!("give {variable} as well, or leave it out"),
-                );
+            if self.is_on(flag) && self.text(partner.0, partner.1).is_none() {
+                let problem = format!("is true without {variable}: {why}");
+                self.find_at(flag, problem, format!("give {variable} as well, or leave it out"));
             }
         }
+        let mails = ("EmailSettings", "SendEmailNotifications");
+        if self.is_on(mails) && self.text("EmailSettings", "SMTPServer").is_none() {
+            self.notice_at(
+                mails,
+                "no mail server is named, so the server looks for one on its own host; give SMTP_HOST",
+            );
+        }
+    }
+
+    /// Whether somebody said yes there.
+    fn is_on(&self, (section, key): At) -> bool {
+        let setting = self.at(section, key).filter(|setting| setting.value() == Some(&Value::Bool(true)));
+        setting.and_then(Setting::origin).is_some_and(Origin::is_given)
+    }
+
+    fn notice_at(&mut self, (section, key): At, what: &str) {
+        let Some(setting) = self.at(section, key) else { return };
+        let (Some(origin), name) = (setting.origin().cloned(), setting.name()) else { return };
+        self.notices.push(Notice { origin, name, since: None, effective: true, what: what.to_owned() });
     }
 
     fn check_site_url(&mut self) {
@@ -163,7 +176,7 @@ impl Layering {
         }
         if self.is_given(at.0, at.1) {
             let problem = format!("is `{all}`, without the client's own `{chosen}`");
-            self.find_at(at, problem, format!("add {chosen}, or leave it out: then all can be chosen"));
+            self.find_at(at, problem, format!("add `{chosen}`, or leave it out: then all can be chosen"));
         } else {
             // A default yields to what was said.
             self.settings.remove(&at);

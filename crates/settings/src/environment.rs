@@ -48,18 +48,10 @@ pub(crate) fn read(
         if value.is_empty() && (of_file || !base.starts_with("MM_")) {
             continue;
         }
-        let twin = of_file && variables.get(base).is_some_and(|value| !value.is_empty());
-        let text = match (of_file, twin) {
-            (false, _) => Ok(value.clone()),
-            (true, true) => {
-                Err(Finding::new(Origin::variable(name), name, format!("and `{base}` are both given"))
-                    .allowed("allowed: one of them"))
-            }
-            (true, false) => file_text(name, base, value, read_file),
-        };
-        match text {
-            Ok(text) => environment.take(base, of_file.then(|| PathBuf::from(value)), text),
-            Err(finding) => findings.push(finding),
+        let text =
+            if of_file { file_text(name, base, variables, read_file, findings) } else { Some(value.clone()) };
+        if let Some(text) = text {
+            environment.take(base, of_file.then(|| PathBuf::from(value)), text);
         }
     }
     for (row, variable, value) in linked(variables) {
@@ -84,19 +76,39 @@ impl Environment {
     }
 }
 
-/// The content of the file that `NAME_FILE` names.
-fn file_text(name: &str, base: &str, path: &str, read_file: ReadFile<'_>) -> Result<String, Finding> {
-    let text = read_file(Path::new(path)).map_err(|error| {
-        // What has no slash may be the secret itself, put there by mistake.
-        let secret = !path.contains('/') && is_secret(base);
-        let shown = if secret { HIDDEN } else { path };
-        Finding::new(Origin::variable(name), name, format!("names {shown}, which cannot be read ({error})"))
-            .value(path, secret)
-            .allowed("allowed: the path of a file that this user can read")
-    })?;
-    // What writes such files ends them with a line break.
-    let line = text.strip_suffix('\n').map(|line| line.strip_suffix('\r').unwrap_or(line));
-    Ok(line.map_or_else(|| text.clone(), str::to_owned))
+/// The content of the file that the variable `name`, which is `base` with `_FILE`, names; otherwise what is wrong is
+/// added to the findings.
+fn file_text(
+    name: &str,
+    base: &str,
+    variables: &BTreeMap<String, String>,
+    read_file: ReadFile<'_>,
+    findings: &mut Vec<Finding>,
+) -> Option<String> {
+    let path = variables.get(name)?;
+    let found = |problem: String| Finding::new(Origin::variable(name), name, problem);
+    if variables.get(base).is_some_and(|value| !value.is_empty()) {
+        findings.push(found(format!("and `{base}` are both given")).allowed("allowed: one of them"));
+        return None;
+    }
+    match read_file(Path::new(path)) {
+        // What writes such files ends them with a line break.
+        Ok(text) => match text.strip_suffix('\n') {
+            Some(line) => Some(line.strip_suffix('\r').unwrap_or(line).to_owned()),
+            None => Some(text),
+        },
+        Err(error) => {
+            // What has no slash may be the secret itself, put there by mistake.
+            let secret = !path.contains('/') && is_secret(base);
+            let shown = if secret { HIDDEN } else { path };
+            findings.push(
+                found(format!("names {shown}, which cannot be read ({error})"))
+                    .value(path, secret)
+                    .allowed("allowed: the path of a file that this user can read"),
+            );
+            None
+        }
+    }
 }
 
 fn is_secret(name: &str) -> bool {
@@ -215,6 +227,12 @@ mod tests {
             "{findings:?}"
         );
         assert!(findings[1].contains("`SMTP_PASS_FILE` names /nope, which cannot be read"), "{findings:?}");
+    }
+
+    #[test]
+    fn a_secret_put_where_its_file_belongs_is_not_repeated() {
+        let (_, findings) = sorted(&[("GITLAB_SECRET_FILE", "hunter2")]);
+        assert!(findings[0].contains("`GITLAB_SECRET_FILE` names (hidden)"), "{findings:?}");
     }
 
     #[test]

@@ -102,11 +102,13 @@ impl Kind {
                 Ok(1..) => Ok(text.into()),
                 _ => Err(format!("is `{text}`, which is no port")),
             },
-            Self::Host => match text.trim_start_matches('[').trim_end_matches(']') {
-                host if host.parse::<Ipv6Addr>().is_ok() => Ok(host.into()),
-                host if url::Host::parse(host).is_ok() => Ok(host.into()),
-                _ => Err(format!("is `{text}`, which is no host name")),
-            },
+            Self::Host => {
+                match text.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(text) {
+                    host if host.parse::<Ipv6Addr>().is_ok() => Ok(host.into()),
+                    host if url::Host::parse(host).is_ok() => Ok(host.into()),
+                    _ => Err(format!("is `{text}`, which is no host name")),
+                }
+            }
             Self::Email => match text.split_once('@') {
                 Some((user, host))
                     if !user.is_empty() && !host.is_empty() && !text.contains(char::is_whitespace) =>
