@@ -25,7 +25,7 @@ pub struct Uninstalled {
     pub dir: PathBuf,
     /// Names that are still there.
     pub kept: Vec<String>,
-    /// A system user that is not deleted, because another deployment may run as it.
+    /// The system user that `up` made for such deployments: not deleted, because another may run as it.
     pub user: Option<String>,
 }
 
@@ -82,7 +82,11 @@ pub async fn uninstall(world: &World, keep_data: bool, mut caller: Caller<'_>) -
         Vec::new()
     };
     drop(turn);
-    Ok(Uninstalled { dir: layout.root().to_owned(), kept, user: user.filter(|_| !keep_data) })
+    Ok(Uninstalled {
+        dir: layout.root().to_owned(),
+        kept,
+        user: user.filter(|user| !keep_data && user == crate::DEFAULT_USER),
+    })
 }
 
 fn removable(layout: &Layout, keep_data: bool) -> Result<Vec<String>, Error> {

@@ -74,12 +74,15 @@ pub(crate) fn target(url: &Url, via: Option<SocketAddr>, secrets: &settings::Sec
 
 /// Runs the test as a step of a plan, and keeps its report.
 pub(crate) async fn run(
-    target: &Target,
+    target: Target,
     layout: &Layout,
-    events: impl FnMut(&Check) + Send,
+    events: impl FnMut(&Check) + Send + 'static,
 ) -> Result<Report, Error> {
-    // A step is cancelled by dropping it; the test then cleans up nothing, and its accounts go with the undo or stay deactivated.
-    let report = acceptance::run(target, events, CancellationToken::new()).await;
+    // A step is cancelled by dropping it. In a task of its own the test still takes its accounts and its team away then.
+    let cancel = CancellationToken::new();
+    let _dropped = cancel.clone().drop_guard();
+    let test = tokio::spawn(async move { acceptance::run(&target, events, cancel).await });
+    let report = test.await.map_err(|error| Error::new(Kind::Bug, error.to_string()))?;
     keep(&report, layout)?;
     Ok(report)
 }

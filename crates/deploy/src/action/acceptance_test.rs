@@ -23,11 +23,12 @@ pub struct AcceptanceTest {
 impl AcceptanceTest {
     pub(super) async fn apply(&self, world: &World, progress: &Progress) -> Result<Value, Error> {
         let target = verify::target(&self.site_url, Some(self.edge), &secrets(world)?);
-        let report = verify::run(&target, &world.layout, |check| progress.say(check.title)).await?;
+        let progress = progress.clone();
+        let report = verify::run(target, &world.layout, move |check| progress.say(check.title)).await?;
         match verify::first_failure(&report) {
             None => Ok(json!({ "checks": report.checks.len() })),
             Some(failed) => Err(Error::new(Kind::NotVerified, format!("not verified: {failed}"))
-                .hint("the report is run/verified.json; `mainstay logs server` shows what the server said")),
+                .hint(format!("the whole report is {}", world.layout.report().display()))),
         }
     }
 

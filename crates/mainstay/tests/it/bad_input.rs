@@ -17,7 +17,7 @@ fn refused(place: &Place, args: &[&str], code: i32, says: &str) {
 #[test]
 fn wrong_words_are_told_the_nearest_right_one() {
     let place = Place::new();
-    refused(&place, &["pu"], 2, "'up'");
+    refused(&place, &["upp"], 2, "'up'");
     refused(&place, &["statsu"], 2, "'status'");
     refused(&place, &["up", "--lisen", "127.0.0.1:1"], 2, "'--listen'");
     refused(&place, &["logs", "sever"], 2, "server");
@@ -68,7 +68,7 @@ fn a_foreign_directory_is_left_alone() {
 
 #[test]
 fn an_unwritable_directory_is_refused() {
-    use std::os::unix::fs::PermissionsExt as _;
+    use std::os::unix::fs::PermissionsExt;
     let place = Place::new();
     if is_root() {
         // Root may write anywhere but on a file system of the kernel's.
@@ -179,7 +179,7 @@ fn a_damaged_release_is_named_and_can_be_made_again() {
     let release = std::fs::read_link(place.root.join("current")).expect("the link");
     let binary = place.root.join(&release).join("bin/mattermost");
     let dir = binary.parent().expect("bin").to_owned();
-    use std::os::unix::fs::PermissionsExt as _;
+    use std::os::unix::fs::PermissionsExt;
     std::fs::set_permissions(&dir, PermissionsExt::from_mode(0o755)).expect("writable");
     std::fs::remove_file(&binary).expect("removed");
     let up = place.run(&["up"]);

@@ -140,3 +140,26 @@ fn the_edge_moves_with_its_setting() {
             .contains(&format!("127.0.0.1:{port}"))
     );
 }
+
+#[test]
+fn the_system_user_is_made_by_a_step_and_unmade_by_its_undo() {
+    let place = Place::new();
+    if !is_root() {
+        place.run(&["up", "--user", "nobody"]).expect(2);
+        return;
+    }
+    let exists = |name: &str| {
+        std::fs::read_to_string("/etc/passwd")
+            .expect("users")
+            .lines()
+            .any(|line| line.starts_with(&format!("{name}:")))
+    };
+    let before = exists("mainstay");
+    let listen = format!("127.0.0.1:{}", place.port);
+    let plan = place.run(&["up", "--plan", "--json", "--listen", &listen]).expect(0).json();
+    assert_eq!(plan["steps"][0]["name"] == "system-user", !before, "{plan}");
+    place.run(&["up", "--listen", &listen, "--inject-failure", "secrets:before"]).expect(6);
+    assert_eq!(exists("mainstay"), before, "the undo leaves the users as they were");
+    let unknown = place.run(&["up", "--listen", &listen, "--user", "no-such-user"]).expect(4);
+    assert!(unknown.stderr.contains("no-such-user"), "{}", unknown.stderr);
+}
