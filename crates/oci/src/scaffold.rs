@@ -1,0 +1,69 @@
+//! The few files that programs expect of a root file system.
+use std::fs;
+use std::path::Path;
+
+use crate::entry::{Entry, Owner};
+use crate::error::OciError;
+
+/// The user that Mattermost runs as in every image of it.
+pub const MATTERMOST: Owner = Owner { uid: 2000, gid: 2000 };
+
+enum Base {
+    Directory(u32),
+    Text(&'static str),
+    Link(&'static str),
+}
+use Base::{Directory, Link, Text};
+
+const BUNDLE: &str = "/etc/ssl/certs/ca-certificates.crt";
+
+/// All of it belongs to root.
+const BASE: [(&str, Base); 13] = [
+    ("/etc", Directory(0o755)),
+    (
+        "/etc/passwd",
+        Text(
+            "root:x:0:0:root:/root:/sbin/nologin\n\
+             mattermost:x:2000:2000:mattermost:/opt/mattermost:/sbin/nologin\n\
+             nobody:x:65534:65534:nobody:/nonexistent:/sbin/nologin\n",
+        ),
+    ),
+    ("/etc/group", Text("root:x:0:\nmattermost:x:2000:\nnobody:x:65534:\n")),
+    // Without it a name in /etc/hosts, such as a linked container's, is asked of the network first.
+    ("/etc/nsswitch.conf", Text("passwd: files\ngroup: files\nhosts: files dns\n")),
+    ("/etc/ssl", Directory(0o755)),
+    ("/etc/ssl/certs", Directory(0o755)),
+    // Where programs look that do not know the other place.
+    ("/etc/ssl/cert.pem", Link("certs/ca-certificates.crt")),
+    ("/root", Directory(0o700)),
+    ("/run", Directory(0o755)),
+    ("/tmp", Directory(0o1777)),
+    ("/var", Directory(0o755)),
+    ("/var/log", Directory(0o755)),
+    ("/var/tmp", Directory(0o1777)),
+];
+
+/// The entries of a root file system with nothing in it: users, name lookup, `/tmp`, and the certificates of
+/// `bundle`, a file of PEM certificates on this machine (Debian: `/etc/ssl/certs/ca-certificates.crt`).
+///
+/// Without a bundle nothing in the image can verify a certificate, unless it brings its own.
+pub fn scaffold(bundle: Option<&Path>) -> Result<Vec<Entry>, OciError> {
+    let mut entries: Vec<Entry> = BASE
+        .iter()
+        .filter(|(_, base)| bundle.is_some() || !matches!(base, Link(_)))
+        .map(|(path, base)| match base {
+            Directory(mode) => Entry::directory(*path, *mode, Owner::ROOT),
+            Text(text) => Entry::bytes(*path, *text, 0o644, Owner::ROOT),
+            Link(target) => Entry::symlink(*path, *target),
+        })
+        .collect();
+    if let Some(bundle) = bundle {
+        let text = fs::read(bundle).map_err(|e| OciError::disk("read", bundle, e))?;
+        let marker = b"-----BEGIN CERTIFICATE-----";
+        if !text.windows(marker.len()).any(|window| window == marker) {
+            return Err(OciError::entry(BUNDLE, format!("{} holds no PEM certificate", bundle.display())));
+        }
+        entries.push(Entry::bytes(BUNDLE, text, 0o644, Owner::ROOT));
+    }
+    Ok(entries)
+}
