@@ -6,7 +6,7 @@ import { go } from '../router.js';
 import * as data from '../store.js';
 import { avatar } from './avatar.js';
 import { composer } from './composer.js';
-import { notice, switcher } from './dialogs.js';
+import { confirmDialog, notice, switcher } from './dialogs.js';
 import { sidebar } from './sidebar.js';
 import { thread } from './thread.js';
 import { timeline } from './timeline.js';
@@ -138,6 +138,7 @@ function header(channel, signal) {
 }
 
 async function leaveChannel(channel) {
+  if (!(await confirmDialog(`Leave ${channel.display_name}?`, 'You can join it again at any time.', 'Leave'))) return;
   try {
     await api.leaveChannel(channel.id);
     data.removeChannel(channel.id);
