@@ -62,7 +62,10 @@ pub enum AddressError {
 
 /// Reads any form of an address.
 pub(crate) fn parse(text: &str) -> Result<DataSource, AddressError> {
-    let text = text.trim();
+    // First, since a Go DSN holds its password as it is: with `//` at its beginning, the user looks like a scheme.
+    if is_go_dsn(text) {
+        return go_dsn(text).map(DataSource::Server);
+    }
     if let Some(path) = text.strip_prefix("sqlite:") {
         let path = path.strip_prefix("//").unwrap_or(path);
         let path = path.split_once('?').map_or(path, |(path, _)| path);
@@ -116,6 +119,13 @@ fn url(engine: Engine, rest: &str) -> Result<Server, AddressError> {
     given.name = !name.is_empty();
     parameters(&mut server, query, &mut given)?;
     Ok(server)
+}
+
+/// Whether a network in parentheses stands before the last slash, as in no URL.
+fn is_go_dsn(text: &str) -> bool {
+    let front = text.rsplit_once('/').map_or("", |(front, _)| front);
+    let network = front.rsplit_once('@').map_or(front, |(_, network)| network);
+    network.ends_with(')') && (network.starts_with("tcp(") || network.starts_with("unix("))
 }
 
 /// `[USER[:PASSWORD]@][NET[(ADDRESS)]]/NAME[?PARAMETERS]`, where user and password are written as they are: the last

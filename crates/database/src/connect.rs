@@ -39,7 +39,7 @@ impl Failure {
     }
 
     pub(crate) fn of(server: &Server, error: &sqlx::Error) -> Self {
-        Self::new(server, reason(error))
+        Self::new(server, reason(server.engine, error))
     }
 }
 
@@ -91,7 +91,7 @@ async fn log_in(server: &Server) -> Result<Connected, Reason> {
             mysql(server, authority).disable_statement_logging().connect().await.map(Connected::MySql)
         }
     }
-    .map_err(|error| reason(&error))
+    .map_err(|error| reason(server.engine, &error))
 }
 
 /// Where systems keep the authorities they trust, which Mattermost trusts too and the driver does not.
@@ -140,6 +140,8 @@ fn postgres(server: &Server, authority: Option<PathBuf>) -> PgConnectOptions {
         .password(password.expose_secret())
         .database(if name.is_empty() { user } else { name })
         .application_name("mainstay")
+        // A start-up parameter that PgBouncer refuses unless told otherwise.
+        .extra_float_digits(None)
         .ssl_mode(match mode(server) {
             TlsMode::Disable => PgSslMode::Disable,
             TlsMode::Prefer => PgSslMode::Prefer,
@@ -154,7 +156,10 @@ fn postgres(server: &Server, authority: Option<PathBuf>) -> PgConnectOptions {
         options = options.ssl_root_cert(path);
     }
     // The one parameter that changes what the probe must look at.
-    options.options(server.parameters.get_key_value("search_path"))
+    match server.parameters.get_key_value("search_path") {
+        Some(path) => options.options([path]),
+        None => options,
+    }
 }
 
 fn mysql(server: &Server, authority: Option<PathBuf>) -> MySqlConnectOptions {
@@ -187,7 +192,7 @@ fn mysql(server: &Server, authority: Option<PathBuf>) -> MySqlConnectOptions {
 }
 
 /// What the driver's error means.
-fn reason(error: &sqlx::Error) -> Reason {
+fn reason(engine: Engine, error: &sqlx::Error) -> Reason {
     match error {
         sqlx::Error::Database(error) => {
             if let Some(error) = error.try_downcast_ref::<PgDatabaseError>() {
@@ -207,8 +212,11 @@ fn reason(error: &sqlx::Error) -> Reason {
             },
         },
         sqlx::Error::Protocol(words) => Reason::OtherProtocol(words.clone()),
-        // The only thing the driver finds missing in what we give it: a way to send this password in the clear.
-        sqlx::Error::Configuration(_) => Reason::PasswordNeedsTls,
+        // What the drivers cannot do with a password: PostgreSQL's prepare it for SCRAM, MySQL's send it in the clear.
+        sqlx::Error::Configuration(_) => match engine {
+            Engine::Postgres => Reason::LoginCharacters,
+            Engine::MySql => Reason::PasswordNeedsTls,
+        },
         other => Reason::Other(None, other.to_string()),
     }
 }

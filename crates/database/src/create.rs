@@ -169,6 +169,13 @@ impl Recipe {
 /// The sql_mode in which our texts mean what they say, and an impossible value is an error.
 const MYSQL_MODE: &str = "SET SESSION sql_mode = 'STRICT_TRANS_TABLES,NO_ENGINE_SUBSTITUTION'";
 
+/// The server's log must not hold the password. Only a superuser may stop it.
+const UNLOGGED: [&str; 3] = [
+    "SET log_statement = 'none'",
+    "SET log_min_duration_statement = -1",
+    "SET log_min_error_statement = 'panic'",
+];
+
 /// The exact SQL for a server of this version, to be read and run by its administrator. It holds no password: psql is
 /// given it as a variable, and the MySQL client's place for it is a syntax error until it is filled in.
 ///
@@ -187,6 +194,7 @@ pub fn script(wanted: &Server, version: Version) -> Result<String, NameError> {
                 "-- On {place}, as a superuser: psql --set=password=PASSWORD --file=THIS_FILE"
             ));
             lines.push("\\set ON_ERROR_STOP on".into());
+            lines.extend(UNLOGGED.map(|setting| format!("{setting};")));
         }
         Engine::MySql => {
             lines.push(format!("-- On {place}, as root; write the quoted password in place of <PASSWORD>"));
@@ -218,6 +226,10 @@ pub async fn create(admin: &Server, wanted: &Server, patience: Duration) -> Resu
         admin.name = "postgres".into();
     }
     // Names are checked before the first connection.
+    quote::prepared(wanted.password.expose_secret(), "password")?;
+    if wanted.engine == Engine::Postgres {
+        quote::prepared(&wanted.user, "user")?;
+    }
     script(wanted, Version::of_postgres(0))?;
     let connected = connect(&admin, patience).await.map_err(CreateError::Admin)?;
     match connected {

@@ -96,6 +96,11 @@ impl Failure {
                 "the account uses caching_sha2_password, and the connection is not encrypted".into(),
                 "use ssl-mode=PREFERRED or stricter".into(),
             ),
+            Reason::LoginCharacters => (
+                format!("user \"{user}\" and the password cannot be sent to {place}"),
+                "one of them holds a character that SCRAM forbids: a control character, such as a line's end, or an emoji".into(),
+                "change it to one without; if it is read from a file, read it without the last line's end".into(),
+            ),
             Reason::AuthorityFile(path, why) => (
                 format!("the CA file {} cannot be used: {why}", path.display()),
                 "it is missing, not readable for this system user, or holds no PEM certificate".into(),
@@ -222,5 +227,95 @@ impl Failure {
             ),
         };
         Explanation { what, cause, fix }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::{TlsMode, Version};
+
+    /// Every reason, with a word that must be in what was seen and one that must be in the way out, for each engine.
+    fn table() -> Vec<(Reason, &'static str, [&'static str; 2])> {
+        let version = |major| Version { major, minor: 0, patch: 0 };
+        vec![
+            (Reason::UnknownHost, "host name db.example", ["correct the name"; 2]),
+            (Reason::Refused, "nothing listens on db.example:7", ["listen_addresses", "bind-address"]),
+            (Reason::NoRoute("unreachable".into()), "unreachable", ["route"; 2]),
+            (Reason::TimedOut(Duration::from_millis(1500)), "within 1.5s", ["port 7"; 2]),
+            (Reason::NoSocket, "no socket", ["unix_socket_directories", "my.cnf"]),
+            (Reason::SocketDenied, "may not be used", ["run as a user"; 2]),
+            (Reason::Dropped, "closed the connection", ["wait"; 2]),
+            (Reason::OtherProtocol("0x4a".into()), "0x4a", ["5432", "3306"]),
+            (Reason::TlsNotOffered, "verify-full was asked for", ["sslmode=disable", "ssl-mode=DISABLED"]),
+            (Reason::TlsRequired, "over TLS only", ["sslmode=require", "ssl-mode=REQUIRED"]),
+            (
+                Reason::Certificate(Certificate::UnknownAuthority),
+                "signed by nobody",
+                ["sslrootcert", "ssl-ca"],
+            ),
+            (Reason::Certificate(Certificate::Expired), "expired", ["renew"; 2]),
+            (Reason::Certificate(Certificate::NotYetValid), "not valid yet", ["clocks"; 2]),
+            (Reason::Certificate(Certificate::OtherName), "not made out to db.example", ["name"; 2]),
+            (Reason::Certificate(Certificate::Other("odd".into())), "odd", ["made anew"; 2]),
+            (Reason::AuthorityFile("/ca.pem".into(), "gone".into()), "/ca.pem", ["PEM"; 2]),
+            (Reason::HostNotAllowed, "from this host", ["pg_hba.conf", "'mm'@'%'"]),
+            (Reason::HostBlocked, "blocked", ["flush-hosts"; 2]),
+            (Reason::WrongPassword, "refused user \"mm\"", ["\\password", "ALTER USER"]),
+            (Reason::UnknownUser, "no user \"mm\"", ["--create-database"; 2]),
+            (Reason::PasswordNeedsTls, "over TLS only", ["PREFERRED"; 2]),
+            (Reason::LoginCharacters, "cannot be sent", ["change it"; 2]),
+            (Reason::UnknownDatabase, "no database \"chat\"", ["--create-database"; 2]),
+            (
+                Reason::DatabaseDenied,
+                "may not use database \"chat\"",
+                ["GRANT ALL ON DATABASE", "GRANT ALL PRIVILEGES"],
+            ),
+            (Reason::TooManyConnections, "no connection left", ["MaxOpenConns"; 2]),
+            (Reason::StartingUp, "no logins at the moment", ["wait"; 2]),
+            (
+                Reason::SchemaDenied { schema: "public".into(), owner: Some("other".into()) },
+                "permission denied for schema public",
+                ["ALTER SCHEMA \"public\" OWNER TO \"mm\""; 2],
+            ),
+            (
+                Reason::SchemaDenied { schema: "x".into(), owner: None },
+                "schema x",
+                ["GRANT USAGE, CREATE"; 2],
+            ),
+            (Reason::ReadOnly { standby: true }, "replica", ["primary"; 2]),
+            (Reason::ReadOnly { standby: false }, "read-only", ["turn it off"; 2]),
+            (Reason::Encoding("LATIN1".into()), "LATIN1", ["ENCODING 'UTF8' TEMPLATE template0"; 2]),
+            (Reason::TooOld { found: version(13), minimum: version(14) }, "13.0", ["upgrade"; 2]),
+            (Reason::Other(Some("XX000".into()), "boom".into()), "boom (code XX000)", ["log"; 2]),
+            (Reason::Other(None, "boom".into()), "boom", ["log"; 2]),
+        ]
+    }
+
+    #[test]
+    fn every_reason_has_a_fact_a_cause_and_a_way_out() {
+        for (reason, seen, ways_out) in table() {
+            for (engine, way_out) in [Engine::Postgres, Engine::MySql].into_iter().zip(ways_out) {
+                let mut server = Server::new(engine, Host::Name("db.example".into()));
+                (server.port, server.name, server.user) = (7, "chat".into(), "mm".into());
+                (server.password, server.tls.mode) = ("s3cret".into(), TlsMode::VerifyFull);
+                let failure = Failure { server: Box::new(server), reason: reason.clone() };
+                let Explanation { what, cause, fix } = failure.explanation();
+                assert!(what.contains(seen), "{what:?} says {seen:?}");
+                assert!(fix.contains(way_out), "{fix:?} says {way_out:?}");
+                assert!(!cause.is_empty() && cause != what && cause != fix, "{cause:?}");
+                assert!(!format!("{failure} {failure:?}").contains("s3cret"), "{failure}");
+            }
+        }
+    }
+
+    #[test]
+    fn no_name_can_pretend_to_be_a_part_of_the_sentence() {
+        let mut server = Server::new(Engine::Postgres, Host::Name("db".into()));
+        server.user = "x\" is fine\n\u{1b}[2J".into();
+        let failure = Failure { server: Box::new(server), reason: Reason::UnknownUser };
+        assert!(!failure.to_string().contains(['\n', '\u{1b}']), "{failure}");
     }
 }

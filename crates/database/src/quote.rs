@@ -1,14 +1,24 @@
 //! Names and texts made safe for SQL, per engine.
 
-/// A name that cannot be an identifier.
+/// A name that cannot be an identifier, or a password that cannot be one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
     /// Nothing there.
     #[error("the {0} is not given; name it")]
     Empty(&'static str),
     /// Would end a line of the client's script, or be invisible.
-    #[error("the {0} holds a control character; choose a name without")]
+    #[error("the {0} holds a control character; choose one without")]
     Control(&'static str),
+    /// Would not reach the server the same from every driver.
+    #[error(
+        "the password holds a control character, an emoji, or one that has several spellings; choose one without"
+    )]
+    Unprepared(&'static str),
+    /// MySQL keeps names in three bytes a character.
+    #[error(
+        "the {0} holds a character beyond U+FFFF, such as an emoji, which MySQL allows in no name; choose one without"
+    )]
+    Supplementary(&'static str),
     /// PostgreSQL cuts longer names off without a word.
     #[error("the {part} is {length} long; at most {most} are allowed")]
     Long {
@@ -29,6 +39,14 @@ fn checked(text: &str, part: &'static str) -> Result<(), NameError> {
         return Err(NameError::Control(part));
     }
     Ok(())
+}
+
+/// Refuses a user or password that one driver would send as it is and another would rewrite or refuse (RFC 4013).
+pub(crate) fn prepared(text: &str, part: &'static str) -> Result<(), NameError> {
+    match stringprep::saslprep(text) {
+        Ok(prepared) if prepared == text => Ok(()),
+        _ => Err(NameError::Unprepared(part)),
+    }
 }
 
 /// `NAMEDATALEN` - 1 bytes.
@@ -62,9 +80,15 @@ pub(crate) fn psql_connect(name: &str) -> String {
     format!("\\connect -reuse-previous=on \"dbname='{}'\"", parameter.replace('"', "\"\""))
 }
 
+/// What MySQL allows in the names of databases and users.
+fn mysql_checked(text: &str, part: &'static str) -> Result<(), NameError> {
+    checked(text, part)?;
+    if text.chars().any(|c| c > '\u{ffff}') { Err(NameError::Supplementary(part)) } else { Ok(()) }
+}
+
 /// `` `na``me` ``.
 pub(crate) fn mysql_name(text: &str, part: &'static str) -> Result<String, NameError> {
-    checked(text, part)?;
+    mysql_checked(text, part)?;
     let length = text.chars().count();
     if length > MYSQL_NAME {
         return Err(NameError::Long { part, length: format!("{length} characters"), most: MYSQL_NAME });
@@ -92,7 +116,7 @@ pub(crate) fn mysql_text(text: &str) -> String {
 
 /// The user of an account, as a text.
 pub(crate) fn mysql_user(text: &str) -> Result<String, NameError> {
-    checked(text, "user")?;
+    mysql_checked(text, "user")?;
     Ok(mysql_text(text))
 }
 
@@ -112,11 +136,22 @@ mod tests {
     }
 
     #[test]
+    fn passwords_that_every_driver_sends_alike() {
+        for fine in ["", "it's \\ \"fine\" %20", "pässwörd", "пароль"] {
+            assert_eq!(prepared(fine, "password"), Ok(()), "{fine:?}");
+        }
+        for bad in ["line\n", "😀", "ﬁ", "non\u{a0}breaking", "a\u{308}"] {
+            assert_eq!(prepared(bad, "password"), Err(NameError::Unprepared("password")), "{bad:?}");
+        }
+    }
+
+    #[test]
     fn what_no_quotes_can_hold_is_refused() {
         assert_eq!(postgres_name("", "user"), Err(NameError::Empty("user")));
         assert_eq!(postgres_name("a\nb", "name"), Err(NameError::Control("name")));
         assert!(matches!(postgres_name(&"ä".repeat(32), "name"), Err(NameError::Long { .. })));
         assert!(postgres_name(&"a".repeat(63), "name").is_ok());
+        assert_eq!(mysql_user("😀"), Err(NameError::Supplementary("user")));
         assert!(matches!(mysql_name(&"a".repeat(65), "name"), Err(NameError::Long { .. })));
     }
 }

@@ -54,6 +54,9 @@ pub enum Reason {
     UnknownUser,
     /// The server wants the password over TLS only (MySQL's `caching_sha2_password`).
     PasswordNeedsTls,
+    /// User or password hold characters that SCRAM's rules forbid (RFC 4013): control characters, and everything newer than
+    /// Unicode 3.2. Servers and some drivers overlook that, ours does not.
+    LoginCharacters,
     /// There is no such database.
     UnknownDatabase,
     /// This user may not use this database.

@@ -1,2 +1,31 @@
 //! Real PostgreSQL and MariaDB servers on loopback, and every way they can refuse us.
-#![allow(clippy::unwrap_used, reason = "in a test, a panic is the report")]
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "in a test, a panic is the report")]
+
+mod certificate;
+mod child;
+mod creation;
+mod mariadb;
+mod mariadb_reasons;
+mod nobody;
+mod postgres;
+mod postgres_reasons;
+
+use std::time::Duration;
+
+use database::{Facts, Failure, Reason, Server, Tls, TlsMode};
+
+/// Enough for a machine under load; nothing waits for it to pass.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// A server_version_num that every server has.
+const ANY_VERSION: u32 = 90_000;
+
+async fn probe(server: &Server) -> Result<Facts, Reason> {
+    database::probe(server, ANY_VERSION, PATIENCE).await.map_err(|Failure { reason, server: of }| {
+        assert_eq!(&*of, server, "a failure names the server it is about");
+        reason
+    })
+}
+
+fn with_tls(server: &Server, mode: TlsMode, ca: Option<&std::path::Path>) -> Server {
+    Server { tls: Tls { mode, ca: ca.map(Into::into) }, ..server.clone() }
+}

@@ -1,0 +1,187 @@
+//! PostgreSQL clusters: one that all tests share, and copies of it for those that need one of their own.
+
+use std::fmt::Write as _;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+
+use database::{Engine, Host, Server};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Executor as _};
+use tempfile::TempDir;
+
+use crate::child::{self, Guarded};
+use crate::{ANY_VERSION, PATIENCE, certificate};
+
+const ACCOUNT: &str = "postgres";
+const PACKAGES: &str = "postgresql-15";
+const PASSWORD: &str = "the superuser's: p@ss/w%rd";
+
+/// A line for each way in that a test needs; the first that fits counts.
+const HBA: &str = "
+local   all     all                     scram-sha-256
+hostssl tlsonly all       127.0.0.1/32  scram-sha-256
+host    tlsonly all       127.0.0.1/32  reject
+host    all     unwelcome 127.0.0.1/32  reject
+host    all     nobody    127.0.0.1/32  trust
+host    all     all       127.0.0.1/32  scram-sha-256
+";
+
+/// What distinguishes one cluster from another.
+#[derive(Default)]
+pub(crate) struct Kind<'a> {
+    /// Some(expired) for TLS.
+    pub(crate) certificate: Option<bool>,
+    /// More of postgresql.conf.
+    pub(crate) settings: &'a [(&'a str, &'a str)],
+    /// `recovery.signal` or `standby.signal`.
+    pub(crate) signal: Option<&'a str>,
+}
+
+/// A cluster, which may not have been started yet.
+pub(crate) struct Cluster {
+    dir: Option<TempDir>,
+    pub(crate) port: u16,
+    server: Option<Guarded>,
+}
+
+/// A program of PostgreSQL's.
+pub(crate) fn program(name: &str) -> PathBuf {
+    let versions =
+        ["18", "17", "16", "15"].map(|version| format!("/usr/lib/postgresql/{version}/bin/{name}"));
+    let local = format!("/usr/local/pgsql/bin/{name}");
+    let candidates: Vec<&str> = versions.iter().chain([&local]).map(String::as_str).collect();
+    child::program(&candidates, PACKAGES)
+}
+
+/// A fresh cluster that never runs, to copy: cheaper than making each anew.
+static TEMPLATE: LazyLock<Guarded> = LazyLock::new(|| {
+    let template = Guarded::directory(child::directory("mainstay-pg"));
+    std::fs::write(template.dir().join("password"), PASSWORD).unwrap();
+    child::hand_over(template.dir(), ACCOUNT);
+    let path = |name: &str| template.dir().join(name).display().to_string();
+    let flags = ["-E", "UTF8", "--locale=C.UTF-8", "-A", "scram-sha-256", "-U", "postgres", "--no-sync"];
+    let mut args: Vec<String> = flags.map(String::from).into();
+    args.extend(["-D".to_owned(), path("data"), format!("--pwfile={}", path("password"))]);
+    child::run(ACCOUNT, &program("initdb"), &args);
+    template
+});
+
+impl Cluster {
+    pub(crate) fn new(kind: &Kind) -> Self {
+        let fresh = child::directory("mainstay-pg");
+        let dir = fresh.path();
+        let data = dir.join("data");
+        let copied =
+            std::process::Command::new("cp").arg("-a").arg(TEMPLATE.dir().join("data")).arg(&data).status();
+        assert!(copied.unwrap().success());
+        let mut text = String::from("listen_addresses = '127.0.0.1'\nfsync = off\nlog_statement = 'all'\n");
+        let mut set =
+            |key: &str, value: &str| writeln!(text, "{key} = '{}'", value.replace('\'', "''")).unwrap();
+        set("unix_socket_directories", &dir.display().to_string());
+        if let Some(expired) = kind.certificate {
+            certificate::write(dir, expired);
+            set("ssl", "on");
+            set("ssl_cert_file", &dir.join("server.pem").display().to_string());
+            set("ssl_key_file", &dir.join("server.key").display().to_string());
+            std::fs::set_permissions(dir.join("server.key"), PermissionsExt::from_mode(0o600)).unwrap();
+        }
+        for (key, value) in kind.settings {
+            set(key, &value.replace("$DIR", &dir.display().to_string()));
+        }
+        std::fs::write(data.join("postgresql.auto.conf"), text).unwrap();
+        std::fs::write(data.join("pg_hba.conf"), HBA).unwrap();
+        if let Some(signal) = kind.signal {
+            std::fs::write(data.join(signal), "").unwrap();
+        }
+        child::hand_over(dir, ACCOUNT);
+        Self { dir: Some(fresh), port: child::free_port(), server: None }
+    }
+
+    /// Starts it, and returns at once.
+    pub(crate) fn start(&mut self) {
+        let dir = self.dir.take().expect("a cluster is started once");
+        let args =
+            ["-D".into(), dir.path().join("data").display().to_string(), "-p".into(), self.port.to_string()];
+        self.server = Some(Guarded::start(dir, ACCOUNT, "INT", &program("postgres"), &args));
+    }
+
+    pub(crate) fn dir(&self) -> &Path {
+        self.server.as_ref().map_or_else(|| self.dir.as_ref().unwrap().path(), Guarded::dir)
+    }
+
+    pub(crate) fn ca(&self) -> PathBuf {
+        self.dir().join("ca.pem")
+    }
+
+    pub(crate) fn log(&self) -> String {
+        self.server.as_ref().map(Guarded::log).unwrap_or_default()
+    }
+
+    /// Somebody's way to a database.
+    pub(crate) fn to(&self, user: &str, password: &str, name: &str) -> Server {
+        let mut server = Server::new(Engine::Postgres, Host::parse("127.0.0.1").unwrap());
+        server.port = self.port;
+        (server.user, server.name, server.password) = (user.into(), name.into(), password.to_owned().into());
+        server
+    }
+
+    /// The superuser's way to a database.
+    pub(crate) fn admin(&self, name: &str) -> Server {
+        self.to("postgres", PASSWORD, name)
+    }
+
+    /// Runs SQL as the superuser.
+    pub(crate) async fn execute(&self, name: &str, sql: &str) {
+        let mut connection = self.connection(name).await;
+        connection.execute(sqlx::raw_sql(AssertSqlSafe(sql))).await.expect(sql);
+    }
+
+    async fn connection(&self, name: &str) -> PgConnection {
+        let admin = self.admin(name);
+        database::wait_ready(&admin, ANY_VERSION, PATIENCE, |_| ())
+            .await
+            .unwrap_or_else(|failure| panic!("{failure}\n{}", self.log()));
+        PgConnectOptions::new_without_pgpass()
+            .host("127.0.0.1")
+            .port(self.port)
+            .username("postgres")
+            .password(PASSWORD)
+            .database(name)
+            .ssl_mode(PgSslMode::Disable)
+            .connect()
+            .await
+            .unwrap()
+    }
+}
+
+/// The cluster that tests share: with TLS, and everything in it that they need.
+pub(crate) async fn shared() -> &'static Cluster {
+    static CLUSTER: LazyLock<Cluster> = LazyLock::new(|| {
+        let mut cluster = Cluster::new(&Kind { certificate: Some(false), ..Kind::default() });
+        cluster.start();
+        cluster
+    });
+    static READY: tokio::sync::OnceCell<()> = tokio::sync::OnceCell::const_new();
+    READY
+        .get_or_init(|| async {
+            for sql in [
+                "CREATE ROLE mm LOGIN PASSWORD 'mm'",
+                "CREATE DATABASE chat OWNER mm",
+                "CREATE DATABASE tlsonly OWNER mm",
+                "CREATE ROLE guest LOGIN PASSWORD 'guest'",
+                "CREATE DATABASE closed",
+                "REVOKE CONNECT ON DATABASE closed FROM PUBLIC",
+                "CREATE ROLE busy LOGIN PASSWORD 'busy' CONNECTION LIMIT 0",
+                "CREATE DATABASE latin OWNER mm ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0",
+                "CREATE DATABASE plain OWNER mm LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0",
+                "ALTER DATABASE plain SET default_text_search_config = 'pg_catalog.german'",
+                "CREATE DATABASE frozen OWNER mm",
+                "ALTER DATABASE frozen SET default_transaction_read_only = on",
+            ] {
+                CLUSTER.execute("postgres", sql).await;
+            }
+        })
+        .await;
+    &CLUSTER
+}
