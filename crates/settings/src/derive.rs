@@ -74,7 +74,7 @@ impl Layering {
             host,
             port: self.input("DB_PORT").and_then(|port| port.parse().ok()).unwrap_or_else(|| adapter.port()),
             name: text("DB_NAME", "mattermost"),
-            user: text("DB_USER", "root"),
+            user: text("DB_USER", adapter.user()),
             password: SecretString::from(text("DB_PASS", "")),
             ssl_mode: text("DB_SSLMODE", "disable"),
             encoding: text("DB_ENCODING", "utf8mb4,utf8"),

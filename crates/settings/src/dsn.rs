@@ -44,6 +44,14 @@ impl Adapter {
         }
     }
 
+    /// The user it is made with.
+    pub fn user(self) -> &'static str {
+        match self {
+            Self::Mysql => "root",
+            Self::Postgres => "postgres",
+        }
+    }
+
     /// Its usual port.
     pub fn port(self) -> u16 {
         match self {

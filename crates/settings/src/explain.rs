@@ -10,7 +10,7 @@ use crate::known::{self, KnownKey};
 use crate::nearest;
 use crate::origin::Origin;
 use crate::resolved::{Resolved, Setting};
-use crate::row::{Row, server_variable};
+use crate::row::{Form, Place, Row, server_variable};
 use crate::table;
 use crate::version::Version;
 
@@ -36,6 +36,8 @@ pub struct Explanation {
     pub version: Version,
     /// Its key in config.json of that version; `None` = there is none.
     pub config: Option<String>,
+    /// How the value is written there, where not as it is said.
+    pub form: Option<&'static str>,
     /// How `mainstay.toml` says it.
     pub toml: Option<String>,
     /// The variables that set it, the strongest last.
@@ -71,6 +73,7 @@ pub fn explain(name: &str, resolved: &Resolved) -> Result<Explanation, String> {
             allowed: key.kind.allowed(),
             version,
             config: None,
+            form: None,
             toml: Some(format!("{} = ...", key.name)),
             variables: Vec::new(),
             layers: Vec::new(),
@@ -130,11 +133,14 @@ fn of_row(row: &'static Row, resolved: &Resolved) -> Explanation {
         meaning: row.meaning.to_owned(),
         allowed: row.kind.allowed(),
         version: resolved.version(),
-        config: place.map(crate::row::Place::path),
+        config: place.map(Place::path),
+        form: place.and_then(|place| match place.form {
+            Form::Same => None,
+            Form::Hours => Some("days times 24"),
+            Form::Either(..) => Some("as a word"),
+        }),
         toml,
-        variables: std::iter::once(row.name.to_owned())
-            .chain(place.map(crate::row::Place::variable))
-            .collect(),
+        variables: std::iter::once(row.name.to_owned()).chain(place.map(Place::variable)).collect(),
         layers,
         default_then: row.then.map(str::to_owned),
         default_now: Some(row.now.to_owned()),
@@ -155,6 +161,7 @@ fn of_key(known: &'static KnownKey, resolved: &Resolved) -> Explanation {
         allowed: known.shape.allowed().to_owned(),
         version: resolved.version(),
         config: Some(known.path()),
+        form: None,
         toml: Some(format!("[mattermost.{}] {} = ...", known.section, known.key)),
         variables: vec![server_variable(known.section, known.key)],
         layers: resolved.setting(known.section, known.key).map(held).unwrap_or_default(),

@@ -22,7 +22,9 @@ const ROWS: &[Row] = &[
     .now("none: the database is Mainstay's own"),
     row("DB_PORT", Kind::Port, "Its port").now("3306 for mysql, 5432 for postgres"),
     row("DB_NAME", Kind::Text, "The database").always("mattermost"),
-    row("DB_USER", Kind::Text, "The user who owns it").always("root"),
+    row("DB_USER", Kind::Text, "The user who owns it")
+        .then("root")
+        .now("root for mysql, postgres for postgres"),
     row("DB_PASS", Kind::Anything, "That user's password").now("none").secret(),
     row("DB_ENCODING", Kind::Text, "The character sets of a MySQL connection, in order of preference")
         .always("utf8mb4,utf8")

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use settings::{Base, Defaults, Row, Sources, Version, table};
+use settings::{Base, Defaults, Kind, Row, Sources, Version, table};
 
 /// Begins every secret here; it can be part of no message by chance.
 const MARK: &str = "Zq7SeCrEtMaRk";
@@ -58,9 +58,38 @@ fn secret() -> impl Strategy<Value = String> {
     "[ -~]{0,40}".prop_map(|rest| format!("{MARK}{rest}"))
 }
 
+/// A value that suits the row.
+fn suitable(row: &'static Row) -> BoxedStrategy<String> {
+    let one_of = |words: &[&str]| {
+        let words: Vec<_> = words.iter().map(|word| (*word).to_owned()).collect();
+        prop::sample::select(words).boxed()
+    };
+    match row.kind {
+        Kind::Word(words) => one_of(words),
+        Kind::Bool => one_of(&["true", "false", "1", "0"]),
+        Kind::Int(least, most) => (least..=most).prop_map(|number| number.to_string()).boxed(),
+        Kind::Port => (1..=65535_u16).prop_map(|port| port.to_string()).boxed(),
+        Kind::Host => "[a-z]{1,8}(\\.[a-z]{2,8}){0,2}".boxed(),
+        Kind::SiteUrl | Kind::Url => {
+            "https?://[a-z]{1,8}\\.[a-z]{2,8}(:[1-9][0-9]{1,3})?(/[a-z]{0,5})?".boxed()
+        }
+        Kind::Email => "[a-z]{1,8}@[a-z]{1,8}\\.example".boxed(),
+        Kind::Name(most) => {
+            proptest::string::string_regex(&format!("[ -~]{{0,{most}}}")).expect("a pattern").boxed()
+        }
+        Kind::Text | Kind::Address => "[ -~]{0,40}".boxed(),
+        Kind::Salt => "[ -~]{32,64}".boxed(),
+        Kind::Anything => any::<String>().prop_map(|text| text.replace('\0', "")).boxed(),
+    }
+}
+
 fn environment() -> impl Strategy<Value = BTreeMap<String, String>> {
     let row = prop::sample::select(rows()).prop_flat_map(|row| {
-        let value = if row.secret { secret().boxed() } else { value().boxed() };
+        let value = match (row.secret, row.kind) {
+            (true, Kind::Salt) => "[ -~]{32,64}".prop_map(|rest| format!("{MARK}{rest}")).boxed(),
+            (true, _) => secret().boxed(),
+            (false, _) => prop_oneof![12 => suitable(row), 1 => value()].boxed(),
+        };
         (Just(row.name.to_owned()), value)
     });
     let server = prop::sample::select(vec![
@@ -77,13 +106,33 @@ fn environment() -> impl Strategy<Value = BTreeMap<String, String>> {
         "MM_SQLSETTINGS_DATASOURCE",
         "MM_PLUGINSETTINGS_PLUGINS",
         "MM_FILESETTINGS_AMAZONS3SECRETACCESSKEY",
-        "MM_NOSUCH_PASSWORD",
         "MATTERMOST_SECRT_KEY",
     ]);
     let server_secret = (server_secret.prop_map(str::to_owned), secret());
-    let pair = prop_oneof![10 => row, 2 => server, 2 => server_secret];
-    prop::collection::vec(pair, 0..14).prop_map(|pairs| pairs.into_iter().collect())
+    let pair = prop_oneof![20 => row, 2 => server, 1 => server_secret];
+    // Half of them begin complete, so that what is added is more often rendered than refused for a missing partner.
+    (any::<bool>(), prop::collection::vec(pair, 0..10)).prop_map(|(complete, pairs)| {
+        let partners = PARTNERS
+            .iter()
+            .filter(|_| complete)
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        partners.chain(pairs).collect()
+    })
 }
+
+/// What others need beside them.
+const PARTNERS: [(&str, &str); 10] = [
+    ("DB_HOST", "db"),
+    ("DB_ADAPTER", "postgres"),
+    ("SMTP_HOST", "mail"),
+    ("SMTP_USER", "mailer"),
+    ("MATTERMOST_PUSH_SERVER", "https://push.example.com"),
+    ("GITLAB_ID", "id"),
+    ("GITLAB_SECRET", MARK),
+    ("GITLAB_AUTH_ENDPOINT", "https://git.example.com/oauth/authorize"),
+    ("GITLAB_TOKEN_ENDPOINT", "https://git.example.com/oauth/token"),
+    ("GITLAB_API_ENDPOINT", "https://git.example.com/api/v4/user"),
+];
 
 fn version() -> impl Strategy<Value = Version> {
     prop::sample::select(vec![(5, 37), (7, 8), (9, 5), (10, 11), (11, 7), (12, 0)])
