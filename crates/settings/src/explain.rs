@@ -197,8 +197,9 @@ impl fmt::Display for Explanation {
             None => Ok(()),
         };
         line("allowed", Some(self.allowed.trim_start_matches("allowed: ")))?;
-        let config =
-            format!("{} (server {})", self.config.as_deref().unwrap_or("no key of its own"), self.version);
+        let form = self.form.map_or_else(String::new, |form| format!(", {form}"));
+        let config = self.config.as_deref().unwrap_or("no key of its own");
+        let config = format!("{config} (server {}{form})", self.version);
         line("config.json", Some(&config))?;
         line("mainstay", self.toml.as_deref())?;
         line(

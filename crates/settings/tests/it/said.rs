@@ -54,6 +54,14 @@ fn an_explanation_shows_every_layer_and_where_it_comes_from() {
 }
 
 #[test]
+fn days_are_explained_as_the_hours_that_they_become() {
+    let resolved = resolved("", &[("MATTERMOST_WEB_SESSION_DAYS", "7")], &[], None);
+    let text = settings::explain("MATTERMOST_WEB_SESSION_DAYS", &resolved).expect("a setting").to_string();
+    assert!(text.contains("value        168  (environment variable MATTERMOST_WEB_SESSION_DAYS)"), "{text}");
+    assert!(text.contains("ServiceSettings.SessionLengthWebInHours (server 11.7, days times 24)"), "{text}");
+}
+
+#[test]
 fn a_setting_without_a_row_and_a_key_of_mainstay_are_explained_too() {
     let resolved = resolved("", &[], &[], None);
     let of_key = settings::explain("ServiceSettings.EnableLocalMode", &resolved).expect("a key");
