@@ -114,10 +114,12 @@ impl Builder {
                 self.open.push((element, Vec::new()));
             }
             Event::End(_) => self.close(),
-            Event::Text(text) | Event::Html(text) | Event::InlineHtml(text) => self.text(&text),
-            Event::InlineMath(text) | Event::DisplayMath(text) | Event::FootnoteReference(text) => {
-                self.text(&text)
-            }
+            Event::Text(text)
+            | Event::Html(text)
+            | Event::InlineHtml(text)
+            | Event::InlineMath(text)
+            | Event::DisplayMath(text)
+            | Event::FootnoteReference(text) => self.text(&text),
             Event::Code(text) => {
                 let code =
                     Element { children: vec![Node::Text(text.into_string())], ..Element::new(Tag::Code) };

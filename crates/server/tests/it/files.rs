@@ -302,7 +302,7 @@ async fn public_links_open_with_their_hash_only() -> Outcome {
     let answer: Value = link().send().await?.json().await?;
     let url = answer["link"].as_str().unwrap_or_default();
     assert_eq!(reqwest::get(url).await?.text().await?, "public plan");
-    let wrong = reqwest::get(format!("{}x", url)).await?;
+    let wrong = reqwest::get(format!("{url}x")).await?;
     assert_eq!(wrong.status(), StatusCode::BAD_REQUEST);
 
     let closed = self::place(json!({})).await?;
