@@ -1,50 +1,66 @@
 //! A database server that ends with this executable, however that ends, and its directory with it.
 
 use std::fs::Permissions;
+use std::io::Write as _;
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use tempfile::TempDir;
-
-/// Reads until the pipe from the test executable breaks: at its exit, and at `kill -9` just as well. The server is a child
-/// of this shell, so its process id cannot have become another's.
+/// Waits for a line, starts the server, waits for the pipe from the test executable to break: that happens at its exit, and
+/// at `kill -9` just as well. The server is a child of this shell, so its process id cannot have become another's.
 const GUARD: &str = r#"
 dir=$1 signal=$2; shift 2
-"$@" </dev/null >"$dir/log" 2>&1 &
-server=$!
 trap '' INT TERM HUP
-cat >/dev/null
-kill -s "$signal" "$server" 2>/dev/null
-wait "$server"
-rm -rf "$dir"
+if read -r start; then
+    trap - INT TERM HUP
+    "$@" </dev/null >"$dir/log" 2>&1 &
+    server=$!
+    trap '' INT TERM HUP
+    cat >/dev/null
+    kill -s "$signal" "$server" 2>/dev/null
+    wait "$server"
+fi
+# An installation that was cut off may still be writing.
+for try in 1 2 3 4 5 6 7 8 9 10; do
+    rm -rf "$dir" 2>/dev/null && break
+    sleep 0.5
+done
 "#;
 
-/// The same for a directory alone.
-const KEEPER: &str = r#"trap '' INT TERM HUP; cat >/dev/null; rm -rf "$1""#;
-
-/// A running server. Dropped, it is stopped, waited for, and its directory removed.
+/// A directory with a server in it, once started. Dropped, the server is stopped and waited for, and the directory removed.
 pub(crate) struct Guarded {
     guard: Child,
     dir: PathBuf,
 }
 
 impl Guarded {
-    /// Starts a program as `account` (see [`as_account`]); `signal` stops it.
-    pub(crate) fn start(dir: TempDir, account: &str, signal: &str, program: &Path, args: &[String]) -> Self {
+    /// A directory whose server will be this program, run as `account` (see [`run`]); `signal` stops it.
+    pub(crate) fn new(
+        account: &str,
+        signal: &str,
+        program: &Path,
+        args: impl Fn(&Path) -> Vec<String>,
+    ) -> Self {
+        let dir = tempfile::Builder::new()
+            .prefix("mainstay-database-")
+            .permissions(Permissions::from_mode(0o755))
+            .tempdir()
+            .unwrap();
         let mut command = Command::new("sh");
         command.args(["-c", GUARD, "sh"]).arg(dir.path()).arg(signal);
-        command.args(["setpriv", "--pdeathsig", signal]).args(identity(account)).arg(program).args(args);
-        let guard = command.stdin(Stdio::piped()).spawn().expect("sh and setpriv (package util-linux) run");
+        command
+            .args(["setpriv", "--pdeathsig", signal])
+            .args(identity(account))
+            .arg(program)
+            .args(args(dir.path()));
+        let guard = command.stdin(Stdio::piped()).spawn().expect("sh runs");
         Self { guard, dir: dir.keep() }
     }
 
-    /// A directory that many servers are made from, and no server.
-    pub(crate) fn directory(dir: TempDir) -> Self {
-        let mut command = Command::new("sh");
-        let guard = command.args(["-c", KEEPER, "sh"]).arg(dir.path()).stdin(Stdio::piped()).spawn().unwrap();
-        Self { guard, dir: dir.keep() }
+    /// Starts the server, and returns at once.
+    pub(crate) fn start(&mut self) {
+        self.guard.stdin.as_mut().unwrap().write_all(b"start\n").unwrap();
     }
 
     pub(crate) fn dir(&self) -> &Path {
@@ -64,12 +80,7 @@ impl Drop for Guarded {
     }
 }
 
-/// A fresh directory, which anybody may look into.
-pub(crate) fn directory(name: &str) -> TempDir {
-    tempfile::Builder::new().prefix(name).permissions(Permissions::from_mode(0o755)).tempdir().unwrap()
-}
-
-/// Runs a program as `account` and waits for it. Database servers refuse to be root.
+/// Runs a program and waits for it: as `account`, the package's own, if we are root, which database servers refuse to be.
 pub(crate) fn run(account: &str, program: &Path, args: &[String]) {
     let done = Command::new("setpriv")
         .args(["--pdeathsig", "KILL"])

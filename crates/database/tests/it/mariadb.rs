@@ -22,39 +22,30 @@ pub(crate) struct MariaDb {
 impl MariaDb {
     /// Starts one, with or without TLS, and returns at once.
     pub(crate) fn start(tls: bool, options: &[&str]) -> Self {
-        let dir = child::directory("mainstay-my");
-        certificate::write(dir.path(), false);
-        child::hand_over(dir.path(), ACCOUNT);
-        let path = |name: &str| dir.path().join(name).display().to_string();
-        let data = format!("--datadir={}", path("data"));
-        let install = child::program(&["/usr/bin/mariadb-install-db"], PACKAGES);
-        // Its own, since a MariaDB that starts removes what others have in theirs.
-        let temporary = format!("--tmpdir={}", dir.path().display());
-        let flags = [
-            "--no-defaults",
-            &data,
-            &temporary,
-            "--auth-root-authentication-method=normal",
-            "--skip-test-db",
-        ];
-        child::run(ACCOUNT, &install, &flags.map(String::from));
-
         let port = child::free_port();
-        let mut args: Vec<String> =
-            ["--no-defaults", &data, &temporary, "--bind-address=127.0.0.1", "--skip-log-bin"]
-                .map(String::from)
-                .into();
-        args.extend(["--character-set-server=utf8mb4", "--skip-name-resolve"].map(String::from));
-        args.push(format!("--socket={}", path("m.sock")));
-        args.push(format!("--pid-file={}", path("m.pid")));
-        args.push(format!("--port={port}"));
-        if tls {
-            args.push(format!("--ssl-cert={}", path("server.pem")));
-            args.push(format!("--ssl-key={}", path("server.key")));
-        }
-        args.extend(options.iter().map(ToString::to_string));
         let program = child::program(&["/usr/sbin/mariadbd", "/usr/bin/mariadbd"], PACKAGES);
-        Self { server: Guarded::start(dir, ACCOUNT, "TERM", &program, &args), port }
+        let mut server = Guarded::new(ACCOUNT, "TERM", &program, |dir| {
+            let path = |option: &str, name: &str| format!("--{option}={}", dir.join(name).display());
+            let mut args = places(dir);
+            args.extend(
+                ["--bind-address=127.0.0.1", "--skip-name-resolve", "--skip-log-bin"].map(String::from),
+            );
+            args.extend(["--character-set-server=utf8mb4".into(), format!("--port={port}")]);
+            args.extend([path("socket", "m.sock"), path("pid-file", "m.pid")]);
+            if tls {
+                args.extend([path("ssl-cert", "server.pem"), path("ssl-key", "server.key")]);
+            }
+            args.extend(options.iter().map(ToString::to_string));
+            args
+        });
+        certificate::write(server.dir(), false);
+        child::hand_over(server.dir(), ACCOUNT);
+        let install = child::program(&["/usr/bin/mariadb-install-db"], PACKAGES);
+        let mut args = places(server.dir());
+        args.extend(["--auth-root-authentication-method=normal", "--skip-test-db"].map(String::from));
+        child::run(ACCOUNT, &install, &args);
+        server.start();
+        Self { server, port }
     }
 
     pub(crate) fn dir(&self) -> &Path {
@@ -95,6 +86,12 @@ impl MariaDb {
             root.execute(sqlx::raw_sql(AssertSqlSafe(*sql))).await.expect(sql);
         }
     }
+}
+
+/// Where it keeps things. A MariaDB that starts removes what others have in their directory for temporary files.
+fn places(dir: &Path) -> Vec<String> {
+    let data = format!("--datadir={}", dir.join("data").display());
+    vec!["--no-defaults".into(), data, format!("--tmpdir={}", dir.display())]
 }
 
 /// The server that tests share: with TLS, and everything in it that they need.

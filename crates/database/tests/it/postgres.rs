@@ -8,7 +8,6 @@ use std::sync::LazyLock;
 use database::{Engine, Host, Server};
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Executor as _};
-use tempfile::TempDir;
 
 use crate::child::{self, Guarded};
 use crate::{ANY_VERSION, PATIENCE, certificate};
@@ -40,9 +39,8 @@ pub(crate) struct Kind<'a> {
 
 /// A cluster, which may not have been started yet.
 pub(crate) struct Cluster {
-    dir: Option<TempDir>,
-    pub(crate) port: u16,
-    server: Option<Guarded>,
+    server: Guarded,
+    port: u16,
 }
 
 /// A program of PostgreSQL's.
@@ -56,7 +54,7 @@ pub(crate) fn program(name: &str) -> PathBuf {
 
 /// A fresh cluster that never runs, to copy: cheaper than making each anew.
 static TEMPLATE: LazyLock<Guarded> = LazyLock::new(|| {
-    let template = Guarded::directory(child::directory("mainstay-pg"));
+    let template = Guarded::new(ACCOUNT, "INT", &program("postgres"), |_| vec![]);
     std::fs::write(template.dir().join("password"), PASSWORD).unwrap();
     child::hand_over(template.dir(), ACCOUNT);
     let path = |name: &str| template.dir().join(name).display().to_string();
@@ -69,8 +67,11 @@ static TEMPLATE: LazyLock<Guarded> = LazyLock::new(|| {
 
 impl Cluster {
     pub(crate) fn new(kind: &Kind) -> Self {
-        let fresh = child::directory("mainstay-pg");
-        let dir = fresh.path();
+        let port = child::free_port();
+        let server = Guarded::new(ACCOUNT, "INT", &program("postgres"), |dir| {
+            vec!["-D".into(), dir.join("data").display().to_string(), "-p".into(), port.to_string()]
+        });
+        let dir = server.dir();
         let data = dir.join("data");
         let copied =
             std::process::Command::new("cp").arg("-a").arg(TEMPLATE.dir().join("data")).arg(&data).status();
@@ -95,19 +96,16 @@ impl Cluster {
             std::fs::write(data.join(signal), "").unwrap();
         }
         child::hand_over(dir, ACCOUNT);
-        Self { dir: Some(fresh), port: child::free_port(), server: None }
+        Self { server, port }
     }
 
     /// Starts it, and returns at once.
     pub(crate) fn start(&mut self) {
-        let dir = self.dir.take().expect("a cluster is started once");
-        let args =
-            ["-D".into(), dir.path().join("data").display().to_string(), "-p".into(), self.port.to_string()];
-        self.server = Some(Guarded::start(dir, ACCOUNT, "INT", &program("postgres"), &args));
+        self.server.start();
     }
 
     pub(crate) fn dir(&self) -> &Path {
-        self.server.as_ref().map_or_else(|| self.dir.as_ref().unwrap().path(), Guarded::dir)
+        self.server.dir()
     }
 
     pub(crate) fn ca(&self) -> PathBuf {
@@ -115,7 +113,7 @@ impl Cluster {
     }
 
     pub(crate) fn log(&self) -> String {
-        self.server.as_ref().map(Guarded::log).unwrap_or_default()
+        self.server.log()
     }
 
     /// Somebody's way to a database.
