@@ -4,7 +4,7 @@
 //! connection's id and the number it expects next is given what it missed.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
@@ -28,7 +28,24 @@ const PARKED_PER_USER: usize = 10;
 /// All authenticated connections, by their user.
 #[derive(Default)]
 pub(crate) struct Hub {
-    users: RwLock<HashMap<Id, Vec<Arc<Connection>>>>,
+    users: RwLock<Users>,
+}
+
+type Users = HashMap<Id, Own>;
+
+/// The connections of one person. Ten thousand of them may come and go at once, so none of this looks at all of them.
+#[derive(Default)]
+struct Own {
+    connections: HashMap<Id, Arc<Connection>>,
+    /// Those without a socket and since when, oldest first; a few at most.
+    parked: VecDeque<(Instant, Id)>,
+}
+
+impl Own {
+    fn remove(&mut self, id: Id) {
+        self.connections.remove(&id);
+        self.parked.retain(|(_, parked)| *parked != id);
+    }
 }
 
 /// One client's stream of numbered events.
@@ -50,8 +67,6 @@ struct Queue {
     next: u64,
     /// Which socket holds the connection: counts up, so that a socket that was taken over finds out.
     holder: u64,
-    /// Since when there is no socket.
-    parked: Option<Instant>,
     ended: bool,
     /// The channel and the thread's channel that the client said it looks at.
     looking_at: [Id; 2],
@@ -82,7 +97,7 @@ impl Hub {
         let connection =
             Arc::new(Connection { id, user, session, queue: Mutex::new(queue), wake: Notify::new() });
         connection.wake.notify_one();
-        self.write().entry(user).or_default().push(Arc::clone(&connection));
+        self.write().entry(user).or_default().connections.insert(id, Arc::clone(&connection));
         (connection, Holder(0))
     }
 
@@ -94,12 +109,13 @@ impl Hub {
         session: Id,
         next: u64,
     ) -> Option<(Arc<Connection>, Holder)> {
-        let connection = {
-            let users = self.read();
-            let own = users.get(&user)?;
-            Arc::clone(own.iter().find(|connection| connection.id == id && connection.session == session)?)
-        };
+        let mut users = self.write();
+        let own = users.get_mut(&user)?;
+        let connection =
+            Arc::clone(own.connections.get(&id).filter(|connection| connection.session == session)?);
         let holder = connection.lock().rewind(next)?;
+        own.parked.retain(|(_, parked)| *parked != id);
+        drop(users);
         // The former socket's task, if there still is one, wakes up and finds itself replaced.
         connection.wake.notify_waiters();
         connection.wake.notify_one();
@@ -110,8 +126,8 @@ impl Hub {
     pub(crate) fn send(&self, event: &Arc<Event>, audience: &Audience) {
         let omitted =
             |user: &Id| event.broadcast.omit_users.as_ref().is_some_and(|omit| omit.contains_key(user));
-        let deliver = |connections: &[Arc<Connection>]| {
-            for connection in connections {
+        let deliver = |own: &Own| {
+            for connection in own.connections.values() {
                 if connection.id != event.broadcast.omit_connection_id {
                     connection.push(event);
                 }
@@ -139,26 +155,28 @@ impl Hub {
     /// Gives a socket's connection up; it waits for its client for a while. `true` if it was the last of its user.
     pub(crate) fn park(&self, connection: &Connection, holder: Holder) -> bool {
         let mut users = self.write();
-        {
-            let mut queue = connection.lock();
+        let ended = {
+            let queue = connection.lock();
             if queue.holder != holder.0 {
                 // This wake-up may have been the new holder's.
                 connection.wake.notify_one();
                 return false;
             }
-            queue.parked = Some(Instant::now());
-        }
+            queue.ended
+        };
         let Some(own) = users.get_mut(&connection.user) else { return true };
-        own.retain(|connection| !connection.lock().ended);
-        let mut parked: Vec<(Instant, Id)> =
-            own.iter().filter_map(|other| Some((other.lock().parked?, other.id))).collect();
-        let last = parked.len() == own.len();
-        if parked.len() > PARKED_PER_USER {
-            parked.sort_unstable();
-            let surplus = parked.len() - PARKED_PER_USER;
-            own.retain(|other| !parked[..surplus].iter().any(|(_, id)| *id == other.id));
+        if ended {
+            own.remove(connection.id);
+        } else if own.connections.contains_key(&connection.id) {
+            own.parked.push_back((Instant::now(), connection.id));
         }
-        if own.is_empty() {
+        if own.parked.len() > PARKED_PER_USER
+            && let Some((_, oldest)) = own.parked.pop_front()
+        {
+            own.connections.remove(&oldest);
+        }
+        let last = own.parked.len() == own.connections.len();
+        if own.connections.is_empty() {
             users.remove(&connection.user);
         }
         last
@@ -173,34 +191,37 @@ impl Hub {
     pub(crate) fn end_where(&self, user: Id, matches: impl Fn(&Connection) -> bool) {
         let mut users = self.write();
         let Some(own) = users.get_mut(&user) else { return };
-        own.retain(|connection| {
+        own.connections.retain(|_, connection| {
             let ends = matches(connection);
             if ends {
                 connection.end();
             }
             !ends
         });
-        if own.is_empty() {
+        let left = &own.connections;
+        own.parked.retain(|(_, id)| left.contains_key(id));
+        if own.connections.is_empty() {
             users.remove(&user);
         }
     }
 
     fn drop_old(&self, now: Instant) {
         self.write().retain(|_, own| {
-            own.retain(|connection| {
-                let queue = connection.lock();
-                !queue.ended && !queue.parked.is_some_and(|since| now.duration_since(since) > PARKED)
-            });
-            !own.is_empty()
+            while let Some((since, id)) = own.parked.front().copied()
+                && now.duration_since(since) > PARKED
+            {
+                own.remove(id);
+            }
+            !own.connections.is_empty()
         });
     }
 
     // No code that can panic runs under these locks, so poisoned ones are still whole.
-    fn read(&self) -> std::sync::RwLockReadGuard<'_, HashMap<Id, Vec<Arc<Connection>>>> {
+    fn read(&self) -> RwLockReadGuard<'_, Users> {
         self.users.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write(&self) -> std::sync::RwLockWriteGuard<'_, HashMap<Id, Vec<Arc<Connection>>>> {
+    fn write(&self) -> RwLockWriteGuard<'_, Users> {
         self.users.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -278,7 +299,6 @@ impl Queue {
             }
         }
         self.next = next;
-        self.parked = None;
         self.holder += 1;
         Some(Holder(self.holder))
     }
@@ -349,6 +369,26 @@ mod tests {
         (0..1000).for_each(|n| hub.send(&event(n), &Audience::Everyone));
         assert!(matches!(connection.next(holder), Next::Gone));
         assert_eq!(connection.lock().waiting.len(), 0);
+    }
+
+    #[test]
+    fn only_the_newest_lost_connections_of_a_person_wait_for_their_clients() {
+        let hub = Hub::default();
+        let user = Id::random();
+        let hello = |_| Event::new("hello", &json!({}), Broadcast::everyone());
+        let all: Vec<_> = (0..PARKED_PER_USER + 2).map(|_| hub.open(user, user, hello)).collect();
+        let last: Vec<bool> = all.iter().map(|(connection, holder)| hub.park(connection, *holder)).collect();
+        assert_eq!(
+            last.iter().position(|last| *last),
+            Some(all.len() - 1),
+            "the last one is told so, and no other"
+        );
+        let resumable =
+            |(connection, _): &&(Arc<Connection>, Holder)| hub.resume(connection.id, user, user, 0).is_some();
+        assert_eq!(all.iter().filter(resumable).count(), PARKED_PER_USER);
+        assert!(hub.has_connections(user));
+        hub.drop_old(Instant::now() + 2 * PARKED);
+        assert!(hub.has_connections(user), "those that came back are not old");
     }
 
     #[test]

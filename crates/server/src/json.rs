@@ -2,6 +2,7 @@
 //! the last wins, and names match whatever their case. The official clients rely on each of these.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use axum::extract::{FromRequest, Request};
 use axum::response::{IntoResponse, Response};
@@ -11,12 +12,16 @@ use http_body_util::BodyExt;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use tokio::time::timeout;
 
 use crate::App;
 use crate::error::{AppError, Result};
 
 /// How much of a refused body is read and thrown away, so that its sender lives to see the 413, in bytes.
 const DISCARDED: usize = 32 << 20;
+
+/// How long a sender may leave the server waiting for the next part of a body.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A request's body as `T`, which must be a struct with `#[serde(default)]` or a list.
 pub(crate) struct Body<T>(pub(crate) T);
@@ -62,7 +67,7 @@ async fn read(request: Request, limit: usize) -> Result<Bytes> {
     let mut body = request.into_body();
     let mut collected = BytesMut::new();
     let mut seen = 0;
-    while let Some(frame) = body.frame().await {
+    while let Some(frame) = timeout(PATIENCE, body.frame()).await.map_err(|_| AppError::body("body"))? {
         let frame = frame.map_err(|_| AppError::body("body"))?;
         let Ok(data) = frame.into_data() else { continue };
         seen += data.len();

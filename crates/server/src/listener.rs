@@ -30,11 +30,7 @@ pub(crate) async fn run(
 ) -> Result<(), ServerError> {
     let connections = TaskTracker::new();
     let mut server = http1::Builder::new();
-    server
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
-        .max_buf_size(BUFFER)
-        .pipeline_flush(true);
+    server.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(BUFFER);
     loop {
         let stream = tokio::select! {
             accepted = listener.accept() => match accepted {

@@ -7,6 +7,7 @@ use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use axum::extract::{Query, State};
 use axum::response::Response;
+use bytes::Bytes;
 use futures_util::SinkExt;
 use http::{HeaderMap, StatusCode, header};
 use serde::Deserialize;
@@ -95,21 +96,17 @@ async fn talk(app: &App, socket: &mut WebSocket, caller: Option<Caller>, handsha
         },
     };
     let (connection, holder) = place.connect(app, &caller);
-    let was_there = statuses::change(app, caller.user.id, "online", false).await;
+    let user = caller.user.id;
     let mut talk = Talk { app, socket, caller, connection, holder };
-    if was_there.is_ok() && talk.flush().await.is_some() {
-        let answered = match challenge {
-            Some(seq) => talk.reply(seq, Ok(None)).await,
-            None => Some(()),
-        };
-        if answered.is_some() {
-            talk.run().await;
-        }
+    talk.run(challenge).await;
+    if app.hub.park(&talk.connection, holder) {
+        note_presence(app, user, "offline").await;
     }
-    let user = talk.caller.user.id;
-    if app.hub.park(&talk.connection, holder) && statuses::change(app, user, "offline", false).await.is_err()
-    {
-        tracing::warn!(%user, "a status was not written");
+}
+
+async fn note_presence(app: &App, user: Id, status: &str) {
+    if let Err(error) = statuses::change(app, user, status, false).await {
+        tracing::warn!(%user, detail = error.detail_text(), "a status was not written");
     }
 }
 
@@ -172,32 +169,35 @@ struct Talk<'a> {
 }
 
 impl Talk<'_> {
-    async fn run(&mut self) {
+    /// Greets, answers the challenge with number `challenge`, and goes on until the end.
+    async fn run(&mut self, challenge: Option<i64>) -> Option<()> {
+        self.flush().await?;
+        if let Some(seq) = challenge {
+            self.reply(seq, Ok(None)).await?;
+        }
+        note_presence(self.app, self.caller.user.id, "online").await;
         let mut heard = Instant::now();
         let mut ping = interval_at(Instant::now() + PING, PING);
         ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let connection = Arc::clone(&self.connection);
         loop {
-            let done = tokio::select! {
-                () = connection.wake.notified() => self.flush().await,
+            tokio::select! {
+                () = connection.wake.notified() => self.flush().await?,
                 message = self.socket.recv() => {
                     heard = Instant::now();
-                    match message {
-                        Some(Ok(message)) => self.receive(message).await,
-                        _ => None,
-                    }
+                    self.receive(message?.ok()?).await?;
                 }
                 _ = ping.tick() => {
-                    if heard.elapsed() > SILENCE { None } else { send(self.socket, Message::Ping(Default::default())).await }
+                    if heard.elapsed() > SILENCE {
+                        return None;
+                    }
+                    send(self.socket, Message::Ping(Bytes::new())).await?;
                 }
-            };
-            if done.is_none() {
-                return;
             }
         }
     }
 
-    /// Sends all that is queued. `None` ends the socket, here as below.
+    /// Sends all that is queued. `None` ends the socket, as elsewhere here.
     async fn flush(&mut self) -> Option<()> {
         loop {
             match self.connection.next(self.holder) {

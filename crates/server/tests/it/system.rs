@@ -1,0 +1,116 @@
+//! Health, client configuration, what every answer carries, and what is not implemented.
+
+use serde_json::{Value, json};
+
+use crate::site::{Site, refusal, refused};
+
+#[tokio::test]
+async fn ping_writes_to_the_database_and_the_file_store() {
+    let site = Site::new().await;
+    let answer = site.request("GET", "system/ping?get_server_status=true").send().await.expect("an answer");
+    assert_eq!(answer.headers()["database_status"], "OK");
+    assert_eq!(answer.headers()["filestore_status"], "OK");
+    let body: Value = answer.json().await.expect("JSON");
+    assert_eq!(
+        body,
+        json!({"status": "OK", "AndroidLatestVersion": "", "AndroidMinVersion": "", "IosLatestVersion": "",
+               "IosMinVersion": "", "ActiveSearchBackend": "database", "database_status": "OK",
+               "filestore_status": "OK"})
+    );
+}
+
+#[tokio::test]
+async fn ping_tells_of_a_file_store_that_is_gone() {
+    let site = Site::new().await;
+    let path = "system/ping?get_server_status=true";
+    assert_eq!(site.request("GET", path).send().await.expect("an answer").status(), 200);
+    std::fs::remove_dir_all(site.files()).expect("the directory is there");
+    let answer = site.request("GET", path).send().await.expect("an answer");
+    assert_eq!(
+        (answer.status().as_u16(), &answer.headers()["filestore_status"]),
+        (500, &"UNHEALTHY".parse().expect("a value"))
+    );
+    let rest =
+        site.request("GET", &format!("{path}&use_rest_semantics=true")).send().await.expect("an answer");
+    assert_eq!(rest.status(), 200);
+}
+
+#[tokio::test]
+async fn every_answer_carries_the_common_headers() {
+    let site = Site::new().await;
+    let answer = site.request("GET", "system/ping").send().await.expect("an answer");
+    let header = |name: &str| answer.headers()[name].to_str().expect("ASCII").to_owned();
+    assert_eq!(header("content-type"), "application/json");
+    assert_eq!(header("x-request-id").len(), 26);
+    assert_eq!(header("x-content-type-options"), "nosniff");
+    assert_eq!(header("referrer-policy"), "no-referrer");
+    assert_eq!(header("permissions-policy"), "");
+    assert_eq!(header("expires"), "0");
+    let version = header("x-version-id");
+    assert!(version.starts_with("11.6.0.") && version.ends_with(".false"), "{version}");
+    let head = site.request("HEAD", "system/ping").send().await.expect("an answer");
+    assert_eq!((head.status().as_u16(), head.text().await.expect("a body").len()), (200, 0));
+}
+
+#[tokio::test]
+async fn client_config_is_flat_text_and_larger_with_a_session() {
+    let site = Site::new().await;
+    let limited: Value = site
+        .request("GET", "config/client?format=old")
+        .send()
+        .await
+        .expect("an answer")
+        .json()
+        .await
+        .expect("JSON");
+    assert_eq!((&limited["NoAccounts"], &limited["Version"]), (&json!("true"), &json!("11.6.0")));
+    assert!(limited.get("MaxPostSize").is_none());
+    let ada = site.sign_up("ada").await;
+    let full = ada.get("config/client?format=old").await;
+    assert_eq!((&full["NoAccounts"], &full["MaxPostSize"]), (&json!("false"), &json!("16383")));
+    for config in [limited, full] {
+        assert!(config.as_object().is_some_and(|map| map.values().all(Value::is_string)), "{config}");
+    }
+}
+
+#[tokio::test]
+async fn the_license_wants_its_format() {
+    let site = Site::new().await;
+    let answer = site.request("GET", "license/client?format=old").send().await.expect("an answer");
+    assert_eq!(answer.text().await.expect("a body"), r#"{"IsLicensed":"false"}"#);
+    assert_eq!(refused(site.request("GET", "license/client")).await.0, 400);
+}
+
+#[tokio::test]
+async fn limits_are_camel_case() {
+    let site = Site::new().await;
+    let ada = site.sign_up("ada").await;
+    let limits = ada.get("limits/server").await;
+    assert_eq!((&limits["maxUsersHardLimit"], &limits["activeUserCount"]), (&json!(250), &json!(1)));
+}
+
+#[tokio::test]
+async fn what_is_not_implemented_says_so() {
+    let site = Site::new().await;
+    let ada = site.sign_up("ada").await;
+    for (method, path) in [
+        ("GET", "bots"),
+        ("POST", "hooks/incoming"),
+        ("GET", "config"),
+        ("PUT", "config"),
+        ("POST", "commands/execute"),
+        ("GET", "emoji"),
+        ("POST", "users/mfa"),
+        ("DELETE", "system/ping"),
+        ("PUT", "posts"),
+        ("POST", "uploads"),
+        ("GET", "plugins/webapp"),
+    ] {
+        let answer = ada.request(method, path).send().await.expect("an answer");
+        assert_eq!(refusal(answer).await, (501, server::NOT_IMPLEMENTED.to_owned()), "{method} {path}");
+    }
+    for path in ["nothing", "nothing/at/all", "users/has-a-dash", "teams/under_score/stats"] {
+        let refused = refused(ada.request("GET", path)).await;
+        assert_eq!(refused, (404, "api.context.404.app_error".to_owned()), "{path}");
+    }
+}

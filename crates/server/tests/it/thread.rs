@@ -1,0 +1,93 @@
+//! Threads: replies, followers, what is unread of them.
+
+use serde_json::{Value, json};
+
+use crate::site::{Person, Site, refused, text};
+
+/// Two people in Town Square, and a post of the first.
+async fn scene(site: &Site) -> (Person, Person, String, String, Value) {
+    let (ada, bob) = (site.sign_up("ada").await, site.sign_up("bob").await);
+    let (team, square) = ada.team("harbour").await;
+    bob.join(&team).await;
+    let root = ada.say(&square, "root").await;
+    (ada, bob, text(&team["id"]), square, root)
+}
+
+async fn reply(person: &Person, channel: &str, root: &Value, message: &str) -> Value {
+    person.post("posts", json!({"channel_id": channel, "root_id": root["id"], "message": message})).await
+}
+
+#[tokio::test]
+async fn replies_move_the_roots_counters() {
+    let site = Site::new().await;
+    let (ada, bob, _, square, root) = scene(&site).await;
+    let first = reply(&bob, &square, &root, "one").await;
+    assert_eq!(first["reply_count"], 1);
+    let second = reply(&bob, &square, &root, "two").await;
+    let id = text(&root["id"]);
+    let read = ada.get(&format!("posts/{id}")).await;
+    assert_eq!((&read["reply_count"], &read["last_reply_at"]), (&json!(2), &second["create_at"]));
+    assert_eq!(read["participants"][0]["username"], "bob");
+    assert_eq!(
+        (read["participants"].as_array().map(Vec::len), &read["is_following"]),
+        (Some(1), &json!(true))
+    );
+
+    let thread = ada.get(&format!("posts/{}/thread", text(&second["id"]))).await;
+    assert_eq!(thread["order"], json!([root["id"], first["id"], second["id"]]));
+    let page = ada.get(&format!("posts/{id}/thread?direction=down&perPage=1")).await;
+    assert_eq!((&page["order"], &page["has_next"]), (&json!([root["id"], first["id"]]), &json!(true)));
+    let at = &first["create_at"];
+    let next = format!(
+        "posts/{id}/thread?direction=down&perPage=1&fromPost={}&fromCreateAt={at}",
+        text(&first["id"])
+    );
+    let next = ada.get(&next).await;
+    assert_eq!((&next["order"], &next["has_next"]), (&json!([root["id"], second["id"]]), &json!(false)));
+    assert_eq!(refused(ada.request("GET", &format!("posts/{id}/thread?perPage=201"))).await.0, 400);
+
+    let collapsed = ada.get(&format!("channels/{square}/posts?collapsedThreads=true&per_page=1")).await;
+    assert_eq!(collapsed["order"], json!([root["id"]]));
+    let flat = ada.get(&format!("channels/{square}/posts?per_page=1")).await;
+    assert_eq!(flat["order"], json!([second["id"]]));
+    assert!(flat["posts"].get(&id).is_some(), "the root of a listed reply is beside it");
+
+    bob.delete(&format!("posts/{}", text(&second["id"]))).await;
+    assert_eq!(ada.get(&format!("posts/{id}")).await["reply_count"], 1);
+    ada.delete(&format!("posts/{id}")).await;
+    assert_eq!(refused(ada.request("GET", &format!("posts/{}", text(&first["id"])))).await.0, 404);
+}
+
+#[tokio::test]
+async fn followers_see_what_is_unread() {
+    let site = Site::new().await;
+    let (ada, bob, team, square, root) = scene(&site).await;
+    let answer = reply(&bob, &square, &root, "for you, @ada").await;
+    let path = format!("users/me/teams/{team}/threads");
+    let totals = ada.get(&format!("{path}?totalsOnly=true&per_page=20&extended=false")).await;
+    assert_eq!(
+        totals,
+        json!({"total": 1, "total_unread_threads": 1, "total_unread_mentions": 1, "total_unread_urgent_mentions": 0,
+               "threads": []})
+    );
+    let list = ada.get(&path).await;
+    let thread = &list["threads"][0];
+    assert_eq!(
+        (&thread["id"], &thread["unread_replies"], &thread["unread_mentions"]),
+        (&root["id"], &json!(1), &json!(1))
+    );
+    assert_eq!(thread["post"]["message"], "root");
+    assert_eq!(bob.get(&path).await["total_unread_threads"], 0, "who replied has read");
+    let one = format!("{path}/{}", text(&root["id"]));
+    ada.put(&format!("{one}/read/{}", answer["create_at"]), json!({})).await;
+    assert_eq!(ada.get(&path).await["total_unread_threads"], 0);
+    ada.delete(&format!("{one}/following")).await;
+    reply(&bob, &square, &root, "anybody?").await;
+    assert_eq!(ada.get(&path).await["total"], 0);
+    ada.put(&format!("{one}/following"), json!({})).await;
+    ada.put(&format!("{path}/read"), json!({})).await;
+    assert_eq!(
+        (&ada.get(&path).await["total"], &ada.get(&path).await["total_unread_threads"]),
+        (&json!(1), &json!(0))
+    );
+}
