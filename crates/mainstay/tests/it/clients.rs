@@ -25,13 +25,11 @@ fn script(name: &str) -> String {
 fn passes(command: &mut Command) {
     let place = Place::new();
     place.up(&[]).expect(0);
-    let secrets = std::fs::read_to_string(place.root.join("secrets.toml")).expect("secrets");
-    let password = secrets.split('"').nth(3).expect("a password in quotes").to_owned();
     command
         .env("MM_HOST", "localhost")
         .env("MM_PORT", place.port.to_string())
         .env("MM_LOGIN", "admin")
-        .env("MM_PASSWORD", password);
+        .env("MM_PASSWORD", place.password());
     let ran = Ran::from(command.output().expect("the client runs")).expect(0);
     assert_eq!(ran.stdout.lines().last(), Some("ok"), "{}\n{}", ran.stdout, ran.stderr);
 }

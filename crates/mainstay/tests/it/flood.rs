@@ -9,9 +9,11 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 
 use crate::place::Place;
 
-/// Opens a websocket through the edge and leaves it open; `None` = it was refused.
-async fn open(port: u16) -> Option<tokio_tungstenite::WebSocketStream<TcpStream>> {
-    let request = format!("ws://localhost:{port}/api/v4/websocket").into_client_request().ok()?;
+/// Opens a websocket of the session through the edge and leaves it open; `None` = it was refused.
+async fn open(port: u16, token: &str) -> Option<tokio_tungstenite::WebSocketStream<TcpStream>> {
+    let mut request = format!("ws://localhost:{port}/api/v4/websocket").into_client_request().ok()?;
+    // Without a session the server would close it after five seconds.
+    request.headers_mut().insert("authorization", format!("Bearer {token}").parse().ok()?);
     let stream = TcpStream::connect(("127.0.0.1", port)).await.ok()?;
     client_async(request, stream).await.ok().map(|(socket, _)| socket)
 }
@@ -28,8 +30,9 @@ fn ten_thousand_websockets_are_served_or_refused_and_the_server_stays_well() {
     let wanted = SOCKETS.min(usize::try_from(limit).unwrap_or(SOCKETS).saturating_sub(500));
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let (served, refused) = runtime.block_on(async {
-        let attempts = futures_util::stream::iter(0..wanted).map(|_| async move {
-            tokio::time::timeout(Duration::from_secs(30), open(port)).await.ok().flatten()
+        let token = place.token().await;
+        let attempts = futures_util::stream::iter(0..wanted).map(|_| async {
+            tokio::time::timeout(Duration::from_secs(30), open(port, &token)).await.ok().flatten()
         });
         let sockets: Vec<_> = attempts.buffer_unordered(64).collect().await;
         let served = sockets.iter().filter(|socket| socket.is_some()).count();

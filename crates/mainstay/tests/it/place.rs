@@ -128,6 +128,21 @@ impl Place {
         format!("http://localhost:{}", self.port)
     }
 
+    /// The administrator's password, which only its file knows.
+    pub(crate) fn password(&self) -> String {
+        let secrets = std::fs::read_to_string(self.root.join("secrets.toml")).expect("secrets");
+        secrets.split('"').nth(3).expect("a password in quotes").to_owned()
+    }
+
+    /// A session of the administrator's.
+    pub(crate) async fn token(&self) -> String {
+        let login = serde_json::json!({"login_id": "admin", "password": self.password()});
+        let url = format!("{}/api/v4/users/login", self.url());
+        let answer = reqwest::Client::new().post(url).json(&login).send().await.expect("an answer");
+        let token = answer.headers().get("token").expect("a token");
+        token.to_str().expect("text").to_owned()
+    }
+
     /// Names at the top of the directory, sorted.
     pub(crate) fn names(&self) -> Vec<String> {
         let Ok(entries) = std::fs::read_dir(&self.root) else { return Vec::new() };
