@@ -9,7 +9,8 @@
 //!   compressed bytes are those of the zlib-rs in `Cargo.lock`; another version may give other blobs, but the diff
 //!   ids, which name the contents, stay.
 //! - Memory does not grow with the image: files are read, hashed (both digests) and compressed in one pass.
-//! - A layout is whole or not there. It is not synced: it can be built again.
+//! - A layout is whole or not there; what a killed build leaves is a hidden `.image-*` beside it. It is not synced:
+//!   it can be built again.
 //! - A registry's name points to an image only after all of it is there, and the digest is the one built here.
 //!
 //! # Refuses

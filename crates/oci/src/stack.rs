@@ -45,28 +45,23 @@ impl<'a> Stack<'a> {
 
     /// The entry at a path, links followed. `None` when nothing is there, or the links go round in circles.
     pub(crate) fn follow(&self, path: &str) -> Option<&'a Entry> {
+        const MOST_LINKS: usize = 40;
         let mut path = path.to_owned();
-        for _ in 0..40 {
-            let (link, rest) = self.first_link(&path)?;
-            let Some((at, target)) = link else { return self.0.get(path.as_str()).copied().flatten() };
-            let parent = at.rsplit_once('/').map_or("", |(parent, _)| parent);
+        for _ in 0..MOST_LINKS {
+            let ends = path.match_indices('/').skip(1).map(|(at, _)| at).chain([path.len()]);
+            let mut entries = ends.filter_map(|end| Some((self.0.get(&path[..end]).copied()??, end)));
+            let link = entries.find_map(|(entry, end)| match &entry.content {
+                Content::Symlink(target) => Some((entry, target, end)),
+                _ => None,
+            });
+            let Some((link, target, end)) = link else {
+                return self.0.get(path.as_str()).copied().flatten();
+            };
+            let parent = link.path.rsplit_once('/').map_or("", |(parent, _)| parent);
             let start = if target.starts_with('/') { "" } else { parent };
-            path = normal(&format!("{start}/{target}{rest}"));
+            path = normal(&format!("{start}/{target}{}", &path[end..]));
         }
         None
-    }
-
-    /// The first link on the way to a path, with its target, and the rest of the way.
-    #[allow(clippy::type_complexity)]
-    fn first_link<'p>(&self, path: &'p str) -> Option<(Option<(&'a str, &'a str)>, &'p str)> {
-        let ends = path.match_indices('/').skip(1).map(|(at, _)| at).chain([path.len()]);
-        for end in ends {
-            let found = self.0.get(&path[..end])?;
-            if let Some(Entry { path: at, content: Content::Symlink(target), .. }) = found {
-                return Some((Some((at, target)), &path[end..]));
-            }
-        }
-        Some((None, ""))
     }
 }
 

@@ -19,7 +19,10 @@ pub(crate) struct Docker {
 
 impl Docker {
     pub(crate) fn start() -> Self {
-        assert!(rustix::process::getuid().is_root(), "this test runs a Docker daemon: run it as root");
+        assert!(
+            rustix::process::getuid().is_root(),
+            "this test runs a Docker daemon: run it as root, or leave it out with --skip docker::"
+        );
         assert!(Path::new(CLIENT).exists(), "{CLIENT} is missing; {}", missing());
         let dir = tempfile::Builder::new().prefix("oci-docker-").tempdir().unwrap().keep();
         let namespace = dir.file_name().unwrap().to_str().unwrap().to_owned();
