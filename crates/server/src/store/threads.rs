@@ -1,5 +1,8 @@
 //! Threads: the counters of roots, and who follows them.
 
+use sqlx::sqlite::SqliteRow;
+use sqlx::{FromRow, Row as _};
+
 use super::{Store, Transaction, id_list};
 use crate::clock;
 use crate::error::Result;
@@ -7,21 +10,29 @@ use crate::id::Id;
 use crate::model::{Column, Post, Thread};
 
 /// A followed thread, as its reader sees it.
-#[derive(Debug, sqlx::FromRow)]
+#[derive(Debug)]
 pub(crate) struct Followed {
-    #[sqlx(rename = "postid")]
     pub(crate) post_id: Id,
-    #[sqlx(rename = "replycount")]
     pub(crate) reply_count: i64,
-    #[sqlx(rename = "lastreplyat")]
     pub(crate) last_reply_at: i64,
     pub(crate) participants: Column<Vec<Id>>,
-    #[sqlx(rename = "lastviewed")]
     pub(crate) last_viewed: i64,
-    #[sqlx(rename = "unreadmentions")]
     pub(crate) unread_mentions: i64,
-    #[sqlx(rename = "unreadreplies")]
     pub(crate) unread_replies: i64,
+}
+
+impl FromRow<'_, SqliteRow> for Followed {
+    fn from_row(row: &SqliteRow) -> sqlx::Result<Self> {
+        Ok(Self {
+            post_id: row.try_get("postid")?,
+            reply_count: row.try_get("replycount")?,
+            last_reply_at: row.try_get("lastreplyat")?,
+            participants: row.try_get("participants")?,
+            last_viewed: row.try_get("lastviewed")?,
+            unread_mentions: row.try_get("unreadmentions")?,
+            unread_replies: row.try_get("unreadreplies")?,
+        })
+    }
 }
 
 const FOLLOWED: &str = "\

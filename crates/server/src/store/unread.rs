@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+use sqlx::sqlite::SqliteRow;
+use sqlx::{FromRow, Row as _};
 
 use super::{Store, Transaction, id_list};
 use crate::clock;
@@ -10,22 +12,29 @@ use crate::error::Result;
 use crate::id::Id;
 
 /// What a person has not read of a channel.
-#[derive(Debug, Serialize, sqlx::FromRow)]
+#[derive(Debug, Serialize)]
 pub(crate) struct ChannelUnread {
-    #[sqlx(rename = "teamid")]
     pub(crate) team_id: Id,
-    #[sqlx(rename = "channelid")]
     pub(crate) channel_id: Id,
-    #[sqlx(rename = "msgcount")]
     pub(crate) msg_count: i64,
-    #[sqlx(rename = "mentioncount")]
     pub(crate) mention_count: i64,
-    #[sqlx(rename = "mentioncountroot")]
     pub(crate) mention_count_root: i64,
-    #[sqlx(rename = "urgentmentioncount")]
     pub(crate) urgent_mention_count: i64,
-    #[sqlx(rename = "msgcountroot")]
     pub(crate) msg_count_root: i64,
+}
+
+impl FromRow<'_, SqliteRow> for ChannelUnread {
+    fn from_row(row: &SqliteRow) -> sqlx::Result<Self> {
+        Ok(Self {
+            team_id: row.try_get("teamid")?,
+            channel_id: row.try_get("channelid")?,
+            msg_count: row.try_get("msgcount")?,
+            mention_count: row.try_get("mentioncount")?,
+            mention_count_root: row.try_get("mentioncountroot")?,
+            urgent_mention_count: row.try_get("urgentmentioncount")?,
+            msg_count_root: row.try_get("msgcountroot")?,
+        })
+    }
 }
 
 impl Store {
