@@ -15,6 +15,14 @@ const NODE: Tool = Tool { program: "node", package: "nodejs" };
 const NPM: Tool = Tool { program: "npm", package: "npm" };
 const PYTHON: Tool = Tool { program: "python3", package: "python3" };
 const SQLITE: Tool = Tool { program: "sqlite3", package: "sqlite3" };
+const POSTGRES: Tool = Tool { program: "/usr/lib/postgresql/15/bin/postgres", package: "postgresql-15" };
+const MARIADB: Tool = Tool { program: "/usr/sbin/mariadbd", package: "mariadb-server" };
+const SKOPEO: Tool = Tool { program: "skopeo", package: "skopeo" };
+const UMOCI: Tool = Tool { program: "umoci", package: "umoci" };
+const REGISTRY: Tool = Tool { program: "docker-registry", package: "docker-registry" };
+const DOCKERD: Tool = Tool { program: "dockerd", package: "docker.io" };
+const IPTABLES: Tool = Tool { program: "iptables", package: "iptables" };
+const IP: Tool = Tool { program: "ip", package: "iproute2" };
 const NGINX: Tool = Tool { program: "nginx", package: "nginx-light" };
 const WRK: Tool = Tool { program: "wrk", package: "wrk" };
 
@@ -29,7 +37,9 @@ fn clients() -> PathBuf {
 
 /// Everything the tests run beside our own binary.
 pub(crate) fn for_tests() -> Result<(), Failure> {
-    packages(&[BROWSER, NODE, NPM, PYTHON, SQLITE])?;
+    packages(&[BROWSER, NODE, NPM, PYTHON, SQLITE, NGINX])?;
+    packages(&[POSTGRES, MARIADB])?;
+    packages(&[SKOPEO, UMOCI, REGISTRY, DOCKERD, IPTABLES, IP])?;
     let clients = clients();
     std::fs::create_dir_all(&clients)?;
     let venv = clients.join("python");
