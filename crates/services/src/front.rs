@@ -1,0 +1,298 @@
+//! The load balancer in front: what it must do for Mattermost with `MATTERMOST_HTTPS=true`.
+//!
+//! Mattermost speaks plain HTTP behind it and believes `X-Forwarded-Proto`. Where that header is missing everything
+//! seems to work, and the session cookies travel without `Secure`. It shows in two places, from Mattermost 5 to 11 and
+//! in the built-in server alike:
+//!
+//! - the cookies of a login with `X-Requested-With: XMLHttpRequest`; so a [`Login`] of a throw-away account tells for
+//!   certain. Its session is logged out again;
+//! - without a login: the cookie `MMOAUTH` that `/oauth/gitlab/login` sets, where sign-in by GitLab is on.
+//!
+//! No other answer tells: the cookie that a 401 takes away never has `Secure`, and the ping and the client
+//! configuration are the same for both schemes. Then the check is [unseen](Verdict::Unseen) and says what it needs.
+//!
+//! Which address the server takes for the client's is in the account's audit log (`/users/me/audits`), for the same
+//! login; the built-in server has none. The login carries a forged `X-Forwarded-For` ([`FORGED`]) to see whether
+//! strangers could choose their address.
+//!
+//! The body limit is asked for with `Expect: 100-continue`. A proxy that counts only while it reads the body, as Caddy's
+//! `request_body` does, is not seen to have one.
+
+mod session;
+mod websocket;
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Method, Request, StatusCode};
+use http_body_util::Full;
+use jiff::Timestamp;
+use secrecy::SecretString;
+use url::Url;
+
+use crate::certificate::Certificate;
+use crate::check::{Check, Verdict};
+use crate::exchange::{Answer, Caller, place};
+use crate::trust::{Shown, Trust};
+
+/// A certificate with fewer days left is worth a word: authorities for automatic renewal renew a month before.
+const FEW_DAYS: i64 = 21;
+
+/// The address that the login probe pretends to come from: one that is nobody's (RFC 5737).
+pub const FORGED: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+
+/// A site, and what is expected of the load balancer before it.
+#[derive(Debug, Clone)]
+pub struct Front {
+    /// The site URL.
+    pub public_url: String,
+    /// Where plain HTTP is answered, to be redirected; normally 80.
+    pub http_port: u16,
+    /// The largest upload that must pass, bytes: `FileSettings.MaxFileSize`.
+    pub max_body: u64,
+    /// A throw-away account, for what only a login shows.
+    pub login: Option<Login>,
+    /// Whose certificates are believed.
+    pub trust: Trust,
+    /// For each request.
+    pub timeout: Duration,
+}
+
+/// An account to log in with.
+#[derive(Debug, Clone)]
+pub struct Login {
+    /// User name or mail address.
+    pub id: String,
+    /// The password.
+    pub password: SecretString,
+}
+
+/// Looks at everything. The checks are named `public URL`, `certificate`, `redirect`, `forwarded protocol`,
+/// `client address`, `websocket`, `body limit` and `HSTS`; when the site is not reached, there is only the first.
+pub async fn check(front: &Front) -> Vec<Check> {
+    let url = match base(&front.public_url) {
+        Ok(url) => url,
+        Err(failed) => return vec![failed.on("public URL")],
+    };
+    let caller = Caller { trust: front.trust.clone(), timeout: front.timeout, despite_flaws: true };
+    let site = Site { url, caller };
+    let (answer, reached) = site.reach().await;
+    let Some(answer) = answer else { return vec![reached.on("public URL")] };
+    let mut checks = vec![reached.on("public URL")];
+    let believed = answer.shown.as_ref().is_none_or(|shown| shown.flaw.is_none());
+    if let Some(shown) = &answer.shown {
+        checks.push(site.certificate(shown, Timestamp::now()).on("certificate"));
+    }
+    let (redirect, (protocol, address), websocket, limit) = tokio::join!(
+        site.redirect(front.http_port),
+        session::look(&site, front.login.as_ref(), believed),
+        websocket::look(&site),
+        site.body_limit(front.max_body),
+    );
+    checks.push(redirect.on("redirect"));
+    checks.push(protocol.on("forwarded protocol"));
+    checks.push(address.on("client address"));
+    checks.push(websocket.on("websocket"));
+    checks.push(limit.on("body limit"));
+    checks.push(hsts(&answer).on("HSTS"));
+    checks
+}
+
+/// The site URL without the slash at its end.
+fn base(text: &str) -> Result<Url, Verdict> {
+    let shown = text.escape_debug();
+    let fix = "set the site URL to https:// and the name that people use (MATTERMOST_HOST with MATTERMOST_HTTPS=true)";
+    match Url::parse(text.trim_end_matches('/')) {
+        Ok(url) if url.scheme() == "https" && url.host_str().is_some() => Ok(url),
+        Ok(url) if url.scheme() == "http" => Err(Verdict::failed(
+            format!("the public URL is {shown}"),
+            "it has http://, and the load balancer is to serve https://; links in mails and the websocket's origin follow from it",
+            fix,
+        )),
+        _ => Err(Verdict::failed(
+            format!("\"{shown}\" is no https:// URL"),
+            "it is incomplete or misspelt",
+            fix,
+        )),
+    }
+}
+
+/// A site, and how it is asked.
+struct Site {
+    url: Url,
+    caller: Caller,
+}
+
+impl Site {
+    /// An address below the site URL.
+    fn at(&self, path: &str) -> Url {
+        let mut url = self.url.clone();
+        url.set_path(&format!("{}{path}", self.url.path().trim_end_matches('/')));
+        url
+    }
+
+    async fn get(&self, url: &Url) -> Result<Answer, Verdict> {
+        self.send(url, Request::new(Full::default())).await
+    }
+
+    async fn send(&self, url: &Url, request: Request<Full<Bytes>>) -> Result<Answer, Verdict> {
+        let sent = self.caller.send(url, request).await;
+        sent.map_err(|unreached| Verdict::Failed(unreached.explanation(&place(url), "the load balancer")))
+    }
+
+    /// The ping, through the load balancer; the answer only if it is Mattermost's.
+    async fn reach(&self) -> (Option<Answer>, Verdict) {
+        let url = self.at("/api/v4/system/ping");
+        let answer = match self.get(&url).await {
+            Ok(answer) => answer,
+            Err(failed) => return (None, failed),
+        };
+        if answer.json().is_some_and(|json| json.get("status").is_some()) {
+            let verdict = Verdict::passed(format!("{} answers as Mattermost does", self.url));
+            return (Some(answer), verdict);
+        }
+        let status = answer.status;
+        let verdict = match status {
+            StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT => {
+                Verdict::failed(
+                    format!("{url} answers {status}"),
+                    "the load balancer is there and does not reach Mattermost",
+                    "check that Mattermost runs, and the address in the load balancer; 127.0.0.1 is safer there than localhost, which may mean ::1",
+                )
+            }
+            _ => match answer.redirect(&url) {
+                Some(to) if to == url => Verdict::failed(
+                    format!("{url} redirects to itself"),
+                    "the redirect from http to https is also made for https, or by both the load balancer and the server",
+                    "redirect on the load balancer's plain port only; let the server forward nothing (ServiceSettings.Forward80To443=false)",
+                ),
+                Some(to) => Verdict::failed(
+                    format!("{url} redirects to {}", to.as_str().escape_debug()),
+                    "the site lives under another address or path",
+                    "make the site URL the address that people end up at",
+                ),
+                None => Verdict::failed(
+                    format!("{url} answers {status}, and not as Mattermost does"),
+                    "another program answers for this name, or the path below which Mattermost lives is not the site URL's",
+                    "check the host name and path in the site URL and in the load balancer",
+                ),
+            },
+        };
+        (None, verdict)
+    }
+
+    fn certificate(&self, shown: &Shown, now: Timestamp) -> Verdict {
+        let place = place(&self.url);
+        if let Some(flaw) = &shown.flaw {
+            return Verdict::Failed(flaw.explanation(&place));
+        }
+        if matches!(self.caller.trust, Trust::Anything) {
+            return Verdict::unseen(
+                "verification is switched off; switch it on to have the certificate checked",
+            );
+        }
+        let ends = shown.chain.iter().filter_map(|der| Certificate::read(der)).map(|one| one.not_after).min();
+        let Some(end) = ends else {
+            return Verdict::unseen("the certificate is valid; its dates could not be read");
+        };
+        let days = (end.as_second() - now.as_second()) / (24 * 60 * 60);
+        let until = end.strftime("%F");
+        if days < FEW_DAYS {
+            Verdict::noted(
+                format!("the certificate of {place} ends in {days} days, on {until}"),
+                "it should have been renewed by now",
+                "see why the renewal does not work, or renew it by hand",
+            )
+        } else {
+            let chain = shown.chain.len();
+            Verdict::passed(format!("valid until {until} ({days} days); certificates sent: {chain}"))
+        }
+    }
+
+    async fn redirect(&self, port: u16) -> Verdict {
+        let mut url = self.url.clone();
+        if url.set_scheme("http").is_err() || url.set_port(Some(port)).is_err() {
+            return Verdict::unseen("this URL has no plain form");
+        }
+        let answer = match self.caller.send(&url, Request::new(Full::default())).await {
+            Ok(answer) => answer,
+            Err(unreached) => {
+                return Verdict::noted(
+                    unreached.explanation(&place(&url), "the load balancer").what,
+                    "the load balancer does not answer plain HTTP there",
+                    "let it answer on port 80 with a redirect to https: whoever types the name alone gets nowhere",
+                );
+            }
+        };
+        let fix = "let the load balancer answer plain HTTP with `301` to https, on the same host and path";
+        match answer.redirect(&url) {
+            Some(to) if to.scheme() == "https" && to.host_str() == self.url.host_str() => {
+                Verdict::passed(format!("{url} leads to {}", to.as_str().escape_debug()))
+            }
+            Some(to) => Verdict::failed(
+                format!("{url} leads to {}", to.as_str().escape_debug()),
+                "the redirect is not to https, or to another host",
+                fix,
+            ),
+            None if answer.status.is_success() => Verdict::failed(
+                format!("{url} is served without TLS"),
+                "the load balancer passes plain HTTP on; passwords can be read on the way",
+                fix,
+            ),
+            None => Verdict::noted(
+                format!("{url} answers {}", answer.status),
+                "the load balancer has no rule for plain HTTP",
+                fix,
+            ),
+        }
+    }
+
+    async fn body_limit(&self, length: u64) -> Verdict {
+        let url = self.at("/api/v4/files");
+        let mut request = Request::new(());
+        *request.method_mut() = Method::POST;
+        let size = format!("{:.1} MiB", length as f64 / f64::from(1 << 20));
+        let fix = format!(
+            "allow {size} and more: in nginx `client_max_body_size`; HAProxy has no limit; or lower FileSettings.MaxFileSize"
+        );
+        match self.caller.announce(&url, request, length).await {
+            Ok(Some(answer)) if answer.status == StatusCode::PAYLOAD_TOO_LARGE => {
+                let is_mattermost = answer.json().is_some_and(|json| json.get("status_code").is_some());
+                if is_mattermost {
+                    Verdict::failed(
+                        format!("Mattermost refuses an upload of {size}"),
+                        "FileSettings.MaxFileSize is lower",
+                        "raise it (MM_FILESETTINGS_MAXFILESIZE), or expect less",
+                    )
+                } else {
+                    Verdict::failed(
+                        format!("an upload of {size} is refused before it reaches Mattermost"),
+                        "the load balancer's limit for bodies is lower than Mattermost's",
+                        fix,
+                    )
+                }
+            }
+            Ok(_) => Verdict::passed(format!("an upload of {size} is let through")),
+            Err(unreached) => Verdict::failed(
+                format!(
+                    "announcing an upload of {size}: {}",
+                    unreached.explanation(&place(&url), "the load balancer").what
+                ),
+                "the load balancer hangs up on large bodies, or does not know `Expect: 100-continue`",
+                fix,
+            ),
+        }
+    }
+}
+
+fn hsts(answer: &Answer) -> Verdict {
+    match answer.header("strict-transport-security") {
+        Some(value) => Verdict::passed(value.escape_debug().to_string()),
+        None => Verdict::noted(
+            "no Strict-Transport-Security header",
+            "neither the load balancer nor Mattermost sends it, so a browser's first visit may still go over plain HTTP",
+            "once https works for good: `Strict-Transport-Security: max-age=63072000` on the load balancer, or ServiceSettings.TLSStrictTransport=true",
+        ),
+    }
+}

@@ -1,0 +1,60 @@
+//! Foreign text made fit to be shown.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use secrecy::{ExposeSecret as _, SecretString};
+
+/// Characters of foreign text that are shown at most.
+const LONGEST: usize = 300;
+
+/// What must not be seen, in each form in which another side may repeat it.
+pub(crate) struct Mask(Vec<String>);
+
+impl Mask {
+    /// Hides `secret` as it is, in base64 and form-encoded. An empty secret hides nothing.
+    pub(crate) fn of(secret: &SecretString) -> Self {
+        let secret = secret.expose_secret();
+        if secret.is_empty() {
+            return Self(Vec::new());
+        }
+        let encoded: String = url::form_urlencoded::byte_serialize(secret.as_bytes()).collect();
+        Self(vec![secret.to_owned(), BASE64.encode(secret), encoded])
+    }
+
+    /// Hides this form of it too.
+    pub(crate) fn and(mut self, form: String) -> Self {
+        self.0.push(form);
+        self
+    }
+
+    /// One line of at most 300 characters, without control characters and secrets.
+    pub(crate) fn shown(&self, text: &str) -> String {
+        let masked = self.0.iter().fold(text.to_owned(), |text, form| text.replace(form, "********"));
+        let line = masked.split(char::is_whitespace).filter(|word| !word.is_empty()).collect::<Vec<_>>();
+        let line = line.join(" ");
+        let mut shown: String = line.chars().filter(|c| !c.is_control()).take(LONGEST).collect();
+        if line.chars().count() > LONGEST {
+            shown.push('…');
+        }
+        shown
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_repeated_secret_is_hidden_in_every_form() {
+        let mask = Mask::of(&SecretString::from("p&ss wörd"));
+        let repeated = format!("a p&ss wörd b {} c p%26ss+w%C3%B6rd d", BASE64.encode("p&ss wörd"));
+        assert_eq!(mask.shown(&repeated), "a ******** b ******** c ******** d");
+    }
+
+    #[test]
+    fn foreign_text_is_one_short_line() {
+        let mask = Mask::of(&SecretString::from(""));
+        assert_eq!(mask.shown("a\r\n\tb\u{1b}[2J c"), "a b[2J c");
+        assert_eq!(mask.shown(&"x".repeat(400)).chars().count(), LONGEST + 1);
+    }
+}

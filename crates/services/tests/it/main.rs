@@ -1,0 +1,1 @@
+//! The checks against real servers on loopback.
