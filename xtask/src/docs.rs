@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use crate::run::{Failure, cargo, output, root, target};
 
 /// A page and the hidden command that prints it.
-const PAGES: [(&str, &[&str]); 2] = [
+const PAGES: [(&str, &[&str]); 3] = [
     ("docs/reference/commands.md", &["reference", "commands"]),
     ("docs/reference/mainstay-toml.md", &["reference", "keys"]),
+    ("docs/settings.md", &["reference", "settings"]),
 ];
 
 /// Writes every generated page.

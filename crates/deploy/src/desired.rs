@@ -3,11 +3,10 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
-use settings::{Declared, Wanted};
+use settings::{Origin, Resolved, Wanted};
 use url::Url;
 
 use crate::error::{Error, Kind};
-use crate::layout::Layout;
 
 /// Where the edge answers unless told otherwise: this machine alone, at Mattermost's own port.
 const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8065);
@@ -87,28 +86,18 @@ impl Desired {
         self.site_url.as_str().trim_end_matches('/')
     }
 
-    /// What config.json must say, whatever else it says.
-    pub fn declared(&self, layout: &Layout, server_listen: SocketAddr) -> Vec<Declared> {
-        let path = |path: std::path::PathBuf| path.to_string_lossy().into_owned();
-        let directory = |name: &str| format!("{}/", layout.root().join(name).display());
-        let mut declared = vec![
-            Declared::new("ServiceSettings", "SiteURL", self.site_url_text()),
-            Declared::new("ServiceSettings", "ListenAddress", server_listen.to_string()),
-            // The edge is the one proxy in front, and it replaces what clients send.
-            Declared::new("ServiceSettings", "TrustedProxyIPHeader", vec!["X-Forwarded-For", "X-Real-IP"]),
-            Declared::new("FileSettings", "Directory", directory("data")),
-            Declared::new("LogSettings", "FileLocation", path(layout.logs().join("mattermost"))),
-            Declared::new("PluginSettings", "Directory", path(layout.root().join("plugins"))),
-            Declared::new("PluginSettings", "ClientDirectory", path(layout.root().join("client-plugins"))),
-        ];
-        if self.edition == release::Edition::Builtin {
-            declared.push(Declared::new("SqlSettings", "DriverName", "sqlite"));
-            declared.push(Declared::new("SqlSettings", "DataSource", path(layout.sqlite())));
+    /// The same with the site URL that the environment gives, which outranks the file.
+    ///
+    /// # Errors
+    /// It is no URL.
+    pub fn given(mut self, resolved: &Resolved) -> Result<Self, Error> {
+        let setting = resolved.setting("ServiceSettings", "SiteURL");
+        let given = setting.filter(|setting| setting.origin().is_some_and(Origin::is_given));
+        if let Some(url) = given.and_then(|setting| setting.value()?.as_str()).filter(|url| !url.is_empty()) {
+            self.site_url =
+                Url::parse(url).map_err(|error| Error::new(Kind::Settings, format!("`{url}`: {error}")))?;
         }
-        for (section, keys) in &self.wanted.mattermost {
-            declared.extend(keys.iter().map(|(key, value)| Declared::new(section, key, value.clone())));
-        }
-        declared
+        Ok(self)
     }
 }
 

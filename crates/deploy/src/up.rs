@@ -12,6 +12,7 @@ use std::time::Duration;
 use plan::{Plan, Step};
 use release::{Edition, ReleaseId, Version};
 use serde::Serialize;
+use settings::{Notice, Resolved};
 
 use crate::action::{
     AcceptanceTest, Action, Activation, Administrator, Agent, Configuration, Database, Directories, Edge,
@@ -23,6 +24,7 @@ use crate::desired::{Desired, Machine, reachable};
 use crate::error::{Error, Kind};
 use crate::layout::Layout;
 use crate::preflight;
+use crate::settled::settings_of;
 
 /// What `up` is asked for.
 #[derive(Debug, Clone, Default)]
@@ -50,6 +52,8 @@ pub struct Up {
     pub administrator: Option<String>,
     /// When the acceptance test last passed, in ms since the epoch.
     pub verified_at: Option<i64>,
+    /// Settings that are right and do not do what they say.
+    pub notices: Vec<Notice>,
 }
 
 /// What is there.
@@ -82,8 +86,7 @@ pub(crate) struct Observed {
 /// # Errors
 /// What [`up`] would refuse before its first step.
 pub async fn planned(world: &World, request: &Request) -> Result<Plan<Action>, Error> {
-    let (plan, _) = prepare(world, request).await?;
-    Ok(plan)
+    Ok(prepare(world, request).await?.plan)
 }
 
 /// Brings the deployment up.
@@ -95,7 +98,7 @@ pub async fn up(world: &World, request: &Request, mut caller: Caller<'_>) -> Res
     prepare(world, request).await?;
     let turn = deployment::Turn::take(&world.layout, "up", &caller).await?;
     turn.recover(world, &mut caller).await?;
-    let (plan, desired) = prepare(world, request).await?;
+    let Prepared { plan, desired, notices } = prepare(world, request).await?;
     let created = plan.steps.iter().any(|step| matches!(step.action, Action::Administrator(_)));
     if !plan.steps.is_empty() {
         turn.run(&plan, world, &mut caller).await?;
@@ -113,10 +116,18 @@ pub async fn up(world: &World, request: &Request, mut caller: Caller<'_>) -> Res
             .then(|| crate::action::secrets(world).map(|secrets| secrets.admin_name))
             .transpose()?,
         verified_at: crate::verify::last_pass(&world.layout),
+        notices,
     })
 }
 
-async fn prepare(world: &World, request: &Request) -> Result<(Plan<Action>, Desired), Error> {
+/// A plan, and what it was made for.
+struct Prepared {
+    plan: Plan<Action>,
+    desired: Desired,
+    notices: Vec<Notice>,
+}
+
+async fn prepare(world: &World, request: &Request) -> Result<Prepared, Error> {
     let layout = &world.layout;
     ground(layout)?;
     let file = read_wanted(layout)?;
@@ -127,10 +138,13 @@ async fn prepare(world: &World, request: &Request) -> Result<(Plan<Action>, Desi
         &machine,
     )?;
     let release = wanted_release(&desired, request)?;
-    let observed = observe(world, &desired, file.map(|(_, text)| text)).await?;
+    let resolved = settings_of(world, &desired.wanted, &release.version)?;
+    // A flag outranks the environment, which outranks the file.
+    let desired = if request.flags.contains_key("site_url") { desired } else { desired.given(&resolved)? };
+    let observed = observe(world, &desired, &resolved, file.map(|(_, text)| text)).await?;
     preflight::check(layout, &desired, observed.agent.as_ref())?;
     let plan = plan_up(layout, &desired, &release, request, &observed)?;
-    Ok((plan, desired))
+    Ok(Prepared { plan, desired, notices: resolved.notices().to_vec() })
 }
 
 /// Which release is asked for.
@@ -156,7 +170,12 @@ fn wanted_release(desired: &Desired, request: &Request) -> Result<ReleaseId, Err
     .hint("leave `version` out of mainstay.toml"))
 }
 
-async fn observe(world: &World, desired: &Desired, wanted: Option<String>) -> Result<Observed, Error> {
+async fn observe(
+    world: &World,
+    desired: &Desired,
+    resolved: &Resolved,
+    wanted: Option<String>,
+) -> Result<Observed, Error> {
     let layout = &world.layout;
     let agent = world.agent.status().await?;
     let server = agent.as_ref().and_then(|status| status.server.as_ref());
@@ -178,7 +197,7 @@ async fn observe(world: &World, desired: &Desired, wanted: Option<String>) -> Re
         },
         releases: release::installed(&layout.releases())?,
         current: release::current(&layout.current()),
-        config_differs: differs(layout, desired, listen)?,
+        config_differs: differs(layout, resolved, desired, listen)?,
         database: layout.sqlite().exists(),
         agent,
         healthy,
@@ -189,7 +208,7 @@ async fn observe(world: &World, desired: &Desired, wanted: Option<String>) -> Re
 ///
 /// Below the kernel's range for outgoing connections, so that none of those can take it while the server restarts. Each directory begins to
 /// look at a place of its own, so that two deployments that start at once do not find the same one.
-fn server_listen(layout: &Layout, agent: Option<&Status>) -> SocketAddr {
+pub(crate) fn server_listen(layout: &Layout, agent: Option<&Status>) -> SocketAddr {
     const FIRST: u16 = 18_065;
     const PORTS: u16 = 8_000;
     if let Some(server) = agent.and_then(|status| status.server.as_ref()) {

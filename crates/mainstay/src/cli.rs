@@ -68,6 +68,9 @@ pub(crate) enum Command {
     Uninstall(Uninstall),
     /// Run the acceptance test, against this deployment or any Mattermost
     Verify(Verify),
+    /// The server's settings: where each comes from, what is wrong, what config.json it makes
+    #[command(subcommand)]
+    Settings(Settings),
     /// Releases
     #[command(subcommand)]
     Release(Release),
@@ -191,6 +194,53 @@ pub(crate) struct Verify {
 }
 
 #[derive(Debug, Subcommand)]
+pub(crate) enum Settings {
+    /// List every setting of the table, with its value and where that comes from
+    List(For),
+    /// Say all about one setting: value, layers, place in config.json, variables, defaults, meaning
+    Explain {
+        /// A variable (MATTERMOST_NAME), a key (TeamSettings.SiteName) or an override (MM_TEAMSETTINGS_SITENAME)
+        name: String,
+        #[command(flatten)]
+        version: For,
+    },
+    /// Find every mistake in mainstay.toml and the environment
+    Check(For),
+    /// Print the config.json that the settings make, secrets masked
+    Render(For),
+    /// Print the JSON Schema of mainstay.toml, for editors
+    Schema(For),
+    /// Say in which keys config.json differs from what is declared, and who owns each
+    Diff,
+    /// Secrets that are generated once
+    #[command(subcommand)]
+    Secrets(Secrets),
+}
+
+/// For which version of the server.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct For {
+    /// The server's version [default: the installed one, or the built-in server's]
+    #[arg(long = "for", value_name = "VERSION")]
+    pub version: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Secrets {
+    /// Replace secrets by new ones, and say what stops working
+    Rotate {
+        /// Their names in secrets.toml
+        #[arg(required = true)]
+        names: Vec<String>,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+        #[command(flatten)]
+        change: Change,
+    },
+}
+
+#[derive(Debug, Subcommand)]
 pub(crate) enum Release {
     /// Say which releases are unpacked here, and which is active
     List,
@@ -208,6 +258,8 @@ pub(crate) enum Page {
     Commands,
     /// Every key of mainstay.toml
     Keys,
+    /// Every setting
+    Settings,
     /// The manual page
     Man,
 }

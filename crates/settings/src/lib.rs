@@ -50,7 +50,7 @@ pub use kind::Kind;
 pub use nearest::nearest;
 pub use origin::Origin;
 pub use reference::reference;
-pub use rendered::{Base, Declared, Drift, diff, render, render_for};
+pub use rendered::{Base, Declared, Drift, diff, mask, render, render_for};
 pub use resolve::{Defaults, Sources, resolve};
 pub use resolved::{Layer, Owner, Resolved, Setting};
 pub use row::{Change, Form, Place, Row};

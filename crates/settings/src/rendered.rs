@@ -123,6 +123,18 @@ pub fn diff(resolved: &Resolved, on_disk: &Value, rendered: &Value) -> Vec<Drift
     drifts
 }
 
+/// Hides every secret of a config.json, so that it can be shown; empty ones stay empty.
+pub fn mask(config: &mut Value) {
+    let Some(sections) = config.as_object_mut() else { return };
+    for (section, keys) in sections {
+        for (key, value) in keys.as_object_mut().into_iter().flatten() {
+            if known::is_secret(section, key) && value.as_str().is_none_or(|text| !text.is_empty()) {
+                *value = Value::from(crate::finding::HIDDEN);
+            }
+        }
+    }
+}
+
 /// Every key with its value; known tables are gone into, lists and maps are values.
 fn leaves(config: &Value) -> Vec<(String, Value)> {
     fn walk(section: &str, key: &str, value: &Value, out: &mut Vec<(String, Value)>) {

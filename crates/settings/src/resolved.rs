@@ -48,6 +48,16 @@ pub enum Owner {
     Console,
 }
 
+impl std::fmt::Display for Owner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Declared => "declared",
+            Self::Console => "the console's",
+            Self::Secret => "a secret",
+        })
+    }
+}
+
 impl Setting {
     pub(crate) fn new(
         section: &'static str,

@@ -7,6 +7,7 @@ use plan::Progress;
 use release::ReleaseId;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use settings::{Base, Resolved};
 
 use super::file::Kept;
 use super::{World, blocking};
@@ -14,6 +15,7 @@ use crate::desired::{Desired, Machine};
 use crate::error::{Error, Kind};
 use crate::layout::Layout;
 use crate::machine::{host_name, owner};
+use crate::settled::{config_json, settings_of};
 
 /// Lays what is declared over config.json.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,11 +42,15 @@ impl Configuration {
         let path = world.layout.config();
         Kept { existed: self.replaces }.keep(world, NAME, &path)?;
         let shipped = world.layout.releases().join(self.release.to_string()).join("config/config.json");
-        let base = read(if path.exists() { &path } else { &shipped })?;
-        // Read here and not when the plan was made: what is declared may hold secrets, which the journal must not.
+        // Resolved here and not when the plan was made: it holds secrets, which the journal must not.
+        let wanted = crate::wanted_file(&world.layout)?;
+        let resolved = settings_of(world, &wanted, &self.release.version)?;
         let machine = Machine { root: self.user.is_some(), host_name: host_name() };
-        let desired = Desired::decide(&crate::wanted_file(&world.layout)?, &[].into(), &machine)?;
-        let config = settings::render(&base, &desired.declared(&world.layout, self.listen));
+        let desired = Desired::decide(&wanted, &[].into(), &machine)?.given(&resolved)?;
+        let there = path.exists();
+        let base = read(if there { &path } else { &shipped })?;
+        let base = if there { Base::Deployed(&base) } else { Base::Shipped(&base) };
+        let config = config_json(&resolved, &desired, &world.layout, self.listen, base);
         let owner = owner(self.user.as_deref())?;
         Ok(host::disk::atomic_write(&path, &text(&config)?, 0o600, owner)?)
     }
@@ -79,13 +85,18 @@ pub(crate) fn read(path: &Path) -> Result<Value, Error> {
 }
 
 /// What a rendered config.json differs in from the one in place; `None` when there is none.
-pub(crate) fn differs(layout: &Layout, desired: &Desired, listen: SocketAddr) -> Result<Option<bool>, Error> {
+pub(crate) fn differs(
+    layout: &Layout,
+    resolved: &Resolved,
+    desired: &Desired,
+    listen: SocketAddr,
+) -> Result<Option<bool>, Error> {
     let path = layout.config();
     if !path.exists() {
         return Ok(None);
     }
     let config = read(&path)?;
-    Ok(Some(settings::render(&config, &desired.declared(layout, listen)) != config))
+    Ok(Some(config_json(resolved, desired, layout, listen, Base::Deployed(&config)) != config))
 }
 
 fn text(config: &Value) -> Result<Vec<u8>, Error> {

@@ -115,6 +115,44 @@ impl Secrets {
     }
 }
 
+/// Replaces secrets in `secrets.toml` by new ones.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rotation {
+    /// Their names there.
+    pub names: Vec<String>,
+}
+
+impl Rotation {
+    const NAME: &str = "secrets.toml";
+
+    pub(super) async fn apply(&self, world: &World, _: &Progress) -> Result<Value, Error> {
+        let (this, world) = (self.clone(), world.clone());
+        blocking(move || {
+            Kept { existed: true }.keep(&world, Self::NAME, &world.layout.secrets())?;
+            let names: Vec<&str> = this.names.iter().map(String::as_str).collect();
+            let mut secrets = secrets(&world)?;
+            secrets.rotate(&names).map_err(|problem| Error::new(crate::Kind::Usage, problem))?;
+            let text = secrets.to_toml();
+            Ok(host::disk::atomic_write(
+                &world.layout.secrets(),
+                text.expose_secret().as_bytes(),
+                0o600,
+                None,
+            )?)
+        })
+        .await
+        .map(|()| Value::Null)
+    }
+
+    pub(super) async fn undo(&self, world: &World, _: Option<&Value>) -> Result<(), Error> {
+        let world = world.clone();
+        blocking(move || {
+            Kept { existed: true }.put_back(&world, Self::NAME, &world.layout.secrets(), 0o600, None)
+        })
+        .await
+    }
+}
+
 /// The secrets of the deployment, read when a step needs them.
 pub(crate) fn secrets(world: &World) -> Result<settings::Secrets, Error> {
     let path = world.layout.secrets();

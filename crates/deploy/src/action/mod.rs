@@ -29,11 +29,11 @@ pub(crate) use administrator::Administrator;
 pub(crate) use agent::STOP_PATIENCE;
 pub(crate) use agent::{Agent, Edge, Server, Turn};
 pub(crate) use configuration::Configuration;
-pub(crate) use configuration::differs;
+pub(crate) use configuration::{differs, read as read_config};
 pub(crate) use database::Database;
 pub(crate) use directories::Directories;
 pub(crate) use file::secrets;
-pub(crate) use file::{Secrets, WantedFile};
+pub(crate) use file::{Rotation, Secrets, WantedFile};
 pub(crate) use leftovers::Leftovers;
 pub(crate) use removal::Removal;
 pub(crate) use system_user::SystemUser;
@@ -52,15 +52,20 @@ pub struct World {
     pub mainstay: PathBuf,
     /// The environment of the agent it starts; of this process's own it inherits nothing.
     pub env: BTreeMap<String, String>,
+    /// The environment that settings are read from: `MATTERMOST_*`, `MM_*` and the like.
+    pub variables: BTreeMap<String, String>,
     /// The way to the agent.
     pub agent: Client,
 }
 
 impl World {
     /// The world of the deployment in `layout`.
-    pub fn new(layout: Layout, mainstay: PathBuf, env: BTreeMap<String, String>) -> Self {
+    pub fn new(layout: Layout, mainstay: PathBuf, variables: BTreeMap<String, String>) -> Self {
         let agent = Client::new(layout.socket());
-        Self { layout, mainstay, env, agent }
+        let inherited = ["PATH", "LANG", "TZ"].into_iter();
+        let env =
+            inherited.filter_map(|name| Some((name.to_owned(), variables.get(name)?.clone()))).collect();
+        Self { layout, mainstay, env, variables, agent }
     }
 }
 
@@ -98,7 +103,7 @@ macro_rules! actions {
 }
 
 actions! {
-    AcceptanceTest, Activation, Administrator, Agent, Configuration, Database, Directories, Edge, Leftovers, Removal, Secrets,
+    AcceptanceTest, Activation, Administrator, Agent, Configuration, Database, Directories, Edge, Leftovers, Removal, Rotation, Secrets,
     Server, SystemUser, Unpacking, WantedFile,
 }
 

@@ -5,6 +5,7 @@ mod down;
 mod logs;
 mod reference;
 mod release;
+mod settings;
 mod shell;
 mod status;
 mod uninstall;
@@ -77,6 +78,7 @@ fn run(cli: Cli, printer: Printer) -> Result<Exit, Error> {
             Command::Down(args) => down::run(printer, &world, &args).await,
             Command::Uninstall(args) => uninstall::run(printer, &world, &args).await,
             Command::Verify(args) => verify::run(printer, &world, args).await,
+            Command::Settings(command) => settings::run(printer, &world, command).await,
             _ => Err(Error::new(Kind::Bug, "this command was handled above")),
         }
     })
@@ -85,11 +87,9 @@ fn run(cli: Cli, printer: Printer) -> Result<Exit, Error> {
 /// The deployment that the command is about.
 fn world(common: &Common) -> Result<World, Error> {
     let mainstay = std::env::current_exe().map_err(|error| Error::path("find", "/proc/self/exe", &error))?;
-    // What the agent hands on to the server; the rest of our environment is the caller's business.
-    let env = ["PATH", "LANG", "TZ"]
-        .into_iter()
-        .filter_map(|name| Some((name.to_owned(), std::env::var(name).ok()?)));
-    Ok(World::new(Layout::new(dir(common)?), mainstay, env.collect()))
+    let variables = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    Ok(World::new(Layout::new(dir(common)?), mainstay, variables.collect()))
 }
 
 /// The deployment's directory, absolute.

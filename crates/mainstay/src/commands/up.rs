@@ -32,6 +32,9 @@ pub(super) async fn run(printer: Printer, world: &World, args: cli::Up) -> Resul
     let mut reader = terminal::reader(printer);
     let up = deploy::up(world, &request, caller(&args.change, &mut *reader)?).await?;
     printer.data(&up);
+    for notice in &up.notices {
+        printer.say(&format!("note: {notice}"));
+    }
     printer.show(&summary(&up, began.elapsed().as_secs_f64()));
     if args.foreground {
         deploy::stay(world, interrupted()).await?;

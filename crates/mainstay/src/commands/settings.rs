@@ -1,0 +1,112 @@
+//! `mainstay settings`
+
+use deploy::{Error, Kind, World};
+use release::Version;
+use settings::{Base, Resolved};
+
+use super::{agreed, caller, show_plan};
+use crate::cli::{For, Secrets, Settings};
+use crate::exit::Exit;
+use crate::printer::Printer;
+use crate::terminal;
+
+pub(super) async fn run(printer: Printer, world: &World, command: Settings) -> Result<Exit, Error> {
+    match command {
+        Settings::List(version) => list(printer, &resolved(world, &version)?),
+        Settings::Explain { name, version } => return explain(printer, &name, &resolved(world, &version)?),
+        Settings::Check(version) => check(printer, &resolved(world, &version)?),
+        Settings::Render(version) => render(printer, &resolved(world, &version)?),
+        Settings::Schema(version) => {
+            let schema = settings::schema(resolved(world, &version)?.version());
+            printer.raw(&serde_json::to_string_pretty(&schema).unwrap_or_default());
+        }
+        Settings::Diff => diff(printer, world)?,
+        Settings::Secrets(Secrets::Rotate { names, yes, change }) => {
+            let plan = deploy::planned_rotation(world, &names).await?;
+            if change.plan {
+                return Ok(show_plan(printer, &plan));
+            }
+            for broken in deploy::broken_by(&names)? {
+                printer.say(&format!("{}: {}", broken.name, broken.breaks));
+            }
+            if !agreed(printer, "These stop working. Go on?", yes)? {
+                printer.show("Nothing has been changed");
+                return Ok(Exit::Done);
+            }
+            let mut reader = terminal::reader(printer);
+            deploy::rotate(world, &names, caller(&change, &mut *reader)?).await?;
+            printer.data(&serde_json::json!({ "rotated": names }));
+            printer.show(&format!("\nRotated {}", names.join(", ")));
+        }
+    }
+    Ok(Exit::Done)
+}
+
+/// The settings for a version: the one that is asked for, the installed one, or the built-in server's.
+fn resolved(world: &World, version: &For) -> Result<Resolved, Error> {
+    let version = match &version.version {
+        Some(text) => parse(text)?,
+        None => release::current(&world.layout.current()).unwrap_or_else(release::builtin).version,
+    };
+    deploy::settings_of(world, &deploy::wanted_file(&world.layout)?, &version)
+}
+
+/// A version; its last number may be left out.
+fn parse(text: &str) -> Result<Version, Error> {
+    let full = if text.matches('.').count() == 1 { format!("{text}.0") } else { text.to_owned() };
+    full.parse().map_err(|error: release::ReleaseError| Error::new(Kind::Usage, error.to_string()))
+}
+
+fn list(printer: Printer, resolved: &Resolved) {
+    let entries = settings::list(resolved);
+    printer.data(&entries);
+    let width = entries.iter().map(|entry| entry.name.len()).max().unwrap_or(0);
+    for entry in entries {
+        let held =
+            entry.held.map_or_else(|| "-".to_owned(), |held| format!("{} ({})", held.value, held.origin));
+        printer.show(&format!("{:<width$}  {held}", entry.name));
+    }
+}
+
+fn explain(printer: Printer, name: &str, resolved: &Resolved) -> Result<Exit, Error> {
+    let explanation =
+        settings::explain(name, resolved).map_err(|problem| Error::new(Kind::Usage, problem))?;
+    printer.data(&explanation);
+    printer.show(&explanation.to_string());
+    Ok(Exit::Done)
+}
+
+fn check(printer: Printer, resolved: &Resolved) {
+    printer.data(
+        &serde_json::json!({ "version": resolved.version().to_string(), "notices": resolved.notices() }),
+    );
+    for notice in resolved.notices() {
+        printer.show(&format!("note: {notice}"));
+    }
+    printer.show(&format!("The settings are right for Mattermost {}", resolved.version()));
+}
+
+fn render(printer: Printer, resolved: &Resolved) {
+    let shipped = serde_json::Value::Object(serde_json::Map::new());
+    let mut config = settings::render_for(resolved, Base::Shipped(&shipped));
+    settings::mask(&mut config);
+    printer.raw(&serde_json::to_string_pretty(&config).unwrap_or_default());
+}
+
+fn diff(printer: Printer, world: &World) -> Result<(), Error> {
+    let resolved = resolved(world, &For { version: None })?;
+    let drifts = deploy::drift(world, &resolved)?;
+    printer.data(&drifts);
+    if drifts.is_empty() {
+        printer.show("config.json says what is declared");
+    }
+    for drift in drifts {
+        let side = |value: Option<String>| value.unwrap_or_else(|| "nothing".to_owned());
+        let (now, then) = (side(drift.on_disk), side(drift.rendered));
+        printer.show(&format!(
+            "{} ({}): config.json says {now}, `mainstay up` makes it {then}",
+            drift.path, drift.owner
+        ));
+    }
+    Ok(())
+}
