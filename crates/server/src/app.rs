@@ -64,7 +64,7 @@ impl App {
             stop,
             hashing: Semaphore::new(cores),
             login_turns: Cache::new(1_000),
-            recent_posts: Cache::new(10_000),
+            recent_posts: Cache::new(2_000),
             installed_at,
             diagnostic_id,
         })))

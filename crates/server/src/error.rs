@@ -126,28 +126,25 @@ impl AppError {
         &self.detail
     }
 
-    /// The JSON body. The detail is for developers only (`ServiceSettings.EnableDeveloper`).
-    pub(crate) fn json(&self, request_id: &str, developer: bool) -> serde_json::Value {
-        let wire = Wire {
+    /// The error's form on the wire. The detail is for developers only (`ServiceSettings.EnableDeveloper`).
+    fn wire<'a>(&'a self, request_id: &'a str, developer: bool) -> Wire<'a> {
+        Wire {
             id: &self.id,
             message: &self.message,
             detailed_error: if developer { &self.detail } else { "" },
             request_id,
             status_code: self.status.as_u16(),
-        };
-        serde_json::to_value(wire).unwrap_or_default()
+        }
     }
 
-    /// The body as bytes, in Mattermost's field order.
+    /// The error inside a websocket's reply.
+    pub(crate) fn json(&self) -> serde_json::Value {
+        serde_json::to_value(self.wire("", false)).unwrap_or_default()
+    }
+
+    /// The error as a response's body, in Mattermost's field order.
     pub(crate) fn body_bytes(&self, request_id: &str, developer: bool) -> Vec<u8> {
-        let wire = Wire {
-            id: &self.id,
-            message: &self.message,
-            detailed_error: if developer { &self.detail } else { "" },
-            request_id,
-            status_code: self.status.as_u16(),
-        };
-        serde_json::to_vec(&wire).unwrap_or_default()
+        serde_json::to_vec(&self.wire(request_id, developer)).unwrap_or_default()
     }
 }
 

@@ -93,7 +93,7 @@ impl App {
         match told {
             Ok(audience) => self.hub.send(&Arc::new(Event::new(name, data, broadcast)), &audience),
             Err(error) => {
-                tracing::error!(event = name, detail = error.detail_text(), "an event was not told")
+                tracing::error!(event = name, detail = error.detail_text(), "an event was not told");
             }
         }
     }

@@ -135,7 +135,7 @@ impl Hub {
         };
         let users = self.read();
         match audience {
-            Audience::User(user) => users.get(user).into_iter().for_each(|own| deliver(own)),
+            Audience::User(user) => users.get(user).into_iter().for_each(deliver),
             Audience::Everyone => {
                 users.iter().filter(|(user, _)| !omitted(user)).for_each(|(_, own)| deliver(own));
             }
@@ -144,7 +144,7 @@ impl Hub {
                 .iter()
                 .filter(|user| !omitted(user))
                 .filter_map(|user| users.get(user))
-                .for_each(|own| deliver(own)),
+                .for_each(deliver),
             Audience::Members(members) => users
                 .iter()
                 .filter(|(user, _)| members.contains(user) && !omitted(user))

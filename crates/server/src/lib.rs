@@ -23,6 +23,7 @@ mod app;
 mod avatar;
 mod clock;
 mod config;
+mod cors;
 mod event;
 mod files;
 mod hub;

@@ -188,7 +188,7 @@ impl Talk<'_> {
                     self.receive(message?.ok()?).await?;
                 }
                 _ = ping.tick() => {
-                    if heard.elapsed() > SILENCE {
+                    if heard.elapsed() > SILENCE || !is_alive(&self.caller).await {
                         return None;
                     }
                     send(self.socket, Message::Ping(Bytes::new())).await?;
@@ -283,6 +283,11 @@ impl Talk<'_> {
     }
 }
 
+/// Whether the session that opened a socket has not ended since. A fault of the database is no end.
+async fn is_alive(caller: &Caller) -> bool {
+    !matches!(Caller::from_token(&caller.app, &caller.session.token).await, Ok(None))
+}
+
 async fn send(socket: &mut WebSocket, message: Message) -> Option<()> {
     timeout(WRITE, socket.send(message)).await.ok()?.ok()
 }
@@ -291,7 +296,7 @@ fn reply(seq: i64, answer: Result<Option<Value>>) -> Message {
     let json = match answer {
         Ok(None) => json!({"status": "OK", "seq_reply": seq}),
         Ok(Some(data)) => json!({"status": "OK", "seq_reply": seq, "data": data}),
-        Err(error) => json!({"status": "FAIL", "seq_reply": seq, "error": error.json("", false)}),
+        Err(error) => json!({"status": "FAIL", "seq_reply": seq, "error": error.json()}),
     };
     Message::Text(json.to_string().into())
 }

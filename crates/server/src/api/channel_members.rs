@@ -65,7 +65,7 @@ async fn add(caller: Caller, params: Params, Body(new): Body<NewMembers>) -> Res
     let joins_alone = ids.as_slice() == [caller.user.id];
     match channel.kind() {
         ChannelKind::Public if joins_alone => {
-            caller.must_in_team(channel.team_id, JOIN_PUBLIC_CHANNELS).await?
+            caller.must_in_team(channel.team_id, JOIN_PUBLIC_CHANNELS).await?;
         }
         ChannelKind::Public => caller.must_in_channel(&channel, MANAGE_PUBLIC_CHANNEL_MEMBERS).await?,
         ChannelKind::Private => caller.must_in_channel(&channel, MANAGE_PRIVATE_CHANNEL_MEMBERS).await?,
@@ -110,7 +110,7 @@ async fn join(caller: &Caller, channel: &Arc<Channel>, id: Id) -> Result<Channel
         app.tell_user_added(channel.id, channel.team_id, id).await;
         super::posts::tell_posted(app, channel, post, &user).await;
     }
-    Ok(membership.member.as_seen_by(caller.user.id))
+    Ok(membership.member.seen_by(caller.user.id))
 }
 
 async fn remove(caller: Caller, params: Params) -> Result<Json<Value>> {
@@ -157,7 +157,7 @@ async fn list(caller: Caller, params: Params, query: Search) -> Result<Json<Vec<
     caller.must_in_channel(&channel, READ_CHANNEL).await?;
     let paging = query.paging();
     let members = caller.app.store.channel_members(channel.id, paging.offset(), paging.per_page).await?;
-    Ok(Json(members.into_iter().map(|member| member.as_seen_by(caller.user.id)).collect()))
+    Ok(Json(members.into_iter().map(|member| member.seen_by(caller.user.id)).collect()))
 }
 
 async fn by_ids(
@@ -170,7 +170,7 @@ async fn by_ids(
     let ids = super::ids(&ids, "user_ids")?;
     let mut members = caller.app.store.channel_members(channel.id, ALL.0, ALL.1).await?;
     members.retain(|member| ids.contains(&member.user_id));
-    Ok(Json(members.into_iter().map(|member| member.as_seen_by(caller.user.id)).collect()))
+    Ok(Json(members.into_iter().map(|member| member.seen_by(caller.user.id)).collect()))
 }
 
 async fn one(caller: Caller, params: Params) -> Result<Json<ChannelMember>> {
@@ -178,7 +178,7 @@ async fn one(caller: Caller, params: Params) -> Result<Json<ChannelMember>> {
     let user = params.user(&caller)?;
     caller.must_in_channel(&channel, READ_CHANNEL).await?;
     let member = caller.app.store.channel_member_with_counters(channel.id, user).await?;
-    Ok(Json(member.ok_or_else(no_such_channel_member)?.as_seen_by(caller.user.id)))
+    Ok(Json(member.ok_or_else(no_such_channel_member)?.seen_by(caller.user.id)))
 }
 
 async fn set_roles(caller: Caller, params: Params, body: StringMapBody) -> Result<Json<Value>> {

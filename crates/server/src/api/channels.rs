@@ -175,6 +175,12 @@ async fn direct(
     }
     for user in people {
         caller.app.store.user(*user).await?.ok_or_else(no_such_user)?;
+        if caller.app.config.team.restrict_direct_message == "team" && !shares_team(caller, *user).await? {
+            return Err(AppError::forbidden(
+                "api.channel.create_channel.direct_channel.team_restricted_error",
+                "A direct channel cannot be created between these users because they do not share a team in common.",
+            ));
+        }
     }
     let now = clock::now();
     let channel = Channel {
@@ -188,6 +194,13 @@ async fn direct(
         ..Channel::default()
     };
     caller.app.store.direct_channel(channel, people.iter().copied().collect()).await
+}
+
+async fn shares_team(caller: &Caller, user: Id) -> Result<bool> {
+    let own = caller.app.store.memberships_in_teams(caller.user.id).await?;
+    let others = caller.app.store.memberships_in_teams(user).await?;
+    let shared = own.iter().any(|member| others.iter().any(|other| other.team_id == member.team_id));
+    Ok(shared || user == caller.user.id)
 }
 
 async fn one(caller: Caller, params: Params) -> Result<Json<Channel>> {

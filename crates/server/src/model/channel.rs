@@ -121,7 +121,7 @@ impl ChannelMember {
     }
 
     /// The membership for `viewer`: when others read is nobody's business.
-    pub(crate) fn as_seen_by(mut self, viewer: Id) -> ChannelMember {
+    pub(crate) fn seen_by(mut self, viewer: Id) -> ChannelMember {
         if self.user_id != viewer {
             self.last_viewed_at = -1;
             self.last_update_at = -1;

@@ -396,6 +396,15 @@ impl Transaction<'_> {
         .bind(user)
         .execute(&mut *self.connection)
         .await?;
+        // What is said in its threads is no longer theirs to see.
+        sqlx::query(
+            "DELETE FROM threadmemberships WHERE userid = ?2 \
+             AND postid IN (SELECT postid FROM threads WHERE channelid = ?1)",
+        )
+        .bind(channel)
+        .bind(user)
+        .execute(&mut *self.connection)
+        .await?;
         self.touched.push(Touched::ChannelMember { channel, user });
         Ok(())
     }

@@ -25,7 +25,7 @@ pub(crate) async fn migrate(path: &Path) -> Result<(), ServerError> {
         roles::insert_defaults(&mut transaction).await?;
         systems::insert_defaults(&mut transaction).await?;
         transaction.commit().await?;
-        check(&mut connection).await?;
+        check(path, &mut connection).await?;
         connection.close().await
     };
     result.await.map_err(|error| unusable(path, &error))
@@ -72,8 +72,15 @@ async fn connect(path: &Path, create: bool) -> Result<SqliteConnection, ServerEr
     options(path, create).connect().await.map_err(|error| unusable(path, &error))
 }
 
-/// Reads the structure of every table once, so that damage is found at the start and not at midnight.
-async fn check(connection: &mut SqliteConnection) -> sqlx::Result<()> {
+/// Databases up to this size, in bytes, are read through at the start.
+const CHECKED: u64 = 64 << 20;
+
+/// Looks for damage, so that it is found at the start and not at midnight; not in a large database, which would keep
+/// everybody waiting.
+async fn check(path: &Path, connection: &mut SqliteConnection) -> sqlx::Result<()> {
+    if std::fs::metadata(path).is_ok_and(|file| file.len() > CHECKED) {
+        return Ok(());
+    }
     let verdict: String = sqlx::query_scalar("PRAGMA quick_check(1)").fetch_one(connection).await?;
     if verdict == "ok" { Ok(()) } else { Err(sqlx::Error::Protocol(verdict)) }
 }

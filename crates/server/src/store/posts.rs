@@ -16,6 +16,8 @@ pub(crate) struct NewPost {
     pub(crate) team_id: Id,
     /// Who is mentioned, the author left out.
     pub(crate) mentions: Vec<Id>,
+    /// Whether those concerned follow the thread from now on (`ServiceSettings.ThreadAutoFollow`).
+    pub(crate) follow: bool,
 }
 
 /// What storing a post made of it.
@@ -213,7 +215,7 @@ impl Store {
 
 impl Transaction<'_> {
     pub(crate) async fn insert_post(&mut self, new: NewPost) -> Result<Written> {
-        let NewPost { mut post, team_id, mentions } = new;
+        let NewPost { mut post, team_id, mentions, follow } = new;
         if !post.file_ids.is_empty() {
             post.file_ids = Column(self.attach_files(&post).await?);
         }
@@ -241,7 +243,7 @@ impl Transaction<'_> {
         }
         let followers = match post.root_id {
             Id::NONE => Vec::new(),
-            _ => self.add_reply(&post, team_id, &mentions).await?,
+            _ => self.add_reply(&post, team_id, &mentions, follow).await?,
         };
         Ok(Written { post, followers })
     }
@@ -266,7 +268,7 @@ impl Transaction<'_> {
             ..Post::default()
         };
         post.props.insert("username".to_owned(), user.username.clone().into());
-        let new = NewPost { post, team_id: channel.team_id, mentions: Vec::new() };
+        let new = NewPost { post, team_id: channel.team_id, mentions: Vec::new(), follow: false };
         Ok(self.insert_post(new).await?.post)
     }
 

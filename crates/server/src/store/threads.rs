@@ -165,9 +165,15 @@ impl Store {
 }
 
 impl Transaction<'_> {
-    /// Counts `reply` in its thread; its author, the root's author and the mentioned follow from now on. Returns the
-    /// thread's followers.
-    pub(super) async fn add_reply(&mut self, reply: &Post, team: Id, mentions: &[Id]) -> Result<Vec<Id>> {
+    /// Counts `reply` in its thread. If `follow`, its author, the root's author and the mentioned follow the thread from
+    /// now on, as far as they are in the channel. Returns the thread's followers.
+    pub(super) async fn add_reply(
+        &mut self,
+        reply: &Post,
+        team: Id,
+        mentions: &[Id],
+        follow: bool,
+    ) -> Result<Vec<Id>> {
         let author: Id = sqlx::query_scalar("SELECT userid FROM posts WHERE id = ?")
             .bind(reply.root_id)
             .fetch_one(&mut *self.connection)
@@ -186,13 +192,14 @@ impl Transaction<'_> {
         .bind(team)
         .execute(&mut *self.connection)
         .await?;
-        let mut followers = mentions.to_vec();
-        followers.extend([author, reply.user_id]);
+        let mut followers = if follow { mentions.to_vec() } else { Vec::new() };
+        followers.extend(follow.then_some([author, reply.user_id]).into_iter().flatten());
         sqlx::query(
             "INSERT INTO threadmemberships (postid, userid, following, lastviewed, lastupdated, unreadmentions) \
              SELECT ?1, people.value, true, CASE people.value WHEN ?3 THEN ?4 ELSE 0 END, ?4, \
                  people.value IN (SELECT value FROM json_each(?5)) \
-             FROM (SELECT DISTINCT value FROM json_each(?2)) people WHERE true \
+             FROM (SELECT DISTINCT value FROM json_each(?2)) people \
+             WHERE people.value IN (SELECT userid FROM channelmembers WHERE channelid = ?6) \
              ON CONFLICT (postid, userid) DO UPDATE SET lastupdated = ?4, \
                  lastviewed = CASE userid WHEN ?3 THEN max(lastviewed, ?4) ELSE lastviewed END, \
                  unreadmentions = unreadmentions + excluded.unreadmentions",
@@ -202,6 +209,7 @@ impl Transaction<'_> {
         .bind(reply.user_id)
         .bind(reply.create_at)
         .bind(id_list(mentions))
+        .bind(reply.channel_id)
         .execute(&mut *self.connection)
         .await?;
         // The change must be seen by readers who ask for what changed since.

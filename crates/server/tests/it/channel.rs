@@ -129,6 +129,17 @@ async fn direct_and_group_channels_are_one_for_the_same_people() {
 }
 
 #[tokio::test]
+async fn direct_channels_can_be_kept_within_teams() {
+    let site = Site::with(json!({"TeamSettings": {"RestrictDirectMessage": "team"}})).await;
+    let (ada, bob) = (site.sign_up("ada").await, site.sign_up("bob").await);
+    let refusal = refused(ada.request("POST", "channels/direct").json(&json!([ada.id, bob.id]))).await;
+    assert_eq!(refusal, (403, "api.channel.create_channel.direct_channel.team_restricted_error".to_owned()));
+    let (team, _) = ada.team("harbour").await;
+    bob.join(&team).await;
+    ada.post("channels/direct", json!([ada.id, bob.id])).await;
+}
+
+#[tokio::test]
 async fn unread_counters_follow_reading() {
     let site = Site::new().await;
     let (ada, bob) = (site.sign_up("ada").await, site.sign_up("bob").await);

@@ -53,6 +53,27 @@ async fn every_answer_carries_the_common_headers() {
 }
 
 #[tokio::test]
+async fn other_sites_are_let_in_by_the_list_alone() {
+    let preflight = |site: &Site| {
+        let request = site.request("OPTIONS", "users/me").header("origin", "https://other.example");
+        request.header("access-control-request-method", "GET").send()
+    };
+    let closed = Site::new().await;
+    let answer = preflight(&closed).await.expect("an answer");
+    assert!(answer.headers().get("access-control-allow-origin").is_none());
+    let open = Site::with(
+        json!({"ServiceSettings": {"AllowCorsFrom": "https://other.example", "CorsAllowCredentials": true}}),
+    )
+    .await;
+    let answer = preflight(&open).await.expect("an answer");
+    assert_eq!(answer.status(), 204);
+    assert_eq!(answer.headers()["access-control-allow-origin"], "https://other.example");
+    assert_eq!(answer.headers()["access-control-allow-credentials"], "true");
+    let third = open.request("GET", "system/ping").header("origin", "https://third.example").send().await;
+    assert!(third.expect("an answer").headers().get("access-control-allow-origin").is_none());
+}
+
+#[tokio::test]
 async fn client_config_is_flat_text_and_larger_with_a_session() {
     let site = Site::new().await;
     let limited: Value = site

@@ -59,6 +59,33 @@ async fn replies_move_the_roots_counters() {
 }
 
 #[tokio::test]
+async fn who_left_the_channel_follows_nothing_in_it() {
+    let site = Site::new().await;
+    let (ada, bob) = (site.sign_up("ada").await, site.sign_up("bob").await);
+    let (team, _) = ada.team("harbour").await;
+    bob.join(&team).await;
+    let new = json!({"team_id": team["id"], "name": "secret", "display_name": "Secret", "type": "P"});
+    let secret = text(&ada.post("channels", new).await["id"]);
+    ada.post(&format!("channels/{secret}/members"), json!({"user_id": bob.id})).await;
+    let root = bob.say(&secret, "bob's").await;
+    reply(&ada, &secret, &root, "before").await;
+    let threads = format!("users/me/teams/{}/threads", text(&team["id"]));
+    assert_eq!(bob.get(&threads).await["total"], 1);
+    ada.delete(&format!("channels/{secret}/members/{}", bob.id)).await;
+    reply(&ada, &secret, &root, "after").await;
+    assert_eq!(bob.get(&threads).await["total"], 0);
+}
+
+#[tokio::test]
+async fn following_by_itself_can_be_off() {
+    let site = Site::with(json!({"ServiceSettings": {"ThreadAutoFollow": false}})).await;
+    let (ada, bob, team, square, root) = scene(&site).await;
+    reply(&bob, &square, &root, "hello").await;
+    assert_eq!(ada.get(&format!("users/me/teams/{team}/threads")).await["total"], 0);
+    assert_eq!(ada.get(&format!("posts/{}", text(&root["id"]))).await["reply_count"], 1);
+}
+
+#[tokio::test]
 async fn followers_see_what_is_unread() {
     let site = Site::new().await;
     let (ada, bob, team, square, root) = scene(&site).await;

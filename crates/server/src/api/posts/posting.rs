@@ -102,7 +102,8 @@ async fn write(caller: &Caller, wanted: Wanted, set_online: bool) -> Result<Crea
         file_ids: Column(wanted.file_ids.iter().filter_map(|id| Id::parse(id)).collect()),
         ..Post::default()
     };
-    let new = NewPost { post, team_id: channel.team_id, mentions: mentions.clone() };
+    let follow = app.config.service.thread_auto_follow;
+    let new = NewPost { post, team_id: channel.team_id, mentions: mentions.clone(), follow };
     let Written { mut post, followers } = app.store.create_post(new).await?;
     if !root_id.is_none() || !post.file_ids.is_empty() {
         post = caller.complete_one(post).await?;
