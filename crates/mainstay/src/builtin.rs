@@ -30,7 +30,7 @@ pub(crate) fn main() -> ExitCode {
             Ok(())
         }
         Ok(Invocation::Migrate { config }) => {
-            Config::load(&config, &env).map_err(|error| error.to_string()).and_then(migrate)
+            Config::load(&config, &env).map_err(|error| error.to_string()).and_then(|config| migrate(&config))
         }
         Ok(Invocation::Serve { config }) => {
             Config::load(&config, &env).map_err(|error| error.to_string()).and_then(serve)
@@ -49,12 +49,12 @@ pub(crate) fn main() -> ExitCode {
     }
 }
 
-fn migrate(config: Config) -> Result<(), String> {
+fn migrate(config: &Config) -> Result<(), String> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| error.to_string())?;
-    runtime.block_on(server::migrate(&config)).map_err(|error| error.to_string())
+    runtime.block_on(server::migrate(config)).map_err(|error| error.to_string())
 }
 
 fn serve(config: Config) -> Result<(), String> {

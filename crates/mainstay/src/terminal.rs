@@ -95,13 +95,13 @@ impl Reader for Steps {
                 }
             }
             Event::StepSucceeded { place, ms } => {
-                self.end(&format!("  ✓ {} {}", self.title(place.index), took(*ms)))
+                self.end(&format!("  ✓ {}{}", self.title(place.index), took(*ms)));
             }
             Event::StepFailed { place, failure, .. } => {
                 self.end(&format!("  ✗ {}: {}", self.title(place.index), failure.message));
             }
             Event::UndoFinished { place, .. } => {
-                self.end(&format!("  ↶ undone: {}", self.title(place.index)))
+                self.end(&format!("  ↶ undone: {}", self.title(place.index)));
             }
             Event::UndoFailed { place, failure, .. } => {
                 self.end(&format!("  ✗ not undone: {}: {}", self.title(place.index), failure.message));
@@ -115,7 +115,7 @@ impl Reader for Steps {
 fn took(ms: u64) -> String {
     match ms {
         0..100 => String::new(),
-        100..10_000 => format!("({:.1} s)", Duration::from_millis(ms).as_secs_f64()),
-        _ => format!("({} s)", ms / 1000),
+        100..10_000 => format!(" ({:.1} s)", Duration::from_millis(ms).as_secs_f64()),
+        _ => format!(" ({} s)", ms / 1000),
     }
 }
