@@ -5,9 +5,8 @@ use std::path::PathBuf;
 use crate::run::{Failure, cargo, output, root, target};
 
 /// A page and the hidden command that prints it.
-const PAGES: [(&str, &[&str]); 3] = [
+const PAGES: [(&str, &[&str]); 2] = [
     ("docs/reference/commands.md", &["reference", "commands"]),
-    ("docs/reference/mainstay-toml.md", &["reference", "keys"]),
     ("docs/settings.md", &["reference", "settings"]),
 ];
 

@@ -256,8 +256,6 @@ pub(crate) enum Release {
 pub(crate) enum Page {
     /// Every command and flag
     Commands,
-    /// Every key of mainstay.toml
-    Keys,
     /// Every setting
     Settings,
     /// The manual page
