@@ -212,6 +212,15 @@ pub(crate) enum Settings {
     Schema(For),
     /// Say in which keys config.json differs from what is declared, and who owns each
     Diff,
+    /// Send a real message through the mail server, and show the dialogue
+    TestMail {
+        /// Who gets it
+        address: String,
+    },
+    /// Ask the GitLab that people sign in with, without signing in
+    TestGitlab,
+    /// Look at the load balancer in front, through the site URL
+    TestHttps,
     /// Secrets that are generated once
     #[command(subcommand)]
     Secrets(Secrets),

@@ -1,7 +1,8 @@
 //! `mainstay settings`
 
-use deploy::{Error, Kind, World};
+use deploy::{Error, InForce, Kind, World};
 use release::Version;
+use services::{Check, Verdict};
 use settings::{Base, Resolved};
 
 use super::{agreed, caller, show_plan};
@@ -21,6 +22,15 @@ pub(super) async fn run(printer: Printer, world: &World, command: Settings) -> R
             printer.raw(&serde_json::to_string_pretty(&schema).unwrap_or_default());
         }
         Settings::Diff => diff(printer, world)?,
+        Settings::TestMail { address } => return test_mail(printer, world, &address).await,
+        Settings::TestGitlab => {
+            let gitlab = InForce::read(world)?.gitlab()?;
+            return Ok(checks(printer, &services::gitlab::check(&gitlab).await));
+        }
+        Settings::TestHttps => {
+            let front = InForce::read(world)?.front(world)?;
+            return Ok(checks(printer, &services::front::check(&front).await));
+        }
         Settings::Secrets(Secrets::Rotate { names, yes, change }) => {
             let plan = deploy::planned_rotation(world, &names).await?;
             if change.plan {
@@ -109,4 +119,42 @@ fn diff(printer: Printer, world: &World) -> Result<(), Error> {
         ));
     }
     Ok(())
+}
+
+async fn test_mail(printer: Printer, world: &World, address: &str) -> Result<Exit, Error> {
+    let in_force = InForce::read(world)?;
+    let server = in_force.mail_server()?;
+    match services::mail::send_test(&server, address, &in_force.site_name()).await {
+        Ok(dialogue) => {
+            let lines: Vec<String> = dialogue.lines.iter().map(ToString::to_string).collect();
+            printer.data(&serde_json::json!({ "sent": true, "dialogue": lines }));
+            printer
+                .show(&format!("{dialogue}\n{}:{} took the message for {address}", server.host, server.port));
+            Ok(Exit::Done)
+        }
+        Err(failure) => {
+            let explanation = failure.explanation();
+            printer.data(&serde_json::json!({ "sent": false, "failure": explanation }));
+            printer.show(&format!("{}", failure.dialogue));
+            let error = Error::new(Kind::NotVerified, format!("{}: {}", explanation.what, explanation.cause));
+            Err(error.hint(explanation.fix))
+        }
+    }
+}
+
+/// Shows what was looked at; not verified when one failed.
+fn checks(printer: Printer, checks: &[Check]) -> Exit {
+    printer.data(&checks);
+    for Check { name, verdict } in checks {
+        printer.show(&match verdict {
+            Verdict::Passed { seen } => format!("  ✓ {name}: {seen}"),
+            Verdict::Noted(explanation) => format!("  ! {name}: {explanation}"),
+            Verdict::Unseen { why } => format!("  - {name}: not seen, {why}"),
+            Verdict::Failed(services::Explanation { what, cause, fix }) => {
+                format!("  ✗ {name}\n      what   {what}\n      cause  {cause}\n      fix    {fix}")
+            }
+        });
+    }
+    let failed = checks.iter().any(|check| matches!(check.verdict, Verdict::Failed(_)));
+    if failed { Exit::NotVerified } else { Exit::Done }
 }

@@ -1,0 +1,159 @@
+//! What a deployment leans on - mail server, GitLab, load balancer - as its settings name them, for a live check.
+
+use std::time::Duration;
+
+use secrecy::SecretString;
+use serde_json::Value;
+use services::Trust;
+use services::front::{Front, Login};
+use services::gitlab::GitLab;
+use services::mail::{MailServer, Security};
+use settings::{Base, Resolved};
+
+use crate::action::{World, read_config, secrets};
+use crate::error::{Error, Kind};
+use crate::settled::settings_of;
+
+/// How long a mail dialogue may take; the server's own limit is shorter (EmailSettings.SMTPServerTimeout, 10 s).
+const MAIL_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long each HTTP request of a check may take.
+const HTTP_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The server's configuration as it is in force: the deployment's config.json with what is declared laid over it.
+pub struct InForce {
+    config: Value,
+}
+
+impl InForce {
+    /// The configuration of the deployment, or what the settings alone would make where there is none yet.
+    ///
+    /// # Errors
+    /// A setting is wrong; config.json cannot be read.
+    pub fn read(world: &World) -> Result<Self, Error> {
+        let version = release::current(&world.layout.current()).unwrap_or_else(release::builtin).version;
+        let resolved: Resolved = settings_of(world, &crate::wanted_file(&world.layout)?, &version)?;
+        let path = world.layout.config();
+        let there = path.exists();
+        let base = if there { read_config(&path)? } else { Value::Object(serde_json::Map::new()) };
+        let base = if there { Base::Deployed(&base) } else { Base::Shipped(&base) };
+        Ok(Self { config: settings::render_for(&resolved, base) })
+    }
+
+    fn value(&self, section: &str, key: &str) -> &Value {
+        &self.config[section][key]
+    }
+
+    fn text(&self, section: &str, key: &str) -> String {
+        match self.value(section, key) {
+            Value::String(text) => text.clone(),
+            Value::Number(number) => number.to_string(),
+            _ => String::new(),
+        }
+    }
+
+    /// A text that the check cannot do without; `variable` is the usual way to give it.
+    fn needed(&self, section: &str, key: &str, variable: &str) -> Result<String, Error> {
+        let text = self.text(section, key);
+        if text.is_empty() {
+            return Err(Error::new(Kind::Settings, format!("{section}.{key} is not set"))
+                .hint(format!("give it with {variable}, or under [mattermost.{section}] in mainstay.toml")));
+        }
+        Ok(text)
+    }
+
+    fn trust(&self, skips: bool) -> Trust {
+        if skips { Trust::Anything } else { Trust::System }
+    }
+
+    /// The site's name, for a subject line.
+    pub fn site_name(&self) -> String {
+        match self.text("TeamSettings", "SiteName") {
+            name if name.is_empty() => "Mattermost".to_owned(),
+            name => name,
+        }
+    }
+
+    fn site_url(&self) -> Result<String, Error> {
+        Ok(self.needed("ServiceSettings", "SiteURL", "`site_url`")?.trim_end_matches('/').to_owned())
+    }
+
+    /// The mail server, as Mattermost would use it.
+    ///
+    /// # Errors
+    /// Host or sender is not set; the port is no port.
+    pub fn mail_server(&self) -> Result<MailServer, Error> {
+        const SECTION: &str = "EmailSettings";
+        let port = match self.text(SECTION, "SMTPPort") {
+            port if port.is_empty() => "25".to_owned(),
+            port => port,
+        };
+        let port = port.parse().map_err(|_| {
+            Error::new(
+                Kind::Settings,
+                format!("{SECTION}.SMTPPort is `{port}`; allowed: a port from 1 to 65535"),
+            )
+        })?;
+        // An account is used only where the server is told to (EnableSMTPAuth).
+        let logs_in = self.value(SECTION, "EnableSMTPAuth") == true;
+        let username = if logs_in { self.text(SECTION, "SMTPUsername") } else { String::new() };
+        let greeting = self.site_url().ok().and_then(|url| url::Url::parse(&url).ok());
+        Ok(MailServer {
+            host: self.needed(SECTION, "SMTPServer", "SMTP_HOST")?,
+            port,
+            security: match self.text(SECTION, "ConnectionSecurity").as_str() {
+                "TLS" => Security::Tls,
+                "STARTTLS" => Security::StartTls,
+                _ => Security::None,
+            },
+            username,
+            password: SecretString::from(self.text(SECTION, "SMTPPassword")),
+            trust: self.trust(self.value(SECTION, "SkipServerCertificateVerification") == true),
+            greeting: greeting.and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_default(),
+            from: self.needed(SECTION, "FeedbackEmail", "MATTERMOST_EMAIL")?,
+            reply_to: self.text(SECTION, "ReplyToAddress"),
+            timeout: MAIL_TIMEOUT,
+        })
+    }
+
+    /// GitLab as the place to sign in.
+    ///
+    /// # Errors
+    /// Something that sign-in needs is not set.
+    pub fn gitlab(&self) -> Result<GitLab, Error> {
+        const SECTION: &str = "GitLabSettings";
+        Ok(GitLab {
+            id: self.needed(SECTION, "Id", "GITLAB_ID")?,
+            secret: SecretString::from(self.needed(SECTION, "Secret", "GITLAB_SECRET")?),
+            scope: self.text(SECTION, "Scope"),
+            auth_endpoint: self.needed(SECTION, "AuthEndpoint", "GITLAB_AUTH_ENDPOINT")?,
+            token_endpoint: self.needed(SECTION, "TokenEndpoint", "GITLAB_TOKEN_ENDPOINT")?,
+            user_api_endpoint: self.needed(SECTION, "UserAPIEndpoint", "GITLAB_API_ENDPOINT")?,
+            redirect_uri: format!("{}/signup/gitlab/complete", self.site_url()?),
+            trust: self.trust(self.value("ServiceSettings", "EnableInsecureOutgoingConnections") == true),
+            timeout: HTTP_TIMEOUT,
+        })
+    }
+
+    /// The load balancer in front, looked at through the site URL; with the deployment's administrator, who is logged out again.
+    ///
+    /// # Errors
+    /// The site URL is not set.
+    pub fn front(&self, world: &World) -> Result<Front, Error> {
+        const DEFAULT_MAX_FILE_SIZE: u64 = 100 << 20;
+        let login = if world.layout.secrets().exists() {
+            let secrets = secrets(world)?;
+            Some(Login { id: secrets.admin_name, password: secrets.admin_password })
+        } else {
+            None
+        };
+        Ok(Front {
+            public_url: self.site_url()?,
+            http_port: 80,
+            max_body: self.value("FileSettings", "MaxFileSize").as_u64().unwrap_or(DEFAULT_MAX_FILE_SIZE),
+            login,
+            trust: Trust::System,
+            timeout: HTTP_TIMEOUT,
+        })
+    }
+}
