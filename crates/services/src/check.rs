@@ -79,3 +79,23 @@ impl Verdict {
         Check { name, verdict: self }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_check_is_one_flat_object() {
+        let json = |verdict: Verdict| serde_json::to_value(verdict.on("websocket")).unwrap();
+        assert_eq!(
+            json(Verdict::failed("no", "because", "do")),
+            json!({ "name": "websocket", "verdict": "failed", "what": "no", "cause": "because", "fix": "do" })
+        );
+        assert_eq!(
+            json(Verdict::passed("101")),
+            json!({ "name": "websocket", "verdict": "passed", "seen": "101" })
+        );
+    }
+}

@@ -82,7 +82,7 @@ pub(crate) fn place(url: &Url) -> Place {
 impl Caller {
     /// Sends `request`, whose path, host and agent are set from `url`.
     pub(crate) async fn send(&self, url: &Url, request: Request<Full<Bytes>>) -> Result<Answer, Unreached> {
-        self.exchange(url, request.map(Either::Left), None).await?.ok_or(Unreached::Dropped)
+        Box::pin(self.exchange(url, request.map(Either::Left), None)).await?.ok_or(Unreached::Dropped)
     }
 
     /// Announces a body of `length` bytes, and does not send it. `None`: nobody said no, and somebody asked for it or
@@ -103,9 +103,10 @@ impl Caller {
                 asked.notify_one();
             }
         });
-        self.exchange(url, request, Some(&wanted)).await
+        Box::pin(self.exchange(url, request, Some(&wanted))).await
     }
 
+    /// Boxed by its callers: a handshake's state is large, and several exchanges go on at once.
     async fn exchange(
         &self,
         url: &Url,

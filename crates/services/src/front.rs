@@ -34,6 +34,7 @@ use url::Url;
 use crate::certificate::Certificate;
 use crate::check::{Check, Verdict};
 use crate::exchange::{Answer, Caller, place};
+use crate::mask::Mask;
 use crate::trust::{Shown, Trust};
 
 /// A certificate with fewer days left is worth a word: authorities for automatic renewal renew a month before.
@@ -168,7 +169,7 @@ impl Site {
                     "redirect on the load balancer's plain port only; let the server forward nothing (ServiceSettings.Forward80To443=false)",
                 ),
                 Some(to) => Verdict::failed(
-                    format!("{url} redirects to {}", to.as_str().escape_debug()),
+                    format!("{url} redirects to {}", shown(to.as_str())),
                     "the site lives under another address or path",
                     "make the site URL the address that people end up at",
                 ),
@@ -228,10 +229,10 @@ impl Site {
         let fix = "let the load balancer answer plain HTTP with `301` to https, on the same host and path";
         match answer.redirect(&url) {
             Some(to) if to.scheme() == "https" && to.host_str() == self.url.host_str() => {
-                Verdict::passed(format!("{url} leads to {}", to.as_str().escape_debug()))
+                Verdict::passed(format!("{url} leads to {}", shown(to.as_str())))
             }
             Some(to) => Verdict::failed(
-                format!("{url} leads to {}", to.as_str().escape_debug()),
+                format!("{url} leads to {}", shown(to.as_str())),
                 "the redirect is not to https, or to another host",
                 fix,
             ),
@@ -286,9 +287,13 @@ impl Site {
     }
 }
 
+fn shown(foreign: &str) -> String {
+    Mask::nothing().shown(foreign)
+}
+
 fn hsts(answer: &Answer) -> Verdict {
     match answer.header("strict-transport-security") {
-        Some(value) => Verdict::passed(value.escape_debug().to_string()),
+        Some(value) => Verdict::passed(shown(value)),
         None => Verdict::noted(
             "no Strict-Transport-Security header",
             "neither the load balancer nor Mattermost sends it, so a browser's first visit may still go over plain HTTP",

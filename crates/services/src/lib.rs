@@ -14,7 +14,7 @@
 //!
 //! # Refuses
 //! - To guess. What cannot be seen from here is [`Verdict::Unseen`], with the reason, and is not a pass.
-//! - To send the probe's password to a site whose certificate does not hold.
+//! - To send the probe's password to a site whose certificate does not hold, unless told to believe any.
 //! - To follow redirects: where they lead is what is being checked.
 //!
 //! # Rejected designs

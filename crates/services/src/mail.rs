@@ -77,7 +77,7 @@ pub async fn send_test(server: &MailServer, to: &str, site_name: &str) -> Result
 
 fn mask(server: &MailServer) -> Mask {
     if server.username.is_empty() {
-        return Mask::of(&SecretString::from(""));
+        return Mask::nothing();
     }
     Mask::of(&server.password).and(plain(server))
 }

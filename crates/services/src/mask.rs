@@ -11,11 +11,16 @@ const LONGEST: usize = 300;
 pub(crate) struct Mask(Vec<String>);
 
 impl Mask {
+    /// Hides nothing.
+    pub(crate) fn nothing() -> Self {
+        Self(Vec::new())
+    }
+
     /// Hides `secret` as it is, in base64 and form-encoded. An empty secret hides nothing.
     pub(crate) fn of(secret: &SecretString) -> Self {
         let secret = secret.expose_secret();
         if secret.is_empty() {
-            return Self(Vec::new());
+            return Self::nothing();
         }
         let encoded: String = url::form_urlencoded::byte_serialize(secret.as_bytes()).collect();
         Self(vec![secret.to_owned(), BASE64.encode(secret), encoded])
@@ -53,7 +58,7 @@ mod tests {
 
     #[test]
     fn foreign_text_is_one_short_line() {
-        let mask = Mask::of(&SecretString::from(""));
+        let mask = Mask::nothing();
         assert_eq!(mask.shown("a\r\n\tb\u{1b}[2J c"), "a b[2J c");
         assert_eq!(mask.shown(&"x".repeat(400)).chars().count(), LONGEST + 1);
     }

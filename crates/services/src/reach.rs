@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
@@ -39,18 +39,28 @@ impl fmt::Display for Place {
 /// When the time is up, and how much of it there was.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Deadline {
-    at: Instant,
-    pub(crate) allowed: Duration,
+    /// `None`: beyond what a clock can count.
+    at: Option<Instant>,
+    allowed: Duration,
 }
 
 impl Deadline {
     pub(crate) fn after(allowed: Duration) -> Self {
-        Self { at: Instant::now() + allowed, allowed }
+        Self { at: Instant::now().checked_add(allowed), allowed }
     }
 
     /// The work's result, or that it took too long.
     pub(crate) async fn within<T>(&self, work: impl Future<Output = T>) -> Result<T, Unreached> {
-        timeout_at(self.at, work).await.map_err(|_| Unreached::TimedOut(self.allowed))
+        match self.at {
+            Some(at) => timeout_at(at, work).await.map_err(|_| Unreached::TimedOut(self.allowed)),
+            None => Ok(work.await),
+        }
+    }
+
+    /// An equal part of the time left, for one of so many attempts.
+    fn share(&self, attempts: usize) -> Duration {
+        let left = self.at.map_or(self.allowed, |at| at.saturating_duration_since(Instant::now()));
+        left / u32::try_from(attempts.max(1)).unwrap_or(u32::MAX)
     }
 }
 
@@ -83,14 +93,21 @@ pub enum Unreached {
 pub(crate) async fn connect(place: &Place, deadline: Deadline) -> Result<TcpStream, Unreached> {
     let found = deadline.within(tokio::net::lookup_host((place.host.as_str(), place.port))).await?;
     let addresses: Vec<_> = found.map_err(|_| Unreached::UnknownHost)?.collect();
-    if addresses.is_empty() {
-        return Err(Unreached::UnknownHost);
+    // An address family that leads nowhere must not use up the time of the one that works.
+    let mut failure = Unreached::UnknownHost;
+    for (tried, address) in addresses.iter().enumerate() {
+        let share = deadline.share(addresses.len() - tried);
+        match timeout(share, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => {
+                // Small messages, each waited for.
+                let _ = stream.set_nodelay(true);
+                return Ok(stream);
+            }
+            Ok(Err(error)) => failure = broken(&error),
+            Err(_) => failure = Unreached::TimedOut(deadline.allowed),
+        }
     }
-    let stream =
-        deadline.within(TcpStream::connect(&addresses[..])).await?.map_err(|error| broken(&error))?;
-    // Small messages, each waited for.
-    let _ = stream.set_nodelay(true);
-    Ok(stream)
+    Err(failure)
 }
 
 /// Begins TLS on a connection. The certificate is returned, good or bad; so whoever calls decides what may be

@@ -64,7 +64,8 @@ fn words(text: &str) -> String {
         return text.to_owned();
     }
     let mut words = vec![String::new()];
-    for c in text.chars() {
+    // Encoded line ends add no header, but some readers refuse them.
+    for c in text.chars().map(|c| if c.is_control() { ' ' } else { c }) {
         let last = words.last().map_or(0, String::len);
         if last + c.len_utf8() > WORD {
             words.push(String::new());
