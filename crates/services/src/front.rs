@@ -274,13 +274,16 @@ impl Site {
                     )
                 }
             }
+            Ok(Some(answer)) if answer.status == StatusCode::EXPECTATION_FAILED => Verdict::unseen(
+                "the load balancer does not know `Expect: 100-continue`; try an upload by hand",
+            ),
             Ok(_) => Verdict::passed(format!("an upload of {size} is let through")),
             Err(unreached) => Verdict::failed(
                 format!(
                     "announcing an upload of {size}: {}",
                     unreached.explanation(&place(&url), "the load balancer").what
                 ),
-                "the load balancer hangs up on large bodies, or does not know `Expect: 100-continue`",
+                "the load balancer hangs up on large bodies",
                 fix,
             ),
         }

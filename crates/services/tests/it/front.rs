@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, AtomicU16, Ordering};
 use std::time::Duration;
 
 use axum::extract::Request;
@@ -340,14 +341,23 @@ async fn a_site_that_is_not_reached_is_said() {
 
 /// The routes of a Mattermost with sign-in by GitLab and a log of logins, below a path. It believes the first entry
 /// of X-Forwarded-For, as `TrustedProxyIPHeader` makes the official server do.
-fn official() -> Router {
+///
+/// `sessions` counts those that are logged in.
+fn official(sessions: &Arc<AtomicI32>) -> Router {
+    let (opened, closed) = (Arc::clone(sessions), Arc::clone(sessions));
     let secure = |headers: &HeaderMap| match headers.get("x-forwarded-proto") {
         Some(proto) if proto == "https" => "; Secure",
         _ => "",
     };
     let login = move |headers: HeaderMap| async move {
+        opened.fetch_add(1, Ordering::Relaxed);
         let cookie = format!("MMAUTHTOKEN=t0ken; Path=/{}; HttpOnly", secure(&headers));
         (AppendHeaders([("set-cookie", cookie), ("token", "t0ken".to_owned())]), Json(json!({})))
+    };
+    let logout = move |headers: HeaderMap| async move {
+        if headers["authorization"] == "Bearer t0ken" {
+            closed.fetch_sub(1, Ordering::Relaxed);
+        }
     };
     let sign_in = move |headers: HeaderMap| async move {
         let cookie = format!("MMOAUTH=c00kie; Path=/{}; HttpOnly", secure(&headers));
@@ -370,6 +380,7 @@ fn official() -> Router {
     let routes = Router::new()
         .route("/api/v4/system/ping", get(|| async { Json(json!({ "status": "OK" })) }))
         .route("/api/v4/users/login", post(login))
+        .route("/api/v4/users/logout", post(logout))
         .route("/api/v4/users/me/audits", get(audits))
         .route("/oauth/gitlab/login", get(sign_in));
     Router::new().nest("/chat", routes)
@@ -378,7 +389,8 @@ fn official() -> Router {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_official_servers_traces_are_read() {
     let ports = free();
-    let upstream = serve(official()).await;
+    let sessions = Arc::new(AtomicI32::new(0));
+    let upstream = serve(official(&sessions)).await;
     // What the login would have left in the log is handed to the request for it, since nothing is kept here.
     let seen_as = |how: &str| format!("{HOST} {PROTO} proxy_set_header X-Seen {how};");
     let cases = [
@@ -392,6 +404,7 @@ async fn the_official_servers_traces_are_read() {
         let Verdict::Noted(explanation) = on("client address", &checks) else { panic!("{checks:#?}") };
         assert!(explanation.what.contains(said), "{explanation}");
         assert!(matches!(on("forwarded protocol", &checks), Verdict::Passed { .. }), "{checks:#?}");
+        assert_eq!(sessions.load(Ordering::Relaxed), 0, "the probe is logged out");
         site.front.login = None;
         let checks = looked_at(&site.front).await;
         assert!(matches!(on("forwarded protocol", &checks), Verdict::Passed { .. }), "{checks:#?}");

@@ -20,7 +20,7 @@ use crate::scripted::{closed, serve};
 const SECRET: &str = "gl-s3cret/+&=";
 const REDIRECT: &str = "https://chat.example.test/signup/gitlab/complete";
 
-fn provider(more: Value) -> Server {
+fn provider(more: &Value) -> Server {
     let mut want = json!({ "id": "app", "secret": SECRET, "redirect_uri": REDIRECT, "scope": "read_user" });
     for (key, value) in more.as_object().unwrap() {
         want[key] = value.clone();
@@ -70,7 +70,7 @@ fn passed(check: &Check) -> &str {
 
 #[tokio::test]
 async fn what_is_right_passes() {
-    let server = provider(json!({}));
+    let server = provider(&json!({}));
     let [auth, token, user] = looked_at(&at(&format!("http://127.0.0.1:{}", server.port))).await;
     assert!(passed(&auth).contains("redirect URI"), "{auth:?}");
     assert!(passed(&token).contains("id and secret are accepted"), "{token:?}");
@@ -79,7 +79,7 @@ async fn what_is_right_passes() {
 
 #[tokio::test]
 async fn wrong_credentials_are_told_from_wrong_registrations() {
-    let server = provider(json!({}));
+    let server = provider(&json!({}));
     let right = at(&format!("http://127.0.0.1:{}", server.port));
 
     let wrong = GitLab { secret: SecretString::from("renewed-long-ago"), ..right.clone() };
@@ -103,7 +103,7 @@ async fn wrong_credentials_are_told_from_wrong_registrations() {
 
 #[tokio::test]
 async fn a_stand_in_is_not_taken_for_a_gitlab() {
-    let server = provider(json!({ "credulous": true }));
+    let server = provider(&json!({ "credulous": true }));
     let [auth, token, user] = looked_at(&at(&format!("http://127.0.0.1:{}", server.port))).await;
     passed(&auth);
     assert!(matches!(token.verdict, Verdict::Noted(_)), "{token:?}");
@@ -114,7 +114,7 @@ async fn a_stand_in_is_not_taken_for_a_gitlab() {
 fn encrypted(kind: Kind) -> (Server, Issued, TempDir) {
     let directory = TempDir::new().unwrap();
     let issued = issue(directory.path(), kind);
-    let server = provider(json!({ "certificate": issued.certificate, "key": issued.key }));
+    let server = provider(&json!({ "certificate": issued.certificate, "key": issued.key }));
     (server, issued, directory)
 }
 
@@ -141,7 +141,7 @@ async fn certificates_and_schemes_are_checked() {
             assert!(failed(&check).contains(said), "{check:?}");
         }
     }
-    let plain = provider(json!({}));
+    let plain = provider(&json!({}));
     for check in looked_at(&at(&format!("https://127.0.0.1:{}", plain.port))).await {
         assert!(failed(&check).contains("does not speak TLS"), "{check:?}");
     }

@@ -23,7 +23,7 @@ struct Post {
 }
 
 impl Post {
-    fn with(tls: &str, kind: Kind, more: Value) -> Self {
+    fn with(tls: &str, kind: Kind, more: &Value) -> Self {
         let directory = TempDir::new().unwrap();
         let issued = issue(directory.path(), kind);
         let mut want = json!({ "tls": tls, "certificate": issued.certificate, "key": issued.key });
@@ -35,7 +35,7 @@ impl Post {
         Self { server, issued, _directory: directory }
     }
 
-    fn new(tls: &str, more: Value) -> Self {
+    fn new(tls: &str, more: &Value) -> Self {
         Self::with(tls, Kind::Good, more)
     }
 
@@ -89,7 +89,7 @@ fn failing(failure: &MailFailure) -> &str {
 
 #[tokio::test]
 async fn a_message_arrives_as_it_was_meant() {
-    let mut post = Post::new("", json!({}));
+    let mut post = Post::new("", &json!({}));
     let server = post.reach(Security::None);
     let dialogue = send_test(&server, "ann@example.test", "Grüße\r\nBcc: all@example.test").await.unwrap();
     let taken = post.taken();
@@ -116,7 +116,7 @@ async fn logs_in_by_either_mechanism_over_either_kind_of_tls() {
         for without in [json!([]), json!(["PLAIN"])] {
             let mut want = account();
             want["without"] = without.clone();
-            let mut post = Post::new(tls, want);
+            let mut post = Post::new(tls, &want);
             let dialogue =
                 send_test(&post.log_in(security), "ann@example.test", "Chat").await.unwrap().to_string();
             let taken = post.taken();
@@ -130,7 +130,7 @@ async fn logs_in_by_either_mechanism_over_either_kind_of_tls() {
 
 #[tokio::test]
 async fn a_wrong_password_is_named_with_its_line() {
-    let post = Post::new("starttls", account());
+    let post = Post::new("starttls", &account());
     let server = MailServer { password: SecretString::from("0ther"), ..post.log_in(Security::StartTls) };
     let failure = refused(&server).await;
     assert!(matches!(*failure.reason, Reason::WrongPassword(_)), "{failure:?}");
@@ -142,7 +142,7 @@ async fn a_wrong_password_is_named_with_its_line() {
 #[tokio::test]
 async fn no_password_goes_over_an_open_line() {
     for (tls, fix) in [("starttls", "SMTP_SECURITY=STARTTLS, which"), ("", "remove SMTP_USER")] {
-        let post = Post::new(tls, account());
+        let post = Post::new(tls, &account());
         let failure = refused(&post.log_in(Security::None)).await;
         assert_eq!(*failure.reason, Reason::PasswordNeedsTls { starttls: tls == "starttls" });
         assert!(failure.explanation().fix.contains(fix), "{failure}");
@@ -152,24 +152,24 @@ async fn no_password_goes_over_an_open_line() {
 
 #[tokio::test]
 async fn a_server_without_a_login_or_with_unknown_ones_is_named() {
-    let post = Post::new("starttls", json!({ "offers": [] }));
+    let post = Post::new("starttls", &json!({ "offers": [] }));
     let failure = refused(&post.log_in(Security::StartTls)).await;
     assert_eq!(*failure.reason, Reason::AuthNotOffered);
-    let post = Post::new("implicit", json!({ "offers": ["250-AUTH CRAM-MD5 XOAUTH2"] }));
+    let post = Post::new("implicit", &json!({ "offers": ["250-AUTH CRAM-MD5 XOAUTH2"] }));
     let failure = refused(&post.log_in(Security::Tls)).await;
     assert_eq!(*failure.reason, Reason::NoKnownMechanism("CRAM-MD5 XOAUTH2".into()));
 }
 
 #[tokio::test]
 async fn tls_and_plain_ports_are_told_apart() {
-    let plain = Post::new("", json!({}));
+    let plain = Post::new("", &json!({}));
     let failure = refused(&plain.reach(Security::StartTls)).await;
     assert_eq!(*failure.reason, Reason::StartTlsNotOffered);
     let failure = refused(&plain.reach(Security::Tls)).await;
     assert_eq!(*failure.reason, Reason::Unreached(Unreached::NotTls));
     assert!(failure.explanation().fix.contains("STARTTLS"), "{failure}");
 
-    let encrypted = Post::new("implicit", json!({}));
+    let encrypted = Post::new("implicit", &json!({}));
     let hasty = Duration::from_millis(700);
     let failure = refused(&MailServer { timeout: hasty, ..encrypted.reach(Security::None) }).await;
     assert_eq!(*failure.reason, Reason::Silent(hasty));
@@ -184,14 +184,14 @@ async fn certificates_are_checked_unless_that_is_switched_off() {
         ("implicit", Security::Tls, Kind::Alone, Flaw::Alone),
     ];
     for (tls, security, kind, flaw) in cases {
-        let mut post = Post::with(tls, kind, account());
+        let mut post = Post::with(tls, kind, &account());
         let failure = refused(&post.log_in(security)).await;
         assert_eq!(*failure.reason, Reason::Unreached(Unreached::Certificate(flaw)));
         let credulous = MailServer { trust: Trust::Anything, ..post.log_in(security) };
         send_test(&credulous, "ann@example.test", "Chat").await.unwrap();
         assert_eq!(post.taken()["user"], "mm");
     }
-    let post = Post::with("implicit", Kind::OtherName, json!({}));
+    let post = Post::with("implicit", Kind::OtherName, &json!({}));
     let failure = refused(&post.reach(Security::Tls)).await;
     assert!(failure.explanation().cause.contains("other.test"), "{failure}");
 }
@@ -200,12 +200,12 @@ async fn certificates_are_checked_unless_that_is_switched_off() {
 async fn what_the_server_demands_is_named() {
     let mut want = account();
     want["auth_required"] = json!(true);
-    let post = Post::new("starttls", want);
+    let post = Post::new("starttls", &want);
     let failure = refused(&post.reach(Security::StartTls)).await;
     assert!(matches!(*failure.reason, Reason::AuthRequired(_)), "{failure:?}");
     assert_eq!(failure.answered_line().unwrap().text, "MAIL FROM:<chat@example.test>");
 
-    let post = Post::new("starttls", json!({ "tls_required": true }));
+    let post = Post::new("starttls", &json!({ "tls_required": true }));
     let failure = refused(&post.reach(Security::None)).await;
     assert!(matches!(*failure.reason, Reason::TlsRequired(_)), "{failure:?}");
 }
@@ -222,7 +222,7 @@ async fn refusals_are_told_apart() {
         ("DATA", "554 5.7.1 spam", |r| matches!(r, Reason::Content(_)), "SPF"),
     ];
     for (command, reply, is, fix) in cases {
-        let post = Post::new("", json!({ "refuse": { command: reply } }));
+        let post = Post::new("", &json!({ "refuse": { command: reply } }));
         let failure = refused(&post.reach(Security::None)).await;
         assert!(is(&failure.reason), "{reply}: {failure:?}");
         assert_eq!(failing(&failure), reply);
@@ -232,10 +232,10 @@ async fn refusals_are_told_apart() {
 
 #[tokio::test]
 async fn other_alphabets_need_a_server_that_knows_them() {
-    let post = Post::new("", json!({}));
+    let post = Post::new("", &json!({}));
     let failure = send_test(&post.reach(Security::None), "jürgen@example.test", "Chat").await.unwrap_err();
     assert_eq!(*failure.reason, Reason::AddressNotAscii);
-    let mut post = Post::new("", json!({ "utf8": true }));
+    let mut post = Post::new("", &json!({ "utf8": true }));
     send_test(&post.reach(Security::None), "jürgen@example.test", "Chat").await.unwrap();
     assert_eq!(post.taken()["to"], json!(["jürgen@example.test"]));
 }

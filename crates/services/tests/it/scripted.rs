@@ -25,9 +25,7 @@ pub(crate) async fn play(steps: &'static [Step]) -> u16 {
         for step in steps {
             match step {
                 Step::Say(words) => stream.write_all(words.as_bytes()).await.unwrap(),
-                Step::Hear => {
-                    stream.read(&mut heard).await.unwrap();
-                }
+                Step::Hear => assert_ne!(stream.read(&mut heard).await.unwrap(), 0),
                 Step::Repeat(words) => {
                     let length = stream.read(&mut heard).await.unwrap();
                     stream.write_all(words.as_bytes()).await.unwrap();
