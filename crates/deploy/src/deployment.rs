@@ -2,13 +2,13 @@
 
 use std::path::Path;
 
-use plan::{Engine, Event, Faults, Holder, Journal, Lock, Outcome, Plan, Reader, Recovery};
+use plan::{Engine, Event, Faults, Holder, Journal, Lock, Outcome, Phase, Plan, Reader, Recovery};
 use settings::Wanted;
 use tokio_util::sync::CancellationToken;
 
 use crate::action::{Action, World};
 use crate::error::{Error, Kind};
-use crate::layout::Layout;
+use crate::layout::{self, Layout};
 use crate::machine::make_dir;
 
 /// What a directory is to us.
@@ -100,19 +100,25 @@ impl Turn {
         make_dir(layout.root(), 0o755, None)?;
         make_dir(&layout.run(), 0o700, None)?;
         let lock = Lock::acquire(&layout.lock(), &Holder::new(&caller.who, operation, &caller.why))?;
+        layout::sweep(layout)?;
         let journal = Journal::open(&layout.journal()).await?;
         Ok(Self { lock, journal })
     }
 
-    /// Brings a run that a kill left half-way to its end, or all the way back when its end cannot be reached.
+    /// Brings a run that a kill left half-way to its end, or all the way back when it was on its way back.
     ///
     /// # Errors
-    /// It can be brought to neither.
+    /// It was going forward and failed now: it is undone, and what was asked for today is not begun on top of that.
     pub(crate) async fn recover(&self, world: &World, caller: &mut Caller<'_>) -> Result<(), Error> {
+        let Some((_, _, state)) = self.journal.unfinished::<Action>().await? else { return Ok(()) };
+        let going_back = matches!(state.phase, Phase::Unwinding(_) | Phase::Undoing(_) | Phase::Stuck(..));
         match self.engine(caller).recover(world, Recovery::Resume).await? {
-            Some(stuck @ Outcome::NeedsYou { .. }) => ended(stuck),
-            // Old state or new state: what was asked for now is planned from there.
-            Some(Outcome::Done { .. } | Outcome::Undone { .. }) | None => Ok(()),
+            Some(Outcome::Undone { .. }) if going_back => Ok(()),
+            Some(outcome) => {
+                ended(outcome)?;
+                forget_before(&world.layout)
+            }
+            None => Ok(()),
         }
     }
 
@@ -126,8 +132,11 @@ impl Turn {
         world: &World,
         caller: &mut Caller<'_>,
     ) -> Result<(), Error> {
+        // No run is unfinished: what is kept there belongs to none.
+        forget_before(&world.layout)?;
         let outcome = self.engine(caller).run(plan, world).await?;
-        ended(outcome)
+        ended(outcome)?;
+        forget_before(&world.layout)
     }
 
     fn engine<'a>(&'a self, caller: &'a mut Caller<'_>) -> Engine<'a, Action> {
@@ -139,6 +148,11 @@ impl Turn {
             caller.cancel.clone(),
         )
     }
+}
+
+/// Removes what was kept for an undo; only after the run is done, because until then it may be needed.
+fn forget_before(layout: &Layout) -> Result<(), Error> {
+    Ok(host::disk::remove_tree(&layout.before())?)
 }
 
 /// An outcome as the command line tells it.

@@ -1,7 +1,7 @@
 //! What a deployment shall be: `mainstay.toml` with the command line laid over it, every value decided.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use settings::{Origin, Resolved, Wanted};
 use url::Url;
@@ -9,7 +9,7 @@ use url::Url;
 use crate::error::{Error, Kind};
 
 /// Where the edge answers unless told otherwise: this machine alone, at Mattermost's own port.
-const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8065);
+const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8065);
 
 /// The system user that is made for the server when root installs.
 pub const DEFAULT_USER: &str = "mainstay";
@@ -104,7 +104,8 @@ impl Desired {
 /// What people type when nobody said what: a loopback edge is reached as `localhost`, a wildcard one by the machine's name.
 fn default_site_url(listen: SocketAddr, host_name: &str) -> String {
     let host = match listen.ip() {
-        ip if ip.is_loopback() => "localhost".to_owned(),
+        // `localhost` is these two, and no other loopback address.
+        IpAddr::V4(Ipv4Addr::LOCALHOST) | IpAddr::V6(Ipv6Addr::LOCALHOST) => "localhost".to_owned(),
         ip if ip.is_unspecified() => host_name.to_owned(),
         IpAddr::V6(ip) => format!("[{ip}]"),
         IpAddr::V4(ip) => ip.to_string(),
@@ -140,6 +141,7 @@ mod tests {
             decide(&[("listen", listen)], false).map(|d| d.site_url_text().to_owned()).expect("valid")
         };
         assert_eq!(url("127.0.0.1:9000"), "http://localhost:9000");
+        assert_eq!(url("127.0.0.2:9000"), "http://127.0.0.2:9000");
         assert_eq!(url("[::1]:80"), "http://localhost");
         assert_eq!(url("0.0.0.0:8065"), "http://chat-1:8065");
         assert_eq!(url("192.0.2.1:8065"), "http://192.0.2.1:8065");

@@ -2,7 +2,7 @@
 
 use plan::Plan;
 
-use crate::action::{Action, Agent, Edge, Server, Turn, World};
+use crate::action::{Action, Agent, Edge, Server, Switch, World};
 use crate::agent::Status;
 use crate::deployment::{self, Caller, ground};
 use crate::error::Error;
@@ -48,9 +48,9 @@ pub(crate) fn stopping(status: Option<&Status>) -> Steps {
         steps.add("close-edge", "Close the edge", Some("Open it again"), 200, action);
     }
     if let Some(server) = &status.server {
-        let action = Server { turn: Turn::Off, spec: server.spec.clone() };
+        let action = Server { switch: Switch::Off, spec: server.spec.clone() };
         steps.add("stop-server", "Stop the server", Some("Start it again"), 500, action);
     }
-    steps.add("stop-agent", "Stop the agent", Some("Start it again"), 50, Agent { turn: Turn::Off });
+    steps.add("stop-agent", "Stop the agent", Some("Start it again"), 50, Agent { switch: Switch::Off });
     steps
 }

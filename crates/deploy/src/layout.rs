@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::error::Error;
+
 /// The paths of one deployment's directory (docs/design/house.md has the picture).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layout {
@@ -32,6 +34,26 @@ const OURS: [&str; 15] = [
     "state.db-shm",
     "run",
 ];
+
+/// How names begin under which a file is staged before it is renamed into place; a kill can leave one.
+const STAGED: [&str; 3] = [".new-", ".link-", "state.db.new-"];
+
+/// Removes what a kill left staged. To be called by who holds the lock, when nothing is being written.
+///
+/// # Errors
+/// A name cannot be removed.
+pub(crate) fn sweep(layout: &Layout) -> Result<(), Error> {
+    for dir in [layout.root().to_owned(), layout.root().join("config"), layout.run()] {
+        let Ok(entries) = std::fs::read_dir(&dir) else { continue };
+        for entry in entries.flatten() {
+            let name = entry.file_name();
+            if name.to_str().is_some_and(|name| STAGED.iter().any(|prefix| name.starts_with(prefix))) {
+                host::disk::remove_tree(&dir.join(name))?;
+            }
+        }
+    }
+    Ok(())
+}
 
 impl Layout {
     /// The layout below `root`, which must be absolute: the server is started elsewhere.
@@ -123,6 +145,11 @@ impl Layout {
         self.root.join("run/aside")
     }
 
+    /// Data of installations that were undone: moved here and not deleted.
+    pub fn undone(&self) -> PathBuf {
+        self.root.join("run/undone")
+    }
+
     /// Journal and history.
     pub fn journal(&self) -> PathBuf {
         self.root.join("state.db")
@@ -135,7 +162,8 @@ impl Layout {
 
     /// Whether a name at the top of the directory is one that Mainstay makes.
     pub fn is_ours(name: &str) -> bool {
-        OURS.contains(&name) || name.starts_with("state.db.corrupt-")
+        OURS.contains(&name)
+            || STAGED.iter().chain(&["state.db.corrupt-"]).any(|prefix| name.starts_with(prefix))
     }
 }
 

@@ -135,7 +135,7 @@ impl InForce {
         })
     }
 
-    /// The load balancer in front, looked at through the site URL; with the deployment's administrator, who is logged out again.
+    /// The load balancer in front, looked at through the site URL, signed in as the acceptance test does.
     ///
     /// # Errors
     /// The site URL is not set.
@@ -143,7 +143,7 @@ impl InForce {
         const DEFAULT_MAX_FILE_SIZE: u64 = 100 << 20;
         let login = if world.layout.secrets().exists() {
             let secrets = secrets(world)?;
-            Some(Login { id: secrets.admin_name, password: secrets.admin_password })
+            Some(Login { id: settings::VERIFIER.to_owned(), password: secrets.verifier_password })
         } else {
             None
         };

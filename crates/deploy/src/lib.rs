@@ -20,6 +20,7 @@ mod error;
 mod layout;
 mod leaning;
 mod machine;
+mod observed;
 mod preflight;
 mod rotation;
 mod settled;

@@ -1,13 +1,17 @@
 //! `settings secrets rotate`: new secrets, in use only when the server is verified with them.
 
+use std::collections::BTreeMap;
+
 use plan::Plan;
 use settings::{Rotated, Salt};
 
-use crate::action::{AcceptanceTest, Action, Configuration, Leftovers, Rotation, Server, Turn, World};
+use crate::action::{AcceptanceTest, Action, Configuration, Rotation, Server, Switch, World};
 use crate::deployment::{self, Caller};
-use crate::desired::{Desired, Machine, reachable};
+use crate::desired::reachable;
 use crate::error::{Error, Kind};
-use crate::up::{Steps, server_listen};
+use crate::observed::server_listen;
+use crate::settled::{Settled, settle};
+use crate::up::Steps;
 
 /// What stops working when the secrets of these names change.
 ///
@@ -34,17 +38,16 @@ pub fn broken_by(names: &[String]) -> Result<Vec<Rotated>, Error> {
 pub async fn planned(world: &World, names: &[String]) -> Result<Plan<Action>, Error> {
     let names = broken_by(names)?.into_iter().map(|rotated| rotated.name.to_owned()).collect();
     let layout = &world.layout;
-    let release = release::current(&layout.current()).ok_or_else(|| {
-        Error::not_ready(format!("there is no deployment in {}", layout.root().display()))
-            .hint("install one with `mainstay up`, or name its directory with `--dir`")
-    })?;
-    let machine = Machine { root: host::User::current()?.is_root(), host_name: crate::machine::host_name() };
-    let desired = Desired::decide(&crate::wanted_file(layout)?, &[].into(), &machine)?;
+    if !layout.current().exists() {
+        return Err(Error::not_ready(format!("there is no deployment in {}", layout.root().display()))
+            .hint("install one with `mainstay up`, or name its directory with `--dir`"));
+    }
+    let Settled { desired, release, .. } = settle(world, &BTreeMap::new(), None)?;
     let agent = world.agent.status().await?;
     let server = agent.as_ref().and_then(|status| status.server.as_ref());
     let mut steps = Steps::default();
     if let Some(server) = server {
-        let stop = Server { turn: Turn::Off, spec: server.spec.clone() };
+        let stop = Server { switch: Switch::Off, spec: server.spec.clone() };
         steps.add("stop-server", "Stop the server", Some("Start it again"), 500, stop);
     }
     steps.add("rotation", "Generate the new secrets", Some("Put the old ones back"), 10, Rotation { names });
@@ -53,12 +56,11 @@ pub async fn planned(world: &World, names: &[String]) -> Result<Plan<Action>, Er
     let configuration = Configuration { release, listen, user, replaces: layout.config().exists() };
     steps.add("configuration", "Write config.json", Some("Put it back as it was"), 10, configuration);
     if let Some(server) = server {
-        let start = Server { turn: Turn::On, spec: server.spec.clone() };
+        let start = Server { switch: Switch::On, spec: server.spec.clone() };
         steps.add("server", "Start the server", Some("Stop it"), 300, start);
         let test = AcceptanceTest { site_url: desired.site_url.clone(), edge: reachable(desired.listen) };
         steps.add("acceptance", format!("Test it as {}", desired.site_url_text()), None, 1500, test);
     }
-    steps.add("leftovers", "Forget how it was before", None, 10, Leftovers {});
     Ok(Plan {
         operation: "rotate".to_owned(),
         title: format!("Rotate secrets of {}", layout.root().display()),

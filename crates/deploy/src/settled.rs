@@ -1,25 +1,119 @@
 //! What the server's settings come to: every layer laid on the other, checked against the release, rendered as config.json.
 
+use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::net::SocketAddr;
 use std::path::Path;
 
+use release::{Capabilities, Edition, ReleaseId, Version};
 use serde_json::Value;
 use settings::{Base, Declared, Defaults, Drift, Resolved, Sources, Wanted};
 
 use crate::action::{World, secrets};
-use crate::desired::Desired;
+use crate::deployment::read_wanted;
+use crate::desired::{Desired, Machine};
 use crate::error::{Error, Kind};
 use crate::layout::Layout;
+use crate::machine::host_name;
 
 /// A secret in a file of its own (`NAME_FILE`) is not longer, in bytes.
 const SECRET_FILE_LIMIT: u64 = 64 * 1024;
+
+/// What is wanted, with everything decided: command line, environment and file agree.
+pub(crate) struct Settled {
+    pub desired: Desired,
+    pub resolved: Resolved,
+    /// The release that it is about.
+    pub release: ReleaseId,
+    /// What `mainstay.toml` says, if there is one.
+    pub file: Option<Wanted>,
+    /// Whether the site URL followed the edge to another address.
+    pub moved: bool,
+}
+
+/// Decides. `flags` are keys of `mainstay.toml` given on the command line.
+///
+/// # Errors
+/// A mistake in any of them, or two that contradict each other.
+pub(crate) fn settle(
+    world: &World,
+    flags: &BTreeMap<&'static str, String>,
+    tarball: Option<&Path>,
+) -> Result<Settled, Error> {
+    let layout = &world.layout;
+    let file = read_wanted(layout)?.map(|(wanted, _)| wanted);
+    let machine = Machine { root: host::User::current()?.is_root(), host_name: host_name() };
+    let said = file.clone().unwrap_or_default();
+    let mut flags = flags.clone();
+    let moved = follow_edge(&said, &mut flags, &machine)?;
+    let desired = Desired::decide(&said, &flags, &machine)?;
+    let release = wanted_release(&desired, tarball, release::current(&layout.current()))?;
+    let resolved = settings_of(world, &desired.wanted, &release.version)?;
+    let from_flag = flags.get("site_url").filter(|_| !moved).map(|_| desired.site_url.clone());
+    let desired = desired.given(&resolved)?;
+    match from_flag.filter(|url| *url != desired.site_url) {
+        Some(url) => Err(Error::new(
+            Kind::Usage,
+            format!("`--site-url` says {url}, and the environment says {}", desired.site_url_text()),
+        )
+        .hint("give the site URL in one place")),
+        None => Ok(Settled { desired, resolved, release, file, moved }),
+    }
+}
+
+/// A site URL that was derived from the edge's address goes with it to another one.
+fn follow_edge(
+    file: &Wanted,
+    flags: &mut BTreeMap<&'static str, String>,
+    machine: &Machine,
+) -> Result<bool, Error> {
+    let given = |listen: Option<&str>| {
+        let listen = listen.map(|listen| ("listen", listen.to_owned())).into_iter().collect();
+        Desired::decide(&Wanted::default(), &listen, machine)
+            .map(|desired| desired.site_url_text().to_owned())
+    };
+    let Some(listen) = flags.get("listen").cloned() else { return Ok(false) };
+    let derived =
+        file.get("site_url").is_some() && file.get("site_url") == Some(given(file.get("listen"))?.as_str());
+    let follows = derived && !flags.contains_key("site_url");
+    if follows {
+        flags.insert("site_url", given(Some(&listen))?);
+    }
+    Ok(follows)
+}
+
+/// Which release it is about: the one in the tarball, otherwise the installed one, otherwise the built-in one.
+fn wanted_release(
+    desired: &Desired,
+    tarball: Option<&Path>,
+    current: Option<ReleaseId>,
+) -> Result<ReleaseId, Error> {
+    if let Some(tarball) = tarball {
+        return Ok(release::identify(tarball)?);
+    }
+    let wanted: Option<Version> = desired.version.as_deref().map(str::parse).transpose()?;
+    let suits = |id: &ReleaseId| {
+        let same_build = |wanted: &Version| wanted.build.is_none() || wanted.build == id.version.build;
+        let same = |wanted: &Version| wanted.numbers() == id.version.numbers() && same_build(wanted);
+        id.edition == desired.edition && wanted.as_ref().is_none_or(same)
+    };
+    let found = current.into_iter().chain([release::builtin()]).find(suits);
+    found.ok_or_else(|| match &desired.version {
+        Some(version) if desired.edition == Edition::Builtin => {
+            let ours = release::builtin().version;
+            Error::new(Kind::Refused, format!("the built-in server is version {ours}, not {version}"))
+                .hint("leave `version` out")
+        }
+        _ => Error::new(Kind::Refused, format!("edition `{}` needs a tarball", desired.edition))
+            .hint("name one with `--release FILE`, or leave `edition` out for the built-in server"),
+    })
+}
 
 /// What holds in a server of that version, and where each value comes from.
 ///
 /// # Errors
 /// Every mistake in `mainstay.toml` and in the environment at once; a rule of the release that forbids one.
-pub fn settings_of(world: &World, wanted: &Wanted, version: &release::Version) -> Result<Resolved, Error> {
+pub fn settings_of(world: &World, wanted: &Wanted, version: &Version) -> Result<Resolved, Error> {
     let version: settings::Version = format!("{}.{}", version.major, version.minor)
         .parse()
         .map_err(|error: settings::NoVersion| Error::new(Kind::Usage, error.to_string()))?;
@@ -48,15 +142,16 @@ fn read_secret_file(path: &Path) -> std::io::Result<String> {
 pub(crate) fn config_json(
     resolved: &Resolved,
     desired: &Desired,
+    release: &ReleaseId,
     layout: &Layout,
     listen: SocketAddr,
     base: Base<'_>,
 ) -> Value {
-    settings::render(&settings::render_for(resolved, base), &own(desired, layout, listen))
+    settings::render(&settings::render_for(resolved, base), &own(desired, release, layout, listen))
 }
 
 /// What is not a matter of taste: where the server listens, where its files lie, that the edge is in front of it.
-fn own(desired: &Desired, layout: &Layout, listen: SocketAddr) -> Vec<Declared> {
+fn own(desired: &Desired, release: &ReleaseId, layout: &Layout, listen: SocketAddr) -> Vec<Declared> {
     let path = |path: std::path::PathBuf| path.to_string_lossy().into_owned();
     let mut own = vec![
         Declared::new("ServiceSettings", "SiteURL", desired.site_url_text()),
@@ -68,7 +163,7 @@ fn own(desired: &Desired, layout: &Layout, listen: SocketAddr) -> Vec<Declared> 
         Declared::new("PluginSettings", "Directory", path(layout.root().join("plugins"))),
         Declared::new("PluginSettings", "ClientDirectory", path(layout.root().join("client-plugins"))),
     ];
-    if desired.edition == release::Edition::Builtin {
+    if Capabilities::of(release).sqlite {
         own.push(Declared::new("SqlSettings", "DriverName", "sqlite"));
         own.push(Declared::new("SqlSettings", "DataSource", path(layout.sqlite())));
     }

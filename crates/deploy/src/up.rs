@@ -4,27 +4,26 @@
 //! `up` has an empty plan.
 
 use std::collections::BTreeMap;
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use plan::{Plan, Step};
-use release::{Edition, ReleaseId, Version};
 use serde::Serialize;
-use settings::{Notice, Resolved};
+use settings::Notice;
 
 use crate::action::{
     AcceptanceTest, Action, Activation, Administrator, Agent, Configuration, Database, Directories, Edge,
-    Leftovers, Secrets, Server, SystemUser, Turn, Unpacking, WantedFile, World, differs,
+    Secrets, Server, Switch, SystemUser, Unpacking, WantedFile, World,
 };
-use crate::agent::{ServerSpec, Status};
-use crate::deployment::{self, Caller, ground, read_wanted};
-use crate::desired::{Desired, Machine, reachable};
+use crate::agent::ServerSpec;
+use crate::deployment::{self, Caller, ground};
+use crate::desired::{Desired, reachable};
 use crate::error::{Error, Kind};
 use crate::layout::Layout;
+use crate::observed::{Observed, observe};
 use crate::preflight;
-use crate::settled::settings_of;
+use crate::settled::{Settled, settle};
 
 /// What `up` is asked for.
 #[derive(Debug, Clone, Default)]
@@ -56,31 +55,6 @@ pub struct Up {
     pub notices: Vec<Notice>,
 }
 
-/// What is there.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Observed {
-    /// Directories of the layout that are missing.
-    pub missing: Vec<String>,
-    /// The text of `mainstay.toml`.
-    pub wanted: Option<String>,
-    /// Whether `secrets.toml` is there.
-    pub secrets: bool,
-    /// Whether the system user is there, where one is wanted.
-    pub user: bool,
-    /// The unpacked releases.
-    pub releases: Vec<ReleaseId>,
-    /// The active one.
-    pub current: Option<ReleaseId>,
-    /// Whether config.json would change; `None` when there is none.
-    pub config_differs: Option<bool>,
-    /// Whether there is a database that is ours.
-    pub database: bool,
-    /// The agent, if it runs.
-    pub agent: Option<Status>,
-    /// Whether its server is well.
-    pub healthy: bool,
-}
-
 /// The plan that `up` would run, without running it. Changes nothing.
 ///
 /// # Errors
@@ -99,7 +73,7 @@ pub async fn up(world: &World, request: &Request, mut caller: Caller<'_>) -> Res
     let turn = deployment::Turn::take(&world.layout, "up", &caller).await?;
     turn.recover(world, &mut caller).await?;
     let Prepared { plan, desired, notices } = prepare(world, request).await?;
-    let created = plan.steps.iter().any(|step| matches!(step.action, Action::Administrator(_)));
+    let created = plan.steps.iter().any(|step| matches!(step.action, Action::Secrets(_)));
     if !plan.steps.is_empty() {
         turn.run(&plan, world, &mut caller).await?;
     }
@@ -130,113 +104,29 @@ struct Prepared {
 async fn prepare(world: &World, request: &Request) -> Result<Prepared, Error> {
     let layout = &world.layout;
     ground(layout)?;
-    let file = read_wanted(layout)?;
-    let machine = Machine { root: host::User::current()?.is_root(), host_name: crate::machine::host_name() };
-    let desired = Desired::decide(
-        &file.as_ref().map(|(wanted, _)| wanted.clone()).unwrap_or_default(),
-        &request.flags,
-        &machine,
-    )?;
-    let release = wanted_release(&desired, request)?;
-    let resolved = settings_of(world, &desired.wanted, &release.version)?;
-    // A flag outranks the environment, which outranks the file.
-    let desired = if request.flags.contains_key("site_url") { desired } else { desired.given(&resolved)? };
-    let observed = observe(world, &desired, &resolved, file.map(|(_, text)| text)).await?;
-    preflight::check(layout, &desired, observed.agent.as_ref())?;
-    let plan = plan_up(layout, &desired, &release, request, &observed)?;
-    Ok(Prepared { plan, desired, notices: resolved.notices().to_vec() })
-}
-
-/// Which release is asked for.
-fn wanted_release(desired: &Desired, request: &Request) -> Result<ReleaseId, Error> {
-    let builtin = release::builtin();
-    if let Some(tarball) = &request.tarball {
-        return Ok(release::identify(tarball)?);
-    }
-    if desired.edition != Edition::Builtin {
-        return Err(Error::new(Kind::Refused, format!("edition `{}` needs a tarball", desired.edition))
-            .hint("name one with `--release FILE`, or leave `edition` out for the built-in server"));
-    }
-    let Some(version) = &desired.version else { return Ok(builtin) };
-    let wanted: Version = version.parse()?;
-    let same_build = wanted.build.is_none() || wanted.build == builtin.version.build;
-    if wanted.numbers() == builtin.version.numbers() && same_build {
-        return Ok(builtin);
-    }
-    Err(Error::new(
-        Kind::Refused,
-        format!("the built-in server is version {}, not {version}", builtin.version),
-    )
-    .hint("leave `version` out of mainstay.toml"))
-}
-
-async fn observe(
-    world: &World,
-    desired: &Desired,
-    resolved: &Resolved,
-    wanted: Option<String>,
-) -> Result<Observed, Error> {
-    let layout = &world.layout;
-    let agent = world.agent.status().await?;
-    let server = agent.as_ref().and_then(|status| status.server.as_ref());
-    let listen = server_listen(layout, agent.as_ref());
-    let healthy = match server {
-        Some(server) => {
-            let client = crate::agent::health::client(Duration::from_secs(5))?;
-            crate::agent::health::ask(&client, server.spec.listen).await.is_ok()
-        }
-        None => false,
-    };
-    Ok(Observed {
-        missing: Directories::missing(layout),
-        wanted,
-        secrets: layout.secrets().exists(),
-        user: match &desired.user {
-            Some(user) => host::User::named(user).is_ok(),
-            None => true,
-        },
-        releases: release::installed(&layout.releases())?,
-        current: release::current(&layout.current()),
-        config_differs: differs(layout, resolved, desired, listen)?,
-        database: layout.sqlite().exists(),
-        agent,
-        healthy,
-    })
-}
-
-/// Where the server listens, or will: kept while it runs, otherwise a free port of loopback.
-///
-/// Below the kernel's range for outgoing connections, so that none of those can take it while the server restarts. Each directory begins to
-/// look at a place of its own, so that two deployments that start at once do not find the same one.
-pub(crate) fn server_listen(layout: &Layout, agent: Option<&Status>) -> SocketAddr {
-    const FIRST: u16 = 18_065;
-    const PORTS: u16 = 8_000;
-    if let Some(server) = agent.and_then(|status| status.server.as_ref()) {
-        return server.spec.listen;
-    }
-    let mut hasher = DefaultHasher::new();
-    layout.root().hash(&mut hasher);
-    let begin = (hasher.finish() % u64::from(PORTS)) as u16;
-    let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
-    let mut ports = (0..PORTS).map(|step| FIRST + (begin + step) % PORTS);
-    let free = |port: &u16| host::Listen { address: Some(loopback), port: *port }.check().is_ok();
-    SocketAddr::new(loopback, ports.find(free).unwrap_or(FIRST))
+    let settled = settle(world, &request.flags, request.tarball.as_deref())?;
+    let observed = observe(world, &settled).await?;
+    preflight::check(layout, &settled.desired, observed.agent.as_ref())?;
+    let plan = plan_up(layout, &settled, request, &observed)?;
+    Ok(Prepared { plan, notices: settled.resolved.notices().to_vec(), desired: settled.desired })
 }
 
 /// What has to be done. Pure: the same observation gives the same plan.
 fn plan_up(
     layout: &Layout,
-    desired: &Desired,
-    release: &ReleaseId,
+    settled: &Settled,
     request: &Request,
     observed: &Observed,
 ) -> Result<Plan<Action>, Error> {
+    let Settled { desired, release, .. } = settled;
     if let Some(current) = observed.current.as_ref().filter(|current| *current != release) {
         return Err(Error::new(
             Kind::Refused,
             format!("{current} is installed here, and {release} is asked for"),
         )
-        .hint("`up` never changes the release; use `mainstay upgrade`"));
+        .hint(
+            "`up` never changes the release; install the other one in a directory of its own with `--dir`",
+        ));
     }
     let mut steps = Steps::default();
     let user = desired.user.clone();
@@ -259,8 +149,9 @@ fn plan_up(
             action,
         );
     }
-    if let Some(text) = wanted_text(layout, desired, request, observed.wanted.as_deref())? {
-        let action = WantedFile { text, replaces: observed.wanted.is_some() };
+    let changes = wanted_changes(settled, &request.flags);
+    if !changes.is_empty() {
+        let action = WantedFile { changes, replaces: settled.file.is_some() };
         steps.add("mainstay-toml", "Write mainstay.toml", Some("Put it back as it was"), 10, action);
     }
     if !observed.secrets {
@@ -275,7 +166,7 @@ fn plan_up(
     let spec = ServerSpec {
         release: layout.releases().join(release.to_string()),
         user: user.clone(),
-        listen: server_listen(layout, observed.agent.as_ref()),
+        listen: observed.listen,
     };
     let reconfigured = observed.config_differs != Some(false);
     let running = server.filter(|server| !reconfigured && observed.healthy && server.spec == spec);
@@ -285,7 +176,7 @@ fn plan_up(
             "Stop the server",
             Some("Start it again"),
             500,
-            Server { turn: Turn::Off, spec: server.spec.clone() },
+            Server { switch: Switch::Off, spec: server.spec.clone() },
         );
     }
     if reconfigured {
@@ -309,7 +200,7 @@ fn plan_up(
         steps.add("activation", format!("Make {release} current"), Some("Remove the link"), 10, action);
     }
     if observed.agent.is_none() {
-        steps.add("agent", "Start the agent", Some("Stop it"), 50, Agent { turn: Turn::On });
+        steps.add("agent", "Start the agent", Some("Stop it"), 50, Agent { switch: Switch::On });
     }
     if running.is_none() {
         steps.add(
@@ -317,12 +208,12 @@ fn plan_up(
             "Start the server",
             Some("Stop it"),
             300,
-            Server { turn: Turn::On, spec: spec.clone() },
+            Server { switch: Switch::On, spec: spec.clone() },
         );
     }
-    if fresh {
+    if running.is_none() {
         let action = Administrator { listen: spec.listen, email: admin_email(desired) };
-        steps.add("administrator", "Create the administrator", None, 300, action);
+        steps.add("administrator", "Look after the administrator", None, 300, action);
     }
     let open = observed.agent.as_ref().and_then(|status| status.edge.as_ref()).map(|edge| edge.listen);
     if open != Some(desired.listen) {
@@ -332,7 +223,6 @@ fn plan_up(
     if !steps.0.is_empty() {
         let action = AcceptanceTest { site_url: desired.site_url.clone(), edge: reachable(desired.listen) };
         steps.add("acceptance", format!("Test it as {}", desired.site_url_text()), None, 1500, action);
-        steps.add("leftovers", "Forget how it was before", None, 10, Leftovers {});
     }
     let title = if observed.current.is_none() { "Install" } else { "Bring up" };
     Ok(Plan {
@@ -364,30 +254,24 @@ impl Steps {
     }
 }
 
-/// The text that `mainstay.toml` must get, if another than it has.
-fn wanted_text(
-    layout: &Layout,
-    desired: &Desired,
-    request: &Request,
-    text: Option<&str>,
-) -> Result<Option<String>, Error> {
-    let Some(text) = text else {
+/// The keys of `mainstay.toml` that must be written.
+fn wanted_changes(settled: &Settled, flags: &BTreeMap<&'static str, String>) -> BTreeMap<String, String> {
+    let Settled { desired, file, .. } = settled;
+    let mut changes: BTreeMap<String, String> = BTreeMap::new();
+    if file.is_none() {
         // A first file says what was decided, so that a later default does not move a deployment.
-        let decided = [
-            ("edition", desired.edition.to_string()),
-            ("listen", desired.listen.to_string()),
-            ("site_url", desired.site_url_text().to_owned()),
-        ];
-        let user = desired.user.iter().map(|user| ("user", user.clone()));
-        let wanted =
-            decided.into_iter().chain(user).try_fold(desired.wanted.clone(), |wanted, (key, value)| {
-                wanted.with(key, &value).map_err(|problem| Error::new(Kind::Bug, problem))
-            })?;
-        return Ok(Some(settings::write(&wanted)));
-    };
-    let changed = settings::change(&layout.wanted(), text, &request.flags)
-        .map_err(|findings| Error::new(Kind::Settings, findings.to_string()))?;
-    Ok((changed != text).then_some(changed))
+        changes.insert("edition".to_owned(), desired.edition.to_string());
+        changes.insert("listen".to_owned(), desired.listen.to_string());
+        changes.insert("site_url".to_owned(), desired.site_url_text().to_owned());
+        changes.extend(desired.user.iter().map(|user| ("user".to_owned(), user.clone())));
+    }
+    for key in flags.keys().copied().chain(settled.moved.then_some("site_url")) {
+        let value = desired.wanted.get(key).unwrap_or_default();
+        if file.as_ref().is_none_or(|file| file.get(key) != Some(value)) {
+            changes.insert(key.to_owned(), value.to_owned());
+        }
+    }
+    changes
 }
 
 /// A mail address for the first administrator: at the site's own host where that can have one.
@@ -400,67 +284,87 @@ fn admin_email(desired: &Desired) -> String {
 
 #[cfg(test)]
 mod tests {
-    use settings::Wanted;
+    use release::ReleaseId;
+    use settings::{Defaults, Sources, Wanted};
 
     use super::*;
-    use crate::agent::{EdgeStatus, ServerStatus};
+    use crate::agent::{EdgeStatus, ServerStatus, Status};
+    use crate::desired::Machine;
 
     fn layout() -> Layout {
         Layout::new("/srv/chat")
     }
 
-    fn desired(root: bool) -> Desired {
+    fn settled(root: bool, file: Option<Wanted>) -> Settled {
         let machine = Machine { root, host_name: "chat-1".to_owned() };
-        Desired::decide(&Wanted::default(), &BTreeMap::new(), &machine).expect("the defaults are valid")
+        let desired =
+            Desired::decide(&Wanted::default(), &BTreeMap::new(), &machine).expect("the defaults are valid");
+        let none = BTreeMap::new();
+        let sources = Sources {
+            defaults: Defaults::Release,
+            secrets: None,
+            wanted: None,
+            environment: &none,
+            flags: &none,
+            read_file: &|_| Err(std::io::ErrorKind::NotFound.into()),
+        };
+        let version = "11.6".parse().expect("a version");
+        let resolved = settings::resolve(version, &sources).expect("nothing is said");
+        Settled { desired, resolved, release: release::builtin(), file, moved: false }
     }
 
-    fn plan(observed: &Observed, desired: &Desired) -> Plan<Action> {
-        let request = Request::default();
-        plan_up(&layout(), desired, &release::builtin(), &request, observed).expect("a plan")
+    fn plan(observed: &Observed, root: bool) -> Plan<Action> {
+        let file = observed.current.is_some().then(Wanted::default);
+        plan_up(&layout(), &settled(root, file), &Request::default(), observed).expect("a plan")
     }
 
     fn names(plan: &Plan<Action>) -> Vec<&str> {
         plan.steps.iter().map(|step| step.name.as_str()).collect()
     }
 
+    fn listen() -> SocketAddr {
+        "127.0.0.1:18065".parse().expect("an address")
+    }
+
     fn nothing() -> Observed {
-        Observed { missing: vec!["data".to_owned()], user: true, ..Observed::default() }
+        Observed {
+            missing: vec!["data".to_owned()],
+            secrets: false,
+            user: true,
+            releases: Vec::new(),
+            current: None,
+            listen: listen(),
+            config_differs: None,
+            database: false,
+            agent: None,
+            healthy: false,
+        }
     }
 
     /// Everything as a finished `up` leaves it.
     fn finished() -> Observed {
-        let listen = "127.0.0.1:18065".parse().expect("an address");
-        let spec = ServerSpec {
-            release: layout().releases().join(release::builtin().to_string()),
-            user: None,
-            listen,
-        };
+        let release = layout().releases().join(release::builtin().to_string());
+        let spec = ServerSpec { release, user: None, listen: listen() };
         let server = ServerStatus { spec, pid: Some(1), restarts: 0, last_exit: None };
-        let edge = EdgeStatus {
-            listen: desired(false).listen,
-            connections: 0,
-            websockets: 0,
-            requests: 0,
-            upstream_errors: 0,
-        };
-        let wanted = wanted_text(&layout(), &desired(false), &Request::default(), None).expect("a text");
+        let edge = settled(false, None).desired.listen;
+        let edge =
+            EdgeStatus { listen: edge, connections: 0, websockets: 0, requests: 0, upstream_errors: 0 };
         Observed {
             missing: Vec::new(),
-            wanted,
             secrets: true,
-            user: true,
             releases: vec![release::builtin()],
             current: Some(release::builtin()),
             config_differs: Some(false),
             database: true,
             agent: Some(Status { agent_pid: 1, since: 0, server: Some(server), edge: Some(edge) }),
             healthy: true,
+            ..nothing()
         }
     }
 
     #[test]
     fn a_fresh_installation_opens_the_edge_after_the_administrator_and_ends_with_the_test() {
-        let plan = plan(&nothing(), &desired(false));
+        let plan = plan(&nothing(), false);
         let expected = [
             "directories",
             "mainstay-toml",
@@ -474,7 +378,6 @@ mod tests {
             "administrator",
             "edge",
             "acceptance",
-            "leftovers",
         ];
         assert_eq!(names(&plan), expected);
         plan.check().expect("a plan the engine takes");
@@ -483,52 +386,42 @@ mod tests {
     #[test]
     fn root_makes_a_user_once() {
         let missing = Observed { user: false, ..nothing() };
-        assert_eq!(names(&plan(&missing, &desired(true)))[0], "system-user");
-        assert_eq!(names(&plan(&nothing(), &desired(true)))[0], "directories");
+        assert_eq!(names(&plan(&missing, true))[0], "system-user");
+        assert_eq!(names(&plan(&nothing(), true))[0], "directories");
     }
 
     #[test]
     fn what_is_as_it_should_be_gets_no_step() {
-        assert_eq!(names(&plan(&finished(), &desired(false))), Vec::<&str>::new());
+        assert_eq!(names(&plan(&finished(), false)), Vec::<&str>::new());
     }
 
     #[test]
     fn a_changed_setting_stops_the_server_before_it_is_written() {
         let observed = Observed { config_differs: Some(true), ..finished() };
-        let expected = ["stop-server", "configuration", "server", "acceptance", "leftovers"];
-        assert_eq!(names(&plan(&observed, &desired(false))), expected);
+        let expected = ["stop-server", "configuration", "server", "administrator", "acceptance"];
+        assert_eq!(names(&plan(&observed, false)), expected);
     }
 
     #[test]
     fn a_stopped_deployment_is_started_and_nothing_is_made_again() {
         let observed = Observed { agent: None, healthy: false, ..finished() };
         assert_eq!(
-            names(&plan(&observed, &desired(false))),
-            ["agent", "server", "edge", "acceptance", "leftovers"]
+            names(&plan(&observed, false)),
+            ["agent", "server", "administrator", "edge", "acceptance"]
         );
     }
 
     #[test]
     fn a_sick_server_is_started_anew() {
         let observed = Observed { healthy: false, ..finished() };
-        assert_eq!(
-            names(&plan(&observed, &desired(false))),
-            ["stop-server", "server", "acceptance", "leftovers"]
-        );
+        assert_eq!(names(&plan(&observed, false)), ["stop-server", "server", "administrator", "acceptance"]);
     }
 
     #[test]
     fn another_release_is_an_upgrade_and_refused() {
         let other: ReleaseId = "11.7.15-team".parse().expect("a release");
         let observed = Observed { current: Some(other), ..finished() };
-        let refused =
-            plan_up(&layout(), &desired(false), &release::builtin(), &Request::default(), &observed);
+        let refused = plan_up(&layout(), &settled(false, None), &Request::default(), &observed);
         assert_eq!(refused.expect_err("refused").kind, Kind::Refused);
-    }
-
-    #[test]
-    fn no_secret_is_in_a_plan() {
-        let text = serde_json::to_string(&plan(&nothing(), &desired(true))).expect("JSON");
-        assert!(!text.contains("password"), "{text}");
     }
 }

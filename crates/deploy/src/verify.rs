@@ -1,5 +1,6 @@
 //! `verify`: the acceptance test, against this deployment or any Mattermost.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use acceptance::{Admin, Check, Report, Secret, Target};
@@ -8,9 +9,9 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::action::{World, secrets};
-use crate::deployment::wanted_file;
 use crate::error::{Error, Kind, reason};
 use crate::layout::Layout;
+use crate::settled::settle;
 
 /// What to verify, and how.
 #[derive(Debug, Clone, Default)]
@@ -56,19 +57,18 @@ pub async fn verify(
 }
 
 fn of_deployment(world: &World) -> Result<Target, Error> {
-    let file = wanted_file(&world.layout)?;
-    let url = file.get("site_url").ok_or_else(|| {
-        Error::not_ready(format!("there is no deployment in {}", world.layout.root().display()))
-            .hint("install one with `mainstay up`, or name any Mattermost with `--url`")
-    })?;
-    let url = Url::parse(url).map_err(|error| Error::new(Kind::Settings, format!("`site_url`: {error}")))?;
-    Ok(target(&url, None, &secrets(world)?))
+    if !world.layout.current().exists() {
+        return Err(Error::not_ready(format!("there is no deployment in {}", world.layout.root().display()))
+            .hint("install one with `mainstay up`, or name any Mattermost with `--url`"));
+    }
+    let settled = settle(world, &BTreeMap::new(), None)?;
+    Ok(target(&settled.desired.site_url, None, &secrets(world)?))
 }
 
 /// The target that a deployment is, with its own administrator.
 pub(crate) fn target(url: &Url, via: Option<SocketAddr>, secrets: &settings::Secrets) -> Target {
-    let secret = Secret::new(secrets.admin_password.expose_secret());
-    let admin = Admin::Login { name: secrets.admin_name.clone(), secret };
+    let secret = Secret::new(secrets.verifier_password.expose_secret());
+    let admin = Admin::Login { name: settings::VERIFIER.to_owned(), secret };
     Target { via, admin, ..Target::new(url.clone()) }
 }
 

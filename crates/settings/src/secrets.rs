@@ -22,8 +22,13 @@ pub struct Secrets {
     pub admin_name: String,
     /// That administrator's first password.
     pub admin_password: SecretString,
+    /// The password of [`VERIFIER`].
+    pub verifier_password: SecretString,
     salts: BTreeMap<&'static str, SecretString>,
 }
+
+/// The administrator that only the acceptance test signs in as: people change their passwords, and should.
+pub const VERIFIER: &str = "mainstay-verifier";
 
 /// A key or salt that docker-mattermost's users generate by hand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,12 +95,18 @@ fn random(length: usize) -> String {
     (0..length).map(|_| char::from(ALPHABET[rng.random_range(0..ALPHABET.len())])).collect()
 }
 
+/// One that satisfies the strictest password policy the server knows: 24 characters of all kinds.
+fn password() -> SecretString {
+    format!("{}-aA7", random(20)).into()
+}
+
 impl Secrets {
-    /// Fresh ones. The password satisfies the strictest password policy the server knows: 24 characters of all kinds.
+    /// Fresh ones.
     pub fn generate(admin_name: &str) -> Self {
         let mut secrets = Self {
             admin_name: admin_name.to_owned(),
-            admin_password: format!("{}-aA7", random(20)).into(),
+            admin_password: password(),
+            verifier_password: password(),
             salts: BTreeMap::new(),
         };
         secrets.complete(&Value::Null);
@@ -158,6 +169,9 @@ impl Secrets {
         // Writing to a String cannot fail.
         let _ = writeln!(text, "admin_name = {}", toml::Value::from(self.admin_name.as_str()));
         let _ = writeln!(text, "admin_password = {}", toml::Value::from(self.admin_password.expose_secret()));
+        let _ = writeln!(text, "# The acceptance test signs in as {VERIFIER}.");
+        let verifier = self.verifier_password.expose_secret();
+        let _ = writeln!(text, "verifier_password = {}", toml::Value::from(verifier));
         let _ = writeln!(
             text,
             "\n# Salts and keys of the server. `mainstay settings secrets rotate` makes new ones."
@@ -173,7 +187,7 @@ impl Secrets {
     /// # Errors
     /// Unknown, missing or mistyped keys; a salt that is too short.
     pub fn parse(file: &Path, text: &str) -> Result<Self, Findings> {
-        const NAMES: [&str; 2] = ["admin_name", "admin_password"];
+        const NAMES: [&str; 3] = ["admin_name", "admin_password", "verifier_password"];
         let table = DeTable::parse(text).map_err(|error| unreadable(file, text, &error))?;
         let mut findings = Vec::new();
         let mut values = NAMES.map(|_| None);
@@ -206,8 +220,13 @@ impl Secrets {
             }
         }
         match values {
-            [Some(admin_name), Some(admin_password)] if findings.is_empty() => {
-                Ok(Self { admin_name, admin_password: admin_password.into(), salts })
+            [Some(admin_name), Some(admin_password), Some(verifier_password)] if findings.is_empty() => {
+                Ok(Self {
+                    admin_name,
+                    admin_password: admin_password.into(),
+                    verifier_password: verifier_password.into(),
+                    salts,
+                })
             }
             _ => Err(Findings(findings)),
         }
@@ -249,7 +268,8 @@ mod tests {
 
     #[test]
     fn an_older_file_is_completed_from_the_config_and_then_left_alone() {
-        let mut secrets = parse("admin_name = \"a\"\nadmin_password = \"b\"\n").expect("an older file");
+        let mut secrets = parse("admin_name = \"a\"\nadmin_password = \"b\"\nverifier_password = \"c\"\n")
+            .expect("an older file");
         let old = "o".repeat(32);
         let config =
             json!({"FileSettings": {"PublicLinkSalt": old}, "SqlSettings": {"AtRestEncryptKey": "short"}});

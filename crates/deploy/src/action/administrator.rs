@@ -1,65 +1,125 @@
-//! The first administrator, made before anybody else can connect.
+//! The accounts that the deployment itself needs, made before anybody else can connect.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use plan::Progress;
-use secrecy::ExposeSecret as _;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use settings::VERIFIER;
 
 use super::World;
 use super::file::secrets;
 use crate::agent::health::client;
 use crate::error::{Error, Kind, reason};
 
-/// Creates the first account, which the server makes its system administrator.
+/// Creates the first account, which the server makes its system administrator, and the one that the acceptance test signs in as.
 ///
-/// On loopback and before the edge opens: a server on the network gives the role to whoever comes first.
+/// On loopback and before the edge opens: a server on the network gives the role to whoever comes first. So it is looked at each time
+/// the server is started, and nothing is done where the accounts are there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Administrator {
     /// Where the server listens.
     pub listen: SocketAddr,
-    /// Its mail address.
+    /// The administrator's mail address; the other account is beside it.
     pub email: String,
 }
 
 impl Administrator {
     pub(super) async fn apply(&self, world: &World, _: &Progress) -> Result<Value, Error> {
         let secrets = secrets(world)?;
-        let account = json!({
-            "email": self.email,
-            "username": secrets.admin_name,
-            "password": secrets.admin_password.expose_secret(),
-        });
-        let (status, answer) = self.post("users", &account).await?;
-        if status == 201 {
+        let server = Server { listen: self.listen, client: client(Duration::from_secs(30))? };
+        if server.log_in(VERIFIER, &secrets.verifier_password).await?.is_some() {
             return Ok(Value::Null);
         }
-        // A run that was killed after the account was made finds it there, with our password.
-        let login =
-            json!({"login_id": secrets.admin_name, "password": secrets.admin_password.expose_secret()});
-        let (login_status, _) = self.post("users/login", &login).await?;
-        if login_status == 200 {
-            return Ok(Value::Null);
-        }
-        let message = answer["message"].as_str().unwrap_or("the server did not say why").to_owned();
-        Err(Error::new(Kind::NotReady, format!("the administrator could not be created: {message}"))
-            .detail(format!("status {status}: {}", answer["id"])))
-    }
-
-    async fn post(&self, route: &str, body: &Value) -> Result<(u16, Value), Error> {
-        let url = format!("http://{}/api/v4/{route}", self.listen);
-        let answer = client(Duration::from_secs(30))?.post(url).json(body).send().await;
-        let answer = answer.map_err(|error| away(&error))?;
-        let status = answer.status().as_u16();
-        Ok((status, answer.json().await.unwrap_or_default()))
+        let created = server.create(&secrets.admin_name, &self.email, &secrets.admin_password, None).await?;
+        let Some(token) = server.log_in(&secrets.admin_name, &secrets.admin_password).await? else {
+            let why = created.err().unwrap_or_else(|| "it was created and cannot sign in".to_owned());
+            return Err(Error::new(Kind::NotReady, format!("no account of secrets.toml can sign in: {why}")).hint(
+                format!("give the account `{VERIFIER}` the verifier_password of secrets.toml, in the System Console"),
+            ));
+        };
+        let email = format!("{VERIFIER}@localhost");
+        let verifier = server.create(VERIFIER, &email, &secrets.verifier_password, Some(&token)).await?;
+        let promoted = match verifier {
+            Ok(id) => server.promote(&id, &token).await,
+            Err(why) => {
+                Err(Error::not_ready(format!("the account `{VERIFIER}` could not be created: {why}")))
+            }
+        };
+        server.log_out(&token).await;
+        promoted.map(|()| Value::Null)
     }
 
     #[allow(clippy::unused_async, reason = "every action has the same shape")]
     pub(super) async fn undo(&self, _: &World, _: Option<&Value>) -> Result<(), Error> {
-        // The account goes with the fresh database that it was made in.
+        // The accounts go with the fresh database that they were made in.
         Ok(())
+    }
+}
+
+/// The server, asked on loopback.
+struct Server {
+    listen: SocketAddr,
+    client: reqwest::Client,
+}
+
+impl Server {
+    fn url(&self, route: &str) -> String {
+        format!("http://{}/api/v4/{route}", self.listen)
+    }
+
+    /// A session's token, or `None` when the server refuses the login.
+    async fn log_in(&self, name: &str, password: &SecretString) -> Result<Option<String>, Error> {
+        let login = json!({"login_id": name, "password": password.expose_secret()});
+        let answer = self
+            .client
+            .post(self.url("users/login"))
+            .json(&login)
+            .send()
+            .await
+            .map_err(|error| away(&error))?;
+        let token = answer.headers().get("token").and_then(|token| token.to_str().ok()).map(str::to_owned);
+        Ok(token.filter(|_| answer.status().is_success()))
+    }
+
+    /// The id of a new account, or why the server refuses it.
+    async fn create(
+        &self,
+        name: &str,
+        email: &str,
+        password: &SecretString,
+        token: Option<&str>,
+    ) -> Result<Result<String, String>, Error> {
+        let account = json!({"email": email, "username": name, "password": password.expose_secret()});
+        let mut request = self.client.post(self.url("users")).json(&account);
+        if let Some(token) = token {
+            request = request.bearer_auth(token);
+        }
+        let answer = request.send().await.map_err(|error| away(&error))?;
+        let created = answer.status() == 201;
+        let body: Value = answer.json().await.unwrap_or_default();
+        let text = |key: &str| body[key].as_str().unwrap_or("the server did not say why").to_owned();
+        Ok(if created { Ok(text("id")) } else { Err(text("message")) })
+    }
+
+    async fn promote(&self, id: &str, token: &str) -> Result<(), Error> {
+        let roles = json!({"roles": "system_user system_admin"});
+        let request = self.client.put(self.url(&format!("users/{id}/roles"))).bearer_auth(token).json(&roles);
+        let answer = request.send().await.map_err(|error| away(&error))?;
+        if answer.status().is_success() {
+            return Ok(());
+        }
+        Err(Error::not_ready(format!(
+            "`{VERIFIER}` could not be made an administrator: status {}",
+            answer.status()
+        )))
+    }
+
+    /// A session less; one that stays harms nobody and ends by itself.
+    async fn log_out(&self, token: &str) {
+        let _ = self.client.post(self.url("users/logout")).bearer_auth(token).send().await;
     }
 }
 

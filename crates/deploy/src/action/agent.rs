@@ -23,7 +23,7 @@ pub(crate) const STOP_PATIENCE: Duration = Duration::from_secs(90);
 /// Whether something shall run, and so what its undo does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Turn {
+pub enum Switch {
     /// Start it; the undo stops it.
     On,
     /// Stop it; the undo starts it.
@@ -34,22 +34,22 @@ pub enum Turn {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Agent {
     /// Which of the two.
-    pub turn: Turn,
+    pub switch: Switch,
 }
 
 impl Agent {
     pub(super) async fn apply(&self, world: &World, _: &Progress) -> Result<Value, Error> {
-        match self.turn {
-            Turn::On => start_agent(world).await,
-            Turn::Off => stop_agent(world).await,
+        match self.switch {
+            Switch::On => start_agent(world).await,
+            Switch::Off => stop_agent(world).await,
         }
         .map(|()| Value::Null)
     }
 
     pub(super) async fn undo(&self, world: &World, _: Option<&Value>) -> Result<(), Error> {
-        match self.turn {
-            Turn::On => stop_agent(world).await,
-            Turn::Off => start_agent(world).await,
+        match self.switch {
+            Switch::On => stop_agent(world).await,
+            Switch::Off => start_agent(world).await,
         }
     }
 }
@@ -110,32 +110,32 @@ async fn wait_for_end(world: &World, pid: u32) -> Result<(), Error> {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Server {
     /// Which of the two.
-    pub turn: Turn,
+    pub switch: Switch,
     /// The server it is about.
     pub spec: ServerSpec,
 }
 
 impl Server {
     pub(super) async fn apply(&self, world: &World, progress: &Progress) -> Result<Value, Error> {
-        self.turn(self.turn, world, Some(progress)).await.map(|()| Value::Null)
+        self.set(self.switch, world, Some(progress)).await.map(|()| Value::Null)
     }
 
     pub(super) async fn undo(&self, world: &World, _: Option<&Value>) -> Result<(), Error> {
-        match self.turn {
-            Turn::On => self.turn(Turn::Off, world, None).await,
-            Turn::Off => self.turn(Turn::On, world, None).await,
+        match self.switch {
+            Switch::On => self.set(Switch::Off, world, None).await,
+            Switch::Off => self.set(Switch::On, world, None).await,
         }
     }
 
-    async fn turn(&self, turn: Turn, world: &World, progress: Option<&Progress>) -> Result<(), Error> {
-        match turn {
-            Turn::On => {
+    async fn set(&self, switch: Switch, world: &World, progress: Option<&Progress>) -> Result<(), Error> {
+        match switch {
+            Switch::On => {
                 start_agent(world).await?;
                 world.agent.ask(&Ask::StartServer(self.spec.clone()), AGENT_PATIENCE).await?;
                 health::wait(world, self.spec.listen, SERVER_PATIENCE, progress).await
             }
-            Turn::Off if world.agent.status().await?.is_none() => Ok(()),
-            Turn::Off => world.agent.ask(&Ask::StopServer, STOP_PATIENCE).await.map(|_| ()),
+            Switch::Off if world.agent.status().await?.is_none() => Ok(()),
+            Switch::Off => world.agent.ask(&Ask::StopServer, STOP_PATIENCE).await.map(|_| ()),
         }
     }
 }

@@ -50,7 +50,7 @@ impl Configuration {
         let there = path.exists();
         let base = read(if there { &path } else { &shipped })?;
         let base = if there { Base::Deployed(&base) } else { Base::Shipped(&base) };
-        let config = config_json(&resolved, &desired, &world.layout, self.listen, base);
+        let config = config_json(&resolved, &desired, &self.release, &world.layout, self.listen, base);
         let owner = owner(self.user.as_deref())?;
         Ok(host::disk::atomic_write(&path, &text(&config)?, 0o600, owner)?)
     }
@@ -89,6 +89,7 @@ pub(crate) fn differs(
     layout: &Layout,
     resolved: &Resolved,
     desired: &Desired,
+    release: &ReleaseId,
     listen: SocketAddr,
 ) -> Result<Option<bool>, Error> {
     let path = layout.config();
@@ -96,7 +97,7 @@ pub(crate) fn differs(
         return Ok(None);
     }
     let config = read(&path)?;
-    Ok(Some(config_json(resolved, desired, layout, listen, Base::Deployed(&config)) != config))
+    Ok(Some(config_json(resolved, desired, release, layout, listen, Base::Deployed(&config)) != config))
 }
 
 fn text(config: &Value) -> Result<Vec<u8>, Error> {

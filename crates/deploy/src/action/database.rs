@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{World, blocking};
 use crate::error::Error;
-use crate::machine::run_to_end;
+use crate::machine::{make_dir, run_to_end};
 
 /// Runs the release's `db migrate`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,9 +19,6 @@ pub struct Database {
     /// Whether there was none before: only then may the undo remove it.
     pub fresh: bool,
 }
-
-/// SQLite keeps a database in up to three files.
-const SUFFIXES: [&str; 3] = ["", "-wal", "-shm"];
 
 impl Database {
     pub(super) async fn apply(&self, world: &World, _: &Progress) -> Result<Value, Error> {
@@ -36,13 +33,15 @@ impl Database {
             // A forward migration is undone by restoring the snapshot that the plan took before it.
             return Ok(());
         }
-        let path = world.layout.sqlite().into_os_string();
+        let (data, undone) = (world.layout.data(), world.layout.undone());
+        // Moved and not deleted: between a kill and a resume people may have worked in it.
         blocking(move || {
-            SUFFIXES.iter().try_for_each(|suffix| {
-                let mut file = path.clone();
-                file.push(suffix);
-                Ok(host::disk::remove_file(file.as_ref())?)
-            })
+            if !data.exists() {
+                return Ok(());
+            }
+            make_dir(&undone, 0o700, None)?;
+            let kept = undone.join(format!("data-{}", jiff::Timestamp::now().as_millisecond()));
+            std::fs::rename(&data, &kept).map_err(|error| Error::path("move aside", data, &error))
         })
         .await
     }

@@ -1,5 +1,7 @@
 //! Files that Mainstay itself writes: `mainstay.toml` and `secrets.toml`.
 
+use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use plan::Progress;
@@ -55,36 +57,58 @@ impl Kept {
     }
 }
 
-/// Writes `mainstay.toml`.
+/// Writes keys of `mainstay.toml`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WantedFile {
-    /// Its whole new text; no secret belongs into it.
-    pub text: String,
-    /// Whether it replaces one.
+    /// Mainstay's own keys and their values. The rest of the file may hold secrets, so it stays out of the plan.
+    pub changes: BTreeMap<String, String>,
+    /// Whether there is a file that they go into.
     pub replaces: bool,
 }
 
 impl WantedFile {
     const NAME: &str = "mainstay.toml";
+    const MODE: u32 = 0o644;
 
     pub(super) async fn apply(&self, world: &World, _: &Progress) -> Result<Value, Error> {
         let (this, world) = (self.clone(), world.clone());
         blocking(move || {
             let path = world.layout.wanted();
             Kept { existed: this.replaces }.keep(&world, Self::NAME, &path)?;
-            Ok(host::disk::atomic_write(&path, this.text.as_bytes(), 0o644, None)?)
+            Ok(host::disk::atomic_write(&path, this.text(&path)?.as_bytes(), mode(&path, Self::MODE), None)?)
         })
         .await
         .map(|()| Value::Null)
     }
 
+    fn text(&self, path: &Path) -> Result<String, Error> {
+        let wrong = |problem: String| Error::new(crate::Kind::Settings, problem);
+        if !self.replaces {
+            let wanted =
+                self.changes.iter().try_fold(settings::Wanted::default(), |wanted, (key, value)| {
+                    wanted.with(key, value).map_err(wrong)
+                })?;
+            return Ok(settings::write(&wanted));
+        }
+        let text = std::fs::read_to_string(path).map_err(|error| Error::path("read", path, &error))?;
+        let changes = self.changes.iter().map(|(key, value)| (key.as_str(), value.clone())).collect();
+        settings::change(path, &text, &changes).map_err(|findings| wrong(findings.to_string()))
+    }
+
     pub(super) async fn undo(&self, world: &World, _: Option<&Value>) -> Result<(), Error> {
         let (this, world) = (self.clone(), world.clone());
         blocking(move || {
-            Kept { existed: this.replaces }.put_back(&world, Self::NAME, &world.layout.wanted(), 0o644, None)
+            let path = world.layout.wanted();
+            let mode = mode(&path, Self::MODE);
+            Kept { existed: this.replaces }.put_back(&world, Self::NAME, &path, mode, None)
         })
         .await
     }
+}
+
+/// The mode that a file has, or `new` where there is none.
+fn mode(path: &Path, new: u32) -> u32 {
+    std::fs::metadata(path).map_or(new, |file| file.permissions().mode() & 0o777)
 }
 
 /// Generates `secrets.toml`; in a plan only when there is none.

@@ -11,7 +11,6 @@ mod configuration;
 mod database;
 mod directories;
 mod file;
-mod leftovers;
 mod removal;
 mod system_user;
 mod unpacking;
@@ -27,14 +26,13 @@ pub(crate) use acceptance_test::AcceptanceTest;
 pub(crate) use activation::Activation;
 pub(crate) use administrator::Administrator;
 pub(crate) use agent::STOP_PATIENCE;
-pub(crate) use agent::{Agent, Edge, Server, Turn};
+pub(crate) use agent::{Agent, Edge, Server, Switch};
 pub(crate) use configuration::Configuration;
 pub(crate) use configuration::{differs, read as read_config};
 pub(crate) use database::Database;
 pub(crate) use directories::Directories;
 pub(crate) use file::secrets;
 pub(crate) use file::{Rotation, Secrets, WantedFile};
-pub(crate) use leftovers::Leftovers;
 pub(crate) use removal::Removal;
 pub(crate) use system_user::SystemUser;
 pub(crate) use unpacking::Unpacking;
@@ -103,7 +101,7 @@ macro_rules! actions {
 }
 
 actions! {
-    AcceptanceTest, Activation, Administrator, Agent, Configuration, Database, Directories, Edge, Leftovers, Removal, Rotation, Secrets,
+    AcceptanceTest, Activation, Administrator, Agent, Configuration, Database, Directories, Edge, Removal, Rotation, Secrets,
     Server, SystemUser, Unpacking, WantedFile,
 }
 

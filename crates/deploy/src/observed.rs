@@ -1,0 +1,86 @@
+//! What is there: looked at, nothing touched.
+
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use release::ReleaseId;
+
+use crate::action::{Directories, World, differs};
+use crate::agent::{Status, health};
+use crate::error::Error;
+use crate::layout::Layout;
+use crate::settled::Settled;
+
+/// What is there.
+#[derive(Debug, Clone)]
+pub(crate) struct Observed {
+    /// Directories of the layout that are missing.
+    pub missing: Vec<String>,
+    /// Whether `secrets.toml` is there.
+    pub secrets: bool,
+    /// Whether the system user is there, where one is wanted.
+    pub user: bool,
+    /// The unpacked releases.
+    pub releases: Vec<ReleaseId>,
+    /// The active one.
+    pub current: Option<ReleaseId>,
+    /// Where the server listens, or will.
+    pub listen: SocketAddr,
+    /// Whether config.json would change; `None` when there is none.
+    pub config_differs: Option<bool>,
+    /// Whether there is a database that is ours.
+    pub database: bool,
+    /// The agent, if it runs.
+    pub agent: Option<Status>,
+    /// Whether its server is well.
+    pub healthy: bool,
+}
+
+/// Looks.
+///
+/// # Errors
+/// The agent does not answer; a file cannot be read.
+pub(crate) async fn observe(world: &World, settled: &Settled) -> Result<Observed, Error> {
+    let layout = &world.layout;
+    let Settled { desired, resolved, release, .. } = settled;
+    let agent = world.agent.status().await?;
+    let listen = server_listen(layout, agent.as_ref());
+    let healthy = match agent.as_ref().and_then(|status| status.server.as_ref()) {
+        Some(server) => {
+            health::ask(&health::client(Duration::from_secs(5))?, server.spec.listen).await.is_ok()
+        }
+        None => false,
+    };
+    Ok(Observed {
+        missing: Directories::missing(layout),
+        secrets: layout.secrets().exists(),
+        user: desired.user.as_ref().is_none_or(|user| host::User::named(user).is_ok()),
+        releases: release::installed(&layout.releases())?,
+        current: release::current(&layout.current()),
+        listen,
+        config_differs: differs(layout, resolved, desired, release, listen)?,
+        database: layout.sqlite().exists(),
+        agent,
+        healthy,
+    })
+}
+
+/// Where the server listens, or will: kept while it runs, otherwise a free port of loopback.
+///
+/// Below the kernel's range for outgoing connections, so that none of those can take it while the server restarts. Each
+/// directory begins to look at a place of its own, so that two deployments that start at once do not find the same one.
+pub(crate) fn server_listen(layout: &Layout, agent: Option<&Status>) -> SocketAddr {
+    const FIRST: u16 = 18_065;
+    const PORTS: u16 = 8_000;
+    if let Some(server) = agent.and_then(|status| status.server.as_ref()) {
+        return server.spec.listen;
+    }
+    let mut hasher = DefaultHasher::new();
+    layout.root().hash(&mut hasher);
+    let begin = (hasher.finish() % u64::from(PORTS)) as u16;
+    let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    let mut ports = (0..PORTS).map(|step| FIRST + (begin + step) % PORTS);
+    let free = |port: &u16| host::Listen { address: Some(loopback), port: *port }.check().is_ok();
+    SocketAddr::new(loopback, ports.find(free).unwrap_or(FIRST))
+}
