@@ -7,3 +7,4 @@ mod crash;
 mod flood;
 mod lifecycle;
 mod place;
+mod promises;

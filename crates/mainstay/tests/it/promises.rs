@@ -1,0 +1,105 @@
+//! What people do after an installation must not turn against it.
+
+use crate::place::Place;
+
+#[test]
+fn a_changed_administrators_password_does_not_keep_the_deployment_down() {
+    let place = Place::new();
+    place.up(&[]).expect(0);
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let status = runtime.block_on(async {
+        let token = place.token().await;
+        let change =
+            serde_json::json!({"current_password": place.password(), "new_password": "another-One-7-long"});
+        let url = format!("{}/api/v4/users/me/password", place.url());
+        reqwest::Client::new()
+            .put(url)
+            .bearer_auth(token)
+            .json(&change)
+            .send()
+            .await
+            .expect("an answer")
+            .status()
+    });
+    assert_eq!(status, 200);
+    place.run(&["down"]).expect(0);
+    place.run(&["up"]).expect(0);
+    place.run(&["verify"]).expect(0);
+}
+
+#[test]
+fn a_site_url_that_nobody_chose_follows_the_edge() {
+    let (place, other) = (Place::new(), Place::new());
+    place.up(&[]).expect(0);
+    let up = place.run(&["up", "--json", "--listen", &format!("127.0.0.1:{}", other.port)]).expect(0).json();
+    assert_eq!(up["url"], other.url());
+    place.run(&["verify"]).expect(0);
+    assert_eq!(place.run(&["up", "--json"]).expect(0).json()["changed"], false);
+}
+
+#[test]
+fn a_resumed_installation_that_fails_says_so_and_keeps_what_people_wrote() {
+    let place = Place::new();
+    place.up(&["--inject-kill", "acceptance:before"]).expect(-9);
+    std::fs::write(place.root.join("data/written-meanwhile"), "precious")
+        .expect("the edge was open: people worked");
+    let failed = place.run(&["up", "--inject-failure", "acceptance:before"]).expect(6);
+    assert!(failed.stderr.contains("everything is as before"), "{}", failed.stderr);
+    let undone = std::fs::read_dir(place.root.join("run/undone"))
+        .expect("kept")
+        .next()
+        .expect("one")
+        .expect("an entry");
+    assert_eq!(std::fs::read_to_string(undone.path().join("written-meanwhile")).expect("kept"), "precious");
+    assert!(undone.path().join("mattermost.db").exists());
+    place.up(&[]).expect(0);
+}
+
+#[test]
+fn two_site_urls_that_contradict_each_other_are_refused() {
+    let place = Place::new();
+    let mut up = place.command(&["up", "--site-url", "http://localhost:9"]);
+    let ran = crate::place::Ran::from(
+        up.env("MM_SERVICESETTINGS_SITEURL", "http://other:9").output().expect("it runs"),
+    );
+    let ran = ran.expect(2);
+    assert!(ran.stderr.contains("environment"), "{}", ran.stderr);
+    assert!(!place.root.exists());
+}
+
+#[test]
+fn new_secrets_are_used_when_the_server_is_verified_with_them_and_the_old_ones_come_back_otherwise() {
+    let place = Place::new();
+    place.up(&[]).expect(0);
+    let secrets = || std::fs::read_to_string(place.root.join("secrets.toml")).expect("secrets");
+    let before = secrets();
+    place
+        .run(&[
+            "settings",
+            "secrets",
+            "rotate",
+            "link_salt",
+            "--yes",
+            "--inject-failure",
+            "acceptance:before",
+        ])
+        .expect(6);
+    assert_eq!(secrets(), before);
+    place.run(&["settings", "secrets", "rotate", "link_sal", "--yes"]).expect(2);
+    let rotated = place.run(&["settings", "secrets", "rotate", "link_salt", "--yes"]).expect(0);
+    assert!(rotated.stderr.contains("public link"), "{}", rotated.stderr);
+    assert_ne!(secrets(), before);
+    assert_eq!(place.status()["up"], true);
+}
+
+#[test]
+fn the_environment_is_a_layer_whose_mistakes_are_all_reported() {
+    let place = Place::new();
+    let mut up = place.command(&["up"]);
+    up.env("MATTERMOST_MAX_USERS", "lots").env("SMTP_PASS", "hunter2").env("MATTERMOST_NAEM", "x");
+    let ran = crate::place::Ran::from(up.output().expect("it runs")).expect(3);
+    for says in ["MATTERMOST_MAX_USERS", "SMTP_USER", "did you mean `MATTERMOST_NAME`"] {
+        assert!(ran.stderr.contains(says), "{says}: {}", ran.stderr);
+    }
+    assert!(!ran.stderr.contains("hunter2") && !place.root.exists());
+}
