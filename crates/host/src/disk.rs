@@ -1,10 +1,12 @@
 //! Room, rights and durable changes on disk.
 use std::fs::{self, File};
-use std::io::{self, Write};
-use std::os::unix::fs::{PermissionsExt, fchown};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::StatVfsMountFlags;
+use rustix::fs::{CWD, Mode, OFlags, StatVfsMountFlags, openat};
+use rustix::io::Errno;
+use rustix::process::geteuid;
 
 pub use crate::tree::remove_tree;
 
@@ -97,10 +99,70 @@ fn network_kind(magic: u64) -> Option<&'static str> {
     })
 }
 
+/// How the names begin under which something is staged before it is renamed into place.
+const STAGED_FILE: &str = ".new-";
+const STAGED_LINK: &str = ".link-";
+const PROBE: &str = ".probe-";
+
+/// Whether [`atomic_write`], [`symlink_flip`] or [`probe`] makes such names: a kill in one of them leaves it
+/// behind, and it is nothing to anybody.
+pub fn is_staged(name: &str) -> bool {
+    let random = [STAGED_FILE, STAGED_LINK, PROBE].into_iter().find_map(|prefix| name.strip_prefix(prefix));
+    // So many characters tempfile makes up.
+    random.is_some_and(|random| random.len() == 6 && random.bytes().all(|b| b.is_ascii_alphanumeric()))
+}
+
+/// A file's content, and what it takes to write it again as it was. It may be a secret: no `Debug`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Content {
+    /// All of it.
+    pub bytes: Vec<u8>,
+    /// Permission bits.
+    pub mode: u32,
+    /// User and group id.
+    pub owner: (u32, u32),
+}
+
+/// Reads a file in a directory that somebody else may write in, who could put there what makes root read
+/// (and show) another file, or wait for ever.
+///
+/// No link is followed and nothing but a regular file of at most `limit` bytes is read. It must be the
+/// directory owner's, or root's or the reader's own without a second name: a hard link keeps the owner.
+pub fn read_guarded(path: &Path, limit: u64) -> Result<Content, DiskError> {
+    let fail = |e| DiskError::new("read", path, e);
+    let refuse = |what: String| Err(fail(io::Error::other(what)));
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = match openat(CWD, path, flags, Mode::empty()) {
+        Ok(file) => File::from(file),
+        Err(Errno::LOOP) => {
+            return refuse("it is a symbolic link, which is not followed; put the file itself there".into());
+        }
+        Err(e) => return Err(fail(e.into())),
+    };
+    let meta = file.metadata().map_err(fail)?;
+    if !meta.is_file() {
+        return refuse("it is not a regular file; put one there".into());
+    }
+    let (dir, me) = (fs::metadata(parent(path)).map_err(fail)?.uid(), geteuid().as_raw());
+    let own = [0, me].contains(&meta.uid());
+    if dir != me && meta.uid() != dir && !(own && meta.nlink() == 1) {
+        let (owner, linked) = (meta.uid(), if own { " and has other names (hard links)" } else { "" });
+        return refuse(format!(
+            "it belongs to user {owner}{linked}; put a copy there that belongs to user {dir}, the directory's owner"
+        ));
+    }
+    let mut bytes = Vec::new();
+    file.take(limit.saturating_add(1)).read_to_end(&mut bytes).map_err(fail)?;
+    if bytes.len() as u64 > limit {
+        return refuse(format!("it is larger than {limit} bytes, the most it may be"));
+    }
+    Ok(Content { bytes, mode: meta.mode() & 0o777, owner: (meta.uid(), meta.gid()) })
+}
+
 /// Tries to write in a directory: rights, read-only mounts and full disks show only this way.
 pub fn probe(dir: &Path) -> Result<(), DiskError> {
     let fail = |e| DiskError::new("write in", dir, e);
-    let mut file = tempfile::Builder::new().prefix(".probe-").tempfile_in(dir).map_err(fail)?;
+    let mut file = tempfile::Builder::new().prefix(PROBE).tempfile_in(dir).map_err(fail)?;
     file.write_all(&[0; 4096]).and_then(|()| file.as_file().sync_all()).map_err(fail)?;
     file.close().map_err(fail)
 }
@@ -115,7 +177,7 @@ pub fn atomic_write(
 ) -> Result<(), DiskError> {
     let fail = |e| DiskError::new("write", path, e);
     let dir = parent(path);
-    let mut file = tempfile::Builder::new().prefix(".new-").tempfile_in(dir).map_err(fail)?;
+    let mut file = tempfile::Builder::new().prefix(STAGED_FILE).tempfile_in(dir).map_err(fail)?;
     file.write_all(bytes).map_err(fail)?;
     if let Some((uid, gid)) = owner {
         fchown(file.as_file(), Some(uid), Some(gid)).map_err(fail)?;
@@ -135,7 +197,7 @@ pub fn symlink_flip(link: &Path, target: &Path) -> Result<(), DiskError> {
         return Err(fail(io::Error::new(io::ErrorKind::AlreadyExists, "it is not a symbolic link")));
     }
     let dir = parent(link);
-    let fresh = tempfile::Builder::new().prefix(".link-").tempdir_in(dir).map_err(fail)?;
+    let fresh = tempfile::Builder::new().prefix(STAGED_LINK).tempdir_in(dir).map_err(fail)?;
     let staged = fresh.path().join("link");
     std::os::unix::fs::symlink(target, &staged).map_err(fail)?;
     fs::rename(&staged, link).map_err(fail)?;

@@ -1,10 +1,12 @@
 //! Durable changes, room, and trees that fight back.
 use std::fs;
-use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::path::Path;
 
-use host::disk::{atomic_write, free, mount, probe, remove_tree, symlink_flip};
+use host::disk::{atomic_write, free, is_staged, mount, probe, read_guarded, remove_tree, symlink_flip};
 use host::limits;
+
+use crate::is_root;
 
 fn names(dir: &Path) -> Vec<String> {
     let mut names: Vec<String> =
@@ -42,6 +44,65 @@ fn a_link_is_flipped_and_nothing_else_is_replaced() {
     fs::write(&file, "kept").unwrap();
     symlink_flip(&file, Path::new("elsewhere")).unwrap_err();
     assert_eq!(fs::read(&file).unwrap(), b"kept");
+}
+
+#[test]
+fn what_a_kill_leaves_staged_is_known_by_its_name() {
+    for ours in [".new-a1B2c3", ".link-abcdef", ".probe-123456"] {
+        assert!(is_staged(ours), "{ours}");
+    }
+    for other in [".new-", ".new-mail.txt", ".new-longer-than-that", ".newest", "new-abcdef", ".git"] {
+        assert!(!is_staged(other), "{other}");
+    }
+    // As many random characters as tempfile really makes.
+    let staged = tempfile::Builder::new().prefix(".new-").tempfile().unwrap();
+    assert!(is_staged(staged.path().file_name().unwrap().to_str().unwrap()));
+}
+
+#[test]
+fn a_guarded_file_is_read_with_its_mode_and_nothing_else_is_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("config.json");
+    let refused = |path: &Path| read_guarded(path, 4).err().expect("refused").to_string();
+    assert!(refused(&path).contains("config.json"));
+    atomic_write(&path, b"{}\n\n", 0o640, None).unwrap();
+    let read = read_guarded(&path, 4).ok().expect("a plain file");
+    assert_eq!((read.bytes.as_slice(), read.mode), (&b"{}\n\n"[..], 0o640));
+    assert!(read_guarded(&path, 3).err().expect("refused").to_string().contains("larger than 3 bytes"));
+
+    let link = dir.path().join("link");
+    symlink(&path, &link).unwrap();
+    assert!(refused(&link).contains("it is a symbolic link"), "{}", refused(&link));
+    assert!(refused(dir.path()).contains("not a regular file"), "{}", refused(dir.path()));
+    let pipe = dir.path().join("pipe");
+    let kind = rustix::fs::FileType::Fifo;
+    rustix::fs::mknodat(rustix::fs::CWD, &pipe, kind, rustix::fs::Mode::RUSR, 0).unwrap();
+    assert!(refused(&pipe).contains("not a regular file"), "{}", refused(&pipe));
+}
+
+#[test]
+fn root_reads_only_what_the_owner_of_the_directory_may_give() {
+    if !is_root() {
+        // Only root can give files away.
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let (servers, path) = (dir.path().join("config"), dir.path().join("config/config.json"));
+    fs::create_dir(&servers).unwrap();
+    chown(&servers, Some(65_533), Some(65_533)).unwrap();
+    let secret = dir.path().join("secret");
+    fs::write(&secret, "{}").unwrap();
+    let read = || read_guarded(&path, 100).map(|_| ()).map_err(|e| e.to_string());
+
+    fs::hard_link(&secret, &path).unwrap();
+    assert!(read().unwrap_err().contains("hard links"));
+    fs::remove_file(&path).unwrap();
+    fs::write(&path, "{}").unwrap();
+    assert_eq!(read(), Ok(()), "root's own");
+    chown(&path, Some(65_533), Some(65_533)).unwrap();
+    assert_eq!(read(), Ok(()), "the directory owner's");
+    chown(&path, Some(65_532), Some(65_532)).unwrap();
+    assert!(read().unwrap_err().contains("belongs to user 65532"));
 }
 
 #[test]

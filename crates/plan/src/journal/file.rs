@@ -10,6 +10,7 @@ use std::{
     ffi::OsString,
     fs::{self, File},
     io::{self, ErrorKind},
+    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -84,11 +85,11 @@ fn options(path: &Path) -> SqliteConnectOptions {
 async fn make(path: &Path) -> Result<(), Reason> {
     let draft = beside(path, &format!(".new-{:016x}", rand::random::<u64>()));
     let made = async {
+        // Who asks, and why, is nobody else's business. SQLite gives `-wal` and `-shm` the same mode.
+        File::options().write(true).create_new(true).mode(0o600).open(&draft)?;
         // A draft is nothing until it is linked, so one sync at the end is enough.
-        let draft_options = options(&draft)
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Off);
+        let draft_options =
+            options(&draft).journal_mode(SqliteJournalMode::Wal).synchronous(SqliteSynchronous::Off);
         let mut connection = draft_options.connect().await?;
         sqlx::raw_sql(SCHEMA).execute(&mut connection).await?;
         connection.close().await?;

@@ -53,6 +53,18 @@ async fn journal(runs: usize) -> (TempDir, PathBuf) {
     (place, path)
 }
 
+#[tokio::test]
+async fn nobody_else_reads_a_journal() {
+    let (place, path) = journal(1).await;
+    let open = Journal::open(&path).await.unwrap();
+    for entry in fs::read_dir(place.path()).unwrap().map(Result::unwrap) {
+        let name = entry.file_name().into_string().unwrap();
+        let mode = entry.metadata().unwrap().permissions().mode() & 0o777;
+        assert!(!name.starts_with("state.db") || mode == 0o600, "{name}: {mode:o}");
+    }
+    open.close().await.unwrap();
+}
+
 async fn sql(path: &Path, statements: &str) {
     let options = SqliteConnectOptions::new().filename(path).foreign_keys(false);
     let mut connection = SqliteConnection::connect_with(&options).await.unwrap();
