@@ -35,19 +35,27 @@ const OURS: [&str; 15] = [
     "run",
 ];
 
-/// How names begin under which a file is staged before it is renamed into place; a kill can leave one.
-const STAGED: [&str; 3] = [".new-", ".link-", "state.db.new-"];
+/// How the name of a journal begins that is being made.
+const STAGED_JOURNAL: &str = "state.db.new-";
 
-/// Removes what a kill left staged. To be called by who holds the lock, when nothing is being written.
+fn is_staged(name: &str) -> bool {
+    host::disk::is_staged(name) || name.starts_with(STAGED_JOURNAL)
+}
+
+/// Removes what a kill left half-written beside what it should have become. To be called by who holds the lock: without it somebody may
+/// be writing there. `run` is not swept, because the agent writes there and holds another lock.
 ///
 /// # Errors
-/// A name cannot be removed.
+/// A directory cannot be read, or a name in it not be removed.
 pub(crate) fn sweep(layout: &Layout) -> Result<(), Error> {
-    for dir in [layout.root().to_owned(), layout.root().join("config"), layout.run()] {
-        let Ok(entries) = std::fs::read_dir(&dir) else { continue };
-        for entry in entries.flatten() {
-            let name = entry.file_name();
-            if name.to_str().is_some_and(|name| STAGED.iter().any(|prefix| name.starts_with(prefix))) {
+    for dir in [layout.root().to_owned(), layout.root().join("config")] {
+        let entries = match std::fs::read_dir(&dir) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+            entries => entries.map_err(|error| Error::path("read", &dir, &error))?,
+        };
+        for entry in entries {
+            let name = entry.map_err(|error| Error::path("read", &dir, &error))?.file_name();
+            if name.to_str().is_some_and(is_staged) {
                 host::disk::remove_tree(&dir.join(name))?;
             }
         }
@@ -162,8 +170,7 @@ impl Layout {
 
     /// Whether a name at the top of the directory is one that Mainstay makes.
     pub fn is_ours(name: &str) -> bool {
-        OURS.contains(&name)
-            || STAGED.iter().chain(&["state.db.corrupt-"]).any(|prefix| name.starts_with(prefix))
+        OURS.contains(&name) || name.starts_with("state.db.corrupt-") || is_staged(name)
     }
 }
 

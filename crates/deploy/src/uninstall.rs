@@ -45,7 +45,7 @@ pub async fn planned(world: &World, keep_data: bool) -> Result<Plan<Action>, Err
     let mut steps = stopping(world.agent.status().await?.as_ref());
     let names = removable(layout, keep_data)?;
     if !names.is_empty() {
-        steps.add("removal", "Move its files aside", Some("Move them back"), 20, Removal { names });
+        steps.add("removal", "Move its files aside", Some("Move them back"), 20, Removal::of(names));
     }
     Ok(Plan {
         operation: "uninstall".to_owned(),
@@ -64,6 +64,8 @@ pub async fn uninstall(world: &World, keep_data: bool, mut caller: Caller<'_>) -
     let turn = deployment::Turn::take(layout, "uninstall", &caller).await?;
     turn.recover(world, &mut caller).await?;
     let user = crate::wanted_file(layout).ok().and_then(|wanted| wanted.get("user").map(str::to_owned));
+    // No run needs it any more: an uninstall that was interrupted while it deleted has left it.
+    host::disk::remove_tree(&layout.aside())?;
     let plan = planned(world, keep_data).await?;
     if !plan.steps.is_empty() {
         turn.run(&plan, world, &mut caller).await?;

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use settings::{Base, Resolved};
 
-use super::file::Kept;
+use super::file::{Kept, LIMIT};
 use super::{World, blocking};
 use crate::desired::{Desired, Machine};
 use crate::error::{Error, Kind};
@@ -47,7 +47,7 @@ impl Configuration {
         let resolved = settings_of(world, &wanted, &self.release.version)?;
         let machine = Machine { root: self.user.is_some(), host_name: host_name() };
         let desired = Desired::decide(&wanted, &[].into(), &machine)?.given(&resolved)?;
-        let there = path.exists();
+        let there = stands(&path);
         let base = read(if there { &path } else { &shipped })?;
         let base = if there { Base::Deployed(&base) } else { Base::Shipped(&base) };
         let config = config_json(&resolved, &desired, &self.release, &world.layout, self.listen, base);
@@ -55,11 +55,11 @@ impl Configuration {
         Ok(host::disk::atomic_write(&path, &text(&config)?, 0o600, owner)?)
     }
 
-    pub(super) async fn undo(&self, world: &World, _: Option<&Value>) -> Result<(), Error> {
-        let (this, world) = (self.clone(), world.clone());
+    pub(super) async fn undo(&self, world: &World, output: Option<&Value>) -> Result<(), Error> {
+        let (this, world, output) = (self.clone(), world.clone(), output.cloned());
         blocking(move || {
-            let owner = owner(this.user.as_deref())?;
-            Kept { existed: this.replaces }.put_back(&world, NAME, &world.layout.config(), 0o600, owner)
+            let kept = Kept { existed: this.replaces };
+            kept.put_back(&world, NAME, &world.layout.config(), output.as_ref())
         })
         .await
     }
@@ -68,10 +68,12 @@ impl Configuration {
 /// config.json as data.
 ///
 /// # Errors
-/// It cannot be read, or it is no JSON object: said with its line.
+/// It cannot be read, is a link or somebody else's, or it is no JSON object: said with its line.
 pub(crate) fn read(path: &Path) -> Result<Value, Error> {
-    let text = std::fs::read(path).map_err(|error| Error::path("read", path, &error))?;
-    let value: Value = serde_json::from_slice(&text).map_err(|error| {
+    // The server writes in its directory, and this may be root.
+    let read = host::disk::read_guarded(path, LIMIT);
+    let content = read.map_err(|error| Error::path("read", path, &error.source))?;
+    let value: Value = serde_json::from_slice(&content.bytes).map_err(|error| {
         Error::new(Kind::Settings, format!("{}:{}: it is no JSON ({error})", path.display(), error.line()))
             .hint(
                 "mend the file, or move it aside and run `mainstay up`: a new one is made from the release's",
@@ -93,11 +95,16 @@ pub(crate) fn differs(
     listen: SocketAddr,
 ) -> Result<Option<bool>, Error> {
     let path = layout.config();
-    if !path.exists() {
+    if !stands(&path) {
         return Ok(None);
     }
     let config = read(&path)?;
     Ok(Some(config_json(resolved, desired, release, layout, listen, Base::Deployed(&config)) != config))
+}
+
+/// Whether something is there, be it a link to nothing: that is refused and not replaced.
+fn stands(path: &Path) -> bool {
+    path.symlink_metadata().is_ok()
 }
 
 fn text(config: &Value) -> Result<Vec<u8>, Error> {

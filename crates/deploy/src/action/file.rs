@@ -1,7 +1,7 @@
 //! Files that Mainstay itself writes: `mainstay.toml` and `secrets.toml`.
 
 use std::collections::BTreeMap;
-use std::os::unix::fs::PermissionsExt as _;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use plan::Progress;
@@ -10,10 +10,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{World, blocking};
-use crate::error::Error;
+use crate::error::{Error, Kind};
 use crate::machine::{Owner, make_dir};
 
-/// A file about to be replaced, kept beside the journal until the plan is done.
+/// The most that a file which is read whole may hold, in bytes; some tens of times a large config.json.
+pub(super) const LIMIT: u64 = 1 << 20;
+
+/// A file about to be replaced, kept beside the journal until the run is done.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Kept {
     /// Whether the file was there when the plan was made.
@@ -26,35 +29,55 @@ impl Kept {
         world.layout.before().join(name)
     }
 
-    /// Keeps the old content, once: a second run must not keep what the first wrote.
+    /// Keeps the old file, once: a second run must not keep what the first wrote.
     pub(super) fn keep(&self, world: &World, name: &str, path: &Path) -> Result<(), Error> {
         let place = Self::place(world, name);
         if !self.existed || place.exists() {
             return Ok(());
         }
         make_dir(&world.layout.before(), 0o700, None)?;
-        let old = std::fs::read(path).map_err(|error| Error::path("read", path, &error))?;
-        Ok(host::disk::atomic_write(&place, &old, 0o600, None)?)
+        let old = host::disk::read_guarded(path, LIMIT)?;
+        Ok(host::disk::atomic_write(&place, &old.bytes, old.mode, owner_of(&old))?)
     }
 
-    /// Puts the old content back, or removes what was not there before.
+    /// Puts the old file back, or removes what was not there before. `output` is the step's, as its undo got it.
+    ///
+    /// What is kept stays: an undo that is killed runs again.
+    ///
+    /// # Errors
+    /// The file was replaced and the old one is not kept any more.
     pub(super) fn put_back(
         &self,
         world: &World,
         name: &str,
         path: &Path,
-        mode: u32,
-        owner: Option<Owner>,
+        output: Option<&Value>,
     ) -> Result<(), Error> {
-        let place = Self::place(world, name);
-        if self.existed {
-            // Nothing was kept: nothing was replaced.
-            let Ok(old) = std::fs::read(&place) else { return Ok(()) };
-            host::disk::atomic_write(path, &old, mode, owner)?;
-            return Ok(host::disk::remove_file(&place)?);
+        if !self.existed {
+            return Ok(host::disk::remove_file(path)?);
         }
-        Ok(host::disk::remove_file(path)?)
+        let place = Self::place(world, name);
+        match host::disk::read_guarded(&place, LIMIT) {
+            Ok(old) => Ok(host::disk::atomic_write(path, &old.bytes, old.mode, owner_of(&old))?),
+            Err(error) if error.source.kind() != ErrorKind::NotFound => Err(error.into()),
+            // Nothing was kept: nothing was replaced.
+            Err(_) if output.is_none() => Ok(()),
+            Err(_) => Err(Error::not_ready(format!(
+                "the old {name} is not in {}, so {} cannot be put back as it was",
+                world.layout.before().display(),
+                path.display()
+            ))
+            .hint(format!(
+                "copy it from a backup, or the present one, to {}, then run the command again",
+                place.display()
+            ))),
+        }
     }
+}
+
+/// Who shall own what is written in place of `old`; only root can give a file to another.
+fn owner_of(old: &host::disk::Content) -> Option<Owner> {
+    rustix::process::geteuid().is_root().then_some(old.owner)
 }
 
 /// Writes keys of `mainstay.toml`.
@@ -68,47 +91,39 @@ pub struct WantedFile {
 
 impl WantedFile {
     const NAME: &str = "mainstay.toml";
-    const MODE: u32 = 0o644;
 
     pub(super) async fn apply(&self, world: &World, _: &Progress) -> Result<Value, Error> {
         let (this, world) = (self.clone(), world.clone());
-        blocking(move || {
-            let path = world.layout.wanted();
-            Kept { existed: this.replaces }.keep(&world, Self::NAME, &path)?;
-            Ok(host::disk::atomic_write(&path, this.text(&path)?.as_bytes(), mode(&path, Self::MODE), None)?)
-        })
-        .await
-        .map(|()| Value::Null)
+        blocking(move || this.write(&world)).await.map(|()| Value::Null)
     }
 
-    fn text(&self, path: &Path) -> Result<String, Error> {
-        let wrong = |problem: String| Error::new(crate::Kind::Settings, problem);
+    fn write(&self, world: &World) -> Result<(), Error> {
+        let path = world.layout.wanted();
+        Kept { existed: self.replaces }.keep(world, Self::NAME, &path)?;
+        let wrong = |problem: String| Error::new(Kind::Settings, problem);
         if !self.replaces {
-            let wanted =
-                self.changes.iter().try_fold(settings::Wanted::default(), |wanted, (key, value)| {
-                    wanted.with(key, value).map_err(wrong)
-                })?;
-            return Ok(settings::write(&wanted));
+            let mut wanted = settings::Wanted::default();
+            for (key, value) in &self.changes {
+                wanted = wanted.with(key, value).map_err(wrong)?;
+            }
+            return Ok(host::disk::atomic_write(&path, settings::write(&wanted).as_bytes(), 0o644, None)?);
         }
-        let text = std::fs::read_to_string(path).map_err(|error| Error::path("read", path, &error))?;
+        let old = host::disk::read_guarded(&path, LIMIT)?;
+        let text = std::str::from_utf8(&old.bytes)
+            .map_err(|error| wrong(format!("{}: it is no UTF-8 text ({error})", path.display())))?;
         let changes = self.changes.iter().map(|(key, value)| (key.as_str(), value.clone())).collect();
-        settings::change(path, &text, &changes).map_err(|findings| wrong(findings.to_string()))
+        let text = settings::change(&path, text, &changes).map_err(|findings| wrong(findings.to_string()))?;
+        Ok(host::disk::atomic_write(&path, text.as_bytes(), old.mode, owner_of(&old))?)
     }
 
-    pub(super) async fn undo(&self, world: &World, _: Option<&Value>) -> Result<(), Error> {
-        let (this, world) = (self.clone(), world.clone());
+    pub(super) async fn undo(&self, world: &World, output: Option<&Value>) -> Result<(), Error> {
+        let (this, world, output) = (self.clone(), world.clone(), output.cloned());
         blocking(move || {
-            let path = world.layout.wanted();
-            let mode = mode(&path, Self::MODE);
-            Kept { existed: this.replaces }.put_back(&world, Self::NAME, &path, mode, None)
+            let kept = Kept { existed: this.replaces };
+            kept.put_back(&world, Self::NAME, &world.layout.wanted(), output.as_ref())
         })
         .await
     }
-}
-
-/// The mode that a file has, or `new` where there is none.
-fn mode(path: &Path, new: u32) -> u32 {
-    std::fs::metadata(path).map_or(new, |file| file.permissions().mode() & 0o777)
 }
 
 /// Generates `secrets.toml`; in a plan only when there is none.
@@ -155,7 +170,7 @@ impl Rotation {
             Kept { existed: true }.keep(&world, Self::NAME, &world.layout.secrets())?;
             let names: Vec<&str> = this.names.iter().map(String::as_str).collect();
             let mut secrets = secrets(&world)?;
-            secrets.rotate(&names).map_err(|problem| Error::new(crate::Kind::Usage, problem))?;
+            secrets.rotate(&names).map_err(|problem| Error::new(Kind::Usage, problem))?;
             let text = secrets.to_toml();
             Ok(host::disk::atomic_write(
                 &world.layout.secrets(),
@@ -168,10 +183,10 @@ impl Rotation {
         .map(|()| Value::Null)
     }
 
-    pub(super) async fn undo(&self, world: &World, _: Option<&Value>) -> Result<(), Error> {
-        let world = world.clone();
+    pub(super) async fn undo(&self, world: &World, output: Option<&Value>) -> Result<(), Error> {
+        let (world, output) = (world.clone(), output.cloned());
         blocking(move || {
-            Kept { existed: true }.put_back(&world, Self::NAME, &world.layout.secrets(), 0o600, None)
+            Kept { existed: true }.put_back(&world, Self::NAME, &world.layout.secrets(), output.as_ref())
         })
         .await
     }
@@ -182,7 +197,91 @@ pub(crate) fn secrets(world: &World) -> Result<settings::Secrets, Error> {
     let path = world.layout.secrets();
     let text = std::fs::read_to_string(&path).map_err(|error| Error::path("read", &path, &error))?;
     settings::Secrets::parse(&path, &text).map_err(|findings| {
-        Error::new(crate::error::Kind::Settings, findings.to_string())
+        Error::new(Kind::Settings, findings.to_string())
             .hint("put the file back from a backup; nothing has been changed")
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+    use super::*;
+    use crate::layout::Layout;
+
+    fn world() -> (tempfile::TempDir, World) {
+        let dir = tempfile::tempdir().expect("a directory");
+        let layout = Layout::new(dir.path());
+        make_dir(&layout.run(), 0o700, None).expect("run");
+        (dir, World::new(layout, "/nowhere/mainstay".into(), [].into()))
+    }
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).expect("a file").permissions().mode() & 0o777
+    }
+
+    #[tokio::test]
+    async fn only_the_changes_are_in_the_plan_and_the_file_comes_back_as_it_was() {
+        let (_dir, world) = world();
+        let path = world.layout.wanted();
+        let old = "listen = \"127.0.0.1:1\" # mine\n[mattermost.EmailSettings]\nSMTPPassword = \"hidden\"\n";
+        fs::write(&path, old).expect("a file");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("a mode");
+        let changes = [("listen".to_owned(), "127.0.0.1:2".to_owned())].into();
+        let action = WantedFile { changes, replaces: true };
+        assert!(!serde_json::to_string(&action).expect("JSON").contains("hidden"));
+
+        // Twice: a kill after the first must not make the second keep the new text.
+        for _ in 0..2 {
+            action.write(&world).expect("written");
+        }
+        let new = fs::read_to_string(&path).expect("text");
+        assert_eq!(new, old.replace(":1\"", ":2\""));
+        assert_eq!(mode(&path), 0o600, "nobody else may read it now either");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).expect("a mode");
+        for _ in 0..2 {
+            action.undo(&world, Some(&Value::Null)).await.expect("undone");
+            assert_eq!((fs::read_to_string(&path).expect("text").as_str(), mode(&path)), (old, 0o600));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_new_file_says_what_was_decided_and_is_removed_again() {
+        let (_dir, world) = world();
+        let changes = [("listen".to_owned(), "127.0.0.1:2".to_owned())].into();
+        let action = WantedFile { changes, replaces: false };
+        action.write(&world).expect("written");
+        let wanted = crate::wanted_file(&world.layout).expect("it parses");
+        assert_eq!((wanted.get("listen"), mode(&world.layout.wanted())), (Some("127.0.0.1:2"), 0o644));
+        action.undo(&world, None).await.expect("undone");
+        assert!(!world.layout.wanted().exists());
+    }
+
+    #[test]
+    fn a_step_that_replaced_a_file_is_not_undone_without_the_old_one() {
+        let (_dir, world) = world();
+        let path = world.layout.wanted();
+        fs::write(&path, "new").expect("a file");
+        let kept = Kept { existed: true };
+        kept.put_back(&world, "mainstay.toml", &path, None).expect("nothing was kept: nothing was replaced");
+        let lost = kept.put_back(&world, "mainstay.toml", &path, Some(&Value::Null)).expect_err("it is lost");
+        assert!(lost.what.contains("run/before"), "{}", lost.what);
+        // The way out that it names.
+        make_dir(&world.layout.before(), 0o700, None).expect("before");
+        fs::write(world.layout.before().join("mainstay.toml"), "old").expect("a file");
+        kept.put_back(&world, "mainstay.toml", &path, Some(&Value::Null)).expect("put back");
+        assert_eq!(fs::read_to_string(&path).expect("text"), "old");
+    }
+
+    #[test]
+    fn a_link_is_not_kept_as_what_it_points_at() {
+        let (_dir, world) = world();
+        let path = world.layout.config();
+        make_dir(&world.layout.root().join("config"), 0o750, None).expect("config");
+        symlink("/etc/passwd", &path).expect("a link");
+        let refused = Kept { existed: true }.keep(&world, "config.json", &path).expect_err("refused");
+        assert!(refused.what.contains("it is a symbolic link"), "{}", refused.what);
+        assert!(!world.layout.before().join("config.json").exists());
+    }
 }

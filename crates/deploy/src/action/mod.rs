@@ -115,9 +115,61 @@ fn failure(error: Error) -> Failure {
     }
 }
 
-/// Runs blocking work off the reactor.
+/// Runs blocking work on a thread of its own, so that the step's progress still shows.
+///
+/// The work cannot be broken off. Dropped, the future waits for its end: an undo never runs beside the step that it undoes.
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Error> + Send + 'static,
 ) -> Result<T, Error> {
-    tokio::task::spawn_blocking(work).await.map_err(|error| Error::new(Kind::Bug, error.to_string()))?
+    let (answer, answered) = tokio::sync::oneshot::channel();
+    let thread = std::thread::Builder::new().name("step".to_owned()).spawn(move || {
+        // Nobody listens any more when the future was dropped.
+        let _ = answer.send(work());
+    });
+    let thread = thread.map_err(|error| {
+        Error::not_ready(format!("cannot start a thread: {}", crate::error::reason(&error)))
+    })?;
+    let _joined = Joined(Some(thread));
+    answered.await.unwrap_or_else(|_| Err(Error::new(Kind::Bug, "the work of a step panicked")))
+}
+
+/// A thread that has ended when this is gone.
+struct Joined(Option<std::thread::JoinHandle<()>>);
+
+impl Drop for Joined {
+    fn drop(&mut self) {
+        // A panic in it has been told already: nothing came through the channel.
+        let _ = self.0.take().map(std::thread::JoinHandle::join);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::task::{Context, Waker};
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn dropped_work_has_ended() {
+        let ended = Arc::new(AtomicBool::new(false));
+        let end = Arc::clone(&ended);
+        let mut work = Box::pin(blocking(move || {
+            std::thread::sleep(Duration::from_millis(100));
+            end.store(true, Ordering::Release);
+            Ok(())
+        }));
+        let begun = work.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        assert!(begun.is_pending());
+        drop(work);
+        assert!(ended.load(Ordering::Acquire), "the work went on beside whoever dropped it");
+    }
+
+    #[tokio::test]
+    async fn work_that_panics_is_a_bug_and_not_a_hang() {
+        let panicked = blocking::<()>(|| panic!("on purpose")).await;
+        assert_eq!(panicked.expect_err("an error").kind, Kind::Bug);
+    }
 }

@@ -1,5 +1,7 @@
 //! The unprivileged user that the server runs as.
 
+use std::path::Path;
+
 use plan::Progress;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -16,12 +18,58 @@ pub struct SystemUser {
 
 impl SystemUser {
     pub(super) async fn apply(&self, world: &World, _: &Progress) -> Result<Value, Error> {
-        let (name, home) = (self.name.clone(), world.layout.root().to_owned());
-        blocking(move || Ok(host::account::create(&name, &home)?)).await.map(|_| Value::Null)
+        let (this, home) = (self.clone(), world.layout.root().to_owned());
+        blocking(move || this.make(&home)).await.map(Value::from)
     }
 
-    pub(super) async fn undo(&self, _: &World, _: Option<&Value>) -> Result<(), Error> {
-        let name = self.name.clone();
-        blocking(move || Ok(host::account::delete(&name)?)).await
+    /// Says whether the user was made here: by this try, or by one that a kill kept from telling, which is known by the home.
+    fn make(&self, home: &Path) -> Result<bool, Error> {
+        let account = host::account::create(&self.name, home)?;
+        Ok(account.created || account.user.home == home)
+    }
+
+    pub(super) async fn undo(&self, world: &World, output: Option<&Value>) -> Result<(), Error> {
+        let (name, home) = (self.name.clone(), world.layout.root().to_owned());
+        let made = output.and_then(Value::as_bool);
+        blocking(move || {
+            let made = made.unwrap_or_else(|| host::User::named(&name).is_ok_and(|user| user.home == home));
+            if made { Ok(host::account::delete(&name)?) } else { Ok(()) }
+        })
+        .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layout::Layout;
+
+    #[tokio::test]
+    async fn only_a_user_that_was_made_here_is_deleted() {
+        if !rustix::process::geteuid().is_root() {
+            // Only root makes users; without it there is none to delete.
+            return;
+        }
+        let name = format!("mainstay-s{}", std::process::id());
+        let world = |root: &str| World::new(Layout::new(root), "/nowhere/mainstay".into(), [].into());
+        let (here, elsewhere) = (world("/nowhere/here"), world("/nowhere/else"));
+        let action = SystemUser { name: name.clone() };
+        let exists = || host::User::named(&name).is_ok();
+        let create = |home: &str| host::account::create(&name, home.as_ref()).expect("a user");
+
+        // Made while the plan waited, by somebody else.
+        create("/nowhere/else");
+        let made = action.make(here.layout.root()).expect("applied");
+        action.undo(&here, Some(&made.into())).await.expect("undone");
+        action.undo(&here, None).await.expect("undone");
+        assert!(exists(), "it is not ours");
+
+        // Made by us, and told of; made by us, and killed before it was told of.
+        let made = action.make(elsewhere.layout.root()).expect("applied again after a kill");
+        action.undo(&elsewhere, Some(&made.into())).await.expect("undone");
+        assert!(!exists());
+        create("/nowhere/else");
+        action.undo(&elsewhere, None).await.expect("undone");
+        assert!(!exists());
     }
 }

@@ -141,3 +141,62 @@ fn a_second_operation_is_told_who_has_the_turn() {
     assert!(saw_busy, "nobody was told to wait");
     assert!(first.wait().expect("the first").success());
 }
+
+#[test]
+fn what_a_kill_leaves_half_written_is_in_nobodys_way_and_goes() {
+    let place = Place::new();
+    place.up(&[]).expect(0);
+    let staged = [".new-a1B2c3", ".link-a1B2c3", "state.db.new-0123456789abcdef", "config/.new-a1B2c3"]
+        .map(|name| place.root.join(name));
+    for moment in ["status", "down", "up"] {
+        for path in &staged {
+            if path.to_string_lossy().contains(".link-") {
+                std::fs::create_dir_all(path).expect("a directory");
+                let _ = std::os::unix::fs::symlink("releases/none", path.join("link"));
+            } else {
+                std::fs::write(path, "half").expect("a file");
+            }
+        }
+        place.run(&[moment]).expect(0);
+        if moment != "status" {
+            let left: Vec<_> = staged.iter().filter(|path| path.symlink_metadata().is_ok()).collect();
+            assert!(left.is_empty(), "{moment}: {left:?}");
+        }
+    }
+    // Another's hidden file is still a reason to stop.
+    std::fs::write(place.root.join(".new-years-list"), "").expect("a file");
+    let refused = place.run(&["up"]).expect(4);
+    assert!(refused.stderr.contains(".new-years-list"), "{}", refused.stderr);
+    std::fs::remove_file(place.root.join(".new-years-list")).expect("removed");
+}
+
+#[test]
+fn what_an_earlier_uninstall_left_aside_is_in_nobodys_way() {
+    let place = Place::new();
+    for args in [&["uninstall", "--yes", "--keep-data"][..], &["uninstall", "--yes"]] {
+        place.up(&[]).expect(0);
+        std::fs::create_dir_all(place.root.join("run/aside/releases/x")).expect("a directory");
+        std::fs::create_dir_all(place.root.join("run/aside/logs/x")).expect("a directory");
+        // It fails once and is undone: what is live stays live.
+        let fails = [args, &["--inject-failure", "removal:after"]].concat();
+        place.run(&fails).expect(6);
+        assert_eq!(place.status()["up"], true);
+        place.run(args).expect(0);
+        assert!(!place.root.join("run/aside").exists());
+        assert!(!place.root.join("releases").exists());
+    }
+    assert_eq!(place.names(), Vec::<String>::new());
+}
+
+#[test]
+fn a_link_in_place_of_config_json_is_refused_and_left() {
+    let place = Place::new();
+    place.up(&[]).expect(0);
+    let config = place.root.join("config/config.json");
+    std::fs::remove_file(&config).expect("removed");
+    std::os::unix::fs::symlink("/etc/passwd", &config).expect("a link");
+    let refused = place.run(&["up"]).expect(4);
+    assert!(refused.stderr.contains("it is a symbolic link"), "{}", refused.stderr);
+    assert!(!refused.stderr.contains("root:"), "{}", refused.stderr);
+    assert!(config.is_symlink());
+}
