@@ -1,6 +1,6 @@
 //! What tests and benchmarks need beside Rust: installed when missing, never skipped.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::run::{Failure, exists, run, target};
 
@@ -26,11 +26,12 @@ const IP: Tool = Tool { program: "ip", package: "iproute2" };
 const NGINX: Tool = Tool { program: "nginx", package: "nginx-light" };
 const WRK: Tool = Tool { program: "wrk", package: "wrk" };
 
-/// The two public clients that must work with the built-in server, at the versions the tests were written for.
-const PYTHON_CLIENT: &str = "mattermostdriver==7.3.2";
-const NODE_CLIENT: [&str; 2] = ["@mattermost/client@11.9.0", "ws@8"];
+/// What comes from Python's and Node's registries, at the versions the tests were written for: two public Mattermost clients, a mail server,
+/// an OAuth provider.
+const PYTHON_PACKAGES: [&str; 2] = ["mattermostdriver==7.3.2", "aiosmtpd==1.4.6"];
+const NODE_PACKAGES: [&str; 3] = ["@mattermost/client@11.9.0", "ws@8", "oauth2-mock-server@9.3.0"];
 
-/// Where the clients of other languages are installed.
+/// Where they are installed.
 fn clients() -> PathBuf {
     target().join("clients")
 }
@@ -40,30 +41,37 @@ pub(crate) fn for_tests() -> Result<(), Failure> {
     packages(&[BROWSER, NODE, NPM, PYTHON, SQLITE, NGINX])?;
     packages(&[POSTGRES, MARIADB])?;
     packages(&[SKOPEO, UMOCI, REGISTRY, DOCKERD, IPTABLES, IP])?;
-    let clients = clients();
-    std::fs::create_dir_all(&clients)?;
-    let venv = clients.join("python");
-    if !venv.join("bin/pip").is_file() {
-        // Debian's python3 has no venv of its own.
-        if run("python3", &["-m", "venv", &venv.to_string_lossy()]).is_err() {
-            packages(&[Tool { program: "python3-venv", package: "python3-venv" }])?;
-            run("python3", &["-m", "venv", &venv.to_string_lossy()])?;
+    once(&clients().join("python"), &PYTHON_PACKAGES, |venv| {
+        let path = venv.to_string_lossy();
+        if run("python3", &["-m", "venv", &path]).is_err() {
+            // Debian's python3 has no venv of its own.
+            packages(&[Tool { program: "/usr/share/doc/python3-venv", package: "python3-venv" }])?;
+            run("python3", &["-m", "venv", &path])?;
         }
+        let pip = venv.join("bin/pip");
+        run(&pip.to_string_lossy(), &[&["install", "--quiet"], &PYTHON_PACKAGES[..]].concat())
+    })?;
+    once(&clients().join("node"), &NODE_PACKAGES, |dir| {
+        let prefix = dir.to_string_lossy();
+        let args = ["install", "--no-fund", "--no-audit", "--loglevel=error", "--prefix", &prefix];
+        run("npm", &[&args, &NODE_PACKAGES[..]].concat())
+    })
+}
+
+/// Installs packages into a directory, unless just these are there.
+fn once(
+    dir: &Path,
+    packages: &[&str],
+    install: impl Fn(&Path) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let stamp = dir.join("installed");
+    let wanted = packages.join("\n");
+    if std::fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
+        return Ok(());
     }
-    let stamp = venv.join(PYTHON_CLIENT);
-    if !stamp.is_file() {
-        run(&venv.join("bin/pip").to_string_lossy(), &["install", "--quiet", PYTHON_CLIENT])?;
-        std::fs::write(stamp, "")?;
-    }
-    let node = clients.join("node");
-    if !node.join("node_modules/@mattermost/client").is_dir() {
-        std::fs::create_dir_all(&node)?;
-        let prefix = node.to_string_lossy().into_owned();
-        let mut args = vec!["install", "--no-fund", "--no-audit", "--loglevel=error", "--prefix", &prefix];
-        args.extend(NODE_CLIENT);
-        run("npm", &args)?;
-    }
-    Ok(())
+    std::fs::create_dir_all(dir)?;
+    install(dir)?;
+    Ok(std::fs::write(stamp, wanted)?)
 }
 
 /// What the edge's benchmark compares with.
