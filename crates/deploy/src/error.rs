@@ -120,9 +120,26 @@ impl From<plan::LockError> for Error {
 impl From<plan::EngineError> for Error {
     fn from(error: plan::EngineError) -> Self {
         match error {
-            plan::EngineError::Journal(error) => error.into(),
+            // The run had begun: what it did last, only the journal knows.
+            plan::EngineError::Journal(error) => Self::new(Kind::NeedsYou, error.to_string()).hint(
+                "make the journal's disk writable again, then run the command again: it goes on from what the journal says",
+            ),
             error @ plan::EngineError::Fault(_) => Self::new(Kind::Usage, error.to_string()),
             error => Self::new(Kind::Bug, error.to_string()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_journal_that_fails_on_the_way_needs_somebody_and_one_that_does_not_open_changes_nothing() {
+        let fault = || plan::JournalError::Unopenable { path: "state.db".into(), reason: "x".to_owned() };
+        assert_eq!(Error::from(fault()).kind, Kind::NotReady);
+        let midway = Error::from(plan::EngineError::Journal(fault()));
+        assert_eq!(midway.kind, Kind::NeedsYou);
+        assert!(midway.hint.is_some_and(|hint| hint.contains("again")));
     }
 }

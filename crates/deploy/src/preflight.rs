@@ -1,5 +1,6 @@
 //! What must hold of the machine before the first change: looked at, nothing touched.
 
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use host::port::Listen;
@@ -19,6 +20,7 @@ const ROOM: u64 = 256 << 20;
 pub(crate) fn check(layout: &Layout, desired: &Desired, agent: Option<&Status>) -> Result<(), Error> {
     let ground = nearest(layout.root());
     writable(ground, layout.root())?;
+    private(ground, layout.root())?;
     if !layout.current().exists() {
         room(ground)?;
     }
@@ -58,6 +60,55 @@ fn writable(ground: &Path, root: &Path) -> Result<(), Error> {
         Error::not_ready(format!("cannot write in {}: {}", ground.display(), reason(&error.into())))
             .hint("name another directory with `--dir`, or run this as its owner")
     })
+}
+
+/// Nobody else may rename or replace what is in the deployment's directory: root starts programs from there.
+fn private(ground: &Path, root: &Path) -> Result<(), Error> {
+    let look = |path: &Path| std::fs::metadata(path).map_err(|error| Error::path("look at", path, &error));
+    let me = host::User::current()?;
+    if ground == root {
+        let meta = look(root)?;
+        if meta.uid() != me.uid {
+            let owner = meta.uid().to_string();
+            let owner = host::User::named(&owner).map_or(owner, |user| user.name);
+            return Err(Error::not_ready(format!(
+                "{} belongs to {owner}, and this runs as {me}",
+                root.display()
+            ))
+            .hint(format!("run this as {owner}, or make it yours: `chown {me} {}`", root.display())));
+        }
+        if open_to(meta.mode(), 0o022) {
+            return Err(Error::not_ready(format!(
+                "{} can be written by others than its owner (mode {:04o})",
+                root.display(),
+                meta.mode() & 0o7777
+            ))
+            .hint(format!("close it: `chmod go-w {}`", root.display())));
+        }
+    }
+    if !me.is_root() {
+        return Ok(());
+    }
+    let real = std::fs::canonicalize(ground).map_err(|error| Error::path("look at", ground, &error))?;
+    for above in real.ancestors().skip(usize::from(ground == root)) {
+        if open_to(look(above)?.mode(), 0o002) {
+            return Err(Error::not_ready(format!(
+                "{} can be written by everybody, so anybody could replace {}",
+                above.display(),
+                root.display()
+            ))
+            .hint(format!(
+                "close it: `chmod o-w {}`, or name another directory with `--dir`",
+                above.display()
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Whether one of the write bits is set. In a sticky directory, as `/tmp`, nobody can replace what is another's.
+fn open_to(mode: u32, write: u32) -> bool {
+    mode & write != 0 && mode & 0o1000 == 0
 }
 
 fn room(ground: &Path) -> Result<(), Error> {

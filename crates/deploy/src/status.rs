@@ -3,13 +3,18 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use plan::{Holder, Lock};
+use plan::{Faults, Holder, Lock};
 use serde::Serialize;
+use tokio_util::sync::CancellationToken;
 
 use crate::action::World;
 use crate::agent::{self, health};
-use crate::deployment::{Ground, ground, wanted_file};
-use crate::error::Error;
+use crate::deployment::{Caller, Ground, ground, wanted_file};
+use crate::down::down;
+use crate::error::{Error, Kind};
+
+/// How long the server may take to say that it is well: whoever looks wants to know now.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// How a deployment is.
 #[derive(Debug, Clone, Serialize)]
@@ -51,7 +56,7 @@ pub async fn status(world: &World) -> Result<Status, Error> {
     let installed = ground(layout)? == Ground::Ours && layout.current().exists();
     let agent = world.agent.status().await?;
     let trouble = match agent.as_ref().and_then(|agent| agent.server.as_ref()) {
-        Some(server) => health::ask(&health::client(Duration::from_secs(5))?, server.spec.listen).await.err(),
+        Some(server) => health::ask(&health::client(PATIENCE)?, server.spec.listen).await.err(),
         None => None,
     };
     Ok(Status {
@@ -66,23 +71,35 @@ pub async fn status(world: &World) -> Result<Status, Error> {
     })
 }
 
-/// Stays until the agent ends, or until `cancel`, which stops it.
+/// Stays until the agent has been stopped by somebody, or stops everything itself when the caller cancels.
 ///
 /// # Errors
-/// The agent does not answer, or does not stop.
-pub async fn stay(world: &World, cancel: tokio_util::sync::CancellationToken) -> Result<(), Error> {
+/// The agent ended without being told; a part does not stop.
+pub async fn stay(world: &World, mut caller: Caller<'_>) -> Result<(), Error> {
     const LOOK: Duration = Duration::from_millis(500);
+    let layout = &world.layout;
+    // Its stop is not to be cancelled in its turn.
+    let told = std::mem::take(&mut caller.cancel);
     loop {
-        tokio::select! {
-            () = cancel.cancelled() => {
-                world.agent.ask(&agent::Ask::Stop, crate::action::STOP_PATIENCE).await?;
-                return Ok(());
-            }
-            () = tokio::time::sleep(LOOK) => {
-                if Lock::present_holder(&world.layout.agent_lock())?.is_none() {
-                    return Err(Error::not_ready("the agent has ended").hint("`mainstay logs agent` has its last words"));
-                }
+        if told.is_cancelled() {
+            let Caller { who, why, reader, .. } = &mut caller;
+            let (who, why, cancel) = (who.clone(), why.clone(), CancellationToken::new());
+            let turn = Caller { who, why, reader: &mut **reader, faults: Faults::default(), cancel };
+            match down(world, turn).await {
+                // Another operation has the turn; ours comes after it.
+                Err(error) if error.kind == Kind::Busy => tokio::time::sleep(LOOK).await,
+                stopped => return stopped.map(|_| ()),
             }
         }
+        if Lock::present_holder(&layout.agent_lock())?.is_none() {
+            // An agent that ends in order takes its socket with it.
+            return if layout.socket().exists() {
+                Err(Error::not_ready("the agent has ended without being told to")
+                    .hint("`mainstay logs agent` has its last words; `mainstay up` starts everything again"))
+            } else {
+                Ok(())
+            };
+        }
+        let _ = tokio::time::timeout(LOOK, told.cancelled()).await;
     }
 }

@@ -54,23 +54,10 @@ pub(crate) struct Change {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Install or converge, start, verify; the second `up` changes nothing
-    Up(Up),
-    /// Say how the deployment is
-    Status,
-    /// Show the log of a part
-    Logs(Logs),
-    /// Open a shell in the deployment, with the server's commands on the path
+    #[command(flatten)]
+    Operation(Operation),
+    /// Open a shell in the deployment as the server's user, with the server's commands on the path
     Shell,
-    /// Stop everything, keep everything
-    Down(Down),
-    /// Remove the deployment
-    Uninstall(Uninstall),
-    /// Run the acceptance test, against this deployment or any Mattermost
-    Verify(Verify),
-    /// The server's settings: where each comes from, what is wrong, what config.json it makes
-    #[command(subcommand)]
-    Settings(Settings),
     /// Releases
     #[command(subcommand)]
     Release(Release),
@@ -99,6 +86,26 @@ pub(crate) enum Command {
     },
 }
 
+/// What is asked of a deployment, and takes its time.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Operation {
+    /// Install or converge, start, verify; the second `up` changes nothing
+    Up(Up),
+    /// Say how the deployment is
+    Status,
+    /// Show the log of a part
+    Logs(Logs),
+    /// Stop everything, keep everything
+    Down(Down),
+    /// Remove the deployment
+    Uninstall(Uninstall),
+    /// Run the acceptance test, against this deployment or any Mattermost
+    Verify(Verify),
+    /// The server's settings: where each comes from, what is wrong, what config.json it makes
+    #[command(subcommand)]
+    Settings(Settings),
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct Up {
     /// The release line: builtin, team, entry or enterprise
@@ -110,7 +117,7 @@ pub(crate) struct Up {
     /// Install from this tarball
     #[arg(long, value_name = "FILE")]
     pub release: Option<PathBuf>,
-    /// Where to answer [default: 127.0.0.1:8065]
+    /// Where to answer; :PORT or PORT is every address of the machine [default: 127.0.0.1:8065]
     #[arg(long, value_name = "ADDR:PORT")]
     pub listen: Option<host::Listen>,
     /// The address people type [default: http://localhost and the port]
@@ -122,7 +129,7 @@ pub(crate) struct Up {
     /// Stay in the foreground until stopped, for containers and units
     #[arg(long)]
     pub foreground: bool,
-    /// Do not ask
+    /// Accepted for scripts; `up` asks nothing
     #[arg(long)]
     pub yes: bool,
     #[command(flatten)]

@@ -46,8 +46,7 @@ impl Printer {
 
     /// Why it was not done, and what to do next.
     pub(crate) fn error(self, error: &Error) {
-        let code = crate::exit::Exit::from(error.kind) as u8;
-        self.data(&json!({"type": "error", "what": error.what, "hint": error.hint, "detail": error.detail, "exit_code": code}));
+        self.failure(error);
         self.say(&format!("error: {}", error.what));
         if let Some(detail) = error.detail.as_ref().filter(|detail| self.verbose && !detail.is_empty()) {
             self.say(&format!("cause: {detail}"));
@@ -55,6 +54,12 @@ impl Printer {
         if let Some(hint) = &error.hint {
             self.say(&format!("\nhint: {hint}"));
         }
+    }
+
+    /// The same as data; nothing without `--json`.
+    pub(crate) fn failure(self, error: &Error) {
+        let code = crate::exit::Exit::from(error.kind) as u8;
+        self.data(&json!({"type": "error", "what": error.what, "hint": error.hint, "detail": error.detail, "exit_code": code}));
     }
 
     /// Whether bars can be drawn.

@@ -10,7 +10,7 @@ use url::Url;
 pub enum Kind {
     /// One of a few words, in any case; the empty word is the default where it is among them.
     Word(&'static [&'static str]),
-    /// `ADDRESS:PORT`.
+    /// `ADDRESS:PORT`, where the port is not 0: people must know where to go.
     Address,
     /// An `http` or `https` URL without query and fragment.
     SiteUrl,
@@ -81,6 +81,7 @@ impl Kind {
                 None => Err(format!("is `{text}`, which is not one of its words")),
             },
             Self::Address => match text.parse::<SocketAddr>() {
+                Ok(address) if address.port() == 0 => Err(format!("is `{text}`, whose port is 0")),
                 Ok(_) => Ok(text.into()),
                 Err(_) => Err(format!("is `{text}`, which is no address with a port")),
             },
@@ -202,6 +203,7 @@ mod tests {
         let refused = [
             (Kind::Word(&["", "TLS"]), "SSL"),
             (Kind::Address, "8065"),
+            (Kind::Address, "127.0.0.1:0"),
             (Kind::SiteUrl, "https://x/?a"),
             (Kind::Url, "ftp://x"),
             (Kind::Text, "a\nb"),

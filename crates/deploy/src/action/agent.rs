@@ -18,7 +18,7 @@ const AGENT_PATIENCE: Duration = Duration::from_secs(10);
 const SERVER_PATIENCE: Duration = Duration::from_secs(3600);
 
 /// How long the agent may take to stop everything: connections drain, then the server has its grace.
-pub(crate) const STOP_PATIENCE: Duration = Duration::from_secs(90);
+const STOP_PATIENCE: Duration = Duration::from_secs(90);
 
 /// Whether something shall run, and so what its undo does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -25,7 +25,6 @@ use serde_json::Value;
 pub(crate) use acceptance_test::AcceptanceTest;
 pub(crate) use activation::Activation;
 pub(crate) use administrator::Administrator;
-pub(crate) use agent::STOP_PATIENCE;
 pub(crate) use agent::{Agent, Edge, Server, Switch};
 pub(crate) use configuration::Configuration;
 pub(crate) use configuration::{differs, read as read_config};

@@ -76,9 +76,26 @@ pub(crate) async fn wait(
 fn not_well(world: &World, end: &str) -> Error {
     let log = world.layout.log(crate::LogPart::Server);
     let said = host::tail(&log, 20).unwrap_or_default();
-    let last = said.iter().rev().find(|line| !line.trim().is_empty());
-    let last = last.map(|line| format!("; its last words: {line}")).unwrap_or_default();
+    let last = last_words(&said).map(|line| format!("; its last words: {line}")).unwrap_or_default();
     Error::not_ready(format!("the server does not come up: {end}{last}"))
         .hint(format!("see {}", log.display()))
         .detail(said.join("\n"))
+}
+
+/// What the server itself said last: the supervisor writes notes of its own into the same log.
+fn last_words(said: &[String]) -> Option<&str> {
+    let own = |line: &&str| !line.trim().is_empty() && !line.starts_with("mainstay:");
+    said.iter().rev().map(String::as_str).find(own)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_supervisors_notes_are_nobodys_last_words() {
+        let said = ["no such table: Users", "mainstay: the program ended with code 1; starting it again", ""];
+        assert_eq!(last_words(&said.map(str::to_owned)), Some("no such table: Users"));
+        assert_eq!(last_words(&["mainstay: ended 2 processes of an earlier run".to_owned()]), None);
+    }
 }

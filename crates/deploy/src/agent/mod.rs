@@ -5,7 +5,9 @@
 
 mod control;
 pub(crate) mod health;
+mod parts;
 
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Arc;
 
@@ -15,11 +17,11 @@ use plan::{Holder, Lock};
 use release::Release;
 use tokio::net::UnixListener;
 use tokio::sync::{Mutex, oneshot};
-use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use control::{Answer, Ask, Client, ServerSpec};
 pub use control::{EdgeStatus, ServerStatus, Status};
+use parts::{OpenEdge, Parts, Running};
 
 use crate::error::{Error, reason};
 use crate::layout::Layout;
@@ -39,7 +41,8 @@ pub async fn run(layout: Layout, cancel: CancellationToken) -> Result<(), Error>
         layout,
         since: jiff::Timestamp::now().as_millisecond(),
         connections: edge::connections_within(nofile),
-        parts: Mutex::default(),
+        turn: Mutex::default(),
+        parts: Parts::default(),
     });
     tracing::info!(pid = std::process::id(), connections = agent.connections, "the agent is up");
     loop {
@@ -55,8 +58,8 @@ pub async fn run(layout: Layout, cancel: CancellationToken) -> Result<(), Error>
         };
         tokio::spawn(Arc::clone(&agent).converse(stream, cancel.clone()));
     }
-    agent.stop().await;
-    // The socket goes before the process does: whoever finds it finds an agent.
+    let _ = agent.obey(Ask::Stop).await;
+    // The socket goes before the process does: whoever finds it finds an agent, or one that was killed.
     let _ = std::fs::remove_file(agent.layout.socket());
     tracing::info!("the agent is down");
     Ok(())
@@ -80,22 +83,9 @@ struct Agent {
     since: i64,
     /// How many connections the edge may hold.
     connections: usize,
-    parts: Mutex<Parts>,
-}
-
-/// What runs. The edge knows its upstream by address, so it may open before the server answers, and stays open while it restarts.
-#[derive(Default)]
-struct Parts {
-    server: Option<(ServerSpec, Supervisor)>,
-    edge: Option<OpenEdge>,
-}
-
-struct OpenEdge {
-    listen: std::net::SocketAddr,
-    upstream: std::net::SocketAddr,
-    counters: Arc<edge::Counters>,
-    drain: CancellationToken,
-    task: JoinHandle<()>,
+    /// Held while something changes: one change at a time, and the status never waits for it.
+    turn: Mutex<()>,
+    parts: Parts,
 }
 
 impl Agent {
@@ -131,34 +121,32 @@ impl Agent {
     }
 
     async fn obey(&self, ask: Ask) -> Result<Status, Error> {
-        let mut parts = self.parts.lock().await;
+        // How things are is said at once, whatever is being changed.
+        let _turn = match ask {
+            Ask::Status => None,
+            _ => Some(self.turn.lock().await),
+        };
         match ask {
             Ask::Status => {}
-            Ask::StartServer(spec) => self.start_server(&mut parts, spec).await?,
-            Ask::StopServer => parts.stop_server().await,
-            Ask::OpenEdge { listen } => self.open_edge(&mut parts, listen).await?,
-            Ask::CloseEdge => parts.close_edge().await,
+            Ask::StartServer(spec) => self.start_server(spec).await?,
+            Ask::StopServer => self.parts.stop_server().await,
+            Ask::OpenEdge { listen } => self.open_edge(listen).await?,
+            Ask::CloseEdge => self.parts.close_edge().await,
             Ask::Stop => {
-                parts.close_edge().await;
-                parts.stop_server().await;
+                self.parts.close_edge().await;
+                self.parts.stop_server().await;
             }
         }
-        Ok(self.status(&parts))
+        Ok(self.status())
     }
 
-    async fn stop(&self) {
-        let mut parts = self.parts.lock().await;
-        parts.close_edge().await;
-        parts.stop_server().await;
-    }
-
-    async fn start_server(&self, parts: &mut Parts, spec: ServerSpec) -> Result<(), Error> {
-        if parts.server.as_ref().is_some_and(|(running, _)| *running == spec) {
+    async fn start_server(&self, spec: ServerSpec) -> Result<(), Error> {
+        if self.parts.server().is_some_and(|running| running == spec) {
             return Ok(());
         }
         let user = spec.user.as_deref().map(host::User::named).transpose()?;
         let release = Release::open(&spec.release)?;
-        parts.stop_server().await;
+        self.parts.stop_server().await;
         let call = release.server(&self.layout.config());
         let command = host::Command {
             program: call.program,
@@ -172,83 +160,36 @@ impl Agent {
         };
         let supervisor = Supervisor::start(command, Policy::default())
             .map_err(|error| Error::not_ready(format!("the server cannot be started: {}", reason(&error))))?;
-        parts.server = Some((spec, supervisor));
+        self.parts.add_server(Running::new(spec, supervisor));
         Ok(())
     }
 
-    async fn open_edge(&self, parts: &mut Parts, listen: std::net::SocketAddr) -> Result<(), Error> {
-        let Some(upstream) = parts.server.as_ref().map(|(spec, _)| spec.listen) else {
+    async fn open_edge(&self, listen: SocketAddr) -> Result<(), Error> {
+        let Some(upstream) = self.parts.server().map(|spec| spec.listen) else {
             return Err(Error::not_ready("the edge opens after the server has started"));
         };
-        if parts.edge.as_ref().is_some_and(|open| open.listen == listen && open.upstream == upstream) {
+        let open = self.parts.edge();
+        if open.as_ref().is_some_and(|open| open.listen == listen && open.upstream == upstream) {
             return Ok(());
         }
         // Elsewhere it is bound before the old one closes; at the same address it must close first.
-        if parts.edge.as_ref().is_some_and(|open| open.listen.port() == listen.port()) {
-            parts.close_edge().await;
+        if open.is_some_and(|open| open.listen.port() == listen.port()) {
+            self.parts.close_edge().await;
         }
         let limits = Limits { max_connections: self.connections, ..Limits::default() };
         let edge = Edge::bind(listen, upstream, limits)?;
-        parts.close_edge().await;
-        let drain = CancellationToken::new();
-        let counters = edge.counters();
-        let serving = edge.serve(drain.clone());
-        let task = tokio::spawn(async move {
-            if let Err(error) = serving.await {
-                tracing::error!(%error, "the edge has ended");
-            }
-        });
-        parts.edge = Some(OpenEdge { listen, upstream, counters, drain, task });
+        self.parts.close_edge().await;
+        self.parts.add_edge(OpenEdge::serve(edge, listen, upstream));
         tracing::info!(%listen, "the edge is open");
         Ok(())
     }
 
-    fn status(&self, parts: &Parts) -> Status {
+    fn status(&self) -> Status {
         Status {
             agent_pid: std::process::id(),
             since: self.since,
-            server: parts.server.as_ref().map(|(spec, supervisor)| server_status(spec, supervisor)),
-            edge: parts.edge.as_ref().map(OpenEdge::status),
-        }
-    }
-}
-
-impl OpenEdge {
-    fn status(&self) -> EdgeStatus {
-        let counted = self.counters.read();
-        EdgeStatus {
-            listen: self.listen,
-            connections: counted.connections,
-            websockets: counted.websockets,
-            requests: counted.requests,
-            upstream_errors: counted.upstream_errors,
-        }
-    }
-}
-
-fn server_status(spec: &ServerSpec, supervisor: &Supervisor) -> ServerStatus {
-    let status = supervisor.status();
-    let status = status.borrow();
-    let (pid, last_exit) = match &status.state {
-        host::State::Running { pid, .. } => (Some(*pid), None),
-        host::State::BackingOff { last_exit, .. } => (None, Some(last_exit.to_string())),
-        host::State::Stopped { last_exit } => (None, last_exit.as_ref().map(ToString::to_string)),
-        host::State::Starting => (None, None),
-    };
-    ServerStatus { spec: spec.clone(), pid, restarts: status.restarts.into(), last_exit }
-}
-
-impl Parts {
-    async fn stop_server(&mut self) {
-        if let Some((_, supervisor)) = self.server.take() {
-            supervisor.stop().await;
-        }
-    }
-
-    async fn close_edge(&mut self) {
-        if let Some(open) = self.edge.take() {
-            open.drain.cancel();
-            let _ = open.task.await;
+            server: self.parts.server_status(),
+            edge: self.parts.edge().map(|open| open.status()),
         }
     }
 }

@@ -27,7 +27,7 @@ pub(super) fn run(world: &World) -> Result<Exit, Error> {
     tracing_subscriber::registry().with(vec![layer(LogPart::Edge), layer(LogPart::Agent)]).init();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.map_err(|error| Error::not_ready(format!("cannot start: {error}")))?;
-    runtime.block_on(async { deploy::run_agent(world.layout.clone(), interrupted()).await })?;
+    runtime.block_on(async { deploy::run_agent(world.layout.clone(), interrupted()?).await })?;
     Ok(Exit::Done)
 }
 

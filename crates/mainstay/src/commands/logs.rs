@@ -1,13 +1,18 @@
 //! `mainstay logs`
 
 use deploy::{Error, LogPart, World};
+use tokio_util::sync::CancellationToken;
 
-use super::interrupted;
 use crate::cli::{Logs, Part};
 use crate::exit::Exit;
 use crate::printer::Printer;
 
-pub(super) async fn run(printer: Printer, world: &World, args: &Logs) -> Result<Exit, Error> {
+pub(super) async fn run(
+    printer: Printer,
+    world: &World,
+    args: &Logs,
+    cancel: CancellationToken,
+) -> Result<Exit, Error> {
     let part = match args.part {
         Part::Server => LogPart::Server,
         Part::Edge => LogPart::Edge,
@@ -31,7 +36,7 @@ pub(super) async fn run(printer: Printer, world: &World, args: &Logs) -> Result<
         }
         return Ok(Exit::Done);
     }
-    let mut lines = host::follow(&path, args.lines, interrupted())?;
+    let mut lines = host::follow(&path, args.lines, cancel)?;
     while let Some(line) = lines.next().await? {
         printer.raw(&line);
     }

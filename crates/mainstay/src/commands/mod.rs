@@ -18,11 +18,12 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use clap::error::ErrorKind;
 use deploy::{Caller, Error, Kind, Layout, World};
 use plan::{Blow, Faults, Reader};
 use tokio_util::sync::CancellationToken;
 
-use crate::cli::{Change, Cli, Command, Common};
+use crate::cli::{Change, Cli, Command, Common, Operation};
 use crate::exit::Exit;
 use crate::printer::Printer;
 
@@ -30,19 +31,11 @@ use crate::printer::Printer;
 pub(crate) fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => {
-            // Help and version are no mistakes; clap knows the nearest right name of what is one.
-            let exit = if error.use_stderr() { Exit::Usage } else { Exit::Done };
-            let _ = error.print();
-            return exit.into();
-        }
+        Err(error) => return misread(&error).into(),
     };
     let printer = Printer { json: cli.common.json, verbose: cli.common.verbose };
-    if let Command::HoldTo { parent, argv } = &cli.command {
-        return agent::hold_to(printer, *parent, argv);
-    }
     match run(cli, printer) {
-        Ok(exit) => exit.into(),
+        Ok(code) => code,
         Err(error) => {
             printer.error(&error);
             Exit::from(error.kind).into()
@@ -50,36 +43,57 @@ pub(crate) fn main() -> ExitCode {
     }
 }
 
-fn run(cli: Cli, printer: Printer) -> Result<Exit, Error> {
-    let common = &cli.common;
-    // These need neither a deployment nor a runtime.
-    match cli.command {
-        Command::Reference { page } => return reference::run(printer, page),
-        Command::Completions { shell } => return reference::completions(printer, shell),
-        Command::Agent => return agent::run(&world(common)?),
-        Command::Release(command) => return release::run(printer, common, command),
-        _ => {}
+/// What is no command line, or asks for help: clap knows the nearest right name.
+fn misread(error: &clap::Error) -> Exit {
+    // Help and version are no mistakes.
+    let exit = if error.use_stderr() { Exit::Usage } else { Exit::Done };
+    let flags = || std::env::args_os().skip(1).take_while(|word| word != "--");
+    if exit == Exit::Usage && flags().any(|word| word == "--json") {
+        let text = error.render().to_string();
+        let (what, rest) = match error.kind() {
+            ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => ("a command is missing", &*text),
+            _ => text.split_once('\n').unwrap_or((&text, "")),
+        };
+        let what = what.strip_prefix("error: ").unwrap_or(what);
+        let printer = Printer { json: true, verbose: false };
+        printer.failure(&Error::new(Kind::Usage, what).hint(rest.trim()));
     }
+    let _ = error.print();
+    exit
+}
+
+fn run(cli: Cli, printer: Printer) -> Result<ExitCode, Error> {
+    let common = &cli.common;
+    let exit = match cli.command {
+        Command::Operation(operation) => operate(printer, common, operation)?,
+        Command::Shell => shell::run(&world(common)?)?,
+        Command::Release(command) => release::run(printer, common, command)?,
+        Command::Completions { shell } => reference::completions(printer, shell)?,
+        Command::Reference { page } => reference::run(printer, page)?,
+        Command::Agent => agent::run(&world(common)?)?,
+        Command::HoldTo { parent, argv } => return Ok(agent::hold_to(printer, parent, &argv)),
+    };
+    Ok(exit.into())
+}
+
+fn operate(printer: Printer, common: &Common, operation: Operation) -> Result<Exit, Error> {
     if common.verbose {
         let filter = tracing_subscriber::EnvFilter::new("info");
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     }
     let world = world(common)?;
-    if let Command::Shell = cli.command {
-        return shell::run(&world);
-    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Error::not_ready(format!("cannot start: {error}")))?;
     runtime.block_on(async {
-        match cli.command {
-            Command::Up(args) => up::run(printer, &world, args).await,
-            Command::Status => status::run(printer, &world).await,
-            Command::Logs(args) => logs::run(printer, &world, &args).await,
-            Command::Down(args) => down::run(printer, &world, &args).await,
-            Command::Uninstall(args) => uninstall::run(printer, &world, &args).await,
-            Command::Verify(args) => verify::run(printer, &world, args).await,
-            Command::Settings(command) => settings::run(printer, &world, command).await,
-            _ => Err(Error::new(Kind::Bug, "this command was handled above")),
+        let cancel = interrupted()?;
+        match operation {
+            Operation::Up(args) => up::run(printer, &world, args, cancel).await,
+            Operation::Status => status::run(printer, &world).await,
+            Operation::Logs(args) => logs::run(printer, &world, &args, cancel).await,
+            Operation::Down(args) => down::run(printer, &world, &args, cancel).await,
+            Operation::Uninstall(args) => uninstall::run(printer, &world, &args, cancel).await,
+            Operation::Verify(args) => verify::run(printer, &world, args, cancel).await,
+            Operation::Settings(command) => settings::run(printer, &world, command, cancel).await,
         }
     })
 }
@@ -114,40 +128,38 @@ fn data_home() -> Result<PathBuf, Error> {
 }
 
 /// What a changing operation needs to know of us.
-fn caller<'a>(change: &Change, reader: &'a mut dyn Reader) -> Result<Caller<'a>, Error> {
+fn caller<'a>(
+    change: &Change,
+    reader: &'a mut dyn Reader,
+    cancel: CancellationToken,
+) -> Result<Caller<'a>, Error> {
     let usage = |error: plan::FaultError| Error::new(Kind::Usage, error.to_string());
     let faults = change.inject_failure.iter().map(|fault| (fault, Blow::Fail));
     let faults = faults
         .chain(change.inject_kill.iter().map(|fault| (fault, Blow::Kill)))
         .try_fold(Faults::default(), |faults, (fault, blow)| faults.with(fault, blow))
         .map_err(usage)?;
-    Ok(Caller {
-        who: host::User::current()?.name,
-        why: change.why.clone(),
-        reader,
-        faults,
-        cancel: interrupted(),
-    })
+    Ok(Caller { who: host::User::current()?.name, why: change.why.clone(), reader, faults, cancel })
 }
 
-/// Cancelled by Ctrl-C, or by TERM.
-fn interrupted() -> CancellationToken {
+/// Cancelled by Ctrl-C, or by TERM. A process has one: a signal that came early is seen by whoever looks later.
+fn interrupted() -> Result<CancellationToken, Error> {
     use tokio::signal::unix::{SignalKind, signal};
+    let hear =
+        |kind| signal(kind).map_err(|error| Error::not_ready(format!("cannot listen to signals: {error}")));
+    // From here on neither ends the process by itself.
+    let mut terminated = hear(SignalKind::terminate())?;
+    let mut interrupted = hear(SignalKind::interrupt())?;
     let token = CancellationToken::new();
     let cancelled = token.clone();
     tokio::spawn(async move {
-        let (Ok(mut terminated), Ok(mut interrupted)) =
-            (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-        else {
-            return;
-        };
         tokio::select! {
             _ = terminated.recv() => {}
             _ = interrupted.recv() => {}
         }
         cancelled.cancel();
     });
-    token
+    Ok(token)
 }
 
 /// Prints a plan instead of running it.

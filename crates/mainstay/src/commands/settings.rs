@@ -4,6 +4,7 @@ use deploy::{Error, InForce, Kind, World};
 use release::Version;
 use services::{Check, Verdict};
 use settings::{Base, Resolved};
+use tokio_util::sync::CancellationToken;
 
 use super::{agreed, caller, show_plan};
 use crate::cli::{For, Secrets, Settings};
@@ -11,7 +12,12 @@ use crate::exit::Exit;
 use crate::printer::Printer;
 use crate::terminal;
 
-pub(super) async fn run(printer: Printer, world: &World, command: Settings) -> Result<Exit, Error> {
+pub(super) async fn run(
+    printer: Printer,
+    world: &World,
+    command: Settings,
+    cancel: CancellationToken,
+) -> Result<Exit, Error> {
     match command {
         Settings::List(version) => list(printer, &resolved(world, &version)?),
         Settings::Explain { name, version } => return explain(printer, &name, &resolved(world, &version)?),
@@ -44,7 +50,7 @@ pub(super) async fn run(printer: Printer, world: &World, command: Settings) -> R
                 return Ok(Exit::Done);
             }
             let mut reader = terminal::reader(printer);
-            deploy::rotate(world, &names, caller(&change, &mut *reader)?).await?;
+            deploy::rotate(world, &names, caller(&change, &mut *reader, cancel)?).await?;
             printer.data(&serde_json::json!({ "rotated": names }));
             printer.show(&format!("\nRotated {}", names.join(", ")));
         }

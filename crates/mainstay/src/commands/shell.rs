@@ -1,7 +1,8 @@
-//! `mainstay shell`
+//! `mainstay shell`: as the server's user, because what is on the path there is the server's, and root trusts nothing of it.
 
 use std::convert::Infallible;
 use std::os::unix::process::CommandExt as _;
+use std::process::Command;
 
 use deploy::{Error, World};
 
@@ -19,19 +20,34 @@ pub(super) fn run(world: &World) -> Result<Exit, Error> {
     let mut path = layout.current().join("bin").into_os_string();
     path.push(":");
     path.push(std::env::var_os("PATH").unwrap_or_default());
-    let error: std::io::Error = match exec(
-        std::process::Command::new(&shell)
-            .current_dir(layout.root())
-            .env("PATH", path)
-            .env("MAINSTAY_DIR", layout.root())
-            .env("MM_CONFIG", layout.config()),
-    ) {
+    let mut command = Command::new(&shell);
+    command
+        .current_dir(layout.root())
+        .env("PATH", path)
+        .env("MAINSTAY_DIR", layout.root())
+        .env("MM_CONFIG", layout.config());
+    if let Some(user) = server_user(world)? {
+        // Root's further groups are dropped with the user id.
+        command.uid(user.uid).gid(user.gid);
+        command.env("HOME", &user.home).env("USER", &user.name).env("LOGNAME", &user.name);
+    }
+    let error: std::io::Error = match exec(&mut command) {
         Ok(never) => match never {},
         Err(error) => error,
     };
     Err(Error::path("run", std::path::PathBuf::from(shell), &error))
 }
 
-fn exec(command: &mut std::process::Command) -> std::io::Result<Infallible> {
+/// Who the server runs as, where that is another than we are.
+fn server_user(world: &World) -> Result<Option<host::User>, Error> {
+    if !host::User::current()?.is_root() {
+        return Ok(None);
+    }
+    let wanted = deploy::wanted_file(&world.layout)?;
+    let user = host::User::named(wanted.get("user").unwrap_or(deploy::DEFAULT_USER))?;
+    Ok((!user.is_root()).then_some(user))
+}
+
+fn exec(command: &mut Command) -> std::io::Result<Infallible> {
     Err(command.exec())
 }

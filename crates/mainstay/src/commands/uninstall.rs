@@ -1,6 +1,7 @@
 //! `mainstay uninstall`
 
 use deploy::{Error, World};
+use tokio_util::sync::CancellationToken;
 
 use super::{agreed, caller, show_plan};
 use crate::cli;
@@ -8,7 +9,12 @@ use crate::exit::Exit;
 use crate::printer::Printer;
 use crate::terminal;
 
-pub(super) async fn run(printer: Printer, world: &World, args: &cli::Uninstall) -> Result<Exit, Error> {
+pub(super) async fn run(
+    printer: Printer,
+    world: &World,
+    args: &cli::Uninstall,
+    cancel: CancellationToken,
+) -> Result<Exit, Error> {
     let plan = deploy::planned_uninstall(world, args.keep_data).await?;
     if args.change.plan {
         return Ok(show_plan(printer, &plan));
@@ -21,7 +27,7 @@ pub(super) async fn run(printer: Printer, world: &World, args: &cli::Uninstall) 
         return Ok(Exit::Done);
     }
     let mut reader = terminal::reader(printer);
-    let gone = deploy::uninstall(world, args.keep_data, caller(&args.change, &mut *reader)?).await?;
+    let gone = deploy::uninstall(world, args.keep_data, caller(&args.change, &mut *reader, cancel)?).await?;
     printer.data(&gone);
     printer.show(&format!("\nRemoved {}", gone.dir.display()));
     if !gone.kept.is_empty() {

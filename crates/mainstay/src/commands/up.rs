@@ -4,14 +4,20 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Instant;
 
 use deploy::{Error, Request, World};
+use tokio_util::sync::CancellationToken;
 
-use super::{caller, flags, interrupted, show_plan};
+use super::{caller, flags, show_plan};
 use crate::cli;
 use crate::exit::Exit;
 use crate::printer::Printer;
 use crate::terminal;
 
-pub(super) async fn run(printer: Printer, world: &World, args: cli::Up) -> Result<Exit, Error> {
+pub(super) async fn run(
+    printer: Printer,
+    world: &World,
+    args: cli::Up,
+    cancel: CancellationToken,
+) -> Result<Exit, Error> {
     let address = |listen: host::Listen| {
         SocketAddr::new(listen.address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)), listen.port).to_string()
     };
@@ -30,14 +36,14 @@ pub(super) async fn run(printer: Printer, world: &World, args: cli::Up) -> Resul
     }
     let began = Instant::now();
     let mut reader = terminal::reader(printer);
-    let up = deploy::up(world, &request, caller(&args.change, &mut *reader)?).await?;
+    let up = deploy::up(world, &request, caller(&args.change, &mut *reader, cancel.clone())?).await?;
     printer.data(&up);
     for notice in &up.notices {
         printer.say(&format!("note: {notice}"));
     }
     printer.show(&summary(&up, began.elapsed().as_secs_f64()));
     if args.foreground {
-        deploy::stay(world, interrupted()).await?;
+        deploy::stay(world, caller(&args.change, &mut *reader, cancel)?).await?;
     }
     Ok(Exit::Done)
 }

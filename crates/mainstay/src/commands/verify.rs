@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use acceptance::{Browser, Check, Outcome, Secret};
 use deploy::{Error, Kind, Verification, World};
+use tokio_util::sync::CancellationToken;
 
-use super::interrupted;
 use crate::cli;
 use crate::exit::Exit;
 use crate::printer::Printer;
@@ -14,7 +14,12 @@ use crate::printer::Printer;
 /// No token is longer, in bytes.
 const TOKEN_LIMIT: u64 = 1024;
 
-pub(super) async fn run(printer: Printer, world: &World, args: cli::Verify) -> Result<Exit, Error> {
+pub(super) async fn run(
+    printer: Printer,
+    world: &World,
+    args: cli::Verify,
+    cancel: CancellationToken,
+) -> Result<Exit, Error> {
     let screenshots = args.screenshots.unwrap_or_else(|| "mainstay-screenshots".into());
     let what = Verification {
         url: args.url,
@@ -23,7 +28,7 @@ pub(super) async fn run(printer: Printer, world: &World, args: cli::Verify) -> R
         keep: args.keep,
         browser: args.browser.then_some(Browser { chromium: None, screenshots }),
     };
-    let report = deploy::verify(world, &what, |check| printer.show(&line(check)), interrupted()).await?;
+    let report = deploy::verify(world, &what, |check| printer.show(&line(check)), cancel).await?;
     printer.data(&report);
     if let Some(path) = &args.report {
         deploy::write_report(&report, path)?;

@@ -3,7 +3,7 @@
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 
-use crate::place::{Place, is_root, processes_of};
+use crate::place::{Place, Ran, is_root, processes_of};
 
 /// The answer to a mistake: its exit code and a part of what must be said. Nothing may have been made.
 fn refused(place: &Place, args: &[&str], code: i32, says: &str) {
@@ -26,11 +26,33 @@ fn wrong_words_are_told_the_nearest_right_one() {
 }
 
 #[test]
+fn a_mistyped_command_line_is_data_as_well() {
+    let place = Place::new();
+    for (args, what) in [
+        (&["--json", "statsu"][..], "unrecognized subcommand 'statsu'"),
+        (&["up", "--json", "--lisen", "1"], "unexpected argument '--lisen' found"),
+        (&["--json"], "'mainstay' requires a subcommand but one was not provided"),
+    ] {
+        let ran = place.run(args).expect(2);
+        let error = ran.json();
+        assert_eq!((&error["type"], &error["exit_code"]), (&"error".into(), &2.into()), "{error}");
+        assert_eq!(error["what"], what);
+        assert_eq!(ran.stdout.lines().count(), 1, "{}", ran.stdout);
+    }
+    // Without an environment of ours nothing but the flag is given, and clap would only show its help.
+    let mut bare = place.command(&["--json", "settings"]);
+    let ran = Ran::from(bare.env_remove("MAINSTAY_DIR").output().expect("the binary runs")).expect(2);
+    assert_eq!(ran.json()["what"], "a command is missing");
+    assert!(place.run(&["--json", "--help"]).expect(0).stdout.contains("Usage"));
+}
+
+#[test]
 fn wrong_values_are_told_what_is_allowed() {
     let place = Place::new();
     refused(&place, &["up", "--site-url", "chat.example.com"], 2, "https://chat.example.com");
     refused(&place, &["up", "--site-url", "ftp://chat.example.com"], 2, "http://");
     refused(&place, &["up", "--listen", "nowhere"], 2, "ADDR:PORT");
+    refused(&place, &["up", "--listen", "127.0.0.1:0"], 2, "port is 0");
     refused(&place, &["up", "--edition", "gold"], 2, "builtin");
     refused(&place, &["up", "--listen", "192.0.2.77:8065"], 4, "not an address of this machine");
     refused(&place, &["verify"], 4, "mainstay up");
@@ -78,6 +100,33 @@ fn an_unwritable_directory_is_refused() {
         std::fs::create_dir(&place.root).expect("the directory");
         std::fs::set_permissions(&place.root, PermissionsExt::from_mode(0o500)).expect("read-only");
         refused(&place, &["up"], 4, "permission denied");
+    }
+}
+
+#[test]
+fn a_directory_that_others_can_change_is_refused() {
+    use std::os::unix::fs::{PermissionsExt, chown};
+    let place = Place::new();
+    std::fs::create_dir(&place.root).expect("the directory");
+    let open =
+        |mode| std::fs::set_permissions(&place.root, PermissionsExt::from_mode(mode)).expect("its mode");
+    let listen = format!("127.0.0.1:{}", place.port);
+    let up = ["up", "--plan", "--listen", &listen];
+    for mode in [0o777, 0o775] {
+        open(mode);
+        refused(&place, &up, 4, "chmod go-w");
+    }
+    open(0o755);
+    place.run(&up).expect(0);
+    if is_root() {
+        chown(&place.root, Some(65_534), None).expect("another owner");
+        refused(&place, &up, 4, "chown root");
+        chown(&place.root, Some(0), None).expect("ours again");
+        let above = place.root.parent().expect("a directory above");
+        std::fs::set_permissions(above, PermissionsExt::from_mode(0o777)).expect("its mode");
+        refused(&place, &up, 4, "chmod o-w");
+        std::fs::set_permissions(above, PermissionsExt::from_mode(0o1777)).expect("its mode");
+        place.run(&up).expect(0);
     }
 }
 
@@ -186,6 +235,13 @@ fn a_damaged_release_is_named_and_can_be_made_again() {
     assert!(up.code == 4 || up.code == 6, "{}: {}", up.code, up.stderr);
     assert!(up.stderr.contains("bin/mattermost"), "{}", up.stderr);
     assert!(place.root.join("data/mattermost.db").exists(), "the data is untouched");
+    let release = place.root.join(&release);
+    let opened = std::process::Command::new("chmod").args(["-R", "u+w"]).arg(&release).status();
+    assert!(opened.expect("chmod").success());
+    std::fs::remove_dir_all(&release).expect("the damaged release is removed");
+    place.run(&["up"]).expect(0);
+    assert_eq!(place.status()["up"], true);
+    assert!(release.join("bin/mattermost").exists(), "it was made again");
 }
 
 #[test]

@@ -50,7 +50,9 @@ fn ten_thousand_websockets_are_served_or_refused_and_the_server_stays_well() {
         assert!(alive.status.success());
         (served, wanted - served)
     });
-    assert!(served >= wanted / 4, "served {served}, refused {refused}");
+    // The agent has this process's limit, and takes two descriptors for each.
+    let possible = wanted.min(edge::connections_within(limit));
+    assert!(served >= possible * 9 / 10, "served {served} of {possible} possible, refused {refused}");
     let after = place.status();
     assert_eq!(after["agent"]["agent_pid"], before["agent"]["agent_pid"]);
     assert_eq!(after["agent"]["server"]["pid"], before["agent"]["server"]["pid"]);

@@ -1,6 +1,10 @@
 //! up, status, logs, verify, down, again, uninstall.
 
-use crate::place::{Place, eventually, is_root, processes_of};
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::place::{Place, Ran, eventually, is_root, processes_of};
 
 #[test]
 fn from_an_empty_directory_to_verified_and_back() {
@@ -159,4 +163,90 @@ fn the_system_user_is_made_by_a_step_and_unmade_by_its_undo() {
     assert_eq!(exists("mainstay"), before, "the undo leaves the users as they were");
     let unknown = place.run(&["up", "--listen", &listen, "--user", "no-such-user"]).expect(4);
     assert!(unknown.stderr.contains("no-such-user"), "{}", unknown.stderr);
+}
+
+/// `up --foreground` that has said that it is up.
+fn foreground(place: &Place) -> Child {
+    let args = place.up_args();
+    let args: Vec<&str> = args.iter().map(String::as_str).chain(["--foreground"]).collect();
+    let mut command = place.command(&args);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary runs");
+    let said = BufReader::new(child.stdout.take().expect("its words"));
+    let up = said.lines().map_while(Result::ok).any(|line| line.starts_with("Next:"));
+    assert!(up, "it ended: {}", ended(child).stderr);
+    child
+}
+
+fn kill(signal: &str, pid: &impl ToString) {
+    let killed = Command::new("kill").args([signal, &pid.to_string()]).status();
+    assert!(killed.expect("kill").success(), "{signal}");
+}
+
+fn ended(child: Child) -> Ran {
+    child.wait_with_output().expect("it ends").into()
+}
+
+#[test]
+fn a_foreground_that_is_terminated_stops_everything() {
+    let place = Place::new();
+    let child = foreground(&place);
+    kill("-TERM", &child.id());
+    ended(child).expect(0);
+    assert!(processes_of(&place.root).is_empty());
+    let again = place.run(&["down", "--json"]).expect(0).json();
+    assert_eq!(again["changed"], false, "nothing was left to stop");
+}
+
+#[test]
+fn a_foreground_ends_well_when_told_elsewhere_and_badly_when_its_agent_dies() {
+    let place = Place::new();
+    place.up(&[]).expect(0);
+    let child = foreground(&place);
+    place.run(&["down"]).expect(0);
+    ended(child).expect(0);
+
+    place.up(&[]).expect(0);
+    let child = foreground(&place);
+    kill("-KILL", &place.status()["agent"]["agent_pid"]);
+    let ran = ended(child).expect(4);
+    assert!(ran.stderr.contains("mainstay logs agent"), "{}", ran.stderr);
+}
+
+#[test]
+fn the_status_does_not_wait_for_a_server_that_will_not_stop() {
+    let place = Place::new();
+    place.up(&[]).expect(0);
+    let server = place.status()["agent"]["server"]["pid"].clone();
+    kill("-STOP", &server);
+    let mut down = place
+        .command(&["down"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the binary runs");
+    eventually("the server is being stopped", || place.status()["agent"]["edge"].is_null());
+    let began = Instant::now();
+    let status = place.status();
+    let took = began.elapsed();
+    assert!(down.try_wait().expect("its state").is_none(), "it stopped at once: nothing was tested");
+    assert!(took < Duration::from_secs(2), "{took:?}");
+    assert_eq!(status["agent"]["server"]["pid"], server, "{status}");
+    assert_eq!(status["busy"]["operation"], "down");
+    // Its grace over, it is killed.
+    assert!(down.wait().expect("it ends").success());
+    assert!(processes_of(&place.root).is_empty());
+}
+
+#[test]
+fn a_shell_is_the_servers_users() {
+    use std::os::unix::fs::MetadataExt as _;
+    let place = Place::new();
+    place.up(&[]).expect(0);
+    let owner = std::fs::metadata(place.root.join("data")).expect("data").uid();
+    let shell = place.command(&["shell"]).env("SHELL", "/usr/bin/id").output();
+    let id = Ran::from(shell.expect("the binary runs")).expect(0).stdout;
+    assert!(id.starts_with(&format!("uid={owner}(")), "{id}");
+    if is_root() {
+        assert!(!id.contains("(root)"), "a group of root's was kept: {id}");
+    }
 }
