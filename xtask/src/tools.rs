@@ -6,25 +6,36 @@ use crate::run::{Failure, exists, run, target};
 
 /// A program and the Debian package that brings it.
 struct Tool {
-    program: &'static str,
+    /// Any of these will do: a name on the path, or an absolute path.
+    programs: &'static [&'static str],
     package: &'static str,
 }
 
-const BROWSER: Tool = Tool { program: "chromium", package: "chromium" };
-const NODE: Tool = Tool { program: "node", package: "nodejs" };
-const NPM: Tool = Tool { program: "npm", package: "npm" };
-const PYTHON: Tool = Tool { program: "python3", package: "python3" };
-const SQLITE: Tool = Tool { program: "sqlite3", package: "sqlite3" };
-const POSTGRES: Tool = Tool { program: "/usr/lib/postgresql/15/bin/postgres", package: "postgresql-15" };
-const MARIADB: Tool = Tool { program: "/usr/sbin/mariadbd", package: "mariadb-server" };
-const SKOPEO: Tool = Tool { program: "skopeo", package: "skopeo" };
-const UMOCI: Tool = Tool { program: "umoci", package: "umoci" };
-const REGISTRY: Tool = Tool { program: "docker-registry", package: "docker-registry" };
-const DOCKERD: Tool = Tool { program: "dockerd", package: "docker.io" };
-const IPTABLES: Tool = Tool { program: "iptables", package: "iptables" };
-const IP: Tool = Tool { program: "ip", package: "iproute2" };
-const NGINX: Tool = Tool { program: "nginx", package: "nginx-light" };
-const WRK: Tool = Tool { program: "wrk", package: "wrk" };
+const BROWSER: Tool = Tool { programs: &["chromium"], package: "chromium" };
+const NODE: Tool = Tool { programs: &["node"], package: "nodejs" };
+const NPM: Tool = Tool { programs: &["npm"], package: "npm" };
+const PYTHON: Tool = Tool { programs: &["python3"], package: "python3" };
+const SQLITE: Tool = Tool { programs: &["sqlite3"], package: "sqlite3" };
+/// The versions that the database tests look for.
+const POSTGRES: Tool = Tool {
+    programs: &[
+        "/usr/lib/postgresql/18/bin/postgres",
+        "/usr/lib/postgresql/17/bin/postgres",
+        "/usr/lib/postgresql/16/bin/postgres",
+        "/usr/lib/postgresql/15/bin/postgres",
+        "/usr/local/pgsql/bin/postgres",
+    ],
+    package: "postgresql",
+};
+const MARIADB: Tool = Tool { programs: &["/usr/sbin/mariadbd"], package: "mariadb-server" };
+const SKOPEO: Tool = Tool { programs: &["skopeo"], package: "skopeo" };
+const UMOCI: Tool = Tool { programs: &["umoci"], package: "umoci" };
+const REGISTRY: Tool = Tool { programs: &["docker-registry"], package: "docker-registry" };
+const DOCKERD: Tool = Tool { programs: &["dockerd"], package: "docker.io" };
+const IPTABLES: Tool = Tool { programs: &["iptables"], package: "iptables" };
+const IP: Tool = Tool { programs: &["ip"], package: "iproute2" };
+const NGINX: Tool = Tool { programs: &["nginx"], package: "nginx-light" };
+const WRK: Tool = Tool { programs: &["wrk"], package: "wrk" };
 
 /// What comes from Python's and Node's registries, at the versions the tests were written for: two public Mattermost clients, a mail server,
 /// an OAuth provider.
@@ -45,7 +56,7 @@ pub(crate) fn for_tests() -> Result<(), Failure> {
         let path = venv.to_string_lossy();
         if run("python3", &["-m", "venv", &path]).is_err() {
             // Debian's python3 has no venv of its own.
-            packages(&[Tool { program: "/usr/share/doc/python3-venv", package: "python3-venv" }])?;
+            packages(&[Tool { programs: &["/usr/share/doc/python3-venv"], package: "python3-venv" }])?;
             run("python3", &["-m", "venv", &path])?;
         }
         let pip = venv.join("bin/pip");
@@ -53,8 +64,9 @@ pub(crate) fn for_tests() -> Result<(), Failure> {
     })?;
     once(&clients().join("node"), &NODE_PACKAGES, |dir| {
         let prefix = dir.to_string_lossy();
-        let args = ["install", "--no-fund", "--no-audit", "--loglevel=error", "--prefix", &prefix];
-        run("npm", &[&args, &NODE_PACKAGES[..]].concat())
+        // The provider asks for a newer Node.js than Debian's, and works with that one as well.
+        let how = ["install", "--no-fund", "--no-audit", "--loglevel=error", "--engine-strict=false"];
+        run("npm", &[&how[..], &["--prefix", &prefix], &NODE_PACKAGES[..]].concat())
     })
 }
 
@@ -80,8 +92,11 @@ pub(crate) fn for_edge_bench() -> Result<(), Failure> {
 }
 
 fn packages(tools: &[Tool]) -> Result<(), Failure> {
-    let missing: Vec<&str> =
-        tools.iter().filter(|tool| !exists(tool.program)).map(|tool| tool.package).collect();
+    let missing: Vec<&str> = tools
+        .iter()
+        .filter(|tool| !tool.programs.iter().any(|program| exists(program)))
+        .map(|tool| tool.package)
+        .collect();
     if missing.is_empty() {
         return Ok(());
     }

@@ -68,6 +68,15 @@ struct Running(Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
+        // nginx ends its workers itself, which it cannot when it is killed outright.
+        let told = Command::new("kill").args(["-TERM", &self.0.id().to_string()]).status();
+        let deadline = Instant::now() + Duration::from_secs(5);
+        while told.as_ref().is_ok_and(std::process::ExitStatus::success) && Instant::now() < deadline {
+            if !matches!(self.0.try_wait(), Ok(None)) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
