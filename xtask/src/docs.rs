@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::run::{Failure, cargo, output, root, target};
+use xtask::run::{Failure, cargo, output, root, target};
 
 /// A page and the hidden command that prints it.
 const PAGES: [(&str, &[&str]); 2] = [

@@ -3,14 +3,12 @@
 //! Promise: each command sets up what it needs by itself and says what it runs, so that any line can be repeated by hand.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a developer's tool talks to its developer")]
 
-mod bench;
 mod docs;
-mod run;
 mod tools;
 
 use std::process::ExitCode;
 
-use run::{Failure, cargo};
+use xtask::run::{self, Failure, cargo, target};
 
 const USAGE: &str = "\
 usage: cargo xtask COMMAND
@@ -27,9 +25,10 @@ fn main() -> ExitCode {
     let outcome = match words.as_slice() {
         ["test", rest @ ..] => test(rest),
         ["ci"] => ci(),
-        ["bench", "up"] => bench::up::run(),
-        ["bench", "server"] => bench::server::run(),
-        ["bench", "edge"] => bench::edge::run(),
+        ["bench", name @ ("up" | "server")] => bench(name, &["--package", "mainstay"], "release/mainstay"),
+        ["bench", "edge"] => tools::for_edge_bench().and_then(|()| {
+            bench("edge", &["--package", "edge", "--example", "relay"], "release/examples/relay")
+        }),
         ["docs"] => docs::write(),
         ["docs", "--check"] => docs::check(),
         ["dist"] => cargo(&["build", "--profile", "dist", "--package", "mainstay"]),
@@ -50,6 +49,13 @@ fn test(rest: &[&str]) -> Result<(), Failure> {
     let mut args = vec!["test", "--workspace"];
     args.extend(rest);
     cargo(&args)
+}
+
+/// Builds what is measured as it is shipped by the README's first command, then measures it.
+fn bench(name: &str, build: &[&str], program: &str) -> Result<(), Failure> {
+    cargo(&[&["build", "--release"], build].concat())?;
+    let program = target().join(program);
+    cargo(&["run", "--release", "--quiet", "--package", "bench", "--", name, &program.to_string_lossy()])
 }
 
 fn ci() -> Result<(), Failure> {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Why a command of ours stopped, for its developer.
-pub(crate) struct Failure(pub String);
+pub struct Failure(pub String);
 
 impl std::fmt::Debug for Failure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -19,17 +19,17 @@ impl From<std::io::Error> for Failure {
 }
 
 /// The workspace's root.
-pub(crate) fn root() -> PathBuf {
+pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_owned).unwrap_or_default()
 }
 
 /// The target directory that this xtask was built into.
-pub(crate) fn target() -> PathBuf {
+pub fn target() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
 }
 
 /// Runs a program in the workspace's root and waits for its success.
-pub(crate) fn run(program: &str, args: &[&str]) -> Result<(), Failure> {
+pub fn run(program: &str, args: &[&str]) -> Result<(), Failure> {
     println!("$ {program} {}", args.join(" "));
     let status = Command::new(program).args(args).current_dir(root()).status();
     match status {
@@ -40,12 +40,12 @@ pub(crate) fn run(program: &str, args: &[&str]) -> Result<(), Failure> {
 }
 
 /// Runs the cargo that runs us.
-pub(crate) fn cargo(args: &[&str]) -> Result<(), Failure> {
+pub fn cargo(args: &[&str]) -> Result<(), Failure> {
     run(&std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned()), args)
 }
 
 /// What a program prints.
-pub(crate) fn output(program: &Path, args: &[&str]) -> Result<String, Failure> {
+pub fn output(program: &Path, args: &[&str]) -> Result<String, Failure> {
     let output = Command::new(program).args(args).current_dir(root()).output();
     let output = output.map_err(|error| Failure(format!("cannot run `{}`: {error}", program.display())))?;
     if !output.status.success() {
@@ -61,7 +61,7 @@ pub(crate) fn output(program: &Path, args: &[&str]) -> Result<String, Failure> {
 }
 
 /// Whether a program is there: of this name on the path, or at this absolute path.
-pub(crate) fn exists(program: &str) -> bool {
+pub fn exists(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let dirs = std::env::split_paths(&path).chain(["/usr/sbin", "/sbin"].map(PathBuf::from));
     dirs.into_iter().any(|dir| dir.join(program).is_file())

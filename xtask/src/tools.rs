@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::run::{Failure, exists, run, target};
+use xtask::run::{Failure, exists, run, target};
 
 /// A program and the Debian package that brings it.
 struct Tool {

@@ -1,10 +1,34 @@
 //! Benchmarks: both sides in one run, printed as ratios, because machines are noisy.
-
-pub(crate) mod edge;
-pub(crate) mod server;
-pub(crate) mod up;
+//!
+//! `bench NAME PROGRAM`: `cargo xtask bench NAME` builds the program and calls this.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a developer's tool talks to its developer")]
 
 mod deployment;
+mod edge;
+mod server;
+mod up;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use xtask::run::Failure;
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let outcome = match args.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        ["up", mainstay] => up::run(Path::new(mainstay)),
+        ["server", mainstay] => server::run(Path::new(mainstay)),
+        ["edge", relay] => edge::run(Path::new(relay)),
+        _ => Err(Failure("usage: cargo xtask bench up|server|edge".to_owned())),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure(what)) => {
+            eprintln!("{what}");
+            ExitCode::FAILURE
+        }
+    }
+}
 
 /// Smallest, median and largest of some figures.
 pub(crate) struct Spread {

@@ -1,19 +1,20 @@
 //! From an empty directory to verified, and how long `--help` takes.
 
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use super::deployment::{Deployment, mainstay, resident_mb};
-use super::{Spread, row};
-use crate::run::Failure;
+use xtask::run::Failure;
+
+use crate::deployment::{Deployment, resident_mb};
+use crate::{Spread, row};
 
 const RUNS: usize = 5;
 
-pub(crate) fn run() -> Result<(), Failure> {
-    let mainstay = mainstay()?;
+pub(crate) fn run(mainstay: &Path) -> Result<(), Failure> {
     let (mut whole, mut again, mut memory) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..RUNS {
-        let deployment = Deployment::empty(&mainstay)?;
+        let deployment = Deployment::empty(mainstay)?;
         let began = Instant::now();
         deployment.up()?;
         whole.push(began.elapsed().as_secs_f64() * 1000.0);
@@ -25,7 +26,7 @@ pub(crate) fn run() -> Result<(), Failure> {
     // The shell's own `true` beside it: what starting any process costs here and now.
     let (mut help, mut nothing) = (Vec::new(), Vec::new());
     for _ in 0..20 {
-        help.push(wall(Command::new(&mainstay).arg("--help"))?);
+        help.push(wall(Command::new(mainstay).arg("--help"))?);
         nothing.push(wall(&mut Command::new("/bin/true"))?);
     }
     let (help, nothing) = (Spread::of(help), Spread::of(nothing));

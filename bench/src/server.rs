@@ -3,6 +3,7 @@
 //! Measured at the server's own port, beside raw durable commits of the same file system: what a post costs over what the disk costs.
 
 use std::io::Write as _;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -15,9 +16,10 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::{WebSocketStream, client_async};
 
-use super::deployment::{Deployment, mainstay, resident_mb};
-use super::{Spread, row};
-use crate::run::Failure;
+use xtask::run::Failure;
+
+use crate::deployment::{Deployment, resident_mb};
+use crate::{Spread, row};
 
 /// Concurrent posters.
 const POSTERS: usize = 64;
@@ -28,9 +30,9 @@ const LISTENERS: usize = 1_000;
 /// Posts whose arrival at every listener is timed.
 const TIMED: usize = 20;
 
-pub(crate) fn run() -> Result<(), Failure> {
+pub(crate) fn run(mainstay: &Path) -> Result<(), Failure> {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let deployment = Deployment::empty(&mainstay()?)?;
+    let deployment = Deployment::empty(mainstay)?;
     deployment.up()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(measure(&deployment))

@@ -6,16 +6,14 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use super::{Spread, row};
-use crate::run::{Failure, cargo, output, target};
-use crate::tools;
+use xtask::run::{Failure, output};
+
+use crate::{Spread, row};
 
 /// Turns of each side.
 const TURNS: usize = 4;
 
-pub(crate) fn run() -> Result<(), Failure> {
-    tools::for_edge_bench()?;
-    cargo(&["build", "--release", "--package", "edge", "--example", "relay"])?;
+pub(crate) fn run(relay: &Path) -> Result<(), Failure> {
     let dir = tempfile::tempdir()?;
     let [upstream, nginx, edge] = [free_port()?, free_port()?, free_port()?];
     let _upstream = start_nginx(
@@ -33,7 +31,6 @@ pub(crate) fn run() -> Result<(), Failure> {
          proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for; proxy_set_header X-Forwarded-Proto $scheme; }} }}"
     );
     let _nginx = start_nginx(dir.path(), "nginx", &proxy)?;
-    let relay = target().join("release/examples/relay");
     let mut relay = Command::new(relay);
     relay.args([format!("127.0.0.1:{edge}"), format!("127.0.0.1:{upstream}")]).stdout(Stdio::null());
     let _edge = Running(relay.spawn()?);

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::run::{Failure, cargo, output, target};
+use xtask::run::{Failure, output};
 
 /// A deployment in a directory of its own, stopped when dropped.
 pub(crate) struct Deployment {
@@ -14,12 +14,6 @@ pub(crate) struct Deployment {
     root: PathBuf,
     pub port: u16,
     mainstay: PathBuf,
-}
-
-/// The release build.
-pub(crate) fn mainstay() -> Result<PathBuf, Failure> {
-    cargo(&["build", "--release", "--package", "mainstay"])?;
-    Ok(target().join("release/mainstay"))
 }
 
 impl Deployment {
