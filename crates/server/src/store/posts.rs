@@ -145,7 +145,7 @@ impl Store {
                     row.fetch_optional(&mut *tx.connection).await?.ok_or_else(no_such_post)?;
                 let mut former = post.clone();
                 change(&mut post)?;
-                let now = clock::now().max(post.update_at + 1);
+                let now = clock::for_post(post.channel_id).max(post.update_at + 1);
                 post.update_at = now;
                 if keep {
                     post.edit_at = now;
@@ -180,7 +180,7 @@ impl Store {
     pub(crate) async fn delete_post(&self, post: Post, deleter: Id) -> Result<()> {
         self.write(move |tx| {
             Box::pin(async move {
-                let now = clock::now();
+                let now = clock::for_post(post.channel_id);
                 sqlx::query(
                     "UPDATE posts SET deleteat = ?2, updateat = ?2, props = json_set(props, '$.deleteBy', ?3) \
                      WHERE (id = ?1 OR rootid = ?1) AND deleteat = 0",
@@ -256,7 +256,7 @@ impl Transaction<'_> {
         kind: &str,
         message: String,
     ) -> Result<Post> {
-        let now = clock::now();
+        let now = clock::for_post(channel.id);
         let mut post = Post {
             id: Id::random(),
             create_at: now,

@@ -86,7 +86,7 @@ async fn write(caller: &Caller, wanted: Wanted, set_online: bool) -> Result<Crea
     check(&wanted, &channel)?;
     let root_id = root(app, &wanted.root_id, &channel).await?;
     let keeps_time = wanted.create_at != 0 && caller.may(MANAGE_SYSTEM).await?;
-    let now = if keeps_time { wanted.create_at } else { clock::now() };
+    let now = if keeps_time { wanted.create_at } else { clock::for_post(channel.id) };
     let mentions = mentioned(caller, &channel, &wanted.message).await?;
     let post = Post {
         id: Id::random(),
