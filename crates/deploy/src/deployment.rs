@@ -1,8 +1,10 @@
 //! A deployment's directory: whose it is, what it says it wants, and the turn to change it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use plan::{Engine, Event, Faults, Holder, Journal, Lock, Outcome, Phase, Plan, Reader, Recovery};
+use plan::{
+    Engine, Event, Faults, Holder, Journal, JournalError, Lock, Outcome, Phase, Plan, Reader, Recovery,
+};
 use settings::Wanted;
 use tokio_util::sync::CancellationToken;
 
@@ -86,6 +88,23 @@ pub struct Caller<'a> {
     pub faults: Faults,
     /// Ctrl-C.
     pub cancel: CancellationToken,
+}
+
+/// Moves a damaged journal aside, so that the next operation begins a new one. Says where to; nothing else is touched.
+///
+/// # Errors
+/// Another operation runs; the journal cannot be read for another reason, or not be moved.
+pub async fn repair_journal(world: &World, caller: &Caller<'_>) -> Result<Option<PathBuf>, Error> {
+    let path = world.layout.journal();
+    if !path.exists() {
+        return Ok(None);
+    }
+    let _lock = Lock::acquire(&world.layout.lock(), &Holder::new(&caller.who, "repair", &caller.why))?;
+    match Journal::open(&path).await {
+        Ok(journal) => Ok(journal.close().await.map(|()| None)?),
+        Err(JournalError::Corrupt { .. }) => Ok(Some(Journal::set_aside(&path)?)),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// The turn to change a deployment: its lock and its journal.

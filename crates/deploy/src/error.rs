@@ -103,8 +103,19 @@ not_ready!(
     host::user::TraverseError,
     edge::EdgeError,
     release::ReleaseError,
-    plan::JournalError,
 );
+
+impl From<plan::JournalError> for Error {
+    fn from(error: plan::JournalError) -> Self {
+        let damaged = matches!(error, plan::JournalError::Corrupt { .. });
+        let error = Self::not_ready(error.to_string());
+        if damaged {
+            error.hint("`mainstay up --yes` moves it aside and goes on; only its history is lost")
+        } else {
+            error
+        }
+    }
+}
 
 impl From<plan::LockError> for Error {
     fn from(error: plan::LockError) -> Self {

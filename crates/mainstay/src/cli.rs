@@ -129,7 +129,7 @@ pub(crate) struct Up {
     /// Stay in the foreground until stopped, for containers and units
     #[arg(long)]
     pub foreground: bool,
-    /// Accepted for scripts; `up` asks nothing
+    /// Repair what can be repaired without a loss of data: a damaged journal is moved aside
     #[arg(long)]
     pub yes: bool,
     #[command(flatten)]

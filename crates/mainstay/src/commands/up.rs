@@ -36,6 +36,12 @@ pub(super) async fn run(
     }
     let began = Instant::now();
     let mut reader = terminal::reader(printer);
+    if args.yes {
+        let repair = caller(&args.change, &mut *reader, cancel.clone())?;
+        if let Some(aside) = deploy::repair_journal(world, &repair).await? {
+            printer.say(&format!("The damaged journal is now {}", aside.display()));
+        }
+    }
     let up = deploy::up(world, &request, caller(&args.change, &mut *reader, cancel.clone())?).await?;
     printer.data(&up);
     for notice in &up.notices {
