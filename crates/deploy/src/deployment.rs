@@ -2,9 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use plan::{
-    Engine, Event, Faults, Holder, Journal, JournalError, Lock, Outcome, Phase, Plan, Reader, Recovery,
-};
+use plan::{Engine, Faults, Holder, Journal, JournalError, Lock, Outcome, Phase, Plan, Reader, Recovery};
 use settings::Wanted;
 use tokio_util::sync::CancellationToken;
 
@@ -193,12 +191,4 @@ fn ended(outcome: Outcome) -> Result<(), Error> {
                 .detail(failure.detail))
         }
     }
-}
-
-/// Nobody reads.
-#[derive(Debug, Default)]
-pub struct Unread;
-
-impl Reader for Unread {
-    fn read(&mut self, _: &Event) {}
 }

@@ -18,7 +18,7 @@ const ROOM: u64 = 256 << 20;
 /// # Errors
 /// The first thing in its way, with the cause and the way out.
 pub(crate) fn check(layout: &Layout, desired: &Desired, agent: Option<&Status>) -> Result<(), Error> {
-    let ground = nearest(layout.root());
+    let ground = host::disk::nearest(layout.root());
     writable(ground, layout.root())?;
     private(ground, layout.root())?;
     if !layout.current().exists() {
@@ -39,11 +39,6 @@ pub(crate) fn check(layout: &Layout, desired: &Desired, agent: Option<&Status>) 
         .hint("put it back from a backup; nothing has been changed"));
     }
     Ok(())
-}
-
-/// The nearest directory that exists: what can be said of it, holds for what will be below it.
-fn nearest(path: &Path) -> &Path {
-    path.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/"))
 }
 
 fn writable(ground: &Path, root: &Path) -> Result<(), Error> {

@@ -222,6 +222,7 @@ fn parent(path: &Path) -> &Path {
     path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-fn nearest(path: &Path) -> &Path {
+/// The nearest path that exists: `path` itself, or a directory above it. What can be said of it holds for what will be below.
+pub fn nearest(path: &Path) -> &Path {
     path.ancestors().find(|p| p.exists()).unwrap_or(Path::new("."))
 }
