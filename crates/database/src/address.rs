@@ -278,3 +278,99 @@ fn decoded(text: &str, part: &'static str) -> Result<String, AddressError> {
 fn without_nul(text: String, part: &'static str) -> Result<String, AddressError> {
     if text.contains('\0') { Err(AddressError::Nul(part)) } else { Ok(text) }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use secrecy::ExposeSecret as _;
+
+    use super::*;
+
+    fn read(text: &str) -> Result<Server, AddressError> {
+        match text.parse()? {
+            DataSource::Server(server) => Ok(server),
+            DataSource::Sqlite(path) => panic!("{} is a file", path.display()),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_it_panic_or_tell_the_password(text in r"(postgres://|mysql://|)[a-z@:/%?#()\[\]=&]{0,20}", secret in "[A-Z]{8}") {
+            for text in [text.clone(), text.replacen(':', &format!(":{secret}"), 2), format!("{text}{secret}@h/n")] {
+                if let Err(error) = text.parse::<DataSource>() {
+                    prop_assert!(!error.to_string().contains(&secret), "{error}");
+                    prop_assert!(!format!("{error:?}").contains(&secret), "{error:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn as_upstream_documents_it() {
+        let url =
+            "postgres://mmuser:p%40ss%2Fword@db.example.com/mattermost?sslmode=disable&binary_parameters=yes";
+        let server = read(url).unwrap();
+        assert_eq!(server.to_string(), "postgres://mmuser:***@db.example.com:5432/mattermost");
+        assert_eq!((server.password.expose_secret(), server.tls.mode), ("p@ss/word", TlsMode::Disable));
+        assert_eq!(server.parameters.keys().collect::<Vec<_>>(), ["binary_parameters"]);
+        let server =
+            read("mmuser:p@s:s/word@tcp(db:3306)/mattermost?charset=utf8mb4,utf8&readTimeout=30s").unwrap();
+        assert_eq!((server.password.expose_secret(), server.place().as_str()), ("p@s:s/word", "db:3306"));
+    }
+
+    #[test]
+    fn a_password_that_makes_a_dsn_look_like_a_url() {
+        let server = read("mysql://x@tcp(db:3306)/n").unwrap();
+        assert_eq!((server.user.as_str(), server.password.expose_secret()), ("mysql", "//x"));
+    }
+
+    #[test]
+    fn sockets_and_ipv6() {
+        for (given, place) in [
+            ("postgres://u:p@/n?host=/run/postgresql", "/run/postgresql/.s.PGSQL.5432"),
+            ("postgresql://u@%2Frun%2Fpostgresql/n?port=6000", "/run/postgresql/.s.PGSQL.6000"),
+            ("u:p@unix(/run/mysqld/mysqld.sock)/n", "/run/mysqld/mysqld.sock"),
+            ("mysql://u@/n?socket=/run/m.sock", "/run/m.sock"),
+            ("postgres://[fd00::7]:6432/n", "[fd00::7]:6432"),
+            ("u@tcp([::1]:3307)/n", "[::1]:3307"),
+            ("postgres:///n", "localhost:5432"),
+            ("u@/n", "localhost:3306"),
+        ] {
+            assert_eq!(read(given).unwrap().place(), place, "{given}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_without_the_text() {
+        use AddressError as E;
+        for (given, error) in [
+            ("hello", E::Unknown),
+            ("sqlite:", E::Unknown),
+            ("http://u:p@h/n", E::Scheme("http".into())),
+            ("postgres://u:pa/ss@h/n", E::Unencoded),
+            ("postgres://u:pa#ss@h/n", E::Unencoded),
+            ("postgres://u:pa?ss@h/n", E::Unencoded),
+            ("postgres://u:5%@h/n", E::Escape("password")),
+            ("postgres://u:%FF@h/n", E::Escape("password")),
+            ("postgres://u:%00@h/n", E::Nul("password")),
+            ("postgres://u:p@h:0/n", E::Port),
+            ("postgres://u:p@h:99999/n", E::Port),
+            ("postgres://a,b/n", E::Host),
+            ("postgres://h/n?host=/run", E::Twice("host".into())),
+            ("postgres://h/n?x=1&x=2", E::Twice("x".into())),
+            ("u:p@udp(h:1)/n", E::Network),
+            ("u:p@tcp(h:1/n", E::Network),
+        ] {
+            assert_eq!(given.parse::<DataSource>().unwrap_err(), error, "{given}");
+        }
+        let error = read("mysql://h/n?tls=custom").unwrap_err().to_string();
+        assert!(error.contains("false, preferred, skip-verify, true"), "{error}");
+    }
+
+    #[test]
+    fn what_is_shown_is_masked() {
+        let server = read("postgres://u:secret@h/n?sslpassword=secret2").unwrap();
+        assert_eq!(server.to_string(), "postgres://u:***@h:5432/n");
+        assert!(!format!("{:?} {:?}", server, DataSource::Server(server.clone())).contains("secret"));
+    }
+}

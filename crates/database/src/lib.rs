@@ -1,14 +1,13 @@
 //! Databases on PostgreSQL, MySQL and MariaDB: addressed, reached, understood, created.
 //!
-//! [`DataSource`] is an address read from any form operators write; [`links`] reads the same from a container's
-//! environment. [`probe`] logs in and says what is there or why it cannot be used; [`wait_ready`] does so until the server is
-//! up. [`script`] is the SQL that creates user and database, [`create`] runs it.
+//! [`DataSource`] is an address read from any form operators write, Mattermost's own among them; `settings` writes that one,
+//! from `DB_*` and docker links. [`probe`] logs in and says what is there or why it cannot be used; [`wait_ready`] does so
+//! until the server is up. [`script`] is the SQL that creates user and database, [`create`] runs it.
 //!
 //! # Promises
 //! - No password is shown, logged or put into an error, ours or the server's: addresses that cannot be read are not
 //!   repeated, `Debug` and `Display` mask, statements are not logged.
-//! - Any user, password and database name survives being written and read again, for our own form and for
-//!   Mattermost's drivers; what a driver's grammar cannot hold is refused before it is written.
+//! - Any user, password and database name that can be written for Mattermost's drivers is read as it was meant.
 //! - Every [`Failure`] has what was seen, the likely cause and the way out. Waiting is done only for what may pass by it.
 //! - Everything ends: each call takes the time it may use.
 //! - [`create`] changes nothing that was there: no password, no owner. It can be run again after a crash.
@@ -32,11 +31,9 @@ mod address;
 mod connect;
 mod create;
 mod explanation;
-pub mod links;
 mod probe;
 mod quote;
 mod reason;
-mod render;
 mod source;
 mod version;
 
@@ -46,6 +43,5 @@ pub use explanation::Explanation;
 pub use probe::{Facts, Waiting, Warning, probe, wait_ready};
 pub use quote::NameError;
 pub use reason::{Certificate, Failure, Reason};
-pub use render::RenderError;
 pub use source::{DataSource, Engine, Host, Server, Tls, TlsMode};
 pub use version::{Product, Version};

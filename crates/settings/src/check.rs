@@ -189,19 +189,24 @@ impl Layering {
         }
         let Some(setting) = self.at("SqlSettings", "DriverName") else { return };
         let origin = setting.origin().cloned().unwrap_or(Origin::Default);
-        let (name, problem) = match self.inputs.get("DB_ADAPTER") {
-            Some(_) => ("DB_ADAPTER".to_owned(), "is mysql"),
-            None if matches!(origin, Origin::Composed { .. }) => {
+        let linked = self.inputs.get("DB_ADAPTER").and_then(|layer| match &layer.origin {
+            Origin::Variable { name, .. } if name != "DB_ADAPTER" => Some(name.clone()),
+            _ => None,
+        });
+        let (name, problem) = match (linked, self.inputs.get("DB_ADAPTER")) {
+            (Some(variable), _) => (variable, "links a mysql container"),
+            (None, Some(_)) => ("DB_ADAPTER".to_owned(), "is mysql"),
+            (None, None) if matches!(origin, Origin::Composed { .. }) => {
                 ("DB_ADAPTER".to_owned(), "is not given, which means mysql")
             }
-            None => (setting.name(), "is mysql"),
+            (None, None) => (setting.name(), "is mysql"),
         };
         let problem = format!("{problem}, and server {} runs on PostgreSQL alone", self.version);
         self.findings.push(
             Finding::new(origin, name, problem)
                 .allowed(
-                    "set DB_ADAPTER=postgres for a PostgreSQL database; move a MySQL one on a release up to 10.11 \
-                     with `mainstay database migrate`, and upgrade then",
+                    "set DB_ADAPTER=postgres for a PostgreSQL database; a MySQL one is moved while it runs a release \
+                     up to 10.11 (docs/databases.md, `From MySQL to PostgreSQL`), and upgraded then",
                 )
                 .policy(),
         );

@@ -4,7 +4,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
 
 use crate::dsn::{Adapter, Database};
-use crate::finding::Finding;
+use crate::finding::{Finding, Notice};
 use crate::origin::Origin;
 use crate::resolve::Layering;
 use crate::resolved::Setting;
@@ -54,8 +54,7 @@ impl Layering {
         let from = self.said(&PARTS);
         let Some(host) = self.input("DB_HOST").map(str::to_owned) else {
             // A name or a password alone would be dropped without a word.
-            let lone =
-                from.first().and_then(|name| Some((name, self.inputs.get(name.as_str())?.origin.clone())));
+            let lone = PARTS.iter().find_map(|name| Some((*name, self.inputs.get(name)?.origin.clone())));
             if let Some((name, origin)) = lone {
                 self.findings.push(
                     Finding::new(origin, name, "is given without DB_HOST")
@@ -79,6 +78,7 @@ impl Layering {
             ssl_mode: text("DB_SSLMODE", "disable"),
             encoding: text("DB_ENCODING", "utf8mb4,utf8"),
         };
+        self.check_encoding(adapter);
         let (no_user, no_name) = adapter.unfit();
         for (name, value, unfit) in
             [("DB_USER", &database.user, no_user), ("DB_NAME", &database.name, no_name)]
@@ -97,6 +97,27 @@ impl Layering {
         let data_source = database.data_source();
         self.lay_at("SqlSettings", "DataSource", Origin::Composed { from }, data_source.expose_secret());
         self.resolved_database = Some(database);
+    }
+
+    /// The character sets that MySQL's driver is told.
+    fn check_encoding(&mut self, adapter: Adapter) {
+        const ROW: &str = "DB_ENCODING";
+        let Some(origin) = self.inputs.get(ROW).map(|layer| layer.origin.clone()) else { return };
+        let text = self.input(ROW).unwrap_or_default().to_owned();
+        if adapter == Adapter::Postgres {
+            return self.notice(&origin, ROW, "PostgreSQL's databases are in UTF8; leave it out");
+        }
+        let is_name =
+            |set: &str| !set.is_empty() && set.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+        if !text.split(',').all(is_name) {
+            let finding =
+                Finding::new(origin, ROW, format!("is `{text}`, which is no list of character sets"));
+            self.findings.push(finding.allowed("allowed: utf8mb4,utf8 or utf8mb4"));
+        } else if !text.starts_with("utf8mb4") {
+            let what = "it cannot hold every character, and posts with emoji fail; leave it out".to_owned();
+            let (name, since) = (ROW.to_owned(), None);
+            self.notices.push(Notice { origin, name, since, effective: true, what });
+        }
     }
 
     /// Documented defaults that follow from what was said.
@@ -172,8 +193,16 @@ impl Layering {
         self.inputs.get(row)?.value.as_str()
     }
 
-    /// Which of these rows somebody said.
-    fn said(&self, rows: &[&str]) -> Vec<String> {
-        rows.iter().filter(|row| self.inputs.contains_key(*row)).map(|row| (*row).to_owned()).collect()
+    /// Which of these rows somebody said, each by the variable that says it.
+    fn said(&self, rows: &[&'static str]) -> Vec<String> {
+        let said = rows.iter().filter_map(|row| Some((row, self.inputs.get(row)?)));
+        let names = said.map(|(row, layer)| match &layer.origin {
+            Origin::Variable { name, .. } => name.clone(),
+            _ => (*row).to_owned(),
+        });
+        // A link's address says the adapter as well.
+        let mut names: Vec<String> = names.collect();
+        names.dedup();
+        names
     }
 }

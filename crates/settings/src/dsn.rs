@@ -105,7 +105,8 @@ impl Adapter {
     /// The characters that this driver's address cannot carry in a user's name and in a database's.
     pub(crate) fn unfit(self) -> (&'static [char], &'static [char]) {
         match self {
-            Self::Mysql => (&[':'], &['/', '?']),
+            // Newer drivers read a percent sign as an escape, older ones do not.
+            Self::Mysql => (&[':'], &['/', '?', '%']),
             Self::Postgres => (&[], &[]),
         }
     }

@@ -23,6 +23,8 @@ pub(crate) struct Environment {
     pub(crate) rows: BTreeMap<&'static str, Given>,
     /// By `MM_SECTION_KEY`.
     pub(crate) server: BTreeMap<String, Given>,
+    /// A linked container of another kind than the database: the variable of its address, and its kind.
+    pub(crate) unused_link: Option<(&'static str, &'static str)>,
 }
 
 /// Reads the content of a file that a `_FILE` variable names.
@@ -54,10 +56,12 @@ pub(crate) fn read(
             environment.take(base, of_file.then(|| PathBuf::from(value)), text);
         }
     }
-    for (row, variable, value) in linked(variables) {
+    let link = Link::find(variables);
+    for (row, variable, value) in link.rows {
         let given = || Given { text: value.to_owned(), origin: Origin::variable(variable) };
         environment.rows.entry(row).or_insert_with(given);
     }
+    environment.unused_link = link.unused;
     environment
 }
 
@@ -158,42 +162,70 @@ fn meaning(name: &str) -> Meaning<'_> {
     slip.map_or(Meaning::Nothing, |near| Meaning::Unknown(Some(near.to_owned())))
 }
 
-/// What a linked database container says: row, variable, value.
-///
-/// The images mysql, centurylink/mysql and orchardup/mysql are configured by `MYSQL_*`, sameersbn's by `DB_*`; docker
-/// hands both on under the alias.
-fn linked(variables: &BTreeMap<String, String>) -> Vec<(&'static str, &'static str, &str)> {
-    const MYSQL: [(&str, &[&str]); 5] = [
-        ("DB_HOST", &["MYSQL_PORT_3306_TCP_ADDR"]),
-        ("DB_PORT", &["MYSQL_PORT_3306_TCP_PORT"]),
-        ("DB_USER", &["MYSQL_ENV_MYSQL_USER", "MYSQL_ENV_DB_USER"]),
-        ("DB_PASS", &["MYSQL_ENV_MYSQL_PASSWORD", "MYSQL_ENV_DB_PASS"]),
-        ("DB_NAME", &["MYSQL_ENV_MYSQL_DATABASE", "MYSQL_ENV_DB_NAME"]),
-    ];
-    const POSTGRES: [(&str, &[&str]); 5] = [
-        ("DB_HOST", &["POSTGRES_PORT_5432_TCP_ADDR"]),
-        ("DB_PORT", &["POSTGRES_PORT_5432_TCP_PORT"]),
-        ("DB_USER", &["POSTGRES_ENV_POSTGRES_USER", "POSTGRES_ENV_DB_USER"]),
-        ("DB_PASS", &["POSTGRES_ENV_POSTGRES_PASSWORD", "POSTGRES_ENV_DB_PASS"]),
-        // The image names the database after its user when nobody else does.
-        ("DB_NAME", &["POSTGRES_ENV_POSTGRES_DB", "POSTGRES_ENV_DB_NAME", "POSTGRES_ENV_POSTGRES_USER"]),
-    ];
-    let given = |name: &str| variables.get(name).map(String::as_str).filter(|value| !value.is_empty());
-    let (adapter, link) = if given("MYSQL_PORT_3306_TCP_ADDR").is_some() {
-        ("mysql", MYSQL)
-    } else if given("POSTGRES_PORT_5432_TCP_ADDR").is_some() {
-        ("postgres", POSTGRES)
-    } else {
-        return Vec::new();
-    };
-    // A database named outright is not the linked one.
-    if given("DB_ADAPTER").is_some_and(|said| !said.eq_ignore_ascii_case(adapter)) {
-        return Vec::new();
+/// What a linked database container says.
+#[derive(Default)]
+struct Link<'a> {
+    /// Row, variable, value.
+    rows: Vec<(&'static str, &'static str, &'a str)>,
+    /// The link that serves nobody: its address's variable, and the kind of its database.
+    unused: Option<(&'static str, &'static str)>,
+}
+
+/// One alias: the value of `DB_ADAPTER` that it stands for, then for each row the variables that say it.
+type Alias = (&'static str, [(&'static str, &'static [&'static str]); 5]);
+
+/// The images mysql, centurylink/mysql and orchardup/mysql are configured by `MYSQL_*`, sameersbn's by `DB_*`; docker hands
+/// both on under the alias.
+const ALIASES: [Alias; 2] = [
+    (
+        "mysql",
+        [
+            ("DB_HOST", &["MYSQL_PORT_3306_TCP_ADDR"]),
+            ("DB_PORT", &["MYSQL_PORT_3306_TCP_PORT"]),
+            ("DB_USER", &["MYSQL_ENV_MYSQL_USER", "MYSQL_ENV_DB_USER"]),
+            ("DB_PASS", &["MYSQL_ENV_MYSQL_PASSWORD", "MYSQL_ENV_DB_PASS"]),
+            ("DB_NAME", &["MYSQL_ENV_MYSQL_DATABASE", "MYSQL_ENV_DB_NAME"]),
+        ],
+    ),
+    (
+        "postgres",
+        [
+            ("DB_HOST", &["POSTGRES_PORT_5432_TCP_ADDR"]),
+            ("DB_PORT", &["POSTGRES_PORT_5432_TCP_PORT"]),
+            ("DB_USER", &["POSTGRES_ENV_POSTGRES_USER", "POSTGRES_ENV_DB_USER"]),
+            ("DB_PASS", &["POSTGRES_ENV_POSTGRES_PASSWORD", "POSTGRES_ENV_DB_PASS"]),
+            // The image names the database after its user when nobody else does.
+            ("DB_NAME", &["POSTGRES_ENV_POSTGRES_DB", "POSTGRES_ENV_DB_NAME", "POSTGRES_ENV_POSTGRES_USER"]),
+        ],
+    ),
+];
+
+impl<'a> Link<'a> {
+    fn find(variables: &'a BTreeMap<String, String>) -> Self {
+        let given = |name: &str| variables.get(name).map(String::as_str).filter(|value| !value.is_empty());
+        let address = |(_, rows): &Alias| rows[0].1[0];
+        let linked: Vec<&Alias> = ALIASES.iter().filter(|alias| given(address(alias)).is_some()).collect();
+        let said = given("DB_ADAPTER").and_then(|text| table::find("DB_ADAPTER")?.read(text).ok());
+        // A database named outright is not the linked one.
+        let serves = |alias: &Alias| said.as_ref().is_none_or(|adapter| *adapter == alias.0);
+        let chosen = linked.iter().find(|alias| serves(alias));
+        let unused = linked.iter().find(|alias| chosen.is_none_or(|chosen| chosen.0 != alias.0));
+        let unused = unused.map(|alias| (address(alias), alias.0));
+        let Some((adapter, names)) = chosen else { return Self { rows: Vec::new(), unused } };
+        // The port belongs to the address: with another host it means nothing.
+        let elsewhere = given("DB_HOST").or(given("DB_HOST_FILE")).is_some();
+        let mut rows = vec![("DB_ADAPTER", names[0].1[0], *adapter)];
+        for (row, names) in names {
+            let found = names.iter().find_map(|name| Some((*row, *name, given(name)?)));
+            rows.extend(found.filter(|_| !(elsewhere && *row == "DB_PORT")));
+        }
+        // Told neither user nor database, PostgreSQL's image makes `postgres` of both.
+        let names_nothing = rows.iter().all(|(row, ..)| !matches!(*row, "DB_USER" | "DB_NAME"));
+        if *adapter == "postgres" && names_nothing && given("POSTGRES_ENV_POSTGRES_PASSWORD").is_some() {
+            rows.push(("DB_NAME", names[0].1[0], "postgres"));
+        }
+        Self { rows, unused }
     }
-    let found = link
-        .into_iter()
-        .filter_map(|(row, names)| names.iter().find_map(|name| Some((row, *name, given(name)?))));
-    std::iter::once(("DB_ADAPTER", link[0].1[0], adapter)).chain(found).collect()
 }
 
 #[cfg(test)]
@@ -257,19 +289,73 @@ mod tests {
         assert!(!findings.concat().contains("hunter2"));
     }
 
+    const MYSQL: [(&str, &str); 2] =
+        [("MYSQL_PORT_3306_TCP_ADDR", "172.17.0.5"), ("MYSQL_PORT_3306_TCP_PORT", "3307")];
+    const POSTGRES: (&str, &str) = ("POSTGRES_PORT_5432_TCP_ADDR", "172.17.0.6");
+
+    /// Adapter, host, port, user, password, name; empty for what nobody said.
+    fn database(pairs: &[(&str, &str)]) -> [String; 6] {
+        let (environment, _) = sorted(pairs);
+        ["DB_ADAPTER", "DB_HOST", "DB_PORT", "DB_USER", "DB_PASS", "DB_NAME"]
+            .map(|row| environment.rows.get(row).map(|given| given.text.clone()).unwrap_or_default())
+    }
+
     #[test]
-    fn a_linked_container_fills_what_is_not_said() {
-        let (environment, _) = sorted(&[
-            ("MYSQL_PORT_3306_TCP_ADDR", "172.17.0.2"),
-            ("MYSQL_PORT_3306_TCP_PORT", "3306"),
-            ("MYSQL_ENV_DB_USER", "linked"),
-            ("DB_PASS", "said"),
-        ]);
-        let text = |row| environment.rows.get(row).map(|given| given.text.as_str());
-        assert_eq!(text("DB_ADAPTER"), Some("mysql"));
-        assert_eq!(text("DB_HOST"), Some("172.17.0.2"));
-        assert_eq!(text("DB_USER"), Some("linked"));
-        assert_eq!(text("DB_PASS"), Some("said"));
-        assert_eq!(text("DB_NAME"), None);
+    fn every_documented_image_is_read_through_its_link() {
+        let official = ["MYSQL_ENV_MYSQL_DATABASE", "MYSQL_ENV_MYSQL_USER", "MYSQL_ENV_MYSQL_PASSWORD"];
+        for (image, [name, user, password]) in [
+            ("mysql", official),
+            ("centurylink/mysql", official),
+            ("orchardup/mysql", official),
+            ("sameersbn/mysql", ["MYSQL_ENV_DB_NAME", "MYSQL_ENV_DB_USER", "MYSQL_ENV_DB_PASS"]),
+        ] {
+            let said = [(name, "chat"), (user, "mm"), (password, "pw")];
+            let read = database(&[&MYSQL[..], &said].concat());
+            assert_eq!(read, ["mysql", "172.17.0.5", "3307", "mm", "pw", "chat"], "{image}");
+        }
+        for [name, user, password] in [
+            ["POSTGRES_ENV_POSTGRES_DB", "POSTGRES_ENV_POSTGRES_USER", "POSTGRES_ENV_POSTGRES_PASSWORD"],
+            ["POSTGRES_ENV_DB_NAME", "POSTGRES_ENV_DB_USER", "POSTGRES_ENV_DB_PASS"],
+        ] {
+            let read = database(&[POSTGRES, (name, "chat"), (user, "mm"), (password, "pw")]);
+            assert_eq!(read, ["postgres", "172.17.0.6", "", "mm", "pw", "chat"]);
+        }
+    }
+
+    #[test]
+    fn what_postgres_image_was_not_told_it_names_postgres_or_like_its_user() {
+        let password = ("POSTGRES_ENV_POSTGRES_PASSWORD", "pw");
+        let read = |more: &[(&str, &str)]| database(&[&[POSTGRES], more].concat())[5].clone();
+        assert_eq!(read(&[password]), "postgres");
+        assert_eq!(read(&[password, ("POSTGRES_ENV_POSTGRES_USER", "mm")]), "mm");
+        assert_eq!(read(&[password, ("DB_NAME", "own")]), "own");
+        assert_eq!(read(&[]), "", "another image has its own rules");
+    }
+
+    #[test]
+    fn own_variables_win_over_links() {
+        let linked = [("MYSQL_ENV_MYSQL_USER", "linked"), ("DB_NAME", "own"), ("DB_USER", "")];
+        let read = database(&[&MYSQL[..], &linked].concat());
+        assert_eq!(read, ["mysql", "172.17.0.5", "3307", "linked", "", "own"]);
+        // Another host has another port.
+        let elsewhere = database(&[&MYSQL[..], &[("DB_HOST", "db")]].concat());
+        assert_eq!(elsewhere, ["mysql", "db", "", "", "", ""]);
+    }
+
+    #[test]
+    fn of_two_links_the_one_of_the_adapter_is_read_and_the_other_is_told() {
+        let both = [&MYSQL[..], &[POSTGRES]].concat();
+        let unused = |pairs: &[(&str, &str)]| sorted(pairs).0.unused_link;
+        assert_eq!(database(&both)[1], "172.17.0.5");
+        assert_eq!(unused(&both), Some((POSTGRES.0, "postgres")));
+        for adapter in ["postgres", "PostgreSQL"] {
+            let said = [&both[..], &[("DB_ADAPTER", adapter)]].concat();
+            assert_eq!(database(&said)[1], "172.17.0.6");
+            assert_eq!(unused(&said), Some((MYSQL[0].0, "mysql")));
+        }
+        let alone = [&MYSQL[..], &[("DB_ADAPTER", "postgres"), ("DB_HOST", "db")]].concat();
+        assert_eq!(database(&alone), ["postgres", "db", "", "", "", ""]);
+        assert_eq!(unused(&alone), Some((MYSQL[0].0, "mysql")));
+        assert_eq!(unused(&MYSQL), None);
     }
 }

@@ -161,6 +161,12 @@ impl Layering {
     }
 
     fn take_environment(&mut self, environment: Environment) {
+        if let Some((variable, adapter)) = environment.unused_link {
+            let what = format!(
+                "the database is of another kind; set DB_ADAPTER={adapter} for this link, or remove it"
+            );
+            self.notice(&Origin::variable(variable), variable, what);
+        }
         for (name, given) in environment.rows {
             if let Some(row) = table::find(name) {
                 self.take_row(row, &given);
@@ -200,6 +206,8 @@ impl Layering {
     fn take_row(&mut self, row: &'static Row, given: &Given) {
         let name = match &given.origin {
             Origin::File { .. } => row.key.unwrap_or(row.name),
+            // A docker link's has another name than the row.
+            Origin::Variable { name, .. } => name,
             _ => row.name,
         };
         let value = match row.read(&given.text) {
