@@ -7,7 +7,9 @@ use std::process::{Command, Stdio};
 use database::{CreateError, Created, Made, Reason, Server, create, script};
 use secrecy::ExposeSecret as _;
 
-use crate::{PATIENCE, child, mariadb, postgres, probe};
+use testbed::{PATIENCE, child, postgres};
+
+use crate::{mariadb, probe, shared};
 
 /// Names and passwords that would run as SQL, shell or psql commands, if anything let them.
 const HOSTILE: [(&str, &str, &str); 4] = [
@@ -43,7 +45,7 @@ async fn created_twice(admin: &Server, wanted: &Server) {
 
 #[tokio::test]
 async fn on_postgres_with_any_name() {
-    let cluster = postgres::shared().await;
+    let cluster = shared::shared().await;
     for (user, name, password) in HOSTILE {
         created_twice(&cluster.admin(""), &cluster.to(user, password, name)).await;
     }
@@ -57,7 +59,7 @@ async fn on_postgres_with_any_name() {
 
 #[tokio::test]
 async fn on_postgres_by_a_role_that_is_no_superuser() {
-    let cluster = postgres::shared().await;
+    let cluster = shared::shared().await;
     cluster.execute("postgres", "CREATE ROLE maker LOGIN CREATEROLE CREATEDB PASSWORD 'maker'").await;
     created_twice(&cluster.to("maker", "maker", "postgres"), &cluster.to("made", "pw", "made")).await;
     let denied =
@@ -68,7 +70,7 @@ async fn on_postgres_by_a_role_that_is_no_superuser() {
 
 #[tokio::test]
 async fn by_psql_with_any_name() {
-    let cluster = postgres::shared().await;
+    let cluster = shared::shared().await;
     let admin = cluster.admin("postgres");
     for (user, name, password) in HOSTILE {
         let wanted = cluster.to(&format!("s {user}"), password, &format!("s {name}"));
@@ -117,7 +119,7 @@ async fn by_the_mariadb_client_with_any_name() {
 
 #[tokio::test]
 async fn what_exists_is_left_as_it_is() {
-    let cluster = postgres::shared().await;
+    let cluster = shared::shared().await;
     // mm exists with another password, and its database is its own.
     let found =
         create(&cluster.admin("postgres"), &cluster.to("mm", "other", "chat"), PATIENCE).await.unwrap();
@@ -136,7 +138,7 @@ async fn what_exists_is_left_as_it_is() {
 #[tokio::test]
 async fn what_cannot_be_created_is_refused_before_anything_is_asked() {
     // Nobody listens there: a connection would fail otherwise than these do.
-    let mut nowhere = postgres::shared().await.to("u", "p", "n");
+    let mut nowhere = shared::shared().await.to("u", "p", "n");
     nowhere.port = child::free_port();
     let refused = |user: &str, password: &str, name: &str| {
         let wanted = Server {

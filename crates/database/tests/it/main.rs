@@ -1,23 +1,15 @@
 //! Real PostgreSQL and MariaDB servers on loopback, and every way they can refuse us.
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "in a test, a panic is the report")]
 
-mod certificate;
-mod child;
 mod creation;
 mod mariadb;
 mod mariadb_reasons;
 mod nobody;
-mod postgres;
 mod postgres_reasons;
-
-use std::time::Duration;
+mod shared;
 
 use database::{Facts, Failure, Reason, Server, Tls, TlsMode};
-
-/// Enough for a machine under load; nothing waits for it to pass.
-const PATIENCE: Duration = Duration::from_secs(60);
-/// A server_version_num that every server has.
-const ANY_VERSION: u32 = 90_000;
+use testbed::{ANY_VERSION, PATIENCE};
 
 async fn probe(server: &Server) -> Result<Facts, Reason> {
     database::probe(server, ANY_VERSION, PATIENCE).await.map_err(|Failure { reason, server: of }| {

@@ -7,8 +7,8 @@ use database::{Engine, Host, Server};
 use sqlx::mysql::{MySqlConnectOptions, MySqlConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Executor as _};
 
-use crate::child::{self, Guarded};
-use crate::{ANY_VERSION, PATIENCE, certificate};
+use testbed::child::{self, Guarded};
+use testbed::{ANY_VERSION, PATIENCE, certificate};
 
 const ACCOUNT: &str = "mysql";
 const PACKAGES: &str = "mariadb-server";

@@ -5,7 +5,7 @@ use sqlx::ConnectOptions as _;
 use sqlx::mysql::MySqlConnectOptions;
 
 use crate::mariadb::{MariaDb, shared};
-use crate::{postgres, probe, with_tls};
+use crate::{probe, with_tls};
 
 #[tokio::test]
 async fn a_database_that_can_be_used() {
@@ -108,7 +108,7 @@ async fn a_full_server_and_a_read_only_one() {
 #[tokio::test]
 async fn the_wrong_kind_of_database() {
     let mariadb = shared().await.to("mm", "mm", "chat");
-    let mut wrong = postgres::shared().await.to("mm", "mm", "chat");
+    let mut wrong = crate::shared::shared().await.to("mm", "mm", "chat");
     wrong.port = mariadb.port;
     assert_eq!(wrong.engine, Engine::Postgres);
     let reason = probe(&wrong).await.unwrap_err();

@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 use database::{Engine, Host, Reason, Server};
 use tokio::net::TcpListener;
 
-use crate::{ANY_VERSION, child, probe};
+use testbed::{ANY_VERSION, child};
+
+use crate::probe;
 
 fn at(engine: Engine, port: u16) -> Server {
     let mut server = Server::new(engine, Host::parse("127.0.0.1").unwrap());

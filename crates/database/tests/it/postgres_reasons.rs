@@ -4,8 +4,11 @@ use std::sync::{Arc, Mutex};
 
 use database::{Certificate, Host, Product, Reason, TlsMode, Version, Warning};
 
-use crate::postgres::{Cluster, Kind, shared};
-use crate::{ANY_VERSION, PATIENCE, probe, with_tls};
+use testbed::postgres::{Cluster, Kind};
+use testbed::{ANY_VERSION, PATIENCE};
+
+use crate::shared::shared;
+use crate::{probe, with_tls};
 
 #[tokio::test]
 async fn a_database_that_can_be_used() {

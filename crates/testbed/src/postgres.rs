@@ -28,23 +28,23 @@ host    all     all       127.0.0.1/32  scram-sha-256
 
 /// What distinguishes one cluster from another.
 #[derive(Default)]
-pub(crate) struct Kind<'a> {
+pub struct Kind<'a> {
     /// Some(expired) for TLS.
-    pub(crate) certificate: Option<bool>,
+    pub certificate: Option<bool>,
     /// More of postgresql.conf.
-    pub(crate) settings: &'a [(&'a str, &'a str)],
+    pub settings: &'a [(&'a str, &'a str)],
     /// `recovery.signal` or `standby.signal`.
-    pub(crate) signal: Option<&'a str>,
+    pub signal: Option<&'a str>,
 }
 
 /// A cluster, which may not have been started yet.
-pub(crate) struct Cluster {
+pub struct Cluster {
     server: Guarded,
     port: u16,
 }
 
 /// A program of PostgreSQL's.
-pub(crate) fn program(name: &str) -> PathBuf {
+pub fn program(name: &str) -> PathBuf {
     let versions =
         ["18", "17", "16", "15"].map(|version| format!("/usr/lib/postgresql/{version}/bin/{name}"));
     let local = format!("/usr/local/pgsql/bin/{name}");
@@ -66,7 +66,8 @@ static TEMPLATE: LazyLock<Guarded> = LazyLock::new(|| {
 });
 
 impl Cluster {
-    pub(crate) fn new(kind: &Kind) -> Self {
+    /// Makes one, which does not run yet.
+    pub fn new(kind: &Kind) -> Self {
         let port = child::free_port();
         let server = Guarded::new(ACCOUNT, "INT", &program("postgres"), |dir| {
             vec!["-D".into(), dir.join("data").display().to_string(), "-p".into(), port.to_string()]
@@ -100,24 +101,27 @@ impl Cluster {
     }
 
     /// Starts it, and returns at once.
-    pub(crate) fn start(&mut self) {
+    pub fn start(&mut self) {
         self.server.start();
     }
 
-    pub(crate) fn dir(&self) -> &Path {
+    /// Its directory.
+    pub fn dir(&self) -> &Path {
         self.server.dir()
     }
 
-    pub(crate) fn ca(&self) -> PathBuf {
+    /// The authority of its certificate.
+    pub fn ca(&self) -> PathBuf {
         self.dir().join("ca.pem")
     }
 
-    pub(crate) fn log(&self) -> String {
+    /// What it wrote to its log.
+    pub fn log(&self) -> String {
         self.server.log()
     }
 
     /// Somebody's way to a database.
-    pub(crate) fn to(&self, user: &str, password: &str, name: &str) -> Server {
+    pub fn to(&self, user: &str, password: &str, name: &str) -> Server {
         let mut server = Server::new(Engine::Postgres, Host::parse("127.0.0.1").unwrap());
         server.port = self.port;
         (server.user, server.name, server.password) = (user.into(), name.into(), password.to_owned().into());
@@ -125,12 +129,12 @@ impl Cluster {
     }
 
     /// The superuser's way to a database.
-    pub(crate) fn admin(&self, name: &str) -> Server {
+    pub fn admin(&self, name: &str) -> Server {
         self.to("postgres", PASSWORD, name)
     }
 
     /// Runs SQL as the superuser.
-    pub(crate) async fn execute(&self, name: &str, sql: &str) {
+    pub async fn execute(&self, name: &str, sql: &str) {
         let mut connection = self.connection(name).await;
         connection.execute(sqlx::raw_sql(AssertSqlSafe(sql))).await.expect(sql);
     }
@@ -151,35 +155,4 @@ impl Cluster {
             .await
             .unwrap()
     }
-}
-
-/// The cluster that tests share: with TLS, and everything in it that they need.
-pub(crate) async fn shared() -> &'static Cluster {
-    static CLUSTER: LazyLock<Cluster> = LazyLock::new(|| {
-        let mut cluster = Cluster::new(&Kind { certificate: Some(false), ..Kind::default() });
-        cluster.start();
-        cluster
-    });
-    static READY: tokio::sync::OnceCell<()> = tokio::sync::OnceCell::const_new();
-    READY
-        .get_or_init(|| async {
-            for sql in [
-                "CREATE ROLE mm LOGIN PASSWORD 'mm'",
-                "CREATE DATABASE chat OWNER mm",
-                "CREATE DATABASE tlsonly OWNER mm",
-                "CREATE ROLE guest LOGIN PASSWORD 'guest'",
-                "CREATE DATABASE closed",
-                "REVOKE CONNECT ON DATABASE closed FROM PUBLIC",
-                "CREATE ROLE busy LOGIN PASSWORD 'busy' CONNECTION LIMIT 0",
-                "CREATE DATABASE latin OWNER mm ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0",
-                "CREATE DATABASE plain OWNER mm LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0",
-                "ALTER DATABASE plain SET default_text_search_config = 'pg_catalog.german'",
-                "CREATE DATABASE frozen OWNER mm",
-                "ALTER DATABASE frozen SET default_transaction_read_only = on",
-            ] {
-                CLUSTER.execute("postgres", sql).await;
-            }
-        })
-        .await;
-    &CLUSTER
 }

@@ -29,21 +29,16 @@ done
 "#;
 
 /// A directory with a server in it, once started. Dropped, the server is stopped and waited for, and the directory removed.
-pub(crate) struct Guarded {
+pub struct Guarded {
     guard: Child,
     dir: PathBuf,
 }
 
 impl Guarded {
     /// A directory whose server will be this program, run as `account` (see [`run`]); `signal` stops it.
-    pub(crate) fn new(
-        account: &str,
-        signal: &str,
-        program: &Path,
-        args: impl Fn(&Path) -> Vec<String>,
-    ) -> Self {
+    pub fn new(account: &str, signal: &str, program: &Path, args: impl Fn(&Path) -> Vec<String>) -> Self {
         let dir = tempfile::Builder::new()
-            .prefix("mainstay-database-")
+            .prefix("mainstay-testbed-")
             .permissions(Permissions::from_mode(0o755))
             .tempdir()
             .unwrap();
@@ -59,16 +54,17 @@ impl Guarded {
     }
 
     /// Starts the server, and returns at once.
-    pub(crate) fn start(&mut self) {
+    pub fn start(&mut self) {
         self.guard.stdin.as_mut().unwrap().write_all(b"start\n").unwrap();
     }
 
-    pub(crate) fn dir(&self) -> &Path {
+    /// Its directory.
+    pub fn dir(&self) -> &Path {
         &self.dir
     }
 
     /// What the server wrote to its log.
-    pub(crate) fn log(&self) -> String {
+    pub fn log(&self) -> String {
         String::from_utf8_lossy(&std::fs::read(self.dir.join("log")).unwrap_or_default()).into_owned()
     }
 }
@@ -81,7 +77,7 @@ impl Drop for Guarded {
 }
 
 /// Runs a program and waits for it: as `account`, the package's own, if we are root, which database servers refuse to be.
-pub(crate) fn run(account: &str, program: &Path, args: &[String]) {
+pub fn run(account: &str, program: &Path, args: &[String]) {
     let done = Command::new("setpriv")
         .args(["--pdeathsig", "KILL"])
         .args(identity(account))
@@ -94,7 +90,7 @@ pub(crate) fn run(account: &str, program: &Path, args: &[String]) {
 }
 
 /// Hands a directory over to `account`, if we are root.
-pub(crate) fn hand_over(dir: &Path, account: &str) {
+pub fn hand_over(dir: &Path, account: &str) {
     if rustix::process::geteuid().is_root() {
         let done = Command::new("chown").args(["-R", &format!("{account}:")]).arg(dir).status().unwrap();
         assert!(done.success(), "chown {account} {}", dir.display());
@@ -111,12 +107,12 @@ fn identity(account: &str) -> Vec<String> {
 }
 
 /// A port that nobody listens on.
-pub(crate) fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
 }
 
 /// The program, or how to get it.
-pub(crate) fn program(candidates: &[&str], packages: &str) -> PathBuf {
+pub fn program(candidates: &[&str], packages: &str) -> PathBuf {
     candidates.iter().map(PathBuf::from).find(|path| path.is_file()).unwrap_or_else(|| {
         panic!(
             "none of {candidates:?} is installed: apt-get install --yes --no-install-recommends {packages}"
