@@ -34,11 +34,13 @@ impl Connected {
 }
 
 impl Failure {
-    pub(crate) fn new(server: &Server, reason: Reason) -> Self {
+    /// That this server cannot be used, and why.
+    pub fn new(server: &Server, reason: Reason) -> Self {
         Self { server: Box::new(server.clone()), reason }
     }
 
-    pub(crate) fn of(server: &Server, error: &sqlx::Error) -> Self {
+    /// What the driver's error means, for a server that was connected to with [`postgres_options`].
+    pub fn of(server: &Server, error: &sqlx::Error) -> Self {
         Self::new(server, reason(server.engine, error))
     }
 }
@@ -128,6 +130,16 @@ fn host_text(host: &Host) -> String {
         Host::Ip(ip) => ip.to_string(),
         host => host.to_string(),
     }
+}
+
+/// How sqlx connects to this PostgreSQL server, for those who keep connections. Statements are not logged: some hold a
+/// password.
+///
+/// # Errors
+/// The file of authorities cannot be used.
+pub async fn postgres_options(server: &Server) -> Result<PgConnectOptions, Failure> {
+    let authority = authority(server).await.map_err(|reason| Failure::new(server, reason))?;
+    Ok(postgres(server, authority).disable_statement_logging())
 }
 
 fn postgres(server: &Server, authority: Option<PathBuf>) -> PgConnectOptions {

@@ -38,6 +38,7 @@ mod source;
 mod version;
 
 pub use address::AddressError;
+pub use connect::postgres_options;
 pub use create::{CreateError, Created, Made, create, script};
 pub use explanation::Explanation;
 pub use probe::{Facts, Waiting, Warning, probe, wait_ready};

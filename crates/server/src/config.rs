@@ -9,12 +9,14 @@ mod sections;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use database::{DataSource, Engine};
 use reading::Document;
 pub(crate) use sections::{
     Email, File, Localization, NativeApp, Password, Plugin, Privacy, Service, Sql, Support, Team,
 };
 
 use crate::error::ServerError;
+use crate::store::Database;
 
 /// What the server runs with. Read it with [`Config::load`].
 #[derive(Debug, Clone, Default)]
@@ -119,15 +121,27 @@ impl Config {
         }
     }
 
-    /// The SQLite file that `SqlSettings.DataSource` names, as a path or as `sqlite://PATH`.
-    pub(crate) fn database_path(&self) -> Result<PathBuf, ServerError> {
-        if !self.sql.driver_name.eq_ignore_ascii_case("sqlite") {
-            return Err(ServerError::Driver { driver: self.sql.driver_name.clone() });
-        }
+    /// Where `SqlSettings.DriverName` and `DataSource` say that the data is. SQLite's file is given as a path or as
+    /// `sqlite://PATH`.
+    pub(crate) fn database(&self) -> Result<Database, ServerError> {
+        let driver = self.sql.driver_name.to_ascii_lowercase();
         let source = self.sql.data_source.as_str();
-        let source =
-            source.strip_prefix("sqlite:").map_or(source, |rest| rest.strip_prefix("//").unwrap_or(rest));
-        Ok(PathBuf::from(source.split_once('?').map_or(source, |(path, _)| path)))
+        match driver.as_str() {
+            "sqlite" => {
+                let source = source
+                    .strip_prefix("sqlite:")
+                    .map_or(source, |rest| rest.strip_prefix("//").unwrap_or(rest));
+                Ok(Database::Sqlite(PathBuf::from(source.split_once('?').map_or(source, |(path, _)| path))))
+            }
+            "postgres" => match source.parse() {
+                Ok(DataSource::Server(server)) if server.engine == Engine::Postgres => {
+                    Ok(Database::Postgres(Box::new(server)))
+                }
+                Err(error) if source.starts_with("postgres") => Err(ServerError::DataSource(error)),
+                _ => Err(ServerError::OtherDataSource),
+            },
+            _ => Err(ServerError::Driver { driver }),
+        }
     }
 }
 
@@ -175,14 +189,36 @@ mod tests {
         );
     }
 
+    fn database(driver: &str, source: &str) -> Result<Database, ServerError> {
+        let text = format!(r#"{{"SqlSettings":{{"DriverName":"{driver}","DataSource":"{source}"}}}}"#);
+        read(&text, &[])?.database()
+    }
+
     #[test]
-    fn a_data_source_is_a_path_or_a_url() -> Result<(), Box<dyn std::error::Error>> {
+    fn a_data_source_is_a_path_or_a_url() -> Result<(), ServerError> {
         for source in ["/var/m.db", "sqlite:///var/m.db", "sqlite:/var/m.db?mode=rwc"] {
-            let text = format!(r#"{{"SqlSettings":{{"DataSource":"{source}"}}}}"#);
-            assert_eq!(read(&text, &[])?.database_path()?, PathBuf::from("/var/m.db"));
+            let found = database("sqlite", source)?;
+            assert!(matches!(found, Database::Sqlite(path) if path == Path::new("/var/m.db")));
         }
-        let other = read(r#"{"SqlSettings":{"DriverName":"postgres"}}"#, &[])?.database_path();
-        assert!(matches!(other, Err(ServerError::Driver { .. })));
+        let url =
+            "postgres://mm:s%40fe@db:5433/chat?sslmode=disable&connect_timeout=10&binary_parameters=yes";
+        let found = database("postgres", url)?;
+        assert!(matches!(found, Database::Postgres(server)
+            if server.to_string() == "postgres://mm:***@db:5433/chat" && server.parameters.len() == 2));
         Ok(())
+    }
+
+    #[test]
+    fn a_data_source_that_is_none_is_refused_and_not_repeated() {
+        for (driver, source, expected) in [
+            ("mysql", "mm:secret@tcp(db:3306)/chat", "no Mattermost since 11.0"),
+            ("oracle", "secret", "\"oracle\""),
+            ("postgres", "mm:secret@tcp(db:3306)/chat", "no address of PostgreSQL"),
+            ("postgres", "/var/secret.db", "postgres://USER:PASSWORD@HOST"),
+            ("postgres", "postgres://mm:se/cret@db/chat", "percent-encode"),
+        ] {
+            let text = database(driver, source).err().map(|error| error.to_string()).unwrap_or_default();
+            assert!(text.contains(expected) && !text.contains("secret") && !text.contains("cret@"), "{text}");
+        }
     }
 }

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::path::PathBuf;
 
 use axum::response::{IntoResponse, Response};
+use database::{AddressError, Failure};
 use http::StatusCode;
 use serde::Serialize;
 
@@ -149,8 +150,21 @@ impl AppError {
 }
 
 impl From<sqlx::Error> for AppError {
+    /// A text that a column cannot hold is its sender's mistake: one with a NUL character, or for PostgreSQL (`22001`,
+    /// `22021` and `22P05` of its manual's appendix A) one that is too long.
     fn from(error: sqlx::Error) -> AppError {
-        AppError::internal(error)
+        let code = error.as_database_error().and_then(|cause| cause.code());
+        let unstorable = matches!(error, sqlx::Error::Encode(_))
+            || matches!(code.as_deref(), Some("22001" | "22021" | "22P05"));
+        if unstorable {
+            AppError::bad_request(
+                "api.context.invalid_body_param.app_error",
+                "A text in the request is too long, or holds a NUL character.",
+            )
+            .detail(error.to_string())
+        } else {
+            AppError::internal(error)
+        }
     }
 }
 
@@ -176,19 +190,31 @@ pub enum ServerError {
     Config(#[from] ConfigError),
     /// `SqlSettings.DriverName` names an engine that this server does not speak.
     #[error(
-        "SqlSettings.DriverName is {driver:?}, but the built-in server speaks only \"sqlite\". \
-         Set it to \"sqlite\", or install a release that speaks {driver:?}"
+        "SqlSettings.DriverName is {driver:?}, but \"postgres\" or \"sqlite\" is allowed: the built-in server does not \
+         speak MySQL, as no Mattermost since 11.0 does. Set it to one of them, and DataSource with it"
     )]
     Driver {
         /// What the configuration asks for.
         driver: String,
     },
+    /// `SqlSettings.DataSource` is no address.
+    #[error("SqlSettings.DataSource: {0}")]
+    DataSource(#[source] AddressError),
+    /// `SqlSettings.DataSource` is a file, or the address of another engine.
+    #[error(
+        "SqlSettings.DriverName is \"postgres\", but DataSource is no address of PostgreSQL. Write \
+         postgres://USER:PASSWORD@HOST:5432/NAME, or set DriverName to \"sqlite\""
+    )]
+    OtherDataSource,
+    /// The database server cannot be used.
+    #[error(transparent)]
+    Server(#[from] Failure),
     /// The database cannot be opened or read.
-    #[error("the database {} cannot be used: {reason}. {way_out}", path.display())]
+    #[error("the database {database} cannot be used: {reason}. {way_out}")]
     Database {
-        /// The database file.
-        path: PathBuf,
-        /// What SQLite or the system said.
+        /// The file, or the address without its password.
+        database: String,
+        /// What the engine or the system said.
         reason: String,
         /// What to do next.
         way_out: String,

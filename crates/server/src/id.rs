@@ -3,10 +3,10 @@
 use std::fmt;
 
 use serde::{Serialize, Serializer};
-use sqlx::encode::IsNull;
 use sqlx::error::BoxDynError;
-use sqlx::sqlite::{SqliteArgumentsBuffer, SqliteTypeInfo, SqliteValueRef};
-use sqlx::{Decode, Encode, Sqlite, Type};
+use sqlx::postgres::PgValueRef;
+use sqlx::sqlite::SqliteValueRef;
+use sqlx::{Decode, Postgres, Sqlite};
 
 /// Characters in an identifier.
 pub(crate) const LENGTH: usize = 26;
@@ -83,23 +83,20 @@ impl<'de> serde::Deserialize<'de> for Id {
     }
 }
 
-impl Type<Sqlite> for Id {
-    fn type_info() -> SqliteTypeInfo {
-        <str as Type<Sqlite>>::type_info()
-    }
-}
-
-impl Encode<'_, Sqlite> for Id {
-    fn encode_by_ref(&self, arguments: &mut SqliteArgumentsBuffer) -> Result<IsNull, BoxDynError> {
-        <String as Encode<Sqlite>>::encode(self.as_str().to_owned(), arguments)
-    }
-}
-
 impl<'r> Decode<'r, Sqlite> for Id {
     fn decode(value: SqliteValueRef<'r>) -> Result<Id, BoxDynError> {
-        let text = <&str as Decode<Sqlite>>::decode(value)?;
-        stored(text).ok_or_else(|| format!("the column holds {text:?}, which is not an id").into())
+        in_column(<&str as Decode<Sqlite>>::decode(value)?)
     }
+}
+
+impl<'r> Decode<'r, Postgres> for Id {
+    fn decode(value: PgValueRef<'r>) -> Result<Id, BoxDynError> {
+        in_column(<&str as Decode<Postgres>>::decode(value)?)
+    }
+}
+
+fn in_column(text: &str) -> Result<Id, BoxDynError> {
+    stored(text).ok_or_else(|| format!("the column holds {text:?}, which is not an id").into())
 }
 
 /// What a table or a client may hold: an id, or nothing.

@@ -52,12 +52,11 @@ macro_rules! record {
             $($($(#[$extra_meta])* pub(crate) $extra: $extra_type,)*)?
         }
 
-        impl<'r> sqlx::FromRow<'r, sqlx::sqlite::SqliteRow> for $name {
-            fn from_row(row: &'r sqlx::sqlite::SqliteRow) -> sqlx::Result<$name> {
-                use sqlx::Row;
+        impl crate::store::sql::FromRow for $name {
+            fn from_row(row: &crate::store::sql::Row<'_>) -> sqlx::Result<$name> {
                 Ok($name {
-                    $first: row.try_get(stringify!($first_column))?,
-                    $($field: row.try_get(stringify!($column))?,)*
+                    $first: row.get(stringify!($first_column))?,
+                    $($field: row.get(stringify!($column))?,)*
                     $($($extra: Default::default(),)*)?
                 })
             }
@@ -65,25 +64,22 @@ macro_rules! record {
 
         #[allow(dead_code, reason = "not every table is written whole")]
         impl $name {
-            const INSERT: &'static str = concat!(
-                "INSERT INTO ", $table, " (", stringify!($first_column), $(", ", stringify!($column),)*
-                ") VALUES (?", $(record!(@mark $column),)* ")"
-            );
-
             /// The statement that stores it as a new row.
-            pub(crate) fn insert(&self) -> sqlx::query::Query<'_, sqlx::Sqlite, sqlx::sqlite::SqliteArguments> {
-                self.bind_to($name::INSERT)
+            pub(crate) fn insert(&self) -> crate::store::sql::Query {
+                static INSERT: std::sync::LazyLock<String> = std::sync::LazyLock::new(|| {
+                    crate::store::sql::insert($table, &[stringify!($first_column), $(stringify!($column)),*])
+                });
+                self.bind_to(INSERT.as_str())
             }
 
             /// `statement` with every column bound, in the order of the declaration.
             pub(crate) fn bind_to(
                 &self,
-                statement: &'static str,
-            ) -> sqlx::query::Query<'_, sqlx::Sqlite, sqlx::sqlite::SqliteArguments> {
-                sqlx::query(statement).bind(&self.$first)$(.bind(&self.$field))*
+                statement: impl Into<crate::store::sql::Text>,
+            ) -> crate::store::sql::Query {
+                crate::store::sql::query(statement).bind(&self.$first)$(.bind(&self.$field))*
             }
         }
     };
-    (@mark $column:ident) => { ", ?" };
 }
 pub(crate) use record;

@@ -11,6 +11,7 @@ mod preferences;
 mod reactions;
 mod roles;
 mod sessions;
+pub(crate) mod sql;
 mod statuses;
 mod systems;
 mod teams;
@@ -22,13 +23,12 @@ mod writer;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use futures_util::future::BoxFuture;
-use sqlx::SqlitePool;
-
 use cache::Cache;
 pub(crate) use channels::{no_such_channel, no_such_member as no_such_channel_member};
-pub(crate) use open::migrate;
+use futures_util::future::BoxFuture;
+pub(crate) use open::{Database, migrate};
 pub(crate) use posts::{NewPost, Page, Written, no_such_post};
+use sql::Pool;
 pub(crate) use teams::{Joined, no_such_member as no_such_team_member, no_such_team};
 pub(crate) use threads::Followed;
 pub(crate) use unread::ChannelUnread;
@@ -74,7 +74,7 @@ struct Caches {
 /// The database's readers, writer and caches.
 pub(crate) struct Store {
     writer: Writer,
-    readers: SqlitePool,
+    readers: Pool,
     caches: Arc<Caches>,
 }
 
@@ -123,9 +123,4 @@ impl Store {
     {
         self.writer.write(job).await
     }
-}
-
-/// `ids` as the JSON array that `json_each` reads: SQLite has no list parameters.
-pub(crate) fn id_list(ids: &[Id]) -> String {
-    serde_json::to_string(ids).unwrap_or_else(|_| "[]".to_owned())
 }

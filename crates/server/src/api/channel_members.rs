@@ -25,8 +25,8 @@ use crate::permission::{
 use crate::session::Caller;
 use crate::store::{ChannelUnread, no_such_channel_member, no_such_user};
 
-/// All rows: SQLite's own way to say it.
-const ALL: (i64, i64) = (0, -1);
+/// All rows.
+const ALL: (i64, i64) = (0, i64::MAX);
 
 pub(super) fn router() -> Router<App> {
     Router::new()

@@ -4,12 +4,12 @@ use std::ops::{Deref, DerefMut};
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use sqlx::encode::IsNull;
 use sqlx::error::BoxDynError;
-use sqlx::sqlite::{SqliteArgumentsBuffer, SqliteTypeInfo, SqliteValueRef};
-use sqlx::{Decode, Encode, Sqlite, Type, ValueRef};
+use sqlx::postgres::PgValueRef;
+use sqlx::sqlite::SqliteValueRef;
+use sqlx::{Decode, Postgres, Sqlite};
 
-/// A value that its column keeps as JSON text. An empty or NULL column is the type's default.
+/// A value that its column keeps as JSON text. An empty column is the type's default.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(crate) struct Column<T>(pub(crate) T);
@@ -27,26 +27,20 @@ impl<T> DerefMut for Column<T> {
     }
 }
 
-impl<T> Type<Sqlite> for Column<T> {
-    fn type_info() -> SqliteTypeInfo {
-        <str as Type<Sqlite>>::type_info()
-    }
-}
-
-impl<T: Serialize> Encode<'_, Sqlite> for Column<T> {
-    fn encode_by_ref(&self, arguments: &mut SqliteArgumentsBuffer) -> Result<IsNull, BoxDynError> {
-        <String as Encode<Sqlite>>::encode(serde_json::to_string(&self.0)?, arguments)
-    }
-}
-
 impl<'r, T: DeserializeOwned + Default> Decode<'r, Sqlite> for Column<T> {
     fn decode(value: SqliteValueRef<'r>) -> Result<Column<T>, BoxDynError> {
-        if value.is_null() {
-            return Ok(Column::default());
-        }
-        match <&str as Decode<Sqlite>>::decode(value)? {
-            "" => Ok(Column::default()),
-            text => Ok(Column(serde_json::from_str(text)?)),
-        }
+        parsed(<&str as Decode<Sqlite>>::decode(value)?)
     }
+}
+
+impl<'r, T: DeserializeOwned + Default> Decode<'r, Postgres> for Column<T> {
+    fn decode(value: PgValueRef<'r>) -> Result<Column<T>, BoxDynError> {
+        let text = <&str as Decode<Postgres>>::decode(value)?;
+        // `jsonb` puts the version of its form before the text.
+        parsed(text.strip_prefix('\u{1}').unwrap_or(text))
+    }
+}
+
+fn parsed<T: DeserializeOwned + Default>(text: &str) -> Result<Column<T>, BoxDynError> {
+    if text.is_empty() { Ok(Column::default()) } else { Ok(Column(serde_json::from_str(text)?)) }
 }

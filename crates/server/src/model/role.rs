@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::id::Id;
+use crate::store::sql::{FromRow, Row};
 
 /// A named list of permissions.
 #[derive(Debug, Clone, Serialize)]
@@ -20,26 +21,21 @@ pub(crate) struct Role {
     pub(crate) scheme_id: Option<Id>,
 }
 
-impl<'r> sqlx::FromRow<'r, sqlx::sqlite::SqliteRow> for Role {
-    fn from_row(row: &'r sqlx::sqlite::SqliteRow) -> sqlx::Result<Role> {
-        use sqlx::Row;
+impl FromRow for Role {
+    fn from_row(row: &Row<'_>) -> sqlx::Result<Role> {
         Ok(Role {
-            id: row.try_get("id")?,
-            name: row.try_get("name")?,
-            display_name: row.try_get("displayname")?,
-            description: row.try_get("description")?,
-            create_at: row.try_get("createat")?,
-            update_at: row.try_get("updateat")?,
-            delete_at: row.try_get("deleteat")?,
+            id: row.get("id")?,
+            name: row.get("name")?,
+            display_name: row.get("displayname")?,
+            description: row.get("description")?,
+            create_at: row.get("createat")?,
+            update_at: row.get("updateat")?,
+            delete_at: row.get("deleteat")?,
             // The table writes each permission behind one space.
-            permissions: row
-                .try_get::<&str, _>("permissions")?
-                .split_whitespace()
-                .map(str::to_owned)
-                .collect(),
-            scheme_managed: row.try_get("schememanaged")?,
-            built_in: row.try_get("builtin")?,
-            scheme_id: row.try_get("schemeid")?,
+            permissions: row.get::<String>("permissions")?.split_whitespace().map(str::to_owned).collect(),
+            scheme_managed: row.get("schememanaged")?,
+            built_in: row.get("builtin")?,
+            scheme_id: row.get("schemeid")?,
         })
     }
 }

@@ -1,23 +1,22 @@
 //! The sidebar's categories.
 
 use super::Store;
+use super::sql::query;
 use crate::error::Result;
 use crate::id::Id;
 use crate::model::Category;
 
 impl Store {
     pub(crate) async fn categories(&self, user: Id, team: Id) -> Result<Vec<Category>> {
-        let rows = sqlx::query_as(
-            "SELECT * FROM sidebarcategories WHERE userid = ? AND teamid = ? ORDER BY sortorder, id",
-        );
+        let rows =
+            query("SELECT * FROM sidebarcategories WHERE userid = $1 AND teamid = $2 ORDER BY sortorder, id");
         Ok(rows.bind(user).bind(team).fetch_all(&self.readers).await?)
     }
 
     /// Which category a channel was put in by hand, in order.
     pub(crate) async fn sidebar_channels(&self, user: Id) -> Result<Vec<(String, Id)>> {
-        let rows = sqlx::query_as(
-            "SELECT categoryid, channelid FROM sidebarchannels WHERE userid = ? ORDER BY sortorder",
-        );
+        let rows =
+            query("SELECT categoryid, channelid FROM sidebarchannels WHERE userid = $1 ORDER BY sortorder");
         Ok(rows.bind(user).fetch_all(&self.readers).await?)
     }
 }

@@ -3,7 +3,8 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::{Store, Touched, Transaction, id_list};
+use super::sql::query;
+use super::{Store, Touched, Transaction};
 use crate::clock;
 use crate::error::{AppError, Result, is_duplicate};
 use crate::id::Id;
@@ -30,10 +31,7 @@ impl Store {
 
     /// The channel as it is now.
     pub(crate) async fn channel_with_counters(&self, id: Id) -> Result<Option<Channel>> {
-        Ok(sqlx::query_as("SELECT * FROM channels WHERE id = ?")
-            .bind(id)
-            .fetch_optional(&self.readers)
-            .await?)
+        Ok(query("SELECT * FROM channels WHERE id = $1").bind(id).fetch_optional(&self.readers).await?)
     }
 
     pub(crate) async fn channel_by_name(
@@ -42,14 +40,13 @@ impl Store {
         name: &str,
         deleted: bool,
     ) -> Result<Option<Channel>> {
-        let row =
-            sqlx::query_as("SELECT * FROM channels WHERE name = ? AND teamid = ? AND (? OR deleteat = 0)");
+        let row = query("SELECT * FROM channels WHERE name = $1 AND teamid = $2 AND ($3 OR deleteat = 0)");
         Ok(row.bind(name).bind(team).bind(deleted).fetch_optional(&self.readers).await?)
     }
 
     pub(crate) async fn channels_by_ids(&self, ids: &[Id]) -> Result<Vec<Channel>> {
-        let rows = sqlx::query_as("SELECT * FROM channels WHERE id IN (SELECT value FROM json_each(?))");
-        Ok(rows.bind(id_list(ids)).fetch_all(&self.readers).await?)
+        let rows = query("SELECT * FROM channels WHERE id = ANY($1)");
+        Ok(rows.bind(ids).fetch_all(&self.readers).await?)
     }
 
     pub(crate) async fn channel_member(&self, channel: Id, user: Id) -> Result<Option<Arc<ChannelMember>>> {
@@ -69,7 +66,7 @@ impl Store {
         channel: Id,
         user: Id,
     ) -> Result<Option<ChannelMember>> {
-        let row = sqlx::query_as("SELECT * FROM channelmembers WHERE channelid = ? AND userid = ?");
+        let row = query("SELECT * FROM channelmembers WHERE channelid = $1 AND userid = $2");
         let member: Option<ChannelMember> =
             row.bind(channel).bind(user).fetch_optional(&self.readers).await?;
         Ok(member.map(ChannelMember::with_roles))
@@ -81,7 +78,7 @@ impl Store {
             Ok(members) => return Ok(members),
             Err(epoch) => epoch,
         };
-        let rows = sqlx::query_scalar("SELECT userid FROM channelmembers WHERE channelid = ?");
+        let rows = query("SELECT userid FROM channelmembers WHERE channelid = $1");
         let members = Arc::new(rows.bind(channel).fetch_all(&self.readers).await?.into_iter().collect());
         self.caches.members_of_channel.put(epoch, channel, Arc::clone(&members));
         Ok(members)
@@ -93,9 +90,8 @@ impl Store {
         offset: i64,
         limit: i64,
     ) -> Result<Vec<ChannelMember>> {
-        let rows = sqlx::query_as(
-            "SELECT * FROM channelmembers WHERE channelid = ? ORDER BY userid LIMIT ? OFFSET ?",
-        );
+        let rows =
+            query("SELECT * FROM channelmembers WHERE channelid = $1 ORDER BY userid LIMIT $2 OFFSET $3");
         let rows: Vec<ChannelMember> =
             rows.bind(channel).bind(limit).bind(offset).fetch_all(&self.readers).await?;
         Ok(rows.into_iter().map(ChannelMember::with_roles).collect())
@@ -108,10 +104,10 @@ impl Store {
         team: Option<Id>,
         deleted: bool,
     ) -> Result<Vec<Channel>> {
-        let rows = sqlx::query_as(
+        let rows = query(
             "SELECT channels.* FROM channels JOIN channelmembers ON channelmembers.channelid = channels.id \
-             WHERE channelmembers.userid = ?1 AND (?2 = '' OR channels.teamid IN (?2, '')) \
-             AND (?3 OR channels.deleteat = 0) ORDER BY channels.displayname",
+             WHERE channelmembers.userid = $1 AND ($2 = '' OR channels.teamid IN ($2, '')) \
+             AND ($3 OR channels.deleteat = 0) ORDER BY channels.displayname",
         );
         let team = team.unwrap_or(Id::NONE);
         Ok(rows.bind(user).bind(team).bind(deleted).fetch_all(&self.readers).await?)
@@ -124,10 +120,10 @@ impl Store {
         team: Option<Id>,
         (offset, limit): (i64, i64),
     ) -> Result<Vec<ChannelMember>> {
-        let rows = sqlx::query_as(
+        let rows = query(
             "SELECT channelmembers.* FROM channelmembers JOIN channels ON channels.id = channelmembers.channelid \
-             WHERE channelmembers.userid = ?1 AND (?2 = '' OR channels.teamid IN (?2, '')) AND channels.deleteat = 0 \
-             ORDER BY channelmembers.channelid LIMIT ?3 OFFSET ?4",
+             WHERE channelmembers.userid = $1 AND ($2 = '' OR channels.teamid IN ($2, '')) AND channels.deleteat = 0 \
+             ORDER BY channelmembers.channelid LIMIT $3 OFFSET $4",
         );
         let team = team.unwrap_or(Id::NONE);
         let rows: Vec<ChannelMember> =
@@ -143,11 +139,11 @@ impl Store {
         offset: i64,
         limit: i64,
     ) -> Result<Vec<Channel>> {
-        let rows = sqlx::query_as(
+        let rows = query(
             "SELECT channels.* FROM publicchannels JOIN channels ON channels.id = publicchannels.id \
-             WHERE publicchannels.teamid = ?1 AND publicchannels.deleteat = 0 \
-             AND (lower(publicchannels.displayname) LIKE ?2 ESCAPE '\\' OR publicchannels.name LIKE ?2 ESCAPE '\\') \
-             ORDER BY publicchannels.displayname LIMIT ?3 OFFSET ?4",
+             WHERE publicchannels.teamid = $1 AND publicchannels.deleteat = 0 \
+             AND (lower(publicchannels.displayname) LIKE $2 ESCAPE '\\' OR publicchannels.name LIKE $2 ESCAPE '\\') \
+             ORDER BY publicchannels.displayname LIMIT $3 OFFSET $4",
         );
         let pattern = format!("%{}%", super::users::escape_like(&term.to_lowercase()));
         Ok(rows.bind(team).bind(pattern).bind(limit).bind(offset).fetch_all(&self.readers).await?)
@@ -155,11 +151,11 @@ impl Store {
 
     /// Members, pinned posts and files of a channel.
     pub(crate) async fn channel_stats(&self, channel: Id) -> Result<(i64, i64, i64)> {
-        let row = sqlx::query_as(
+        let row = query(
             "SELECT (SELECT count(*) FROM channelmembers JOIN users ON users.id = channelmembers.userid \
-             WHERE channelid = ?1 AND users.deleteat = 0), \
-             (SELECT count(*) FROM posts WHERE channelid = ?1 AND ispinned AND deleteat = 0), \
-             (SELECT count(*) FROM fileinfo WHERE channelid = ?1 AND deleteat = 0 AND postid <> '')",
+             WHERE channelid = $1 AND users.deleteat = 0), \
+             (SELECT count(*) FROM posts WHERE channelid = $1 AND ispinned AND deleteat = 0), \
+             (SELECT count(*) FROM fileinfo WHERE channelid = $1 AND deleteat = 0 AND postid <> '')",
         );
         Ok(row.bind(channel).fetch_one(&self.readers).await?)
     }
@@ -173,11 +169,10 @@ impl Store {
     ) -> Result<Channel> {
         self.write(move |tx| {
             Box::pin(async move {
-                let channels: i64 =
-                    sqlx::query_scalar("SELECT count(*) FROM channels WHERE teamid = ? AND deleteat = 0")
-                        .bind(channel.team_id)
-                        .fetch_one(&mut *tx.connection)
-                        .await?;
+                let channels: i64 = query("SELECT count(*) FROM channels WHERE teamid = $1 AND deleteat = 0")
+                    .bind(channel.team_id)
+                    .fetch_one(&mut *tx.connection)
+                    .await?;
                 if channels >= max_channels {
                     return Err(AppError::bad_request(
                         "api.channel.create_channel.max_channel_limit.app_error",
@@ -196,8 +191,7 @@ impl Store {
     pub(crate) async fn direct_channel(&self, channel: Channel, users: Vec<Id>) -> Result<(Channel, bool)> {
         self.write(move |tx| {
             Box::pin(async move {
-                let row = sqlx::query_as("SELECT * FROM channels WHERE name = ? AND teamid = ''")
-                    .bind(&channel.name);
+                let row = query("SELECT * FROM channels WHERE name = $1 AND teamid = ''").bind(&channel.name);
                 if let Some(found) = row.fetch_optional(&mut *tx.connection).await? {
                     return Ok((found, false));
                 }
@@ -226,7 +220,7 @@ impl Store {
                 } else {
                     None
                 };
-                let row = sqlx::query_as("SELECT * FROM channelmembers WHERE channelid = ? AND userid = ?");
+                let row = query("SELECT * FROM channelmembers WHERE channelid = $1 AND userid = $2");
                 let member: ChannelMember =
                     row.bind(channel.id).bind(user.id).fetch_one(&mut *tx.connection).await?;
                 Ok(Membership { member: member.with_roles(), post })
@@ -244,12 +238,12 @@ impl Store {
     ) -> Result<Option<Post>> {
         self.write(move |tx| {
             Box::pin(async move {
-                let gone = sqlx::query("DELETE FROM channelmembers WHERE channelid = ? AND userid = ?")
+                let gone = query("DELETE FROM channelmembers WHERE channelid = $1 AND userid = $2")
                     .bind(channel.id)
                     .bind(user.id)
                     .execute(&mut *tx.connection)
                     .await?;
-                if gone.rows_affected() == 0 {
+                if gone == 0 {
                     return Ok(None);
                 }
                 tx.note_leaving(channel.id, user.id, clock::now()).await?;
@@ -266,14 +260,14 @@ impl Store {
     {
         self.write(move |tx| {
             Box::pin(async move {
-                let row = sqlx::query_as("SELECT * FROM channels WHERE id = ?").bind(id);
+                let row = query("SELECT * FROM channels WHERE id = $1").bind(id);
                 let mut channel: Channel =
                     row.fetch_optional(&mut *tx.connection).await?.ok_or_else(no_such_channel)?;
                 change(&mut channel)?;
                 channel.update_at = clock::now().max(channel.update_at + 1);
-                sqlx::query(
-                    "UPDATE channels SET updateat = ?2, deleteat = ?3, type = ?4, displayname = ?5, name = ?6, \
-                     header = ?7, purpose = ?8 WHERE id = ?1",
+                query(
+                    "UPDATE channels SET updateat = $2, deleteat = $3, type = $4, displayname = $5, name = $6, \
+                     header = $7, purpose = $8 WHERE id = $1",
                 )
                 .bind(channel.id)
                 .bind(channel.update_at)
@@ -306,7 +300,7 @@ impl Store {
     {
         self.write(move |tx| {
             Box::pin(async move {
-                let row = sqlx::query_as("SELECT * FROM channelmembers WHERE channelid = ? AND userid = ?");
+                let row = query("SELECT * FROM channelmembers WHERE channelid = $1 AND userid = $2");
                 let mut member: ChannelMember = row
                     .bind(channel)
                     .bind(user)
@@ -315,9 +309,9 @@ impl Store {
                     .ok_or_else(no_such_member)?;
                 change(&mut member)?;
                 member.last_update_at = clock::now();
-                sqlx::query(
-                    "UPDATE channelmembers SET roles = ?3, schemeadmin = ?4, notifyprops = ?5, lastupdateat = ?6 \
-                     WHERE channelid = ?1 AND userid = ?2",
+                query(
+                    "UPDATE channelmembers SET roles = $3, schemeadmin = $4, notifyprops = $5, lastupdateat = $6 \
+                     WHERE channelid = $1 AND userid = $2",
                 )
                 .bind(channel)
                 .bind(user)
@@ -347,13 +341,13 @@ impl Transaction<'_> {
     async fn save_public_copy(&mut self, channel: &Channel) -> Result<()> {
         let statement = if channel.kind() == ChannelKind::Public {
             "INSERT INTO publicchannels (id, deleteat, teamid, displayname, name, header, purpose) \
-             SELECT id, deleteat, teamid, displayname, name, header, purpose FROM channels WHERE id = ? \
+             SELECT id, deleteat, teamid, displayname, name, header, purpose FROM channels WHERE id = $1 \
              ON CONFLICT (id) DO UPDATE SET deleteat = excluded.deleteat, displayname = excluded.displayname, \
              name = excluded.name, header = excluded.header, purpose = excluded.purpose"
         } else {
-            "DELETE FROM publicchannels WHERE id = ?"
+            "DELETE FROM publicchannels WHERE id = $1"
         };
-        sqlx::query(statement).bind(channel.id).execute(&mut *self.connection).await?;
+        query(statement).bind(channel.id).execute(&mut *self.connection).await?;
         Ok(())
     }
 
@@ -367,16 +361,16 @@ impl Transaction<'_> {
                 "INSERT INTO channelmembers (channelid, userid, roles, lastviewedat, msgcount, mentioncount, \
                  mentioncountroot, urgentmentioncount, msgcountroot, notifyprops, lastupdateat, schemeguest, schemeuser, \
                  schemeadmin, autotranslation, autotranslationdisabled) \
-                 SELECT ?1, ?2, ?3, ?4, totalmsgcount, ?6, ?7, ?8, totalmsgcountroot, ?10, ?11, ?12, ?13, ?14, ?15, ?16 \
-                 FROM channels WHERE id = ?1 ON CONFLICT (channelid, userid) DO NOTHING",
+                 SELECT id, $2, $3, $4, totalmsgcount, $6, $7, $8, totalmsgcountroot, $10, $11, $12, $13, $14, $15, $16 \
+                 FROM channels WHERE id = $1 ON CONFLICT (channelid, userid) DO NOTHING",
             )
             .execute(&mut *self.connection)
             .await?;
-        if done.rows_affected() == 0 {
+        if done == 0 {
             return Ok(false);
         }
-        sqlx::query(
-            "INSERT INTO channelmemberhistory (channelid, userid, jointime) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+        query(
+            "INSERT INTO channelmemberhistory (channelid, userid, jointime) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
         )
         .bind(channel)
         .bind(user)
@@ -388,8 +382,8 @@ impl Transaction<'_> {
     }
 
     pub(crate) async fn note_leaving(&mut self, channel: Id, user: Id, now: i64) -> Result<()> {
-        sqlx::query(
-            "UPDATE channelmemberhistory SET leavetime = ? WHERE channelid = ? AND userid = ? AND leavetime IS NULL",
+        query(
+            "UPDATE channelmemberhistory SET leavetime = $1 WHERE channelid = $2 AND userid = $3 AND leavetime IS NULL",
         )
         .bind(now)
         .bind(channel)
@@ -397,9 +391,9 @@ impl Transaction<'_> {
         .execute(&mut *self.connection)
         .await?;
         // What is said in its threads is no longer theirs to see.
-        sqlx::query(
-            "DELETE FROM threadmemberships WHERE userid = ?2 \
-             AND postid IN (SELECT postid FROM threads WHERE channelid = ?1)",
+        query(
+            "DELETE FROM threadmemberships WHERE userid = $2 \
+             AND postid IN (SELECT postid FROM threads WHERE channelid = $1)",
         )
         .bind(channel)
         .bind(user)

@@ -1,6 +1,7 @@
 //! Drafts.
 
 use super::Store;
+use super::sql::query;
 use crate::error::Result;
 use crate::id::Id;
 use crate::model::Draft;
@@ -8,9 +9,9 @@ use crate::model::Draft;
 impl Store {
     /// The drafts of `user` in the channels of `team` and in direct ones.
     pub(crate) async fn drafts(&self, user: Id, team: Id) -> Result<Vec<Draft>> {
-        let rows = sqlx::query_as(
+        let rows = query(
             "SELECT drafts.* FROM drafts JOIN channels ON channels.id = drafts.channelid \
-             WHERE drafts.userid = ? AND channels.teamid IN (?, '') AND drafts.deleteat = 0 ORDER BY drafts.updateat DESC",
+             WHERE drafts.userid = $1 AND channels.teamid IN ($2, '') AND drafts.deleteat = 0 ORDER BY drafts.updateat DESC",
         );
         Ok(rows.bind(user).bind(team).fetch_all(&self.readers).await?)
     }
@@ -21,9 +22,9 @@ impl Store {
                 draft
                     .bind_to(
                         "INSERT INTO drafts (createat, updateat, deleteat, userid, channelid, rootid, message, props, \
-                         fileids, priority, type) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) \
-                         ON CONFLICT (userid, channelid, rootid) DO UPDATE SET updateat = ?2, deleteat = 0, \
-                         message = ?7, props = ?8, fileids = ?9, priority = ?10, type = ?11",
+                         fileids, priority, type) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) \
+                         ON CONFLICT (userid, channelid, rootid) DO UPDATE SET updateat = $2, deleteat = 0, \
+                         message = $7, props = $8, fileids = $9, priority = $10, type = $11",
                     )
                     .execute(&mut *tx.connection)
                     .await?;
@@ -35,15 +36,15 @@ impl Store {
 
     /// `false` if there was none.
     pub(crate) async fn delete_draft(&self, user: Id, channel: Id, root: Id) -> Result<bool> {
-        let found = sqlx::query_scalar::<_, i64>(
-            "SELECT EXISTS (SELECT 1 FROM drafts WHERE userid = ? AND channelid = ? AND rootid = ?)",
+        let found = query(
+            "SELECT EXISTS (SELECT 1 FROM drafts WHERE userid = $1 AND channelid = $2 AND rootid = $3)",
         );
-        if found.bind(user).bind(channel).bind(root).fetch_one(&self.readers).await? == 0 {
+        if !found.bind(user).bind(channel).bind(root).fetch_one::<bool>(&self.readers).await? {
             return Ok(false);
         }
         self.write(move |tx| {
             Box::pin(async move {
-                sqlx::query("DELETE FROM drafts WHERE userid = ? AND channelid = ? AND rootid = ?")
+                query("DELETE FROM drafts WHERE userid = $1 AND channelid = $2 AND rootid = $3")
                     .bind(user)
                     .bind(channel)
                     .bind(root)

@@ -1,22 +1,23 @@
 //! Rows of stored files.
 
-use super::{Store, id_list};
+use super::Store;
+use super::sql::query;
 use crate::error::Result;
 use crate::id::Id;
 use crate::model::FileInfo;
 
 impl Store {
     pub(crate) async fn file(&self, id: Id) -> Result<Option<FileInfo>> {
-        let row = sqlx::query_as("SELECT * FROM fileinfo WHERE id = ? AND deleteat = 0");
+        let row = query("SELECT * FROM fileinfo WHERE id = $1 AND deleteat = 0");
         Ok(row.bind(id).fetch_optional(&self.readers).await?)
     }
 
     pub(crate) async fn files_of_posts(&self, posts: &[Id]) -> Result<Vec<FileInfo>> {
-        let rows = sqlx::query_as(
-            "SELECT * FROM fileinfo WHERE postid IN (SELECT value FROM json_each(?)) AND deleteat = 0 \
+        let rows = query(
+            "SELECT * FROM fileinfo WHERE postid = ANY($1) AND deleteat = 0 \
              ORDER BY createat, id",
         );
-        Ok(rows.bind(id_list(posts)).fetch_all(&self.readers).await?)
+        Ok(rows.bind(posts).fetch_all(&self.readers).await?)
     }
 
     pub(crate) async fn create_file(&self, file: FileInfo) -> Result<()> {

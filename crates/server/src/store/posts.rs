@@ -1,9 +1,7 @@
 //! Posts: writing them with the counters they move, and reading pages of them.
 
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
-
-use super::{Store, Transaction, id_list};
+use super::sql::{Dialects, query};
+use super::{Store, Transaction};
 use crate::clock;
 use crate::error::{AppError, Result, is_duplicate};
 use crate::id::Id;
@@ -38,19 +36,33 @@ pub(crate) enum Page {
     After { post: Id, offset: i64 },
 }
 
-/// Stores a post, moves the channel's counters, and counts the channel as read by its author: one round trip to
-/// SQLite, because this is the path that decides how many posts a second the server takes.
-const INSERT: &str = "\
+/// Stores a post, moves the channel's counters, and counts the channel as read by its author: one round trip, because
+/// this is the path that decides how many posts a second the server takes.
+const INSERT: Dialects = Dialects { sqlite: INSERT_SQLITE, postgres: INSERT_POSTGRES };
+
+const INSERT_SQLITE: &str = "\
     INSERT INTO posts (id, createat, updateat, editat, deleteat, ispinned, userid, channelid, rootid, originalid, \
         message, type, props, hashtags, filenames, fileids, hasreactions, remoteid) \
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18); \
-    UPDATE channels SET lastpostat = max(lastpostat, ?2), totalmsgcount = totalmsgcount + 1, \
-        lastrootpostat = CASE ?9 WHEN '' THEN max(lastrootpostat, ?2) ELSE lastrootpostat END, \
-        totalmsgcountroot = totalmsgcountroot + (?9 = '') WHERE id = ?8; \
-    UPDATE channelmembers SET lastviewedat = max(lastviewedat, ?2), mentioncount = 0, mentioncountroot = 0, \
-        msgcount = (SELECT totalmsgcount FROM channels WHERE id = ?8), \
-        msgcountroot = (SELECT totalmsgcountroot FROM channels WHERE id = ?8) \
-        WHERE channelid = ?8 AND userid = ?7";
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18); \
+    UPDATE channels SET lastpostat = max(lastpostat, $2), totalmsgcount = totalmsgcount + 1, \
+        lastrootpostat = CASE $9 WHEN '' THEN max(lastrootpostat, $2) ELSE lastrootpostat END, \
+        totalmsgcountroot = totalmsgcountroot + ($9 = '') WHERE id = $8; \
+    UPDATE channelmembers SET lastviewedat = max(lastviewedat, $2), mentioncount = 0, mentioncountroot = 0, \
+        msgcount = (SELECT totalmsgcount FROM channels WHERE id = $8), \
+        msgcountroot = (SELECT totalmsgcountroot FROM channels WHERE id = $8) \
+        WHERE channelid = $8 AND userid = $7";
+
+const INSERT_POSTGRES: &str = "\
+    WITH post AS (INSERT INTO posts (id, createat, updateat, editat, deleteat, ispinned, userid, channelid, rootid, \
+        originalid, message, type, props, hashtags, filenames, fileids, hasreactions, remoteid) \
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)), \
+    counters AS (UPDATE channels SET lastpostat = greatest(lastpostat, $2), totalmsgcount = totalmsgcount + 1, \
+        lastrootpostat = CASE $9 WHEN '' THEN greatest(lastrootpostat, $2) ELSE lastrootpostat END, \
+        totalmsgcountroot = totalmsgcountroot + CASE $9 WHEN '' THEN 1 ELSE 0 END WHERE id = $8 \
+        RETURNING totalmsgcount, totalmsgcountroot) \
+    UPDATE channelmembers SET lastviewedat = greatest(lastviewedat, $2), mentioncount = 0, mentioncountroot = 0, \
+        msgcount = counters.totalmsgcount, msgcountroot = counters.totalmsgcountroot \
+        FROM counters WHERE channelid = $8 AND userid = $7";
 
 impl Store {
     /// Stores a post; it is durable when this returns.
@@ -60,16 +72,16 @@ impl Store {
 
     /// A post that was not deleted.
     pub(crate) async fn post(&self, id: Id) -> Result<Option<Post>> {
-        let row = sqlx::query_as("SELECT * FROM posts WHERE id = ? AND deleteat = 0");
+        let row = query("SELECT * FROM posts WHERE id = $1 AND deleteat = 0");
         Ok(row.bind(id).fetch_optional(&self.readers).await?)
     }
 
     pub(crate) async fn posts_by_ids(&self, ids: &[Id]) -> Result<Vec<Post>> {
-        let rows = sqlx::query_as(
-            "SELECT * FROM posts WHERE id IN (SELECT value FROM json_each(?)) AND deleteat = 0 \
+        let rows = query(
+            "SELECT * FROM posts WHERE id = ANY($1) AND deleteat = 0 \
              ORDER BY createat DESC, id",
         );
-        Ok(rows.bind(id_list(ids)).fetch_all(&self.readers).await?)
+        Ok(rows.bind(ids).fetch_all(&self.readers).await?)
     }
 
     /// A page of a channel, newest first; without replies if `roots_only`.
@@ -80,21 +92,24 @@ impl Store {
         limit: i64,
         roots_only: bool,
     ) -> Result<Vec<Post>> {
-        const NEWEST: &str = "SELECT * FROM posts WHERE channelid = ?1 AND deleteat = 0 AND (NOT ?2 OR rootid = '') \
-             ORDER BY createat DESC, id DESC LIMIT ?3 OFFSET ?4";
-        const BEFORE: &str = "SELECT * FROM posts WHERE channelid = ?1 AND deleteat = 0 AND (NOT ?2 OR rootid = '') \
-             AND (createat, id) < (SELECT createat, id FROM posts WHERE id = ?5) \
-             ORDER BY createat DESC, id DESC LIMIT ?3 OFFSET ?4";
-        const AFTER: &str = "SELECT * FROM posts WHERE channelid = ?1 AND deleteat = 0 AND (NOT ?2 OR rootid = '') \
-             AND (createat, id) > (SELECT createat, id FROM posts WHERE id = ?5) \
-             ORDER BY createat, id LIMIT ?3 OFFSET ?4";
+        const NEWEST: &str = "SELECT * FROM posts WHERE channelid = $1 AND deleteat = 0 AND (NOT $2 OR rootid = '') \
+             ORDER BY createat DESC, id DESC LIMIT $3 OFFSET $4";
+        const BEFORE: &str = "SELECT * FROM posts WHERE channelid = $1 AND deleteat = 0 AND (NOT $2 OR rootid = '') \
+             AND (createat, id) < (SELECT createat, id FROM posts WHERE id = $5) \
+             ORDER BY createat DESC, id DESC LIMIT $3 OFFSET $4";
+        const AFTER: &str = "SELECT * FROM posts WHERE channelid = $1 AND deleteat = 0 AND (NOT $2 OR rootid = '') \
+             AND (createat, id) > (SELECT createat, id FROM posts WHERE id = $5) \
+             ORDER BY createat, id LIMIT $3 OFFSET $4";
         let (statement, post, offset) = match page {
-            Page::Newest { offset } => (NEWEST, Id::NONE, offset),
-            Page::Before { post, offset } => (BEFORE, post, offset),
-            Page::After { post, offset } => (AFTER, post, offset),
+            Page::Newest { offset } => (NEWEST, None, offset),
+            Page::Before { post, offset } => (BEFORE, Some(post), offset),
+            Page::After { post, offset } => (AFTER, Some(post), offset),
         };
-        let query =
-            sqlx::query_as(statement).bind(channel).bind(roots_only).bind(limit).bind(offset).bind(post);
+        let query = query(statement).bind(channel).bind(roots_only).bind(limit).bind(offset);
+        let query = match post {
+            Some(post) => query.bind(post),
+            None => query,
+        };
         let mut posts: Vec<Post> = query.fetch_all(&self.readers).await?;
         if matches!(page, Page::After { .. }) {
             posts.reverse();
@@ -104,9 +119,9 @@ impl Store {
 
     /// Posts that changed after `since`, deleted ones included, newest first.
     pub(crate) async fn posts_since(&self, channel: Id, since: i64, roots_only: bool) -> Result<Vec<Post>> {
-        let rows = sqlx::query_as(
-            "SELECT * FROM posts WHERE channelid = ?1 AND updateat > ?2 AND originalid = '' \
-             AND (NOT ?3 OR rootid = '') ORDER BY createat DESC, id DESC LIMIT 1000",
+        let rows = query(
+            "SELECT * FROM posts WHERE channelid = $1 AND updateat > $2 AND originalid = '' \
+             AND (NOT $3 OR rootid = '') ORDER BY createat DESC, id DESC LIMIT 1000",
         );
         Ok(rows.bind(channel).bind(since).bind(roots_only).fetch_all(&self.readers).await?)
     }
@@ -118,16 +133,16 @@ impl Store {
         viewed_at: i64,
         roots_only: bool,
     ) -> Result<Option<Post>> {
-        let row = sqlx::query_as(
-            "SELECT * FROM posts WHERE channelid = ?1 AND deleteat = 0 AND createat > ?2 \
-             AND (NOT ?3 OR rootid = '') ORDER BY createat, id LIMIT 1",
+        let row = query(
+            "SELECT * FROM posts WHERE channelid = $1 AND deleteat = 0 AND createat > $2 \
+             AND (NOT $3 OR rootid = '') ORDER BY createat, id LIMIT 1",
         );
         Ok(row.bind(channel).bind(viewed_at).bind(roots_only).fetch_optional(&self.readers).await?)
     }
 
     pub(crate) async fn pinned_posts(&self, channel: Id) -> Result<Vec<Post>> {
-        let rows = sqlx::query_as(
-            "SELECT * FROM posts WHERE channelid = ? AND ispinned AND deleteat = 0 ORDER BY createat DESC, id DESC",
+        let rows = query(
+            "SELECT * FROM posts WHERE channelid = $1 AND ispinned AND deleteat = 0 ORDER BY createat DESC, id DESC",
         );
         Ok(rows.bind(channel).fetch_all(&self.readers).await?)
     }
@@ -140,7 +155,7 @@ impl Store {
     {
         self.write(move |tx| {
             Box::pin(async move {
-                let row = sqlx::query_as("SELECT * FROM posts WHERE id = ? AND deleteat = 0").bind(id);
+                let row = query("SELECT * FROM posts WHERE id = $1 AND deleteat = 0").bind(id);
                 let mut post: Post =
                     row.fetch_optional(&mut *tx.connection).await?.ok_or_else(no_such_post)?;
                 let mut former = post.clone();
@@ -155,9 +170,9 @@ impl Store {
                     former.delete_at = now;
                     former.insert().execute(&mut *tx.connection).await?;
                 }
-                sqlx::query(
-                    "UPDATE posts SET updateat = ?2, editat = ?3, ispinned = ?4, message = ?5, props = ?6, \
-                     hashtags = ?7, fileids = ?8, hasreactions = ?9 WHERE id = ?1",
+                query(
+                    "UPDATE posts SET updateat = $2, editat = $3, ispinned = $4, message = $5, props = $6, \
+                     hashtags = $7, fileids = $8, hasreactions = $9 WHERE id = $1",
                 )
                 .bind(id)
                 .bind(post.update_at)
@@ -181,24 +196,28 @@ impl Store {
         self.write(move |tx| {
             Box::pin(async move {
                 let now = clock::for_post(post.channel_id);
-                sqlx::query(
-                    "UPDATE posts SET deleteat = ?2, updateat = ?2, props = json_set(props, '$.deleteBy', ?3) \
-                     WHERE (id = ?1 OR rootid = ?1) AND deleteat = 0",
-                )
+                query(Dialects {
+                    sqlite: "UPDATE posts SET deleteat = $2, updateat = $2, \
+                             props = json_set(props, '$.deleteBy', $3) \
+                             WHERE (id = $1 OR rootid = $1) AND deleteat = 0",
+                    postgres: "UPDATE posts SET deleteat = $2, updateat = $2, \
+                               props = jsonb_set(props, '{deleteBy}', to_jsonb($3::text)) \
+                               WHERE (id = $1 OR rootid = $1) AND deleteat = 0",
+                })
                 .bind(post.id)
                 .bind(now)
                 .bind(deleter)
                 .execute(&mut *tx.connection)
                 .await?;
-                sqlx::query(
-                    "UPDATE fileinfo SET deleteat = ?2 WHERE postid IN (SELECT id FROM posts WHERE id = ?1 OR rootid = ?1)",
+                query(
+                    "UPDATE fileinfo SET deleteat = $2 WHERE postid IN (SELECT id FROM posts WHERE id = $1 OR rootid = $1)",
                 )
                 .bind(post.id)
                 .bind(now)
                 .execute(&mut *tx.connection)
                 .await?;
                 if post.root_id.is_none() {
-                    sqlx::query("UPDATE threads SET threaddeleteat = ?2 WHERE postid = ?1")
+                    query("UPDATE threads SET threaddeleteat = $2 WHERE postid = $1")
                         .bind(post.id)
                         .bind(now)
                         .execute(&mut *tx.connection)
@@ -231,12 +250,12 @@ impl Transaction<'_> {
         })?;
         if !mentions.is_empty() {
             let root = i64::from(post.root_id.is_none());
-            sqlx::query(
-                "UPDATE channelmembers SET mentioncount = mentioncount + 1, mentioncountroot = mentioncountroot + ?3 \
-                 WHERE channelid = ?1 AND userid IN (SELECT value FROM json_each(?2))",
+            query(
+                "UPDATE channelmembers SET mentioncount = mentioncount + 1, mentioncountroot = mentioncountroot + $3 \
+                 WHERE channelid = $1 AND userid = ANY($2)",
             )
             .bind(post.channel_id)
-            .bind(id_list(&mentions))
+            .bind(&mentions)
             .bind(root)
             .execute(&mut *self.connection)
             .await?;
@@ -274,18 +293,17 @@ impl Transaction<'_> {
 
     /// Ties the author's loose files of this channel to the post. Others are dropped from the list.
     async fn attach_files(&mut self, post: &Post) -> Result<Vec<Id>> {
-        let attached: Vec<SqliteRow> = sqlx::query(
-            "UPDATE fileinfo SET postid = ?1, updateat = ?2 WHERE id IN (SELECT value FROM json_each(?3)) \
-             AND creatorid = ?4 AND channelid = ?5 AND postid = '' AND deleteat = 0 RETURNING id",
+        let attached: Vec<Id> = query(
+            "UPDATE fileinfo SET postid = $1, updateat = $2 WHERE id = ANY($3) \
+             AND creatorid = $4 AND channelid = $5 AND postid = '' AND deleteat = 0 RETURNING id",
         )
         .bind(post.id)
         .bind(post.update_at)
-        .bind(&post.file_ids)
+        .bind(&post.file_ids.0)
         .bind(post.user_id)
         .bind(post.channel_id)
         .fetch_all(&mut *self.connection)
         .await?;
-        let attached = attached.iter().map(|row| row.try_get(0)).collect::<sqlx::Result<Vec<Id>>>()?;
         Ok(post.file_ids.iter().copied().filter(|id| attached.contains(id)).collect())
     }
 }

@@ -1,5 +1,6 @@
 //! Preferences.
 
+use super::sql::query;
 use super::{Store, Transaction};
 use crate::error::Result;
 use crate::id::Id;
@@ -8,8 +9,8 @@ use crate::model::Preference;
 impl Store {
     /// A person's preferences; an empty `category` or `name` means all.
     pub(crate) async fn preferences(&self, user: Id, category: &str, name: &str) -> Result<Vec<Preference>> {
-        let rows = sqlx::query_as(
-            "SELECT * FROM preferences WHERE userid = ?1 AND (?2 = '' OR category = ?2) AND (?3 = '' OR name = ?3) \
+        let rows = query(
+            "SELECT * FROM preferences WHERE userid = $1 AND ($2 = '' OR category = $2) AND ($3 = '' OR name = $3) \
              ORDER BY category, name",
         );
         Ok(rows.bind(user).bind(category).bind(name).fetch_all(&self.readers).await?)
@@ -31,7 +32,7 @@ impl Store {
         self.write(move |tx| {
             Box::pin(async move {
                 for preference in &preferences {
-                    sqlx::query("DELETE FROM preferences WHERE userid = ? AND category = ? AND name = ?")
+                    query("DELETE FROM preferences WHERE userid = $1 AND category = $2 AND name = $3")
                         .bind(preference.user_id)
                         .bind(&preference.category)
                         .bind(&preference.name)
@@ -49,8 +50,8 @@ impl Transaction<'_> {
     pub(crate) async fn save_preference(&mut self, preference: &Preference) -> Result<()> {
         preference
             .bind_to(
-                "INSERT INTO preferences (userid, category, name, value) VALUES (?1, ?2, ?3, ?4) \
-                 ON CONFLICT (userid, category, name) DO UPDATE SET value = ?4",
+                "INSERT INTO preferences (userid, category, name, value) VALUES ($1, $2, $3, $4) \
+                 ON CONFLICT (userid, category, name) DO UPDATE SET value = $4",
             )
             .execute(&mut *self.connection)
             .await?;

@@ -1,6 +1,7 @@
 //! Reactions.
 
-use super::{Store, id_list};
+use super::Store;
+use super::sql::query;
 use crate::clock;
 use crate::error::Result;
 use crate::id::Id;
@@ -8,11 +9,11 @@ use crate::model::Reaction;
 
 impl Store {
     pub(crate) async fn reactions(&self, posts: &[Id]) -> Result<Vec<Reaction>> {
-        let rows = sqlx::query_as(
-            "SELECT * FROM reactions WHERE postid IN (SELECT value FROM json_each(?)) AND coalesce(deleteat, 0) = 0 \
+        let rows = query(
+            "SELECT * FROM reactions WHERE postid = ANY($1) AND coalesce(deleteat, 0) = 0 \
              ORDER BY createat",
         );
-        Ok(rows.bind(id_list(posts)).fetch_all(&self.readers).await?)
+        Ok(rows.bind(posts).fetch_all(&self.readers).await?)
     }
 
     /// Stores a reaction; one that is there already stays.
@@ -22,8 +23,8 @@ impl Store {
                 reaction
                     .bind_to(
                         "INSERT INTO reactions (userid, postid, emojiname, createat, updateat, deleteat, remoteid, channelid) \
-                         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (postid, userid, emojiname) \
-                         DO UPDATE SET updateat = ?5, deleteat = 0",
+                         VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (postid, userid, emojiname) \
+                         DO UPDATE SET updateat = $5, deleteat = 0",
                     )
                     .execute(&mut *tx.connection)
                     .await?;
@@ -36,7 +37,7 @@ impl Store {
     pub(crate) async fn remove_reaction(&self, user: Id, post: Id, emoji: String) -> Result<()> {
         self.write(move |tx| {
             Box::pin(async move {
-                sqlx::query("DELETE FROM reactions WHERE userid = ? AND postid = ? AND emojiname = ?")
+                query("DELETE FROM reactions WHERE userid = $1 AND postid = $2 AND emojiname = $3")
                     .bind(user)
                     .bind(post)
                     .bind(emoji)
@@ -52,9 +53,9 @@ impl Store {
 impl super::Transaction<'_> {
     /// Keeps `posts.hasreactions` true to the table of reactions.
     async fn note_reactions(&mut self, post: Id) -> Result<()> {
-        sqlx::query(
-            "UPDATE posts SET updateat = max(updateat + 1, ?2), hasreactions = EXISTS \
-             (SELECT 1 FROM reactions WHERE postid = ?1 AND coalesce(deleteat, 0) = 0) WHERE id = ?1",
+        query(
+            "UPDATE posts SET updateat = greatest(updateat + 1, $2), hasreactions = EXISTS \
+             (SELECT 1 FROM reactions WHERE postid = $1 AND coalesce(deleteat, 0) = 0) WHERE id = $1",
         )
         .bind(post)
         .bind(clock::now())

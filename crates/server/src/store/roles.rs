@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use sqlx::SqliteConnection;
-
 use super::Store;
+use super::sql::{Connection, query};
 use crate::clock;
 use crate::error::Result;
 use crate::id::Id;
@@ -12,12 +11,12 @@ use crate::model::Role;
 use crate::permission::DEFAULT_ROLES;
 
 /// Inserts the default roles that are missing. Those that are there keep what was made of them.
-pub(super) async fn insert_defaults(connection: &mut SqliteConnection) -> sqlx::Result<()> {
+pub(super) async fn insert_defaults(connection: &mut Connection) -> sqlx::Result<()> {
     for role in DEFAULT_ROLES {
         let permissions: String = role.permissions.iter().flat_map(|name| [" ", name]).collect();
-        sqlx::query(
+        query(
             "INSERT INTO roles (id, name, displayname, description, createat, updateat, deleteat, permissions, \
-             schememanaged, builtin, schemeid) VALUES (?1, ?2, ?3, ?4, ?5, ?5, 0, ?6, true, true, NULL) \
+             schememanaged, builtin, schemeid) VALUES ($1, $2, $3, $4, $5, $5, 0, $6, true, true, NULL) \
              ON CONFLICT (name) DO NOTHING",
         )
         .bind(Id::random())
@@ -38,7 +37,7 @@ impl Store {
             Ok(role) => return Ok(role),
             Err(epoch) => epoch,
         };
-        let role = sqlx::query_as::<_, Role>("SELECT * FROM roles WHERE name = ?")
+        let role = query("SELECT * FROM roles WHERE name = $1")
             .bind(name)
             .fetch_optional(&self.readers)
             .await?
@@ -48,12 +47,10 @@ impl Store {
     }
 
     pub(crate) async fn role_by_id(&self, id: Id) -> Result<Option<Role>> {
-        Ok(sqlx::query_as("SELECT * FROM roles WHERE id = ?").bind(id).fetch_optional(&self.readers).await?)
+        Ok(query("SELECT * FROM roles WHERE id = $1").bind(id).fetch_optional(&self.readers).await?)
     }
 
     pub(crate) async fn roles(&self) -> Result<Vec<Role>> {
-        Ok(sqlx::query_as("SELECT * FROM roles WHERE deleteat = 0 ORDER BY name")
-            .fetch_all(&self.readers)
-            .await?)
+        Ok(query("SELECT * FROM roles WHERE deleteat = 0 ORDER BY name").fetch_all(&self.readers).await?)
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::sql::query;
 use super::{Store, Touched, Transaction};
 use crate::error::Result;
 use crate::id::Id;
@@ -16,7 +17,7 @@ impl Store {
             Ok(session) => return Ok(session),
             Err(epoch) => epoch,
         };
-        let session = sqlx::query_as::<_, Session>("SELECT * FROM sessions WHERE token = ?")
+        let session = query("SELECT * FROM sessions WHERE token = $1")
             .bind(token)
             .fetch_optional(&self.readers)
             .await?
@@ -29,7 +30,7 @@ impl Store {
     }
 
     pub(crate) async fn sessions_of(&self, user: Id) -> Result<Vec<Session>> {
-        let rows = sqlx::query_as("SELECT * FROM sessions WHERE userid = ? ORDER BY lastactivityat DESC");
+        let rows = query("SELECT * FROM sessions WHERE userid = $1 ORDER BY lastactivityat DESC");
         Ok(rows.bind(user).fetch_all(&self.readers).await?)
     }
 
@@ -38,7 +39,7 @@ impl Store {
         self.write(move |tx| {
             Box::pin(async move {
                 let token: Option<String> =
-                    sqlx::query_scalar("DELETE FROM sessions WHERE id = ? AND userid = ? RETURNING token")
+                    query("DELETE FROM sessions WHERE id = $1 AND userid = $2 RETURNING token")
                         .bind(session)
                         .bind(user)
                         .fetch_optional(&mut *tx.connection)
@@ -65,7 +66,7 @@ impl Store {
     ) -> Result<()> {
         self.write(move |tx| {
             Box::pin(async move {
-                sqlx::query("UPDATE sessions SET lastactivityat = ?2, expiresat = ?3 WHERE id = ?1")
+                query("UPDATE sessions SET lastactivityat = $2, expiresat = $3 WHERE id = $1")
                     .bind(id)
                     .bind(now)
                     .bind(expires_at)
@@ -82,9 +83,9 @@ impl Store {
 impl Transaction<'_> {
     pub(crate) async fn insert_session(&mut self, session: &Session) -> Result<()> {
         session.insert().execute(&mut *self.connection).await?;
-        let given_way: Vec<String> = sqlx::query_scalar(
-            "DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE userid = ? \
-             ORDER BY lastactivityat DESC, createat DESC LIMIT -1 OFFSET ?) RETURNING token",
+        let given_way: Vec<String> = query(
+            "DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE userid = $1 \
+             ORDER BY lastactivityat DESC, createat DESC LIMIT 9223372036854775807 OFFSET $2) RETURNING token",
         )
         .bind(session.user_id)
         .bind(SESSIONS_PER_USER)
@@ -95,10 +96,7 @@ impl Transaction<'_> {
     }
 
     pub(crate) async fn revoke_sessions(&mut self, user: Id) -> Result<()> {
-        sqlx::query("DELETE FROM sessions WHERE userid = ?")
-            .bind(user)
-            .execute(&mut *self.connection)
-            .await?;
+        query("DELETE FROM sessions WHERE userid = $1").bind(user).execute(&mut *self.connection).await?;
         self.touched.push(Touched::Sessions(user));
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! Who is there.
 
 use super::Store;
+use super::sql::query;
 use crate::error::Result;
 use crate::id::Id;
 use crate::model::Status;
@@ -8,8 +9,8 @@ use crate::model::Status;
 impl Store {
     /// The statuses of those of `users` who have one.
     pub(crate) async fn statuses(&self, users: &[Id]) -> Result<Vec<Status>> {
-        let rows = sqlx::query_as("SELECT * FROM status WHERE userid IN (SELECT value FROM json_each(?))");
-        Ok(rows.bind(super::id_list(users)).fetch_all(&self.readers).await?)
+        let rows = query("SELECT * FROM status WHERE userid = ANY($1)");
+        Ok(rows.bind(users).fetch_all(&self.readers).await?)
     }
 
     pub(crate) async fn save_status(&self, status: Status) -> Result<()> {
@@ -18,8 +19,8 @@ impl Store {
                 status
                     .bind_to(
                         "INSERT INTO status (userid, status, manual, lastactivityat, dndendtime, prevstatus) \
-                         VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (userid) DO UPDATE SET \
-                         status = ?2, manual = ?3, lastactivityat = ?4, dndendtime = ?5, prevstatus = ?6",
+                         VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (userid) DO UPDATE SET \
+                         status = $2, manual = $3, lastactivityat = $4, dndendtime = $5, prevstatus = $6",
                     )
                     .execute(&mut *tx.connection)
                     .await?;

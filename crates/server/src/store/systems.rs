@@ -1,15 +1,14 @@
 //! Facts about this server that outlive it, and the probe of the database.
 
-use sqlx::SqliteConnection;
-
 use super::Store;
+use super::sql::{Connection, query};
 use crate::clock;
 use crate::error::Result;
 use crate::id::Id;
 
 /// Rows that a new database has. The two completed migrations keep the official server from recomputing counters
 /// that are already right.
-pub(super) async fn insert_defaults(connection: &mut SqliteConnection) -> sqlx::Result<()> {
+pub(super) async fn insert_defaults(connection: &mut Connection) -> sqlx::Result<()> {
     let now = clock::now().to_string();
     let rows = [
         ("DiagnosticId", Id::random().to_string()),
@@ -19,7 +18,7 @@ pub(super) async fn insert_defaults(connection: &mut SqliteConnection) -> sqlx::
         ("CRTThreadCountsAndUnreadsMigrationComplete", "true".to_owned()),
     ];
     for (name, value) in rows {
-        sqlx::query("INSERT INTO systems (name, value) VALUES (?, ?) ON CONFLICT (name) DO NOTHING")
+        query("INSERT INTO systems (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING")
             .bind(name)
             .bind(value)
             .execute(&mut *connection)
@@ -30,7 +29,7 @@ pub(super) async fn insert_defaults(connection: &mut SqliteConnection) -> sqlx::
 
 impl Store {
     pub(crate) async fn system(&self, name: &str) -> Result<Option<String>> {
-        let value = sqlx::query_scalar("SELECT value FROM systems WHERE name = ?").bind(name);
+        let value = query("SELECT value FROM systems WHERE name = $1").bind(name);
         Ok(value.fetch_optional(&self.readers).await?)
     }
 
@@ -42,9 +41,9 @@ impl Store {
     pub(crate) async fn set_system(&self, name: &'static str, value: String) -> Result<()> {
         self.write(move |tx| {
             Box::pin(async move {
-                sqlx::query(
-                    "INSERT INTO systems (name, value) VALUES (?1, ?2) \
-                     ON CONFLICT (name) DO UPDATE SET value = ?2",
+                query(
+                    "INSERT INTO systems (name, value) VALUES ($1, $2) \
+                     ON CONFLICT (name) DO UPDATE SET value = $2",
                 )
                 .bind(name)
                 .bind(value)

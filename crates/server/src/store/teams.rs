@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use super::sql::query;
 use super::{Store, Touched, Transaction};
 use crate::clock;
 use crate::error::{AppError, Result, is_duplicate};
@@ -25,7 +26,7 @@ impl Store {
             Ok(team) => return Ok(team),
             Err(epoch) => epoch,
         };
-        let team = sqlx::query_as::<_, Team>("SELECT * FROM teams WHERE id = ?")
+        let team = query("SELECT * FROM teams WHERE id = $1")
             .bind(id)
             .fetch_optional(&self.readers)
             .await?
@@ -35,15 +36,11 @@ impl Store {
     }
 
     pub(crate) async fn team_by_name(&self, name: &str) -> Result<Option<Team>> {
-        Ok(sqlx::query_as("SELECT * FROM teams WHERE name = ?")
-            .bind(name)
-            .fetch_optional(&self.readers)
-            .await?)
+        Ok(query("SELECT * FROM teams WHERE name = $1").bind(name).fetch_optional(&self.readers).await?)
     }
 
     pub(crate) async fn team_by_invite(&self, invite_id: &str) -> Result<Option<Team>> {
-        let row =
-            sqlx::query_as("SELECT * FROM teams WHERE inviteid = ? AND inviteid <> '' AND deleteat = 0");
+        let row = query("SELECT * FROM teams WHERE inviteid = $1 AND inviteid <> '' AND deleteat = 0");
         Ok(row.bind(invite_id).fetch_optional(&self.readers).await?)
     }
 
@@ -54,8 +51,7 @@ impl Store {
             Ok(member) => return Ok(member),
             Err(epoch) => epoch,
         };
-        let row =
-            sqlx::query_as("SELECT * FROM teammembers WHERE teamid = ? AND userid = ? AND deleteat = 0");
+        let row = query("SELECT * FROM teammembers WHERE teamid = $1 AND userid = $2 AND deleteat = 0");
         let member: Option<TeamMember> = row.bind(team).bind(user).fetch_optional(&self.readers).await?;
         let member = member.map(|member| Arc::new(member.with_roles()));
         self.caches.team_members.put(epoch, key, member.clone());
@@ -68,15 +64,15 @@ impl Store {
             Ok(members) => return Ok(members),
             Err(epoch) => epoch,
         };
-        let rows = sqlx::query_scalar("SELECT userid FROM teammembers WHERE teamid = ? AND deleteat = 0");
+        let rows = query("SELECT userid FROM teammembers WHERE teamid = $1 AND deleteat = 0");
         let members = Arc::new(rows.bind(team).fetch_all(&self.readers).await?.into_iter().collect());
         self.caches.members_of_team.put(epoch, team, Arc::clone(&members));
         Ok(members)
     }
 
     pub(crate) async fn team_members(&self, team: Id, offset: i64, limit: i64) -> Result<Vec<TeamMember>> {
-        let rows = sqlx::query_as(
-            "SELECT * FROM teammembers WHERE teamid = ? AND deleteat = 0 ORDER BY userid LIMIT ? OFFSET ?",
+        let rows = query(
+            "SELECT * FROM teammembers WHERE teamid = $1 AND deleteat = 0 ORDER BY userid LIMIT $2 OFFSET $3",
         );
         let rows: Vec<TeamMember> = rows.bind(team).bind(limit).bind(offset).fetch_all(&self.readers).await?;
         Ok(rows.into_iter().map(TeamMember::with_roles).collect())
@@ -84,23 +80,23 @@ impl Store {
 
     /// All members of `team`, and those of them whose accounts are active.
     pub(crate) async fn team_stats(&self, team: Id) -> Result<(i64, i64)> {
-        let row = sqlx::query_as(
+        let row = query(
             "SELECT count(*), count(*) FILTER (WHERE users.deleteat = 0) FROM teammembers \
-             JOIN users ON users.id = teammembers.userid WHERE teammembers.teamid = ? AND teammembers.deleteat = 0",
+             JOIN users ON users.id = teammembers.userid WHERE teammembers.teamid = $1 AND teammembers.deleteat = 0",
         );
         Ok(row.bind(team).fetch_one(&self.readers).await?)
     }
 
     pub(crate) async fn memberships_in_teams(&self, user: Id) -> Result<Vec<TeamMember>> {
-        let rows = sqlx::query_as("SELECT * FROM teammembers WHERE userid = ? AND deleteat = 0");
+        let rows = query("SELECT * FROM teammembers WHERE userid = $1 AND deleteat = 0");
         let rows: Vec<TeamMember> = rows.bind(user).fetch_all(&self.readers).await?;
         Ok(rows.into_iter().map(TeamMember::with_roles).collect())
     }
 
     pub(crate) async fn teams_of(&self, user: Id) -> Result<Vec<Team>> {
-        let rows = sqlx::query_as(
+        let rows = query(
             "SELECT teams.* FROM teams JOIN teammembers ON teammembers.teamid = teams.id \
-             WHERE teammembers.userid = ? AND teammembers.deleteat = 0 AND teams.deleteat = 0 \
+             WHERE teammembers.userid = $1 AND teammembers.deleteat = 0 AND teams.deleteat = 0 \
              ORDER BY teams.displayname",
         );
         Ok(rows.bind(user).fetch_all(&self.readers).await?)
@@ -114,20 +110,18 @@ impl Store {
         offset: i64,
         limit: i64,
     ) -> Result<(Vec<Team>, i64)> {
-        const WHERE: &str = "FROM teams WHERE deleteat = 0 AND ((?1 AND allowopeninvite) OR (?2 AND NOT allowopeninvite)) \
-             AND (lower(displayname) LIKE ?3 ESCAPE '\\' OR name LIKE ?3 ESCAPE '\\')";
+        const WHERE: &str = "FROM teams WHERE deleteat = 0 AND (($1 AND allowopeninvite) OR ($2 AND NOT allowopeninvite)) \
+             AND (lower(displayname) LIKE $3 ESCAPE '\\' OR name LIKE $3 ESCAPE '\\')";
         let pattern = format!("%{}%", super::users::escape_like(&term.to_lowercase()));
-        let teams = sqlx::query_as(sqlx::AssertSqlSafe(format!(
-            "SELECT * {WHERE} ORDER BY displayname LIMIT ?4 OFFSET ?5"
-        )))
-        .bind(open)
-        .bind(closed)
-        .bind(&pattern)
-        .bind(limit)
-        .bind(offset)
-        .fetch_all(&self.readers)
-        .await?;
-        let total = sqlx::query_scalar(sqlx::AssertSqlSafe(format!("SELECT count(*) {WHERE}")))
+        let teams = query(format!("SELECT * {WHERE} ORDER BY displayname LIMIT $4 OFFSET $5"))
+            .bind(open)
+            .bind(closed)
+            .bind(&pattern)
+            .bind(limit)
+            .bind(offset)
+            .fetch_all(&self.readers)
+            .await?;
+        let total = query(format!("SELECT count(*) {WHERE}"))
             .bind(open)
             .bind(closed)
             .bind(&pattern)
@@ -172,16 +166,16 @@ impl Store {
         self.write(move |tx| {
             Box::pin(async move {
                 let now = clock::now();
-                sqlx::query("UPDATE teammembers SET deleteat = ?, roles = '', schemeadmin = false WHERE teamid = ? AND userid = ?")
+                query("UPDATE teammembers SET deleteat = $1, roles = '', schemeadmin = false WHERE teamid = $2 AND userid = $3")
                     .bind(now)
                     .bind(team)
                     .bind(user)
                     .execute(&mut *tx.connection)
                     .await?;
                 tx.touched.push(Touched::TeamMember { team, user });
-                let channels: Vec<Id> = sqlx::query_scalar(
-                    "DELETE FROM channelmembers WHERE userid = ?1 AND channelid IN \
-                     (SELECT id FROM channels WHERE teamid = ?2) RETURNING channelid",
+                let channels: Vec<Id> = query(
+                    "DELETE FROM channelmembers WHERE userid = $1 AND channelid IN \
+                     (SELECT id FROM channels WHERE teamid = $2) RETURNING channelid",
                 )
                 .bind(user)
                 .bind(team)
@@ -203,15 +197,16 @@ impl Store {
     {
         self.write(move |tx| {
             Box::pin(async move {
-                let row = sqlx::query_as("SELECT * FROM teams WHERE id = ?").bind(id);
+                let row = query("SELECT * FROM teams WHERE id = $1").bind(id);
                 let mut team: Team =
                     row.fetch_optional(&mut *tx.connection).await?.ok_or_else(no_such_team)?;
                 change(&mut team)?;
                 team.update_at = clock::now().max(team.update_at + 1);
                 team.bind_to(
-                    "UPDATE teams SET createat = ?2, updateat = ?3, deleteat = ?4, displayname = ?5, name = ?6, \
-                     description = ?7, email = ?8, type = ?9, companyname = ?10, alloweddomains = ?11, inviteid = ?12, \
-                     allowopeninvite = ?13, lastteamiconupdate = ?14 WHERE id = ?1",
+                    "UPDATE teams SET createat = $2, updateat = $3, deleteat = $4, displayname = $5, name = $6, \
+                     description = $7, email = $8, type = $9, companyname = $10, alloweddomains = $11, inviteid = $12, \
+                     allowopeninvite = $13, lastteamiconupdate = $14, schemeid = $15, groupconstrained = $16, \
+                     cloudlimitsarchived = $17 WHERE id = $1",
                 )
                 .execute(&mut *tx.connection)
                 .await
@@ -233,8 +228,8 @@ impl Store {
     ) -> Result<()> {
         self.write(move |tx| {
             Box::pin(async move {
-                let done = sqlx::query(
-                    "UPDATE teammembers SET schemeadmin = ?3, roles = ?4 WHERE teamid = ?1 AND userid = ?2 AND deleteat = 0",
+                let done = query(
+                    "UPDATE teammembers SET schemeadmin = $3, roles = $4 WHERE teamid = $1 AND userid = $2 AND deleteat = 0",
                 )
                 .bind(team)
                 .bind(user)
@@ -243,7 +238,7 @@ impl Store {
                 .execute(&mut *tx.connection)
                 .await?;
                 tx.touched.push(Touched::TeamMember { team, user });
-                if done.rows_affected() == 0 { Err(no_such_member()) } else { Ok(()) }
+                if done == 0 { Err(no_such_member()) } else { Ok(()) }
             })
         })
         .await
@@ -252,16 +247,15 @@ impl Store {
 
 impl Transaction<'_> {
     async fn join_team(&mut self, team: Id, user: &User, admin: bool, max_users: i64) -> Result<Joined> {
-        let row = sqlx::query_as("SELECT * FROM teammembers WHERE teamid = ? AND userid = ?")
-            .bind(team)
-            .bind(user.id);
+        let row =
+            query("SELECT * FROM teammembers WHERE teamid = $1 AND userid = $2").bind(team).bind(user.id);
         let former: Option<TeamMember> = row.fetch_optional(&mut *self.connection).await?;
         if let Some(member) = former.as_ref().filter(|member| member.delete_at == 0) {
             return Ok(Joined { member: member.clone().with_roles(), channels: Vec::new() });
         }
-        let members: i64 = sqlx::query_scalar(
+        let members: i64 = query(
             "SELECT count(*) FROM teammembers JOIN users ON users.id = teammembers.userid \
-             WHERE teammembers.teamid = ? AND teammembers.deleteat = 0 AND users.deleteat = 0",
+             WHERE teammembers.teamid = $1 AND teammembers.deleteat = 0 AND users.deleteat = 0",
         )
         .bind(team)
         .fetch_one(&mut *self.connection)
@@ -287,8 +281,8 @@ impl Transaction<'_> {
         member
             .bind_to(
                 "INSERT INTO teammembers (teamid, userid, roles, deleteat, schemeuser, schemeadmin, schemeguest, createat) \
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (teamid, userid) DO UPDATE SET \
-                 roles = ?3, deleteat = ?4, schemeuser = ?5, schemeadmin = ?6, schemeguest = ?7, createat = ?8",
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (teamid, userid) DO UPDATE SET \
+                 roles = $3, deleteat = $4, schemeuser = $5, schemeadmin = $6, schemeguest = $7, createat = $8",
             )
             .execute(&mut *self.connection)
             .await?;
@@ -303,7 +297,7 @@ impl Transaction<'_> {
             category
                 .bind_to(
                     "INSERT INTO sidebarcategories (id, userid, teamid, sortorder, sorting, type, displayname, muted, \
-                     collapsed) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT (id) DO NOTHING",
+                     collapsed) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (id) DO NOTHING",
                 )
                 .execute(&mut *self.connection)
                 .await?;
@@ -317,8 +311,8 @@ impl Transaction<'_> {
         user: &User,
         admin: bool,
     ) -> Result<Vec<(Channel, Post)>> {
-        let rows = sqlx::query_as(
-            "SELECT * FROM channels WHERE teamid = ? AND name IN ('town-square', 'off-topic') AND deleteat = 0 \
+        let rows = query(
+            "SELECT * FROM channels WHERE teamid = $1 AND name IN ('town-square', 'off-topic') AND deleteat = 0 \
              ORDER BY name DESC",
         );
         let channels: Vec<Channel> = rows.bind(team).fetch_all(&mut *self.connection).await?;

@@ -1,9 +1,7 @@
 //! Threads: the counters of roots, and who follows them.
 
-use sqlx::sqlite::SqliteRow;
-use sqlx::{FromRow, Row as _};
-
-use super::{Store, Transaction, id_list};
+use super::sql::{Dialects, FromRow, Row, query};
+use super::{Store, Transaction};
 use crate::clock;
 use crate::error::Result;
 use crate::id::Id;
@@ -21,16 +19,16 @@ pub(crate) struct Followed {
     pub(crate) unread_replies: i64,
 }
 
-impl FromRow<'_, SqliteRow> for Followed {
-    fn from_row(row: &SqliteRow) -> sqlx::Result<Self> {
+impl FromRow for Followed {
+    fn from_row(row: &Row<'_>) -> sqlx::Result<Self> {
         Ok(Self {
-            post_id: row.try_get("postid")?,
-            reply_count: row.try_get("replycount")?,
-            last_reply_at: row.try_get("lastreplyat")?,
-            participants: row.try_get("participants")?,
-            last_viewed: row.try_get("lastviewed")?,
-            unread_mentions: row.try_get("unreadmentions")?,
-            unread_replies: row.try_get("unreadreplies")?,
+            post_id: row.get("postid")?,
+            reply_count: row.get("replycount")?,
+            last_reply_at: row.get("lastreplyat")?,
+            participants: row.get("participants")?,
+            last_viewed: row.get("lastviewed")?,
+            unread_mentions: row.get("unreadmentions")?,
+            unread_replies: row.get("unreadreplies")?,
         })
     }
 }
@@ -41,20 +39,43 @@ const FOLLOWED: &str = "\
         (SELECT count(*) FROM posts WHERE rootid = threads.postid AND deleteat = 0 \
             AND createat > threadmemberships.lastviewed AND userid <> threadmemberships.userid) AS unreadreplies \
     FROM threadmemberships JOIN threads ON threads.postid = threadmemberships.postid \
-    WHERE threadmemberships.userid = ?1 AND threadmemberships.following \
+    WHERE threadmemberships.userid = $1 AND threadmemberships.following \
         AND coalesce(threads.threaddeleteat, 0) = 0 ";
+
+/// Counts a reply (of `$3`, at `$2`) in the thread `$1`, which its first reply makes.
+const COUNT_SQLITE: &str = "\
+    INSERT INTO threads (postid, replycount, lastreplyat, participants, channelid, threaddeleteat, threadteamid) \
+    VALUES ($1, 1, $2, json_array($3), $4, 0, $5) ON CONFLICT (postid) DO UPDATE SET \
+        replycount = replycount + 1, lastreplyat = max(lastreplyat, $2), participants = CASE \
+        WHEN EXISTS (SELECT 1 FROM json_each(participants) WHERE value = $3) THEN participants \
+        ELSE json_insert(participants, '$[#]', $3) END";
+const COUNT_POSTGRES: &str = "\
+    INSERT INTO threads (postid, replycount, lastreplyat, participants, channelid, threaddeleteat, threadteamid) \
+    VALUES ($1, 1, $2, jsonb_build_array($3::text), $4, 0, $5) ON CONFLICT (postid) DO UPDATE SET \
+        replycount = threads.replycount + 1, lastreplyat = greatest(threads.lastreplyat, $2), participants = CASE \
+        WHEN threads.participants ? $3::text THEN threads.participants \
+        ELSE threads.participants || jsonb_build_array($3::text) END";
+
+/// Counts the replies of the thread `$1` anew.
+const RECOUNT_SQLITE: &str = "\
+    UPDATE threads SET (replycount, lastreplyat) = (SELECT count(*), coalesce(max(createat), 0) \
+        FROM posts WHERE rootid = $1 AND deleteat = 0), participants = (SELECT json_group_array(userid) FROM \
+        (SELECT DISTINCT userid FROM posts WHERE rootid = $1 AND deleteat = 0)) WHERE postid = $1";
+const RECOUNT_POSTGRES: &str = "\
+    UPDATE threads SET (replycount, lastreplyat) = (SELECT count(*), coalesce(max(createat), 0) \
+        FROM posts WHERE rootid = $1 AND deleteat = 0), participants = (SELECT coalesce(jsonb_agg(DISTINCT userid), '[]') \
+        FROM posts WHERE rootid = $1 AND deleteat = 0) WHERE postid = $1";
 
 impl Store {
     /// The counters of those of `roots` that have replies.
     pub(crate) async fn threads(&self, roots: &[Id]) -> Result<Vec<Thread>> {
-        let rows = sqlx::query_as("SELECT * FROM threads WHERE postid IN (SELECT value FROM json_each(?))");
-        Ok(rows.bind(id_list(roots)).fetch_all(&self.readers).await?)
+        let rows = query("SELECT * FROM threads WHERE postid = ANY($1)");
+        Ok(rows.bind(roots).fetch_all(&self.readers).await?)
     }
 
     /// The replies of a thread, oldest first.
     pub(crate) async fn replies(&self, root: Id) -> Result<Vec<Post>> {
-        let rows =
-            sqlx::query_as("SELECT * FROM posts WHERE rootid = ? AND deleteat = 0 ORDER BY createat, id");
+        let rows = query("SELECT * FROM posts WHERE rootid = $1 AND deleteat = 0 ORDER BY createat, id");
         Ok(rows.bind(root).fetch_all(&self.readers).await?)
     }
 
@@ -66,32 +87,32 @@ impl Store {
         since: i64,
         limit: i64,
     ) -> Result<Vec<Followed>> {
-        const LIST: &str = "AND (threads.threadteamid = ?2 OR coalesce(threads.threadteamid, '') = '') \
-             AND threads.lastreplyat >= ?3 ORDER BY threads.lastreplyat DESC LIMIT ?4";
-        let rows = sqlx::query_as(sqlx::AssertSqlSafe([FOLLOWED, LIST].concat()));
+        const LIST: &str = "AND (threads.threadteamid = $2 OR coalesce(threads.threadteamid, '') = '') \
+             AND threads.lastreplyat >= $3 ORDER BY threads.lastreplyat DESC LIMIT $4";
+        let rows = query([FOLLOWED, LIST].concat());
         Ok(rows.bind(user).bind(team).bind(since).bind(limit).fetch_all(&self.readers).await?)
     }
 
     pub(crate) async fn followed_thread(&self, user: Id, post: Id) -> Result<Option<Followed>> {
-        let row = sqlx::query_as(sqlx::AssertSqlSafe([FOLLOWED, "AND threads.postid = ?2"].concat()));
+        let row = query([FOLLOWED, "AND threads.postid = $2"].concat());
         Ok(row.bind(user).bind(post).fetch_optional(&self.readers).await?)
     }
 
     /// Those of `roots` that `user` follows.
     pub(crate) async fn following(&self, user: Id, roots: &[Id]) -> Result<Vec<Id>> {
-        let rows = sqlx::query_scalar(
-            "SELECT postid FROM threadmemberships WHERE userid = ?1 AND following \
-             AND postid IN (SELECT value FROM json_each(?2))",
+        let rows = query(
+            "SELECT postid FROM threadmemberships WHERE userid = $1 AND following \
+             AND postid = ANY($2)",
         );
-        Ok(rows.bind(user).bind(id_list(roots)).fetch_all(&self.readers).await?)
+        Ok(rows.bind(user).bind(roots).fetch_all(&self.readers).await?)
     }
 
     pub(crate) async fn follow_thread(&self, user: Id, post: Id, following: bool) -> Result<()> {
         self.write(move |tx| {
             Box::pin(async move {
-                sqlx::query(
+                query(
                     "INSERT INTO threadmemberships (postid, userid, following, lastviewed, lastupdated, unreadmentions) \
-                     VALUES (?1, ?2, ?3, ?4, ?4, 0) ON CONFLICT (postid, userid) DO UPDATE SET following = ?3, lastupdated = ?4",
+                     VALUES ($1, $2, $3, $4, $4, 0) ON CONFLICT (postid, userid) DO UPDATE SET following = $3, lastupdated = $4",
                 )
                 .bind(post)
                 .bind(user)
@@ -109,9 +130,9 @@ impl Store {
     pub(crate) async fn read_thread(&self, user: Id, post: Id, at: i64) -> Result<()> {
         self.write(move |tx| {
             Box::pin(async move {
-                sqlx::query(
-                    "UPDATE threadmemberships SET lastviewed = ?3, lastupdated = ?4, unreadmentions = 0 \
-                     WHERE userid = ?1 AND postid = ?2",
+                query(
+                    "UPDATE threadmemberships SET lastviewed = $3, lastupdated = $4, unreadmentions = 0 \
+                     WHERE userid = $1 AND postid = $2",
                 )
                 .bind(user)
                 .bind(post)
@@ -129,9 +150,9 @@ impl Store {
     pub(crate) async fn read_threads(&self, user: Id, team: Id, at: i64) -> Result<()> {
         self.write(move |tx| {
             Box::pin(async move {
-                sqlx::query(
-                    "UPDATE threadmemberships SET lastviewed = ?3, lastupdated = ?3, unreadmentions = 0 \
-                     WHERE userid = ?1 AND postid IN (SELECT postid FROM threads WHERE threadteamid IN (?2, ''))",
+                query(
+                    "UPDATE threadmemberships SET lastviewed = $3, lastupdated = $3, unreadmentions = 0 \
+                     WHERE userid = $1 AND postid IN (SELECT postid FROM threads WHERE threadteamid IN ($2, ''))",
                 )
                 .bind(user)
                 .bind(team)
@@ -146,19 +167,20 @@ impl Store {
 
     /// How many threads `user` follows in `team` and in direct channels.
     pub(crate) async fn count_threads(&self, user: Id, team: Id) -> Result<i64> {
-        let row = sqlx::query_scalar(
+        let row = query(
             "SELECT count(*) FROM threadmemberships JOIN threads ON threads.postid = threadmemberships.postid \
-             WHERE userid = ? AND following AND coalesce(threaddeleteat, 0) = 0 AND threadteamid IN (?, '')",
+             WHERE userid = $1 AND following AND coalesce(threaddeleteat, 0) = 0 AND threadteamid IN ($2, '')",
         );
         Ok(row.bind(user).bind(team).fetch_one(&self.readers).await?)
     }
 
     /// How many of them have unread replies, and the unread mentions in them.
     pub(crate) async fn unread_threads(&self, user: Id, team: Id) -> Result<(i64, i64)> {
-        let row = sqlx::query_as(
-            "SELECT count(*) FILTER (WHERE lastreplyat > lastviewed), coalesce(sum(unreadmentions), 0) \
+        let row = query(
+            "SELECT count(*) FILTER (WHERE lastreplyat > lastviewed), \
+             cast(coalesce(sum(unreadmentions), 0) AS bigint) \
              FROM threadmemberships JOIN threads ON threads.postid = threadmemberships.postid \
-             WHERE userid = ? AND following AND coalesce(threaddeleteat, 0) = 0 AND threadteamid IN (?, '')",
+             WHERE userid = $1 AND following AND coalesce(threaddeleteat, 0) = 0 AND threadteamid IN ($2, '')",
         );
         Ok(row.bind(user).bind(team).fetch_one(&self.readers).await?)
     }
@@ -174,64 +196,54 @@ impl Transaction<'_> {
         mentions: &[Id],
         follow: bool,
     ) -> Result<Vec<Id>> {
-        let author: Id = sqlx::query_scalar("SELECT userid FROM posts WHERE id = ?")
+        let author: Id = query("SELECT userid FROM posts WHERE id = $1")
             .bind(reply.root_id)
             .fetch_one(&mut *self.connection)
             .await?;
-        sqlx::query(
-            "INSERT INTO threads (postid, replycount, lastreplyat, participants, channelid, threaddeleteat, threadteamid) \
-             VALUES (?1, 1, ?2, json_array(?3), ?4, 0, ?5) ON CONFLICT (postid) DO UPDATE SET \
-             replycount = replycount + 1, lastreplyat = max(lastreplyat, ?2), participants = CASE \
-             WHEN EXISTS (SELECT 1 FROM json_each(participants) WHERE value = ?3) THEN participants \
-             ELSE json_insert(participants, '$[#]', ?3) END",
-        )
-        .bind(reply.root_id)
-        .bind(reply.create_at)
-        .bind(reply.user_id)
-        .bind(reply.channel_id)
-        .bind(team)
-        .execute(&mut *self.connection)
-        .await?;
+        query(Dialects { sqlite: COUNT_SQLITE, postgres: COUNT_POSTGRES })
+            .bind(reply.root_id)
+            .bind(reply.create_at)
+            .bind(reply.user_id)
+            .bind(reply.channel_id)
+            .bind(team)
+            .execute(&mut *self.connection)
+            .await?;
         let mut followers = if follow { mentions.to_vec() } else { Vec::new() };
         followers.extend(follow.then_some([author, reply.user_id]).into_iter().flatten());
-        sqlx::query(
+        query(
             "INSERT INTO threadmemberships (postid, userid, following, lastviewed, lastupdated, unreadmentions) \
-             SELECT ?1, people.value, true, CASE people.value WHEN ?3 THEN ?4 ELSE 0 END, ?4, \
-                 people.value IN (SELECT value FROM json_each(?5)) \
-             FROM (SELECT DISTINCT value FROM json_each(?2)) people \
-             WHERE people.value IN (SELECT userid FROM channelmembers WHERE channelid = ?6) \
-             ON CONFLICT (postid, userid) DO UPDATE SET lastupdated = ?4, \
-                 lastviewed = CASE userid WHEN ?3 THEN max(lastviewed, ?4) ELSE lastviewed END, \
-                 unreadmentions = unreadmentions + excluded.unreadmentions",
+             SELECT $1, userid, true, CASE userid WHEN $3 THEN $4 ELSE 0 END, $4, \
+                 CASE WHEN userid = ANY($5) THEN 1 ELSE 0 END \
+             FROM channelmembers WHERE channelid = $6 AND userid = ANY($2) \
+             ON CONFLICT (postid, userid) DO UPDATE SET lastupdated = $4, \
+                 lastviewed = CASE threadmemberships.userid WHEN $3 THEN greatest(threadmemberships.lastviewed, $4) \
+                     ELSE threadmemberships.lastviewed END, \
+                 unreadmentions = threadmemberships.unreadmentions + excluded.unreadmentions",
         )
         .bind(reply.root_id)
-        .bind(id_list(&followers))
+        .bind(&followers)
         .bind(reply.user_id)
         .bind(reply.create_at)
-        .bind(id_list(mentions))
+        .bind(mentions)
         .bind(reply.channel_id)
         .execute(&mut *self.connection)
         .await?;
         // The change must be seen by readers who ask for what changed since.
-        sqlx::query("UPDATE posts SET updateat = max(updateat, ?2) WHERE id = ?1")
+        query("UPDATE posts SET updateat = greatest(updateat, $2) WHERE id = $1")
             .bind(reply.root_id)
             .bind(reply.create_at)
             .execute(&mut *self.connection)
             .await?;
-        let rows = sqlx::query_scalar("SELECT userid FROM threadmemberships WHERE postid = ? AND following");
+        let rows = query("SELECT userid FROM threadmemberships WHERE postid = $1 AND following");
         Ok(rows.bind(reply.root_id).fetch_all(&mut *self.connection).await?)
     }
 
     /// Recomputes a thread's counters after a reply went.
     pub(super) async fn recount_thread(&mut self, root: Id) -> Result<()> {
-        sqlx::query(
-            "UPDATE threads SET (replycount, lastreplyat) = (SELECT count(*), coalesce(max(createat), 0) \
-             FROM posts WHERE rootid = ?1 AND deleteat = 0), participants = (SELECT json_group_array(userid) FROM \
-             (SELECT DISTINCT userid FROM posts WHERE rootid = ?1 AND deleteat = 0)) WHERE postid = ?1",
-        )
-        .bind(root)
-        .execute(&mut *self.connection)
-        .await?;
+        query(Dialects { sqlite: RECOUNT_SQLITE, postgres: RECOUNT_POSTGRES })
+            .bind(root)
+            .execute(&mut *self.connection)
+            .await?;
         Ok(())
     }
 }

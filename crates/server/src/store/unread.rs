@@ -3,10 +3,9 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{FromRow, Row as _};
 
-use super::{Store, Transaction, id_list};
+use super::sql::{FromRow, Row, query};
+use super::{Store, Transaction};
 use crate::clock;
 use crate::error::Result;
 use crate::id::Id;
@@ -23,16 +22,16 @@ pub(crate) struct ChannelUnread {
     pub(crate) msg_count_root: i64,
 }
 
-impl FromRow<'_, SqliteRow> for ChannelUnread {
-    fn from_row(row: &SqliteRow) -> sqlx::Result<Self> {
+impl FromRow for ChannelUnread {
+    fn from_row(row: &Row<'_>) -> sqlx::Result<Self> {
         Ok(Self {
-            team_id: row.try_get("teamid")?,
-            channel_id: row.try_get("channelid")?,
-            msg_count: row.try_get("msgcount")?,
-            mention_count: row.try_get("mentioncount")?,
-            mention_count_root: row.try_get("mentioncountroot")?,
-            urgent_mention_count: row.try_get("urgentmentioncount")?,
-            msg_count_root: row.try_get("msgcountroot")?,
+            team_id: row.get("teamid")?,
+            channel_id: row.get("channelid")?,
+            msg_count: row.get("msgcount")?,
+            mention_count: row.get("mentioncount")?,
+            mention_count_root: row.get("mentioncountroot")?,
+            urgent_mention_count: row.get("urgentmentioncount")?,
+            msg_count_root: row.get("msgcountroot")?,
         })
     }
 }
@@ -40,13 +39,13 @@ impl FromRow<'_, SqliteRow> for ChannelUnread {
 impl Store {
     /// The unread counters of all channels of `user`, or of one.
     pub(crate) async fn unread(&self, user: Id, channel: Option<Id>) -> Result<Vec<ChannelUnread>> {
-        let rows = sqlx::query_as(
+        let rows = query(
             "SELECT channels.teamid, channels.id AS channelid, \
-                 max(0, channels.totalmsgcount - member.msgcount) AS msgcount, member.mentioncount, \
+                 greatest(0, channels.totalmsgcount - member.msgcount) AS msgcount, member.mentioncount, \
                  member.mentioncountroot, member.urgentmentioncount, \
-                 max(0, channels.totalmsgcountroot - member.msgcountroot) AS msgcountroot \
+                 greatest(0, channels.totalmsgcountroot - member.msgcountroot) AS msgcountroot \
              FROM channelmembers member JOIN channels ON channels.id = member.channelid \
-             WHERE member.userid = ?1 AND (?2 = '' OR channels.id = ?2) AND channels.deleteat = 0",
+             WHERE member.userid = $1 AND ($2 = '' OR channels.id = $2) AND channels.deleteat = 0",
         );
         Ok(rows.bind(user).bind(channel.unwrap_or(Id::NONE)).fetch_all(&self.readers).await?)
     }
@@ -60,13 +59,13 @@ impl Store {
     pub(crate) async fn set_unread_from(&self, user: Id, channel: Id, create_at: i64) -> Result<()> {
         self.write(move |tx| {
             Box::pin(async move {
-                sqlx::query(
-                    "UPDATE channelmembers SET lastviewedat = ?3 - 1, lastupdateat = ?4, \
-                     msgcount = (SELECT totalmsgcount FROM channels WHERE id = ?1) - (SELECT count(*) FROM posts \
-                         WHERE channelid = ?1 AND createat >= ?3 AND deleteat = 0), \
-                     msgcountroot = (SELECT totalmsgcountroot FROM channels WHERE id = ?1) - (SELECT count(*) FROM posts \
-                         WHERE channelid = ?1 AND createat >= ?3 AND deleteat = 0 AND rootid = '') \
-                     WHERE channelid = ?1 AND userid = ?2",
+                query(
+                    "UPDATE channelmembers SET lastviewedat = $3 - 1, lastupdateat = $4, \
+                     msgcount = (SELECT totalmsgcount FROM channels WHERE id = $1) - (SELECT count(*) FROM posts \
+                         WHERE channelid = $1 AND createat >= $3 AND deleteat = 0), \
+                     msgcountroot = (SELECT totalmsgcountroot FROM channels WHERE id = $1) - (SELECT count(*) FROM posts \
+                         WHERE channelid = $1 AND createat >= $3 AND deleteat = 0 AND rootid = '') \
+                     WHERE channelid = $1 AND userid = $2",
                 )
                 .bind(channel)
                 .bind(user)
@@ -83,16 +82,16 @@ impl Store {
 
 impl Transaction<'_> {
     async fn view_channels(&mut self, user: Id, channels: &[Id]) -> Result<BTreeMap<Id, i64>> {
-        let rows: Vec<(Id, i64)> = sqlx::query_as(
+        let rows: Vec<(Id, i64)> = query(
             "UPDATE channelmembers SET mentioncount = 0, mentioncountroot = 0, urgentmentioncount = 0, \
                  msgcount = counters.totalmsgcount, msgcountroot = counters.totalmsgcountroot, \
-                 lastviewedat = max(lastviewedat, counters.lastpostat), lastupdateat = ?3 \
+                 lastviewedat = greatest(lastviewedat, counters.lastpostat), lastupdateat = $3 \
              FROM (SELECT id, totalmsgcount, totalmsgcountroot, lastpostat FROM channels) counters \
-             WHERE counters.id = channelid AND userid = ?1 AND channelid IN (SELECT value FROM json_each(?2)) \
+             WHERE counters.id = channelid AND userid = $1 AND channelid = ANY($2) \
              RETURNING channelid, lastviewedat",
         )
         .bind(user)
-        .bind(id_list(channels))
+        .bind(channels)
         .bind(clock::now())
         .fetch_all(&mut *self.connection)
         .await?;

@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use sqlx::{QueryBuilder, Sqlite};
-
-use super::{Store, Touched, Transaction, id_list};
+use super::sql::query;
+use super::{Store, Touched, Transaction};
 use crate::clock;
 use crate::error::{AppError, Result, is_duplicate};
 use crate::id::Id;
@@ -44,7 +43,7 @@ impl Store {
             Ok(user) => return Ok(user),
             Err(epoch) => epoch,
         };
-        let user = sqlx::query_as::<_, User>("SELECT * FROM users WHERE id = ?")
+        let user = query("SELECT * FROM users WHERE id = $1")
             .bind(id)
             .fetch_optional(&self.readers)
             .await?
@@ -54,29 +53,28 @@ impl Store {
     }
 
     pub(crate) async fn user_by_name(&self, username: &str) -> Result<Option<User>> {
-        let row = sqlx::query_as("SELECT * FROM users WHERE username = ?");
+        let row = query("SELECT * FROM users WHERE username = $1");
         Ok(row.bind(username.to_lowercase()).fetch_optional(&self.readers).await?)
     }
 
     pub(crate) async fn user_by_email(&self, email: &str) -> Result<Option<User>> {
-        let row = sqlx::query_as("SELECT * FROM users WHERE email = ?");
+        let row = query("SELECT * FROM users WHERE email = $1");
         Ok(row.bind(email.to_lowercase()).fetch_optional(&self.readers).await?)
     }
 
     pub(crate) async fn users_by_ids(&self, ids: &[Id]) -> Result<Vec<User>> {
-        let rows = sqlx::query_as("SELECT * FROM users WHERE id IN (SELECT value FROM json_each(?))");
-        Ok(rows.bind(id_list(ids)).fetch_all(&self.readers).await?)
+        let rows = query("SELECT * FROM users WHERE id = ANY($1)");
+        Ok(rows.bind(ids).fetch_all(&self.readers).await?)
     }
 
     pub(crate) async fn users_by_names(&self, names: &[String]) -> Result<Vec<User>> {
         let names: Vec<String> = names.iter().map(|name| name.to_lowercase()).collect();
-        let names = serde_json::to_string(&names).map_err(AppError::internal)?;
-        let rows = sqlx::query_as("SELECT * FROM users WHERE username IN (SELECT value FROM json_each(?))");
+        let rows = query("SELECT * FROM users WHERE username = ANY($1)");
         Ok(rows.bind(names).fetch_all(&self.readers).await?)
     }
 
     pub(crate) async fn users(&self, filter: &UserFilter) -> Result<Vec<User>> {
-        let mut query = QueryBuilder::<Sqlite>::new("SELECT * FROM users WHERE 1");
+        let mut query = query("SELECT * FROM users WHERE true");
         const TEAM: &str = "(SELECT userid FROM teammembers WHERE deleteat = 0 AND teamid = ";
         const CHANNEL: &str = "(SELECT userid FROM channelmembers WHERE channelid = ";
         for (condition, id, select) in [
@@ -99,7 +97,7 @@ impl Store {
             query.push(" AND deleteat > 0");
         }
         if !filter.roles.is_empty() {
-            query.push(" AND (0");
+            query.push(" AND (false");
             for role in &filter.roles {
                 query.push(" OR ' ' || roles || ' ' LIKE ").push_bind(format!("% {} %", escape_like(role)));
                 query.push(r" ESCAPE '\'");
@@ -108,7 +106,7 @@ impl Store {
         }
         if !filter.term.is_empty() {
             let term = format!("{}%", escape_like(&filter.term.to_lowercase()));
-            query.push(" AND (0");
+            query.push(" AND (false");
             for column in ["username", "lower(nickname)", "lower(firstname)", "lower(lastname)", "email"] {
                 query.push(" OR ").push(column).push(" LIKE ").push_bind(term.clone()).push(r" ESCAPE '\'");
             }
@@ -116,28 +114,24 @@ impl Store {
         }
         query.push(if filter.newest_first { " ORDER BY createat DESC" } else { " ORDER BY username" });
         query.push(" LIMIT ").push_bind(filter.limit).push(" OFFSET ").push_bind(filter.offset);
-        Ok(query.build_query_as().fetch_all(&self.readers).await?)
+        Ok(query.fetch_all(&self.readers).await?)
     }
 
     /// Whether there is any account, deleted ones included.
     pub(crate) async fn has_users(&self) -> Result<bool> {
-        let found: i64 =
-            sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM users)").fetch_one(&self.readers).await?;
-        Ok(found == 1)
+        Ok(query("SELECT EXISTS (SELECT 1 FROM users)").fetch_one(&self.readers).await?)
     }
 
     pub(crate) async fn active_users(&self) -> Result<i64> {
-        Ok(sqlx::query_scalar("SELECT count(*) FROM users WHERE deleteat = 0")
-            .fetch_one(&self.readers)
-            .await?)
+        Ok(query("SELECT count(*) FROM users WHERE deleteat = 0").fetch_one(&self.readers).await?)
     }
 
     /// People who share a channel with `user`.
     pub(crate) async fn known_users(&self, user: Id) -> Result<Vec<Id>> {
-        let rows = sqlx::query_scalar(
+        let rows = query(
             "SELECT DISTINCT other.userid FROM channelmembers own \
              JOIN channelmembers other ON other.channelid = own.channelid \
-             WHERE own.userid = ?1 AND other.userid <> ?1",
+             WHERE own.userid = $1 AND other.userid <> $1",
         );
         Ok(rows.bind(user).fetch_all(&self.readers).await?)
     }
@@ -148,7 +142,7 @@ impl Store {
         self.write(move |tx| {
             Box::pin(async move {
                 let (all, active): (i64, i64) =
-                    sqlx::query_as("SELECT count(*), count(*) FILTER (WHERE deleteat = 0) FROM users")
+                    query("SELECT count(*), count(*) FILTER (WHERE deleteat = 0) FROM users")
                         .fetch_one(&mut *tx.connection)
                         .await?;
                 if all > 0 && !admission.admitted {
@@ -172,11 +166,10 @@ impl Store {
     pub(crate) async fn activate_user(&self, id: Id) -> Result<User> {
         self.write(move |tx| {
             Box::pin(async move {
-                let active: i64 =
-                    sqlx::query_scalar("SELECT count(*) FROM users WHERE deleteat = 0 AND id <> ?")
-                        .bind(id)
-                        .fetch_one(&mut *tx.connection)
-                        .await?;
+                let active: i64 = query("SELECT count(*) FROM users WHERE deleteat = 0 AND id <> $1")
+                    .bind(id)
+                    .fetch_one(&mut *tx.connection)
+                    .await?;
                 if active >= USER_LIMIT {
                     return Err(server_full());
                 }
@@ -193,7 +186,7 @@ impl Store {
     pub(crate) async fn count_failed_login(&self, id: Id) -> Result<()> {
         self.write(move |tx| {
             Box::pin(async move {
-                sqlx::query("UPDATE users SET failedattempts = failedattempts + 1 WHERE id = ?")
+                query("UPDATE users SET failedattempts = failedattempts + 1 WHERE id = $1")
                     .bind(id)
                     .execute(&mut *tx.connection)
                     .await?;
@@ -209,9 +202,9 @@ impl Store {
     pub(crate) async fn note_login(&self, id: Id, hash: Option<String>, checked: String) -> Result<()> {
         self.write(move |tx| {
             Box::pin(async move {
-                sqlx::query(
-                    "UPDATE users SET failedattempts = 0, lastlogin = ?2, \
-                     password = CASE password WHEN ?4 THEN coalesce(?3, password) ELSE password END WHERE id = ?1",
+                query(
+                    "UPDATE users SET failedattempts = 0, lastlogin = $2, \
+                     password = CASE password WHEN $4 THEN coalesce($3, password) ELSE password END WHERE id = $1",
                 )
                 .bind(id)
                 .bind(clock::now())
@@ -246,10 +239,7 @@ impl Store {
 
 impl Transaction<'_> {
     pub(crate) async fn user(&mut self, id: Id) -> Result<Option<User>> {
-        Ok(sqlx::query_as("SELECT * FROM users WHERE id = ?")
-            .bind(id)
-            .fetch_optional(&mut *self.connection)
-            .await?)
+        Ok(query("SELECT * FROM users WHERE id = $1").bind(id).fetch_optional(&mut *self.connection).await?)
     }
 
     async fn save_user(&mut self, user: &User, new: bool) -> Result<()> {
@@ -257,11 +247,11 @@ impl Transaction<'_> {
             user.insert()
         } else {
             user.bind_to(
-                "UPDATE users SET createat = ?2, updateat = ?3, deleteat = ?4, username = ?5, password = ?6, \
-                 authdata = ?7, authservice = ?8, email = ?9, emailverified = ?10, nickname = ?11, firstname = ?12, \
-                 lastname = ?13, position = ?14, roles = ?15, allowmarketing = ?16, props = ?17, notifyprops = ?18, \
-                 lastpasswordupdate = ?19, lastpictureupdate = ?20, failedattempts = ?21, locale = ?22, \
-                 timezone = ?23, mfaactive = ?24, mfasecret = ?25, lastlogin = ?26 WHERE id = ?1",
+                "UPDATE users SET createat = $2, updateat = $3, deleteat = $4, username = $5, password = $6, \
+                 authdata = $7, authservice = $8, email = $9, emailverified = $10, nickname = $11, firstname = $12, \
+                 lastname = $13, position = $14, roles = $15, allowmarketing = $16, props = $17, notifyprops = $18, \
+                 lastpasswordupdate = $19, lastpictureupdate = $20, failedattempts = $21, locale = $22, \
+                 timezone = $23, mfaactive = $24, mfasecret = $25, lastlogin = $26 WHERE id = $1",
             )
         };
         statement.execute(&mut *self.connection).await.map_err(taken)?;
@@ -275,7 +265,8 @@ fn taken(error: sqlx::Error) -> AppError {
     if !is_duplicate(&error) {
         return error.into();
     }
-    if error.to_string().contains("users.email") {
+    // SQLite names the column, PostgreSQL the constraint.
+    if ["users.email", "users_email_key"].iter().any(|name| error.to_string().contains(name)) {
         AppError::bad_request(
             "app.user.save.email_exists.app_error",
             "An account with that email already exists.",

@@ -13,6 +13,7 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use crate::engine;
 use crate::site::{PASSWORD, Site, account, client, config, text};
 
 const DIRECTORY: &str = "MAINSTAY_TEST_DIRECTORY";
@@ -35,6 +36,7 @@ async fn acknowledged_posts_survive_a_kill() {
         return;
     }
     let directory = TempDir::new().expect("a temporary directory");
+    engine::prepare(directory.path()).await;
     let mut child = Command::new(std::env::current_exe().expect("this executable"))
         .args(["durability::acknowledged_posts_survive_a_kill", "--exact", "--nocapture"])
         .env(DIRECTORY, directory.path())
@@ -100,31 +102,19 @@ async fn acknowledged_posts_survive_a_kill() {
         assert_eq!(found.as_array().map(Vec::len), Some(some.len()), "an acknowledged post is gone");
     }
     let channel = ada.get(&format!("channels/{square}")).await;
-    let sql = sqlx::sqlite::SqlitePool::connect(&format!("sqlite://{}", site.database().display())).await;
-    let rows: i64 = sqlx::query_scalar("SELECT count(*) FROM posts WHERE channelid = ?")
-        .bind(&square)
-        .fetch_one(&sql.expect("a database"))
-        .await
-        .expect("a count");
-    assert_eq!(channel["total_msg_count"], rows, "the counter and the rows were committed together");
-}
-
-#[tokio::test]
-async fn a_database_that_is_none_is_named_with_the_way_out() {
-    let directory = TempDir::new().expect("a temporary directory");
-    std::fs::write(
-        directory.path().join("mattermost.db"),
-        b"this is no database, but it is long enough to look at".repeat(50),
-    )
-    .expect("a file");
-    let error = server::migrate(&config(directory.path(), &json!({}))).await.expect_err("it is damaged");
-    let text = error.to_string();
-    assert!(text.contains("mattermost.db") && text.contains("restore a backup"), "{text}");
+    let count = format!("SELECT cast(count(*) AS text) FROM posts WHERE channelid = '{square}'");
+    let rows = engine::ask(site.directory(), &count).await;
+    assert_eq!(
+        channel["total_msg_count"].to_string(),
+        rows,
+        "the counter and the rows were committed together"
+    );
 }
 
 #[tokio::test]
 async fn a_directory_that_cannot_be_made_is_named() {
     let directory = TempDir::new().expect("a temporary directory");
+    engine::prepare(directory.path()).await;
     std::fs::write(directory.path().join("file"), b"").expect("a file");
     let path = directory.path().join("file/data");
     let settings = json!({"FileSettings": {"Directory": path}});
@@ -132,10 +122,6 @@ async fn a_directory_that_cannot_be_made_is_named() {
     let served = server::serve(config(directory.path(), &settings), listener, CancellationToken::new()).await;
     let text = served.expect_err("a file is no directory").to_string();
     assert!(text.contains("file/data"), "{text}");
-    let settings = json!({"SqlSettings": {"DataSource": directory.path().join("file/x.db")}});
-    let text =
-        server::migrate(&config(directory.path(), &settings)).await.expect_err("no directory").to_string();
-    assert!(text.contains("file"), "{text}");
 }
 
 #[tokio::test]

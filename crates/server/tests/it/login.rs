@@ -3,6 +3,7 @@
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
+use crate::engine;
 use crate::site::{PASSWORD, Site, refused, text};
 
 fn credentials(password: &str) -> Value {
@@ -158,16 +159,12 @@ async fn a_password_is_changed_by_who_knows_it() {
 async fn a_hash_of_an_older_version_is_read_and_written_anew() {
     let site = Site::new().await;
     site.sign_up("ada").await;
-    let path = site.database();
     let directory = site.end().await;
     let bcrypt = bcrypt::hash(PASSWORD, 4).expect("a hash");
-    let sql =
-        sqlx::sqlite::SqlitePool::connect(&format!("sqlite://{}", path.display())).await.expect("a database");
-    sqlx::query("UPDATE users SET password = ?").bind(bcrypt).execute(&sql).await.expect("an update");
+    engine::ask(directory.path(), &format!("UPDATE users SET password = '{bcrypt}'")).await;
     let site = Site::in_directory(directory, json!({})).await;
     site.log_in("ada").await;
-    let hash: String =
-        sqlx::query_scalar("SELECT password FROM users").fetch_one(&sql).await.expect("a hash");
+    let hash = engine::ask(site.directory(), "SELECT password FROM users").await;
     assert!(hash.starts_with("$pbkdf2$f=SHA256,w=600000,l=32$"), "{hash}");
     site.log_in("ada").await;
 }

@@ -17,6 +17,8 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 use tokio_util::sync::CancellationToken;
 
+use crate::engine;
+
 pub(crate) const PASSWORD: &str = "correct horse 1";
 
 /// Longer than anything here takes; only a hang reaches it.
@@ -43,12 +45,13 @@ pub(crate) struct Person {
 /// An open websocket.
 pub(crate) struct Socket(pub(crate) WebSocketStream<MaybeTlsStream<TcpStream>>);
 
-/// The configuration of a site in `directory`: open for sign-ups, but for what `settings` says.
+/// The configuration of a site in `directory`, which [`engine::prepare`] saw: open for sign-ups, but for what
+/// `settings` says.
 pub(crate) fn config(directory: &Path, settings: &Value) -> Config {
     let mut document = json!({
         "ServiceSettings": {},
         "TeamSettings": {"EnableOpenServer": true},
-        "SqlSettings": {"DriverName": "sqlite", "DataSource": directory.join("mattermost.db")},
+        "SqlSettings": engine::sql_settings(directory),
         "FileSettings": {"Directory": directory.join("files")},
     });
     for (section, keys) in settings.as_object().into_iter().flatten() {
@@ -81,6 +84,7 @@ impl Site {
 
     /// A site on what another one left in `directory`.
     pub(crate) async fn in_directory(directory: TempDir, settings: Value) -> Site {
+        engine::prepare(directory.path()).await;
         let client = client();
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback has a free port");
         let address = listener.local_addr().expect("the listener is bound").to_string();
@@ -109,8 +113,8 @@ impl Site {
         self.directory.path().join("files")
     }
 
-    pub(crate) fn database(&self) -> PathBuf {
-        self.directory.path().join("mattermost.db")
+    pub(crate) fn directory(&self) -> &Path {
+        self.directory.path()
     }
 
     /// A request of somebody without a session.

@@ -1,5 +1,5 @@
--- Mattermost's tables, with its names and column types in lower case, so that a copy on PostgreSQL is one that the
--- official server takes over. SQLite reads the types as affinities and does not enforce the lengths: the API does.
+-- Mattermost's tables, with its names and column types in lower case, so that on PostgreSQL the official server takes
+-- them over. SQLite reads the types as affinities and does not enforce the lengths: the API does.
 -- There is no db_migrations table on purpose: its absence tells the official server to adopt what it finds.
 
 CREATE TABLE IF NOT EXISTS users (
@@ -43,7 +43,6 @@ CREATE TABLE IF NOT EXISTS teams (
     groupconstrained boolean,
     cloudlimitsarchived boolean NOT NULL DEFAULT false
 );
-CREATE INDEX IF NOT EXISTS idx_teams_invite_id ON teams (inviteid);
 
 CREATE TABLE IF NOT EXISTS teammembers (
     teamid varchar(26) NOT NULL,
@@ -54,7 +53,6 @@ CREATE TABLE IF NOT EXISTS teammembers (
     createat bigint DEFAULT 0,
     PRIMARY KEY (teamid, userid)
 );
-CREATE INDEX IF NOT EXISTS idx_teammembers_user_id ON teammembers (userid);
 
 CREATE TABLE IF NOT EXISTS channels (
     id varchar(26) PRIMARY KEY NOT NULL,
@@ -79,7 +77,6 @@ CREATE TABLE IF NOT EXISTS channels (
     autotranslation boolean NOT NULL DEFAULT false,
     UNIQUE (name, teamid)
 );
-CREATE INDEX IF NOT EXISTS idx_channels_team_id_display_name ON channels (teamid, displayname);
 
 -- The public channels once more: what listings and searches read.
 CREATE TABLE IF NOT EXISTS publicchannels (
@@ -92,7 +89,6 @@ CREATE TABLE IF NOT EXISTS publicchannels (
     purpose varchar(250),
     UNIQUE (name, teamid)
 );
-CREATE INDEX IF NOT EXISTS idx_publicchannels_team_id ON publicchannels (teamid);
 
 CREATE TABLE IF NOT EXISTS channelmembers (
     channelid varchar(26) NOT NULL,
@@ -111,7 +107,6 @@ CREATE TABLE IF NOT EXISTS channelmembers (
     autotranslationdisabled boolean NOT NULL DEFAULT false,
     PRIMARY KEY (channelid, userid)
 );
-CREATE INDEX IF NOT EXISTS idx_channelmembers_user_id ON channelmembers (userid, channelid);
 
 CREATE TABLE IF NOT EXISTS channelmemberhistory (
     channelid varchar(26) NOT NULL,
@@ -139,10 +134,6 @@ CREATE TABLE IF NOT EXISTS posts (
     ispinned boolean,
     remoteid varchar(26)
 );
-CREATE INDEX IF NOT EXISTS idx_posts_channel_id_delete_at_create_at ON posts (channelid, deleteat, createat);
-CREATE INDEX IF NOT EXISTS idx_posts_root_id_delete_at ON posts (rootid, deleteat) WHERE rootid <> '';
-CREATE INDEX IF NOT EXISTS idx_posts_is_pinned ON posts (channelid) WHERE ispinned;
-CREATE INDEX IF NOT EXISTS idx_posts_original_id ON posts (originalid) WHERE originalid <> '';
 
 CREATE TABLE IF NOT EXISTS threads (
     postid varchar(26) PRIMARY KEY NOT NULL,
@@ -153,7 +144,6 @@ CREATE TABLE IF NOT EXISTS threads (
     threaddeleteat bigint,
     threadteamid varchar(26)
 );
-CREATE INDEX IF NOT EXISTS idx_threads_channel_id_last_reply_at ON threads (channelid, lastreplyat);
 
 CREATE TABLE IF NOT EXISTS threadmemberships (
     postid varchar(26) NOT NULL,
@@ -164,7 +154,6 @@ CREATE TABLE IF NOT EXISTS threadmemberships (
     unreadmentions bigint,
     PRIMARY KEY (postid, userid)
 );
-CREATE INDEX IF NOT EXISTS idx_threadmemberships_user_id ON threadmemberships (userid);
 
 CREATE TABLE IF NOT EXISTS reactions (
     userid varchar(26) NOT NULL,
@@ -194,8 +183,6 @@ CREATE TABLE IF NOT EXISTS fileinfo (
     archived boolean NOT NULL DEFAULT false,
     channelid varchar(26)
 );
-CREATE INDEX IF NOT EXISTS idx_fileinfo_postid_at ON fileinfo (postid);
-CREATE INDEX IF NOT EXISTS idx_fileinfo_channel_id_create_at ON fileinfo (channelid, createat);
 
 CREATE TABLE IF NOT EXISTS sessions (
     id varchar(26) PRIMARY KEY NOT NULL,
@@ -208,8 +195,6 @@ CREATE TABLE IF NOT EXISTS sessions (
     props jsonb,
     expirednotify boolean
 );
-CREATE INDEX IF NOT EXISTS idx_sessions_token ON sessions (token);
-CREATE INDEX IF NOT EXISTS idx_sessions_user_id ON sessions (userid);
 
 CREATE TABLE IF NOT EXISTS preferences (
     userid varchar(26) NOT NULL,
@@ -263,7 +248,6 @@ CREATE TABLE IF NOT EXISTS sidebarcategories (
     muted boolean,
     collapsed boolean
 );
-CREATE INDEX IF NOT EXISTS idx_sidebarcategories_userid_teamid ON sidebarcategories (userid, teamid);
 
 CREATE TABLE IF NOT EXISTS sidebarchannels (
     channelid varchar(26) NOT NULL,

@@ -1,0 +1,236 @@
+//! Statements that SQLite and PostgreSQL both run.
+//!
+//! They are written once, as PostgreSQL reads them, with `$1` for values. SQLite differs in two words, which are
+//! replaced on the way: `= ANY($1)` for a list and `greatest(`. Where the engines differ in more, [`Dialects`] has
+//! both statements side by side.
+
+mod row;
+mod value;
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+pub(crate) use row::{FromRow, Row};
+use sqlx::postgres::{PgArguments, PgConnection, PgPool};
+use sqlx::sqlite::{SqliteArguments, SqliteConnection, SqlitePool};
+use sqlx::{AssertSqlSafe, Postgres, Sqlite};
+pub(crate) use value::Value;
+
+/// One connection.
+pub(crate) enum Connection {
+    Sqlite(SqliteConnection),
+    Postgres(PgConnection),
+}
+
+/// Connections that read.
+pub(crate) enum Pool {
+    Sqlite(SqlitePool),
+    Postgres(PgPool),
+}
+
+/// Where a statement runs.
+pub(crate) enum Place<'a> {
+    Connection(&'a mut Connection),
+    Pool(&'a Pool),
+}
+
+/// One statement in two dialects, for values in the same order.
+pub(crate) struct Dialects {
+    pub(crate) sqlite: &'static str,
+    pub(crate) postgres: &'static str,
+}
+
+/// A statement's text.
+pub(crate) enum Text {
+    Common(Cow<'static, str>),
+    Each(Dialects),
+}
+
+/// A statement with its values.
+#[must_use = "a statement does nothing until it runs"]
+pub(crate) struct Query {
+    text: Text,
+    values: Vec<Value>,
+}
+
+/// How long a read may take on PostgreSQL before the connection is given up: longer than any does, shorter than
+/// clients wait.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A statement without values yet.
+pub(crate) fn query(text: impl Into<Text>) -> Query {
+    Query { text: text.into(), values: Vec::new() }
+}
+
+/// `INSERT INTO table` of whole rows.
+pub(crate) fn insert(table: &str, columns: &[&str]) -> String {
+    let marks: Vec<String> = (1..=columns.len()).map(|number| format!("${number}")).collect();
+    format!("INSERT INTO {table} ({}) VALUES ({})", columns.join(", "), marks.join(", "))
+}
+
+impl From<&'static str> for Text {
+    fn from(text: &'static str) -> Text {
+        Text::Common(Cow::Borrowed(text))
+    }
+}
+
+impl From<String> for Text {
+    fn from(text: String) -> Text {
+        Text::Common(Cow::Owned(text))
+    }
+}
+
+impl From<Dialects> for Text {
+    fn from(both: Dialects) -> Text {
+        Text::Each(both)
+    }
+}
+
+impl<'a> From<&'a mut Connection> for Place<'a> {
+    fn from(connection: &'a mut Connection) -> Place<'a> {
+        Place::Connection(connection)
+    }
+}
+
+impl<'a> From<&'a Pool> for Place<'a> {
+    fn from(pool: &'a Pool) -> Place<'a> {
+        Place::Pool(pool)
+    }
+}
+
+/// Evaluates `$run` with sqlx's query and executor for the engine of `$place`.
+macro_rules! run {
+    ($query:expr, $place:expr, |$statement:ident, $executor:ident| $run:expr) => {
+        match $place.into() {
+            Place::Connection(Connection::Sqlite($executor)) => {
+                let $statement = $query.for_sqlite()?;
+                $run
+            }
+            Place::Pool(Pool::Sqlite($executor)) => {
+                let $statement = $query.for_sqlite()?;
+                $run
+            }
+            Place::Connection(Connection::Postgres($executor)) => {
+                let $statement = $query.for_postgres()?;
+                $run
+            }
+            Place::Pool(Pool::Postgres($executor)) => {
+                let $statement = $query.for_postgres()?;
+                tokio::time::timeout(PATIENCE, async { $run }).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))
+            }
+        }
+    };
+}
+
+impl Query {
+    /// Binds the next of `$1`, `$2`, …
+    pub(crate) fn bind(mut self, value: impl Into<Value>) -> Query {
+        self.values.push(value.into());
+        self
+    }
+
+    /// Adds to the text.
+    pub(crate) fn push(&mut self, more: &str) -> &mut Query {
+        if let Text::Common(text) = &mut self.text {
+            text.to_mut().push_str(more);
+        }
+        self
+    }
+
+    /// Adds a value, and its `$1` to the text.
+    pub(crate) fn push_bind(&mut self, value: impl Into<Value>) -> &mut Query {
+        self.values.push(value.into());
+        let mark = format!("${}", self.values.len());
+        self.push(&mark)
+    }
+
+    /// Runs the statement; returns how many rows it changed.
+    pub(crate) async fn execute<'a>(self, place: impl Into<Place<'a>>) -> sqlx::Result<u64> {
+        run!(self, place, |statement, executor| Ok(statement.execute(executor).await?.rows_affected()))
+    }
+
+    /// All rows.
+    pub(crate) async fn fetch_all<'a, T: FromRow>(self, place: impl Into<Place<'a>>) -> sqlx::Result<Vec<T>> {
+        run!(self, place, |statement, executor| {
+            let rows = statement.fetch_all(executor).await?;
+            rows.iter().map(|found| T::from_row(&Row::from(found))).collect::<sqlx::Result<Vec<T>>>()
+        })
+    }
+
+    /// The only row, if there is one.
+    pub(crate) async fn fetch_optional<'a, T: FromRow>(
+        self,
+        place: impl Into<Place<'a>>,
+    ) -> sqlx::Result<Option<T>> {
+        run!(self, place, |statement, executor| {
+            let found = statement.fetch_optional(executor).await?;
+            found.map(|found| T::from_row(&Row::from(&found))).transpose()
+        })
+    }
+
+    /// The only row, which must be there.
+    pub(crate) async fn fetch_one<'a, T: FromRow>(self, place: impl Into<Place<'a>>) -> sqlx::Result<T> {
+        self.fetch_optional(place).await?.ok_or(sqlx::Error::RowNotFound)
+    }
+
+    fn for_sqlite(self) -> sqlx::Result<sqlx::query::Query<'static, Sqlite, SqliteArguments>> {
+        let mut arguments = SqliteArguments::default();
+        for value in self.values {
+            value.add_to_sqlite(&mut arguments).map_err(sqlx::Error::Encode)?;
+        }
+        Ok(match self.text {
+            Text::Each(both) => sqlx::query_with(both.sqlite, arguments),
+            Text::Common(text) => match in_sqlite(text) {
+                Cow::Borrowed(text) => sqlx::query_with(text, arguments),
+                Cow::Owned(text) => sqlx::query_with(AssertSqlSafe(text), arguments),
+            },
+        })
+    }
+
+    fn for_postgres(self) -> sqlx::Result<sqlx::query::Query<'static, Postgres, PgArguments>> {
+        let mut arguments = PgArguments::default();
+        for value in self.values {
+            value.add_to_postgres(&mut arguments).map_err(sqlx::Error::Encode)?;
+        }
+        Ok(match self.text {
+            Text::Each(both) => sqlx::query_with(both.postgres, arguments),
+            Text::Common(Cow::Borrowed(text)) => sqlx::query_with(text, arguments),
+            Text::Common(Cow::Owned(text)) => sqlx::query_with(AssertSqlSafe(text), arguments),
+        })
+    }
+}
+
+/// The statement in SQLite's words: it has no lists, but reads them from JSON, and its `max` is two functions.
+fn in_sqlite(text: Cow<'static, str>) -> Cow<'static, str> {
+    const LIST: &str = "= ANY($";
+    const GREATEST: &str = "greatest(";
+    if !text.contains(LIST) && !text.contains(GREATEST) {
+        return text;
+    }
+    let mut translated = String::with_capacity(text.len() + 64);
+    let mut rest = text.as_ref();
+    while let Some((before, list)) = rest.split_once(LIST) {
+        let (number, after) = list.split_once(')').unwrap_or((list, ""));
+        translated.push_str(before);
+        translated.push_str("IN (SELECT value FROM json_each($");
+        translated.push_str(number);
+        translated.push_str("))");
+        rest = after;
+    }
+    translated.push_str(rest);
+    Cow::Owned(translated.replace(GREATEST, "max("))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sqlite_reads_lists_from_json_and_calls_the_greatest_max() {
+        let text = "SELECT greatest(a, $1) FROM t WHERE a = ANY($2) OR b = ANY($11) AND c = $3";
+        let expected = "SELECT max(a, $1) FROM t WHERE a IN (SELECT value FROM json_each($2)) OR \
+                        b IN (SELECT value FROM json_each($11)) AND c = $3";
+        assert_eq!(in_sqlite(text.into()), expected);
+        assert!(matches!(in_sqlite("SELECT max(a) FROM t".into()), Cow::Borrowed(_)));
+    }
+}

@@ -1,0 +1,86 @@
+//! Rows on their way out of a statement.
+
+use sqlx::postgres::PgRow;
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Decode, Postgres, Row as _, Sqlite, ValueRef};
+
+use crate::id::Id;
+
+/// A row of either engine.
+pub(crate) enum Row<'r> {
+    Sqlite(&'r SqliteRow),
+    Postgres(&'r PgRow),
+}
+
+impl<'r> From<&'r SqliteRow> for Row<'r> {
+    fn from(row: &'r SqliteRow) -> Row<'r> {
+        Row::Sqlite(row)
+    }
+}
+
+impl<'r> From<&'r PgRow> for Row<'r> {
+    fn from(row: &'r PgRow) -> Row<'r> {
+        Row::Postgres(row)
+    }
+}
+
+/// What a column can be read as. No type is checked: PostgreSQL's `integer` is read as [`i64`], and its enums as text.
+pub(crate) trait Field: Default + for<'r> Decode<'r, Sqlite> + for<'r> Decode<'r, Postgres> {}
+impl<T: Default + for<'r> Decode<'r, Sqlite> + for<'r> Decode<'r, Postgres>> Field for T {}
+
+/// What a row can be read as.
+pub(crate) trait FromRow: Sized {
+    fn from_row(row: &Row<'_>) -> sqlx::Result<Self>;
+}
+
+impl Row<'_> {
+    /// The column of this name. NULL is the type's default: the official server leaves many columns so.
+    pub(crate) fn get<T: Field>(&self, name: &str) -> sqlx::Result<T> {
+        match self {
+            Row::Sqlite(row) => field(row.try_get_raw(name)?),
+            Row::Postgres(row) => field(row.try_get_raw(name)?),
+        }
+        .map_err(|source| sqlx::Error::ColumnDecode { index: name.to_owned(), source })
+    }
+
+    /// The column at this place, from 0; NULL as in [`Row::get`].
+    pub(crate) fn at<T: Field>(&self, index: usize) -> sqlx::Result<T> {
+        match self {
+            Row::Sqlite(row) => field(row.try_get_raw(index)?),
+            Row::Postgres(row) => field(row.try_get_raw(index)?),
+        }
+        .map_err(|source| sqlx::Error::ColumnDecode { index: index.to_string(), source })
+    }
+}
+
+fn field<'r, V, T>(value: V) -> Result<T, sqlx::error::BoxDynError>
+where
+    V: ValueRef<'r>,
+    T: Default + Decode<'r, V::Database>,
+    V::Database: sqlx::Database<ValueRef<'r> = V>,
+{
+    if value.is_null() { Ok(T::default()) } else { T::decode(value) }
+}
+
+macro_rules! single {
+    ($($type:ty),*) => {$(
+        impl FromRow for $type {
+            fn from_row(row: &Row<'_>) -> sqlx::Result<$type> {
+                row.at(0)
+            }
+        }
+    )*};
+}
+single!(bool, i64, Id, String);
+
+impl<A: Field, B: Field> FromRow for (A, B) {
+    fn from_row(row: &Row<'_>) -> sqlx::Result<(A, B)> {
+        Ok((row.at(0)?, row.at(1)?))
+    }
+}
+
+impl<A: Field, B: Field, C: Field> FromRow for (A, B, C) {
+    fn from_row(row: &Row<'_>) -> sqlx::Result<(A, B, C)> {
+        Ok((row.at(0)?, row.at(1)?, row.at(2)?))
+    }
+}
