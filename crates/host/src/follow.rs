@@ -69,7 +69,7 @@ impl Follow {
     }
 
     /// The next whole line that is already there.
-    fn ready(&mut self) -> Result<Option<String>, DiskError> {
+    pub fn ready(&mut self) -> Result<Option<String>, DiskError> {
         loop {
             if let Some(end) = self.buffer.iter().position(|byte| *byte == b'\n') {
                 let line: Vec<u8> = self.buffer.drain(..=end).collect();

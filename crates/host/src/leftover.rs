@@ -2,7 +2,8 @@
 //!
 //! The death signal (see [`crate::shim`]) ends the server itself; its own children (plugins) may live on in
 //! its process group. The group id cannot be reused while one of them lives, but the file may be older than
-//! that, so a process counts as left over only when boot, session, group and start time all fit.
+//! that, so a process counts as left over only when boot, pid namespace, session, group and start time all fit:
+//! a replaced container finds the file of the one before, whose numbers are other processes now.
 use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -25,6 +26,9 @@ pub struct PidFile {
     started: u64,
     session: u32,
     boot: String,
+    /// Whose numbers these are; files from before this was kept name nobody.
+    #[serde(default)]
+    namespace: String,
 }
 
 /// Why leftovers could not be ended.
@@ -51,7 +55,8 @@ impl PidFile {
     /// Describes the living process `pid`; None when it has gone.
     pub fn of(pid: u32) -> Option<Self> {
         let stat = Stat::of(pid)?;
-        Some(Self { pid, started: stat.started, session: stat.session, boot: procfs::boot_id() })
+        let (boot, namespace) = (procfs::boot_id(), procfs::namespace());
+        Some(Self { pid, started: stat.started, session: stat.session, boot, namespace })
     }
 
     /// Writes the file, atomically, mode 0600.
@@ -67,13 +72,17 @@ impl PidFile {
 
     /// True while the leader itself lives.
     pub fn is_running(&self) -> bool {
-        self.boot == procfs::boot_id()
-            && Stat::of(self.pid).is_some_and(|s| s.started == self.started && s.state != 'Z')
+        self.is_of_here() && Stat::of(self.pid).is_some_and(|s| s.started == self.started && s.state != 'Z')
+    }
+
+    /// Whether its numbers mean here what they meant where it was written.
+    fn is_of_here(&self) -> bool {
+        self.boot == procfs::boot_id() && self.namespace == procfs::namespace()
     }
 
     /// The living processes of this group.
     fn members(&self) -> Vec<Stat> {
-        if self.boot != procfs::boot_id() || Stat::of(self.pid).is_some_and(|s| s.started != self.started) {
+        if !self.is_of_here() || Stat::of(self.pid).is_some_and(|s| s.started != self.started) {
             return Vec::new();
         }
         procfs::pids()

@@ -51,6 +51,14 @@ pub(crate) fn boot_id() -> String {
     fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim_end().to_owned()
 }
 
+/// Tells one pid namespace from every other of this boot: its own number may come round again, the start of its
+/// first process does not. Empty where the kernel does not tell.
+pub(crate) fn namespace() -> String {
+    let link = fs::read_link("/proc/self/ns/pid").unwrap_or_default();
+    let began = Stat::of(1).map(|first| first.started).unwrap_or_default();
+    format!("{} since {began}", link.display())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

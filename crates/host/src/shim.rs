@@ -81,6 +81,8 @@ pub fn exec(parent: u32, argv: &[OsString]) -> Result<Infallible, ShimError> {
     if found != parent {
         return Err(ShimError::ParentGone { expected: parent, found });
     }
+    // What lets the edge bind a low port is no business of what is supervised. A kernel without the set has none in it.
+    let _ = rustix::thread::clear_ambient_capability_set();
     let source = std::process::Command::new(program).args(args).exec();
     Err(ShimError::Exec { program: program.into(), source })
 }

@@ -18,13 +18,44 @@ pub(crate) fn shim() -> Shim {
 
 /// Starts this executable as an actor.
 pub(crate) fn start(name: &str, stage: &Path) -> Child {
-    Command::new(std::env::current_exe().unwrap())
+    play(&mut Command::new(std::env::current_exe().unwrap()), name, stage).spawn().unwrap()
+}
+
+/// Has the command, which ends in this executable, play an actor's part.
+pub(crate) fn play<'a>(command: &'a mut Command, name: &str, stage: &Path) -> &'a mut Command {
+    command
         .args([&format!("actor::{name}"), "--exact", "--nocapture", "--test-threads=1"])
         .env(STAGE, stage)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
-        .spawn()
-        .unwrap()
+}
+
+/// A shell that does what the suite said, in the actor's directory.
+fn script(stage: &Path) -> Command {
+    let mut shell = Command::new("/bin/sh");
+    shell.arg("-c").arg(std::env::var_os("HOST_TEST_SCRIPT").unwrap()).current_dir(stage);
+    shell
+}
+
+/// Process 1, whose work is a script.
+#[test]
+#[allow(clippy::disallowed_methods, reason = "here it is the program's end, with the work's exit code")]
+fn process_one() {
+    let Some(stage) = stage() else {
+        return assert!(!host::init::is_process_one());
+    };
+    assert!(host::init::is_process_one());
+    let exit = host::init::run(&mut script(&stage)).unwrap();
+    std::process::exit(exit.code().into());
+}
+
+/// Gives up root and runs a script.
+#[test]
+fn nobody() {
+    let Some(stage) = stage() else { return };
+    let ports = std::env::var_os("HOST_TEST_PORTS").is_some_and(|ports| ports == "keep");
+    let Err(error) = host::identity::become_user(4242, 4243, ports, &mut script(&stage));
+    panic!("{error}");
 }
 
 fn stage() -> Option<PathBuf> {

@@ -4,6 +4,7 @@
 mod account;
 mod actor;
 mod disk;
+mod init;
 mod log;
 mod port;
 mod supervise;

@@ -1,0 +1,66 @@
+//! Giving a directory tree to a user.
+//!
+//! Through directory descriptors, never through a link: who may write in the tree could otherwise have root give
+//! away another file.
+use std::ffi::CString;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+
+use rustix::fs::{
+    AtFlags, CWD, Dir, FileType, Gid, Mode, OFlags, Uid, chownat, fchmod, fchown, fstat, openat,
+};
+use rustix::io::Errno;
+
+use crate::disk::DiskError;
+
+const OPEN: OFlags = OFlags::DIRECTORY.union(OFlags::NOFOLLOW).union(OFlags::RDONLY).union(OFlags::CLOEXEC);
+
+/// Gives the directory `path` and all within to user `uid` and group `gid`, and takes from others, and from the
+/// group's write bit, what `path` itself granted them. A tree whose top is right already is left as it is.
+///
+/// The top comes last, so a kill on the way is made good by the next call. Says whether anything was changed.
+pub fn own_tree(path: &Path, uid: u32, gid: u32) -> Result<bool, DiskError> {
+    let fail = |errno: Errno| DiskError::new("give away", path, errno.into());
+    let dir = openat(CWD, path, OPEN, Mode::empty()).map_err(fail)?;
+    let top = fstat(&dir).map_err(fail)?;
+    let (mode, closed) = (top.st_mode & 0o7777, top.st_mode & 0o750);
+    let mut changed = false;
+    if (top.st_uid, top.st_gid) != (uid, gid) {
+        own_within(&dir, uid, gid).map_err(fail)?;
+        fchown(&dir, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid))).map_err(fail)?;
+        changed = true;
+    }
+    if mode != closed {
+        fchmod(&dir, Mode::from_raw_mode(closed)).map_err(fail)?;
+        changed = true;
+    }
+    Ok(changed)
+}
+
+fn own_within(dir: &OwnedFd, uid: u32, gid: u32) -> Result<(), Errno> {
+    let mut below: Vec<CString> = Vec::new();
+    for entry in Dir::read_from(dir)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        if name == c"." || name == c".." {
+            continue;
+        }
+        let flags = AtFlags::SYMLINK_NOFOLLOW;
+        match chownat(dir, name, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)), flags) {
+            Ok(()) | Err(Errno::NOENT) => {}
+            Err(errno) => return Err(errno),
+        }
+        if matches!(entry.file_type(), FileType::Directory | FileType::Unknown) {
+            below.push(name.to_owned());
+        }
+    }
+    for name in below {
+        match openat(dir.as_fd(), &*name, OPEN, Mode::empty()) {
+            Ok(child) => own_within(&child, uid, gid)?,
+            // No directory (any more).
+            Err(Errno::NOTDIR | Errno::LOOP | Errno::NOENT) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+    Ok(())
+}
