@@ -7,6 +7,8 @@ use settings::{Origin, Resolved, Wanted};
 use url::Url;
 
 use crate::error::{Error, Kind};
+use crate::layout::Layout;
+use crate::machine::host_name;
 
 /// Where the edge answers unless told otherwise: this machine alone, at Mattermost's own port.
 const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8065);
@@ -29,6 +31,9 @@ pub struct Desired {
     pub user: Option<String>,
     /// What the file says, with the command line laid over it.
     pub wanted: Wanted,
+    /// Whether the server is told its site URL. One that only a container's defaults made would shut out everybody who
+    /// types another address.
+    pub tells_site_url: bool,
 }
 
 /// What this machine is, as far as defaults depend on it.
@@ -38,6 +43,22 @@ pub struct Machine {
     pub root: bool,
     /// The machine's name.
     pub host_name: String,
+    /// Where the edge answers when nobody says where.
+    pub listen: SocketAddr,
+    /// Whether it is a container.
+    pub container: bool,
+}
+
+impl Machine {
+    /// This machine, for a deployment in `layout`; `root` says whether its server may run as another user.
+    pub(crate) fn here(layout: &Layout, root: bool) -> Self {
+        if layout.is_container() {
+            // People type the host's name and not the container's, and nobody here is root.
+            let listen = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 80);
+            return Self { root: false, host_name: "localhost".to_owned(), listen, container: true };
+        }
+        Self { root, host_name: host_name(), listen: DEFAULT_LISTEN, container: false }
+    }
 }
 
 impl Desired {
@@ -52,7 +73,8 @@ impl Desired {
         for (key, value) in flags {
             wanted = wanted.with(key, value).map_err(|problem| Error::new(Kind::Usage, problem))?;
         }
-        let listen = wanted.get("listen").and_then(|listen| listen.parse().ok()).unwrap_or(DEFAULT_LISTEN);
+        let listen = wanted.get("listen").and_then(|listen| listen.parse().ok()).unwrap_or(machine.listen);
+        let tells_site_url = !machine.container || wanted.get("site_url").is_some();
         let site_url = match wanted.get("site_url").map(str::to_owned) {
             Some(url) => url,
             None => default_site_url(listen, &machine.host_name),
@@ -78,6 +100,7 @@ impl Desired {
             site_url,
             user,
             wanted,
+            tells_site_url,
         })
     }
 
@@ -96,6 +119,7 @@ impl Desired {
         if let Some(url) = given.and_then(|setting| setting.value()?.as_str()).filter(|url| !url.is_empty()) {
             self.site_url =
                 Url::parse(url).map_err(|error| Error::new(Kind::Settings, format!("`{url}`: {error}")))?;
+            self.tells_site_url = true;
         }
         Ok(self)
     }
@@ -130,9 +154,13 @@ pub(crate) fn reachable(listen: SocketAddr) -> SocketAddr {
 mod tests {
     use super::*;
 
+    fn machine(root: bool) -> Machine {
+        Machine { root, host_name: "chat-1".to_owned(), listen: DEFAULT_LISTEN, container: false }
+    }
+
     fn decide(flags: &[(&'static str, &str)], root: bool) -> Result<Desired, Error> {
         let flags = flags.iter().map(|(key, value)| (*key, (*value).to_owned())).collect();
-        Desired::decide(&Wanted::default(), &flags, &Machine { root, host_name: "chat-1".to_owned() })
+        Desired::decide(&Wanted::default(), &flags, &machine(root))
     }
 
     #[test]
@@ -146,6 +174,17 @@ mod tests {
         assert_eq!(url("0.0.0.0:8065"), "http://chat-1:8065");
         assert_eq!(url("192.0.2.1:8065"), "http://192.0.2.1:8065");
         assert_eq!(url("[2001:db8::1]:8065"), "http://[2001:db8::1]:8065");
+    }
+
+    #[test]
+    fn a_container_answers_everywhere_and_tells_the_server_only_what_somebody_said() {
+        let machine = Machine::here(&Layout::container(), true);
+        let bare = Desired::decide(&Wanted::default(), &BTreeMap::new(), &machine).expect("valid");
+        let told = (bare.site_url_text(), bare.tells_site_url);
+        assert_eq!((bare.listen.to_string().as_str(), told), ("0.0.0.0:80", ("http://localhost", false)));
+        assert_eq!(bare.user, None);
+        let flags = [("site_url", "https://chat.example.com".to_owned())].into();
+        assert!(Desired::decide(&Wanted::default(), &flags, &machine).expect("valid").tells_site_url);
     }
 
     #[test]

@@ -4,26 +4,42 @@ use std::path::{Path, PathBuf};
 
 use crate::error::Error;
 
+/// Where a container keeps all that must survive it: its one volume, at docker-mattermost's place.
+pub const VOLUME: &str = "/opt/mattermost/data";
+
+/// Where a container's image has its release.
+const IMAGE_RELEASES: &str = "/opt/mainstay/releases";
+
 /// The paths of one deployment's directory (docs/design/house.md has the picture).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layout {
     root: PathBuf,
+    place: Place,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// All below the root.
+    Directory,
+    /// The root is in the volume, beside the uploads; the release is in the image.
+    Container,
 }
 
 /// The server's own directories: it writes there, and nobody but it and root reads there.
-pub(crate) const SERVER_DIRS: [&str; 5] = ["config", "data", "logs/mattermost", "plugins", "client-plugins"];
+const SERVER_DIRS: [&str; 4] = ["config", "logs/mattermost", "plugins", "client-plugins"];
 
 /// Directories that only Mainstay writes: a server must not be able to redirect what root does there.
-pub(crate) const OWN_DIRS: [&str; 2] = ["releases", "logs"];
+const OWN_DIRS: [&str; 1] = ["logs"];
 
 /// Every name that may stand at the top of a deployment's directory.
-const OURS: [&str; 15] = [
+const OURS: [&str; 16] = [
     "mainstay.toml",
     "secrets.toml",
     "current",
     "releases",
     "config",
     "data",
+    "database",
     "logs",
     "plugins",
     "client-plugins",
@@ -66,7 +82,29 @@ pub(crate) fn sweep(layout: &Layout) -> Result<(), Error> {
 impl Layout {
     /// The layout below `root`, which must be absolute: the server is started elsewhere.
     pub fn new(root: impl Into<PathBuf>) -> Self {
-        Self { root: root.into() }
+        Self { root: root.into(), place: Place::Directory }
+    }
+
+    /// The layout of a container: beside docker-mattermost's uploads in the volume, with the image's release.
+    pub fn container() -> Self {
+        Self { root: Path::new(VOLUME).join(".mainstay"), place: Place::Container }
+    }
+
+    /// Whether it is a container's.
+    pub fn is_container(&self) -> bool {
+        self.place == Place::Container
+    }
+
+    /// The server's own directories, by their names below the root.
+    pub(crate) fn server_dirs(&self) -> impl Iterator<Item = &'static str> + use<> {
+        let data = if self.is_container() { "database" } else { "data" };
+        SERVER_DIRS.into_iter().chain([data])
+    }
+
+    /// Every directory of the layout, by its name below the root.
+    pub(crate) fn dirs(&self) -> impl Iterator<Item = &'static str> + use<> {
+        let releases = (!self.is_container()).then_some("releases");
+        OWN_DIRS.into_iter().chain(releases).chain(self.server_dirs())
     }
 
     /// The directory itself.
@@ -91,7 +129,10 @@ impl Layout {
 
     /// The unpacked releases.
     pub fn releases(&self) -> PathBuf {
-        self.root.join("releases")
+        match self.place {
+            Place::Directory => self.root.join("releases"),
+            Place::Container => IMAGE_RELEASES.into(),
+        }
     }
 
     /// The server's own configuration.
@@ -99,14 +140,30 @@ impl Layout {
         self.root.join("config/config.json")
     }
 
-    /// Uploaded files, and the database of the built-in server.
+    /// Uploaded files.
     pub fn data(&self) -> PathBuf {
-        self.root.join("data")
+        match self.place {
+            Place::Directory => self.root.join("data"),
+            Place::Container => VOLUME.into(),
+        }
+    }
+
+    /// The directory of the built-in server's SQLite database: where people keep their own directory, the uploads'.
+    pub fn database(&self) -> PathBuf {
+        match self.place {
+            Place::Directory => self.data(),
+            Place::Container => self.root.join("database"),
+        }
     }
 
     /// The SQLite database of the built-in server.
     pub fn sqlite(&self) -> PathBuf {
-        self.root.join("data/mattermost.db")
+        self.database().join("mattermost.db")
+    }
+
+    /// Which server last used a container's volume, as docker-mattermost writes it; `None` outside a container.
+    pub fn volume_version(&self) -> Option<PathBuf> {
+        self.is_container().then(|| Path::new(VOLUME).join("VERSION"))
     }
 
     /// What server and agent have to say.
@@ -156,6 +213,14 @@ impl Layout {
     /// Data of installations that were undone: moved here and not deleted.
     pub fn undone(&self) -> PathBuf {
         self.root.join("run/undone")
+    }
+
+    /// What to do where the directory cannot be used.
+    pub(crate) fn elsewhere(&self, where_to: &str) -> String {
+        match self.place {
+            Place::Directory => format!("name a directory {where_to} with `--dir`"),
+            Place::Container => format!("mount a volume {where_to} at {VOLUME}"),
+        }
     }
 
     /// Journal and history.

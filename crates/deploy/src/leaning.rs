@@ -31,7 +31,7 @@ impl InForce {
     /// # Errors
     /// A setting is wrong; config.json cannot be read.
     pub fn read(world: &World) -> Result<Self, Error> {
-        let version = release::current(&world.layout.current()).unwrap_or_else(release::builtin).version;
+        let version = crate::present_release(&world.layout).version;
         let resolved: Resolved = settings_of(world, &crate::wanted_file(&world.layout)?, &version)?;
         let path = world.layout.config();
         let there = path.exists();

@@ -8,6 +8,7 @@ use release::ReleaseId;
 
 use crate::action::{Directories, World, differs};
 use crate::agent::{Status, health};
+use crate::container::{VersionChange, volume_change};
 use crate::error::Error;
 use crate::layout::Layout;
 use crate::settled::Settled;
@@ -35,6 +36,8 @@ pub(crate) struct Observed {
     pub agent: Option<Status>,
     /// Whether its server is well.
     pub healthy: bool,
+    /// What the `VERSION` of a container's volume must become, if anything.
+    pub volume: Option<VersionChange>,
 }
 
 /// Looks.
@@ -63,6 +66,7 @@ pub(crate) async fn observe(world: &World, settled: &Settled) -> Result<Observed
         database: layout.sqlite().exists(),
         agent,
         healthy,
+        volume: volume_change(layout, release)?,
     })
 }
 

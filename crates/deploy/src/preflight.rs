@@ -8,7 +8,7 @@ use host::port::Listen;
 use crate::agent::Status;
 use crate::desired::Desired;
 use crate::error::{Error, reason};
-use crate::layout::Layout;
+use crate::layout::{Layout, VOLUME};
 
 /// Bytes that a deployment of the built-in server needs to begin with: two copies of a 60 MB binary, a database, logs.
 const ROOM: u64 = 256 << 20;
@@ -19,10 +19,10 @@ const ROOM: u64 = 256 << 20;
 /// The first thing in its way, with the cause and the way out.
 pub(crate) fn check(layout: &Layout, desired: &Desired, agent: Option<&Status>) -> Result<(), Error> {
     let ground = host::disk::nearest(layout.root());
-    writable(ground, layout.root())?;
-    private(ground, layout.root())?;
+    writable(ground, layout)?;
+    private(ground, layout)?;
     if !layout.current().exists() {
-        room(ground)?;
+        room(ground, layout)?;
     }
     if let Some(name) = &desired.user {
         reachable(name, layout, ground)?;
@@ -41,8 +41,9 @@ pub(crate) fn check(layout: &Layout, desired: &Desired, agent: Option<&Status>) 
     Ok(())
 }
 
-fn writable(ground: &Path, root: &Path) -> Result<(), Error> {
+fn writable(ground: &Path, layout: &Layout) -> Result<(), Error> {
     use rustix::fs::{Access, AtFlags, CWD, accessat};
+    let root = layout.root();
     if !ground.is_dir() {
         return Err(Error::not_ready(format!(
             "cannot use {}: {} is not a directory",
@@ -52,13 +53,22 @@ fn writable(ground: &Path, root: &Path) -> Result<(), Error> {
     }
     // The effective user's rights, asked of the kernel: a read-only file system says no as well.
     accessat(CWD, ground, Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS).map_err(|error| {
-        Error::not_ready(format!("cannot write in {}: {}", ground.display(), reason(&error.into())))
-            .hint("name another directory with `--dir`, or run this as its owner")
+        let refused =
+            Error::not_ready(format!("cannot write in {}: {}", ground.display(), reason(&error.into())));
+        if layout.is_container() {
+            let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+            return refused.hint(format!(
+                "make it user {uid}'s: `chown -R {uid}:{gid} DIRECTORY` on the host, DIRECTORY being what is mounted at \
+                 {VOLUME}; or leave `--user` out of the `docker run` line, and it is done for you"
+            ));
+        }
+        refused.hint("name another directory with `--dir`, or run this as its owner")
     })
 }
 
 /// Nobody else may rename or replace what is in the deployment's directory: root starts programs from there.
-fn private(ground: &Path, root: &Path) -> Result<(), Error> {
+fn private(ground: &Path, layout: &Layout) -> Result<(), Error> {
+    let root = layout.root();
     let look = |path: &Path| std::fs::metadata(path).map_err(|error| Error::path("look at", path, &error));
     let me = host::User::current()?;
     if ground == root {
@@ -93,8 +103,9 @@ fn private(ground: &Path, root: &Path) -> Result<(), Error> {
                 root.display()
             ))
             .hint(format!(
-                "close it: `chmod o-w {}`, or name another directory with `--dir`",
-                above.display()
+                "close it: `chmod o-w {}`, or {}",
+                above.display(),
+                layout.elsewhere("elsewhere")
             )));
         }
     }
@@ -106,7 +117,7 @@ fn open_to(mode: u32, write: u32) -> bool {
     mode & write != 0 && mode & 0o1000 == 0
 }
 
-fn room(ground: &Path) -> Result<(), Error> {
+fn room(ground: &Path, layout: &Layout) -> Result<(), Error> {
     let free = host::disk::free(ground)?;
     if free.bytes < ROOM {
         return Err(Error::not_ready(format!(
@@ -115,29 +126,30 @@ fn room(ground: &Path) -> Result<(), Error> {
             free.bytes >> 20,
             ROOM >> 20
         ))
-        .hint("free some space there, or name a directory on another disk with `--dir`"));
+        .hint(format!("free some space there, or {}", layout.elsewhere("on another disk"))));
     }
     if free.inodes.is_some_and(|inodes| inodes < 1000) {
         return Err(Error::not_ready(format!(
             "the file system of {} has hardly a file left to give",
             ground.display()
         ))
-        .hint("remove files there, or name a directory on another disk with `--dir`"));
+        .hint(format!("remove files there, or {}", layout.elsewhere("on another disk"))));
     }
     let mount = host::disk::mount(ground)?;
-    if mount.noexec {
+    // An image brings its programs with it.
+    if mount.noexec && !layout.is_container() {
         return Err(Error::not_ready(format!(
             "{} is mounted noexec: no program can run from there",
             ground.display()
         ))
-        .hint("name a directory on another file system with `--dir`"));
+        .hint(layout.elsewhere("on another file system")));
     }
     match mount.network {
         Some(kind) => Err(Error::not_ready(format!(
             "{} is a {kind} file system, whose locks a database cannot trust",
             ground.display()
         ))
-        .hint("name a directory on a local disk with `--dir`")),
+        .hint(layout.elsewhere("on a local disk"))),
         None => Ok(()),
     }
 }

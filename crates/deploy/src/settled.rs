@@ -7,14 +7,14 @@ use std::path::Path;
 
 use release::{Capabilities, Edition, ReleaseId, Version};
 use serde_json::Value;
-use settings::{Base, Declared, Defaults, Drift, Resolved, Sources, Wanted};
+use settings::{Base, Declared, Drift, Resolved, Sources, Wanted};
 
 use crate::action::{World, secrets};
+use crate::container::image_release;
 use crate::deployment::read_wanted;
 use crate::desired::{Desired, Machine};
 use crate::error::{Error, Kind};
 use crate::layout::Layout;
-use crate::machine::host_name;
 
 /// A secret in a file of its own (`NAME_FILE`) is not longer, in bytes.
 const SECRET_FILE_LIMIT: u64 = 64 * 1024;
@@ -42,15 +42,22 @@ pub(crate) fn settle(
 ) -> Result<Settled, Error> {
     let layout = &world.layout;
     let file = read_wanted(layout)?.map(|(wanted, _)| wanted);
-    let machine = Machine { root: host::User::current()?.is_root(), host_name: host_name() };
+    let machine = Machine::here(layout, host::User::current()?.is_root());
     let said = file.clone().unwrap_or_default();
     let mut flags = flags.clone();
     let moved = follow_edge(&said, &mut flags, &machine)?;
     let desired = Desired::decide(&said, &flags, &machine)?;
-    let release = wanted_release(&desired, tarball, release::current(&layout.current()))?;
+    let release = match (layout.is_container(), tarball) {
+        (false, _) => wanted_release(&desired, tarball, release::current(&layout.current()))?,
+        (true, None) => image_release(layout, &desired.wanted)?,
+        (true, Some(_)) => {
+            return Err(Error::new(Kind::Refused, "in a container the image decides the release")
+                .hint("replace the container by one of another image"));
+        }
+    };
     let resolved = settings_of(world, &desired.wanted, &release.version)?;
     let from_flag = flags.get("site_url").filter(|_| !moved).map(|_| desired.site_url.clone());
-    let desired = desired.given(&resolved)?;
+    let desired = with_site_url(desired, &resolved, layout)?;
     match from_flag.filter(|url| *url != desired.site_url) {
         Some(url) => Err(Error::new(
             Kind::Usage,
@@ -59,6 +66,27 @@ pub(crate) fn settle(
         .hint("give the site URL in one place")),
         None => Ok(Settled { desired, resolved, release, file, moved }),
     }
+}
+
+/// With the site URL that holds: given by the environment, or by the System Console where nobody else says one.
+pub(crate) fn with_site_url(
+    desired: Desired,
+    resolved: &Resolved,
+    layout: &Layout,
+) -> Result<Desired, Error> {
+    let mut desired = desired.given(resolved)?;
+    if !desired.tells_site_url && layout.config().exists() {
+        let config = crate::action::read_config(&layout.config())?;
+        let url = config["ServiceSettings"]["SiteURL"].as_str().and_then(|url| url.parse().ok());
+        desired.site_url = url.unwrap_or(desired.site_url);
+    }
+    Ok(desired)
+}
+
+/// Which release a question without a version is about: the installed one, the image's, or the built-in server.
+pub fn present_release(layout: &Layout) -> ReleaseId {
+    let image = || layout.is_container().then(|| image_release(layout, &Wanted::default()).ok())?;
+    release::current(&layout.current()).or_else(image).unwrap_or_else(release::builtin)
 }
 
 /// A site URL that was derived from the edge's address goes with it to another one.
@@ -119,7 +147,7 @@ pub fn settings_of(world: &World, wanted: &Wanted, version: &Version) -> Result<
         .map_err(|error: settings::NoVersion| Error::new(Kind::Usage, error.to_string()))?;
     let secrets = if world.layout.secrets().exists() { Some(secrets(world)?) } else { None };
     let sources = Sources {
-        defaults: Defaults::Release,
+        defaults: world.defaults(),
         secrets: secrets.as_ref(),
         wanted: Some(wanted),
         environment: &world.variables,
@@ -154,7 +182,6 @@ pub(crate) fn config_json(
 fn own(desired: &Desired, release: &ReleaseId, layout: &Layout, listen: SocketAddr) -> Vec<Declared> {
     let path = |path: std::path::PathBuf| path.to_string_lossy().into_owned();
     let mut own = vec![
-        Declared::new("ServiceSettings", "SiteURL", desired.site_url_text()),
         Declared::new("ServiceSettings", "ListenAddress", listen.to_string()),
         // The edge is the one proxy in front, and it replaces what clients send.
         Declared::new("ServiceSettings", "TrustedProxyIPHeader", vec!["X-Forwarded-For", "X-Real-IP"]),
@@ -163,6 +190,9 @@ fn own(desired: &Desired, release: &ReleaseId, layout: &Layout, listen: SocketAd
         Declared::new("PluginSettings", "Directory", path(layout.root().join("plugins"))),
         Declared::new("PluginSettings", "ClientDirectory", path(layout.root().join("client-plugins"))),
     ];
+    if desired.tells_site_url {
+        own.push(Declared::new("ServiceSettings", "SiteURL", desired.site_url_text()));
+    }
     if Capabilities::of(release).sqlite {
         own.push(Declared::new("SqlSettings", "DriverName", "sqlite"));
         own.push(Declared::new("SqlSettings", "DataSource", path(layout.sqlite())));

@@ -1,5 +1,6 @@
 //! `status`: how a deployment is, without touching it.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use crate::agent::{self, health};
 use crate::deployment::{Caller, Ground, ground, wanted_file};
 use crate::down::down;
 use crate::error::{Error, Kind};
+use crate::settled::settle;
 
 /// How long the server may take to say that it is well: whoever looks wants to know now.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -63,12 +65,21 @@ pub async fn status(world: &World) -> Result<Status, Error> {
         dir: layout.root().to_owned(),
         installed,
         release: release::current(&layout.current()).map(|release| release.to_string()),
-        url: wanted_file(layout)?.get("site_url").map(str::to_owned),
+        url: url(world)?,
         agent,
         trouble,
         verified_at: crate::verify::last_pass(layout),
         busy: Lock::present_holder(&layout.lock()).unwrap_or_default(),
     })
+}
+
+/// The address people type; in a container no file says it.
+fn url(world: &World) -> Result<Option<String>, Error> {
+    if world.layout.is_container() && world.layout.root().exists() {
+        let settled = settle(world, &BTreeMap::new(), None)?;
+        return Ok(Some(settled.desired.site_url_text().to_owned()));
+    }
+    Ok(wanted_file(&world.layout)?.get("site_url").map(str::to_owned))
 }
 
 /// Stays until the agent has been stopped by somebody, or stops everything itself when the caller cancels.

@@ -15,8 +15,17 @@ use crate::error::{Error, Kind};
 use crate::layout::Layout;
 
 /// What stays with `--keep-data`: everything that a later `up` in the same directory goes on with.
-const DATA: [&str; 8] =
-    ["mainstay.toml", "secrets.toml", "config", "data", "plugins", "client-plugins", "postgres", "backups"];
+const DATA: [&str; 9] = [
+    "mainstay.toml",
+    "secrets.toml",
+    "config",
+    "data",
+    "database",
+    "plugins",
+    "client-plugins",
+    "postgres",
+    "backups",
+];
 
 /// What went and what stayed.
 #[derive(Debug, Clone, Serialize)]

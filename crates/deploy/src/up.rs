@@ -9,12 +9,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use plan::{Plan, Step};
+use release::ReleaseId;
 use serde::Serialize;
 use settings::Notice;
 
 use crate::action::{
     AcceptanceTest, Action, Activation, Administrator, Agent, Configuration, Database, Directories, Edge,
-    Secrets, Server, Switch, SystemUser, Unpacking, WantedFile, World,
+    Secrets, Server, Switch, SystemUser, Unpacking, VolumeVersion, WantedFile, World,
 };
 use crate::agent::ServerSpec;
 use crate::deployment::{self, Caller, ground};
@@ -72,7 +73,7 @@ pub async fn up(world: &World, request: &Request, mut caller: Caller<'_>) -> Res
     prepare(world, request).await?;
     let turn = deployment::Turn::take(&world.layout, "up", &caller).await?;
     turn.recover(world, &mut caller).await?;
-    let Prepared { plan, desired, notices } = prepare(world, request).await?;
+    let Prepared { plan, desired, notices, .. } = prepare(world, request).await?;
     let created = plan.steps.iter().any(|step| matches!(step.action, Action::Secrets(_)));
     if !plan.steps.is_empty() {
         turn.run(&plan, world, &mut caller).await?;
@@ -95,20 +96,22 @@ pub async fn up(world: &World, request: &Request, mut caller: Caller<'_>) -> Res
 }
 
 /// A plan, and what it was made for.
-struct Prepared {
-    plan: Plan<Action>,
-    desired: Desired,
+pub(crate) struct Prepared {
+    pub plan: Plan<Action>,
+    pub desired: Desired,
+    pub release: ReleaseId,
     notices: Vec<Notice>,
 }
 
-async fn prepare(world: &World, request: &Request) -> Result<Prepared, Error> {
+pub(crate) async fn prepare(world: &World, request: &Request) -> Result<Prepared, Error> {
     let layout = &world.layout;
     ground(layout)?;
     let settled = settle(world, &request.flags, request.tarball.as_deref())?;
     let observed = observe(world, &settled).await?;
     preflight::check(layout, &settled.desired, observed.agent.as_ref())?;
     let plan = plan_up(layout, &settled, request, &observed)?;
-    Ok(Prepared { plan, notices: settled.resolved.notices().to_vec(), desired: settled.desired })
+    let notices = settled.resolved.notices().to_vec();
+    Ok(Prepared { plan, notices, desired: settled.desired, release: settled.release })
 }
 
 /// What has to be done. Pure: the same observation gives the same plan.
@@ -119,7 +122,8 @@ fn plan_up(
     observed: &Observed,
 ) -> Result<Plan<Action>, Error> {
     let Settled { desired, release, .. } = settled;
-    if let Some(current) = observed.current.as_ref().filter(|current| *current != release) {
+    let replaced = observed.current.as_ref().filter(|current| *current != release);
+    if let Some(current) = replaced.filter(|_| !layout.is_container()) {
         return Err(Error::new(
             Kind::Refused,
             format!("{current} is installed here, and {release} is asked for"),
@@ -149,7 +153,7 @@ fn plan_up(
             action,
         );
     }
-    let changes = wanted_changes(settled, &request.flags);
+    let changes = wanted_changes(settled, layout, &request.flags);
     if !changes.is_empty() {
         let action = WantedFile { changes, replaces: settled.file.is_some() };
         steps.add("mainstay-toml", "Write mainstay.toml", Some("Put it back as it was"), 10, action);
@@ -192,8 +196,17 @@ fn plan_up(
             "Create the database",
             Some("Remove it"),
             100,
-            Database { release: release.clone(), user, fresh },
+            Database { release: release.clone(), user: user.clone(), fresh },
         );
+    }
+    if let Some(before) = replaced.filter(|_| !fresh) {
+        // No undo: only a backup brings a migrated schema back.
+        let action = Database { release: release.clone(), user, fresh };
+        steps.add("migration", format!("Bring the database from {before} to {release}"), None, 1000, action);
+    }
+    if let Some(before) = replaced {
+        let action = Activation { release: release.clone(), before: Some(before.clone()) };
+        steps.add("activation", format!("Make {release} current"), Some("Point back"), 10, action);
     }
     if observed.current.is_none() {
         let action = Activation { release: release.clone(), before: None };
@@ -223,6 +236,17 @@ fn plan_up(
     if !steps.0.is_empty() {
         let action = AcceptanceTest { site_url: desired.site_url.clone(), edge: reachable(desired.listen) };
         steps.add("acceptance", format!("Test it as {}", desired.site_url_text()), None, 1500, action);
+    }
+    if let Some(change) = &observed.volume {
+        let (version, before) = (release.version.clone(), change.before.clone());
+        let action = VolumeVersion { version, before };
+        steps.add(
+            "volume-version",
+            "Say in VERSION which server uses the volume",
+            Some("Put it back"),
+            10,
+            action,
+        );
     }
     let title = if observed.current.is_none() { "Install" } else { "Bring up" };
     Ok(Plan {
@@ -255,10 +279,15 @@ impl Steps {
 }
 
 /// The keys of `mainstay.toml` that must be written.
-fn wanted_changes(settled: &Settled, flags: &BTreeMap<&'static str, String>) -> BTreeMap<String, String> {
+fn wanted_changes(
+    settled: &Settled,
+    layout: &Layout,
+    flags: &BTreeMap<&'static str, String>,
+) -> BTreeMap<String, String> {
     let Settled { desired, file, .. } = settled;
     let mut changes: BTreeMap<String, String> = BTreeMap::new();
-    if file.is_none() {
+    // In a container image and environment decide, each time anew.
+    if file.is_none() && !layout.is_container() {
         // A first file says what was decided, so that a later default does not move a deployment.
         changes.insert("edition".to_owned(), desired.edition.to_string());
         changes.insert("listen".to_owned(), desired.listen.to_string());
@@ -284,11 +313,11 @@ fn admin_email(desired: &Desired) -> String {
 
 #[cfg(test)]
 mod tests {
-    use release::ReleaseId;
     use settings::{Defaults, Sources, Wanted};
 
     use super::*;
     use crate::agent::{EdgeStatus, ServerStatus, Status};
+    use crate::container::VersionChange;
     use crate::desired::Machine;
 
     fn layout() -> Layout {
@@ -296,7 +325,7 @@ mod tests {
     }
 
     fn settled(root: bool, file: Option<Wanted>) -> Settled {
-        let machine = Machine { root, host_name: "chat-1".to_owned() };
+        let machine = Machine { root, ..Machine::here(&layout(), root) };
         let desired =
             Desired::decide(&Wanted::default(), &BTreeMap::new(), &machine).expect("the defaults are valid");
         let none = BTreeMap::new();
@@ -338,6 +367,7 @@ mod tests {
             database: false,
             agent: None,
             healthy: false,
+            volume: None,
         }
     }
 
@@ -415,6 +445,26 @@ mod tests {
     fn a_sick_server_is_started_anew() {
         let observed = Observed { healthy: false, ..finished() };
         assert_eq!(names(&plan(&observed, false)), ["stop-server", "server", "administrator", "acceptance"]);
+    }
+
+    #[test]
+    fn in_a_container_another_release_is_migrated_to_and_said_in_the_volume() {
+        let other: ReleaseId = "11.5.0+0.1.0-builtin".parse().expect("a release");
+        let volume = Some(VersionChange { before: Some("11.5.0+0.1.0\n".to_owned()) });
+        let observed = Observed { current: Some(other), agent: None, healthy: false, volume, ..finished() };
+        let plan = plan_up(&Layout::container(), &settled(false, None), &Request::default(), &observed);
+        let plan = plan.expect("a plan");
+        let expected = [
+            "migration",
+            "activation",
+            "agent",
+            "server",
+            "administrator",
+            "edge",
+            "acceptance",
+            "volume-version",
+        ];
+        assert_eq!(names(&plan), expected);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Which release is current.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use plan::Progress;
 use release::ReleaseId;
@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::{World, blocking};
 use crate::error::Error;
+use crate::layout::Layout;
 
 /// Points `current` at a release.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,19 +20,21 @@ pub struct Activation {
     pub before: Option<ReleaseId>,
 }
 
-/// What `current` points at: relative, so that a deployment can be moved.
-fn target(release: &ReleaseId) -> PathBuf {
-    Path::new("releases").join(release.to_string())
+/// What `current` points at: relative, so that a deployment can be moved, but for a release in an image.
+fn target(layout: &Layout, release: &ReleaseId) -> PathBuf {
+    let releases = layout.releases();
+    releases.strip_prefix(layout.root()).unwrap_or(&releases).join(release.to_string())
 }
 
 impl Activation {
     pub(super) async fn apply(&self, world: &World, _: &Progress) -> Result<Value, Error> {
-        let (link, target) = (world.layout.current(), target(&self.release));
+        let (link, target) = (world.layout.current(), target(&world.layout, &self.release));
         blocking(move || Ok(host::disk::symlink_flip(&link, &target)?)).await.map(|()| Value::Null)
     }
 
     pub(super) async fn undo(&self, world: &World, _: Option<&Value>) -> Result<(), Error> {
-        let (link, before) = (world.layout.current(), self.before.as_ref().map(target));
+        let before = self.before.as_ref().map(|before| target(&world.layout, before));
+        let link = world.layout.current();
         blocking(move || match before {
             Some(target) => Ok(host::disk::symlink_flip(&link, &target)?),
             None => Ok(host::disk::remove_file(&link)?),

@@ -14,8 +14,8 @@ use super::{World, blocking};
 use crate::desired::{Desired, Machine};
 use crate::error::{Error, Kind};
 use crate::layout::Layout;
-use crate::machine::{host_name, owner};
-use crate::settled::{config_json, settings_of};
+use crate::machine::owner;
+use crate::settled::{config_json, settings_of, with_site_url};
 
 /// Lays what is declared over config.json.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,8 +45,9 @@ impl Configuration {
         // Resolved here and not when the plan was made: it holds secrets, which the journal must not.
         let wanted = crate::wanted_file(&world.layout)?;
         let resolved = settings_of(world, &wanted, &self.release.version)?;
-        let machine = Machine { root: self.user.is_some(), host_name: host_name() };
-        let desired = Desired::decide(&wanted, &[].into(), &machine)?.given(&resolved)?;
+        let machine = Machine::here(&world.layout, self.user.is_some());
+        let desired = Desired::decide(&wanted, &[].into(), &machine)?;
+        let desired = with_site_url(desired, &resolved, &world.layout)?;
         let there = stands(&path);
         let base = read(if there { &path } else { &shipped })?;
         let base = if there { Base::Deployed(&base) } else { Base::Shipped(&base) };

@@ -33,7 +33,7 @@ impl Database {
             // A forward migration is undone by restoring the snapshot that the plan took before it.
             return Ok(());
         }
-        let (data, undone) = (world.layout.data(), world.layout.undone());
+        let (data, undone) = (world.layout.database(), world.layout.undone());
         // Moved and not deleted: between a kill and a resume people may have worked in it.
         blocking(move || {
             if !data.exists() {

@@ -1,14 +1,12 @@
 //! The directories of a deployment.
 
-use std::path::Path;
-
 use plan::Progress;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{World, blocking};
 use crate::error::Error;
-use crate::layout::{Layout, OWN_DIRS, SERVER_DIRS};
+use crate::layout::Layout;
 use crate::machine::{make_dir, owner};
 
 /// Makes the directories that are missing.
@@ -23,20 +21,19 @@ pub struct Directories {
 impl Directories {
     /// The directories that `layout` wants and that are not there.
     pub(crate) fn missing(layout: &Layout) -> Vec<String> {
-        let wanted = OWN_DIRS.iter().chain(&SERVER_DIRS);
-        wanted.filter(|name| !layout.root().join(name).is_dir()).map(|name| (*name).to_owned()).collect()
+        layout.dirs().filter(|name| !layout.root().join(name).is_dir()).map(str::to_owned).collect()
     }
 
     pub(super) async fn apply(&self, world: &World, _: &Progress) -> Result<Value, Error> {
-        let (this, root) = (self.clone(), world.layout.root().to_owned());
-        blocking(move || this.make(&root)).await.map(|()| Value::Null)
+        let (this, layout) = (self.clone(), world.layout.clone());
+        blocking(move || this.make(&layout)).await.map(|()| Value::Null)
     }
 
-    fn make(&self, root: &Path) -> Result<(), Error> {
+    fn make(&self, layout: &Layout) -> Result<(), Error> {
         let owner = owner(self.user.as_deref())?;
         for name in &self.missing {
-            let path = root.join(name);
-            let servers = SERVER_DIRS.contains(&name.as_str());
+            let path = layout.root().join(name);
+            let servers = layout.server_dirs().any(|servers| servers == name);
             let mode = if servers { 0o750 } else { 0o755 };
             make_dir(&path, mode, owner.filter(|_| servers))?;
         }

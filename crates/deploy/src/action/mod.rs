@@ -14,6 +14,7 @@ mod file;
 mod removal;
 mod system_user;
 mod unpacking;
+mod volume_version;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -35,6 +36,7 @@ pub(crate) use file::{Rotation, Secrets, WantedFile};
 pub(crate) use removal::Removal;
 pub(crate) use system_user::SystemUser;
 pub(crate) use unpacking::Unpacking;
+pub(crate) use volume_version::VolumeVersion;
 
 use crate::agent::Client;
 use crate::error::{Error, Kind};
@@ -59,10 +61,19 @@ impl World {
     /// The world of the deployment in `layout`.
     pub fn new(layout: Layout, mainstay: PathBuf, variables: BTreeMap<String, String>) -> Self {
         let agent = Client::new(layout.socket());
-        let inherited = ["PATH", "LANG", "TZ"].into_iter();
+        let inherited = ["PATH", "LANG", "TZ", crate::container::VARIABLE].into_iter();
         let env =
             inherited.filter_map(|name| Some((name.to_owned(), variables.get(name)?.clone()))).collect();
         Self { layout, mainstay, env, variables, agent }
+    }
+
+    /// The defaults at the bottom: a container may take over one of docker-mattermost's.
+    pub(crate) fn defaults(&self) -> settings::Defaults {
+        if self.layout.is_container() {
+            settings::Defaults::DockerMattermost
+        } else {
+            settings::Defaults::Release
+        }
     }
 }
 
@@ -101,7 +112,7 @@ macro_rules! actions {
 
 actions! {
     AcceptanceTest, Activation, Administrator, Agent, Configuration, Database, Directories, Edge, Removal, Rotation, Secrets,
-    Server, SystemUser, Unpacking, WantedFile,
+    Server, SystemUser, Unpacking, VolumeVersion, WantedFile,
 }
 
 /// An operation's error as the engine keeps it.

@@ -10,6 +10,7 @@ mod parts;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Arc;
+use std::time::Duration;
 
 use edge::{Edge, Limits};
 use host::{Policy, Supervisor};
@@ -25,6 +26,12 @@ use parts::{OpenEdge, Parts, Running};
 
 use crate::error::{Error, reason};
 use crate::layout::Layout;
+
+/// How long open requests may take to finish when a container is stopped.
+const CONTAINER_DRAIN: Duration = Duration::from_secs(3);
+
+/// How long the server may take to stop after that.
+const CONTAINER_GRACE: Duration = Duration::from_secs(5);
 
 /// Runs the agent of the deployment in `layout` until it is told to stop, or `cancel` says so.
 ///
@@ -158,7 +165,7 @@ impl Agent {
             pid_file: Some(self.layout.run().join("server.pid")),
             shim: host::Shim::this_program(),
         };
-        let supervisor = Supervisor::start(command, Policy::default())
+        let supervisor = Supervisor::start(command, self.policy())
             .map_err(|error| Error::not_ready(format!("the server cannot be started: {}", reason(&error))))?;
         self.parts.add_server(Running::new(spec, supervisor));
         Ok(())
@@ -176,12 +183,23 @@ impl Agent {
         if open.is_some_and(|open| open.listen.port() == listen.port()) {
             self.parts.close_edge().await;
         }
-        let limits = Limits { max_connections: self.connections, ..Limits::default() };
+        let limits = self.limits();
         let edge = Edge::bind(listen, upstream, limits)?;
         self.parts.close_edge().await;
         self.parts.add_edge(OpenEdge::serve(edge, listen, upstream));
         tracing::info!(%listen, "the edge is open");
         Ok(())
+    }
+
+    /// A container is killed ten seconds after it was told to stop, so connections and server share less.
+    fn policy(&self) -> Policy {
+        let usual = Policy::default();
+        if self.layout.is_container() { Policy { grace: CONTAINER_GRACE, ..usual } } else { usual }
+    }
+
+    fn limits(&self) -> Limits {
+        let usual = Limits { max_connections: self.connections, ..Limits::default() };
+        if self.layout.is_container() { Limits { drain: CONTAINER_DRAIN, ..usual } } else { usual }
     }
 
     fn status(&self) -> Status {

@@ -1,0 +1,43 @@
+//! `VERSION` in a container's volume: which server last used it.
+
+use std::path::PathBuf;
+
+use plan::Progress;
+use release::Version;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{World, blocking};
+use crate::error::{Error, Kind};
+
+/// Writes the version that uses the volume from now on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VolumeVersion {
+    /// The server's.
+    pub version: Version,
+    /// What the file said; `None` = there was none.
+    pub before: Option<String>,
+}
+
+impl VolumeVersion {
+    pub(super) async fn apply(&self, world: &World, _: &Progress) -> Result<Value, Error> {
+        let (path, text) = (path(world)?, format!("{}\n", self.version));
+        blocking(move || Ok(host::disk::atomic_write(&path, text.as_bytes(), 0o644, None)?))
+            .await
+            .map(|()| Value::Null)
+    }
+
+    pub(super) async fn undo(&self, world: &World, _: Option<&Value>) -> Result<(), Error> {
+        let (path, before) = (path(world)?, self.before.clone());
+        blocking(move || match before {
+            Some(text) => Ok(host::disk::atomic_write(&path, text.as_bytes(), 0o644, None)?),
+            None => Ok(host::disk::remove_file(&path)?),
+        })
+        .await
+    }
+}
+
+fn path(world: &World) -> Result<PathBuf, Error> {
+    let path = world.layout.volume_version();
+    path.ok_or_else(|| Error::new(Kind::Bug, "only a container's volume says which server used it"))
+}
