@@ -69,6 +69,8 @@ pub(crate) enum Command {
     /// Run the deployment's parts (started by `up`)
     #[command(hide = true)]
     Agent,
+    /// Run a container: what an image's ENTRYPOINT is
+    Entrypoint(Entrypoint),
     /// Become a program that dies with its parent
     #[command(hide = true)]
     HoldTo {
@@ -266,6 +268,20 @@ pub(crate) enum Release {
         #[arg(value_name = "FILE")]
         output: Option<PathBuf>,
     },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Entrypoint {
+    #[command(flatten)]
+    pub change: Change,
+    /// app:start, app:migrate, app:help, or a command with its arguments, such as `mattermost version`
+    #[arg(
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        value_name = "WORD",
+        default_value = "app:start"
+    )]
+    pub words: Vec<OsString>,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]

@@ -2,6 +2,7 @@
 
 mod agent;
 mod down;
+mod entrypoint;
 mod logs;
 mod reference;
 mod release;
@@ -13,6 +14,7 @@ mod up;
 mod verify;
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::io::{BufRead as _, IsTerminal as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -64,7 +66,11 @@ fn misread(error: &clap::Error) -> Exit {
 
 fn run(cli: Cli, printer: Printer) -> Result<ExitCode, Error> {
     let common = &cli.common;
+    if matches!(cli.command, Command::Operation(_) | Command::Shell | Command::Release(_)) {
+        entrypoint::step_down(common)?;
+    }
     let exit = match cli.command {
+        Command::Entrypoint(args) => return entrypoint::run(printer, common, args),
         Command::Operation(operation) => operate(printer, common, operation)?,
         Command::Shell => shell::run(&world(common)?)?,
         Command::Release(command) => release::run(printer, common, command)?,
@@ -101,9 +107,25 @@ fn operate(printer: Printer, common: &Common, operation: Operation) -> Result<Ex
 /// The deployment that the command is about.
 fn world(common: &Common) -> Result<World, Error> {
     let mainstay = std::env::current_exe().map_err(|error| Error::path("find", "/proc/self/exe", &error))?;
-    let variables = std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-    Ok(World::new(Layout::new(dir(common)?), mainstay, variables.collect()))
+    let variables = variables();
+    Ok(World::new(layout(common, &variables)?, mainstay, variables))
+}
+
+/// Our environment, as far as it is text.
+fn variables() -> BTreeMap<String, String> {
+    let text =
+        |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
+    std::env::vars_os().filter_map(text).collect()
+}
+
+/// The deployment's paths: the container's own, unless another directory is named.
+fn layout(common: &Common, variables: &BTreeMap<String, String>) -> Result<Layout, Error> {
+    let container = Layout::container();
+    let is_named = common.dir.as_ref().is_some_and(|dir| dir != container.root());
+    if deploy::container::is_container(variables) && !is_named {
+        return Ok(container);
+    }
+    Ok(Layout::new(dir(common)?))
 }
 
 /// The deployment's directory, absolute.

@@ -5,14 +5,14 @@ use std::path::PathBuf;
 use deploy::{Error, Layout};
 use serde_json::json;
 
-use super::dir;
+use super::{layout, variables};
 use crate::cli::{self, Common};
 use crate::exit::Exit;
 use crate::printer::Printer;
 
 pub(super) fn run(printer: Printer, common: &Common, command: cli::Release) -> Result<Exit, Error> {
     match command {
-        cli::Release::List => list(printer, &Layout::new(dir(common)?)),
+        cli::Release::List => list(printer, &layout(common, &variables())?),
         cli::Release::PackBuiltin { output } => pack(printer, output),
     }
 }

@@ -62,7 +62,7 @@ pub(super) async fn run(
 fn resolved(world: &World, version: &For) -> Result<Resolved, Error> {
     let version = match &version.version {
         Some(text) => parse(text)?,
-        None => release::current(&world.layout.current()).unwrap_or_else(release::builtin).version,
+        None => deploy::present_release(&world.layout).version,
     };
     deploy::settings_of(world, &deploy::wanted_file(&world.layout)?, &version)
 }

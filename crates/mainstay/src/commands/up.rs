@@ -54,6 +54,24 @@ pub(super) async fn run(
     Ok(Exit::Done)
 }
 
+/// Brings a container's database to its image's release.
+pub(super) async fn migrate(
+    printer: Printer,
+    world: &World,
+    change: &cli::Change,
+    cancel: CancellationToken,
+) -> Result<Exit, Error> {
+    let request = Request::default();
+    if change.plan {
+        return Ok(show_plan(printer, &deploy::planned_migration(world, &request).await?));
+    }
+    let mut reader = terminal::reader(printer);
+    let release = deploy::migrate(world, &request, caller(change, &mut *reader, cancel)?).await?;
+    printer.data(&serde_json::json!({ "release": release.to_string() }));
+    printer.show(&format!("\nThe database has the schema of {release}. Start it with `app:start`"));
+    Ok(Exit::Done)
+}
+
 fn summary(up: &deploy::Up, seconds: f64) -> String {
     let verified = up.verified_at.and_then(|at| jiff::Timestamp::from_millisecond(at).ok());
     let headline = match (up.changed, verified) {

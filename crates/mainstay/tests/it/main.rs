@@ -3,8 +3,10 @@
 mod bad_input;
 mod browser;
 mod clients;
+mod container;
 mod crash;
 mod flood;
+mod image;
 mod lifecycle;
 mod place;
 mod promises;

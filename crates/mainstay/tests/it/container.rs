@@ -1,0 +1,257 @@
+//! The image's entrypoint: docker-mattermost's interface, from a first start to a replaced container.
+
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt};
+
+use crate::image::{Container, Image, Run, Volume, all_gone, processes, upload};
+use crate::place::is_root;
+
+/// The administrator's password, and everything else that was generated once.
+fn secrets(volume: &Volume) -> String {
+    volume.read(".mainstay/secrets.toml")
+}
+
+fn is_up(container: &Container) {
+    let status = container.exec(&["status", "--json"]).expect(0).json();
+    assert_eq!(status["up"], true, "{status}");
+    let verified = container.exec(&["verify", "--json"]).expect(0).json();
+    assert_eq!(verified["passed"], true, "{verified}");
+}
+
+#[test]
+fn started_verified_stopped_and_started_again() {
+    if !is_root() {
+        return;
+    }
+    let volume = Volume::new();
+    upload(&volume);
+    std::fs::write(volume.path.join("VERSION"), "10.11.3\n").expect("written");
+    let run = Run::new(&volume).env("MATTERMOST_NAME", "Harbour \"{{x}}\" $HOME");
+    let container = run.up(&[]);
+    is_up(&container);
+    let pids = processes(container.pid());
+    assert!(pids.len() >= 4, "process 1, the work, the agent, the server: {pids:?}");
+    for pid in &pids {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        assert!(!status.contains("\nUid:\t0"), "root is left: {status}");
+    }
+    for (name, mode) in [("", 0o750), (".mainstay/secrets.toml", 0o600), ("teams/x/file", 0o644)] {
+        let meta = std::fs::metadata(volume.path.join(name)).expect(name);
+        assert_eq!((meta.uid(), meta.gid(), meta.permissions().mode() & 0o777), (2000, 2000, mode), "{name}");
+    }
+    assert_eq!(std::fs::metadata("/etc/passwd").expect("a file").uid(), 0, "a link was followed");
+    assert_eq!(volume.read("VERSION").trim(), release::builtin().version.to_string());
+    let config: serde_json::Value =
+        serde_json::from_str(&volume.read(".mainstay/config/config.json")).expect("JSON");
+    assert_eq!(config["TeamSettings"]["SiteName"], "Harbour \"{{x}}\" $HOME");
+    assert_eq!(config["FileSettings"]["Directory"], "/opt/mattermost/data/");
+    assert_eq!(config["ServiceSettings"]["SiteURL"], "", "nobody said it: any address works");
+    // docker-mattermost's default, which is not the server's.
+    assert_eq!(config["ServiceSettings"]["EnableIncomingWebhooks"], false);
+    let list = container.exec(&["release", "list"]).expect(0).stdout;
+    assert!(list.contains(&format!("* {}", release::builtin())), "{list}");
+
+    let before = secrets(&volume);
+    let stopped = container.stop().expect(0);
+    assert!(stopped.stdout.contains("{\""), "the server's log is not in the container's: {}", stopped.stdout);
+    let password = before.split('"').nth(3).expect("a password");
+    assert!(!stopped.stdout.contains(password) && !stopped.stderr.contains(password), "it was printed");
+    all_gone(&pids);
+
+    // Killed: nothing of it is in the next one's way.
+    let container = run.up(&["app:start"]);
+    let pids = processes(container.pid());
+    container.kill("-KILL");
+    container.ended();
+    all_gone(&pids);
+    assert!(
+        volume.path.join(".mainstay/run/server.pid").exists()
+            && volume.path.join(".mainstay/run/agent.sock").exists()
+    );
+    let container = run.up(&[]);
+    is_up(&container);
+    assert_eq!(secrets(&volume), before);
+
+    // Stopped from within: the container ends with its deployment.
+    container.exec(&["down"]).expect(0);
+    container.ended().expect(0);
+}
+
+#[test]
+fn killed_at_a_step_the_next_start_goes_on() {
+    if !is_root() {
+        return;
+    }
+    for step in [
+        "secrets:after",
+        "database:after",
+        "activation:before",
+        "server:after",
+        "acceptance:before",
+        "volume-version:after",
+    ] {
+        let volume = Volume::new();
+        let run = Run::new(&volume);
+        let killed = run.to_end(&["--inject-kill", step, "app:start"]);
+        assert_eq!(killed.code, 137, "{step}: {}", killed.stderr);
+        is_up(&run.up(&[]));
+    }
+}
+
+#[test]
+fn a_failed_start_is_undone_and_uploads_stay() {
+    if !is_root() {
+        return;
+    }
+    let volume = Volume::new();
+    upload(&volume);
+    std::fs::write(volume.path.join("VERSION"), "10.11.3\n").expect("written");
+    let run = Run::new(&volume);
+    run.to_end(&["--inject-failure", "volume-version:after", "app:start"]).expect(6);
+    assert_eq!(volume.read("VERSION"), "10.11.3\n");
+    assert_eq!(volume.read("teams/x/file"), "uploaded");
+    assert!(!volume.path.join(".mainstay/secrets.toml").exists());
+    run.up(&[]).stop().expect(0);
+}
+
+#[test]
+fn replaced_by_another_release_it_is_migrated_and_never_goes_back() {
+    if !is_root() {
+        return;
+    }
+    let volume = Volume::new();
+    let earlier = || Run::new(&volume).image(Image::earlier());
+    earlier().up(&[]).stop().expect(0);
+    assert_eq!(volume.read("VERSION"), "11.6.0+0.0.9\n");
+    let before = secrets(&volume);
+
+    for step in ["migration:after", "activation:after", "server:before"] {
+        Run::new(&volume).to_end(&["--inject-failure", step, "app:start"]).expect(6);
+        assert_eq!(volume.read("VERSION"), "11.6.0+0.0.9\n", "{step}");
+    }
+    let plan = Run::new(&volume).to_end(&["--plan", "app:start"]).expect(0).stdout;
+    assert!(plan.contains("Bring the database from 11.6.0+0.0.9-builtin"), "{plan}");
+    let killed = Run::new(&volume).to_end(&["--inject-kill", "activation:after", "app:start"]);
+    assert_eq!(killed.code, 137, "{}", killed.stderr);
+    let container = Run::new(&volume).up(&[]);
+    is_up(&container);
+    container.stop().expect(0);
+    assert_eq!(secrets(&volume), before);
+    assert_eq!(volume.read("VERSION").trim(), release::builtin().version.to_string());
+
+    let refused = earlier().to_end(&[]).expect(8);
+    assert!(refused.stderr.contains("a downgrade is refused"), "{}", refused.stderr);
+}
+
+#[test]
+fn a_volume_of_a_version_that_cannot_come_here_is_refused_and_left() {
+    if !is_root() {
+        return;
+    }
+    for (version, says) in [
+        (Some("99.0.0\n"), "a downgrade is refused"),
+        (Some("3.5.1"), "5.31, 5.37, 7.1 in turn"),
+        (Some("10.11.23"), "11.7.3 or a later one"),
+        (Some("latest"), "which is no version"),
+        (None, "as with docker-mattermost 2.0.0"),
+    ] {
+        let volume = Volume::new();
+        upload(&volume);
+        if let Some(version) = version {
+            std::fs::write(volume.path.join("VERSION"), version).expect("written");
+        }
+        let names = volume.names();
+        for app in ["app:start", "app:migrate"] {
+            let refused = Run::new(&volume).to_end(&[app]).expect(8);
+            assert!(refused.stderr.contains(says), "{says}: {}", refused.stderr);
+        }
+        assert_eq!(volume.names(), names);
+        assert_eq!(std::fs::metadata(&volume.path).expect("it").uid(), 0, "it was given away");
+    }
+}
+
+#[test]
+fn wrong_settings_are_all_told_and_nothing_is_touched() {
+    if !is_root() {
+        return;
+    }
+    let volume = Volume::new();
+    let wrong = Run::new(&volume)
+        .env("MATTERMOST_MAX_USERS", "lots")
+        .env("SMTP_PASS", "hunter2")
+        .env("MATTERMOST_NAEM", "x")
+        .to_end(&[])
+        .expect(3);
+    for says in ["MATTERMOST_MAX_USERS", "SMTP_USER", "did you mean `MATTERMOST_NAME`"] {
+        assert!(wrong.stderr.contains(says), "{says}: {}", wrong.stderr);
+    }
+    assert!(!wrong.stderr.contains("hunter2"));
+    assert_eq!(volume.names(), Vec::<String>::new());
+    assert_eq!(std::fs::metadata(&volume.path).expect("it").uid(), 0);
+    let wrong = Run::new(&volume).env("USERMAP_UID", "me").to_end(&[]).expect(3);
+    assert!(wrong.stderr.contains("USERMAP_UID"), "{}", wrong.stderr);
+}
+
+#[test]
+fn any_user_may_run_it_where_the_volume_may_be_written() {
+    if !is_root() {
+        return;
+    }
+    let volume = Volume::new();
+    let refused = Run::new(&volume).user(4242).to_end(&[]).expect(4);
+    assert!(refused.stderr.contains("chown -R 4242:4242"), "{}", refused.stderr);
+    assert_eq!(volume.names(), Vec::<String>::new());
+    // As Kubernetes makes an emptyDir.
+    std::fs::set_permissions(&volume.path, PermissionsExt::from_mode(0o777)).expect("a mode");
+    let container = Run::new(&volume).user(4242).up(&[]);
+    is_up(&container);
+    container.stop().expect(0);
+    assert_eq!(std::fs::metadata(volume.path.join(".mainstay")).expect("it").uid(), 4242);
+
+    // The same by name of the variables, and then the volume is closed.
+    let mapped = Run::new(&volume).env("USERMAP_UID", "4343").env("USERMAP_GID", "4344");
+    mapped.up(&[]).stop().expect(0);
+    let meta = std::fs::metadata(volume.path.join(".mainstay/config/config.json")).expect("it");
+    assert_eq!((meta.uid(), meta.gid()), (4343, 4344));
+    assert_eq!(std::fs::metadata(&volume.path).expect("it").permissions().mode() & 0o777, 0o750);
+}
+
+#[test]
+fn commands_are_run_as_the_user_and_their_codes_are_passed_on() {
+    if !is_root() {
+        return;
+    }
+    let volume = Volume::new();
+    let run = Run::new(&volume);
+    let version = run.to_end(&["mattermost", "version"]).expect(0).stdout;
+    assert!(version.contains("Edition: builtin"), "{version}");
+    assert_eq!(run.to_end(&["sh", "-c", "id -u; exit 7"]).expect(7).stdout, "2000\n");
+    let none = run.to_end(&["no-such-program"]).expect(2);
+    assert!(none.stderr.contains("no-such-program"), "{}", none.stderr);
+    let near = run.to_end(&["app:strat"]).expect(2);
+    assert!(near.stderr.contains("did you mean `app:start`"), "{}", near.stderr);
+    run.to_end(&["app:start", "now"]).expect(2);
+    assert!(run.to_end(&["app:help"]).expect(0).stdout.contains("app:migrate"));
+    assert_eq!(volume.names(), Vec::<String>::new());
+}
+
+#[test]
+fn a_migration_alone_starts_nothing() {
+    if !is_root() {
+        return;
+    }
+    let volume = Volume::new();
+    Run::new(&volume).to_end(&["app:migrate"]).expect(0);
+    assert!(volume.path.join(".mainstay/database/mattermost.db").exists());
+    assert!(!volume.path.join("VERSION").exists());
+    let container = Run::new(&volume)
+        .env("DEBUG", "true")
+        .env("SMTP_HOST", "mail")
+        .env("SMTP_USER", "u")
+        .env("SMTP_PASS", "hunter2");
+    let container = container.up(&[]);
+    let refused = container.exec(&["entrypoint", "app:migrate"]).expect(4);
+    assert!(refused.stderr.contains("the deployment runs"), "{}", refused.stderr);
+    let said = container.stop().expect(0).stderr;
+    assert!(said.contains("as user 2000:2000") && said.contains("SMTP_HOST = mail"), "{said}");
+    assert!(!said.contains("hunter2"), "{said}");
+}
