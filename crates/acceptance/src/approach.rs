@@ -53,7 +53,7 @@ pub(crate) async fn approach(
     let config = config?;
     stage.learn(&config);
     if let Some(configured) = config.get("SiteURL") {
-        let _ = log.check(plan::SITE_URL, site_url(site, configured)).await;
+        site_url(site, configured, log).await;
     }
     let door = log_in_administrator(site, admin, &config, stage, log).await?;
     stage.door = Some(door.clone());
@@ -139,7 +139,15 @@ async fn websocket_opens(site: &Site, log: &Log<'_>) -> Result<(), Stop> {
     opens
 }
 
-pub(crate) async fn site_url(site: &Site, configured: &str) -> Result<(), Fault> {
+pub(crate) async fn site_url(site: &Site, configured: &str, log: &Log<'_>) {
+    if configured.is_empty() && site.any_address {
+        log.ok(plan::SITE_URL, "it has none, as it is meant: mails cannot carry links".to_owned());
+        return;
+    }
+    let _ = log.check(plan::SITE_URL, same_url(site, configured)).await;
+}
+
+async fn same_url(site: &Site, configured: &str) -> Result<(), Fault> {
     let reached = trimmed(&site.url);
     let same = Url::parse(configured).is_ok_and(|configured| trimmed(&configured) == reached);
     if same {

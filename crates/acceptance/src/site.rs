@@ -30,6 +30,8 @@ pub(crate) struct Site {
     /// Where they really go.
     base: Url,
     headers: HeaderMap,
+    /// That the server has no SiteURL is meant.
+    pub any_address: bool,
     /// The limit for each request and each awaited event.
     pub timeout: Duration,
     answers: AtomicUsize,
@@ -72,7 +74,8 @@ impl Site {
             .user_agent(concat!("mainstay-acceptance/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(|error| machine(error.to_string()))?;
-        Ok(Self { client, url, base, headers, timeout: target.timeout, answers: AtomicUsize::new(0) })
+        let (timeout, answers) = (target.timeout, AtomicUsize::new(0));
+        Ok(Self { client, url, base, headers, any_address: target.any_address, timeout, answers })
     }
 
     /// The origin of the site's pages, as browsers send it.

@@ -16,6 +16,8 @@ pub struct Target {
     /// Connect here in plain HTTP while speaking as `url` (Host, Origin, X-Forwarded-Proto). For a
     /// machine whose public name points at a load balancer that it cannot reach itself.
     pub via: Option<SocketAddr>,
+    /// That the server has no SiteURL is meant: it is the address that matters then, whichever is typed.
+    pub any_address: bool,
     /// An administrator, for deployments whose sign-up is closed, and for a complete clean-up.
     pub admin: Admin,
     /// Leave the accounts and the team behind, and name them in the report.
@@ -33,6 +35,7 @@ impl Target {
         Self {
             url,
             via: None,
+            any_address: false,
             admin: Admin::None,
             keep: false,
             browser: None,

@@ -72,7 +72,7 @@ async fn full_config(site: &Site, person: &Person, limited: ClientConfig, log: &
     let config: ClientConfig = asked.await.unwrap_or(limited);
     if !log.has(plan::SITE_URL) {
         let configured = config.get("SiteURL").unwrap_or_default();
-        let _ = log.check(plan::SITE_URL, site_url(site, configured)).await;
+        site_url(site, configured, log).await;
     }
     config
 }

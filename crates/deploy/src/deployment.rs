@@ -6,7 +6,7 @@ use plan::{Engine, Faults, Holder, Journal, JournalError, Lock, Outcome, Phase, 
 use settings::Wanted;
 use tokio_util::sync::CancellationToken;
 
-use crate::action::{Action, World};
+use crate::action::{Action, World, revive};
 use crate::error::{Error, Kind};
 use crate::layout::{self, Layout};
 use crate::machine::make_dir;
@@ -127,7 +127,13 @@ impl Turn {
     /// # Errors
     /// It was going forward and failed now: it is undone, and what was asked for today is not begun on top of that.
     pub(crate) async fn recover(&self, world: &World, caller: &mut Caller<'_>) -> Result<(), Error> {
-        let Some((_, _, state)) = self.journal.unfinished::<Action>().await? else { return Ok(()) };
+        let Some((_, plan, state)) = self.journal.unfinished::<Action>().await? else { return Ok(()) };
+        if let Phase::Ready(next) | Phase::Running(next) = state.phase
+            && let Err(error) = revive(&plan.steps[..next], world).await
+        {
+            // The step that counts on it says so, and the run is undone.
+            tracing::warn!(%error, "a part that ran does not start again");
+        }
         let going_back = matches!(state.phase, Phase::Unwinding(_) | Phase::Undoing(_) | Phase::Stuck(..));
         match self.engine(caller).recover(world, Recovery::Resume).await? {
             Some(Outcome::Undone { .. }) if going_back => Ok(()),

@@ -10,7 +10,7 @@ use services::gitlab::GitLab;
 use services::mail::{MailServer, Security};
 use settings::{Base, Resolved};
 
-use crate::action::{World, read_config, secrets};
+use crate::action::{World, read_config, secrets, verifier_login};
 use crate::error::{Error, Kind};
 use crate::settled::settings_of;
 
@@ -143,7 +143,7 @@ impl InForce {
         const DEFAULT_MAX_FILE_SIZE: u64 = 100 << 20;
         let login = if world.layout.secrets().exists() {
             let secrets = secrets(world)?;
-            Some(Login { id: settings::VERIFIER.to_owned(), password: secrets.verifier_password })
+            Some(Login { id: verifier_login(&world.layout)?.to_owned(), password: secrets.verifier_password })
         } else {
             None
         };

@@ -8,7 +8,7 @@ use secrecy::ExposeSecret as _;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use crate::action::{World, secrets};
+use crate::action::{World, secrets, verifier_login};
 use crate::error::{Error, Kind, reason};
 use crate::layout::Layout;
 use crate::settled::settle;
@@ -62,14 +62,15 @@ fn of_deployment(world: &World) -> Result<Target, Error> {
             .hint("install one with `mainstay up`, or name any Mattermost with `--url`"));
     }
     let settled = settle(world, &BTreeMap::new(), None)?;
-    Ok(target(&settled.desired.site_url, None, &secrets(world)?))
+    target(&settled.desired.site_url, None, world)
 }
 
 /// The target that a deployment is, with its own administrator.
-pub(crate) fn target(url: &Url, via: Option<SocketAddr>, secrets: &settings::Secrets) -> Target {
-    let secret = Secret::new(secrets.verifier_password.expose_secret());
-    let admin = Admin::Login { name: settings::VERIFIER.to_owned(), secret };
-    Target { via, admin, ..Target::new(url.clone()) }
+pub(crate) fn target(url: &Url, via: Option<SocketAddr>, world: &World) -> Result<Target, Error> {
+    let secret = Secret::new(secrets(world)?.verifier_password.expose_secret());
+    let admin = Admin::Login { name: verifier_login(&world.layout)?.to_owned(), secret };
+    // Only a container's server may be without a site URL; whether it is, the server itself says.
+    Ok(Target { via, admin, any_address: world.layout.is_container(), ..Target::new(url.clone()) })
 }
 
 /// Runs the test as a step of a plan, and keeps its report.

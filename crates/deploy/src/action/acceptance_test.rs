@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use url::Url;
 
-use super::{World, file::secrets};
+use super::World;
 use crate::error::{Error, Kind};
 use crate::verify;
 
@@ -22,7 +22,7 @@ pub struct AcceptanceTest {
 
 impl AcceptanceTest {
     pub(super) async fn apply(&self, world: &World, progress: &Progress) -> Result<Value, Error> {
-        let target = verify::target(&self.site_url, Some(self.edge), &secrets(world)?);
+        let target = verify::target(&self.site_url, Some(self.edge), world)?;
         let progress = progress.clone();
         let report = verify::run(target, &world.layout, move |check| progress.say(check.title)).await?;
         match verify::first_failure(&report) {

@@ -13,6 +13,7 @@ use super::World;
 use super::file::secrets;
 use crate::agent::health::client;
 use crate::error::{Error, Kind, reason};
+use crate::layout::Layout;
 
 /// Creates the first account, which the server makes its system administrator, and the one that the acceptance test signs in as.
 ///
@@ -30,18 +31,22 @@ impl Administrator {
     pub(super) async fn apply(&self, world: &World, _: &Progress) -> Result<Value, Error> {
         let secrets = secrets(world)?;
         let server = Server { listen: self.listen, client: client(Duration::from_secs(30))? };
-        if server.log_in(VERIFIER, &secrets.verifier_password).await?.is_some() {
+        let by_name = signs_in_by_name(&world.layout)?;
+        let id = |name: &str, email: &str| if by_name { name.to_owned() } else { email.to_owned() };
+        if server.log_in(&id(VERIFIER, VERIFIER_EMAIL), &secrets.verifier_password).await?.is_some() {
             return Ok(Value::Null);
         }
         let created = server.create(&secrets.admin_name, &self.email, &secrets.admin_password, None).await?;
-        let Some(token) = server.log_in(&secrets.admin_name, &secrets.admin_password).await? else {
+        let Some(token) =
+            server.log_in(&id(&secrets.admin_name, &self.email), &secrets.admin_password).await?
+        else {
             let why = created.err().unwrap_or_else(|| "it was created and cannot sign in".to_owned());
             return Err(Error::new(Kind::NotReady, format!("no account of secrets.toml can sign in: {why}")).hint(
                 format!("give the account `{VERIFIER}` the verifier_password of secrets.toml, in the System Console"),
             ));
         };
-        let email = format!("{VERIFIER}@localhost");
-        let verifier = server.create(VERIFIER, &email, &secrets.verifier_password, Some(&token)).await?;
+        let verifier =
+            server.create(VERIFIER, VERIFIER_EMAIL, &secrets.verifier_password, Some(&token)).await?;
         let promoted = match verifier {
             Ok(id) => server.promote(&id, &token).await,
             Err(why) => {
@@ -59,6 +64,23 @@ impl Administrator {
     }
 }
 
+/// The mail address of the account that the acceptance test signs in as.
+const VERIFIER_EMAIL: &str = "mainstay-verifier@localhost";
+
+/// What that account signs in with, name or address, as the deployment's server allows.
+///
+/// # Errors
+/// config.json cannot be read.
+pub(crate) fn verifier_login(layout: &Layout) -> Result<&'static str, Error> {
+    Ok(if signs_in_by_name(layout)? { VERIFIER } else { VERIFIER_EMAIL })
+}
+
+/// Whether the server lets people sign in with their names. docker-mattermost's default does not.
+fn signs_in_by_name(layout: &Layout) -> Result<bool, Error> {
+    let config = super::read_config(&layout.config())?;
+    Ok(config["EmailSettings"]["EnableSignInWithUsername"] != false)
+}
+
 /// The server, asked on loopback.
 struct Server {
     listen: SocketAddr,
@@ -71,8 +93,8 @@ impl Server {
     }
 
     /// A session's token, or `None` when the server refuses the login.
-    async fn log_in(&self, name: &str, password: &SecretString) -> Result<Option<String>, Error> {
-        let login = json!({"login_id": name, "password": password.expose_secret()});
+    async fn log_in(&self, id: &str, password: &SecretString) -> Result<Option<String>, Error> {
+        let login = json!({"login_id": id, "password": password.expose_secret()});
         let answer = self
             .client
             .post(self.url("users/login"))
@@ -92,7 +114,9 @@ impl Server {
         password: &SecretString,
         token: Option<&str>,
     ) -> Result<Result<String, String>, Error> {
-        let account = json!({"email": email, "username": name, "password": password.expose_secret()});
+        let mut account = json!({"email": email, "username": name, "password": password.expose_secret()});
+        // Nobody reads its mail.
+        account["email_verified"] = token.is_some().into();
         let mut request = self.client.post(self.url("users")).json(&account);
         if let Some(token) = token {
             request = request.bearer_auth(token);

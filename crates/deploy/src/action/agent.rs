@@ -3,11 +3,11 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use plan::{Lock, Progress};
+use plan::{Lock, Progress, Step};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{World, blocking};
+use super::{Action, World, blocking};
 use crate::agent::{Ask, ServerSpec, health};
 use crate::error::Error;
 
@@ -52,6 +52,27 @@ impl Agent {
             Switch::Off => start_agent(world).await,
         }
     }
+}
+
+/// Starts again what these steps, which are done, had started: after a power cut, or in the next container, their processes
+/// are gone, and the steps that follow count on them.
+///
+/// # Errors
+/// One of them does not start.
+pub(crate) async fn revive(done: &[Step<Action>], world: &World) -> Result<(), Error> {
+    if world.agent.status().await?.is_some() {
+        return Ok(());
+    }
+    let silent = Progress::silent();
+    for step in done {
+        match &step.action {
+            Action::Agent(agent) if agent.switch == Switch::On => agent.apply(world, &silent).await?,
+            Action::Server(server) if server.switch == Switch::On => server.apply(world, &silent).await?,
+            Action::Edge(edge) if edge.listen.is_some() => edge.apply(world, &silent).await?,
+            _ => Value::Null,
+        };
+    }
+    Ok(())
 }
 
 async fn start_agent(world: &World) -> Result<(), Error> {

@@ -25,8 +25,8 @@ use serde_json::Value;
 
 pub(crate) use acceptance_test::AcceptanceTest;
 pub(crate) use activation::Activation;
-pub(crate) use administrator::Administrator;
-pub(crate) use agent::{Agent, Edge, Server, Switch};
+pub(crate) use administrator::{Administrator, verifier_login};
+pub(crate) use agent::{Agent, Edge, Server, Switch, revive};
 pub(crate) use configuration::Configuration;
 pub(crate) use configuration::{differs, read as read_config};
 pub(crate) use database::Database;
