@@ -245,6 +245,7 @@ fn a_migration_alone_starts_nothing() {
     assert!(!volume.path.join("VERSION").exists());
     let container = Run::new(&volume)
         .env("DEBUG", "true")
+        .env("MATTERMOST_EMAIL_VERIFICATION", "false")
         .env("SMTP_HOST", "mail")
         .env("SMTP_USER", "u")
         .env("SMTP_PASS", "hunter2");
