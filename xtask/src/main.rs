@@ -1,9 +1,10 @@
-//! Everything a developer runs: `cargo xtask test`, `ci`, `bench NAME`, `docs`, `dist`.
+//! Everything a developer runs: `cargo xtask test`, `ci`, `bench NAME`, `docs`, `static`, `dist`.
 //!
 //! Promise: each command sets up what it needs by itself and says what it runs, so that any line can be repeated by hand.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a developer's tool talks to its developer")]
 
 mod docs;
+mod standalone;
 mod tools;
 
 use std::process::ExitCode;
@@ -17,7 +18,8 @@ usage: cargo xtask COMMAND
   ci               format, clippy, cargo-deny where present, generated docs, tests
   bench NAME       up, server, edge: a table of ratios, both sides in one run
   docs [--check]   write the generated pages, or fail where one is out of date
-  dist             the binary that is shipped, in target/dist";
+  static           a Mainstay for container images, quickly: without shared libraries, to try
+  dist             the binaries that are shipped, in target/dist: mainstay, and mainstay-static for images";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -31,7 +33,9 @@ fn main() -> ExitCode {
         }),
         ["docs"] => docs::write(),
         ["docs", "--check"] => docs::check(),
-        ["dist"] => cargo(&["build", "--profile", "dist", "--package", "mainstay"]),
+        ["static"] => standalone::quick().map(|program| println!("{}", program.display())),
+        ["dist"] => cargo(&["build", "--profile", "dist", "--package", "mainstay"])
+            .and_then(|()| standalone::shipped()),
         ["bench", ..] => Err(Failure("bench wants one of: up, server, edge".to_owned())),
         _ => Err(Failure(USAGE.to_owned())),
     };
@@ -46,6 +50,8 @@ fn main() -> ExitCode {
 
 fn test(rest: &[&str]) -> Result<(), Failure> {
     tools::for_tests()?;
+    // The tests of container images run it. Its crates are compiled a second time: minutes once, seconds from then on.
+    standalone::quick()?;
     let mut args = vec!["test", "--workspace"];
     args.extend(rest);
     cargo(&args)

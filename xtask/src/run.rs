@@ -30,8 +30,15 @@ pub fn target() -> PathBuf {
 
 /// Runs a program in the workspace's root and waits for its success.
 pub fn run(program: &str, args: &[&str]) -> Result<(), Failure> {
-    println!("$ {program} {}", args.join(" "));
-    let status = Command::new(program).args(args).current_dir(root()).status();
+    run_with(program, args, &[])
+}
+
+/// The same, with these variables set.
+fn run_with(program: &str, args: &[&str], variables: &[(&str, &str)]) -> Result<(), Failure> {
+    let said: String = variables.iter().map(|(name, value)| format!("{name}='{value}' ")).collect();
+    println!("$ {said}{program} {}", args.join(" "));
+    let status =
+        Command::new(program).args(args).envs(variables.iter().copied()).current_dir(root()).status();
     match status {
         Ok(status) if status.success() => Ok(()),
         Ok(status) => Err(Failure(format!("`{program} {}` ended with {status}", args.join(" ")))),
@@ -42,6 +49,11 @@ pub fn run(program: &str, args: &[&str]) -> Result<(), Failure> {
 /// Runs the cargo that runs us.
 pub fn cargo(args: &[&str]) -> Result<(), Failure> {
     run(&std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned()), args)
+}
+
+/// The same, with these variables set.
+pub fn cargo_with(args: &[&str], variables: &[(&str, &str)]) -> Result<(), Failure> {
+    run_with(&std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned()), args, variables)
 }
 
 /// What a program prints.

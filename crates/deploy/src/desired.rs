@@ -126,7 +126,7 @@ impl Desired {
 }
 
 /// What people type when nobody said what: a loopback edge is reached as `localhost`, a wildcard one by the machine's name.
-fn default_site_url(listen: SocketAddr, host_name: &str) -> String {
+pub(crate) fn default_site_url(listen: SocketAddr, host_name: &str) -> String {
     let host = match listen.ip() {
         // `localhost` is these two, and no other loopback address.
         IpAddr::V4(Ipv4Addr::LOCALHOST) | IpAddr::V6(Ipv6Addr::LOCALHOST) => "localhost".to_owned(),

@@ -8,7 +8,7 @@ use crate::error::Error;
 pub const VOLUME: &str = "/opt/mattermost/data";
 
 /// Where a container's image has its release.
-const IMAGE_RELEASES: &str = "/opt/mainstay/releases";
+pub(crate) const IMAGE_RELEASES: &str = "/opt/mainstay/releases";
 
 /// The paths of one deployment's directory (docs/design/house.md has the picture).
 #[derive(Debug, Clone, PartialEq, Eq)]

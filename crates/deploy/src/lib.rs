@@ -1,4 +1,5 @@
-//! The operations: install, start, verify, stop, remove - each a plan - and the agent that the plans speak to.
+//! The operations: install, start, verify, stop, remove - each a plan - and the agent that the plans speak to; beside them [`image`] and
+//! [`compose`], which make no deployment, but what one in a container is made of.
 //!
 //! Promise: an operation looks ([`up`] has `observe`), decides (a function from data to a [`plan::Plan`]) and lets the engine do. What is
 //! refused is refused before the first change, with the cause and the way out; what fails after it is undone; what a `kill -9` leaves
@@ -13,11 +14,13 @@
 
 mod action;
 mod agent;
+pub mod compose;
 pub mod container;
 mod deployment;
 mod desired;
 mod down;
 mod error;
+pub mod image;
 mod layout;
 mod leaning;
 mod machine;

@@ -1,6 +1,6 @@
 //! Readers of a run's events: bars on a terminal, lines in a pipe, JSON for programs.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use plan::{Event, Reader, Unit};
@@ -50,10 +50,26 @@ impl Steps {
         self.bar = Some(bar);
     }
 
-    fn end(&mut self, line: &str) {
+    fn amount(&self, done: u64, total: Option<u64>, unit: Unit) {
+        if let Some(bar) = &self.bar {
+            bar.set_length(total.unwrap_or(done));
+            bar.set_position(done);
+            let counted = match unit {
+                Unit::Bytes => "{spinner} {prefix} {bar:24} {bytes}/{total_bytes}",
+                Unit::Items => "{spinner} {prefix} {bar:24} {pos}/{len}",
+            };
+            bar.set_style(style(counted));
+        }
+    }
+
+    fn clear(&mut self) {
         if let Some(bar) = self.bar.take() {
             bar.finish_and_clear();
         }
+    }
+
+    fn end(&mut self, line: &str) {
+        self.clear();
         self.printer.say(line);
     }
 }
@@ -78,17 +94,7 @@ impl Reader for Steps {
             }
             Event::StepStarted { place } => self.start(self.title(place.index)),
             Event::UndoStarted { undo, .. } => self.start(undo.clone()),
-            Event::Progress { done, total, unit, .. } => {
-                if let Some(bar) = &self.bar {
-                    bar.set_length(total.unwrap_or(*done));
-                    bar.set_position(*done);
-                    let counted = match unit {
-                        Unit::Bytes => "{spinner} {prefix} {bar:24} {bytes}/{total_bytes}",
-                        Unit::Items => "{spinner} {prefix} {bar:24} {pos}/{len}",
-                    };
-                    bar.set_style(style(counted));
-                }
-            }
+            Event::Progress { done, total, unit, .. } => self.amount(*done, *total, *unit),
             Event::Said { text, .. } => {
                 if let Some(bar) = &self.bar {
                     bar.set_message(format!("({text})"));
@@ -108,6 +114,48 @@ impl Reader for Steps {
             }
             Event::RunFinished { .. } => {}
         }
+    }
+}
+
+/// Works that are no steps of a plan: a bar for each on a terminal, a line in a pipe.
+pub(crate) struct Bar {
+    steps: Steps,
+    title: String,
+    begun: Instant,
+}
+
+impl Bar {
+    /// How often amounts are worth showing.
+    pub(crate) const INTERVAL: Duration = Duration::from_millis(100);
+
+    pub(crate) fn new(printer: Printer) -> Self {
+        let steps = Steps { printer, bar: None, headings: Vec::new() };
+        Self { steps, title: String::new(), begun: Instant::now() }
+    }
+
+    /// A work begins; the one before it is done.
+    pub(crate) fn begin(&mut self, title: &str) {
+        self.end(true);
+        title.clone_into(&mut self.title);
+        self.begun = Instant::now();
+        self.steps.start(title.to_owned());
+    }
+
+    /// So many bytes are done.
+    pub(crate) fn bytes(&mut self, done: u64, total: u64) {
+        self.steps.amount(done, Some(total), Unit::Bytes);
+    }
+
+    /// The last work has ended.
+    pub(crate) fn end(&mut self, well: bool) {
+        if self.title.is_empty() {
+            return;
+        }
+        let took = took(u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX));
+        let (mark, took) = if well { ("✓", took) } else { ("✗", String::new()) };
+        let line = format!("  {mark} {}{took}", self.title);
+        self.title.clear();
+        if self.steps.printer.json { self.steps.clear() } else { self.steps.end(&line) }
     }
 }
 

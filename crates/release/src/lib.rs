@@ -47,5 +47,5 @@ pub use layout::{Call, Release};
 pub use pack::{builtin, pack_builtin, pack_builtin_to};
 pub use path::{Path, Stop, path};
 pub use shelf::{current, installed, name_of};
-pub use unpack::{Source, identify, unpack, unpack_within};
+pub use unpack::{Source, identify, unpack, unpack_for_copy, unpack_within};
 pub use version::Version;

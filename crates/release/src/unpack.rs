@@ -8,6 +8,7 @@ use crate::archive::{Limits, Unpacker};
 use crate::durable::Staging;
 use crate::edition::ReleaseId;
 use crate::error::ReleaseError;
+use crate::identity::Identity;
 use crate::layout::{self, BINARY, IDENTITY, Release};
 use crate::pack::pack_builtin;
 use crate::run;
@@ -41,25 +42,38 @@ pub fn unpack(source: Source, releases: &Path) -> Result<Release, ReleaseError> 
 /// [`unpack`] with limits of one's own.
 pub fn unpack_within(source: Source, releases: &Path, limits: Limits) -> Result<Release, ReleaseError> {
     let staging = Staging::within(releases)?;
-    let name = extract(source, staging.path(), limits)?;
-    layout::check(staging.path()).map_err(|problem| ReleaseError::Refused {
+    let identity = fill(source, staging.path(), limits)?;
+    let root = releases.join(identity.release.to_string());
+    if fs::symlink_metadata(&root).is_ok() {
+        return Release::open(&root);
+    }
+    staging.keep_as(&root)?;
+    Release::open(&root)
+}
+
+/// Unpacks a release into `root`, an empty directory, to be copied from at once: it is neither synced nor made
+/// read-only, and what a failure leaves there is the caller's to remove.
+pub fn unpack_for_copy(source: Source, root: &Path) -> Result<Release, ReleaseError> {
+    fill(source, root, Limits::default())?;
+    Release::open(root)
+}
+
+/// Fills an empty directory with a whole release, which says who it is.
+fn fill(source: Source, root: &Path, limits: Limits) -> Result<Identity, ReleaseError> {
+    let name = extract(source, root, limits)?;
+    layout::check(root).map_err(|problem| ReleaseError::Refused {
         archive: name,
         entry: None,
         why: problem,
     })?;
     let scratch = scratch()?;
-    let identity = run::identify(&staging.path().join(BINARY), scratch.path())?;
-    let root = releases.join(identity.release.to_string());
-    if fs::symlink_metadata(&root).is_ok() {
-        return Release::open(&root);
-    }
-    let kept = staging.path().join(IDENTITY);
+    let identity = run::identify(&root.join(BINARY), scratch.path())?;
+    let kept = root.join(IDENTITY);
     serde_json::to_vec_pretty(&identity)
         .map_err(io::Error::from)
         .and_then(|text| fs::write(&kept, text))
         .map_err(|e| ReleaseError::disk("write", &kept, e))?;
-    staging.keep_as(&root)?;
-    Release::open(&root)
+    Ok(identity)
 }
 
 /// Which release a tarball holds, by asking its binary; unpacks nothing else.

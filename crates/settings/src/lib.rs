@@ -55,6 +55,6 @@ pub use resolve::{Defaults, Sources, resolve};
 pub use resolved::{Layer, Owner, Resolved, Setting};
 pub use row::{Change, Form, Place, Row};
 pub use schema::schema;
-pub use secrets::{Rotated, SALTS, Salt, Secrets, VERIFIER};
+pub use secrets::{Rotated, SALTS, Salt, Secrets, VERIFIER, random_password};
 pub use version::{NoVersion, Span, Version};
 pub use wanted::{Wanted, change, parse, write};

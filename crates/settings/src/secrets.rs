@@ -95,8 +95,9 @@ fn random(length: usize) -> String {
     (0..length).map(|_| char::from(ALPHABET[rng.random_range(0..ALPHABET.len())])).collect()
 }
 
-/// One that satisfies the strictest password policy the server knows: 24 characters of all kinds.
-fn password() -> SecretString {
+/// One that satisfies the strictest password policy the server knows: 24 characters of all kinds. It means itself in addresses, in
+/// shells and in env-files.
+pub fn random_password() -> SecretString {
     format!("{}-aA7", random(20)).into()
 }
 
@@ -105,8 +106,8 @@ impl Secrets {
     pub fn generate(admin_name: &str) -> Self {
         let mut secrets = Self {
             admin_name: admin_name.to_owned(),
-            admin_password: password(),
-            verifier_password: password(),
+            admin_password: random_password(),
+            verifier_password: random_password(),
             salts: BTreeMap::new(),
         };
         secrets.complete(&Value::Null);
@@ -156,7 +157,7 @@ impl Secrets {
     }
 
     /// The salts it has, each with its row.
-    pub(crate) fn salts(&self) -> impl Iterator<Item = (&'static Row, &SecretString)> {
+    pub fn salts(&self) -> impl Iterator<Item = (&'static Row, &SecretString)> {
         SALTS.iter().filter_map(|salt| Some((salt.row()?, self.salts.get(salt.name)?)))
     }
 

@@ -3,6 +3,8 @@
 mod agent;
 mod down;
 mod entrypoint;
+mod export;
+mod image;
 mod logs;
 mod reference;
 mod release;
@@ -15,8 +17,8 @@ mod verify;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::io::{BufRead as _, IsTerminal as _};
-use std::path::PathBuf;
+use std::io::{BufRead as _, IsTerminal as _, Read as _};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Parser as _;
@@ -94,12 +96,14 @@ fn operate(printer: Printer, common: &Common, operation: Operation) -> Result<Ex
         let cancel = interrupted()?;
         match operation {
             Operation::Up(args) => up::run(printer, &world, args, cancel).await,
-            Operation::Status => status::run(printer, &world).await,
+            Operation::Status(args) => status::run(printer, &world, &args).await,
             Operation::Logs(args) => logs::run(printer, &world, &args, cancel).await,
             Operation::Down(args) => down::run(printer, &world, &args, cancel).await,
             Operation::Uninstall(args) => uninstall::run(printer, &world, &args, cancel).await,
             Operation::Verify(args) => verify::run(printer, &world, args, cancel).await,
             Operation::Settings(command) => settings::run(printer, &world, command, cancel).await,
+            Operation::Export(command) => export::run(printer, &world, command),
+            Operation::Image(command) => image::run(printer, &world, command, cancel).await,
         }
     })
 }
@@ -205,6 +209,21 @@ fn agreed(printer: Printer, question: &str, yes: bool) -> Result<bool, Error> {
     let mut answer = String::new();
     let read = std::io::stdin().lock().read_line(&mut answer);
     Ok(read.is_ok() && matches!(answer.trim(), "y" | "Y" | "yes"))
+}
+
+/// A secret of one line from a file, or from stdin (`-`). `what` is its name in errors.
+fn secret_text(path: &Path, limit: u64, what: &str) -> Result<String, Error> {
+    let mut text = String::new();
+    let read = if path == Path::new("-") {
+        std::io::stdin().take(limit).read_to_string(&mut text)
+    } else {
+        std::fs::File::open(path).and_then(|file| file.take(limit).read_to_string(&mut text))
+    };
+    read.map_err(|error| Error::path(&format!("read the {what} from"), path, &error))?;
+    match text.trim() {
+        "" => Err(Error::new(Kind::Usage, format!("{} holds no {what}", path.display()))),
+        text => Ok(text.to_owned()),
+    }
 }
 
 /// The keys of `mainstay.toml` that were given as flags.

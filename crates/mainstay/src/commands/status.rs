@@ -2,16 +2,17 @@
 
 use deploy::{Error, Status, World};
 
+use crate::cli;
 use crate::exit::Exit;
 use crate::printer::Printer;
 
-pub(super) async fn run(printer: Printer, world: &World) -> Result<Exit, Error> {
+pub(super) async fn run(printer: Printer, world: &World, args: &cli::Status) -> Result<Exit, Error> {
     let status = deploy::status(world).await?;
     let mut data = serde_json::to_value(&status).unwrap_or_default();
     data["up"] = status.is_up().into();
     printer.data(&data);
     printer.show(&text(&status));
-    Ok(Exit::Done)
+    Ok(if args.check && !status.is_up() { Exit::NotReady } else { Exit::Done })
 }
 
 fn text(status: &Status) -> String {

@@ -1,12 +1,12 @@
 //! `mainstay verify`
 
-use std::io::Read as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use acceptance::{Browser, Check, Outcome, Secret};
-use deploy::{Error, Kind, Verification, World};
+use deploy::{Error, Verification, World};
 use tokio_util::sync::CancellationToken;
 
+use super::secret_text;
 use crate::cli;
 use crate::exit::Exit;
 use crate::printer::Printer;
@@ -44,17 +44,7 @@ pub(super) async fn run(
 
 /// The token comes from a file: an argument would be seen by everybody on the machine.
 fn token(path: &Path) -> Result<Secret, Error> {
-    let mut text = String::new();
-    let read = if path == Path::new("-") {
-        std::io::stdin().take(TOKEN_LIMIT).read_to_string(&mut text)
-    } else {
-        std::fs::File::open(path).and_then(|file| file.take(TOKEN_LIMIT).read_to_string(&mut text))
-    };
-    read.map_err(|error| Error::path("read the token from", PathBuf::from(path), &error))?;
-    match text.trim() {
-        "" => Err(Error::new(Kind::Usage, format!("{} holds no token", path.display()))),
-        token => Ok(Secret::new(token)),
-    }
+    secret_text(path, TOKEN_LIMIT, "token").map(Secret::new)
 }
 
 fn line(check: &Check) -> String {

@@ -1,0 +1,125 @@
+//! Where a built image goes.
+
+use std::fs;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use oci::Layout;
+
+use crate::error::{Error, Kind};
+
+/// Where a built image goes.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Output {
+    /// A directory: an OCI image layout, which can be pushed.
+    Layout(PathBuf),
+    /// A file that `docker load`, `podman load` and OCI tools read.
+    Archive(PathBuf),
+    /// The Docker engine that the client on this machine speaks to.
+    Docker,
+}
+
+impl Output {
+    /// The directory on whose disk the image is made: `temporary` for what is not kept.
+    pub fn workplace(&self, temporary: &Path) -> PathBuf {
+        match self {
+            Self::Layout(path) | Self::Archive(path) => {
+                let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+                parent.unwrap_or(Path::new(".")).to_owned()
+            }
+            Self::Docker => temporary.to_owned(),
+        }
+    }
+
+    /// Refuses, before the work begins, what could not be delivered after it.
+    ///
+    /// # Errors
+    /// The place is taken; there is no docker client, or no engine that answers it.
+    pub fn check(&self) -> Result<(), Error> {
+        let taken = |path: &Path| {
+            Error::not_ready(format!("{} is there already", path.display()))
+                .hint("remove it, or write to another place")
+        };
+        match self {
+            Self::Layout(path) => {
+                let empty = fs::read_dir(path).is_ok_and(|mut found| found.next().is_none());
+                if fs::symlink_metadata(path).is_ok() && !empty { Err(taken(path)) } else { Ok(()) }
+            }
+            Self::Archive(path) if fs::symlink_metadata(path).is_ok() => Err(taken(path)),
+            Self::Archive(_) => Ok(()),
+            Self::Docker => {
+                let answer =
+                    Command::new("docker").args(["version", "--format", "{{.Server.Version}}"]).output();
+                let answer = answer.map_err(|error| no_client(&error))?;
+                if answer.status.success() { Ok(()) } else { Err(refused(&answer.stderr)) }
+            }
+        }
+    }
+
+    /// Brings a layout that was made in `scratch` to its place.
+    pub(super) fn deliver(&self, layout: &Layout, scratch: &Path) -> Result<(), Error> {
+        match self {
+            Self::Layout(path) => {
+                let made = scratch.join("layout");
+                fs::rename(made, path).map_err(|error| Error::path("write", path, &error))
+            }
+            Self::Archive(path) => {
+                let failed = |error: io::Error| Error::path("write", path, &error);
+                let file = tempfile::NamedTempFile::new_in(scratch).map_err(failed)?;
+                let mode = rustix::fs::Mode::from_raw_mode(0o644);
+                rustix::fs::fchmod(file.as_file(), mode).map_err(|error| failed(error.into()))?;
+                layout.write_archive(io::BufWriter::with_capacity(256 * 1024, file.as_file()))?;
+                file.persist_noclobber(path).map(drop).map_err(|error| failed(error.error))
+            }
+            Self::Docker => load(layout),
+        }
+    }
+}
+
+/// `docker load`, with the archive on its standard input: nothing of it is written here.
+fn load(layout: &Layout) -> Result<(), Error> {
+    let docker = Command::new("docker")
+        .args(["load", "--quiet"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn();
+    let mut docker = docker.map_err(|error| no_client(&error))?;
+    let (stdin, stderr) = (docker.stdin.take(), docker.stderr.take());
+    let complaints = std::thread::spawn(move || {
+        let mut said = Vec::new();
+        let _ = stderr.map(|stderr| stderr.take(LONGEST).read_to_end(&mut said));
+        said
+    });
+    let written = match stdin {
+        // Dropped at the end: docker reads until then.
+        Some(stdin) => layout.write_archive(stdin).map(drop),
+        None => Ok(()),
+    };
+    let status = docker.wait().map_err(|error| Error::path("wait for", "docker", &error))?;
+    let said = complaints.join().unwrap_or_default();
+    // Docker's own words are the cause when it stopped reading.
+    if !status.success() {
+        return Err(refused(&said));
+    }
+    Ok(written?)
+}
+
+/// What docker says of its trouble is not read beyond this, in bytes.
+const LONGEST: u64 = 16 * 1024;
+
+fn no_client(error: &io::Error) -> Error {
+    Error::not_ready(format!("cannot run `docker`: {}", crate::error::reason(error))).hint(
+        "install Docker's client, or write a file with `--output FILE.tar` and load it where Docker is: `docker load --input FILE.tar`",
+    )
+}
+
+fn refused(said: &[u8]) -> Error {
+    let said = String::from_utf8_lossy(said);
+    let last = said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it does not say why");
+    Error::new(Kind::NotReady, format!("Docker does not take the image: {}", last.trim())).hint(
+        "`docker info` must work for this user, with the DOCKER_HOST or context that is set; or write a file with `--output FILE.tar`",
+    )
+}

@@ -1,0 +1,204 @@
+//! `mainstay image`
+
+use std::path::Path;
+
+use deploy::image::{self, Built, Output, Recipe, Scratch, Stage};
+use deploy::{Error, Kind, World};
+use oci::{Compression, Credentials, Meter, Reference};
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+
+use super::secret_text;
+use crate::cli::{self, IMAGE_DIR, ImageCompression, ImageFormat};
+use crate::exit::Exit;
+use crate::printer::Printer;
+use crate::terminal::Bar;
+
+/// No password or token is longer, in bytes.
+const PASSWORD_LIMIT: u64 = 64 * 1024;
+
+pub(super) async fn run(
+    printer: Printer,
+    world: &World,
+    command: cli::Image,
+    cancel: CancellationToken,
+) -> Result<Exit, Error> {
+    match command {
+        cli::Image::Build(args) => build(printer, world, args, &cancel).await,
+        cli::Image::Push(args) => push(printer, world, args, &cancel).await,
+    }
+}
+
+fn interrupted() -> Error {
+    Error::new(Kind::Undone, "interrupted; nothing of it is left behind")
+}
+
+async fn build(
+    printer: Printer,
+    world: &World,
+    args: cli::ImageBuild,
+    cancel: &CancellationToken,
+) -> Result<Exit, Error> {
+    let output = output(&args);
+    let name = args.tag.as_deref().map(str::parse::<Reference>).transpose()?;
+    let recipe = Recipe {
+        mainstay: image::static_mainstay(args.mainstay.as_deref(), &world.mainstay)?,
+        release: args.release,
+        certificates: args.certificates,
+        name,
+        compression: match args.compression {
+            ImageCompression::Fast => Compression::Fast,
+            ImageCompression::Balanced => Compression::Balanced,
+            ImageCompression::Small => Compression::Small,
+        },
+    };
+    output.check()?;
+    // /tmp may be memory.
+    let temporary = world.variables.get("TMPDIR").filter(|dir| !dir.is_empty());
+    let temporary = temporary.map_or(Path::new("/var/tmp"), Path::new);
+    let scratch = Scratch::within(&output.workplace(temporary))?;
+    let built = work(printer, recipe, &scratch, output, cancel).await?;
+    drop(scratch);
+    printer.data(&built);
+    printer.show(&summary(&built));
+    Ok(Exit::Done)
+}
+
+/// Builds on a thread of its own, so that Ctrl-C is heard. The thread is left alone then: the process ends.
+async fn work(
+    printer: Printer,
+    recipe: Recipe,
+    scratch: &Scratch,
+    output: Output,
+    cancel: &CancellationToken,
+) -> Result<Built, Error> {
+    let (stages, mut told) = tokio::sync::mpsc::unbounded_channel();
+    let (answer, mut answered) = tokio::sync::oneshot::channel();
+    let path = scratch.path().to_owned();
+    std::thread::spawn(move || {
+        let built = image::build(&recipe, &path, &output, &|stage| drop(stages.send(stage)));
+        // Nobody listens any more when the command was interrupted.
+        let _ = answer.send(built);
+    });
+    let mut bar = Bar::new(printer);
+    let mut counted: Option<(Meter, u64)> = None;
+    let mut tick = tokio::time::interval(Bar::INTERVAL);
+    loop {
+        tokio::select! {
+            Some(stage) = told.recv() => {
+                counted = None;
+                match stage {
+                    Stage::Unpacking => bar.begin("Unpack the release"),
+                    Stage::Packing(meter, total) => {
+                        bar.begin("Compress the layers");
+                        counted = Some((meter, total));
+                    }
+                    Stage::Delivering => bar.begin("Deliver the image"),
+                }
+            }
+            _ = tick.tick() => {
+                if let Some((meter, total)) = &counted {
+                    bar.bytes(meter.bytes(), *total);
+                }
+            }
+            built = &mut answered => {
+                bar.end(built.as_ref().is_ok_and(Result::is_ok));
+                return built.unwrap_or_else(|_| Err(Error::new(Kind::Bug, "the build panicked")));
+            }
+            () = cancel.cancelled() => return Err(interrupted()),
+        }
+    }
+}
+
+fn output(args: &cli::ImageBuild) -> Output {
+    let path = args.output.clone().unwrap_or_else(|| IMAGE_DIR.into());
+    let archive = path.extension().is_some_and(|extension| extension == "tar");
+    match args.format {
+        _ if args.load => Output::Docker,
+        Some(ImageFormat::Layout) => Output::Layout(path),
+        Some(ImageFormat::Docker) => Output::Archive(path),
+        None if archive => Output::Archive(path),
+        None => Output::Layout(path),
+    }
+}
+
+fn summary(built: &Built) -> String {
+    let (place, next) = match &built.output {
+        Output::Layout(dir) => {
+            let from = if dir == Path::new(IMAGE_DIR) {
+                String::new()
+            } else {
+                format!(" --from {}", dir.display())
+            };
+            (dir.display().to_string(), format!("`mainstay image push HOST/PATH:TAG{from}`"))
+        }
+        Output::Archive(file) => {
+            (file.display().to_string(), format!("`docker load --input {}`", file.display()))
+        }
+        Output::Docker => (
+            "Docker".to_owned(),
+            format!(
+                "`docker run --detach --publish 127.0.0.1:8080:80 --volume mattermost:{} {}`",
+                deploy::VOLUME,
+                built.name
+            ),
+        ),
+    };
+    let size = built.bytes.div_ceil(1_000_000);
+    format!(
+        "\n  Image     {}\n  Digest    {}\n  Release   {}\n  Size      {size} MB compressed\n  Place     {place}\n\nNext: {next}",
+        built.name, built.digest, built.release
+    )
+}
+
+async fn push(
+    printer: Printer,
+    world: &World,
+    args: cli::ImagePush,
+    cancel: &CancellationToken,
+) -> Result<Exit, Error> {
+    let to: Reference = args.to.parse()?;
+    let layout = image::open(&args.from).map_err(|error| no_image(&args.from, error))?;
+    let credentials = match (args.username, args.password_file) {
+        (Some(user), Some(file)) => {
+            let password = secret_text(&file, PASSWORD_LIMIT, "password")?.into();
+            Some(Credentials { user, password })
+        }
+        _ => image::login_for(to.registry(), &world.variables)?,
+    };
+    let total = layout.bytes();
+    let push = image::Push { layout, to, credentials, plain_http: args.plain_http };
+    let meter = Meter::default();
+    let mut bar = Bar::new(printer);
+    bar.begin(&format!("Push to {}", push.to));
+    let mut tick = tokio::time::interval(Bar::INTERVAL);
+    let pushing = image::push(&push, &meter);
+    tokio::pin!(pushing);
+    let pushed = loop {
+        tokio::select! {
+            pushed = &mut pushing => {
+                bar.end(pushed.is_ok());
+                break pushed?;
+            }
+            _ = tick.tick() => bar.bytes(meter.bytes(), total),
+            () = cancel.cancelled() => return Err(interrupted()),
+        }
+    };
+    let digest = pushed.digest.to_string();
+    printer.data(
+        &json!({"name": push.to.to_string(), "digest": digest, "sent": pushed.sent, "present": pushed.present}),
+    );
+    printer.show(&format!(
+        "Pushed {} ({digest}): {} layers sent, {} were there",
+        push.to, pushed.sent, pushed.present
+    ));
+    Ok(Exit::Done)
+}
+
+fn no_image(dir: &Path, error: Error) -> Error {
+    if dir.exists() {
+        return error;
+    }
+    Error::not_ready(format!("there is no image at {}", dir.display()))
+        .hint("build one with `mainstay image build`, and name its directory with `--from DIR`")
+}
