@@ -7,20 +7,28 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-/// Waits for a line, starts the server, waits for the pipe from the test executable to break: that happens at its exit, and
-/// at `kill -9` just as well. The server is a child of this shell, so its process id cannot have become another's.
+/// Starts and stops the server by the line, until the pipe from the test executable breaks: that happens at its exit, and at
+/// `kill -9` just as well. The server is a child of this shell, so its process id cannot have become another's.
 const GUARD: &str = r#"
 dir=$1 signal=$2; shift 2
-trap '' INT TERM HUP
-if read -r start; then
-    trap - INT TERM HUP
-    "$@" </dev/null >"$dir/log" 2>&1 &
-    server=$!
-    trap '' INT TERM HUP
-    cat >/dev/null
+server=
+stop() {
+    [ -n "$server" ] || return
     kill -s "$signal" "$server" 2>/dev/null
     wait "$server"
-fi
+    server=
+}
+trap '' INT TERM HUP
+while read -r word; do
+    stop
+    if [ "$word" = start ]; then
+        trap - INT TERM HUP
+        "$@" </dev/null >>"$dir/log" 2>&1 &
+        server=$!
+        trap '' INT TERM HUP
+    fi
+done
+stop
 # An installation that was cut off may still be writing.
 for try in 1 2 3 4 5 6 7 8 9 10; do
     rm -rf "$dir" 2>/dev/null && break
@@ -56,6 +64,11 @@ impl Guarded {
     /// Starts the server, and returns at once.
     pub fn start(&mut self) {
         self.guard.stdin.as_mut().unwrap().write_all(b"start\n").unwrap();
+    }
+
+    /// Stops the server, and returns at once. It can be started again.
+    pub fn stop(&mut self) {
+        self.guard.stdin.as_mut().unwrap().write_all(b"stop\n").unwrap();
     }
 
     /// Its directory.

@@ -4,8 +4,11 @@ use std::fmt::Write as _;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
+use std::time::{Duration, Instant};
 
 use database::{Engine, Host, Server};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use secrecy::ExposeSecret as _;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Executor as _};
 
@@ -41,6 +44,17 @@ pub struct Kind<'a> {
 pub struct Cluster {
     server: Guarded,
     port: u16,
+}
+
+/// A way to a database as `SqlSettings.DataSource` says it, with its password.
+pub fn url(server: &Server) -> String {
+    let escaped = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+    let login = format!("{}:{}", escaped(&server.user), escaped(server.password.expose_secret()));
+    let mut url = format!("postgres://{login}@{}/{}?sslmode=disable", server.place(), escaped(&server.name));
+    for (name, value) in &server.parameters {
+        url += &format!("&{}={}", escaped(name), escaped(value));
+    }
+    url
 }
 
 /// A program of PostgreSQL's.
@@ -103,6 +117,17 @@ impl Cluster {
     /// Starts it, and returns at once.
     pub fn start(&mut self) {
         self.server.start();
+    }
+
+    /// Stops it, and returns when nobody listens any more. It can be started again.
+    pub fn stop(&mut self) {
+        self.server.stop();
+        let deadline = Instant::now() + PATIENCE;
+        // Removed by the server as the last thing it does.
+        while self.dir().join("data/postmaster.pid").exists() {
+            assert!(Instant::now() < deadline, "it does not stop\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     /// Its directory.

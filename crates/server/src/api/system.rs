@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
@@ -22,6 +23,9 @@ use crate::store::USER_LIMIT;
 
 /// Longest message, in characters: a quarter of the column's bytes.
 pub(super) const MAX_POST_SIZE: usize = 16_383;
+
+/// A database that does not answer for so long is not healthy.
+const PROBE: Duration = Duration::from_secs(5);
 
 /// Active users from which on clients warn their administrators.
 const USER_WARNING: i64 = 200;
@@ -53,7 +57,7 @@ async fn ping(State(app): State<App>, search: Search) -> Response {
     let file_store =
         tokio::task::spawn_blocking(move || crate::app::probe_directory(Path::new(&directory))).await;
     let file_store = file_store.is_ok_and(|probe| probe.is_ok());
-    let database = app.store.probe().await.is_ok();
+    let database = matches!(tokio::time::timeout(PROBE, app.store.probe()).await, Ok(Ok(())));
     let healthy = database && file_store;
     let word = |works| if works { "OK" } else { "UNHEALTHY" };
     answer["status"] = word(healthy).into();

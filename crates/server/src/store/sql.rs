@@ -57,6 +57,9 @@ pub(crate) struct Query {
 /// clients wait.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// How many lost connections a read may meet before it fails: more than there are.
+const TRIES: u32 = 20;
+
 /// A statement without values yet.
 pub(crate) fn query(text: impl Into<Text>) -> Query {
     Query { text: text.into(), values: Vec::new() }
@@ -115,11 +118,30 @@ macro_rules! run {
                 $run
             }
             Place::Pool(Pool::Postgres($executor)) => {
-                let $statement = $query.for_postgres()?;
-                tokio::time::timeout(PATIENCE, async { $run }).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))
+                let mut tries = 0;
+                let read = async {
+                    loop {
+                        let $statement = $query.for_postgres()?;
+                        match async { $run }.await {
+                            Err(error) if is_loss(&error) && tries < TRIES => tries += 1,
+                            done => break done,
+                        }
+                    }
+                };
+                tokio::time::timeout(PATIENCE, read).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))
             }
         }
     };
+}
+
+/// Whether `error` tells of a connection that was lost, as all are when the server starts anew.
+fn is_loss(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_) => true,
+        // Class 57: the server ends, or somebody ended the connection.
+        sqlx::Error::Database(cause) => cause.code().is_some_and(|code| code.starts_with("57P0")),
+        _ => false,
+    }
 }
 
 impl Query {
@@ -187,15 +209,15 @@ impl Query {
         })
     }
 
-    fn for_postgres(self) -> sqlx::Result<sqlx::query::Query<'static, Postgres, PgArguments>> {
+    fn for_postgres(&self) -> sqlx::Result<sqlx::query::Query<'static, Postgres, PgArguments>> {
         let mut arguments = PgArguments::default();
-        for value in self.values {
+        for value in &self.values {
             value.add_to_postgres(&mut arguments).map_err(sqlx::Error::Encode)?;
         }
-        Ok(match self.text {
+        Ok(match &self.text {
             Text::Each(both) => sqlx::query_with(both.postgres, arguments),
-            Text::Common(Cow::Borrowed(text)) => sqlx::query_with(text, arguments),
-            Text::Common(Cow::Owned(text)) => sqlx::query_with(AssertSqlSafe(text), arguments),
+            Text::Common(Cow::Borrowed(text)) => sqlx::query_with(*text, arguments),
+            Text::Common(Cow::Owned(text)) => sqlx::query_with(AssertSqlSafe(text.clone()), arguments),
         })
     }
 }

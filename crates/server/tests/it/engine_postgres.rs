@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use database::{DataSource, Server};
-use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, ConnectOptions};
-use testbed::postgres::{Cluster, Kind};
+use testbed::postgres::{Cluster, Kind, url};
 
-static CLUSTER: LazyLock<Cluster> = LazyLock::new(|| {
+/// The cluster of all tests.
+pub(crate) static CLUSTER: LazyLock<Cluster> = LazyLock::new(|| {
     let mut cluster = Cluster::new(&Kind { settings: &[("max_connections", "500")], ..Kind::default() });
     cluster.start();
     cluster
@@ -20,16 +20,21 @@ fn address_file(directory: &Path) -> PathBuf {
     directory.join("database.url")
 }
 
+/// The name of the database of `directory`.
+pub(crate) fn name(directory: &Path) -> String {
+    let name = directory.file_name().expect("a directory has a name").to_string_lossy();
+    format!("site{}", name.replace('.', "_"))
+}
+
 /// Makes the database of `directory`, if there is none.
 pub(crate) async fn prepare(directory: &Path) {
     if address_file(directory).exists() {
         return;
     }
-    let name = directory.file_name().expect("a directory has a name").to_string_lossy();
-    let name = format!("site{}", name.replace('.', "_"));
+    let name = name(directory);
     CLUSTER.execute("postgres", &format!("CREATE DATABASE \"{name}\"")).await;
-    let url = CLUSTER.admin(&name).url();
-    std::fs::write(address_file(directory), url.expose_secret()).expect("the directory can be written");
+    let url = url(&CLUSTER.admin(&name));
+    std::fs::write(address_file(directory), url).expect("the directory can be written");
 }
 
 pub(crate) fn sql_settings(directory: &Path) -> Value {

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use database::{Failure, Reason, Server, wait_ready};
+use sqlx::ConnectOptions;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
-use sqlx::{ConnectOptions, Connection as _};
 
 use super::create_missing;
 use crate::error::ServerError;
@@ -29,9 +29,6 @@ const READERS: u32 = 10;
 
 /// How long a request waits for a connection to read with, while the server is away or all are busy.
 const ACQUIRE: Duration = Duration::from_secs(5);
-
-/// A connection that was idle for longer is tried before it is used.
-const FRESH: Duration = Duration::from_secs(1);
 
 /// How long a server that is starting is waited for, and a login may take: `connect_timeout` of the address, in
 /// seconds, as Mattermost's own examples write it.
@@ -70,10 +67,8 @@ pub(super) async fn readers(server: &Server) -> Result<PgPool, ServerError> {
     Ok(PgPoolOptions::new()
         .max_connections(READERS)
         .acquire_timeout(ACQUIRE)
+        // A read that meets a lost connection is tried again, which costs less than trying each one before.
         .test_before_acquire(false)
-        .before_acquire(|connection, used| {
-            Box::pin(async move { Ok(used.idle_for < FRESH || connection.ping().await.is_ok()) })
-        })
         .connect_lazy_with(options(server).await?))
 }
 

@@ -41,16 +41,16 @@ impl Value {
         }
     }
 
-    pub(super) fn add_to_postgres(self, arguments: &mut PgArguments) -> Result<(), BoxDynError> {
+    pub(super) fn add_to_postgres(&self, arguments: &mut PgArguments) -> Result<(), BoxDynError> {
         match self {
             Value::Null => Arguments::add(arguments, None::<Untyped<'_>>),
-            Value::Flag(flag) => Arguments::add(arguments, flag),
-            Value::Number(number) => Arguments::add(arguments, number),
+            Value::Flag(flag) => Arguments::add(arguments, *flag),
+            Value::Number(number) => Arguments::add(arguments, *number),
             Value::Id(id) => Arguments::add(arguments, Untyped(id.as_str())),
-            Value::Text(text) => Arguments::add(arguments, Untyped(&text)),
-            Value::Json(text) => Arguments::add(arguments, Jsonb(&text)),
-            Value::Bytes(bytes) => Arguments::add(arguments, bytes),
-            Value::List(items) => Arguments::add(arguments, items),
+            Value::Text(text) => Arguments::add(arguments, Untyped(text)),
+            Value::Json(text) => Arguments::add(arguments, Jsonb(text)),
+            Value::Bytes(bytes) => Arguments::add(arguments, bytes.as_slice()),
+            Value::List(items) => Arguments::add(arguments, items.as_slice()),
         }
     }
 }

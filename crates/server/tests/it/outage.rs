@@ -1,0 +1,101 @@
+//! The database server goes, and comes back.
+
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+use testbed::postgres::{Cluster, Kind, url};
+
+use crate::engine;
+use crate::site::{PATIENCE, Site, text};
+
+const HEALTH: &str = "system/ping?get_server_status=true";
+
+async fn database_status(site: &Site) -> (u16, String) {
+    let answer = site.request("GET", HEALTH).send().await.expect("the server is there all the time");
+    let status = answer.headers()["database_status"].to_str().expect("ASCII").to_owned();
+    (answer.status().as_u16(), status)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_outlives_its_database() {
+    let mut cluster = Cluster::new(&Kind::default());
+    cluster.start();
+    cluster.execute("postgres", "CREATE DATABASE chat").await;
+    let url = url(&cluster.admin("chat"));
+    let site = Site::with(json!({"SqlSettings": {"DataSource": url}})).await;
+    let ada = site.sign_up("ada").await;
+    let (_, square) = ada.team("harbour").await;
+    let before = ada.say(&square, "before").await;
+    assert_eq!(database_status(&site).await, (200, "OK".to_owned()));
+
+    cluster.stop();
+    assert_eq!(database_status(&site).await, (500, "UNHEALTHY".to_owned()));
+    assert_eq!(site.request("GET", "system/ping").send().await.expect("an answer").status(), 200);
+    let lost = json!({"channel_id": square, "message": "meanwhile"});
+    let answer = ada.request("POST", "posts").json(&lost).send().await.expect("an answer");
+    assert_eq!(answer.status(), 500);
+
+    cluster.start();
+    let deadline = Instant::now() + PATIENCE;
+    while database_status(&site).await.0 != 200 {
+        assert!(Instant::now() < deadline, "it stays unhealthy");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let after = ada.say(&square, "after").await;
+    let page = ada.get(&format!("channels/{square}/posts")).await;
+    let order: Vec<String> = page["order"].as_array().expect("a list").iter().map(text).collect();
+    assert_eq!(order[..2], [text(&after["id"]), text(&before["id"])], "what was refused is not there");
+    site.end().await;
+}
+
+/// Posts that must be acknowledged before each of the cuts.
+const BETWEEN: usize = 60;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_acknowledged_stays_when_connections_are_cut() {
+    let site = Site::new().await;
+    let ada = site.sign_up("ada").await;
+    let (_, square) = ada.team("harbour").await;
+    let acknowledged = Mutex::new(Vec::new());
+    let count = || acknowledged.lock().expect("no poster panicked").len();
+    let posters = async {
+        join_all((0..8).map(|poster| {
+            let (ada, square, acknowledged) = (&ada, &square, &acknowledged);
+            async move {
+                while acknowledged.lock().expect("no poster panicked").len() < 5 * BETWEEN {
+                    let body = json!({"channel_id": square, "message": format!("of {poster}")});
+                    let answer = ada.request("POST", "posts").json(&body).send().await.expect("an answer");
+                    // A batch that was cut is refused as a whole.
+                    if answer.status() == 201 {
+                        let post: Value = answer.json().await.expect("JSON");
+                        acknowledged.lock().expect("no poster panicked").push(text(&post["id"]));
+                    }
+                }
+            }
+        }))
+        .await
+    };
+    let cuts = async {
+        let name = engine::name(site.directory());
+        let cut = format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'");
+        for number in 1..=4 {
+            while count() < number * BETWEEN {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            engine::CLUSTER.execute("postgres", &cut).await;
+        }
+    };
+    tokio::time::timeout(4 * PATIENCE, async { tokio::join!(posters, cuts) })
+        .await
+        .expect("no poster waits for ever");
+    let acknowledged = acknowledged.into_inner().expect("no poster panicked");
+    for some in acknowledged.chunks(100) {
+        let found = ada.post("posts/ids", json!(some)).await;
+        assert_eq!(found.as_array().map(Vec::len), Some(some.len()), "an acknowledged post is gone");
+    }
+    let rows = format!("SELECT count(*)::text FROM posts WHERE channelid = '{square}'");
+    let channel = ada.get(&format!("channels/{square}")).await;
+    assert_eq!(channel["total_msg_count"].to_string(), engine::ask(site.directory(), &rows).await);
+}

@@ -1,0 +1,84 @@
+//! Databases that cannot be used, and servers that start at once.
+
+use database::Server;
+use futures_util::future::join_all;
+use serde_json::json;
+use tempfile::TempDir;
+use testbed::postgres::url;
+
+use crate::engine::{self, CLUSTER};
+use crate::site::{Site, config};
+
+/// Why the server does not start on `server`.
+async fn refusal(server: &Server) -> String {
+    let directory = TempDir::new().expect("a temporary directory");
+    engine::prepare(directory.path()).await;
+    let settings = json!({"SqlSettings": {"DataSource": url(server)}});
+    let migrated = server::migrate(&config(directory.path(), &settings)).await;
+    migrated.expect_err("it cannot be used").to_string()
+}
+
+#[tokio::test]
+async fn a_database_that_cannot_be_used_is_refused_with_the_reason_and_the_way_out() {
+    for sql in [
+        "CREATE ROLE guest LOGIN PASSWORD 'gu3st-secret'",
+        "CREATE DATABASE locked",
+        "REVOKE ALL ON DATABASE locked FROM PUBLIC",
+        "CREATE DATABASE foreign_schema",
+        "CREATE DATABASE taken",
+        "CREATE DATABASE latin ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0",
+    ] {
+        CLUSTER.execute("postgres", sql).await;
+    }
+    CLUSTER.execute("foreign_schema", "REVOKE CREATE ON SCHEMA public FROM PUBLIC").await;
+    // Somebody else's table, of the name of one of ours.
+    CLUSTER.execute("taken", "GRANT ALL ON SCHEMA public TO guest").await;
+    CLUSTER.execute("taken", "CREATE TABLE teams (id int)").await;
+    let mut nobody = CLUSTER.to("guest", "gu3st-secret", "chat");
+    nobody.port = testbed::child::free_port();
+    nobody.parameters.insert("connect_timeout".to_owned(), "1".to_owned());
+    for (server, expected) in [
+        (CLUSTER.to("guest", "wr0ng-secret", "postgres"), "refused user \"guest\""),
+        (CLUSTER.to("guest", "gu3st-secret", "nowhere"), "nowhere"),
+        (CLUSTER.to("guest", "gu3st-secret", "locked"), "locked"),
+        (CLUSTER.to("guest", "gu3st-secret", "foreign_schema"), "schema"),
+        (CLUSTER.to("guest", "gu3st-secret", "latin"), "UTF8"),
+        (CLUSTER.to("guest", "gu3st-secret", "taken"), "teams"),
+        (nobody, "nothing listens on"),
+    ] {
+        let text = refusal(&server).await;
+        assert!(text.contains(expected) && !text.contains("secret"), "{server}: {text}");
+    }
+}
+
+#[tokio::test]
+async fn servers_that_start_at_once_make_one_schema() {
+    let directory = TempDir::new().expect("a temporary directory");
+    engine::prepare(directory.path()).await;
+    let config = config(directory.path(), &json!({}));
+    for migrated in join_all((0..8).map(|_| server::migrate(&config))).await {
+        migrated.expect("they take turns");
+    }
+    let id = engine::ask(directory.path(), "SELECT value FROM systems WHERE name = 'DiagnosticId'").await;
+    assert_eq!(id.len(), 26);
+    let site = Site::in_directory(directory, json!({})).await;
+    let again = engine::ask(site.directory(), "SELECT value FROM systems WHERE name = 'DiagnosticId'").await;
+    assert_eq!(id, again, "what is there stays");
+}
+
+/// What the official server would otherwise have to change: its own types, and no table of its migrations.
+#[tokio::test]
+async fn the_columns_have_mattermosts_types() {
+    let site = Site::new().await;
+    site.sign_up("ada").await.team("harbour").await;
+    let types = "SELECT string_agg(udt_name || coalesce('(' || character_maximum_length || ')', ''), ' ' ORDER BY \
+                 table_name, column_name) FROM information_schema.columns WHERE (table_name, column_name) IN \
+                 (('channels', 'type'), ('posts', 'props'), ('posts', 'fileids'), ('posts', 'createat'), \
+                 ('teams', 'type'), ('threads', 'participants'), ('users', 'id'), ('users', 'failedattempts'))";
+    assert_eq!(
+        engine::ask(site.directory(), types).await,
+        "channel_type int8 varchar(300) jsonb team_type jsonb int4 varchar(26)"
+    );
+    let migrations = "SELECT coalesce(to_regclass('db_migrations')::text, 'none')";
+    assert_eq!(engine::ask(site.directory(), migrations).await, "none");
+}
