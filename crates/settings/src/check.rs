@@ -13,20 +13,29 @@ use crate::version::Version;
 /// The first release without MySQL (upgrade notes of 11.0).
 const WITHOUT_MYSQL: Version = Version::new(11, 0);
 
+/// Before every release that the table knows.
+const ALWAYS: Version = Version::new(0, 0);
+
+/// The first release whose collapsed threads are on by default (upgrade notes of 7.0).
+const WITH_THREADS: Version = Version::new(7, 0);
+
 /// A section and a key in it.
 type At = (&'static str, &'static str);
 
-/// What the server wants of keys without a row (server source v11.6, model/config.go, its checks at the start).
-const LIMITS: [(At, Kind); 9] = [
-    (("PasswordSettings", "MinimumLength"), Kind::Int(5, 72)),
-    (("EmailSettings", "EmailBatchingInterval"), Kind::Int(30, i64::MAX)),
-    (("EmailSettings", "EmailBatchingBufferSize"), Kind::Int(1, i64::MAX)),
-    (("RateLimitSettings", "MaxBurst"), Kind::Int(1, i64::MAX)),
-    (("SqlSettings", "MaxIdleConns"), Kind::Int(1, i64::MAX)),
-    (("SqlSettings", "MaxOpenConns"), Kind::Int(1, i64::MAX)),
-    (("ServiceSettings", "ReadTimeout"), Kind::Int(1, i64::MAX)),
-    (("ServiceSettings", "WriteTimeout"), Kind::Int(1, i64::MAX)),
-    (("ServiceSettings", "ConnectionSecurity"), Kind::Word(&["", "TLS"])),
+/// What the server wants of keys without a row (server source v11.6, model/config.go, its checks at the start), and since
+/// which release; the last that holds counts.
+const LIMITS: [(At, Kind, Version); 11] = [
+    (("PasswordSettings", "MinimumLength"), Kind::Int(5, 72), ALWAYS),
+    (("EmailSettings", "EmailBatchingInterval"), Kind::Int(30, i64::MAX), ALWAYS),
+    (("EmailSettings", "EmailBatchingBufferSize"), Kind::Int(1, i64::MAX), ALWAYS),
+    (("RateLimitSettings", "MaxBurst"), Kind::Int(1, i64::MAX), ALWAYS),
+    (("SqlSettings", "MaxIdleConns"), Kind::Int(1, i64::MAX), ALWAYS),
+    (("SqlSettings", "MaxOpenConns"), Kind::Int(1, i64::MAX), ALWAYS),
+    (("ServiceSettings", "ReadTimeout"), Kind::Int(1, i64::MAX), ALWAYS),
+    (("ServiceSettings", "WriteTimeout"), Kind::Int(1, i64::MAX), ALWAYS),
+    (("ServiceSettings", "ConnectionSecurity"), Kind::Word(&["", "TLS"]), ALWAYS),
+    (("FileSettings", "DriverName"), Kind::Word(&["local", "amazons3"]), ALWAYS),
+    (("FileSettings", "DriverName"), Kind::Word(&["local", "amazons3", "azureblob"]), Version::new(11, 9)),
 ];
 
 /// Switches that must stand one way, since a release (upgrade notes of 11.0).
@@ -40,6 +49,7 @@ impl Layering {
     pub(crate) fn check(&mut self) {
         self.check_ranges();
         self.check_partners();
+        self.check_clashes();
         self.check_site_url();
         self.check_locales();
         self.check_database();
@@ -52,8 +62,12 @@ impl Layering {
         for setting in self.settings.values() {
             let (Some(value), Some(origin)) = (setting.value(), setting.origin()) else { continue };
             let of_row = setting.row.and_then(|row| row.place(self.version)?.kind(row.kind));
-            let limit =
-                || LIMITS.iter().find(|(at, _)| *at == (setting.section, setting.key)).map(|(_, kind)| *kind);
+            let limit = || {
+                let holds = |(at, _, since): &&(At, Kind, Version)| {
+                    *at == (setting.section, setting.key) && self.version >= *since
+                };
+                LIMITS.iter().rfind(holds).map(|(_, kind, _)| *kind)
+            };
             let Some(kind) = of_row.or_else(limit) else { continue };
             if let Some(problem) = kind.problem_of(value) {
                 let finding = Finding::new(origin.clone(), setting.name(), problem).allowed(kind.allowed());
@@ -89,7 +103,7 @@ impl Layering {
                 );
             }
         }
-        const NEEDS: [(At, At, &str, &str); 3] = [
+        const NEEDS: [(At, At, &str, &str); 4] = [
             (
                 ("EmailSettings", "RequireEmailVerification"),
                 ("EmailSettings", "SMTPServer"),
@@ -108,6 +122,12 @@ impl Layering {
                 "MATTERMOST_HOST or a site URL",
                 "the server refuses to start",
             ),
+            (
+                ("ServiceSettings", "AllowCookiesForSubdomains"),
+                ("ServiceSettings", "SiteURL"),
+                "MATTERMOST_HOST or a site URL",
+                "the server refuses to start",
+            ),
         ];
         for (flag, partner, variable, why) in NEEDS {
             if self.is_on(flag) && self.text(partner.0, partner.1).is_none() {
@@ -121,6 +141,27 @@ impl Layering {
                 mails,
                 "no mail server is named, so the server looks for one on its own host; give SMTP_HOST",
             );
+        }
+    }
+
+    /// Switches that the server does not start with together (server source v11.6, model/config.go).
+    fn check_clashes(&mut self) {
+        let batching = ("EmailSettings", "EnableEmailBatching");
+        if self.is_on(batching) && self.is_on(("ClusterSettings", "Enable")) {
+            let problem = "is true in a cluster, and the server does not start on that".to_owned();
+            self.find_at(batching, problem, "leave one of the two out".to_owned());
+        }
+        let follow = ("ServiceSettings", "ThreadAutoFollow");
+        let stays = self.at(follow.0, follow.1).is_some_and(|setting| setting.value() == Some(&false.into()));
+        let threads = match self.text("ServiceSettings", "CollapsedThreads") {
+            Some(word) => word != "disabled",
+            None => self.version >= WITH_THREADS,
+        };
+        if stays && threads {
+            let problem =
+                "is false while ServiceSettings.CollapsedThreads is on, and the server does not start on that";
+            let way_out = "leave it out, or set CollapsedThreads to \"disabled\"";
+            self.find_at(follow, problem.to_owned(), way_out.to_owned());
         }
     }
 
