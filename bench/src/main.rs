@@ -6,6 +6,7 @@
 mod deployment;
 mod edge;
 mod server;
+mod settings;
 mod up;
 
 use std::path::Path;
@@ -18,8 +19,9 @@ fn main() -> ExitCode {
     let outcome = match args.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["up", mainstay] => up::run(Path::new(mainstay)),
         ["server", mainstay] => server::run(Path::new(mainstay)),
+        ["settings", mainstay] => settings::run(Path::new(mainstay)),
         ["edge", relay] => edge::run(Path::new(relay)),
-        _ => Err(Failure("usage: cargo xtask bench up|server|edge".to_owned())),
+        _ => Err(Failure("usage: cargo xtask bench up|server|settings|edge".to_owned())),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

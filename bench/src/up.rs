@@ -40,7 +40,8 @@ pub(crate) fn run(mainstay: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-fn wall(command: &mut Command) -> Result<f64, Failure> {
+/// How long a command takes that must succeed, in ms.
+pub(crate) fn wall(command: &mut Command) -> Result<f64, Failure> {
     let began = Instant::now();
     let status = command.stdout(Stdio::null()).stderr(Stdio::null()).status()?;
     if status.success() {

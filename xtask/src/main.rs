@@ -16,7 +16,7 @@ usage: cargo xtask COMMAND
 
   test [ARGS]      install what the tests need, then run them all (ARGS go to `cargo test`)
   ci               format, clippy, cargo-deny where present, generated docs, tests
-  bench NAME       up, server, edge: a table of ratios, both sides in one run
+  bench NAME       up, server, settings, edge: a table of ratios, both sides in one run
   docs [--check]   write the generated pages, or fail where one is out of date
   static           a Mainstay for container images, quickly: without shared libraries, to try
   dist             the binaries that are shipped, in target/dist: mainstay, and mainstay-static for images";
@@ -27,7 +27,9 @@ fn main() -> ExitCode {
     let outcome = match words.as_slice() {
         ["test", rest @ ..] => test(rest),
         ["ci"] => ci(),
-        ["bench", name @ ("up" | "server")] => bench(name, &["--package", "mainstay"], "release/mainstay"),
+        ["bench", name @ ("up" | "server" | "settings")] => {
+            bench(name, &["--package", "mainstay"], "release/mainstay")
+        }
         ["bench", "edge"] => tools::for_edge_bench().and_then(|()| {
             bench("edge", &["--package", "edge", "--example", "relay"], "release/examples/relay")
         }),
@@ -36,7 +38,7 @@ fn main() -> ExitCode {
         ["static"] => standalone::quick().map(|program| println!("{}", program.display())),
         ["dist"] => cargo(&["build", "--profile", "dist", "--package", "mainstay"])
             .and_then(|()| standalone::shipped()),
-        ["bench", ..] => Err(Failure("bench wants one of: up, server, edge".to_owned())),
+        ["bench", ..] => Err(Failure("bench wants one of: up, server, settings, edge".to_owned())),
         _ => Err(Failure(USAGE.to_owned())),
     };
     match outcome {

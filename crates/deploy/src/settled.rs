@@ -154,10 +154,14 @@ pub fn settings_of(world: &World, wanted: &Wanted, version: &Version) -> Result<
         flags: &[].into(),
         read_file: &read_secret_file,
     };
-    settings::resolve(version, &sources).map_err(|findings| {
+    let mut resolved = settings::resolve(version, &sources).map_err(|findings| {
         let kind = if findings.policy_only() { Kind::Refused } else { Kind::Settings };
         Error::new(kind, findings.to_string()).hint("nothing has been changed")
-    })
+    })?;
+    for Own { section, key, why, .. } in &OWN {
+        resolved.overrule(section, key, why);
+    }
+    Ok(resolved)
 }
 
 fn read_secret_file(path: &Path) -> std::io::Result<String> {
@@ -178,24 +182,86 @@ pub(crate) fn config_json(
     settings::render(&settings::render_for(resolved, base), &own(desired, release, layout, listen))
 }
 
+/// A key that follows from the house itself, whatever the settings say.
+struct Own {
+    section: &'static str,
+    key: &'static str,
+    /// For whoever gives it: why that has no effect.
+    why: &'static str,
+    value: fn(&Layout, SocketAddr) -> Value,
+}
+
 /// What is not a matter of taste: where the server listens, where its files lie, that the edge is in front of it.
+const OWN: [Own; 9] = [
+    Own {
+        section: "ServiceSettings",
+        key: "ListenAddress",
+        why: "the server listens behind the edge; `listen` says where people find it",
+        value: |_, listen| listen.to_string().into(),
+    },
+    Own {
+        section: "ServiceSettings",
+        key: "ConnectionSecurity",
+        why: "the edge speaks plain HTTP with the server; TLS ends in front of the edge",
+        value: |_, _| "".into(),
+    },
+    Own {
+        section: "ServiceSettings",
+        key: "UseLetsEncrypt",
+        why: "TLS ends in front of the edge",
+        value: |_, _| false.into(),
+    },
+    Own {
+        section: "ServiceSettings",
+        key: "Forward80To443",
+        why: "TLS ends in front of the edge, and whatever ends it redirects",
+        value: |_, _| false.into(),
+    },
+    Own {
+        section: "ServiceSettings",
+        key: "TrustedProxyIPHeader",
+        why: "the edge is the one proxy in front, and it replaces what clients send",
+        value: |_, _| vec!["X-Forwarded-For", "X-Real-IP"].into(),
+    },
+    Own {
+        section: "FileSettings",
+        key: "Directory",
+        why: "files lie in the deployment's directory",
+        value: |layout, _| format!("{}/", layout.data().display()).into(),
+    },
+    Own {
+        section: "LogSettings",
+        key: "FileLocation",
+        why: "logs lie in the deployment's directory; `mainstay logs` shows them",
+        value: |layout, _| text(&layout.logs().join("mattermost")),
+    },
+    Own {
+        section: "PluginSettings",
+        key: "Directory",
+        why: "plugins lie in the deployment's directory",
+        value: |layout, _| text(&layout.root().join("plugins")),
+    },
+    Own {
+        section: "PluginSettings",
+        key: "ClientDirectory",
+        why: "plugins lie in the deployment's directory",
+        value: |layout, _| text(&layout.root().join("client-plugins")),
+    },
+];
+
+fn text(path: &Path) -> Value {
+    path.to_string_lossy().into_owned().into()
+}
+
 fn own(desired: &Desired, release: &ReleaseId, layout: &Layout, listen: SocketAddr) -> Vec<Declared> {
-    let path = |path: std::path::PathBuf| path.to_string_lossy().into_owned();
-    let mut own = vec![
-        Declared::new("ServiceSettings", "ListenAddress", listen.to_string()),
-        // The edge is the one proxy in front, and it replaces what clients send.
-        Declared::new("ServiceSettings", "TrustedProxyIPHeader", vec!["X-Forwarded-For", "X-Real-IP"]),
-        Declared::new("FileSettings", "Directory", format!("{}/", layout.data().display())),
-        Declared::new("LogSettings", "FileLocation", path(layout.logs().join("mattermost"))),
-        Declared::new("PluginSettings", "Directory", path(layout.root().join("plugins"))),
-        Declared::new("PluginSettings", "ClientDirectory", path(layout.root().join("client-plugins"))),
-    ];
+    let mut own: Vec<Declared> =
+        OWN.iter().map(|own| Declared::new(own.section, own.key, (own.value)(layout, listen))).collect();
     if desired.tells_site_url {
         own.push(Declared::new("ServiceSettings", "SiteURL", desired.site_url_text()));
     }
     if Capabilities::of(release).sqlite {
         own.push(Declared::new("SqlSettings", "DriverName", "sqlite"));
-        own.push(Declared::new("SqlSettings", "DataSource", path(layout.sqlite())));
+        own.push(Declared::new("SqlSettings", "DataSource", text(&layout.sqlite())));
     }
     own
 }

@@ -158,8 +158,7 @@ impl Layering {
             None => self.version >= WITH_THREADS,
         };
         if stays && threads {
-            let problem =
-                "is false while ServiceSettings.CollapsedThreads is on, and the server does not start on that";
+            let problem = "is false while ServiceSettings.CollapsedThreads is on, and the server does not start on that";
             let way_out = "leave it out, or set CollapsedThreads to \"disabled\"";
             self.find_at(follow, problem.to_owned(), way_out.to_owned());
         }

@@ -174,6 +174,17 @@ impl Resolved {
         &self.notices
     }
 
+    /// Says out loud that a setting has no effect, if somebody gave it: whoever renders config.json decides it, for the
+    /// reason `why`.
+    pub fn overrule(&mut self, section: &str, key: &str, why: &str) {
+        let given = self.setting(section, key).and_then(|setting| {
+            Some((setting.name(), setting.origin().filter(|origin| origin.is_given())?.clone()))
+        });
+        if let Some((name, origin)) = given {
+            self.notices.push(Notice { origin, name, since: None, effective: false, what: why.to_owned() });
+        }
+    }
+
     /// What config.json must say, whatever else it says.
     pub fn declared(&self) -> Vec<Declared> {
         let ours = self.settings().filter(|setting| setting.owner() != Owner::Console);

@@ -64,6 +64,19 @@ fn wrong_values_are_told_what_is_allowed() {
 }
 
 #[test]
+fn what_the_house_decides_is_not_dropped_without_a_word() {
+    let place = Place::new();
+    let mut command = place.command(&["--json", "settings", "check"]);
+    let variables =
+        [("MM_SERVICESETTINGS_LISTENADDRESS", ":80"), ("MM_SERVICESETTINGS_CONNECTIONSECURITY", "TLS")];
+    let ran = Ran::from(command.envs(variables).output().expect("the binary runs")).expect(0);
+    let said = ran.json()["notices"].as_array().cloned().unwrap_or_default();
+    let names: Vec<_> = said.iter().filter_map(|notice| notice["name"].as_str()).collect();
+    assert_eq!(names, variables.map(|(name, _)| name));
+    assert!(said.iter().all(|notice| notice["effective"] == false), "{said:?}");
+}
+
+#[test]
 fn a_port_in_use_names_its_holder() {
     let place = Place::new();
     let _holder = TcpListener::bind(("127.0.0.1", place.port)).expect("the port");
