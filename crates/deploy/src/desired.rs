@@ -6,12 +6,17 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use settings::{Origin, Resolved, Wanted};
 use url::Url;
 
+use crate::agent::EdgeSpec;
 use crate::error::{Error, Kind};
 use crate::layout::Layout;
 use crate::machine::host_name;
 
 /// Where the edge answers unless told otherwise: this machine alone, at Mattermost's own port.
 const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8065);
+
+/// Loopback, and the networks that no public address is in (RFC 1918, RFC 4193).
+const PRIVATE: [&str; 6] =
+    ["127.0.0.0/8", "::1", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"];
 
 /// The system user that is made for the server when root installs.
 pub const DEFAULT_USER: &str = "mainstay";
@@ -29,6 +34,8 @@ pub struct Desired {
     pub site_url: Url,
     /// The user that the server runs as; `None` = whoever runs the agent.
     pub user: Option<String>,
+    /// Networks of load balancers, if said; see [`Desired::edge`].
+    pub proxies: Option<Vec<String>>,
     /// What the file says, with the command line laid over it.
     pub wanted: Wanted,
     /// Whether the server is told its site URL. One that only a container's defaults made would shut out everybody who
@@ -99,6 +106,7 @@ impl Desired {
             listen,
             site_url,
             user,
+            proxies: None,
             wanted,
             tells_site_url,
         })
@@ -109,10 +117,18 @@ impl Desired {
         self.site_url.as_str().trim_end_matches('/')
     }
 
-    /// The same with the site URL that the environment gives, which outranks the file.
+    /// How the edge answers. Who is behind a load balancer with TLS is most often in a private network with it; a load
+    /// balancer in another one is to be named, and until then its own address stands for its clients'.
+    pub fn edge(&self) -> EdgeSpec {
+        let https = self.site_url.scheme() == "https";
+        let usual = || if https { PRIVATE.map(str::to_owned).to_vec() } else { Vec::new() };
+        EdgeSpec { listen: self.listen, https, proxies: self.proxies.clone().unwrap_or_else(usual) }
+    }
+
+    /// The same with what the environment gives, which outranks the file: the site URL, and who stands in front.
     ///
     /// # Errors
-    /// It is no URL.
+    /// The site URL is no URL.
     pub fn given(mut self, resolved: &Resolved) -> Result<Self, Error> {
         let setting = resolved.setting("ServiceSettings", "SiteURL");
         let given = setting.filter(|setting| setting.origin().is_some_and(Origin::is_given));
@@ -121,6 +137,9 @@ impl Desired {
                 Url::parse(url).map_err(|error| Error::new(Kind::Settings, format!("`{url}`: {error}")))?;
             self.tells_site_url = true;
         }
+        let proxies = resolved.input("MATTERMOST_TRUSTED_PROXIES").and_then(|layer| layer.value.as_str());
+        self.proxies =
+            proxies.map(|text| text.split(", ").filter(|one| *one != "none").map(str::to_owned).collect());
         Ok(self)
     }
 }

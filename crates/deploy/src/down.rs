@@ -44,7 +44,7 @@ pub(crate) fn stopping(status: Option<&Status>) -> Steps {
     let mut steps = Steps::default();
     let Some(status) = status else { return steps };
     if let Some(edge) = &status.edge {
-        let action = Edge { listen: None, before: Some(edge.listen) };
+        let action = Edge { spec: None, before: Some(edge.spec.clone()) };
         steps.add("close-edge", "Close the edge", Some("Open it again"), 200, action);
     }
     if let Some(server) = &status.server {

@@ -35,7 +35,7 @@ mod up;
 mod verify;
 
 pub use action::{Action, World};
-pub use agent::{EdgeStatus, ServerStatus, Status as AgentStatus, run as run_agent};
+pub use agent::{EdgeSpec, EdgeStatus, ServerStatus, Status as AgentStatus, run as run_agent};
 pub use deployment::{Caller, repair_journal, wanted_file};
 pub use desired::{DEFAULT_USER, Desired, Machine};
 pub use down::{down, planned as planned_down};

@@ -228,10 +228,13 @@ fn plan_up(
         let action = Administrator { listen: spec.listen, email: admin_email(desired) };
         steps.add("administrator", "Look after the administrator", None, 300, action);
     }
-    let open = observed.agent.as_ref().and_then(|status| status.edge.as_ref()).map(|edge| edge.listen);
-    if open != Some(desired.listen) {
+    let before =
+        observed.agent.as_ref().and_then(|status| status.edge.as_ref()).map(|edge| edge.spec.clone());
+    let spec = Some(desired.edge());
+    if before != spec {
         let title = format!("Open the edge at {}", desired.listen);
-        steps.add("edge", title, Some("Close it"), 10, Edge { listen: Some(desired.listen), before: open });
+        let undo = if before.is_some() { "Open it as before" } else { "Close it" };
+        steps.add("edge", title, Some(undo), 10, Edge { spec, before });
     }
     if !steps.0.is_empty() {
         let action = AcceptanceTest { site_url: desired.site_url.clone(), edge: reachable(desired.listen) };
@@ -376,9 +379,9 @@ mod tests {
         let release = layout().releases().join(release::builtin().to_string());
         let spec = ServerSpec { release, user: None, listen: listen() };
         let server = ServerStatus { spec, pid: Some(1), restarts: 0, last_exit: None };
-        let edge = settled(false, None).desired.listen;
+        let spec_of_edge = settled(false, None).desired.edge();
         let edge =
-            EdgeStatus { listen: edge, connections: 0, websockets: 0, requests: 0, upstream_errors: 0 };
+            EdgeStatus { spec: spec_of_edge, connections: 0, websockets: 0, requests: 0, upstream_errors: 0 };
         Observed {
             missing: Vec::new(),
             secrets: true,

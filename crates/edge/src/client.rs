@@ -11,12 +11,12 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 
+use crate::Front;
 use crate::Shared;
 use crate::counters::Held;
 use crate::exchange;
 use crate::forwarded::Origin;
 use crate::limits::Limits;
-use crate::network::Network;
 use crate::patience::Patience;
 
 /// hyper's least read buffer.
@@ -30,8 +30,8 @@ pub(crate) struct Peer {
 }
 
 impl Peer {
-    pub(crate) fn new(address: SocketAddr, trusted: &[Network], seat: Held) -> Peer {
-        Peer { origin: Origin::new(address.ip(), trusted), _seat: seat }
+    pub(crate) fn new(address: SocketAddr, front: &Front, seat: Held) -> Peer {
+        Peer { origin: Origin::new(address.ip(), front), _seat: seat }
     }
 }
 

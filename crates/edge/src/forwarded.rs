@@ -11,6 +11,7 @@ use bytes::Bytes;
 use http::header::{FORWARDED, HOST};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+use crate::Front;
 use crate::network::Network;
 
 pub(crate) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -28,12 +29,12 @@ pub(crate) struct Origin {
 }
 
 impl Origin {
-    pub(crate) fn new(address: IpAddr, trusted: &[Network]) -> Origin {
+    pub(crate) fn new(address: IpAddr, front: &Front) -> Origin {
         let address = address.to_canonical();
         Origin {
-            trusted: trusted.iter().any(|network| network.contains(address)),
+            trusted: front.proxies.iter().any(|network| network.contains(address)),
             address: text(address.to_string()),
-            scheme: HeaderValue::from_static("http"),
+            scheme: HeaderValue::from_static(if front.https { "https" } else { "http" }),
         }
     }
 
@@ -102,7 +103,11 @@ mod tests {
     use super::*;
 
     fn described(peer: &str, trusted: &[&str], said: &[(&str, &str)]) -> Vec<String> {
-        let trusted: Vec<Network> = trusted.iter().map(|text| text.parse().unwrap()).collect();
+        let proxies = trusted.iter().map(|text| text.parse().unwrap()).collect();
+        described_behind(&Front { proxies, https: false }, peer, said)
+    }
+
+    fn described_behind(front: &Front, peer: &str, said: &[(&str, &str)]) -> Vec<String> {
         let mut headers = HeaderMap::new();
         headers.insert(HOST, HeaderValue::from_static("chat.example"));
         for (name, value) in said {
@@ -111,7 +116,7 @@ mod tests {
                 HeaderValue::from_str(value).unwrap(),
             );
         }
-        Origin::new(peer.parse().unwrap(), &trusted).describe(&mut headers, &trusted);
+        Origin::new(peer.parse().unwrap(), front).describe(&mut headers, &front.proxies);
         headers.remove(HOST);
         let mut lines: Vec<String> =
             headers.iter().map(|(name, value)| format!("{name}: {}", value.to_str().unwrap())).collect();
@@ -168,6 +173,15 @@ mod tests {
                 "x-real-ip: 10.0.0.1",
             ]
         );
+    }
+
+    #[test]
+    fn a_site_of_https_is_told_so_unless_a_trusted_proxy_says_otherwise() {
+        let front = Front { proxies: vec!["10.0.0.0/8".parse().unwrap()], https: true };
+        let proto = |peer, said| described_behind(&front, peer, said).remove(2);
+        assert_eq!(proto("203.0.113.9", &[("x-forwarded-proto", "http")]), "x-forwarded-proto: https");
+        assert_eq!(proto("10.0.0.1", &[]), "x-forwarded-proto: https");
+        assert_eq!(proto("10.0.0.1", &[("x-forwarded-proto", "http")]), "x-forwarded-proto: http");
     }
 
     #[test]

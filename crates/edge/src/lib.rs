@@ -4,7 +4,7 @@
 //!
 //! - **Bodies stream.** Both ways, with backpressure, never whole in memory. Trailers are dropped.
 //! - **The server learns the truth about the client.** `X-Forwarded-For`, `-Proto`, `-Host` and `X-Real-IP` come from the
-//!   connection; what a client says about itself counts only when it is a [trusted](Edge::trusting) proxy. `Host` passes
+//!   connection; what a client says about itself counts only when it is a [trusted](Front::proxies) proxy. `Host` passes
 //!   unchanged, because Mattermost compares it with a websocket's `Origin`.
 //! - **One reading of every message.** Both sides are parsed and framed anew, so a request that two parsers would read
 //!   differently cannot pass through as two.
@@ -77,8 +77,18 @@ pub struct Edge {
     listener: Listener,
     upstream: SocketAddr,
     limits: Limits,
-    trusted: Vec<Network>,
+    front: Front,
     counters: Arc<Counters>,
+}
+
+/// What stands between people and an edge: nothing, unless said.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Front {
+    /// Load balancers, whose forwarding headers are believed.
+    pub proxies: Vec<Network>,
+    /// Whether TLS ends there. The upstream is told `https` then, wherever no trusted proxy says otherwise: an edge takes
+    /// plain HTTP alone, so that a site of HTTPS is reached through something that has the certificate.
+    pub https: bool,
 }
 
 /// What the connections of one worker share.
@@ -86,7 +96,7 @@ pub struct Edge {
 pub(crate) struct Shared {
     pub(crate) upstream: Arc<Upstream>,
     pub(crate) limits: Limits,
-    pub(crate) trusted: Vec<Network>,
+    pub(crate) front: Front,
     pub(crate) counters: Arc<Counters>,
     /// Connections and websocket relays still at work.
     pub(crate) tasks: TaskTracker,
@@ -105,15 +115,15 @@ impl Edge {
             listener: Listener::bind(listen)?,
             upstream,
             limits,
-            trusted: Vec::new(),
+            front: Front::default(),
             counters: Arc::default(),
         })
     }
 
-    /// Believes the forwarding headers of connections that come from `proxies`: load balancers in front of the edge.
+    /// Stands behind `front`.
     #[must_use]
-    pub fn trusting(mut self, proxies: Vec<Network>) -> Edge {
-        self.trusted = proxies;
+    pub fn behind(mut self, front: Front) -> Edge {
+        self.front = front;
         self
     }
 
@@ -144,7 +154,7 @@ impl Edge {
                 let shared = Shared {
                     upstream: Upstream::new(self.upstream, &self.limits),
                     limits: self.limits.clone(),
-                    trusted: self.trusted.clone(),
+                    front: self.front.clone(),
                     counters: Arc::clone(&self.counters),
                     tasks: TaskTracker::new(),
                     drain: drain.child_token(),
@@ -157,7 +167,7 @@ impl Edge {
         let leaving = TaskTracker::new();
         while let Some((stream, address)) = stop.run_until_cancelled(arrivals.next()).await {
             if let Some(seat) = self.counters.seat(self.limits.max_connections) {
-                let peer = Peer::new(address, &self.trusted, seat);
+                let peer = Peer::new(address, &self.front, seat);
                 let least_busy = workers.iter().min_by_key(|worker| worker.load());
                 if let Some(Err(error)) = least_busy.map(|worker| worker.take(stream, peer)) {
                     tracing::warn!(%error, "cannot serve a connection");

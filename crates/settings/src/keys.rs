@@ -44,6 +44,12 @@ pub const KEYS: &[Key] = &[
         meaning: "The address people type; links, sign-in and the websocket's Origin check depend on it",
     },
     Key {
+        name: "trusted_proxies",
+        kind: Kind::Networks,
+        default: "for a site URL of https: loopback and the private networks; otherwise none",
+        meaning: "Load balancers in front of the edge, which are believed about their clients' addresses",
+    },
+    Key {
         name: "user",
         kind: Kind::Text,
         default: "mainstay when started as root, otherwise whoever started it",

@@ -1,6 +1,6 @@
 //! What a setting's value may be.
 
-use std::net::{Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use serde_json::Value;
 use url::Url;
@@ -32,6 +32,8 @@ pub enum Kind {
     Host,
     /// A mail address.
     Email,
+    /// Networks, parted by commas, each an address or `ADDRESS/PREFIX`; or `none`.
+    Networks,
     /// A key or salt: nothing, or 32 characters and more (the server does not start on fewer).
     Salt,
 }
@@ -60,6 +62,7 @@ impl Kind {
             Self::Url => "an http:// or https:// address, as in https://git.example.com/oauth/authorize",
             Self::Host => "a host name or an IP address without scheme and port, as in chat.example.com",
             Self::Email => "a mail address, as in chat@example.com",
+            Self::Networks => "none, or networks parted by commas, as in 10.0.0.0/8, 192.0.2.7",
             Self::Salt => "32 characters or more; leave it out, and one is generated and kept",
         };
         format!("allowed: {text}")
@@ -110,6 +113,7 @@ impl Kind {
                     _ => Err(format!("is `{text}`, which is no host name")),
                 }
             }
+            Self::Networks => networks(text).map(Value::from),
             Self::Email => match text.split_once('@') {
                 Some((user, host))
                     if !user.is_empty() && !host.is_empty() && !text.contains(char::is_whitespace) =>
@@ -185,6 +189,27 @@ fn site_url(value: &str) -> Result<(), String> {
         return Err("has a query or a fragment".to_owned());
     }
     Ok(())
+}
+
+/// Networks in one form: parted by a comma and a space.
+fn networks(text: &str) -> Result<String, String> {
+    if text.trim().eq_ignore_ascii_case("none") {
+        return Ok("none".to_owned());
+    }
+    let parts: Vec<&str> = text.split(',').map(str::trim).collect();
+    let is_network = |part: &str| {
+        let (address, prefix) = part.split_once('/').map_or((part, None), |(a, p)| (a, Some(p)));
+        let most = match address.parse::<IpAddr>() {
+            Ok(IpAddr::V4(_)) => 32,
+            Ok(IpAddr::V6(_)) => 128,
+            Err(_) => return false,
+        };
+        prefix.is_none_or(|prefix| prefix.parse::<u8>().is_ok_and(|prefix| prefix <= most))
+    };
+    match parts.iter().find(|part| !is_network(part)) {
+        Some(part) => Err(format!("names `{part}`, which is no network")),
+        None => Ok(parts.join(", ")),
+    }
 }
 
 #[cfg(test)]

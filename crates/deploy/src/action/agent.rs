@@ -1,6 +1,5 @@
 //! The running parts: the agent, and through it the server and the edge.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use plan::{Lock, Progress, Step};
@@ -8,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Action, World, blocking};
-use crate::agent::{Ask, ServerSpec, health};
+use crate::agent::{Ask, EdgeSpec, ServerSpec, health};
 use crate::error::Error;
 
 /// How long the agent may take to answer its first question.
@@ -68,7 +67,7 @@ pub(crate) async fn revive(done: &[Step<Action>], world: &World) -> Result<(), E
         match &step.action {
             Action::Agent(agent) if agent.switch == Switch::On => agent.apply(world, &silent).await?,
             Action::Server(server) if server.switch == Switch::On => server.apply(world, &silent).await?,
-            Action::Edge(edge) if edge.listen.is_some() => edge.apply(world, &silent).await?,
+            Action::Edge(edge) if edge.spec.is_some() => edge.apply(world, &silent).await?,
             _ => Value::Null,
         };
     }
@@ -161,28 +160,28 @@ impl Server {
     }
 }
 
-/// Opens the edge, moves it, or closes it.
+/// Opens the edge, changes it, or closes it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Edge {
-    /// Where it shall answer; `None` = nowhere.
-    pub listen: Option<SocketAddr>,
-    /// Where it answered before; `None` = nowhere.
-    pub before: Option<SocketAddr>,
+    /// How it shall answer; `None` = not at all.
+    pub spec: Option<EdgeSpec>,
+    /// How it answered before; `None` = not at all.
+    pub before: Option<EdgeSpec>,
 }
 
 impl Edge {
     pub(super) async fn apply(&self, world: &World, _: &Progress) -> Result<Value, Error> {
-        set_edge(world, self.listen).await.map(|()| Value::Null)
+        set_edge(world, self.spec.as_ref()).await.map(|()| Value::Null)
     }
 
     pub(super) async fn undo(&self, world: &World, _: Option<&Value>) -> Result<(), Error> {
-        set_edge(world, self.before).await
+        set_edge(world, self.before.as_ref()).await
     }
 }
 
-async fn set_edge(world: &World, listen: Option<SocketAddr>) -> Result<(), Error> {
-    let ask = match listen {
-        Some(listen) => Ask::OpenEdge { listen },
+async fn set_edge(world: &World, spec: Option<&EdgeSpec>) -> Result<(), Error> {
+    let ask = match spec {
+        Some(spec) => Ask::OpenEdge(spec.clone()),
         // Without an agent it is closed.
         None if world.agent.status().await?.is_none() => return Ok(()),
         None => Ask::CloseEdge,

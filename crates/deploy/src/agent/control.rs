@@ -23,11 +23,8 @@ pub(crate) enum Ask {
     StartServer(ServerSpec),
     /// Stop the server; answered when its process group is gone.
     StopServer,
-    /// Answer at `listen`; answered when the address is bound.
-    OpenEdge {
-        /// Where people connect.
-        listen: SocketAddr,
-    },
+    /// Answer there; answered when the address is bound.
+    OpenEdge(EdgeSpec),
     /// Let requests in flight finish, then stop answering.
     CloseEdge,
     /// Close the edge, stop the server, end.
@@ -43,6 +40,17 @@ pub struct ServerSpec {
     pub user: Option<String>,
     /// The loopback address it listens on.
     pub listen: SocketAddr,
+}
+
+/// Where the edge answers, and what stands in front of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EdgeSpec {
+    /// Where people, or their load balancer, connect.
+    pub listen: SocketAddr,
+    /// Whether people say `https`: TLS ends in front of the edge then.
+    pub https: bool,
+    /// The networks of load balancers that are believed.
+    pub proxies: Vec<String>,
 }
 
 /// How things are.
@@ -74,8 +82,9 @@ pub struct ServerStatus {
 /// How the edge is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EdgeStatus {
-    /// Where it answers.
-    pub listen: SocketAddr,
+    /// What it was opened as.
+    #[serde(flatten)]
+    pub spec: EdgeSpec,
     /// Open connections.
     pub connections: u64,
     /// Open websockets, a part of the connections.

@@ -7,12 +7,11 @@ mod control;
 pub(crate) mod health;
 mod parts;
 
-use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use edge::{Edge, Limits};
+use edge::{Edge, Front, Limits};
 use host::{Policy, Supervisor};
 use plan::{Holder, Lock};
 use release::Release;
@@ -21,10 +20,10 @@ use tokio::sync::{Mutex, oneshot};
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use control::{Answer, Ask, Client, ServerSpec};
-pub use control::{EdgeStatus, ServerStatus, Status};
+pub use control::{EdgeSpec, EdgeStatus, ServerStatus, Status};
 use parts::{OpenEdge, Parts, Running};
 
-use crate::error::{Error, reason};
+use crate::error::{Error, Kind, reason};
 use crate::layout::Layout;
 
 /// How long open requests may take to finish when a container is stopped.
@@ -137,7 +136,7 @@ impl Agent {
             Ask::Status => {}
             Ask::StartServer(spec) => self.start_server(spec).await?,
             Ask::StopServer => self.parts.stop_server().await,
-            Ask::OpenEdge { listen } => self.open_edge(listen).await?,
+            Ask::OpenEdge(spec) => self.open_edge(spec).await?,
             Ask::CloseEdge => self.parts.close_edge().await,
             Ask::Stop => {
                 self.parts.close_edge().await;
@@ -171,23 +170,26 @@ impl Agent {
         Ok(())
     }
 
-    async fn open_edge(&self, listen: SocketAddr) -> Result<(), Error> {
+    async fn open_edge(&self, spec: EdgeSpec) -> Result<(), Error> {
         let Some(upstream) = self.parts.server().map(|spec| spec.listen) else {
             return Err(Error::not_ready("the edge opens after the server has started"));
         };
+        let proxies = spec.proxies.iter().map(|network| network.parse()).collect::<Result<_, _>>();
+        let proxies =
+            proxies.map_err(|error: edge::NetworkError| Error::new(Kind::Settings, error.to_string()))?;
+        let front = Front { proxies, https: spec.https };
         let open = self.parts.edge();
-        if open.as_ref().is_some_and(|open| open.listen == listen && open.upstream == upstream) {
+        if open.as_ref().is_some_and(|open| open.spec == spec && open.upstream == upstream) {
             return Ok(());
         }
         // Elsewhere it is bound before the old one closes; at the same address it must close first.
-        if open.is_some_and(|open| open.listen.port() == listen.port()) {
+        if open.is_some_and(|open| open.spec.listen.port() == spec.listen.port()) {
             self.parts.close_edge().await;
         }
-        let limits = self.limits();
-        let edge = Edge::bind(listen, upstream, limits)?;
+        let edge = Edge::bind(spec.listen, upstream, self.limits())?.behind(front);
         self.parts.close_edge().await;
-        self.parts.add_edge(OpenEdge::serve(edge, listen, upstream));
-        tracing::info!(%listen, "the edge is open");
+        tracing::info!(?spec, "the edge is open");
+        self.parts.add_edge(OpenEdge::serve(edge, spec, upstream));
         Ok(())
     }
 

@@ -10,7 +10,7 @@ use host::Supervisor;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::{EdgeStatus, ServerSpec, ServerStatus};
+use super::{EdgeSpec, EdgeStatus, ServerSpec, ServerStatus};
 
 /// The parts. Whoever changes them holds the agent's turn; the lock inside is never held across a wait.
 #[derive(Default)]
@@ -33,7 +33,7 @@ pub(super) struct Running {
 /// An edge that serves, or is draining.
 #[derive(Clone)]
 pub(super) struct OpenEdge {
-    pub listen: SocketAddr,
+    pub spec: EdgeSpec,
     pub upstream: SocketAddr,
     counters: Arc<edge::Counters>,
     drain: CancellationToken,
@@ -108,7 +108,7 @@ impl Running {
 
 impl OpenEdge {
     /// Serves in the background until it is told to drain, or fails.
-    pub(super) fn serve(edge: Edge, listen: SocketAddr, upstream: SocketAddr) -> Self {
+    pub(super) fn serve(edge: Edge, spec: EdgeSpec, upstream: SocketAddr) -> Self {
         let (drain, ended) = (CancellationToken::new(), CancellationToken::new());
         let counters = edge.counters();
         let serving = edge.serve(drain.clone());
@@ -119,13 +119,13 @@ impl OpenEdge {
                 tracing::error!(%error, "the edge has ended");
             }
         });
-        Self { listen, upstream, counters, drain, ended }
+        Self { spec, upstream, counters, drain, ended }
     }
 
     pub(super) fn status(&self) -> EdgeStatus {
         let counted = self.counters.read();
         EdgeStatus {
-            listen: self.listen,
+            spec: self.spec.clone(),
             connections: counted.connections,
             websockets: counted.websockets,
             requests: counted.requests,
@@ -142,7 +142,8 @@ mod tests {
     async fn an_edge_that_has_ended_is_no_edge() {
         let any: SocketAddr = ([127, 0, 0, 1], 0).into();
         let edge = Edge::bind(any, any, edge::Limits::default()).expect("a port");
-        let open = OpenEdge::serve(edge, any, any);
+        let spec = EdgeSpec { listen: any, https: false, proxies: Vec::new() };
+        let open = OpenEdge::serve(edge, spec, any);
         let parts = Parts::default();
         parts.add_edge(open.clone());
         assert!(parts.edge().is_some());

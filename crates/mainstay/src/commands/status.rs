@@ -43,7 +43,7 @@ fn text(status: &Status) -> String {
         let edge = agent.edge.as_ref().map(|edge| {
             format!(
                 "{}, {} connections ({} websockets), {} requests, {} not answered",
-                edge.listen, edge.connections, edge.websockets, edge.requests, edge.upstream_errors
+                edge.spec.listen, edge.connections, edge.websockets, edge.requests, edge.upstream_errors
             )
         });
         rows.push(("Edge", edge.unwrap_or_else(|| "closed".to_owned())));

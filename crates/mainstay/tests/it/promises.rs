@@ -38,6 +38,36 @@ fn a_site_url_that_nobody_chose_follows_the_edge() {
 }
 
 #[test]
+fn behind_a_load_balancer_with_tls_cookies_are_secure_and_clients_keep_their_address() {
+    let place = Place::new();
+    place.up(&["--site-url", "https://chat.example.com"]).expect(0);
+    let cookies = || {
+        let login = serde_json::json!({"login_id": "admin", "password": place.password()});
+        let url = format!("{}/api/v4/users/login", place.url());
+        let ask = reqwest::Client::new().post(url).header("x-requested-with", "XMLHttpRequest").json(&login);
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        let answer = runtime.block_on(ask.send()).expect("an answer");
+        assert_eq!(answer.status(), 200);
+        answer.headers().get_all("set-cookie").iter().map(|cookie| format!("{cookie:?}")).collect::<Vec<_>>()
+    };
+    let secure = cookies();
+    assert!(!secure.is_empty() && secure.iter().all(|cookie| cookie.contains("Secure")), "{secure:?}");
+    let edge = &place.status()["agent"]["edge"];
+    assert!(edge["proxies"].to_string().contains("127.0.0.0/8"), "{edge}");
+    // Said in mainstay.toml, it is changed at the edge alone.
+    let toml = place.root.join("mainstay.toml");
+    let text = std::fs::read_to_string(&toml).expect("a file");
+    std::fs::write(&toml, format!("trusted_proxies = \"192.0.2.7\"\n{text}")).expect("written");
+    let plan = place.run(&["up", "--plan", "--json"]).expect(0).json();
+    let steps: Vec<_> =
+        plan["steps"].as_array().into_iter().flatten().filter_map(|step| step["name"].as_str()).collect();
+    assert_eq!(steps, ["edge", "acceptance"]);
+    place.run(&["up"]).expect(0);
+    assert_eq!(place.status()["agent"]["edge"]["proxies"], serde_json::json!(["192.0.2.7"]));
+    assert!(cookies().iter().all(|cookie| cookie.contains("Secure")));
+}
+
+#[test]
 fn a_resumed_installation_that_fails_says_so_and_keeps_what_people_wrote() {
     let place = Place::new();
     place.up(&["--inject-kill", "acceptance:before"]).expect(-9);

@@ -35,6 +35,14 @@ const ROWS: &[Row] = &[
     .now("made of MATTERMOST_HOST, MATTERMOST_HTTPS and MATTERMOST_PORT")
     .source(LATER),
     row(
+        "MATTERMOST_TRUSTED_PROXIES",
+        Kind::Networks,
+        "Load balancers in front of the edge, which are believed about their clients' addresses",
+    )
+    .key("trusted_proxies")
+    .now("for a site URL of https: loopback and the private networks; otherwise none")
+    .source(OURS),
+    row(
         "MATTERMOST_CORS_DOMAINS",
         Kind::Text,
         "Origins, parted by spaces, whose pages may call the API; `*` = any",
