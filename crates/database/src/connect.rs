@@ -49,7 +49,7 @@ impl Failure {
 pub(crate) async fn connect(server: &Server, patience: Duration) -> Result<Connected, Failure> {
     let started = Instant::now();
     let fails = |reason| Failure::new(server, reason);
-    let found = match tokio::time::timeout(patience, log_in(server)).await {
+    let found = match tokio::time::timeout(patience, Box::pin(log_in(server))).await {
         Ok(found) => found.map_err(fails),
         Err(_) => Err(fails(Reason::TimedOut(patience))),
     };
@@ -63,7 +63,7 @@ pub(crate) async fn connect(server: &Server, patience: Duration) -> Result<Conne
     let mut encrypted = server.clone();
     encrypted.tls.mode = TlsMode::Require;
     let patience = patience.saturating_sub(started.elapsed());
-    match tokio::time::timeout(patience, log_in(&encrypted)).await {
+    match tokio::time::timeout(patience, Box::pin(log_in(&encrypted))).await {
         Ok(Ok(connected)) => {
             connected.close().await;
             Err(fails(Reason::TlsRequired))

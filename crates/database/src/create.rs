@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use secrecy::ExposeSecret as _;
-use sqlx::mysql::MySqlConnection;
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Executor as _};
 
@@ -221,10 +220,7 @@ pub async fn create(admin: &Server, wanted: &Server, patience: Duration) -> Resu
     if !wanted.has_password() {
         return Err(CreateError::NoPassword);
     }
-    let mut admin = admin.clone();
-    if admin.engine == Engine::Postgres && admin.name.is_empty() {
-        admin.name = "postgres".into();
-    }
+    let admin = admin.for_administration();
     // Names are checked before the first connection.
     quote::prepared(wanted.password.expose_secret(), "password")?;
     if wanted.engine == Engine::Postgres {
@@ -234,7 +230,7 @@ pub async fn create(admin: &Server, wanted: &Server, patience: Duration) -> Resu
     let connected = connect(&admin, patience).await.map_err(CreateError::Admin)?;
     match connected {
         Connected::Postgres(connection) => on_postgres(connection, &admin, wanted, patience).await,
-        Connected::MySql(connection) => on_mysql(connection, &admin, wanted).await,
+        server @ Connected::MySql(_) => on_mysql(server, &admin, wanted).await,
     }
 }
 
@@ -257,6 +253,7 @@ async fn on_postgres(
         .fetch_one(&mut server)
         .await
         .map_err(|error| failed(admin, "look at the server", &error))?;
+    let mut server = Connected::Postgres(server);
     let password = quote::postgres_text(wanted.password.expose_secret());
     let version = Version::of_postgres(number.unsigned_abs());
     let recipe = Recipe::of(wanted, version, &password, locale.as_deref())?;
@@ -282,36 +279,41 @@ async fn on_postgres(
     }
     let database = run(&mut server, admin, &recipe.database).await?;
     run(&mut server, admin, &recipe.grant).await?;
-    Connected::Postgres(server).close().await;
+    server.close().await;
 
     let own = recipe.own.filter(|_| database == Made::New);
     let inside: Vec<Statement> = [own, recipe.open].into_iter().flatten().collect();
     if !inside.is_empty() {
         let admin = Server { name: wanted.name.clone(), ..admin.clone() };
-        let connected = connect(&admin, patience).await.map_err(CreateError::Admin)?;
-        if let Connected::Postgres(mut connection) = connected {
-            for statement in &inside {
-                run(&mut connection, &admin, statement).await?;
-            }
-            Connected::Postgres(connection).close().await;
+        let mut connection = connect(&admin, patience).await.map_err(CreateError::Admin)?;
+        for statement in &inside {
+            run(&mut connection, &admin, statement).await?;
         }
+        connection.close().await;
     }
     Ok(Created { user, database })
 }
 
-async fn on_mysql(
-    mut server: MySqlConnection,
-    admin: &Server,
-    wanted: &Server,
-) -> Result<Created, CreateError> {
+async fn on_mysql(mut server: Connected, admin: &Server, wanted: &Server) -> Result<Created, CreateError> {
     let password = quote::mysql_text(wanted.password.expose_secret());
     let recipe = Recipe::of(wanted, Version::of_postgres(0), &password, None)?;
     run(&mut server, admin, &Statement { does: "set the SQL mode", sql: MYSQL_MODE.into() }).await?;
     let user = run(&mut server, admin, &recipe.user).await?;
     let database = run(&mut server, admin, &recipe.database).await?;
     run(&mut server, admin, &recipe.grant).await?;
-    Connected::MySql(server).close().await;
+    server.close().await;
     Ok(Created { user, database })
+}
+
+impl Server {
+    /// The same with the database in which a server is administrated.
+    pub(crate) fn for_administration(&self) -> Self {
+        let mut admin = self.clone();
+        if admin.engine == Engine::Postgres && admin.name.is_empty() {
+            admin.name = "postgres".into();
+        }
+        admin
+    }
 }
 
 /// SQLSTATEs of PostgreSQL and error numbers of MySQL: there is one of that name.
@@ -320,18 +322,26 @@ const EXISTS: [&str; 5] = ["42710", "42P04", "23505", "1396", "1007"];
 const DENIED: [&str; 6] = ["42501", "1044", "1045", "1142", "1227", "1410"];
 
 /// Runs one statement whose names and texts are quoted.
-async fn run<'c, C>(connection: &'c mut C, admin: &Server, statement: &Statement) -> Result<Made, CreateError>
-where
-    &'c mut C: sqlx::Executor<'c>,
-{
-    match connection.execute(sqlx::raw_sql(AssertSqlSafe(statement.sql.as_str()))).await {
-        Ok(_) => Ok(Made::New),
+async fn run(connection: &mut Connected, admin: &Server, statement: &Statement) -> Result<Made, CreateError> {
+    match connection.execute(&statement.sql).await {
+        Ok(()) => Ok(Made::New),
         Err(error) if has_code(&error, &EXISTS) => Ok(Made::Existing),
         Err(error) => Err(failed(admin, statement.does, &error)),
     }
 }
 
-fn failed(admin: &Server, does: &'static str, error: &sqlx::Error) -> CreateError {
+impl Connected {
+    /// Runs SQL whose names and texts are quoted.
+    pub(crate) async fn execute(&mut self, sql: &str) -> sqlx::Result<()> {
+        let sql = sqlx::raw_sql(AssertSqlSafe(sql));
+        match self {
+            Self::Postgres(connection) => connection.execute(sql).await.map(|_| ()),
+            Self::MySql(connection) => connection.execute(sql).await.map(|_| ()),
+        }
+    }
+}
+
+pub(crate) fn failed(admin: &Server, does: &'static str, error: &sqlx::Error) -> CreateError {
     if has_code(error, &DENIED) {
         return CreateError::Denied { admin: Box::new(admin.clone()), does };
     }

@@ -3,6 +3,10 @@
 use crate::reason::{Certificate, Failure, Reason};
 use crate::source::{Engine, Host, Server};
 
+/// The way to a user and a database.
+const CREATE: &str =
+    "create it: `mainstay database sql` prints the SQL, `mainstay up --create-database FILE` runs it";
+
 /// The three things an operator needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Explanation {
@@ -155,12 +159,12 @@ impl Failure {
             Reason::UnknownUser => (
                 format!("{place} has no user \"{user}\" that may log in"),
                 "it was never created, or created without LOGIN".into(),
-                "create it; `--create-database` prints or runs the SQL".into(),
+                CREATE.into(),
             ),
             Reason::UnknownDatabase => (
                 format!("{place} has no database \"{name}\""),
                 "it was never created, or its name is spelt differently".into(),
-                "create it; `--create-database` prints or runs the SQL".into(),
+                CREATE.into(),
             ),
             Reason::DatabaseDenied => (
                 format!("user \"{user}\" may not use database \"{name}\" on {place}"),

@@ -2,7 +2,8 @@
 //!
 //! [`DataSource`] is an address read from any form operators write, Mattermost's own among them; `settings` writes that one,
 //! from `DB_*` and docker links. [`probe`] logs in and says what is there or why it cannot be used; [`wait_ready`] does so
-//! until the server is up. [`script`] is the SQL that creates user and database, [`create`] runs it.
+//! until the server is up. [`contents`] says whose tables are in it. [`script`] is the SQL that creates user and database,
+//! [`create`] runs it, [`discard`] takes it back; [`set_aside`] empties a database without losing anything.
 //!
 //! # Promises
 //! - No password is shown, logged or put into an error, ours or the server's: addresses that cannot be read are not
@@ -11,6 +12,7 @@
 //! - Every [`Failure`] has what was seen, the likely cause and the way out. Waiting is done only for what may pass by it.
 //! - Everything ends: each call takes the time it may use.
 //! - [`create`] changes nothing that was there: no password, no owner. It can be run again after a crash.
+//! - [`discard`] drops only what was made by us and is empty; nothing else drops anything.
 //!
 //! # Refuses
 //! - To guess between a wrong password and an unknown user where the server will not say.
@@ -28,8 +30,11 @@
 #![forbid(unsafe_code)]
 
 mod address;
+mod aside;
 mod connect;
+mod contents;
 mod create;
+mod discard;
 mod explanation;
 mod probe;
 mod quote;
@@ -38,8 +43,11 @@ mod source;
 mod version;
 
 pub use address::AddressError;
+pub use aside::set_aside;
 pub use connect::postgres_options;
+pub use contents::{Contents, Schema, contents};
 pub use create::{CreateError, Created, Made, create, script};
+pub use discard::{Lacking, discard, lacking};
 pub use explanation::Explanation;
 pub use probe::{Facts, Waiting, Warning, probe, wait_ready};
 pub use quote::NameError;

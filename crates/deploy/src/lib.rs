@@ -5,6 +5,9 @@
 //! refused is refused before the first change, with the cause and the way out; what fails after it is undone; what a `kill -9` leaves
 //! half-way is brought to its end by the next changing command.
 //!
+//! A database on a server is never deleted: what an undo takes out of it is moved aside, and only what a run created and nobody
+//! has used is dropped.
+//!
 //! Refused: decisions by edition (a release's capabilities come from its version), printing, reading the process environment.
 //!
 //! Rejected designs:
@@ -16,6 +19,7 @@ mod action;
 mod agent;
 pub mod compose;
 pub mod container;
+mod datasource;
 mod deployment;
 mod desired;
 mod down;
@@ -36,6 +40,10 @@ mod verify;
 
 pub use action::{Action, World};
 pub use agent::{EdgeSpec, EdgeStatus, ServerStatus, Status as AgentStatus, run as run_agent};
+pub use datasource::{
+    ADMINISTRATORS, Creation, DatabaseStatus, Reached, address as database_address, database_status,
+    sql_script,
+};
 pub use deployment::{Caller, repair_journal, wanted_file};
 pub use desired::{DEFAULT_USER, Desired, Machine};
 pub use down::{down, planned as planned_down};

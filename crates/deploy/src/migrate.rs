@@ -4,20 +4,22 @@ use plan::Plan;
 use release::{Capabilities, ReleaseId};
 
 use crate::action::{Action, Database, World};
+use crate::datasource::Patience;
 use crate::deployment::{self, Caller};
 use crate::down;
 use crate::error::{Error, Kind};
-use crate::up::{Prepared, Request, Steps, prepare};
+use crate::up::{Prepared, Request, Steps, patience, prepare, silent};
 
 /// The steps of `up` that need no running part.
-const AT_REST: [&str; 5] = ["directories", "secrets", "configuration", "database", "migration"];
+const AT_REST: [&str; 6] =
+    ["directories", "secrets", "configuration", "create-database", "database", "migration"];
 
 /// The plan that [`migrate`] would run.
 ///
 /// # Errors
 /// What `up` would refuse; the deployment runs; its server only migrates as it starts.
 pub async fn planned(world: &World, request: &Request) -> Result<Plan<Action>, Error> {
-    Ok(decide(world, request).await?.0)
+    Ok(decide(world, request, silent(request, &mut ())).await?.0)
 }
 
 /// Migrates, and says to which release.
@@ -25,7 +27,7 @@ pub async fn planned(world: &World, request: &Request) -> Result<Plan<Action>, E
 /// # Errors
 /// It is refused (nothing has been changed then), or a step failed.
 pub async fn migrate(world: &World, request: &Request, mut caller: Caller<'_>) -> Result<ReleaseId, Error> {
-    decide(world, request).await?;
+    decide(world, request, patience(request, &mut caller)).await?;
     let turn = deployment::Turn::take(&world.layout, "migrate", &caller).await?;
     turn.recover(world, &mut caller).await?;
     // What was interrupted may have been a start, which has been brought to its end.
@@ -33,19 +35,23 @@ pub async fn migrate(world: &World, request: &Request, mut caller: Caller<'_>) -
     if !stop.steps.is_empty() {
         turn.run(&stop, world, &mut caller).await?;
     }
-    let (plan, release) = decide(world, request).await?;
+    let (plan, release) = decide(world, request, patience(request, &mut caller)).await?;
     turn.run(&plan, world, &mut caller).await?;
     Ok(release)
 }
 
-async fn decide(world: &World, request: &Request) -> Result<(Plan<Action>, ReleaseId), Error> {
+async fn decide(
+    world: &World,
+    request: &Request,
+    patience: Patience<'_>,
+) -> Result<(Plan<Action>, ReleaseId), Error> {
     if world.agent.status().await?.is_some() {
         return Err(Error::not_ready(
             "the deployment runs, and its server has migrated the database when it started",
         )
         .hint("stop it first, if it is to be migrated by itself"));
     }
-    let Prepared { plan, desired, release, .. } = prepare(world, request).await?;
+    let Prepared { plan, desired, release, .. } = prepare(world, request, patience).await?;
     if !Capabilities::of(&release).db_migrate {
         return Err(Error::new(Kind::Refused, format!("{release} migrates the database only as it starts"))
             .hint("use `app:start`"));
@@ -53,7 +59,7 @@ async fn decide(world: &World, request: &Request) -> Result<(Plan<Action>, Relea
     let mut steps =
         Steps(plan.steps.into_iter().filter(|step| AT_REST.contains(&step.name.as_str())).collect());
     if !steps.0.iter().any(|step| ["database", "migration"].contains(&step.name.as_str())) {
-        let action = Database { release: release.clone(), user: desired.user, fresh: false };
+        let action = Database { release: release.clone(), user: desired.user, fresh: false, external: false };
         steps.add("migration", format!("Bring the database to {release}"), None, 1000, action);
     }
     let title = format!("Migrate to {release}");

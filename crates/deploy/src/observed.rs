@@ -4,11 +4,13 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use database::Lacking;
 use release::ReleaseId;
 
 use crate::action::{Directories, World, differs};
 use crate::agent::{Status, health};
 use crate::container::{VersionChange, volume_change};
+use crate::datasource::{self, Creation, Location, Patience};
 use crate::error::Error;
 use crate::layout::Layout;
 use crate::settled::Settled;
@@ -30,8 +32,12 @@ pub(crate) struct Observed {
     pub listen: SocketAddr,
     /// Whether config.json would change; `None` when there is none.
     pub config_differs: Option<bool>,
-    /// Whether there is a database that is ours.
+    /// Whether there is a database with Mattermost's tables.
     pub database: bool,
+    /// What its server lacks and shall be created.
+    pub lacking: Option<Lacking>,
+    /// What is not as it should be with that server, and works.
+    pub warnings: Vec<String>,
     /// The agent, if it runs.
     pub agent: Option<Status>,
     /// Whether its server is well.
@@ -40,11 +46,16 @@ pub(crate) struct Observed {
     pub volume: Option<VersionChange>,
 }
 
-/// Looks.
+/// Looks. With `creation`, a database that is not there is no error.
 ///
 /// # Errors
-/// The agent does not answer; a file cannot be read.
-pub(crate) async fn observe(world: &World, settled: &Settled) -> Result<Observed, Error> {
+/// The agent does not answer; a file cannot be read; the database cannot be used.
+pub(crate) async fn observe(
+    world: &World,
+    settled: &Settled,
+    creation: Option<&Creation>,
+    patience: &mut Patience<'_>,
+) -> Result<Observed, Error> {
     let layout = &world.layout;
     let Settled { desired, resolved, release, .. } = settled;
     let agent = world.agent.status().await?;
@@ -55,6 +66,13 @@ pub(crate) async fn observe(world: &World, settled: &Settled) -> Result<Observed
         }
         None => false,
     };
+    let (database, lacking, warnings) = match &settled.location {
+        Location::File => (layout.sqlite().exists(), None, Vec::new()),
+        Location::Server(server) => {
+            let ready = datasource::look(world, server, release, creation, patience).await?;
+            (ready.schema.is_some(), ready.lacking, ready.warnings)
+        }
+    };
     Ok(Observed {
         missing: Directories::missing(layout),
         secrets: layout.secrets().exists(),
@@ -63,7 +81,9 @@ pub(crate) async fn observe(world: &World, settled: &Settled) -> Result<Observed
         current: release::current(&layout.current()),
         listen,
         config_differs: differs(layout, resolved, desired, release, listen)?,
-        database: layout.sqlite().exists(),
+        database,
+        lacking,
+        warnings,
         agent,
         healthy,
         volume: volume_change(layout, release)?,

@@ -5,10 +5,11 @@ use std::path::Path;
 
 use host::port::Listen;
 
-use crate::agent::Status;
-use crate::desired::Desired;
+use crate::datasource::Location;
 use crate::error::{Error, reason};
 use crate::layout::{Layout, VOLUME};
+use crate::observed::Observed;
+use crate::settled::Settled;
 
 /// Bytes that a deployment of the built-in server needs to begin with: two copies of a 60 MB binary, a database, logs.
 const ROOM: u64 = 256 << 20;
@@ -17,7 +18,8 @@ const ROOM: u64 = 256 << 20;
 ///
 /// # Errors
 /// The first thing in its way, with the cause and the way out.
-pub(crate) fn check(layout: &Layout, desired: &Desired, agent: Option<&Status>) -> Result<(), Error> {
+pub(crate) fn check(layout: &Layout, settled: &Settled, observed: &Observed) -> Result<(), Error> {
+    let (desired, agent) = (&settled.desired, observed.agent.as_ref());
     let ground = host::disk::nearest(layout.root());
     writable(ground, layout)?;
     private(ground, layout)?;
@@ -31,14 +33,22 @@ pub(crate) fn check(layout: &Layout, desired: &Desired, agent: Option<&Status>) 
     if open != Some(desired.listen) {
         Listen { address: Some(desired.listen.ip()), port: desired.listen.port() }.check()?;
     }
-    if layout.sqlite().exists() && !layout.secrets().exists() {
-        return Err(Error::not_ready(format!(
-            "{} is missing, and there is a database that it belongs to",
-            layout.secrets().display()
-        ))
-        .hint("put it back from a backup; nothing has been changed"));
+    if !observed.database || observed.secrets {
+        return Ok(());
     }
-    Ok(())
+    let missing = layout.secrets().display().to_string();
+    Err(match &settled.location {
+        Location::File => {
+            Error::not_ready(format!("{missing} is missing, and there is a database that it belongs to"))
+                .hint("put it back from a backup; nothing has been changed")
+        }
+        Location::Server(server) => Error::not_ready(format!(
+            "{server} holds a Mattermost already, and {missing} is not there"
+        ))
+        .hint(
+            "put that deployment's secrets.toml there, or name an empty database; nothing has been changed",
+        ),
+    })
 }
 
 fn writable(ground: &Path, layout: &Layout) -> Result<(), Error> {

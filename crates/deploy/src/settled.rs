@@ -5,12 +5,13 @@ use std::io::Read as _;
 use std::net::SocketAddr;
 use std::path::Path;
 
-use release::{Capabilities, Edition, ReleaseId, Version};
+use release::{Edition, ReleaseId, Version};
 use serde_json::Value;
 use settings::{Base, Declared, Drift, Resolved, Sources, Wanted};
 
-use crate::action::{World, secrets};
+use crate::action::{World, read_config, secrets};
 use crate::container::image_release;
+use crate::datasource::{self, Location};
 use crate::deployment::read_wanted;
 use crate::desired::{Desired, Machine};
 use crate::error::{Error, Kind};
@@ -27,6 +28,10 @@ pub(crate) struct Settled {
     pub release: ReleaseId,
     /// What `mainstay.toml` says, if there is one.
     pub file: Option<Wanted>,
+    /// Where the data is, or will be.
+    pub location: Location,
+    /// Where it is by now, as config.json says; `None` when there is none.
+    pub before: Option<Location>,
     /// Whether the site URL followed the edge to another address.
     pub moved: bool,
 }
@@ -56,6 +61,9 @@ pub(crate) fn settle(
         }
     };
     let resolved = settings_of(world, &desired.wanted, &release.version)?;
+    let deployed = deployed_config(layout)?;
+    let location = datasource::location(&resolved, deployed.as_ref(), &release)?;
+    let before = deployed.as_ref().and_then(datasource::deployed);
     let from_flag = flags.get("site_url").filter(|_| !moved).map(|_| desired.site_url.clone());
     let desired = with_site_url(desired, &resolved, layout)?;
     match from_flag.filter(|url| *url != desired.site_url) {
@@ -64,7 +72,7 @@ pub(crate) fn settle(
             format!("`--site-url` says {url}, and the environment says {}", desired.site_url_text()),
         )
         .hint("give the site URL in one place")),
-        None => Ok(Settled { desired, resolved, release, file, moved }),
+        None => Ok(Settled { desired, resolved, release, file, location, before, moved }),
     }
 }
 
@@ -87,6 +95,12 @@ pub(crate) fn with_site_url(
 pub fn present_release(layout: &Layout) -> ReleaseId {
     let image = || layout.is_container().then(|| image_release(layout, &Wanted::default()).ok())?;
     release::current(&layout.current()).or_else(image).unwrap_or_else(release::builtin)
+}
+
+/// The config.json in place, if there is one.
+fn deployed_config(layout: &Layout) -> Result<Option<Value>, Error> {
+    let path = layout.config();
+    path.symlink_metadata().is_ok().then(|| read_config(&path)).transpose()
 }
 
 /// A site URL that was derived from the edge's address goes with it to another one.
@@ -164,7 +178,8 @@ pub fn settings_of(world: &World, wanted: &Wanted, version: &Version) -> Result<
     Ok(resolved)
 }
 
-fn read_secret_file(path: &Path) -> std::io::Result<String> {
+/// The content of a file that holds a secret, bounded.
+pub(crate) fn read_secret_file(path: &Path) -> std::io::Result<String> {
     let mut text = String::new();
     std::fs::File::open(path)?.take(SECRET_FILE_LIMIT).read_to_string(&mut text)?;
     Ok(text)
@@ -178,8 +193,10 @@ pub(crate) fn config_json(
     layout: &Layout,
     listen: SocketAddr,
     base: Base<'_>,
-) -> Value {
-    settings::render(&settings::render_for(resolved, base), &own(desired, release, layout, listen))
+) -> Result<Value, Error> {
+    let deployed = if let Base::Deployed(config) = base { Some(config) } else { None };
+    let location = datasource::location(resolved, deployed, release)?;
+    Ok(settings::render(&settings::render_for(resolved, base), &own(desired, &location, layout, listen)))
 }
 
 /// A key that follows from the house itself, whatever the settings say.
@@ -253,15 +270,20 @@ fn text(path: &Path) -> Value {
     path.to_string_lossy().into_owned().into()
 }
 
-fn own(desired: &Desired, release: &ReleaseId, layout: &Layout, listen: SocketAddr) -> Vec<Declared> {
+fn own(desired: &Desired, location: &Location, layout: &Layout, listen: SocketAddr) -> Vec<Declared> {
     let mut own: Vec<Declared> =
         OWN.iter().map(|own| Declared::new(own.section, own.key, (own.value)(layout, listen))).collect();
     if desired.tells_site_url {
         own.push(Declared::new("ServiceSettings", "SiteURL", desired.site_url_text()));
     }
-    if Capabilities::of(release).sqlite {
-        own.push(Declared::new("SqlSettings", "DriverName", "sqlite"));
-        own.push(Declared::new("SqlSettings", "DataSource", text(&layout.sqlite())));
+    match location {
+        Location::File => {
+            own.push(Declared::new("SqlSettings", "DriverName", "sqlite"));
+            own.push(Declared::new("SqlSettings", "DataSource", text(&layout.sqlite())));
+        }
+        Location::Server(server) => {
+            own.push(Declared::new("SqlSettings", "DriverName", server.engine.driver_name()));
+        }
     }
     own
 }

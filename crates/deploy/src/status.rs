@@ -29,6 +29,8 @@ pub struct Status {
     pub release: Option<String>,
     /// The address people type.
     pub url: Option<String>,
+    /// Where the data is, the password masked.
+    pub database: Option<String>,
     /// The running parts, if any.
     pub agent: Option<agent::Status>,
     /// What is wrong with the server, if it runs and is not well.
@@ -66,6 +68,7 @@ pub async fn status(world: &World) -> Result<Status, Error> {
         installed,
         release: release::current(&layout.current()).map(|release| release.to_string()),
         url: url(world)?,
+        database: if installed { crate::database_address(world) } else { None },
         agent,
         trouble,
         verified_at: crate::verify::last_pass(layout),

@@ -9,6 +9,7 @@ use plan::Plan;
 use serde::Serialize;
 
 use crate::action::{Action, Removal, World};
+use crate::datasource;
 use crate::deployment::{self, Caller, ground};
 use crate::down::stopping;
 use crate::error::{Error, Kind};
@@ -36,6 +37,8 @@ pub struct Uninstalled {
     pub kept: Vec<String>,
     /// The system user that `up` made for such deployments: not deleted, because another may run as it.
     pub user: Option<String>,
+    /// The database on a server that it used, the password masked: never deleted.
+    pub database: Option<String>,
 }
 
 /// The plan that [`uninstall`] would run.
@@ -73,6 +76,7 @@ pub async fn uninstall(world: &World, keep_data: bool, mut caller: Caller<'_>) -
     let turn = deployment::Turn::take(layout, "uninstall", &caller).await?;
     turn.recover(world, &mut caller).await?;
     let user = crate::wanted_file(layout).ok().and_then(|wanted| wanted.get("user").map(str::to_owned));
+    let database = datasource::of_config(world).ok().map(|server| server.to_string());
     // No run needs it any more: an uninstall that was interrupted while it deleted has left it.
     host::disk::remove_tree(&layout.aside())?;
     let plan = planned(world, keep_data).await?;
@@ -97,6 +101,7 @@ pub async fn uninstall(world: &World, keep_data: bool, mut caller: Caller<'_>) -
         dir: layout.root().to_owned(),
         kept,
         user: user.filter(|user| !keep_data && user == crate::DEFAULT_USER),
+        database,
     })
 }
 

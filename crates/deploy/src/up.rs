@@ -8,16 +8,19 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use database::Lacking;
 use plan::{Plan, Step};
 use release::ReleaseId;
 use serde::Serialize;
 use settings::Notice;
+use tokio_util::sync::CancellationToken;
 
 use crate::action::{
-    AcceptanceTest, Action, Activation, Administrator, Agent, Configuration, Database, Directories, Edge,
-    Secrets, Server, Switch, SystemUser, Unpacking, VolumeVersion, WantedFile, World,
+    AcceptanceTest, Action, Activation, Administrator, Agent, Configuration, CreateDatabase, Database,
+    Directories, Edge, Secrets, Server, Switch, SystemUser, Unpacking, VolumeVersion, WantedFile, World,
 };
 use crate::agent::ServerSpec;
+use crate::datasource::{Creation, Location, Patience};
 use crate::deployment::{self, Caller, ground};
 use crate::desired::{Desired, reachable};
 use crate::error::{Error, Kind};
@@ -33,7 +36,14 @@ pub struct Request {
     pub flags: BTreeMap<&'static str, String>,
     /// The tarball to install from, if not the embedded default.
     pub tarball: Option<PathBuf>,
+    /// How long to wait for a database server; `None` = 10 s.
+    pub wait: Option<Duration>,
+    /// Create user and database if they are missing, as the administrator whose login is there.
+    pub creation: Option<Creation>,
 }
+
+/// How long a database server is waited for on a host, where it is started before us or not at all.
+const WAIT: Duration = Duration::from_secs(10);
 
 /// What `up` came to.
 #[derive(Debug, Clone, Serialize)]
@@ -54,6 +64,8 @@ pub struct Up {
     pub verified_at: Option<i64>,
     /// Settings that are right and do not do what they say.
     pub notices: Vec<Notice>,
+    /// What works and yet is not as it should be.
+    pub warnings: Vec<String>,
 }
 
 /// The plan that `up` would run, without running it. Changes nothing.
@@ -61,7 +73,7 @@ pub struct Up {
 /// # Errors
 /// What [`up`] would refuse before its first step.
 pub async fn planned(world: &World, request: &Request) -> Result<Plan<Action>, Error> {
-    Ok(prepare(world, request).await?.plan)
+    Ok(prepare(world, request, silent(request, &mut ())).await?.plan)
 }
 
 /// Brings the deployment up.
@@ -70,10 +82,11 @@ pub async fn planned(world: &World, request: &Request) -> Result<Plan<Action>, E
 /// The machine is not ready, a setting is wrong (nothing has been changed then); or a step failed (everything is undone then).
 pub async fn up(world: &World, request: &Request, mut caller: Caller<'_>) -> Result<Up, Error> {
     // First without a trace: what is refused here leaves not even a directory.
-    prepare(world, request).await?;
+    prepare(world, request, patience(request, &mut caller)).await?;
     let turn = deployment::Turn::take(&world.layout, "up", &caller).await?;
     turn.recover(world, &mut caller).await?;
-    let Prepared { plan, desired, notices, .. } = prepare(world, request).await?;
+    let Prepared { plan, desired, notices, warnings, .. } =
+        prepare(world, request, patience(request, &mut caller)).await?;
     let created = plan.steps.iter().any(|step| matches!(step.action, Action::Secrets(_)));
     if !plan.steps.is_empty() {
         turn.run(&plan, world, &mut caller).await?;
@@ -92,6 +105,7 @@ pub async fn up(world: &World, request: &Request, mut caller: Caller<'_>) -> Res
             .transpose()?,
         verified_at: crate::verify::last_pass(&world.layout),
         notices,
+        warnings,
     })
 }
 
@@ -101,17 +115,32 @@ pub(crate) struct Prepared {
     pub desired: Desired,
     pub release: ReleaseId,
     notices: Vec<Notice>,
+    warnings: Vec<String>,
 }
 
-pub(crate) async fn prepare(world: &World, request: &Request) -> Result<Prepared, Error> {
+/// The patience of somebody who only wants to see a plan.
+pub(crate) fn silent<'a>(request: &Request, nobody: &'a mut ()) -> Patience<'a> {
+    Patience { wait: request.wait.unwrap_or(WAIT), reader: nobody, cancel: CancellationToken::new() }
+}
+
+pub(crate) fn patience<'a>(request: &Request, caller: &'a mut Caller<'_>) -> Patience<'a> {
+    let cancel = caller.cancel.clone();
+    Patience { wait: request.wait.unwrap_or(WAIT), reader: &mut *caller.reader, cancel }
+}
+
+pub(crate) async fn prepare(
+    world: &World,
+    request: &Request,
+    mut patience: Patience<'_>,
+) -> Result<Prepared, Error> {
     let layout = &world.layout;
     ground(layout)?;
     let settled = settle(world, &request.flags, request.tarball.as_deref())?;
-    let observed = observe(world, &settled).await?;
-    preflight::check(layout, &settled.desired, observed.agent.as_ref())?;
+    let observed = observe(world, &settled, request.creation.as_ref(), &mut patience).await?;
+    preflight::check(layout, &settled, &observed)?;
     let plan = plan_up(layout, &settled, request, &observed)?;
-    let notices = settled.resolved.notices().to_vec();
-    Ok(Prepared { plan, notices, desired: settled.desired, release: settled.release })
+    let (notices, warnings) = (settled.resolved.notices().to_vec(), observed.warnings);
+    Ok(Prepared { plan, notices, warnings, desired: settled.desired, release: settled.release })
 }
 
 /// What has to be done. Pure: the same observation gives the same plan.
@@ -130,6 +159,19 @@ fn plan_up(
         )
         .hint(
             "`up` never changes the release; install the other one in a directory of its own with `--dir`",
+        ));
+    }
+    let elsewhere = settled.before.as_ref().filter(|before| !before.is(&settled.location));
+    if let Some(before) = elsewhere.filter(|_| observed.current.is_some() && !observed.database) {
+        return Err(Error::new(
+            Kind::Refused,
+            format!(
+                "the data is in {before}, and {} is empty: people would find an empty Mattermost",
+                settled.location
+            ),
+        )
+        .hint(
+            "move the data there first, or install another deployment with `--dir`; nothing has been changed",
         ));
     }
     let mut steps = Steps::default();
@@ -189,21 +231,7 @@ fn plan_up(
             Configuration { release: release.clone(), listen: spec.listen, user: user.clone(), replaces };
         steps.add("configuration", "Write config.json", Some("Put it back as it was"), 10, action);
     }
-    let fresh = !observed.database;
-    if fresh {
-        steps.add(
-            "database",
-            "Create the database",
-            Some("Remove it"),
-            100,
-            Database { release: release.clone(), user: user.clone(), fresh },
-        );
-    }
-    if let Some(before) = replaced.filter(|_| !fresh) {
-        // No undo: only a backup brings a migrated schema back.
-        let action = Database { release: release.clone(), user, fresh };
-        steps.add("migration", format!("Bring the database from {before} to {release}"), None, 1000, action);
-    }
+    datasource_steps(settled, request, observed, &mut steps);
     if let Some(before) = replaced {
         let action = Activation { release: release.clone(), before: Some(before.clone()) };
         steps.add("activation", format!("Make {release} current"), Some("Point back"), 10, action);
@@ -257,6 +285,43 @@ fn plan_up(
         title: format!("{title} {release} in {}", layout.root().display()),
         steps: steps.0,
     })
+}
+
+/// What has to be done about the database. Its schema is brought up to date with every release that becomes the current one.
+fn datasource_steps(settled: &Settled, request: &Request, observed: &Observed, steps: &mut Steps) {
+    let Settled { desired, release, location, .. } = settled;
+    let (release, user, fresh) = (release.clone(), desired.user.clone(), !observed.database);
+    if let (Some(lacking), Some(creation), Location::Server(server)) =
+        (observed.lacking, request.creation.clone(), location)
+    {
+        let (name, role) = (server.name.escape_debug(), server.user.escape_debug());
+        let what = match (lacking.user, lacking.database) {
+            (true, true) => format!("user {role} and database {name}"),
+            (true, false) => format!("user {role}"),
+            _ => format!("database {name}"),
+        };
+        let title = format!("Create {what} on {}", server.place());
+        let Lacking { user, database } = lacking;
+        let action = CreateDatabase { release: release.clone(), creation, user, database };
+        steps.add("create-database", title, Some("Drop what is still empty"), 200, action);
+    }
+    if !fresh && observed.current.as_ref() == Some(&release) {
+        return;
+    }
+    let external = matches!(location, Location::Server(_));
+    let title = match (fresh, external, &observed.current) {
+        (true, false, _) => "Create the database".to_owned(),
+        (true, true, _) => format!("Create the tables in {location}"),
+        (false, _, None) => format!("Bring the database to {release}"),
+        (false, _, Some(before)) => format!("Bring the database from {before} to {release}"),
+    };
+    let (name, undo, ms) = match (fresh, external) {
+        (true, false) => ("database", Some("Move it aside"), 100),
+        (true, true) => ("database", Some("Move them into a schema of their own"), 500),
+        // No undo: only a backup brings a migrated schema back.
+        (false, _) => ("migration", None, 1000),
+    };
+    steps.add(name, title, undo, ms, Database { release, user, fresh, external });
 }
 
 #[derive(Default)]
@@ -342,7 +407,15 @@ mod tests {
         };
         let version = "11.6".parse().expect("a version");
         let resolved = settings::resolve(version, &sources).expect("nothing is said");
-        Settled { desired, resolved, release: release::builtin(), file, moved: false }
+        Settled {
+            desired,
+            resolved,
+            release: release::builtin(),
+            file,
+            location: Location::File,
+            before: None,
+            moved: false,
+        }
     }
 
     fn plan(observed: &Observed, root: bool) -> Plan<Action> {
@@ -368,6 +441,8 @@ mod tests {
             listen: listen(),
             config_differs: None,
             database: false,
+            lacking: None,
+            warnings: Vec::new(),
             agent: None,
             healthy: false,
             volume: None,
@@ -476,5 +551,65 @@ mod tests {
         let observed = Observed { current: Some(other), ..finished() };
         let refused = plan_up(&layout(), &settled(false, None), &Request::default(), &observed);
         assert_eq!(refused.expect_err("refused").kind, Kind::Refused);
+    }
+
+    fn on_postgres(root: bool, before: Option<Location>) -> Settled {
+        let host = database::Host::Name("db".to_owned());
+        let mut server = database::Server::new(database::Engine::Postgres, host);
+        (server.name, server.user, server.password) = ("chat".into(), "mm".into(), "hunter2".into());
+        Settled { location: Location::Server(Box::new(server)), before, ..settled(root, None) }
+    }
+
+    fn of_database(
+        settled: &Settled,
+        request: &Request,
+        observed: &Observed,
+    ) -> Vec<(String, Option<String>)> {
+        let plan = plan_up(&layout(), settled, request, observed).expect("a plan");
+        assert!(!serde_json::to_string(&plan).expect("JSON").contains("hunter2"));
+        let steps = plan
+            .steps
+            .into_iter()
+            .filter(|step| step.title.contains("atabase") || step.title.contains("tables"));
+        steps.map(|step| (step.title, step.undo)).collect()
+    }
+
+    #[test]
+    fn a_missing_database_is_created_before_its_tables_and_only_when_asked() {
+        let settled = on_postgres(false, None);
+        let create = Request { creation: Some(Creation::Variable), ..Request::default() };
+        let lacking = |user, database| Observed { lacking: Some(Lacking { user, database }), ..nothing() };
+        let steps = of_database(&settled, &create, &lacking(true, true));
+        assert_eq!(steps[0].0, "Create user mm and database chat on db:5432");
+        assert_eq!(steps[1].0, "Create the tables in postgres://mm:***@db:5432/chat");
+        assert_eq!(
+            of_database(&settled, &create, &lacking(false, true))[0].0,
+            "Create database chat on db:5432"
+        );
+        assert_eq!(of_database(&settled, &create, &nothing()).len(), 1, "it is there");
+    }
+
+    #[test]
+    fn the_schema_is_brought_up_to_date_with_a_release_and_not_undone_where_it_was_there() {
+        let settled = on_postgres(false, None);
+        let installed = Observed { database: true, ..nothing() };
+        let [(title, undo)] = &of_database(&settled, &Request::default(), &installed)[..] else {
+            panic!("one step")
+        };
+        assert!(title.starts_with("Bring the database to 11.6.0") && undo.is_none(), "{title}");
+        assert_eq!(of_database(&settled, &Request::default(), &finished()), []);
+    }
+
+    #[test]
+    fn data_is_not_left_behind_for_an_empty_database() {
+        let empty = Observed { database: false, ..finished() };
+        let moved = on_postgres(false, Some(Location::File));
+        let refused = plan_up(&layout(), &moved, &Request::default(), &empty).expect_err("refused");
+        assert_eq!(refused.kind, Kind::Refused);
+        assert!(refused.what.contains("own file") && !refused.what.contains("hunter2"), "{refused}");
+        let full = Observed { database: true, ..finished() };
+        plan_up(&layout(), &moved, &Request::default(), &full).expect("somebody has moved the data");
+        let same = Settled { before: Some(moved.location.clone()), ..moved };
+        plan_up(&layout(), &same, &Request::default(), &empty).expect("it was emptied, and that is known");
     }
 }

@@ -112,6 +112,9 @@ pub(crate) enum Operation {
     /// Write a deployment for another tool
     #[command(subcommand)]
     Export(Export),
+    /// Where the data is
+    #[command(subcommand)]
+    Database(Database),
 }
 
 #[derive(Debug, Args)]
@@ -144,6 +147,13 @@ pub(crate) struct Up {
     /// Stay in the foreground until stopped, for containers and units
     #[arg(long)]
     pub foreground: bool,
+    /// How long to wait for a database server that does not answer yet
+    #[arg(long, value_name = "SECONDS", default_value_t = 10)]
+    pub wait: u64,
+    /// Create user and database if they are missing, as the administrator whose address FILE holds ("-" reads it from stdin)
+    /// [default: MAINSTAY_DATABASE_ADMIN, or the file that MAINSTAY_DATABASE_ADMIN_FILE names]
+    #[arg(long, value_name = "FILE", num_args = 0..=1)]
+    pub create_database: Option<Option<PathBuf>>,
     /// Repair what can be repaired without a loss of data: a damaged journal is moved aside
     #[arg(long)]
     pub yes: bool,
@@ -269,6 +279,14 @@ pub(crate) enum Secrets {
         #[command(flatten)]
         change: Change,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Database {
+    /// Say which database it is, who says so, and how it is
+    Status,
+    /// Print the SQL that creates user and database, for the administrator of the database's server
+    Sql,
 }
 
 #[derive(Debug, Subcommand)]

@@ -92,6 +92,7 @@ impl Reader for Steps {
                     None => self.printer.say(title),
                 }
             }
+            Event::Waiting { text, .. } => self.printer.say(text),
             Event::StepStarted { place } => self.start(self.title(place.index)),
             Event::UndoStarted { undo, .. } => self.start(undo.clone()),
             Event::Progress { done, total, unit, .. } => self.amount(*done, *total, *unit),

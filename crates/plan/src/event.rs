@@ -24,6 +24,13 @@ pub enum Event {
         /// The steps in order.
         steps: Vec<Heading>,
     },
+    /// What the run needs is not there yet, and is waited for. The plan is not made; nothing has begun.
+    Waiting {
+        /// What, and why.
+        text: String,
+        /// For how long already, in milliseconds.
+        ms: u64,
+    },
     /// A step is about to be applied.
     StepStarted {
         /// Which step.

@@ -18,8 +18,10 @@ pub struct Capabilities {
     pub sqlite: bool,
     /// Keeps its data in MySQL.
     pub mysql: bool,
-    /// The oldest major PostgreSQL it starts on; None when it does not use PostgreSQL.
-    pub postgres_minimum: Option<u32>,
+    /// The oldest PostgreSQL it starts on, as `server_version_num` has it: 140000 is 14.0.
+    pub postgres_minimum: u32,
+    /// The number of its last migration (`db_migrations`), where that is known.
+    pub last_migration: Option<u32>,
 }
 
 /// Which release lines a row speaks of.
@@ -56,9 +58,18 @@ const FEATURES: [(Feature, Line, Numbers, Numbers); 7] = [
     (Feature::Mysql, Line::Official, (0, 0, 0), (11, 0, 0)),
 ];
 
-/// From which official version on which major PostgreSQL is the oldest it starts on.
-const POSTGRES: [(Numbers, u32); 6] =
-    [((0, 0, 0), 9), ((5, 30, 0), 10), ((8, 0, 0), 11), ((10, 6, 0), 13), ((11, 0, 0), 14), ((12, 0, 0), 15)];
+/// From which version on which PostgreSQL is the oldest it starts on. Sources: the upgrade notes of 5.30, 8.0, 10.6, 11.0 and 12.0.
+const POSTGRES: [(Numbers, u32); 6] = [
+    ((0, 0, 0), 90_400),
+    ((5, 30, 0), 100_000),
+    ((8, 0, 0), 110_000),
+    ((10, 6, 0), 130_000),
+    ((11, 0, 0), 140_000),
+    ((12, 0, 0), 150_000),
+];
+
+/// First version, first that has more, last migration. 11.6.2 brought further ones. Source: the server's list of migrations.
+const MIGRATIONS: [(Numbers, Numbers, u32); 1] = [((11, 6, 0), (11, 6, 2), 159)];
 
 impl Capabilities {
     /// What the table says of a release.
@@ -72,8 +83,8 @@ impl Capabilities {
                     && (*since..*before).contains(&version)
             })
         };
-        let postgres =
-            POSTGRES.iter().rev().find(|(since, _)| version >= *since).map(|(_, minimum)| *minimum);
+        let postgres = POSTGRES.iter().rev().find(|(since, _)| version >= *since);
+        let migrations = MIGRATIONS.iter().find(|(since, before, _)| (*since..*before).contains(&version));
         Self {
             db_migrate: has(Feature::DbMigrate),
             version_without_database: has(Feature::VersionWithoutDatabase),
@@ -82,7 +93,8 @@ impl Capabilities {
             environment_overrides: has(Feature::EnvironmentOverrides),
             sqlite: has(Feature::Sqlite),
             mysql: has(Feature::Mysql),
-            postgres_minimum: postgres.filter(|_| line == Line::Official),
+            postgres_minimum: postgres.map_or(0, |(_, minimum)| *minimum),
+            last_migration: migrations.map(|(_, _, last)| *last),
         }
     }
 }
@@ -95,16 +107,16 @@ mod tests {
     fn the_table_at_its_edges() {
         let of = |name: &str| Capabilities::of(&name.parse().unwrap());
         for (name, migrate, rest, mysql, postgres) in [
-            ("5.29.1-team", false, false, true, Some(9)),
-            ("5.37.10-team", false, false, true, Some(10)),
-            ("6.4.2-enterprise", false, false, true, Some(10)),
-            ("6.5.0-enterprise", true, false, true, Some(10)),
-            ("8.1.13-team", true, false, true, Some(11)),
-            ("9.6.0-team", true, true, true, Some(11)),
-            ("10.11.23-team", true, true, true, Some(13)),
-            ("11.7.15-team", true, true, false, Some(14)),
-            ("12.1.0-entry", true, true, false, Some(15)),
-            ("11.6.0+0.1.0-builtin", true, true, false, None),
+            ("5.29.1-team", false, false, true, 90_400),
+            ("5.37.10-team", false, false, true, 100_000),
+            ("6.4.2-enterprise", false, false, true, 100_000),
+            ("6.5.0-enterprise", true, false, true, 100_000),
+            ("8.1.13-team", true, false, true, 110_000),
+            ("9.6.0-team", true, true, true, 110_000),
+            ("10.11.23-team", true, true, true, 130_000),
+            ("11.7.15-team", true, true, false, 140_000),
+            ("12.1.0-entry", true, true, false, 150_000),
+            ("11.6.0+0.1.0-builtin", true, true, false, 140_000),
         ] {
             let can = of(name);
             assert_eq!(

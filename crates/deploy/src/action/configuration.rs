@@ -51,7 +51,7 @@ impl Configuration {
         let there = stands(&path);
         let base = read(if there { &path } else { &shipped })?;
         let base = if there { Base::Deployed(&base) } else { Base::Shipped(&base) };
-        let config = config_json(&resolved, &desired, &self.release, &world.layout, self.listen, base);
+        let config = config_json(&resolved, &desired, &self.release, &world.layout, self.listen, base)?;
         let owner = owner(self.user.as_deref())?;
         Ok(host::disk::atomic_write(&path, &text(&config)?, 0o600, owner)?)
     }
@@ -100,7 +100,8 @@ pub(crate) fn differs(
         return Ok(None);
     }
     let config = read(&path)?;
-    Ok(Some(config_json(resolved, desired, release, layout, listen, Base::Deployed(&config)) != config))
+    let rendered = config_json(resolved, desired, release, layout, listen, Base::Deployed(&config))?;
+    Ok(Some(rendered != config))
 }
 
 /// Whether something is there, be it a link to nothing: that is refused and not replaced.

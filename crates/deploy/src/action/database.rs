@@ -1,15 +1,22 @@
 //! The server's database, brought to the schema of its release.
 
+use std::time::Duration;
+
 use plan::Progress;
 use release::{Release, ReleaseId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{World, blocking};
+use crate::datasource;
 use crate::error::Error;
 use crate::machine::{make_dir, run_to_end};
 
-/// Runs the release's `db migrate`.
+/// How long moving tables aside may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Runs the release's `db migrate`. Its undo deletes nothing: a file is moved, on a server the tables are moved into a schema of
+/// their own.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Database {
     /// The release whose schema it gets.
@@ -18,6 +25,9 @@ pub struct Database {
     pub user: Option<String>,
     /// Whether there was none before: only then may the undo remove it.
     pub fresh: bool,
+    /// Whether it is on a server of its own.
+    #[serde(default)]
+    pub external: bool,
 }
 
 impl Database {
@@ -32,6 +42,12 @@ impl Database {
         if !self.fresh {
             // A forward migration is undone by restoring the snapshot that the plan took before it.
             return Ok(());
+        }
+        if self.external {
+            let server = datasource::of_config(world)?;
+            let name = format!("mainstay_undone_{}", jiff::Timestamp::now().as_millisecond());
+            let moved = ::database::set_aside(&server, &name, PATIENCE).await;
+            return moved.map_err(|failure| datasource::refused(&failure));
         }
         let (data, undone) = (world.layout.database(), world.layout.undone());
         // Moved and not deleted: between a kill and a resume people may have worked in it.

@@ -8,6 +8,7 @@ mod activation;
 mod administrator;
 mod agent;
 mod configuration;
+mod create_database;
 mod database;
 mod directories;
 mod file;
@@ -29,6 +30,7 @@ pub(crate) use administrator::{Administrator, verifier_login};
 pub(crate) use agent::{Agent, Edge, Server, Switch, revive};
 pub(crate) use configuration::Configuration;
 pub(crate) use configuration::{differs, read as read_config};
+pub(crate) use create_database::CreateDatabase;
 pub(crate) use database::Database;
 pub(crate) use directories::Directories;
 pub(crate) use file::secrets;
@@ -111,8 +113,8 @@ macro_rules! actions {
 }
 
 actions! {
-    AcceptanceTest, Activation, Administrator, Agent, Configuration, Database, Directories, Edge, Removal, Rotation, Secrets,
-    Server, SystemUser, Unpacking, VolumeVersion, WantedFile,
+    AcceptanceTest, Activation, Administrator, Agent, Configuration, CreateDatabase, Database, Directories, Edge, Removal, Rotation,
+    Secrets, Server, SystemUser, Unpacking, VolumeVersion, WantedFile,
 }
 
 /// An operation's error as the engine keeps it.

@@ -24,6 +24,9 @@ const HOME: &str = "/opt/mattermost";
 /// The port that an image exposes.
 const PORT: host::Listen = host::Listen { address: None, port: 80 };
 
+/// How long a database server is waited for, in seconds: containers are started together.
+pub(super) const DATABASE_PATIENCE: u64 = 120;
+
 /// What `app:help` prints.
 const HELP: &str = "\
 Commands of this container:
@@ -192,6 +195,8 @@ fn work(printer: Printer, common: &Common, change: Change, start: bool) -> Resul
             foreground: true,
             // A container that waits for somebody to say so would never start again.
             yes: true,
+            wait: DATABASE_PATIENCE,
+            create_database: deploy::Creation::asked(&world.variables).map(|_| None),
             change,
         };
         // What the server says is what `docker logs` shows.

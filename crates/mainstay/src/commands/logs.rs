@@ -18,8 +18,14 @@ pub(super) async fn run(
         Part::Edge => LogPart::Edge,
         Part::Agent => LogPart::Agent,
         Part::Database => {
-            return Err(Error::not_ready("this deployment's database is a file and keeps no log of its own")
-                .hint("`mainstay logs server` has what the server says of it"));
+            let server = deploy::database_address(world).filter(|address| !address.starts_with("sqlite:"));
+            let what = match server {
+                Some(address) => format!("{address} is not Mainstay's: its log is on its own server"),
+                None => "this deployment's database is a file and keeps no log of its own".to_owned(),
+            };
+            return Err(Error::not_ready(what).hint(
+                "`mainstay logs server` has what Mattermost says of it, `mainstay database status` how it is",
+            ));
         }
     };
     let path = world.layout.log(part);

@@ -1,6 +1,7 @@
 //! One file a command: arguments in, a call of `deploy`, its result shown.
 
 mod agent;
+mod database;
 mod down;
 mod entrypoint;
 mod export;
@@ -104,6 +105,7 @@ fn operate(printer: Printer, common: &Common, operation: Operation) -> Result<Ex
             Operation::Settings(command) => settings::run(printer, &world, command, cancel).await,
             Operation::Export(command) => export::run(printer, &world, command),
             Operation::Image(command) => image::run(printer, &world, command, cancel).await,
+            Operation::Database(command) => database::run(printer, &world, command).await,
         }
     })
 }

@@ -28,6 +28,7 @@ fn text(status: &Status) -> String {
     rows.extend(status.url.clone().map(|url| ("Address", url)));
     rows.extend(status.release.clone().map(|release| ("Release", release)));
     rows.push(("Directory", status.dir.display().to_string()));
+    rows.extend(status.database.clone().map(|address| ("Database", address)));
     if let Some(agent) = &status.agent {
         rows.push(("Agent", format!("process {}, since {}", agent.agent_pid, moment(agent.since))));
         let server = agent.server.as_ref().map(|server| match (server.pid, &status.trouble) {

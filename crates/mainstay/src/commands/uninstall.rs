@@ -33,6 +33,9 @@ pub(super) async fn run(
     if !gone.kept.is_empty() {
         printer.show(&format!("Kept {}", gone.kept.join(", ")));
     }
+    if let Some(address) = gone.database {
+        printer.show(&format!("The database {address} is not Mainstay's and stays as it is"));
+    }
     if let Some(user) = gone.user {
         printer.show(&format!(
             "The system user {user} stays, in case another deployment runs as it; `userdel {user}` removes it"

@@ -1,9 +1,10 @@
 //! `mainstay up`
 
+use std::io::{BufRead as _, Read as _};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use deploy::{Error, Request, World};
+use deploy::{Creation, Error, Request, World};
 use tokio_util::sync::CancellationToken;
 
 use super::{caller, flags, show_plan};
@@ -21,7 +22,7 @@ pub(super) async fn run(
     let address = |listen: host::Listen| {
         SocketAddr::new(listen.address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)), listen.port).to_string()
     };
-    let request = Request {
+    let mut request = Request {
         flags: flags([
             ("edition", args.edition),
             ("version", args.release_version),
@@ -30,7 +31,17 @@ pub(super) async fn run(
             ("user", args.user),
         ]),
         tarball: args.release,
+        wait: Some(Duration::from_secs(args.wait)),
+        creation: args.create_database.map(|file| file.map_or(Creation::Variable, Creation::File)),
     };
+    let from_stdin = request.creation == Some(Creation::File("-".into()));
+    let mut world = world.clone();
+    if from_stdin {
+        request.creation = Some(Creation::Variable);
+        // In memory and nowhere else: the agent gets an environment of its own.
+        world.variables.insert(deploy::ADMINISTRATORS[0].to_owned(), line_of_stdin()?);
+    }
+    let world = &world;
     if args.change.plan {
         return Ok(show_plan(printer, &deploy::planned_up(world, &request).await?));
     }
@@ -47,6 +58,9 @@ pub(super) async fn run(
     for notice in &up.notices {
         printer.say(&format!("note: {notice}"));
     }
+    for warning in &up.warnings {
+        printer.say(&format!("warning: {warning}"));
+    }
     printer.show(&summary(&up, began.elapsed().as_secs_f64()));
     if args.foreground {
         deploy::stay(world, caller(&args.change, &mut *reader, cancel)?).await?;
@@ -61,7 +75,9 @@ pub(super) async fn migrate(
     change: &cli::Change,
     cancel: CancellationToken,
 ) -> Result<Exit, Error> {
-    let request = Request::default();
+    let wait = Some(Duration::from_secs(super::entrypoint::DATABASE_PATIENCE));
+    let creation = Creation::asked(&world.variables);
+    let request = Request { wait, creation, ..Request::default() };
     if change.plan {
         return Ok(show_plan(printer, &deploy::planned_migration(world, &request).await?));
     }
@@ -70,6 +86,15 @@ pub(super) async fn migrate(
     printer.data(&serde_json::json!({ "release": release.to_string() }));
     printer.show(&format!("\nThe database has the schema of {release}. Start it with `app:start`"));
     Ok(Exit::Done)
+}
+
+/// The first line, bounded.
+fn line_of_stdin() -> Result<String, Error> {
+    const MOST: u64 = 64 * 1024;
+    let mut line = String::new();
+    let read = std::io::stdin().lock().take(MOST).read_line(&mut line);
+    read.map_err(|error| Error::path("read the administrator's address on", "stdin", &error))?;
+    Ok(line)
 }
 
 fn summary(up: &deploy::Up, seconds: f64) -> String {

@@ -1,0 +1,76 @@
+//! A schema moved out of the way, with everything in it.
+
+use std::time::Duration;
+
+use sqlx::postgres::PgConnection;
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _};
+
+use crate::connect::{Connected, connect};
+use crate::quote;
+use crate::reason::{Failure, Reason};
+use crate::source::Server;
+
+/// Everything of ours in the schema that Mattermost uses, without what belongs to an extension or comes along by itself: indexes,
+/// triggers, the sequences and the row types of tables.
+const MOVE: &str = r"
+    do $$
+    declare
+        here text := coalesce(current_schema(), 'public');
+        there text := @THERE@;
+        commands text[];
+        command text;
+    begin
+        select array_agg(every.command) into commands from (
+            select format('alter %s %I.%I set schema %I',
+                          case c.relkind when 'v' then 'view' when 'm' then 'materialized view' when 'S' then 'sequence'
+                                         when 'f' then 'foreign table' else 'table' end,
+                          here, c.relname, there) as command
+            from pg_class c
+            where c.relnamespace = here::regnamespace and c.relkind in ('r', 'p', 'v', 'm', 'f', 'S')
+              and pg_has_role(c.relowner, 'usage')
+              and not exists (select from pg_depend d where d.classid = 'pg_class'::regclass and d.objid = c.oid
+                              and (d.deptype = 'e' or c.relkind = 'S' and d.deptype in ('a', 'i')))
+            union all
+            select format('alter routine %s set schema %I', p.oid::regprocedure, there)
+            from pg_proc p
+            where p.pronamespace = here::regnamespace and pg_has_role(p.proowner, 'usage')
+              and not exists (select from pg_depend d where d.classid = 'pg_proc'::regclass and d.objid = p.oid
+                              and d.deptype = 'e')
+            union all
+            select format('alter type %I.%I set schema %I', here, t.typname, there)
+            from pg_type t
+            where t.typnamespace = here::regnamespace and t.typtype in ('e', 'd') and pg_has_role(t.typowner, 'usage')
+              and not exists (select from pg_depend d where d.classid = 'pg_type'::regclass and d.objid = t.oid
+                              and d.deptype = 'e')) every;
+        if commands is null then
+            return;
+        end if;
+        execute format('create schema if not exists %I', there);
+        foreach command in array commands loop
+            execute command;
+        end loop;
+    end $$";
+
+/// Moves what is in the database's schema into a schema called `name`, all or nothing, so that the database is as good as
+/// new and nothing is lost. Moved already, it does nothing. On MySQL, which has no schemas in databases, nothing is moved.
+///
+/// # Errors
+/// It cannot be reached; the user may not create a schema there; somebody else holds a table.
+pub async fn set_aside(server: &Server, name: &str, patience: Duration) -> Result<(), Failure> {
+    let Connected::Postgres(mut connection) = connect(server, patience).await? else { return Ok(()) };
+    let moved = match tokio::time::timeout(patience, move_all(&mut connection, name)).await {
+        Ok(moved) => moved.map_err(|error| Failure::of(server, &error)),
+        Err(_) => return Err(Failure::new(server, Reason::TimedOut(patience))),
+    };
+    Connected::Postgres(connection).close().await;
+    moved
+}
+
+async fn move_all(connection: &mut PgConnection, name: &str) -> sqlx::Result<()> {
+    let mut transaction = connection.begin().await?;
+    // A server that was not told of it would be waited for.
+    transaction.execute("set local lock_timeout = '10s'").await?;
+    let sql = MOVE.replace("@THERE@", &quote::postgres_text(name));
+    transaction.execute(sqlx::raw_sql(AssertSqlSafe(sql.as_str()))).await?;
+    transaction.commit().await
+}

@@ -1,0 +1,113 @@
+//! What is in a database: whose tables, and of which Mattermost.
+
+use std::time::Duration;
+
+use sqlx::mysql::MySqlConnection;
+use sqlx::postgres::PgConnection;
+use sqlx::{AssertSqlSafe, Row as _};
+
+use crate::connect::{Connected, connect};
+use crate::quote;
+use crate::reason::{Failure, Reason};
+use crate::source::Server;
+
+/// What a database holds where Mattermost would put its tables.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Contents {
+    /// Nothing.
+    Nothing,
+    /// Mattermost's tables.
+    Mattermost(Schema),
+    /// Tables of something else: the names of some.
+    Strangers(Vec<String>),
+}
+
+/// The mark that a Mattermost left.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Schema {
+    /// The newest that wrote its version there (`systems`, `Version`); releases after 6.3 write none.
+    pub version: Option<String>,
+    /// The number of its last migration (`db_migrations`); releases before 6.4 have none.
+    pub migration: Option<u32>,
+}
+
+/// More names than this are not shown.
+const SOME: usize = 3;
+
+/// Reads what is there. Never by a server's own `db version`, which migrates first. `patience` bounds the whole.
+///
+/// # Errors
+/// Why the database cannot be read.
+pub async fn contents(server: &Server, patience: Duration) -> Result<Contents, Failure> {
+    let mut connected = connect(server, patience).await?;
+    let looked = tokio::time::timeout(patience, async {
+        match &mut connected {
+            Connected::Postgres(connection) => on_postgres(connection).await,
+            Connected::MySql(connection) => on_mysql(connection).await,
+        }
+    });
+    let found = match looked.await {
+        Ok(found) => found.map_err(|error| Failure::of(server, &error)),
+        Err(_) => return Err(Failure::new(server, Reason::TimedOut(patience))),
+    };
+    connected.close().await;
+    found
+}
+
+/// What makes tables Mattermost's: one of these is among them. Up to 5.39 their names begin with a capital on MySQL.
+const MARKS: [&str; 2] = ["systems", "db_migrations"];
+
+/// What an extension brought along belongs to nobody's program.
+const POSTGRES_TABLES: &str = "
+    select c.relname::text
+    from pg_class c join pg_namespace n on n.oid = c.relnamespace
+    where n.nspname = coalesce(current_schema(), 'public') and c.relkind in ('r', 'p', 'v', 'm', 'f')
+      and not exists (select from pg_depend d
+                      where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype = 'e')
+    order by 1";
+
+async fn on_postgres(connection: &mut PgConnection) -> sqlx::Result<Contents> {
+    let names: Vec<String> = sqlx::query_scalar(POSTGRES_TABLES).fetch_all(&mut *connection).await?;
+    let Some(marks) = marks(&names) else { return Ok(nobodys(names)) };
+    let mut schema = Schema::default();
+    if marks[0].is_some() {
+        let sql = "select value::text from systems where name = 'Version'";
+        schema.version = sqlx::query_scalar(sql).fetch_optional(&mut *connection).await?;
+    }
+    if marks[1].is_some() {
+        let last: Option<i64> =
+            sqlx::query_scalar("select max(version)::int8 from db_migrations").fetch_one(connection).await?;
+        schema.migration = last.and_then(|last| last.try_into().ok());
+    }
+    Ok(Contents::Mattermost(schema))
+}
+
+async fn on_mysql(connection: &mut MySqlConnection) -> sqlx::Result<Contents> {
+    let sql = "select cast(table_name as char) from information_schema.tables where table_schema = database() order by 1";
+    let rows = sqlx::query(sql).fetch_all(&mut *connection).await?;
+    let names = rows.iter().map(|row| row.try_get(0)).collect::<sqlx::Result<Vec<String>>>()?;
+    let Some([systems, migrations]) = marks(&names) else { return Ok(nobodys(names)) };
+    let mut schema = Schema::default();
+    let quoted = |name: &String| quote::mysql_name(name, "table").unwrap_or_default();
+    if let Some(name) = systems {
+        let sql = format!("select cast(Value as char) from {} where Name = 'Version'", quoted(name));
+        schema.version = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_optional(&mut *connection).await?;
+    }
+    if let Some(name) = migrations {
+        let sql = format!("select cast(max(Version) as signed) from {}", quoted(name));
+        let last: Option<i64> = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(connection).await?;
+        schema.migration = last.and_then(|last| last.try_into().ok());
+    }
+    Ok(Contents::Mattermost(schema))
+}
+
+/// Which of the marks are there, under which name; None for none of them.
+fn marks(names: &[String]) -> Option<[Option<&String>; 2]> {
+    let found = MARKS.map(|mark| names.iter().find(|name| name.eq_ignore_ascii_case(mark)));
+    found.iter().any(Option::is_some).then_some(found)
+}
+
+fn nobodys(mut names: Vec<String>) -> Contents {
+    names.truncate(SOME);
+    if names.is_empty() { Contents::Nothing } else { Contents::Strangers(names) }
+}

@@ -1,0 +1,307 @@
+//! Where a deployment keeps its data: the built-in server's own file, or a database on a server.
+//!
+//! What is declared decides (`DB_*`, a docker link, `MM_SQLSETTINGS_DATASOURCE`, `[mattermost.SqlSettings]`); otherwise what config.json
+//! says already, so that an `up` without those variables does not move a deployment; otherwise the file.
+
+mod readiness;
+mod status;
+
+use std::fmt;
+
+use database::{DataSource, Engine, Server, TlsMode};
+use release::{Capabilities, ReleaseId};
+use serde_json::Value;
+use settings::{Origin, Resolved};
+
+pub use readiness::{ADMINISTRATORS, Creation};
+pub(crate) use readiness::{Patience, look, not_created, refused};
+pub(crate) use status::sql_for;
+pub use status::{DatabaseStatus, Reached, address, database_status, sql_script};
+
+use crate::action::World;
+use crate::error::{Error, Kind};
+
+/// Where the data is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Location {
+    /// The file in the deployment's own directory.
+    File,
+    /// A database on a server, which is never Mainstay's to delete.
+    Server(Box<Server>),
+}
+
+impl Location {
+    /// Whether both are the same database, whoever asks for it there.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::File, Self::File) => true,
+            (Self::Server(one), Self::Server(other)) => {
+                (one.engine, one.place(), &one.name) == (other.engine, other.place(), &other.name)
+            }
+            _ => false,
+        }
+    }
+}
+
+impl fmt::Display for Location {
+    /// Without a password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File => f.write_str("the deployment's own file"),
+            Self::Server(server) => server.fmt(f),
+        }
+    }
+}
+
+const SECTION: &str = "SqlSettings";
+
+/// Where to read about MySQL's end.
+pub(crate) const TO_POSTGRES: &str = "releases from 11.0 on run on PostgreSQL alone: move the data while the old release runs (docs/databases.md, `From MySQL to \
+     PostgreSQL`), then name the new database";
+
+/// Where the data of that release is, or will be. `deployed` is the config.json in place.
+///
+/// # Errors
+/// The address cannot be read or contradicts itself; the release cannot use such a database, or none is named and it needs one.
+pub(crate) fn location(
+    resolved: &Resolved,
+    deployed: Option<&Value>,
+    release: &ReleaseId,
+) -> Result<Location, Error> {
+    let filled = |value: Option<&Value>| {
+        value.and_then(Value::as_str).filter(|text| !text.is_empty()).map(str::to_owned)
+    };
+    let said = |key| filled(resolved.value(SECTION, key).filter(|_| is_said(resolved, key)));
+    let kept = |key: &str| filled(deployed.map(|config| &config[SECTION][key]));
+    let can = Capabilities::of(release);
+    let file = || {
+        match can.sqlite {
+        true => Ok(Location::File),
+        false => Err(Error::new(Kind::Settings, format!("{release} needs a database, and none is named"))
+            .hint("name a PostgreSQL database with DB_ADAPTER=postgres, DB_HOST, DB_NAME, DB_USER and DB_PASS; docs/databases.md has the ways")),
+    }
+    };
+    let (driver, source) = match (said("DriverName"), said("DataSource")) {
+        (None, None) => (kept("DriverName"), kept("DataSource")),
+        // Of a file, no address is wanted: there is one.
+        (Some(driver), None) if driver == "sqlite" => (Some(driver), None),
+        (Some(driver), None) => {
+            (Some(driver), kept("DataSource").filter(|_| kept("DriverName") == said("DriverName")))
+        }
+        said => said,
+    };
+    if driver.as_deref() == Some("sqlite") {
+        return file();
+    }
+    let Some(source) = source else {
+        return match driver {
+            Some(driver) if deployed.is_none() || said("DriverName").is_some() => Err(Error::new(
+                Kind::Settings,
+                format!("`{SECTION}.DriverName` is {driver}, and `{SECTION}.DataSource` is not given"),
+            )
+            .hint("give both, or DB_HOST and its companions instead")),
+            _ => file(),
+        };
+    };
+    let wrong = |problem: String| {
+        let place = origin(resolved, "DataSource");
+        Error::new(Kind::Settings, format!("{place}: `{SECTION}.DataSource`: {problem}"))
+            .hint("nothing has been changed")
+    };
+    let server = match source.parse().map_err(|error: database::AddressError| wrong(error.to_string()))? {
+        DataSource::Sqlite(_) => return file(),
+        DataSource::Server(server) => as_the_driver_reads(server),
+    };
+    match driver {
+        Some(driver) if driver != server.engine.driver_name() => Err(wrong(format!(
+            "it is an address of {}, and `{SECTION}.DriverName` is {driver}",
+            server.engine
+        ))),
+        _ if server.engine == Engine::MySql && !can.mysql => {
+            Err(Error::new(Kind::Refused, format!("{release} cannot use {server}: it knows no MySQL"))
+                .hint(TO_POSTGRES))
+        }
+        _ if server.name.is_empty() => Err(wrong("it names no database".to_owned())),
+        _ => Ok(Location::Server(Box::new(server))),
+    }
+}
+
+/// Whether somebody said it: no default of the release.
+fn is_said(resolved: &Resolved, key: &str) -> bool {
+    resolved.setting(SECTION, key).and_then(|setting| setting.origin()).is_some_and(Origin::is_given)
+}
+
+/// Where a key's value comes from.
+fn origin(resolved: &Resolved, key: &str) -> String {
+    let setting = resolved.setting(SECTION, key).filter(|_| is_said(resolved, key));
+    let origin = setting.and_then(|setting| setting.origin());
+    origin.map_or_else(|| "config.json".to_owned(), ToString::to_string)
+}
+
+/// Mattermost's PostgreSQL driver does not know "TLS where it is offered": it insists, unless told otherwise.
+fn as_the_driver_reads(mut server: Server) -> Server {
+    if server.engine == Engine::Postgres && server.tls.mode == TlsMode::Prefer {
+        server.tls.mode = TlsMode::Require;
+    }
+    server
+}
+
+/// Where config.json says that the data is.
+pub(crate) fn deployed(config: &Value) -> Option<Location> {
+    let text = |key: &str| config[SECTION][key].as_str().unwrap_or_default();
+    if text("DriverName") == "sqlite" {
+        return Some(Location::File);
+    }
+    match text("DataSource").parse() {
+        Ok(DataSource::Server(server)) => Some(Location::Server(Box::new(as_the_driver_reads(server)))),
+        _ => None,
+    }
+}
+
+/// The server that config.json names: for a step, which must find what the plan found, whatever the environment is by then.
+///
+/// # Errors
+/// config.json cannot be read, or names none.
+pub(crate) fn of_config(world: &World) -> Result<Server, Error> {
+    let config = crate::action::read_config(&world.layout.config())?;
+    match deployed(&config) {
+        Some(Location::Server(server)) => Ok(*server),
+        _ => Err(Error::new(
+            Kind::Settings,
+            format!("{}: `{SECTION}.DataSource` names no database server", world.layout.config().display()),
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+    use secrecy::ExposeSecret as _;
+    use serde_json::json;
+    use settings::{Defaults, Sources};
+
+    use super::*;
+
+    fn resolved(version: &str, pairs: &[(&str, &str)]) -> Result<Resolved, settings::Findings> {
+        let environment: BTreeMap<String, String> =
+            pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let sources = Sources {
+            defaults: Defaults::Release,
+            secrets: None,
+            wanted: None,
+            environment: &environment,
+            flags: &BTreeMap::new(),
+            read_file: &|_| Err(std::io::ErrorKind::NotFound.into()),
+        };
+        settings::resolve(version.parse().expect("a version"), &sources)
+    }
+
+    fn at(release: &str, pairs: &[(&str, &str)], deployed: Option<&Value>) -> Result<Location, Error> {
+        let release: ReleaseId = release.parse().expect("a release");
+        let version = format!("{}.{}", release.version.major, release.version.minor);
+        location(&resolved(&version, pairs).expect("they are right"), deployed, &release)
+    }
+
+    const BUILTIN: &str = "11.6.0+0.1.0-builtin";
+    const POSTGRES: [(&str, &str); 4] =
+        [("DB_ADAPTER", "postgres"), ("DB_HOST", "db"), ("DB_USER", "mm"), ("DB_PASS", "p@ss")];
+
+    #[test]
+    fn what_is_declared_decides_then_what_is_deployed_then_the_file() {
+        let shown = |pairs: &[_], deployed| at(BUILTIN, pairs, deployed).map(|at| at.to_string());
+        let postgres = "postgres://mm:***@db:5432/mattermost";
+        assert_eq!(at(BUILTIN, &[], None).expect("the file"), Location::File);
+        assert_eq!(shown(&POSTGRES, None).expect("a server"), postgres);
+        let source =
+            json!({"SqlSettings": {"DriverName": "postgres", "DataSource": "postgres://mm:x@old/chat"}});
+        assert_eq!(shown(&[], Some(&source)).expect("a server"), "postgres://mm:***@old:5432/chat");
+        assert_eq!(shown(&POSTGRES, Some(&source)).expect("a server"), postgres);
+        let file = json!({"SqlSettings": {"DriverName": "sqlite", "DataSource": "/data/mattermost.db"}});
+        assert_eq!(at(BUILTIN, &[], Some(&file)).expect("the file"), Location::File);
+        let back = [("MM_SQLSETTINGS_DRIVERNAME", "sqlite")];
+        assert_eq!(at(BUILTIN, &back, Some(&source)).expect("the file"), Location::File);
+        let linked = [
+            ("POSTGRES_PORT_5432_TCP_ADDR", "172.17.0.6"),
+            ("POSTGRES_PORT_5432_TCP_PORT", "5433"),
+            ("POSTGRES_ENV_POSTGRES_PASSWORD", "pw"),
+        ];
+        assert_eq!(shown(&linked, None).expect("linked"), "postgres://postgres:***@172.17.0.6:5433/postgres");
+    }
+
+    #[test]
+    fn an_address_without_a_word_on_tls_means_what_it_means_to_the_driver() {
+        let mode = |source| match at(BUILTIN, &[("MM_SQLSETTINGS_DATASOURCE", source)], None) {
+            Ok(Location::Server(server)) => server.tls.mode,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(mode("postgres://u:p@db/chat"), TlsMode::Require);
+        assert_eq!(mode("postgres://u:p@db/chat?sslmode=disable"), TlsMode::Disable);
+        assert_eq!(mode("postgres://u:p@db/chat?sslmode=verify-full"), TlsMode::VerifyFull);
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused_with_the_way_out() {
+        type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], Kind, &'a str);
+        let cases: [Case<'_>; 6] = [
+            (BUILTIN, &[("MM_SQLSETTINGS_DATASOURCE", "u:p@tcp(db:3306)/n")], Kind::Refused, "MySQL"),
+            (BUILTIN, &[("MM_SQLSETTINGS_DATASOURCE", "postgres://u:hunter2/x@db/n")], Kind::Settings, "%2F"),
+            (
+                BUILTIN,
+                &[("MM_SQLSETTINGS_DATASOURCE", "postgres://u@db")],
+                Kind::Settings,
+                "names no database",
+            ),
+            (BUILTIN, &[("MM_SQLSETTINGS_DRIVERNAME", "postgres")], Kind::Settings, "not given"),
+            ("10.11.0-team", &[], Kind::Settings, "needs a database"),
+            (
+                "10.11.0-team",
+                &[("MM_SQLSETTINGS_DATASOURCE", "postgres://u@db/n"), ("MM_SQLSETTINGS_DRIVERNAME", "mysql")],
+                Kind::Settings,
+                "an address of PostgreSQL",
+            ),
+        ];
+        for (release, pairs, kind, says) in cases {
+            let error = at(release, pairs, None).expect_err(says);
+            assert_eq!(error.kind, kind, "{error}");
+            assert!(error.what.contains(says) && error.hint.is_some(), "{error}");
+            assert!(!error.what.contains("hunter2"), "{error}");
+        }
+        let mysql = at("10.11.0-team", &[("DB_HOST", "db")], None).expect("an old release");
+        assert_eq!(mysql.to_string(), "mysql://root@db:3306/mattermost");
+    }
+
+    proptest! {
+        /// What settings writes for Mattermost's drivers, we read as it was meant, or it was refused.
+        #[test]
+        fn any_address_is_read_as_it_was_given(
+            postgres in any::<bool>(),
+            host in "[a-z][a-z0-9-]{0,8}[a-z]|10\\.1\\.2\\.[0-9]|fd00::[1-9]",
+            port in 1u16..,
+            user in r#"[^\x00\n\r]{1,12}"#,
+            name in r#"[^\x00\n\r]{1,12}"#,
+            password in r#"[a-z@:/%?#&=+ ()'"\\é😀]{0,12}|[^\x00]{0,12}"#,
+        ) {
+            let port = port.to_string();
+            let adapter = if postgres { "postgres" } else { "mysql" };
+            let pairs = [
+                ("DB_ADAPTER", adapter), ("DB_HOST", &*host), ("DB_PORT", &*port), ("DB_USER", &*user), ("DB_NAME", &*name),
+                ("DB_PASS", &*password),
+            ];
+            let Ok(resolved) = resolved("10.11", &pairs) else {
+                prop_assert!(!postgres, "PostgreSQL's addresses carry everything");
+                return Ok(());
+            };
+            let release: ReleaseId = "10.11.0-team".parse().expect("a release");
+            let Ok(Location::Server(server)) = location(&resolved, None, &release) else {
+                return Err(TestCaseError::fail("it cannot be read back"));
+            };
+            prop_assert_eq!((&server.user, &server.name), (&user, &name));
+            prop_assert_eq!(server.password.expose_secret(), &password);
+            prop_assert_eq!(server.port.to_string(), port);
+            let shown = format!("{server:?} {server}");
+            prop_assert!(password.is_empty() || !shown.contains(&format!(":{password}@")), "{}", shown);
+        }
+    }
+}

@@ -1,0 +1,327 @@
+//! Whether a database can be used for a release, looked at before anything is touched; what is wrong, with its exit code.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use database::{
+    Contents, CreateError, DataSource, Engine, Facts, Failure, Lacking, Product, Reason, Schema, Server,
+    Waiting,
+};
+use plan::{Event, Reader};
+use release::{Capabilities, ReleaseId, Version};
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
+use tokio_util::sync::CancellationToken;
+
+use crate::action::World;
+use crate::error::{Error, Kind};
+
+/// How long a question to a server that has just answered may take.
+pub(super) const QUESTION: Duration = Duration::from_secs(10);
+
+/// How often somebody who waits is told that nothing has changed.
+const REMINDER: Duration = Duration::from_secs(10);
+
+/// How long to wait for a database, and who hears of it.
+pub(crate) struct Patience<'a> {
+    /// From the first try on.
+    pub wait: Duration,
+    /// Hears why there is a wait.
+    pub reader: &'a mut dyn Reader,
+    /// Ends it.
+    pub cancel: CancellationToken,
+}
+
+/// What a database server came to.
+#[derive(Debug, Clone)]
+pub(crate) struct Ready {
+    /// Mattermost's schema, if there is one.
+    pub schema: Option<Schema>,
+    /// What has to be created.
+    pub lacking: Option<Lacking>,
+    /// What works and yet is not as it should be.
+    pub warnings: Vec<String>,
+}
+
+/// Where the administrator's address is read from, when a step needs it: never kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Creation {
+    /// A file of one line.
+    File(PathBuf),
+    /// `MAINSTAY_DATABASE_ADMIN`, or the file that `MAINSTAY_DATABASE_ADMIN_FILE` names.
+    Variable,
+}
+
+/// The variables of the administrator's address, and of a file that holds it.
+pub const ADMINISTRATORS: [&str; 2] = ["MAINSTAY_DATABASE_ADMIN", "MAINSTAY_DATABASE_ADMIN_FILE"];
+
+impl Creation {
+    /// What these variables ask for: where nobody types a command line, as in a container.
+    pub fn asked(variables: &BTreeMap<String, String>) -> Option<Self> {
+        ADMINISTRATORS.iter().any(|name| variables.contains_key(*name)).then_some(Self::Variable)
+    }
+
+    /// The administrator's login.
+    ///
+    /// # Errors
+    /// It cannot be read, or is no address of a server.
+    pub(crate) fn administrator(&self, world: &World) -> Result<Server, Error> {
+        let of_file = |path: &PathBuf| {
+            crate::settled::read_secret_file(path)
+                .map_err(|error| Error::path("read the administrator's address in", path, &error))
+        };
+        let (place, text) = match self {
+            Self::File(path) => (path.display().to_string(), of_file(path)?),
+            Self::Variable => {
+                let [address, file] = ADMINISTRATORS;
+                match (world.variables.get(address), world.variables.get(file)) {
+                    (Some(text), _) => (address.to_owned(), text.clone()),
+                    (None, Some(path)) => (file.to_owned(), of_file(&PathBuf::from(path))?),
+                    (None, None) => {
+                        return Err(Error::new(Kind::Usage, "the administrator's address is not given")
+                            .hint(format!("name a file that holds it (`--create-database FILE`, `-` for stdin), or set {address}")));
+                    }
+                }
+            }
+        };
+        // No sentence about it repeats it.
+        let text = SecretString::from(text);
+        match secrecy::ExposeSecret::expose_secret(&text).trim().parse() {
+            Ok(DataSource::Server(server)) => Ok(server),
+            Ok(DataSource::Sqlite(_)) => {
+                Err(Error::new(Kind::Usage, format!("{place}: a file has no administrator")))
+            }
+            Err(error) => Err(Error::new(Kind::Usage, format!("{place}: {error}"))
+                .hint("an administrator's address is like postgres://postgres:PASSWORD@HOST:5432/postgres")),
+        }
+    }
+}
+
+/// Waits until the database can be used, or says why not. With `creation`, what is missing is no error.
+///
+/// # Errors
+/// Why it cannot be used by this release: nothing has been changed.
+pub(crate) async fn look(
+    world: &World,
+    server: &Server,
+    release: &ReleaseId,
+    creation: Option<&Creation>,
+    patience: &mut Patience<'_>,
+) -> Result<Ready, Error> {
+    let cancel = patience.cancel.clone();
+    let minimum = Capabilities::of(release).postgres_minimum;
+    let mut told = Told { reader: &mut *patience.reader, wait: patience.wait, last: None };
+    // One try is made however short the wait is.
+    let wait = patience.wait.max(Duration::from_secs(1));
+    let waited = database::wait_ready(server, minimum, wait, |waiting| told.hear(&waiting));
+    let ready = tokio::select! {
+        ready = waited => ready,
+        () = cancel.cancelled() => {
+            return Err(Error::not_ready(format!("interrupted while {server} was waited for"))
+                .hint("nothing has been changed"));
+        }
+    };
+    let failure = match ready {
+        Ok(facts) => {
+            let contents = database::contents(server, QUESTION).await;
+            let schema = schema(server, contents.map_err(|failure| refused(&failure))?, release)?;
+            return Ok(Ready { schema, lacking: None, warnings: warnings(&facts) });
+        }
+        Err(failure) => failure,
+    };
+    let Some(creation) = creation.filter(|_| is_missing(server, &failure.reason)) else {
+        return Err(refused(&failure));
+    };
+    let admin = creation.administrator(world)?;
+    let lacking = database::lacking(&admin, server, QUESTION).await.map_err(|error| not_created(&error))?;
+    if !lacking.user && !lacking.database {
+        // Both are there: creation cannot help.
+        return Err(refused(&failure));
+    }
+    if !lacking.user && failure.reason == Reason::WrongPassword {
+        return Err(refused(&failure).hint(format!(
+            "user \"{}\" exists with another password, which is not changed: give the right one, or set it there",
+            server.user.escape_debug()
+        )));
+    }
+    Ok(Ready { schema: None, lacking: Some(lacking), warnings: Vec::new() })
+}
+
+/// What works and yet is not as it should be.
+pub(super) fn warnings(facts: &Facts) -> Vec<String> {
+    let mut warnings: Vec<String> = facts.warnings.iter().map(ToString::to_string).collect();
+    if facts.product == Product::MariaDb {
+        warnings.push("the database is MariaDB, which Mattermost has never supported though releases up to 10.11 run on it".to_owned());
+    }
+    warnings
+}
+
+/// Tells a reader what is waited for: once, and again when the reason changes or has lasted.
+struct Told<'a> {
+    reader: &'a mut dyn Reader,
+    wait: Duration,
+    last: Option<(Reason, Instant)>,
+}
+
+impl Told<'_> {
+    fn hear(&mut self, waiting: &Waiting<'_>) {
+        let reason = &waiting.failure.reason;
+        let recent = |(last, at): &(Reason, Instant)| last == reason && at.elapsed() < REMINDER;
+        if self.last.as_ref().is_some_and(recent) {
+            return;
+        }
+        self.last = Some((reason.clone(), Instant::now()));
+        let what = waiting.failure.explanation().what;
+        let left = self.wait.saturating_sub(waiting.elapsed).as_secs();
+        self.reader.read(&Event::Waiting {
+            text: format!("{what}; waiting {left} s more"),
+            ms: waiting.elapsed.as_millis().try_into().unwrap_or(u64::MAX),
+        });
+    }
+}
+
+/// Whether creating user and database may be the cure. PostgreSQL says of an unknown user that the password is wrong.
+fn is_missing(server: &Server, reason: &Reason) -> bool {
+    match reason {
+        Reason::UnknownUser | Reason::UnknownDatabase | Reason::WrongPassword => true,
+        Reason::DatabaseDenied => server.engine == Engine::MySql,
+        _ => false,
+    }
+}
+
+/// A failure as the command line tells it: a rule of the release is a refusal, all else is for the machine's owner to mend.
+pub(crate) fn refused(failure: &Failure) -> Error {
+    let database::Explanation { what, cause, fix } = failure.explanation();
+    let kind = if matches!(failure.reason, Reason::TooOld { .. }) { Kind::Refused } else { Kind::NotReady };
+    let missing = is_missing(&failure.server, &failure.reason);
+    let fix = match super::sql_for(&failure.server).filter(|_| missing) {
+        Some(sql) => format!(
+            "{fix}\n\nIf it was never created, this does it, and so does `mainstay up --create-database FILE`, where FILE holds an \
+             administrator's address:\n\n{sql}"
+        ),
+        None => fix,
+    };
+    Error::new(kind, format!("{what}: {cause}")).hint(fix)
+}
+
+/// Why nothing could be created.
+pub(crate) fn not_created(error: &CreateError) -> Error {
+    match error {
+        CreateError::Admin(failure) => {
+            let database::Explanation { what, cause, fix } = failure.explanation();
+            Error::not_ready(format!("the administrator cannot log in: {what}: {cause}")).hint(fix)
+        }
+        CreateError::Name(_) | CreateError::NoPassword | CreateError::Engines { .. } => {
+            Error::new(Kind::Settings, error.to_string())
+        }
+        _ => Error::not_ready(error.to_string()),
+    }
+}
+
+/// The schema in the database, if it may be this release's.
+fn schema(server: &Server, contents: Contents, release: &ReleaseId) -> Result<Option<Schema>, Error> {
+    let schema = match contents {
+        Contents::Nothing => return Ok(None),
+        Contents::Strangers(names) => {
+            return Err(Error::new(
+                Kind::Refused,
+                format!("{server} holds tables that are not Mattermost's ({})", names.join(", ")),
+            )
+            .hint("give Mattermost a database of its own; nothing has been changed"));
+        }
+        Contents::Mattermost(schema) => schema,
+    };
+    match newer(&schema, release) {
+        Some(which) => Err(Error::new(
+            Kind::Refused,
+            format!("{server} belongs to a newer Mattermost ({which}) than {release}, which could not read it"),
+        )
+        .hint("use that release or a later one, or the backup that was made before the upgrade; nothing has been changed")),
+        None => Ok(Some(schema)),
+    }
+}
+
+/// What says that the schema is of a later release, if anything does.
+fn newer(schema: &Schema, release: &ReleaseId) -> Option<String> {
+    let version: Option<Version> = schema.version.as_deref().and_then(|text| text.parse().ok());
+    if let Some(version) = version.filter(|version| version.numbers() > release.version.numbers()) {
+        return Some(version.to_string());
+    }
+    let last = Capabilities::of(release).last_migration?;
+    schema
+        .migration
+        .filter(|found| *found > last)
+        .map(|found| format!("migration {found}, and {last} is its last"))
+}
+
+#[cfg(test)]
+mod tests {
+    use database::Host;
+
+    use super::*;
+
+    fn server(engine: Engine) -> Server {
+        let mut server = Server::new(engine, Host::Name("db".into()));
+        (server.name, server.user, server.password) = ("chat".into(), "mm".into(), "hunter2".into());
+        server
+    }
+
+    fn failure(engine: Engine, reason: Reason) -> Failure {
+        Failure { server: Box::new(server(engine)), reason }
+    }
+
+    #[test]
+    fn a_rule_of_the_release_is_a_refusal_and_all_else_the_machines() {
+        let version = |major| database::Version { major, minor: 0, patch: 0 };
+        let old = Reason::TooOld { found: version(14), minimum: version(15) };
+        let error = refused(&failure(Engine::Postgres, old));
+        assert_eq!(error.kind, Kind::Refused);
+        assert!(error.what.contains("PostgreSQL 14.0") && error.what.contains("15.0 or later"), "{error}");
+        for reason in [Reason::Refused, Reason::WrongPassword, Reason::TooManyConnections] {
+            assert_eq!(refused(&failure(Engine::Postgres, reason)).kind, Kind::NotReady);
+        }
+    }
+
+    #[test]
+    fn what_was_never_created_is_said_in_sql_and_without_the_password() {
+        for engine in [Engine::Postgres, Engine::MySql] {
+            for reason in [Reason::UnknownDatabase, Reason::WrongPassword] {
+                let error = refused(&failure(engine, reason));
+                let hint = error.hint.expect("a way out");
+                assert!(
+                    hint.contains("CREATE DATABASE") && hint.contains("--create-database FILE"),
+                    "{hint}"
+                );
+                assert!(!hint.contains("hunter2") && !error.what.contains("hunter2"), "{hint}");
+            }
+            let hint = refused(&failure(engine, Reason::Refused)).hint.unwrap_or_default();
+            assert!(!hint.contains("CREATE DATABASE"), "{hint}");
+        }
+    }
+
+    #[test]
+    fn a_newer_mattermosts_database_is_refused_where_that_can_be_known() {
+        let of = |release: &str, version: Option<&str>, migration| {
+            let schema = Schema { version: version.map(str::to_owned), migration };
+            newer(&schema, &release.parse().expect("a release")).is_some()
+        };
+        assert!(of("5.37.0-team", Some("6.0.0"), None));
+        assert!(!of("6.3.0-team", Some("6.0.0"), None));
+        assert!(of("11.6.0+0.1.0-builtin", None, Some(185)));
+        assert!(!of("11.6.0+0.1.0-builtin", Some("5.39.0"), Some(159)));
+        assert!(!of("11.7.0-team", None, Some(500)), "nothing says so");
+        assert!(!of("11.7.0-team", Some("not a version"), None));
+    }
+
+    #[test]
+    fn somebody_elses_tables_are_refused() {
+        let release = release::builtin();
+        let strangers = Contents::Strangers(vec!["orders".to_owned()]);
+        let error = schema(&server(Engine::Postgres), strangers, &release).expect_err("refused");
+        assert_eq!(error.kind, Kind::Refused);
+        assert!(error.what.contains("orders") && !error.what.contains("hunter2"), "{error}");
+        assert_eq!(schema(&server(Engine::Postgres), Contents::Nothing, &release).expect("fresh"), None);
+    }
+}
