@@ -112,7 +112,7 @@ pub fn version_text() -> String {
 
 /// The lines of `mattermost help`.
 pub fn help_text() -> String {
-    "Mattermost's API on an embedded database.\n\n\
+    "Mattermost's API on SQLite or PostgreSQL.\n\n\
      Usage: mattermost [COMMAND] [-c|--config PATH]\n\n\
      Commands:\n  \
      server      run the server (the default)\n  \

@@ -43,7 +43,7 @@ pub(super) async fn migrate(server: &Server) -> Result<(), ServerError> {
     })
     .await?;
     for warning in &facts.warnings {
-        tracing::warn!(%warning, "the database works, and yet");
+        tracing::info!(%warning, "the database works, and could be better");
     }
     let connection = Connection::Postgres(connect(server).await?);
     let created = create_missing(connection, BEGIN, INDEXES).await;
