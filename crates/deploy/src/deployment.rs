@@ -122,6 +122,11 @@ impl Turn {
         Ok(Self { lock, journal })
     }
 
+    /// Whether a run was left half-way.
+    pub(crate) async fn is_unfinished(&self) -> Result<bool, Error> {
+        Ok(self.journal.unfinished::<Action>().await?.is_some())
+    }
+
     /// Brings a run that a kill left half-way to its end, or all the way back when it was on its way back.
     ///
     /// # Errors

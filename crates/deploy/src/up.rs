@@ -82,8 +82,19 @@ pub async fn planned(world: &World, request: &Request) -> Result<Plan<Action>, E
 /// The machine is not ready, a setting is wrong (nothing has been changed then); or a step failed (everything is undone then).
 pub async fn up(world: &World, request: &Request, mut caller: Caller<'_>) -> Result<Up, Error> {
     // First without a trace: what is refused here leaves not even a directory.
-    prepare(world, request, patience(request, &mut caller)).await?;
+    let refused = prepare(world, request, patience(request, &mut caller)).await.err();
+    // Unless the machine lacks only what a run that was interrupted would bring about: the database that it was to create.
+    let interrupted = |error: &Error| error.kind == Kind::NotReady && world.layout.journal().exists();
+    let refused = match refused {
+        Some(error) if !interrupted(&error) => return Err(error),
+        refused => refused,
+    };
     let turn = deployment::Turn::take(&world.layout, "up", &caller).await?;
+    if let Some(error) = refused
+        && !turn.is_unfinished().await?
+    {
+        return Err(error);
+    }
     turn.recover(world, &mut caller).await?;
     let Prepared { plan, desired, notices, warnings, .. } =
         prepare(world, request, patience(request, &mut caller)).await?;

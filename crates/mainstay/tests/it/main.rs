@@ -5,6 +5,7 @@ mod browser;
 mod clients;
 mod container;
 mod crash;
+mod external;
 mod flood;
 mod image;
 mod lifecycle;
