@@ -30,12 +30,13 @@ pub(super) fn router() -> Router<App> {
         .route("/users/{user_id}/password", put(change_password))
         .route("/users/{user_id}/roles", put(set_roles))
         .route("/users/{user_id}/active", put(set_active))
+        .route("/users/{user_id}/email/verify/member", post(verify_email))
         .route("/users/{user_id}/image", get(picture))
         .route("/users/{user_id}/image/default", get(picture))
         .route("/users/{user_id}/typing", post(typing))
 }
 
-/// What a sign-up form sends. Ids, times, roles and verification are never the client's to say.
+/// What a sign-up form sends. Ids, times and roles are never the client's to say, verification only an administrator's.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct NewUser {
@@ -51,6 +52,7 @@ struct NewUser {
     notify_props: StringMap,
     timezone: StringMap,
     allow_marketing: bool,
+    email_verified: bool,
 }
 
 async fn create(
@@ -85,7 +87,8 @@ async fn create(
             "The email you provided does not belong to an accepted domain.",
         ));
     }
-    let user = account(&app, new).await?;
+    let verified = by_administrator && new.email_verified;
+    let user = User { email_verified: verified, ..account(&app, new).await? };
     let user = app.store.create_user(user, Admission { admitted }).await?;
     app.publish("new_user", &json!({"user_id": user.id}), Broadcast::everyone()).await;
     Ok(created(user))
@@ -357,6 +360,19 @@ async fn set_active(caller: Caller, params: Params, Body(body): Body<Active>) ->
     let user = caller.app.store.activate_user(id).await?;
     tell_updated(&caller.app, &user).await;
     Ok(ok())
+}
+
+/// An administrator knows the address to be right.
+async fn verify_email(caller: Caller, params: Params) -> Result<Json<User>> {
+    let id = params.user(&caller)?;
+    caller.must(MANAGE_SYSTEM).await?;
+    let changed = caller.app.store.update_user(id, |user| {
+        user.email_verified = true;
+        Ok(())
+    });
+    let user = changed.await?;
+    tell_updated(&caller.app, &user).await;
+    Ok(Json(caller.view(&user).await?))
 }
 
 async fn deactivate(caller: Caller, params: Params) -> Result<Json<Value>> {

@@ -214,3 +214,31 @@ async fn a_picture_is_made_of_the_initial() {
     let bytes = answer.bytes().await.expect("a picture");
     assert_eq!(image::load_from_memory(&bytes).expect("a PNG").width(), 128);
 }
+
+#[tokio::test]
+async fn an_address_is_verified_by_an_administrator_and_by_nobody_else() {
+    let site = Site::new().await;
+    let ada = site.sign_up("ada").await;
+    let said_so = |name: &str| {
+        let mut form = account(name);
+        form["email_verified"] = true.into();
+        form
+    };
+    let eve = site.request("POST", "users").json(&said_so("eve")).send().await.expect("an answer");
+    let eve: Value = eve.json().await.expect("JSON");
+    let zoe: Value = ada.post("users", account("zoe")).await;
+    ada.post("users", said_so("made")).await;
+    let path = |user: &Value| format!("users/{}/email/verify/member", text(&user["id"]));
+    assert_eq!(refused(site.log_in("eve").await.request("POST", &path(&eve))).await.0, 403);
+    ada.post(&path(&zoe), json!({})).await;
+
+    let directory = site.end().await;
+    let site =
+        Site::in_directory(directory, json!({"EmailSettings": {"RequireEmailVerification": true}})).await;
+    for name in ["zoe", "made"] {
+        site.log_in(name).await;
+    }
+    let login = json!({"login_id": "eve", "password": PASSWORD});
+    let not_verified = refused(site.request("POST", "users/login").json(&login)).await;
+    assert_eq!(not_verified, (401, "api.user.login.not_verified.app_error".to_owned()));
+}
