@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use release::{Path as Way, ReleaseId, Stop, Version};
+use secrecy::SecretString;
 use settings::Wanted;
 
 use crate::action::World;
@@ -66,6 +67,30 @@ pub fn take_volume(world: &World, (uid, gid): (u32, u32)) -> Result<bool, Error>
              or name its owner with USERMAP_UID and USERMAP_GID"
         ))
     })
+}
+
+/// Secrets in files (`NAME_FILE`) that root may read and that user may not, as an engine mounts them from the host: each
+/// with its variable, the setting's own name, and the text.
+pub fn secrets_of_root(
+    variables: &BTreeMap<String, String>,
+    (uid, gid): (u32, u32),
+) -> Vec<(String, String, SecretString)> {
+    let user = host::User { name: uid.to_string(), uid, gid, home: "/".into() };
+    let mut found = Vec::new();
+    for (variable, path) in variables {
+        let Some(name) = settings::of_file(variable) else { continue };
+        // Given twice is a mistake, and it is told later.
+        let is_alone = variables.get(name).is_none_or(String::is_empty);
+        if is_alone && user.can_read(Path::new(path)).is_ok_and(|can| !can) {
+            // What root cannot read either is told later, too.
+            let text = crate::settled::read_secret_file(Path::new(path)).unwrap_or_default();
+            let text = text.strip_suffix('\n').map_or(&*text, |line| line.strip_suffix('\r').unwrap_or(line));
+            if !text.is_empty() && !text.contains('\0') {
+                found.push((variable.clone(), name.to_owned(), text.to_owned().into()));
+            }
+        }
+    }
+    found
 }
 
 /// The release in the image.

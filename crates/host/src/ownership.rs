@@ -4,6 +4,7 @@
 //! away another file.
 use std::ffi::CString;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use rustix::fs::{
@@ -21,6 +22,11 @@ const OPEN: OFlags = OFlags::DIRECTORY.union(OFlags::NOFOLLOW).union(OFlags::RDO
 /// The top comes last, so a kill on the way is made good by the next call. Says whether anything was changed.
 pub fn own_tree(path: &Path, uid: u32, gid: u32) -> Result<bool, DiskError> {
     let fail = |errno: Errno| DiskError::new("give away", path, errno.into());
+    // Looked at before it is opened: a root without its capabilities may look only.
+    let is_right = |top: &std::fs::Metadata| (top.uid(), top.gid()) == (uid, gid) && top.mode() & 0o027 == 0;
+    if std::fs::symlink_metadata(path).is_ok_and(|top| top.is_dir() && is_right(&top)) {
+        return Ok(false);
+    }
     let dir = openat(CWD, path, OPEN, Mode::empty()).map_err(fail)?;
     let top = fstat(&dir).map_err(fail)?;
     let (mode, closed) = (top.st_mode & 0o7777, top.st_mode & 0o750);

@@ -121,6 +121,18 @@ impl User {
         Ok(())
     }
 
+    /// Whether this user can read the file: get to it, and open it. As with [`Self::can_traverse`], access lists are not read.
+    pub fn can_read(&self, path: &Path) -> Result<bool, TraverseError> {
+        match self.can_traverse(path) {
+            Ok(()) => {}
+            Err(TraverseError::Blocked(_)) => return Ok(false),
+            Err(error) => return Err(error),
+        }
+        let meta = fs::metadata(path).map_err(|e| DiskError::new("look at", path, e))?;
+        Ok(self.is_root()
+            || may(self.uid, &self.groups()?, meta.uid(), meta.gid(), meta.permissions().mode(), 0o4))
+    }
+
     /// Ids of all groups this user is in.
     pub fn groups(&self) -> Result<Vec<u32>, UserError> {
         let text = read(GROUP)?;

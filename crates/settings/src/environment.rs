@@ -119,6 +119,14 @@ fn is_secret(name: &str) -> bool {
     table::find(name).map_or_else(|| known::by_variable(name).is_some_and(|key| key.secret), |row| row.secret)
 }
 
+/// The name of the setting whose file this variable names, as `DB_PASS` for `DB_PASS_FILE`; `None` = it names none.
+pub fn of_file(name: &str) -> Option<&str> {
+    match meaning(name) {
+        Meaning::Value(base, true) => Some(base),
+        _ => None,
+    }
+}
+
 enum Meaning<'a> {
     /// Not for us.
     Nothing,

@@ -42,7 +42,7 @@ mod version;
 mod wanted;
 
 pub use dsn::{Adapter, Database};
-pub use environment::ReadFile;
+pub use environment::{ReadFile, of_file};
 pub use explain::{Entry, Explanation, Held, explain, list};
 pub use finding::{Finding, Findings, HIDDEN, Notice};
 pub use keys::{KEYS, Key};

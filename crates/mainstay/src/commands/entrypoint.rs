@@ -11,6 +11,7 @@ use std::path::Path;
 use std::process::{Command, ExitCode};
 
 use deploy::{Error, Kind, Layout, World, container};
+use secrecy::ExposeSecret as _;
 use tokio_util::sync::CancellationToken;
 
 use super::{interrupted, up, variables, world};
@@ -127,6 +128,9 @@ fn become_user(uid: u32, gid: u32) -> Result<(), Error> {
     }
     let mut again = this_program();
     again.env("HOME", HOME);
+    for (variable, name, text) in container::secrets_of_root(&variables(), (uid, gid)) {
+        again.env_remove(variable).env(name, text.expose_secret());
+    }
     let Err(error) = host::identity::become_user(uid, gid, PORT.is_privileged(), &mut again);
     Err(Error::not_ready(error.to_string()).hint(
         "give the container the capabilities SETUID, SETGID and CHOWN, or start it as a user with `--user` and a volume that \
