@@ -224,6 +224,7 @@ fn plan_up(
         release: layout.releases().join(release.to_string()),
         user: user.clone(),
         listen: observed.listen,
+        overrides: BTreeMap::new(),
     };
     let reconfigured = observed.config_differs != Some(false);
     let running = server.filter(|server| !reconfigured && observed.healthy && server.spec == spec);
@@ -463,7 +464,7 @@ mod tests {
     /// Everything as a finished `up` leaves it.
     fn finished() -> Observed {
         let release = layout().releases().join(release::builtin().to_string());
-        let spec = ServerSpec { release, user: None, listen: listen() };
+        let spec = ServerSpec { release, user: None, listen: listen(), overrides: BTreeMap::new() };
         let server = ServerStatus { spec, pid: Some(1), restarts: 0, last_exit: None };
         let spec_of_edge = settled(false, None).desired.edge();
         let edge =

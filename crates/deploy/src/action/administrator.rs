@@ -1,5 +1,6 @@
 //! The accounts that the deployment itself needs, made before anybody else can connect.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -7,11 +8,12 @@ use plan::Progress;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use settings::VERIFIER;
+use settings::{Secrets, VERIFIER};
 
 use super::World;
 use super::file::secrets;
-use crate::agent::health::client;
+use crate::agent::health::{self, client};
+use crate::agent::{Ask, ServerSpec};
 use crate::error::{Error, Kind, reason};
 use crate::layout::Layout;
 
@@ -31,20 +33,47 @@ impl Administrator {
     pub(super) async fn apply(&self, world: &World, _: &Progress) -> Result<Value, Error> {
         let secrets = secrets(world)?;
         let server = Server { listen: self.listen, client: client(Duration::from_secs(30))? };
-        let by_name = signs_in_by_name(&world.layout)?;
-        let id = |name: &str, email: &str| if by_name { name.to_owned() } else { email.to_owned() };
-        if server.log_in(&id(VERIFIER, VERIFIER_EMAIL), &secrets.verifier_password).await?.is_some() {
+        let usual = self.as_usual(world).await?;
+        if server.log_in(verifier_login(&world.layout)?, &secrets.verifier_password).await?.is_some() {
             return Ok(Value::Null);
         }
+        let config = super::read_config(&world.layout.config())?;
+        if !is_closed_to_the_first(&config) {
+            let admin = if signs_in_by_name(&config) { &secrets.admin_name } else { &self.email };
+            return self.create(&server, &secrets, admin).await.map(|()| Value::Null);
+        }
+        let mut open = usual.clone();
+        open.overrides = open_to_the_first(&self.email);
+        start(world, open).await?;
+        let created = self.create(&server, &secrets, &self.email).await;
+        start(world, usual).await?;
+        created.map(|()| Value::Null)
+    }
+
+    /// The running server, as it is meant to be: a kill may have left it open to the first.
+    async fn as_usual(&self, world: &World) -> Result<ServerSpec, Error> {
+        let status = world.agent.status().await?;
+        let spec = status.and_then(|status| status.server).map(|server| server.spec);
+        let mut spec = spec.ok_or_else(|| Error::not_ready("the server does not run"))?;
+        if !spec.overrides.is_empty() {
+            spec.overrides.clear();
+            start(world, spec.clone()).await?;
+        }
+        Ok(spec)
+    }
+
+    /// Creates both accounts; `admin` is what the first signs in with.
+    async fn create(&self, server: &Server, secrets: &Secrets, admin: &str) -> Result<(), Error> {
         let created = server.create(&secrets.admin_name, &self.email, &secrets.admin_password, None).await?;
-        let Some(token) =
-            server.log_in(&id(&secrets.admin_name, &self.email), &secrets.admin_password).await?
-        else {
+        let Some(token) = server.log_in(admin, &secrets.admin_password).await? else {
             let why = created.err().unwrap_or_else(|| "it was created and cannot sign in".to_owned());
             return Err(Error::new(Kind::NotReady, format!("no account of secrets.toml can sign in: {why}")).hint(
                 format!("give the account `{VERIFIER}` the verifier_password of secrets.toml, in the System Console"),
             ));
         };
+        if let Ok(id) = created {
+            server.verify_address(&id, &token).await;
+        }
         let verifier =
             server.create(VERIFIER, VERIFIER_EMAIL, &secrets.verifier_password, Some(&token)).await?;
         let promoted = match verifier {
@@ -54,7 +83,7 @@ impl Administrator {
             }
         };
         server.log_out(&token).await;
-        promoted.map(|()| Value::Null)
+        promoted
     }
 
     #[allow(clippy::unused_async, reason = "every action has the same shape")]
@@ -72,14 +101,46 @@ const VERIFIER_EMAIL: &str = "mainstay-verifier@localhost";
 /// # Errors
 /// config.json cannot be read.
 pub(crate) fn verifier_login(layout: &Layout) -> Result<&'static str, Error> {
-    Ok(if signs_in_by_name(layout)? { VERIFIER } else { VERIFIER_EMAIL })
+    let config = super::read_config(&layout.config())?;
+    Ok(if signs_in_by_name(&config) { VERIFIER } else { VERIFIER_EMAIL })
 }
 
 /// Whether the server lets people sign in with their names. docker-mattermost's default does not.
-fn signs_in_by_name(layout: &Layout) -> Result<bool, Error> {
-    let config = super::read_config(&layout.config())?;
-    Ok(config["EmailSettings"]["EnableSignInWithUsername"] != false)
+fn signs_in_by_name(config: &Value) -> bool {
+    config["EmailSettings"]["EnableSignInWithUsername"] != false
 }
+
+/// Whether a setting keeps even the first account from being made, or from signing in.
+fn is_closed_to_the_first(config: &Value) -> bool {
+    let (mail, team) = (&config["EmailSettings"], &config["TeamSettings"]);
+    mail["RequireEmailVerification"] == true
+        || mail["EnableSignUpWithEmail"] == false
+        || team["EnableUserCreation"] == false
+        || team["RestrictCreationToDomains"].as_str().is_some_and(|domains| !domains.is_empty())
+}
+
+/// What lets the account with this address in all the same. The edge is not open yet.
+fn open_to_the_first(email: &str) -> BTreeMap<String, String> {
+    let domain = email.rsplit_once('@').map_or("", |(_, domain)| domain);
+    let overrides = [
+        ("MM_EMAILSETTINGS_REQUIREEMAILVERIFICATION", "false"),
+        ("MM_EMAILSETTINGS_ENABLESIGNUPWITHEMAIL", "true"),
+        ("MM_EMAILSETTINGS_ENABLESIGNINWITHEMAIL", "true"),
+        ("MM_TEAMSETTINGS_ENABLEUSERCREATION", "true"),
+        ("MM_TEAMSETTINGS_RESTRICTCREATIONTODOMAINS", domain),
+    ];
+    overrides.map(|(name, value)| (name.to_owned(), value.to_owned())).into()
+}
+
+/// Has the agent run this server in place of the one that runs, and waits until it is well.
+async fn start(world: &World, spec: ServerSpec) -> Result<(), Error> {
+    let listen = spec.listen;
+    world.agent.ask(&Ask::StartServer(spec), START_PATIENCE).await?;
+    health::wait(world, listen, START_PATIENCE, None).await
+}
+
+/// How long a server that ran a moment ago may take to run again.
+const START_PATIENCE: Duration = Duration::from_secs(120);
 
 /// The server, asked on loopback.
 struct Server {
@@ -126,6 +187,12 @@ impl Server {
         let body: Value = answer.json().await.unwrap_or_default();
         let text = |key: &str| body[key].as_str().unwrap_or("the server did not say why").to_owned();
         Ok(if created { Ok(text("id")) } else { Err(text("message")) })
+    }
+
+    /// Marks the address as right. A server that does not know how asks its owner for it.
+    async fn verify_address(&self, id: &str, token: &str) {
+        let request = self.client.post(self.url(&format!("users/{id}/email/verify/member")));
+        let _ = request.bearer_auth(token).send().await;
     }
 
     async fn promote(&self, id: &str, token: &str) -> Result<(), Error> {

@@ -1,5 +1,6 @@
 //! The agent's control protocol: one JSON line asked, one JSON line answered, over a Unix socket of mode 0600.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -40,6 +41,9 @@ pub struct ServerSpec {
     pub user: Option<String>,
     /// The loopback address it listens on.
     pub listen: SocketAddr,
+    /// Variables that go before its config.json: none, but for the moment in which the first accounts are made.
+    #[serde(default)]
+    pub overrides: BTreeMap<String, String>,
 }
 
 /// Where the edge answers, and what stands in front of it.

@@ -153,7 +153,8 @@ impl Agent {
         let user = spec.user.as_deref().map(host::User::named).transpose()?;
         let release = Release::open(&spec.release)?;
         self.parts.stop_server().await;
-        let call = release.server(&self.layout.config());
+        let mut call = release.server(&self.layout.config());
+        call.env.extend(spec.overrides.clone());
         let command = host::Command {
             program: call.program,
             args: call.args,

@@ -235,6 +235,50 @@ fn commands_are_run_as_the_user_and_their_codes_are_passed_on() {
 }
 
 #[test]
+fn settings_that_close_the_door_do_not_shut_out_the_first_accounts() {
+    if !is_root() {
+        return;
+    }
+    let volume = Volume::new();
+    let run = Run::new(&volume)
+        .env("SMTP_HOST", "mail")
+        .env("MATTERMOST_CREATE_USERS", "false")
+        .env("MATTERMOST_USER_DOMAINS", "example.com");
+    // Killed while the server is open to the first, it is closed by the next start.
+    let killed = run.to_end(&["--inject-kill", "administrator:after", "app:start"]);
+    assert_eq!(killed.code, 137, "{}", killed.stderr);
+    let container = run.up(&[]);
+    is_up(&container);
+    let agent = container.exec(&["status", "--json"]).expect(0).json()["agent"].clone();
+    assert_eq!(agent["server"]["spec"]["overrides"], serde_json::json!({}), "{agent}");
+    container.stop().expect(0);
+}
+
+#[test]
+fn secrets_in_files_of_roots_reach_the_server_and_nobody_else() {
+    if !is_root() {
+        return;
+    }
+    // As an engine mounts it from the host.
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = dir.path().join("smtp");
+    std::fs::write(&file, "s3cret \"of root\"\n").expect("a file");
+    std::fs::set_permissions(&file, PermissionsExt::from_mode(0o600)).expect("a mode");
+    let volume = Volume::new();
+    let run = Run::new(&volume).env("SMTP_HOST", "mail").env("SMTP_USER", "u");
+    let container = run.env("SMTP_PASS_FILE", file.to_str().expect("text")).up(&[]);
+    container.exec(&["settings", "check"]).expect(0);
+    assert!(!container.exec(&["settings", "list"]).expect(0).stdout.contains("s3cret"));
+    let said = container.stop().expect(0);
+    assert!(!said.stdout.contains("s3cret") && !said.stderr.contains("s3cret"));
+    let config: serde_json::Value =
+        serde_json::from_str(&volume.read(".mainstay/config/config.json")).expect("JSON");
+    assert_eq!(config["EmailSettings"]["SMTPPassword"], "s3cret \"of root\"");
+    let none = Run::new(&volume).env("SMTP_PASS_FILE", "/no/such/file").to_end(&[]).expect(3);
+    assert!(none.stderr.contains("/no/such/file"), "{}", none.stderr);
+}
+
+#[test]
 fn a_migration_alone_starts_nothing() {
     if !is_root() {
         return;
@@ -245,7 +289,6 @@ fn a_migration_alone_starts_nothing() {
     assert!(!volume.path.join("VERSION").exists());
     let container = Run::new(&volume)
         .env("DEBUG", "true")
-        .env("MATTERMOST_EMAIL_VERIFICATION", "false")
         .env("SMTP_HOST", "mail")
         .env("SMTP_USER", "u")
         .env("SMTP_PASS", "hunter2");

@@ -200,3 +200,14 @@ fn a_link_in_place_of_config_json_is_refused_and_left() {
     assert!(!refused.stderr.contains("root:"), "{}", refused.stderr);
     assert!(config.is_symlink());
 }
+
+#[test]
+fn after_a_power_cut_a_resumed_run_starts_again_what_had_been_started() {
+    let place = Place::new();
+    place.up(&["--inject-kill", "acceptance:before"]).expect(-9);
+    let agent = place.status()["agent"]["agent_pid"].as_u64().expect("an agent");
+    assert!(Command::new("kill").args(["-9", &agent.to_string()]).status().expect("kill").success());
+    eventually("the server is gone too", || processes_of(&place.root).is_empty());
+    place.up(&[]).expect(0);
+    assert_eq!(place.status()["up"], true);
+}

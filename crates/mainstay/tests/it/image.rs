@@ -182,13 +182,15 @@ impl<'a> Run<'a> {
             let _ = stdout.read_to_string(&mut said);
             said
         });
-        Container { child, stdout: Some(rest), stderr: Some(talk) }
+        let variables = self.variables.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        Container { child, variables, stdout: Some(rest), stderr: Some(talk) }
     }
 }
 
 /// A container that is up.
 pub(crate) struct Container {
     child: Child,
+    variables: Vec<String>,
     stdout: Option<std::thread::JoinHandle<String>>,
     stderr: Option<std::thread::JoinHandle<String>>,
 }
@@ -204,12 +206,13 @@ impl Container {
         std::fs::read_to_string(&children).ok()?.trim().parse().ok()
     }
 
-    /// `docker exec`: root, in all of its namespaces.
+    /// `docker exec`: root, in all of its namespaces, with its variables.
     pub(crate) fn exec(&self, args: &[&str]) -> Ran {
         let target = self.pid().to_string();
         let mut command = Command::new("nsenter");
         command.args(["--target", &target, "--mount", "--pid", "--net", "env", "-i"]);
-        command.args(["PATH=/usr/bin:/bin", "MAINSTAY_CONTAINER=1", "/opt/mainstay/mainstay"]).args(args);
+        command.args(["PATH=/usr/bin:/bin", "MAINSTAY_CONTAINER=1"]).args(&self.variables);
+        command.arg("/opt/mainstay/mainstay").args(args);
         command.stdin(Stdio::null()).output().expect("nsenter runs").into()
     }
 
