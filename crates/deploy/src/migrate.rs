@@ -19,7 +19,7 @@ const AT_REST: [&str; 6] =
 /// # Errors
 /// What `up` would refuse; the deployment runs; its server only migrates as it starts.
 pub async fn planned(world: &World, request: &Request) -> Result<Plan<Action>, Error> {
-    Ok(decide(world, request, silent(request, &mut ())).await?.0)
+    Ok(decide(world, request, silent(&mut ())).await?.0)
 }
 
 /// Migrates, and says to which release.

@@ -8,7 +8,6 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use database::Lacking;
 use plan::{Plan, Step};
 use release::ReleaseId;
 use serde::Serialize;
@@ -16,11 +15,11 @@ use settings::Notice;
 use tokio_util::sync::CancellationToken;
 
 use crate::action::{
-    AcceptanceTest, Action, Activation, Administrator, Agent, Configuration, CreateDatabase, Database,
-    Directories, Edge, Secrets, Server, Switch, SystemUser, Unpacking, VolumeVersion, WantedFile, World,
+    AcceptanceTest, Action, Activation, Administrator, Agent, Configuration, Directories, Edge, Secrets,
+    Server, Switch, SystemUser, Unpacking, VolumeVersion, WantedFile, World,
 };
 use crate::agent::ServerSpec;
-use crate::datasource::{Creation, Location, Patience};
+use crate::datasource::{self, Creation, Patience};
 use crate::deployment::{self, Caller, ground};
 use crate::desired::{Desired, reachable};
 use crate::error::{Error, Kind};
@@ -73,7 +72,7 @@ pub struct Up {
 /// # Errors
 /// What [`up`] would refuse before its first step.
 pub async fn planned(world: &World, request: &Request) -> Result<Plan<Action>, Error> {
-    Ok(prepare(world, request, silent(request, &mut ())).await?.plan)
+    Ok(prepare(world, request, silent(&mut ())).await?.plan)
 }
 
 /// Brings the deployment up.
@@ -129,9 +128,9 @@ pub(crate) struct Prepared {
     warnings: Vec<String>,
 }
 
-/// The patience of somebody who only wants to see a plan.
-pub(crate) fn silent<'a>(request: &Request, nobody: &'a mut ()) -> Patience<'a> {
-    Patience { wait: request.wait.unwrap_or(WAIT), reader: nobody, cancel: CancellationToken::new() }
+/// The patience of somebody who only wants to see a plan: it cannot be broken off, so it is short.
+pub(crate) fn silent(nobody: &mut ()) -> Patience<'_> {
+    Patience { wait: Duration::ZERO, reader: nobody, cancel: CancellationToken::new() }
 }
 
 pub(crate) fn patience<'a>(request: &Request, caller: &'a mut Caller<'_>) -> Patience<'a> {
@@ -172,19 +171,7 @@ fn plan_up(
             "`up` never changes the release; install the other one in a directory of its own with `--dir`",
         ));
     }
-    let elsewhere = settled.before.as_ref().filter(|before| !before.is(&settled.location));
-    if let Some(before) = elsewhere.filter(|_| observed.current.is_some() && !observed.database) {
-        return Err(Error::new(
-            Kind::Refused,
-            format!(
-                "the data is in {before}, and {} is empty: people would find an empty Mattermost",
-                settled.location
-            ),
-        )
-        .hint(
-            "move the data there first, or install another deployment with `--dir`; nothing has been changed",
-        ));
-    }
+    datasource::check_moved(settled, observed)?;
     let mut steps = Steps::default();
     let user = desired.user.clone();
     if let Some(name) = user.clone().filter(|_| !observed.user) {
@@ -243,7 +230,7 @@ fn plan_up(
             Configuration { release: release.clone(), listen: spec.listen, user: user.clone(), replaces };
         steps.add("configuration", "Write config.json", Some("Put it back as it was"), 10, action);
     }
-    datasource_steps(settled, request, observed, &mut steps);
+    datasource::add_steps(settled, request, observed, &mut steps);
     if let Some(before) = replaced {
         let action = Activation { release: release.clone(), before: Some(before.clone()) };
         steps.add("activation", format!("Make {release} current"), Some("Point back"), 10, action);
@@ -297,43 +284,6 @@ fn plan_up(
         title: format!("{title} {release} in {}", layout.root().display()),
         steps: steps.0,
     })
-}
-
-/// What has to be done about the database. Its schema is brought up to date with every release that becomes the current one.
-fn datasource_steps(settled: &Settled, request: &Request, observed: &Observed, steps: &mut Steps) {
-    let Settled { desired, release, location, .. } = settled;
-    let (release, user, fresh) = (release.clone(), desired.user.clone(), !observed.database);
-    if let (Some(lacking), Some(creation), Location::Server(server)) =
-        (observed.lacking, request.creation.clone(), location)
-    {
-        let (name, role) = (server.name.escape_debug(), server.user.escape_debug());
-        let what = match (lacking.user, lacking.database) {
-            (true, true) => format!("user {role} and database {name}"),
-            (true, false) => format!("user {role}"),
-            _ => format!("database {name}"),
-        };
-        let title = format!("Create {what} on {}", server.place());
-        let Lacking { user, database } = lacking;
-        let action = CreateDatabase { release: release.clone(), creation, user, database };
-        steps.add("create-database", title, Some("Drop what is still empty"), 200, action);
-    }
-    if !fresh && observed.current.as_ref() == Some(&release) {
-        return;
-    }
-    let external = matches!(location, Location::Server(_));
-    let title = match (fresh, external, &observed.current) {
-        (true, false, _) => "Create the database".to_owned(),
-        (true, true, _) => format!("Create the tables in {location}"),
-        (false, _, None) => format!("Bring the database to {release}"),
-        (false, _, Some(before)) => format!("Bring the database from {before} to {release}"),
-    };
-    let (name, undo, ms) = match (fresh, external) {
-        (true, false) => ("database", Some("Move it aside"), 100),
-        (true, true) => ("database", Some("Move them into a schema of their own"), 500),
-        // No undo: only a backup brings a migrated schema back.
-        (false, _) => ("migration", None, 1000),
-    };
-    steps.add(name, title, undo, ms, Database { release, user, fresh, external });
 }
 
 #[derive(Default)]
@@ -392,7 +342,7 @@ fn admin_email(desired: &Desired) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use settings::{Defaults, Sources, Wanted};
 
     use super::*;
@@ -404,7 +354,7 @@ mod tests {
         Layout::new("/srv/chat")
     }
 
-    fn settled(root: bool, file: Option<Wanted>) -> Settled {
+    pub(crate) fn settled(root: bool, file: Option<Wanted>) -> Settled {
         let machine = Machine { root, ..Machine::here(&layout(), root) };
         let desired =
             Desired::decide(&Wanted::default(), &BTreeMap::new(), &machine).expect("the defaults are valid");
@@ -424,7 +374,7 @@ mod tests {
             resolved,
             release: release::builtin(),
             file,
-            location: Location::File,
+            location: datasource::Location::File,
             before: None,
             moved: false,
         }
@@ -443,7 +393,7 @@ mod tests {
         "127.0.0.1:18065".parse().expect("an address")
     }
 
-    fn nothing() -> Observed {
+    pub(crate) fn nothing() -> Observed {
         Observed {
             missing: vec!["data".to_owned()],
             secrets: false,
@@ -462,7 +412,7 @@ mod tests {
     }
 
     /// Everything as a finished `up` leaves it.
-    fn finished() -> Observed {
+    pub(crate) fn finished() -> Observed {
         let release = layout().releases().join(release::builtin().to_string());
         let spec = ServerSpec { release, user: None, listen: listen(), overrides: BTreeMap::new() };
         let server = ServerStatus { spec, pid: Some(1), restarts: 0, last_exit: None };
@@ -563,65 +513,5 @@ mod tests {
         let observed = Observed { current: Some(other), ..finished() };
         let refused = plan_up(&layout(), &settled(false, None), &Request::default(), &observed);
         assert_eq!(refused.expect_err("refused").kind, Kind::Refused);
-    }
-
-    fn on_postgres(root: bool, before: Option<Location>) -> Settled {
-        let host = database::Host::Name("db".to_owned());
-        let mut server = database::Server::new(database::Engine::Postgres, host);
-        (server.name, server.user, server.password) = ("chat".into(), "mm".into(), "hunter2".into());
-        Settled { location: Location::Server(Box::new(server)), before, ..settled(root, None) }
-    }
-
-    fn of_database(
-        settled: &Settled,
-        request: &Request,
-        observed: &Observed,
-    ) -> Vec<(String, Option<String>)> {
-        let plan = plan_up(&layout(), settled, request, observed).expect("a plan");
-        assert!(!serde_json::to_string(&plan).expect("JSON").contains("hunter2"));
-        let steps = plan
-            .steps
-            .into_iter()
-            .filter(|step| step.title.contains("atabase") || step.title.contains("tables"));
-        steps.map(|step| (step.title, step.undo)).collect()
-    }
-
-    #[test]
-    fn a_missing_database_is_created_before_its_tables_and_only_when_asked() {
-        let settled = on_postgres(false, None);
-        let create = Request { creation: Some(Creation::Variable), ..Request::default() };
-        let lacking = |user, database| Observed { lacking: Some(Lacking { user, database }), ..nothing() };
-        let steps = of_database(&settled, &create, &lacking(true, true));
-        assert_eq!(steps[0].0, "Create user mm and database chat on db:5432");
-        assert_eq!(steps[1].0, "Create the tables in postgres://mm:***@db:5432/chat");
-        assert_eq!(
-            of_database(&settled, &create, &lacking(false, true))[0].0,
-            "Create database chat on db:5432"
-        );
-        assert_eq!(of_database(&settled, &create, &nothing()).len(), 1, "it is there");
-    }
-
-    #[test]
-    fn the_schema_is_brought_up_to_date_with_a_release_and_not_undone_where_it_was_there() {
-        let settled = on_postgres(false, None);
-        let installed = Observed { database: true, ..nothing() };
-        let [(title, undo)] = &of_database(&settled, &Request::default(), &installed)[..] else {
-            panic!("one step")
-        };
-        assert!(title.starts_with("Bring the database to 11.6.0") && undo.is_none(), "{title}");
-        assert_eq!(of_database(&settled, &Request::default(), &finished()), []);
-    }
-
-    #[test]
-    fn data_is_not_left_behind_for_an_empty_database() {
-        let empty = Observed { database: false, ..finished() };
-        let moved = on_postgres(false, Some(Location::File));
-        let refused = plan_up(&layout(), &moved, &Request::default(), &empty).expect_err("refused");
-        assert_eq!(refused.kind, Kind::Refused);
-        assert!(refused.what.contains("own file") && !refused.what.contains("hunter2"), "{refused}");
-        let full = Observed { database: true, ..finished() };
-        plan_up(&layout(), &moved, &Request::default(), &full).expect("somebody has moved the data");
-        let same = Settled { before: Some(moved.location.clone()), ..moved };
-        plan_up(&layout(), &same, &Request::default(), &empty).expect("it was emptied, and that is known");
     }
 }

@@ -5,6 +5,7 @@
 
 mod readiness;
 mod status;
+mod steps;
 
 use std::fmt;
 
@@ -17,6 +18,7 @@ pub use readiness::{ADMINISTRATORS, Creation};
 pub(crate) use readiness::{Patience, look, not_created, refused};
 pub(crate) use status::sql_for;
 pub use status::{DatabaseStatus, Reached, address, database_status, sql_script};
+pub(crate) use steps::{add_steps, check_moved};
 
 use crate::action::World;
 use crate::error::{Error, Kind};

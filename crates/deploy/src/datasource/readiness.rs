@@ -20,6 +20,9 @@ use crate::error::{Error, Kind};
 /// How long a question to a server that has just answered may take.
 pub(super) const QUESTION: Duration = Duration::from_secs(10);
 
+/// One try is made however short the wait is.
+const ONE_TRY: Duration = Duration::from_secs(3);
+
 /// How often somebody who waits is told that nothing has changed.
 const REMINDER: Duration = Duration::from_secs(10);
 
@@ -113,8 +116,7 @@ pub(crate) async fn look(
     let cancel = patience.cancel.clone();
     let minimum = Capabilities::of(release).postgres_minimum;
     let mut told = Told { reader: &mut *patience.reader, wait: patience.wait, last: None };
-    // One try is made however short the wait is.
-    let wait = patience.wait.max(Duration::from_secs(1));
+    let wait = patience.wait.max(ONE_TRY);
     let waited = database::wait_ready(server, minimum, wait, |waiting| told.hear(&waiting));
     let ready = tokio::select! {
         ready = waited => ready,
