@@ -32,6 +32,7 @@ const SKOPEO: Tool = Tool { programs: &["skopeo"], package: "skopeo" };
 const UMOCI: Tool = Tool { programs: &["umoci"], package: "umoci" };
 const REGISTRY: Tool = Tool { programs: &["docker-registry"], package: "docker-registry" };
 const DOCKERD: Tool = Tool { programs: &["dockerd"], package: "docker.io" };
+const COMPOSE: Tool = Tool { programs: &["docker-compose"], package: "docker-compose" };
 const IPTABLES: Tool = Tool { programs: &["iptables"], package: "iptables" };
 const IP: Tool = Tool { programs: &["ip"], package: "iproute2" };
 const NGINX: Tool = Tool { programs: &["nginx"], package: "nginx-light" };
@@ -51,7 +52,7 @@ fn clients() -> PathBuf {
 pub(crate) fn for_tests() -> Result<(), Failure> {
     packages(&[BROWSER, NODE, NPM, PYTHON, SQLITE, NGINX])?;
     packages(&[POSTGRES, MARIADB])?;
-    packages(&[SKOPEO, UMOCI, REGISTRY, DOCKERD, IPTABLES, IP])?;
+    packages(&[SKOPEO, UMOCI, REGISTRY, DOCKERD, COMPOSE, IPTABLES, IP])?;
     once(&clients().join("python"), &PYTHON_PACKAGES, |venv| {
         let path = venv.to_string_lossy();
         if run("python3", &["-m", "venv", &path]).is_err() {

@@ -1,4 +1,4 @@
-//! Real database servers for tests: made in a moment, thrown away with the test executable, however that ends.
+//! Real servers for tests, databases and a Docker daemon: made in a moment, thrown away with the test executable, however that ends.
 //!
 //! It promises that no server, directory or process stays behind, also after `kill -9`, and that servers of several
 //! executables never meet. It refuses to skip: a program that is missing fails the test and says which package has it.
@@ -10,6 +10,7 @@
 
 pub mod certificate;
 pub mod child;
+pub mod docker;
 pub mod postgres;
 
 use std::time::Duration;

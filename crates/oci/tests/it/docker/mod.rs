@@ -1,6 +1,4 @@
 //! Docker loads the archive and runs it. Needs root, and Debian's docker package.
-mod daemon;
-
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -8,7 +6,7 @@ use oci::{Entry, Healthcheck, ImageSpec, Layer, MATTERMOST, Meter, Owner, scaffo
 
 use crate::judge::{json, oci, run, skopeo};
 use crate::name;
-use daemon::Docker;
+use testbed::docker::Docker;
 
 /// A static program without any crate, so that the compiler alone makes it.
 fn probe(dir: &Path) -> PathBuf {

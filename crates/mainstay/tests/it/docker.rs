@@ -1,0 +1,347 @@
+//! Images that `mainstay image build` makes, in a real Docker: run, linked, composed, pushed and pulled.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use testbed::PATIENCE;
+use testbed::docker::Docker;
+
+use crate::place::{MAINSTAY, Ran};
+use crate::postgres_image;
+
+/// What the documented quick start publishes.
+const URL: &str = "http://127.0.0.1:8080";
+
+/// A Mainstay for images: `cargo xtask test` builds it first.
+fn static_mainstay() -> PathBuf {
+    let triple = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
+    let target = Path::new(MAINSTAY).ancestors().nth(2).expect("target/debug/mainstay");
+    let program = target.join(triple).join("debug/mainstay");
+    assert!(program.is_file(), "{} is missing: run `cargo xtask static` first", program.display());
+    program
+}
+
+fn mainstay(args: &[&str]) -> Ran {
+    mainstay_with(args, &[])
+}
+
+fn mainstay_with(args: &[&str], variables: &[(&str, &str)]) -> Ran {
+    let home = tempfile::tempdir().expect("a directory");
+    let path = std::env::var("PATH").unwrap_or_default();
+    let output = Command::new(MAINSTAY)
+        .args(args)
+        .env_clear()
+        .env("PATH", format!("/usr/bin:{path}"))
+        .env("HOME", home.path())
+        .env("MAINSTAY_DIR", home.path().join("deployment"))
+        .envs(variables.iter().copied())
+        .output();
+    output.expect("mainstay runs").into()
+}
+
+/// Builds the built-in server's image into that Docker; returns its name.
+fn load(docker: &Docker) -> String {
+    let program = static_mainstay();
+    let program = program.display().to_string();
+    let args = ["image", "build", "--load", "--compression", "fast", "--mainstay", &program, "--json"];
+    let built = mainstay_with(&args, &[("DOCKER_HOST", &docker.host())]).expect(0).json();
+    built["name"].as_str().expect("a name").to_owned()
+}
+
+/// Waits until the deployment in a container says of itself that it is up.
+fn up(docker: &Docker, name: &str) {
+    let deadline = Instant::now() + PATIENCE;
+    while docker.attempt(&["exec", name, "mainstay", "status", "--check"]).is_err() {
+        let state = inspect(docker, name, "{{.State.Status}}");
+        let well = state == "running" && Instant::now() < deadline;
+        assert!(well, "{name} is {state}: {}", logs(docker, name));
+        std::thread::sleep(Duration::from_millis(200));
+    }
+}
+
+fn inspect(docker: &Docker, name: &str, what: &str) -> String {
+    docker.run(&["inspect", "--format", what, name]).trim().to_owned()
+}
+
+/// What a container said, on both of its streams.
+fn logs(docker: &Docker, name: &str) -> String {
+    let said =
+        Command::new("/usr/bin/docker").args(["logs", name]).env("DOCKER_HOST", docker.host()).output();
+    let said = said.expect("docker runs");
+    String::from_utf8_lossy(&[said.stdout, said.stderr].concat()).into_owned()
+}
+
+/// The acceptance test through the published port.
+fn verified(docker: &Docker, url: &str) {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let ran: Ran = docker.inside(MAINSTAY, &["verify", "--url", url, "--json"]).into();
+        if ran.code == 0 || Instant::now() > deadline {
+            assert_eq!(ran.expect(0).json()["passed"], true);
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(500));
+    }
+}
+
+/// Runs a container that must end by itself; returns its exit code as Docker keeps it.
+fn ended(docker: &Docker, args: &[&str]) -> (String, String) {
+    let id = docker.run(&[&["create"], args].concat());
+    let id = id.trim();
+    let _ = docker.attempt(&["start", "--attach", id]);
+    (inspect(docker, id, "{{.State.ExitCode}}"), logs(docker, id))
+}
+
+#[test]
+fn the_documented_run_line_works_and_its_volume_outlives_the_container() {
+    let docker = Docker::start();
+    let image = load(&docker);
+    let dir = tempfile::tempdir().expect("a directory");
+    let env_file = dir.path().join("env");
+    std::fs::write(&env_file, "MATTERMOST_NAME=Harbour\nMATTERMOST_SITE_URL=http://127.0.0.1:8080\nMATTERMOST_OPEN_SERVER=true\nDEBUG=true\n")
+        .expect("written");
+    let (env_file, volume) = (env_file.display().to_string(), dir.path().join("volume"));
+    let volume = format!("{}:/opt/mattermost/data", volume.display());
+    let run = ["run", "--name", "mattermost", "-d", "--publish", "8080:80"];
+    let rest = ["--volume", &volume, "--env-file", &env_file, &image];
+    docker.run(&[&run[..], &rest].concat());
+    up(&docker, "mattermost");
+    verified(&docker, URL);
+    let secrets = std::fs::read(dir.path().join("volume/.mainstay/secrets.toml")).expect("secrets");
+
+    // In order, and well within Docker's ten seconds.
+    let began = Instant::now();
+    docker.run(&["stop", "mattermost"]);
+    assert!(began.elapsed() < Duration::from_secs(9), "{:?}", began.elapsed());
+    assert_eq!(inspect(&docker, "mattermost", "{{.State.ExitCode}}"), "0");
+    docker.run(&["start", "mattermost"]);
+    up(&docker, "mattermost");
+
+    // Another container, the same volume: users, posts and secrets are there.
+    docker.run(&["stop", "mattermost"]);
+    docker.run(&["rm", "mattermost"]);
+    docker.run(&[&run[..], &rest].concat());
+    up(&docker, "mattermost");
+    verified(&docker, URL);
+    assert_eq!(std::fs::read(dir.path().join("volume/.mainstay/secrets.toml")).expect("secrets"), secrets);
+    docker.run(&["exec", "mattermost", "mattermost", "version"]);
+    docker.run(&["rm", "--force", "mattermost"]);
+
+    let (code, said) = ended(&docker, &["--env", "DB_PORT=abc", "--env", "DB_HOST=db", &image]);
+    assert_eq!(code, "3", "{said}");
+    assert!(said.contains("DB_PORT"), "{said}");
+    let (code, said) = ended(&docker, &["--env", "MYSQL_PORT_3306_TCP_ADDR=172.17.0.9", &image]);
+    assert_eq!(code, "8", "{said}");
+    let (code, said) = ended(&docker, &["--user", "3000", "--volume", "fresh:/opt/mattermost/data", &image]);
+    assert_eq!(code, "4", "{said}");
+    assert!(said.contains("chown"), "{said}");
+    let (code, said) = ended(&docker, &[&image, "app:strat"]);
+    assert_eq!(code, "2", "{said}");
+}
+
+#[test]
+fn a_linked_postgres_is_the_database() {
+    let docker = Docker::start();
+    let image = load(&docker);
+    postgres_image::make(&docker, "postgres:17");
+    let database = ["POSTGRES_USER=mattermost", "POSTGRES_PASSWORD=p@ss:w/rd", "POSTGRES_DB=mattermost"];
+    let database: Vec<&str> = database.iter().flat_map(|pair| ["--env", *pair]).collect();
+    docker.run(&[&["run", "--name", "mattermost-db", "-d"], &database[..], &["postgres:17"]].concat());
+    let link = ["--link", "mattermost-db:postgres", "--env", "MATTERMOST_OPEN_SERVER=true"];
+    let link = [&link[..], &["--env", "MATTERMOST_SITE_URL=http://127.0.0.1:8080"]].concat();
+    let run = ["run", "--name", "mattermost", "-d", "--publish", "8080:80"];
+    docker.run(&[&run[..], &link, &[&image]].concat());
+    up(&docker, "mattermost");
+    verified(&docker, URL);
+    let query = "select count(*) > 0 from users";
+    let psql = [
+        "exec",
+        "--env",
+        "PGPASSWORD=p@ss:w/rd",
+        "mattermost-db",
+        "psql",
+        "-h",
+        "127.0.0.1",
+        "-U",
+        "mattermost",
+    ];
+    match docker.attempt(&[&psql[..], &["-Atc", query]].concat()) {
+        Ok(said) => assert_eq!(said.trim(), "t", "the users are not in PostgreSQL"),
+        Err(said) => panic!("{said}"),
+    }
+}
+
+#[test]
+fn the_exported_compose_file_brings_up_server_and_database() {
+    let docker = Docker::start();
+    let image = load(&docker);
+    postgres_image::make(&docker, "postgres:17");
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = dir.path().join("docker-compose.yml").display().to_string();
+    let said = [("MATTERMOST_NAME", "It's $5 \"{{x}}\""), ("MATTERMOST_OPEN_SERVER", "true")];
+    mainstay_with(&["export", "compose", "--output", &file, "--image", &image], &said).expect(0);
+    let text = std::fs::read_to_string(&file).expect("the file");
+    let secrets = std::fs::read_to_string(dir.path().join("mattermost.env")).expect("its secrets");
+    for name in ["SECRET_KEY", "LINK_SALT", "RESET_SALT", "INVITE_SALT"] {
+        let line = secrets.lines().find_map(|line| line.strip_prefix(&format!("MATTERMOST_{name}=")));
+        assert!(line.is_some_and(|value| value.len() == 64 && !text.contains(value)), "{name}");
+    }
+    for name in ["mattermost.env", "database.env"] {
+        use std::os::unix::fs::PermissionsExt as _;
+        let mode = std::fs::metadata(dir.path().join(name)).expect(name).permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{name}");
+    }
+    let again = mainstay(&["export", "compose", "--output", &file]).expect(8);
+    assert!(again.stderr.contains("is there already"), "{}", again.stderr);
+    assert_eq!(std::fs::read_to_string(dir.path().join("mattermost.env")).expect("kept"), secrets);
+
+    let compose = |words: &[&str]| -> Ran {
+        let args = [&["--project-name", "chat", "--file", &file], words].concat();
+        docker.inside("docker-compose", &args).into()
+    };
+    compose(&["up", "--detach"]).expect(0);
+    up(&docker, "chat_mattermost_1");
+    verified(&docker, "http://localhost:8080");
+    let explained =
+        ["exec", "chat_mattermost_1", "mainstay", "settings", "explain", "MATTERMOST_NAME", "--json"];
+    let explained: Value = serde_json::from_str(docker.run(&explained).trim()).expect("JSON");
+    assert!(explained.to_string().contains("It's $5 \\\"{{x}}\\\""), "{explained}");
+    compose(&["restart"]).expect(0);
+    up(&docker, "chat_mattermost_1");
+    compose(&["down", "--volumes"]).expect(0);
+}
+
+/// Debian's docker-registry on loopback, ended with the test.
+struct Registry {
+    child: Child,
+    address: String,
+}
+
+impl Registry {
+    fn start(dir: &Path) -> Self {
+        let config = dir.join("registry.yml");
+        let storage = dir.join("storage");
+        std::fs::write(
+            &config,
+            format!(
+                "version: 0.1\nstorage:\n  filesystem:\n    rootdirectory: {}\nhttp:\n  addr: 127.0.0.1:0\n",
+                storage.display()
+            ),
+        )
+        .expect("written");
+        let mut child = Command::new("docker-registry")
+            .arg("serve")
+            .arg(&config)
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("docker-registry (Debian package of this name) runs");
+        let mut log = BufReader::new(child.stderr.take().expect("its log"));
+        let address = loop {
+            let mut line = String::new();
+            assert_ne!(log.read_line(&mut line).expect("text"), 0, "docker-registry ended");
+            if let Some((_, rest)) = line.split_once("listening on ") {
+                break rest.split(['"', ' ', '\n', ',']).next().unwrap_or_default().to_owned();
+            }
+        };
+        // What it goes on to say must not fill the pipe.
+        std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
+        Self { child, address }
+    }
+}
+
+impl Drop for Registry {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn built_twice_it_is_the_same_bytes_and_what_is_pulled_is_what_was_built() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let at = |name: &str| dir.path().join(name).display().to_string();
+    let program = static_mainstay().display().to_string();
+    let build = |to: &str| {
+        let args = ["image", "build", "--compression", "fast", "--mainstay", &program, "-o", to, "--json"];
+        mainstay(&args).expect(0).json()
+    };
+    let (first, second) = (build(&at("one")), build(&at("two")));
+    assert_eq!(first["digest"], second["digest"]);
+    let same = Command::new("diff").args(["-r", &at("one"), &at("two")]).status().expect("diff runs");
+    assert!(same.success());
+
+    let registry = Registry::start(dir.path());
+    let name = format!("{}/team/chat:1", registry.address);
+    let push = |name: &str| mainstay(&["image", "push", name, "--from", &at("one"), "--json"]);
+    assert_eq!(push(&name).expect(0).json()["digest"], first["digest"]);
+    assert_eq!(push(&name).expect(0).json()["sent"], 0, "the second push sends nothing");
+    let pulled = Command::new("skopeo")
+        .args(["--insecure-policy", "copy", "--src-tls-verify=false"])
+        .arg(format!("docker://{name}"))
+        .arg(format!("oci:{}:1", at("pulled")))
+        .status()
+        .expect("skopeo runs");
+    assert!(pulled.success());
+    let index: Value =
+        serde_json::from_slice(&std::fs::read(dir.path().join("pulled/index.json")).expect("an index"))
+            .expect("JSON");
+    assert_eq!(index["manifests"][0]["digest"], first["digest"]);
+
+    // Nobody listens there, and nothing is sent in the clear elsewhere.
+    push("127.0.0.1:1/team/chat:1").expect(4);
+    push("Not A Name").expect(2);
+    let left: Vec<_> = std::fs::read_dir(dir.path())
+        .expect("a directory")
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .filter(|name| name.starts_with('.'))
+        .collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[test]
+fn what_makes_no_image_is_said_and_leaves_nothing() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let at = |name: &str| dir.path().join(name).display().to_string();
+    let program = static_mainstay().display().to_string();
+    std::fs::write(dir.path().join("text"), "no release").expect("written");
+    std::fs::create_dir(dir.path().join("taken")).expect("made");
+    std::fs::write(dir.path().join("taken/file"), "mine").expect("written");
+    let build = |args: &[&str]| mainstay(&[&["image", "build"], args].concat());
+    for (args, code, word) in [
+        // This test's own binary is dynamic.
+        (vec!["--output", &at("out")], 4, "--mainstay"),
+        (vec!["--mainstay", "/bin/sh", "--output", &at("out")], 4, "needs"),
+        (vec!["--mainstay", &program, "--release", &at("text"), "--output", &at("out")], 4, "text"),
+        (vec!["--mainstay", &program, "--release", &at("none"), "--output", &at("out")], 4, "none"),
+        (vec!["--mainstay", &program, "--output", &at("taken")], 4, "is there already"),
+        (vec!["--mainstay", &program, "--output", &at("text"), "--format", "docker"], 4, "is there already"),
+        (vec!["--mainstay", &program, "--output", &at("no/such/dir")], 4, "no/such"),
+        (vec!["--mainstay", &program, "--tag", "UP:x", "--output", &at("out")], 2, "UP:x"),
+        (
+            vec!["--mainstay", &program, "--certificates", &at("text"), "--output", &at("out")],
+            4,
+            "certificate",
+        ),
+        (vec!["--mainstay", &program, "--load", "--output", &at("out")], 2, "--load"),
+    ] {
+        let ran = build(&args).expect(code);
+        assert!(ran.stderr.contains(word), "{args:?}: {}", ran.stderr);
+    }
+    let mut left: Vec<_> = std::fs::read_dir(dir.path())
+        .expect("a directory")
+        .map(|entry| entry.expect("an entry").file_name())
+        .collect();
+    left.sort();
+    assert_eq!(left, ["taken", "text"]);
+    let no_engine = mainstay_with(
+        &["image", "build", "--load", "--mainstay", &program],
+        &[("DOCKER_HOST", "unix:///nonexistent/socket")],
+    );
+    assert!(no_engine.expect(4).stderr.contains("DOCKER_HOST"));
+    let none = mainstay(&["image", "push", "127.0.0.1:5000/a:b", "--from", &at("out")]).expect(4);
+    assert!(none.stderr.contains("mainstay image build"), "{}", none.stderr);
+}
