@@ -93,6 +93,14 @@ pub fn secrets_of_root(
     found
 }
 
+/// Refuses a volume that this user cannot use, before anything in it is read.
+///
+/// # Errors
+/// It belongs to somebody else, who has closed it.
+pub fn reach_volume(world: &World) -> Result<(), Error> {
+    crate::preflight::writable(Path::new(VOLUME), &world.layout)
+}
+
 /// The release in the image.
 ///
 /// # Errors

@@ -51,7 +51,7 @@ pub(crate) fn check(layout: &Layout, settled: &Settled, observed: &Observed) -> 
     })
 }
 
-fn writable(ground: &Path, layout: &Layout) -> Result<(), Error> {
+pub(crate) fn writable(ground: &Path, layout: &Layout) -> Result<(), Error> {
     use rustix::fs::{Access, AtFlags, CWD, accessat};
     let root = layout.root();
     if !ground.is_dir() {

@@ -97,6 +97,9 @@ pub(super) fn run(printer: Printer, common: &Common, args: cli::Entrypoint) -> R
         }
         become_user(uid, gid)?;
     }
+    if !matches!(job, Job::Program(_)) {
+        container::reach_volume(&world(common)?)?;
+    }
     if host::init::is_process_one() {
         return process_one(&job, &variables);
     }
