@@ -5,6 +5,7 @@
 
 mod deployment;
 mod edge;
+mod image;
 mod server;
 mod settings;
 mod up;
@@ -20,8 +21,9 @@ fn main() -> ExitCode {
         ["up", mainstay] => up::run(Path::new(mainstay)),
         ["server", mainstay] => server::run(Path::new(mainstay)),
         ["settings", mainstay] => settings::run(Path::new(mainstay)),
+        ["image", mainstay] => image::run(Path::new(mainstay)),
         ["edge", relay] => edge::run(Path::new(relay)),
-        _ => Err(Failure("usage: cargo xtask bench up|server|settings|edge".to_owned())),
+        _ => Err(Failure("usage: cargo xtask bench up|server|settings|image|edge".to_owned())),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -7,6 +7,7 @@ mod docs;
 mod standalone;
 mod tools;
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use xtask::run::{self, Failure, cargo, target};
@@ -16,7 +17,7 @@ usage: cargo xtask COMMAND
 
   test [ARGS]      install what the tests need, then run them all (ARGS go to `cargo test`)
   ci               format, clippy, cargo-deny where present, generated docs, tests
-  bench NAME       up, server, settings, edge: a table of ratios, both sides in one run
+  bench NAME       up, server, settings, image, edge: a table of ratios, both sides in one run
   docs [--check]   write the generated pages, or fail where one is out of date
   static           a Mainstay for container images, quickly: without shared libraries, to try
   dist             the binaries that are shipped, in target/dist: mainstay, and mainstay-static for images";
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
         ["bench", name @ ("up" | "server" | "settings")] => {
             bench(name, &["--package", "mainstay"], "release/mainstay")
         }
+        ["bench", "image"] => standalone::released().and_then(|program| measure("image", &program)),
         ["bench", "edge"] => tools::for_edge_bench().and_then(|()| {
             bench("edge", &["--package", "edge", "--example", "relay"], "release/examples/relay")
         }),
@@ -38,7 +40,7 @@ fn main() -> ExitCode {
         ["static"] => standalone::quick().map(|program| println!("{}", program.display())),
         ["dist"] => cargo(&["build", "--profile", "dist", "--package", "mainstay"])
             .and_then(|()| standalone::shipped()),
-        ["bench", ..] => Err(Failure("bench wants one of: up, server, settings, edge".to_owned())),
+        ["bench", ..] => Err(Failure("bench wants one of: up, server, settings, image, edge".to_owned())),
         _ => Err(Failure(USAGE.to_owned())),
     };
     match outcome {
@@ -62,7 +64,10 @@ fn test(rest: &[&str]) -> Result<(), Failure> {
 /// Builds what is measured as it is shipped by the README's first command, then measures it.
 fn bench(name: &str, build: &[&str], program: &str) -> Result<(), Failure> {
     cargo(&[&["build", "--release"], build].concat())?;
-    let program = target().join(program);
+    measure(name, &target().join(program))
+}
+
+fn measure(name: &str, program: &Path) -> Result<(), Failure> {
     cargo(&["run", "--release", "--quiet", "--package", "bench", "--", name, &program.to_string_lossy()])
 }
 

@@ -26,6 +26,11 @@ pub(crate) fn quick() -> Result<PathBuf, Failure> {
     build("dev", "debug", &[("CARGO_PROFILE_DEV_DEBUG", "false"), ("CARGO_PROFILE_DEV_STRIP", "true")])
 }
 
+/// The one that is measured.
+pub(crate) fn released() -> Result<PathBuf, Failure> {
+    build("release", "release", &[])
+}
+
 /// The one that is shipped, beside the dynamic one.
 pub(crate) fn shipped() -> Result<(), Failure> {
     let built = build("dist", "dist", &[])?;
