@@ -104,7 +104,7 @@ pub struct EdgeStatus {
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Answer {
     /// Done; this is how things are now.
-    Done(Status),
+    Done(Box<Status>),
     /// Not done.
     Refused {
         /// What was not expected.
@@ -165,7 +165,7 @@ impl Client {
             })?
             .map_err(|error| Error::not_ready(format!("the agent hung up: {}", reason(&error))))?;
         match answer {
-            Answer::Done(status) => Ok(status),
+            Answer::Done(status) => Ok(*status),
             Answer::Refused { what, hint } => Err(Error { kind: Kind::NotReady, what, hint, detail: None }),
         }
     }

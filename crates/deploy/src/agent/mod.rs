@@ -114,7 +114,7 @@ impl Agent {
         let agent = Arc::clone(&self);
         tokio::spawn(async move { done.send(agent.obey(ask).await) });
         let answer = match answer.await {
-            Ok(Ok(status)) => Answer::Done(status),
+            Ok(Ok(status)) => Answer::Done(Box::new(status)),
             Ok(Err(Error { what, hint, .. })) => Answer::Refused { what, hint },
             Err(_) => Answer::Refused { what: "the agent failed while it did that".to_owned(), hint: None },
         };
