@@ -10,6 +10,7 @@ mod value;
 use std::borrow::Cow;
 use std::time::Duration;
 
+use row::Rows;
 pub(crate) use row::{FromRow, Row};
 use sqlx::postgres::{PgArguments, PgConnection, PgPool};
 use sqlx::sqlite::{SqliteArguments, SqliteConnection, SqlitePool};
@@ -104,7 +105,7 @@ impl<'a> From<&'a Pool> for Place<'a> {
 /// Evaluates `$run` with sqlx's query and executor for the engine of `$place`.
 macro_rules! run {
     ($query:expr, $place:expr, |$statement:ident, $executor:ident| $run:expr) => {
-        match $place.into() {
+        match $place {
             Place::Connection(Connection::Sqlite($executor)) => {
                 let $statement = $query.for_sqlite()?;
                 $run
@@ -168,31 +169,35 @@ impl Query {
 
     /// Runs the statement; returns how many rows it changed.
     pub(crate) async fn execute<'a>(self, place: impl Into<Place<'a>>) -> sqlx::Result<u64> {
-        run!(self, place, |statement, executor| Ok(statement.execute(executor).await?.rows_affected()))
+        self.change(place.into()).await
     }
 
     /// All rows.
     pub(crate) async fn fetch_all<'a, T: FromRow>(self, place: impl Into<Place<'a>>) -> sqlx::Result<Vec<T>> {
-        run!(self, place, |statement, executor| {
-            let rows = statement.fetch_all(executor).await?;
-            rows.iter().map(|found| T::from_row(&Row::from(found))).collect::<sqlx::Result<Vec<T>>>()
-        })
+        self.read(place.into()).await?.iter().map(|row| T::from_row(&row)).collect()
     }
 
-    /// The only row, if there is one.
+    /// The first row, if there is one.
     pub(crate) async fn fetch_optional<'a, T: FromRow>(
         self,
         place: impl Into<Place<'a>>,
     ) -> sqlx::Result<Option<T>> {
-        run!(self, place, |statement, executor| {
-            let found = statement.fetch_optional(executor).await?;
-            found.map(|found| T::from_row(&Row::from(&found))).transpose()
-        })
+        self.read(place.into()).await?.iter().next().map(|row| T::from_row(&row)).transpose()
     }
 
-    /// The only row, which must be there.
+    /// The first row, which must be there.
     pub(crate) async fn fetch_one<'a, T: FromRow>(self, place: impl Into<Place<'a>>) -> sqlx::Result<T> {
         self.fetch_optional(place).await?.ok_or(sqlx::Error::RowNotFound)
+    }
+
+    // The drivers' futures are large: they are compiled here once, not for every type of row.
+
+    async fn change(self, place: Place<'_>) -> sqlx::Result<u64> {
+        run!(self, place, |statement, executor| Ok(statement.execute(executor).await?.rows_affected()))
+    }
+
+    async fn read(self, place: Place<'_>) -> sqlx::Result<Rows> {
+        run!(self, place, |statement, executor| statement.fetch_all(executor).await.map(Rows::from))
     }
 
     fn for_sqlite(self) -> sqlx::Result<sqlx::query::Query<'static, Sqlite, SqliteArguments>> {

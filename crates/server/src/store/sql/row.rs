@@ -12,15 +12,31 @@ pub(crate) enum Row<'r> {
     Postgres(&'r PgRow),
 }
 
-impl<'r> From<&'r SqliteRow> for Row<'r> {
-    fn from(row: &'r SqliteRow) -> Row<'r> {
-        Row::Sqlite(row)
+/// What a statement answered.
+pub(super) enum Rows {
+    Sqlite(Vec<SqliteRow>),
+    Postgres(Vec<PgRow>),
+}
+
+impl From<Vec<SqliteRow>> for Rows {
+    fn from(rows: Vec<SqliteRow>) -> Rows {
+        Rows::Sqlite(rows)
     }
 }
 
-impl<'r> From<&'r PgRow> for Row<'r> {
-    fn from(row: &'r PgRow) -> Row<'r> {
-        Row::Postgres(row)
+impl From<Vec<PgRow>> for Rows {
+    fn from(rows: Vec<PgRow>) -> Rows {
+        Rows::Postgres(rows)
+    }
+}
+
+impl Rows {
+    pub(super) fn iter(&self) -> impl Iterator<Item = Row<'_>> {
+        let (sqlite, postgres): (&[SqliteRow], &[PgRow]) = match self {
+            Rows::Sqlite(rows) => (rows, &[]),
+            Rows::Postgres(rows) => (&[], rows),
+        };
+        sqlite.iter().map(Row::Sqlite).chain(postgres.iter().map(Row::Postgres))
     }
 }
 
