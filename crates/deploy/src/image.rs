@@ -4,6 +4,7 @@
 //! Three layers, so that what stays the same is stored and pulled once: users, certificates and name lookup; the release at [`HOME`],
 //! owned by root, so that no server can change its own program; `mainstay`, which is PID 1, and the volume.
 
+mod context;
 mod credentials;
 mod output;
 mod program;
@@ -73,7 +74,7 @@ pub enum Stage {
 pub struct Built {
     /// Its name.
     pub name: String,
-    /// Its digest: that of its manifest.
+    /// Its digest: that of its manifest, or of the root file system in a context.
     pub digest: String,
     /// The release in it.
     pub release: ReleaseId,
@@ -107,19 +108,22 @@ pub fn build(recipe: &Recipe, scratch: &Path, output: &Output, told: &dyn Fn(Sta
     let meter = Meter::default();
     let total = layers.iter().map(Layer::bytes).sum::<Result<u64, _>>()?;
     told(Stage::Packing(meter.clone(), total));
-    let layout = write_layout(&spec(&id), &layers, &name, &scratch.join("layout"), &meter)?;
-    // Room for the next stage, which may write the image a second time.
-    host::disk::remove_tree(&unpacked)?;
-
-    told(Stage::Delivering);
-    output.deliver(&layout, scratch)?;
-    Ok(Built {
-        name: familiar(&name),
-        digest: layout.digest().to_string(),
-        release: id,
-        bytes: layout.bytes(),
-        output: output.clone(),
-    })
+    let (digest, bytes) = if let Output::Context(dir) = output {
+        let made = scratch.join("context");
+        let written = context::write(&spec(&id), &layers, recipe.compression, &made, &meter)?;
+        told(Stage::Delivering);
+        std::fs::rename(made, dir).map_err(|error| Error::path("write", dir, &error))?;
+        written
+    } else {
+        let layout = write_layout(&spec(&id), &layers, &name, &scratch.join("layout"), &meter)?;
+        // Room for the next stage, which may write the image a second time.
+        host::disk::remove_tree(&unpacked)?;
+        told(Stage::Delivering);
+        output.deliver(&layout, scratch)?;
+        (layout.digest(), layout.bytes())
+    };
+    let name = familiar(&name);
+    Ok(Built { name, digest: digest.to_string(), release: id, bytes, output: output.clone() })
 }
 
 /// `mattermost:11.7.15-team`. A tag has no `+`: `_` stands for it, as in Helm's charts.

@@ -357,6 +357,8 @@ pub(crate) enum ImageFormat {
     Layout,
     /// An archive: what `docker load` and `podman load` read
     Docker,
+    /// A directory for `docker build`: a Dockerfile, and the root file system that it adds
+    Context,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]

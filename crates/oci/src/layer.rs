@@ -98,6 +98,19 @@ impl Layer {
         })
     }
 
+    /// Writes it to `out`, which errors call `name`, as a `.tar.gz` by itself: what `ADD` of a Dockerfile unpacks. Returns `out`, the
+    /// digest of what was written and its size in bytes.
+    pub fn write_alone<W: Write>(
+        &self,
+        out: W,
+        name: &Path,
+        meter: &Meter,
+    ) -> Result<(W, Digest, u64), OciError> {
+        let members = Stack::default().lay(self)?;
+        let (out, LayerDigests { digest, size, .. }) = self.write(&members, out, name, meter)?;
+        Ok((out, digest, size))
+    }
+
     /// Writes the compressed tarball to `out`, which errors call `name`, in one pass and with bounded memory.
     /// `members` is what [`Stack::lay`] said of this layer.
     pub(crate) fn write<W: Write>(

@@ -17,6 +17,8 @@ pub enum Output {
     Layout(PathBuf),
     /// A file that `docker load`, `podman load` and OCI tools read.
     Archive(PathBuf),
+    /// A directory for `docker build`: a Dockerfile and the root file system that it adds.
+    Context(PathBuf),
     /// The Docker engine that the client on this machine speaks to.
     Docker,
 }
@@ -25,7 +27,7 @@ impl Output {
     /// The directory on whose disk the image is made: `temporary` for what is not kept.
     pub fn workplace(&self, temporary: &Path) -> PathBuf {
         match self {
-            Self::Layout(path) | Self::Archive(path) => {
+            Self::Layout(path) | Self::Context(path) | Self::Archive(path) => {
                 let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
                 parent.unwrap_or(Path::new(".")).to_owned()
             }
@@ -43,7 +45,7 @@ impl Output {
                 .hint("remove it, or write to another place")
         };
         match self {
-            Self::Layout(path) => {
+            Self::Layout(path) | Self::Context(path) => {
                 let empty = fs::read_dir(path).is_ok_and(|mut found| found.next().is_none());
                 if fs::symlink_metadata(path).is_ok() && !empty { Err(taken(path)) } else { Ok(()) }
             }
@@ -74,6 +76,8 @@ impl Output {
                 file.persist_noclobber(path).map(drop).map_err(|error| failed(error.error))
             }
             Self::Docker => load(layout),
+            // It is made of the layers themselves.
+            Self::Context(_) => Ok(()),
         }
     }
 }

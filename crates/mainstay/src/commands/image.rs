@@ -117,6 +117,7 @@ fn output(args: &cli::ImageBuild) -> Output {
         _ if args.load => Output::Docker,
         Some(ImageFormat::Layout) => Output::Layout(path),
         Some(ImageFormat::Docker) => Output::Archive(path),
+        Some(ImageFormat::Context) => Output::Context(path),
         None if archive => Output::Archive(path),
         None => Output::Layout(path),
     }
@@ -131,6 +132,9 @@ fn summary(built: &Built) -> String {
                 format!(" --from {}", dir.display())
             };
             (dir.display().to_string(), format!("`mainstay image push HOST/PATH:TAG{from}`"))
+        }
+        Output::Context(dir) => {
+            (dir.display().to_string(), format!("`docker build --tag {} {}`", built.name, dir.display()))
         }
         Output::Archive(file) => {
             (file.display().to_string(), format!("`docker load --input {}`", file.display()))

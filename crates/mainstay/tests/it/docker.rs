@@ -96,6 +96,40 @@ fn ended(docker: &Docker, args: &[&str]) -> (String, String) {
 }
 
 #[test]
+fn the_dockerfile_makes_the_same_image() {
+    let docker = Docker::start();
+    let image = load(&docker);
+    let dir = tempfile::tempdir().expect("a directory");
+    let context = dir.path().join("context").display().to_string();
+    let program = static_mainstay().display().to_string();
+    let build = ["image", "build", "--format", "context", "--output", &context];
+    mainstay(&[&build[..], &["--compression", "fast", "--mainstay", &program]].concat()).expect(0);
+    docker.run(&["build", "--quiet", "--tag", "built", &context]);
+    let config = |name: &str| -> Value {
+        serde_json::from_str(&inspect(&docker, name, "{{json .Config}}")).expect("a configuration")
+    };
+    let (ours, theirs) = (config(&image), config("built"));
+    for key in [
+        "User",
+        "ExposedPorts",
+        "Env",
+        "Cmd",
+        "Healthcheck",
+        "Volumes",
+        "WorkingDir",
+        "Entrypoint",
+        "Labels",
+        "StopSignal",
+    ] {
+        assert_eq!(ours[key], theirs[key], "{key}");
+    }
+    let version = |name: &str| docker.run(&["run", "--rm", name, "mattermost", "version"]);
+    assert_eq!(version("built"), version(&image));
+    docker.run(&["run", "--detach", "--name", "chat", "built"]);
+    up(&docker, "chat");
+}
+
+#[test]
 fn the_documented_run_line_works_and_its_volume_outlives_the_container() {
     let docker = Docker::start();
     let image = load(&docker);
