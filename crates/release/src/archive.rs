@@ -52,6 +52,9 @@ struct Gauge {
     broken: RefCell<Option<String>>,
 }
 
+/// Where a tarball's first header says what it is.
+const USTAR: std::ops::Range<usize> = 257..262;
+
 /// Takes members out of one archive.
 pub(crate) struct Unpacker<'a> {
     /// How errors name the archive.
@@ -102,6 +105,9 @@ impl Unpacker<'_> {
             [0x28, 0xb5, 0x2f, 0xfd, ..] => return Err(self.no_tarball("compressed with zstd")),
             [0xfd, b'7', b'z', ..] => return Err(self.no_tarball("compressed with xz")),
             [b'<', ..] => return Err(self.no_tarball("a web page")),
+            other if other.get(USTAR).is_some_and(|mark| mark != b"ustar") => {
+                return Err(self.no_tarball("no archive"));
+            }
             _ => Box::new(packed),
         };
         let unpacked = Unpacked { inner: plain, gauge: gauge.clone(), limits: self.limits };
@@ -258,9 +264,12 @@ fn second_mark_and_padding(rest: &mut impl Read) -> io::Result<()> {
 
 /// The words of an error without the layers' own.
 fn plain(error: &io::Error) -> String {
+    let text = error.to_string();
     match error.kind() {
         io::ErrorKind::UnexpectedEof => "it is cut off".into(),
-        _ => error.to_string(),
+        // The library repeats what it met, which is anybody's file.
+        _ if text.contains("numeric field") => "a member's header is none".into(),
+        _ => text,
     }
 }
 

@@ -119,6 +119,15 @@ fn what_is_no_tarball_is_named() {
 }
 
 #[test]
+fn a_file_of_something_else_is_not_repeated() {
+    let secrets = "password = \"hunter2\"\n".repeat(60);
+    for bytes in [secrets.as_bytes().to_vec(), gz(secrets.as_bytes())] {
+        let error = unpack(&bytes).map(|_| ()).unwrap_err().to_string();
+        assert!(!error.contains("hunter2") && !error.contains("password"), "{error}");
+    }
+}
+
+#[test]
 fn a_tarball_cut_anywhere_is_damaged() {
     let noise: Vec<u8> = (0..20_000u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
     let tar = Tarball::official().file("mattermost/client/noise", &noise).tar();
