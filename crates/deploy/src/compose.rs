@@ -14,13 +14,13 @@ use std::path::{Path, PathBuf};
 use secrecy::{ExposeSecret as _, SecretString};
 use settings::Secrets;
 
-use crate::action::{World, secrets};
 use crate::desired::default_site_url;
 use crate::error::{Error, Kind};
 use crate::image;
 use crate::layout::VOLUME;
 use crate::machine::host_name;
 use crate::settled::settings_of;
+use crate::world::World;
 use carried::Variable;
 
 /// The image of the database: the newest line whose volume is where all before it have it.
@@ -93,7 +93,8 @@ pub fn documents(world: &World, request: &Request, file: &Path) -> Result<Vec<Do
         }
         variables.push(Variable::secret("DB_PASS", password.expose_secret()));
     }
-    let known = if world.layout.secrets().exists() { secrets(world)? } else { Secrets::generate(MATTERMOST) };
+    let known =
+        if world.layout.secrets().exists() { world.secrets()? } else { Secrets::generate(MATTERMOST) };
     for (row, salt) in known.salts() {
         if !variables.iter().any(|variable| variable.name == row.name) {
             variables.push(Variable::secret(row.name, salt.expose_secret()));

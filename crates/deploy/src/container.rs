@@ -10,9 +10,9 @@ use release::{Path as Way, ReleaseId, Stop, Version};
 use secrecy::SecretString;
 use settings::Wanted;
 
-use crate::action::World;
 use crate::error::{Error, Kind};
 use crate::layout::{Layout, VOLUME};
+use crate::world::World;
 
 /// Set in an image: what runs there is about the container's own deployment.
 pub const VARIABLE: &str = "MAINSTAY_CONTAINER";

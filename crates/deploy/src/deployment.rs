@@ -6,10 +6,11 @@ use plan::{Engine, Faults, Holder, Journal, JournalError, Lock, Outcome, Phase, 
 use settings::Wanted;
 use tokio_util::sync::CancellationToken;
 
-use crate::action::{Action, World, revive};
+use crate::action::{Action, revive};
 use crate::error::{Error, Kind};
 use crate::layout::{self, Layout};
 use crate::machine::make_dir;
+use crate::world::World;
 
 /// What a directory is to us.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,11 +2,12 @@
 
 use plan::Plan;
 
-use crate::action::{Action, Agent, Edge, Server, Switch, World};
+use crate::action::{Action, Agent, Edge, Server, Switch};
 use crate::agent::Status;
 use crate::deployment::{self, Caller, ground};
 use crate::error::Error;
 use crate::up::Steps;
+use crate::world::World;
 
 /// The plan that [`down`] would run. Empty when nothing runs.
 ///

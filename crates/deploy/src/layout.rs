@@ -25,6 +25,9 @@ enum Place {
     Container,
 }
 
+/// The most that a file which is read whole may hold, in bytes; some tens of times a large config.json.
+pub(crate) const FILE_LIMIT: u64 = 1 << 20;
+
 /// The server's own directories: it writes there, and nobody but it and root reads there.
 const SERVER_DIRS: [&str; 4] = ["config", "logs/mattermost", "plugins", "client-plugins"];
 

@@ -10,9 +10,11 @@ use services::gitlab::GitLab;
 use services::mail::{MailServer, Security};
 use settings::{Base, Resolved};
 
-use crate::action::{World, read_config, secrets, verifier_login};
+use crate::action::verifier_login;
+use crate::config_file::read;
 use crate::error::{Error, Kind};
 use crate::settled::settings_of;
+use crate::world::World;
 
 /// How long a mail dialogue may take; the server's own limit is shorter (EmailSettings.SMTPServerTimeout, 10 s).
 const MAIL_TIMEOUT: Duration = Duration::from_secs(30);
@@ -35,7 +37,7 @@ impl InForce {
         let resolved: Resolved = settings_of(world, &crate::wanted_file(&world.layout)?, &version)?;
         let path = world.layout.config();
         let there = path.exists();
-        let base = if there { read_config(&path)? } else { Value::Object(serde_json::Map::new()) };
+        let base = if there { read(&path)? } else { Value::Object(serde_json::Map::new()) };
         let base = if there { Base::Deployed(&base) } else { Base::Shipped(&base) };
         Ok(Self { config: settings::render_for(&resolved, base) })
     }
@@ -142,7 +144,7 @@ impl InForce {
     pub fn front(&self, world: &World) -> Result<Front, Error> {
         const DEFAULT_MAX_FILE_SIZE: u64 = 100 << 20;
         let login = if world.layout.secrets().exists() {
-            let secrets = secrets(world)?;
+            let secrets = world.secrets()?;
             Some(Login { id: verifier_login(&world.layout)?.to_owned(), password: secrets.verifier_password })
         } else {
             None

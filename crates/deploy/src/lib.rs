@@ -18,6 +18,7 @@
 mod action;
 mod agent;
 pub mod compose;
+mod config_file;
 pub mod container;
 mod datasource;
 mod deployment;
@@ -37,8 +38,9 @@ mod status;
 mod uninstall;
 mod up;
 mod verify;
+mod world;
 
-pub use action::{Action, World};
+pub use action::Action;
 pub use agent::{EdgeSpec, EdgeStatus, ServerStatus, Status as AgentStatus, run as run_agent};
 pub use datasource::{
     ADMINISTRATORS, Creation, DatabaseStatus, Reached, address as database_address, database_status,
@@ -57,3 +59,4 @@ pub use status::{Status, status, stay};
 pub use uninstall::{Uninstalled, planned as planned_uninstall, uninstall};
 pub use up::{Request, Up, planned as planned_up, up};
 pub use verify::{Verification, verify, write_report};
+pub use world::World;

@@ -3,12 +3,13 @@
 use plan::Plan;
 use release::{Capabilities, ReleaseId};
 
-use crate::action::{Action, Database, World};
+use crate::action::{Action, Database};
 use crate::datasource::Patience;
 use crate::deployment::{self, Caller};
 use crate::down;
 use crate::error::{Error, Kind};
 use crate::up::{Prepared, Request, Steps, patience, prepare, silent};
+use crate::world::World;
 
 /// The steps of `up` that need no running part.
 const AT_REST: [&str; 6] =

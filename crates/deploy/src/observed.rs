@@ -7,13 +7,15 @@ use std::time::Duration;
 use database::Lacking;
 use release::ReleaseId;
 
-use crate::action::{Directories, World, differs};
+use crate::action::Directories;
 use crate::agent::{Status, health};
+use crate::config_file::differs;
 use crate::container::{VersionChange, volume_change};
 use crate::datasource::{self, Creation, Location, Patience};
 use crate::error::Error;
 use crate::layout::Layout;
 use crate::settled::Settled;
+use crate::world::World;
 
 /// What is there.
 #[derive(Debug, Clone)]

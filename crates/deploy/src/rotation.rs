@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use plan::Plan;
 use settings::{Rotated, Salt};
 
-use crate::action::{AcceptanceTest, Action, Configuration, Rotation, Server, Switch, World};
+use crate::action::{AcceptanceTest, Action, Configuration, Rotation, Server, Switch};
 use crate::deployment::{self, Caller};
 use crate::desired::reachable;
 use crate::error::{Error, Kind};
 use crate::observed::server_listen;
 use crate::settled::{Settled, settle};
 use crate::up::Steps;
+use crate::world::World;
 
 /// What stops working when the secrets of these names change.
 ///

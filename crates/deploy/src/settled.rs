@@ -9,13 +9,14 @@ use release::{Edition, ReleaseId, Version};
 use serde_json::Value;
 use settings::{Base, Declared, Drift, Resolved, Sources, Wanted};
 
-use crate::action::{World, read_config, secrets};
+use crate::config_file::read;
 use crate::container::image_release;
 use crate::datasource::{self, Location};
 use crate::deployment::read_wanted;
 use crate::desired::{Desired, Machine};
 use crate::error::{Error, Kind};
 use crate::layout::Layout;
+use crate::world::World;
 
 /// A secret in a file of its own (`NAME_FILE`) is not longer, in bytes.
 const SECRET_FILE_LIMIT: u64 = 64 * 1024;
@@ -84,7 +85,7 @@ pub(crate) fn with_site_url(
 ) -> Result<Desired, Error> {
     let mut desired = desired.given(resolved)?;
     if !desired.tells_site_url && layout.config().exists() {
-        let config = crate::action::read_config(&layout.config())?;
+        let config = crate::config_file::read(&layout.config())?;
         let url = config["ServiceSettings"]["SiteURL"].as_str().and_then(|url| url.parse().ok());
         desired.site_url = url.unwrap_or(desired.site_url);
     }
@@ -100,7 +101,7 @@ pub fn present_release(layout: &Layout) -> ReleaseId {
 /// The config.json in place, if there is one.
 fn deployed_config(layout: &Layout) -> Result<Option<Value>, Error> {
     let path = layout.config();
-    path.symlink_metadata().is_ok().then(|| read_config(&path)).transpose()
+    path.symlink_metadata().is_ok().then(|| read(&path)).transpose()
 }
 
 /// A site URL that was derived from the edge's address goes with it to another one.
@@ -159,7 +160,7 @@ pub fn settings_of(world: &World, wanted: &Wanted, version: &Version) -> Result<
     let version: settings::Version = format!("{}.{}", version.major, version.minor)
         .parse()
         .map_err(|error: settings::NoVersion| Error::new(Kind::Usage, error.to_string()))?;
-    let secrets = if world.layout.secrets().exists() { Some(secrets(world)?) } else { None };
+    let secrets = if world.layout.secrets().exists() { Some(world.secrets()?) } else { None };
     let sources = Sources {
         defaults: world.defaults(),
         secrets: secrets.as_ref(),
@@ -293,7 +294,7 @@ fn own(desired: &Desired, location: &Location, layout: &Layout, listen: SocketAd
 /// # Errors
 /// There is no config.json, or it is no JSON.
 pub fn drift(world: &World, resolved: &Resolved) -> Result<Vec<Drift>, Error> {
-    let on_disk = crate::action::read_config(&world.layout.config())?;
+    let on_disk = crate::config_file::read(&world.layout.config())?;
     let rendered = settings::render_for(resolved, Base::Deployed(&on_disk));
     Ok(settings::diff(resolved, &on_disk, &rendered))
 }

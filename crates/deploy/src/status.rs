@@ -8,12 +8,12 @@ use plan::{Faults, Holder, Lock};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
-use crate::action::World;
 use crate::agent::{self, health};
 use crate::deployment::{Caller, Ground, ground, wanted_file};
 use crate::down::down;
 use crate::error::{Error, Kind};
 use crate::settled::settle;
+use crate::world::World;
 
 /// How long the server may take to say that it is well: whoever looks wants to know now.
 const PATIENCE: Duration = Duration::from_secs(1);

@@ -8,12 +8,13 @@ use std::path::PathBuf;
 use plan::Plan;
 use serde::Serialize;
 
-use crate::action::{Action, Removal, World};
+use crate::action::{Action, Removal};
 use crate::datasource;
 use crate::deployment::{self, Caller, ground};
 use crate::down::stopping;
 use crate::error::{Error, Kind};
 use crate::layout::Layout;
+use crate::world::World;
 
 /// What stays with `--keep-data`: everything that a later `up` in the same directory goes on with.
 const DATA: [&str; 9] = [

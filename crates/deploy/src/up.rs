@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::action::{
     AcceptanceTest, Action, Activation, Administrator, Agent, Configuration, Directories, Edge, Secrets,
-    Server, Switch, SystemUser, Unpacking, VolumeVersion, WantedFile, World,
+    Server, Switch, SystemUser, Unpacking, VolumeVersion, WantedFile,
 };
 use crate::agent::ServerSpec;
 use crate::datasource::{self, Creation, Patience};
@@ -27,6 +27,7 @@ use crate::layout::Layout;
 use crate::observed::{Observed, observe};
 use crate::preflight;
 use crate::settled::{Settled, settle};
+use crate::world::World;
 
 /// What `up` is asked for.
 #[derive(Debug, Clone, Default)]
@@ -110,9 +111,7 @@ pub async fn up(world: &World, request: &Request, mut caller: Caller<'_>) -> Res
         url: desired.site_url_text().to_owned(),
         listen: desired.listen,
         release: release.unwrap_or_default(),
-        administrator: created
-            .then(|| crate::action::secrets(world).map(|secrets| secrets.admin_name))
-            .transpose()?,
+        administrator: created.then(|| world.secrets().map(|secrets| secrets.admin_name)).transpose()?,
         verified_at: crate::verify::last_pass(&world.layout),
         notices,
         warnings,

@@ -8,10 +8,11 @@ use secrecy::ExposeSecret as _;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use crate::action::{World, secrets, verifier_login};
+use crate::action::verifier_login;
 use crate::error::{Error, Kind, reason};
 use crate::layout::Layout;
 use crate::settled::settle;
+use crate::world::World;
 
 /// What to verify, and how.
 #[derive(Debug, Clone, Default)]
@@ -67,7 +68,7 @@ fn of_deployment(world: &World) -> Result<Target, Error> {
 
 /// The target that a deployment is, with its own administrator.
 pub(crate) fn target(url: &Url, via: Option<SocketAddr>, world: &World) -> Result<Target, Error> {
-    let secret = Secret::new(secrets(world)?.verifier_password.expose_secret());
+    let secret = Secret::new(world.secrets()?.verifier_password.expose_secret());
     let admin = Admin::Login { name: verifier_login(&world.layout)?.to_owned(), secret };
     // Only a container's server may be without a site URL; whether it is, the server itself says.
     Ok(Target { via, admin, any_address: world.layout.is_container(), ..Target::new(url.clone()) })

@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use url::Url;
 
-use super::World;
 use crate::error::{Error, Kind};
 use crate::verify;
+use crate::world::World;
 
 /// Runs the acceptance test through the edge, speaking as the site URL.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -7,9 +7,10 @@ use release::ReleaseId;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{World, blocking};
+use super::blocking;
 use crate::error::Error;
 use crate::layout::Layout;
+use crate::world::World;
 
 /// Points `current` at a release.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -10,12 +10,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use settings::{Secrets, VERIFIER};
 
-use super::World;
-use super::file::secrets;
 use crate::agent::health::{self, client};
 use crate::agent::{Ask, ServerSpec};
 use crate::error::{Error, Kind, reason};
 use crate::layout::Layout;
+use crate::world::World;
 
 /// Creates the first account, which the server makes its system administrator, and the one that the acceptance test signs in as.
 ///
@@ -31,13 +30,13 @@ pub struct Administrator {
 
 impl Administrator {
     pub(super) async fn apply(&self, world: &World, _: &Progress) -> Result<Value, Error> {
-        let secrets = secrets(world)?;
+        let secrets = world.secrets()?;
         let server = Server { listen: self.listen, client: client(Duration::from_secs(30))? };
         let usual = self.as_usual(world).await?;
         if server.log_in(verifier_login(&world.layout)?, &secrets.verifier_password).await?.is_some() {
             return Ok(Value::Null);
         }
-        let config = super::read_config(&world.layout.config())?;
+        let config = crate::config_file::read(&world.layout.config())?;
         if !is_closed_to_the_first(&config) {
             let admin = if signs_in_by_name(&config) { &secrets.admin_name } else { &self.email };
             return self.create(&server, &secrets, admin).await.map(|()| Value::Null);
@@ -101,7 +100,7 @@ const VERIFIER_EMAIL: &str = "mainstay-verifier@localhost";
 /// # Errors
 /// config.json cannot be read.
 pub(crate) fn verifier_login(layout: &Layout) -> Result<&'static str, Error> {
-    let config = super::read_config(&layout.config())?;
+    let config = crate::config_file::read(&layout.config())?;
     Ok(if signs_in_by_name(&config) { VERIFIER } else { VERIFIER_EMAIL })
 }
 

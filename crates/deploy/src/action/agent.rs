@@ -6,9 +6,10 @@ use plan::{Lock, Progress, Step};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Action, World, blocking};
+use super::{Action, blocking};
 use crate::agent::{Ask, EdgeSpec, ServerSpec, health};
 use crate::error::Error;
+use crate::world::World;
 
 /// How long the agent may take to answer its first question.
 const AGENT_PATIENCE: Duration = Duration::from_secs(10);

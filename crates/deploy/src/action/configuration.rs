@@ -1,21 +1,21 @@
 //! The server's config.json.
 
 use std::net::SocketAddr;
-use std::path::Path;
 
 use plan::Progress;
 use release::ReleaseId;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use settings::{Base, Resolved};
+use settings::Base;
 
-use super::file::{Kept, LIMIT};
-use super::{World, blocking};
+use super::blocking;
+use super::file::Kept;
+use crate::config_file::{read, stands, text};
 use crate::desired::{Desired, Machine};
-use crate::error::{Error, Kind};
-use crate::layout::Layout;
+use crate::error::Error;
 use crate::machine::owner;
 use crate::settled::{config_json, settings_of, with_site_url};
+use crate::world::World;
 
 /// Lays what is declared over config.json.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,54 +64,4 @@ impl Configuration {
         })
         .await
     }
-}
-
-/// config.json as data.
-///
-/// # Errors
-/// It cannot be read, is a link or somebody else's, or it is no JSON object: said with its line.
-pub(crate) fn read(path: &Path) -> Result<Value, Error> {
-    // The server writes in its directory, and this may be root.
-    let read = host::disk::read_guarded(path, LIMIT);
-    let content = read.map_err(|error| Error::path("read", path, &error.source))?;
-    let value: Value = serde_json::from_slice(&content.bytes).map_err(|error| {
-        Error::new(Kind::Settings, format!("{}:{}: it is no JSON ({error})", path.display(), error.line()))
-            .hint(
-                "mend the file, or move it aside and run `mainstay up`: a new one is made from the release's",
-            )
-    })?;
-    if value.is_object() {
-        Ok(value)
-    } else {
-        Err(Error::new(Kind::Settings, format!("{}: it is no JSON object", path.display())))
-    }
-}
-
-/// What a rendered config.json differs in from the one in place; `None` when there is none.
-pub(crate) fn differs(
-    layout: &Layout,
-    resolved: &Resolved,
-    desired: &Desired,
-    release: &ReleaseId,
-    listen: SocketAddr,
-) -> Result<Option<bool>, Error> {
-    let path = layout.config();
-    if !stands(&path) {
-        return Ok(None);
-    }
-    let config = read(&path)?;
-    let rendered = config_json(resolved, desired, release, layout, listen, Base::Deployed(&config))?;
-    Ok(Some(rendered != config))
-}
-
-/// Whether something is there, be it a link to nothing: that is refused and not replaced.
-fn stands(path: &Path) -> bool {
-    path.symlink_metadata().is_ok()
-}
-
-fn text(config: &Value) -> Result<Vec<u8>, Error> {
-    let mut text =
-        serde_json::to_vec_pretty(config).map_err(|error| Error::new(Kind::Bug, error.to_string()))?;
-    text.push(b'\n');
-    Ok(text)
 }

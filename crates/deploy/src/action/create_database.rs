@@ -8,9 +8,9 @@ use release::{Capabilities, ReleaseId};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::World;
 use crate::datasource::{self, Creation};
 use crate::error::Error;
+use crate::world::World;
 
 /// How long each question to the server may take.
 const PATIENCE: Duration = Duration::from_secs(30);

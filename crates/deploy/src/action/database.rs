@@ -7,10 +7,11 @@ use release::{Release, ReleaseId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{World, blocking};
+use super::blocking;
 use crate::datasource;
 use crate::error::Error;
 use crate::machine::{make_dir, run_to_end};
+use crate::world::World;
 
 /// How long moving tables aside may take.
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -4,10 +4,11 @@ use plan::Progress;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{World, blocking};
+use super::blocking;
 use crate::error::Error;
 use crate::layout::Layout;
 use crate::machine::{make_dir, owner};
+use crate::world::World;
 
 /// Makes the directories that are missing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

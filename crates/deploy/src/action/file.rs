@@ -9,12 +9,11 @@ use secrecy::ExposeSecret as _;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{World, blocking};
+use super::blocking;
 use crate::error::{Error, Kind};
+use crate::layout::FILE_LIMIT;
 use crate::machine::{Owner, make_dir};
-
-/// The most that a file which is read whole may hold, in bytes; some tens of times a large config.json.
-pub(super) const LIMIT: u64 = 1 << 20;
+use crate::world::World;
 
 /// A file about to be replaced, kept beside the journal until the run is done.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,7 +35,7 @@ impl Kept {
             return Ok(());
         }
         make_dir(&world.layout.before(), 0o700, None)?;
-        let old = host::disk::read_guarded(path, LIMIT)?;
+        let old = host::disk::read_guarded(path, FILE_LIMIT)?;
         Ok(host::disk::atomic_write(&place, &old.bytes, old.mode, owner_of(&old))?)
     }
 
@@ -57,7 +56,7 @@ impl Kept {
             return Ok(host::disk::remove_file(path)?);
         }
         let place = Self::place(world, name);
-        match host::disk::read_guarded(&place, LIMIT) {
+        match host::disk::read_guarded(&place, FILE_LIMIT) {
             Ok(old) => Ok(host::disk::atomic_write(path, &old.bytes, old.mode, owner_of(&old))?),
             Err(error) if error.source.kind() != ErrorKind::NotFound => Err(error.into()),
             // Nothing was kept: nothing was replaced.
@@ -108,7 +107,7 @@ impl WantedFile {
             }
             return Ok(host::disk::atomic_write(&path, settings::write(&wanted).as_bytes(), 0o644, None)?);
         }
-        let old = host::disk::read_guarded(&path, LIMIT)?;
+        let old = host::disk::read_guarded(&path, FILE_LIMIT)?;
         let text = std::str::from_utf8(&old.bytes)
             .map_err(|error| wrong(format!("{}: it is no UTF-8 text ({error})", path.display())))?;
         let changes = self.changes.iter().map(|(key, value)| (key.as_str(), value.clone())).collect();
@@ -169,7 +168,7 @@ impl Rotation {
         blocking(move || {
             Kept { existed: true }.keep(&world, Self::NAME, &world.layout.secrets())?;
             let names: Vec<&str> = this.names.iter().map(String::as_str).collect();
-            let mut secrets = secrets(&world)?;
+            let mut secrets = world.secrets()?;
             secrets.rotate(&names).map_err(|problem| Error::new(Kind::Usage, problem))?;
             let text = secrets.to_toml();
             Ok(host::disk::atomic_write(
@@ -190,16 +189,6 @@ impl Rotation {
         })
         .await
     }
-}
-
-/// The secrets of the deployment, read when a step needs them.
-pub(crate) fn secrets(world: &World) -> Result<settings::Secrets, Error> {
-    let path = world.layout.secrets();
-    let text = std::fs::read_to_string(&path).map_err(|error| Error::path("read", &path, &error))?;
-    settings::Secrets::parse(&path, &text).map_err(|findings| {
-        Error::new(Kind::Settings, findings.to_string())
-            .hint("put the file back from a backup; nothing has been changed")
-    })
 }
 
 #[cfg(test)]

@@ -17,9 +17,6 @@ mod system_user;
 mod unpacking;
 mod volume_version;
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
-
 use plan::{Failure, Progress};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -29,55 +26,17 @@ pub(crate) use activation::Activation;
 pub(crate) use administrator::{Administrator, verifier_login};
 pub(crate) use agent::{Agent, Edge, Server, Switch, revive};
 pub(crate) use configuration::Configuration;
-pub(crate) use configuration::{differs, read as read_config};
 pub(crate) use create_database::CreateDatabase;
 pub(crate) use database::Database;
 pub(crate) use directories::Directories;
-pub(crate) use file::secrets;
 pub(crate) use file::{Rotation, Secrets, WantedFile};
 pub(crate) use removal::Removal;
 pub(crate) use system_user::SystemUser;
 pub(crate) use unpacking::Unpacking;
 pub(crate) use volume_version::VolumeVersion;
 
-use crate::agent::Client;
 use crate::error::{Error, Kind};
-use crate::layout::Layout;
-
-/// What the actions may touch.
-#[derive(Debug, Clone)]
-pub struct World {
-    /// The deployment's directory.
-    pub layout: Layout,
-    /// The mainstay binary: it is the agent, and the built-in server.
-    pub mainstay: PathBuf,
-    /// The environment of the agent it starts; of this process's own it inherits nothing.
-    pub env: BTreeMap<String, String>,
-    /// The environment that settings are read from: `MATTERMOST_*`, `MM_*` and the like.
-    pub variables: BTreeMap<String, String>,
-    /// The way to the agent.
-    pub agent: Client,
-}
-
-impl World {
-    /// The world of the deployment in `layout`.
-    pub fn new(layout: Layout, mainstay: PathBuf, variables: BTreeMap<String, String>) -> Self {
-        let agent = Client::new(layout.socket());
-        let inherited = ["PATH", "LANG", "TZ", crate::container::VARIABLE].into_iter();
-        let env =
-            inherited.filter_map(|name| Some((name.to_owned(), variables.get(name)?.clone()))).collect();
-        Self { layout, mainstay, env, variables, agent }
-    }
-
-    /// The defaults at the bottom: a container may take over one of docker-mattermost's.
-    pub(crate) fn defaults(&self) -> settings::Defaults {
-        if self.layout.is_container() {
-            settings::Defaults::DockerMattermost
-        } else {
-            settings::Defaults::Release
-        }
-    }
-}
+use crate::world::World;
 
 macro_rules! actions {
     ($($name:ident),* $(,)?) => {

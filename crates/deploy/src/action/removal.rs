@@ -6,9 +6,10 @@ use plan::Progress;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{World, blocking};
+use super::blocking;
 use crate::error::{Error, reason};
 use crate::machine::make_dir;
+use crate::world::World;
 
 /// Moves entries of the directory aside; what is aside is deleted only after the plan is done.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -6,8 +6,9 @@ use plan::Progress;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{World, blocking};
+use super::blocking;
 use crate::error::Error;
+use crate::world::World;
 
 /// Makes a system user; in a plan only when it did not exist.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -7,8 +7,9 @@ use release::{ReleaseId, Source};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{World, blocking};
+use super::blocking;
 use crate::error::Error;
+use crate::world::World;
 
 /// Unpacks a release; in a plan only when it is not there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -7,8 +7,9 @@ use release::Version;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{World, blocking};
+use super::blocking;
 use crate::error::{Error, Kind};
+use crate::world::World;
 
 /// Writes the version that uses the volume from now on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -8,8 +8,8 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::Ask;
-use crate::action::World;
 use crate::error::{Error, Kind};
+use crate::world::World;
 
 /// An HTTP client for a server on loopback: no proxy, no redirect, `patience` for each request.
 pub(crate) fn client(patience: Duration) -> Result<reqwest::Client, Error> {

@@ -20,8 +20,8 @@ pub(crate) use status::sql_for;
 pub use status::{DatabaseStatus, Reached, address, database_status, sql_script};
 pub(crate) use steps::{add_steps, check_moved};
 
-use crate::action::World;
 use crate::error::{Error, Kind};
+use crate::world::World;
 
 /// Where the data is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -165,7 +165,7 @@ pub(crate) fn deployed(config: &Value) -> Option<Location> {
 /// # Errors
 /// config.json cannot be read, or names none.
 pub(crate) fn of_config(world: &World) -> Result<Server, Error> {
-    let config = crate::action::read_config(&world.layout.config())?;
+    let config = crate::config_file::read(&world.layout.config())?;
     match deployed(&config) {
         Some(Location::Server(server)) => Ok(*server),
         _ => Err(Error::new(

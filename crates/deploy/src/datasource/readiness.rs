@@ -14,8 +14,8 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
-use crate::action::World;
 use crate::error::{Error, Kind};
+use crate::world::World;
 
 /// How long a question to a server that has just answered may take.
 pub(super) const QUESTION: Duration = Duration::from_secs(10);

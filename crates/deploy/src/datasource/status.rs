@@ -11,9 +11,10 @@ use super::{
     Location,
     readiness::{refused, warnings},
 };
-use crate::action::{World, read_config};
+use crate::config_file::read;
 use crate::error::{Error, Kind};
 use crate::settled::settings_of;
+use crate::world::World;
 
 /// How long a database may take to answer whoever looks.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -167,7 +168,7 @@ fn of_deployment(world: &World) -> Result<Found, Error> {
     let release = crate::present_release(&world.layout);
     let resolved = settings_of(world, &crate::wanted_file(&world.layout)?, &release.version)?;
     let config: PathBuf = world.layout.config();
-    let deployed = if config.exists() { Some(read_config(&config)?) } else { None };
+    let deployed = if config.exists() { Some(read(&config)?) } else { None };
     let location = super::location(&resolved, deployed.as_ref(), &release)?;
     const PARTS: [&str; 8] =
         ["DB_ADAPTER", "DB_HOST", "DB_PORT", "DB_NAME", "DB_USER", "DB_PASS", "DB_ENCODING", "DB_SSLMODE"];

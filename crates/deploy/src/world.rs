@@ -1,0 +1,54 @@
+//! What an operation may touch.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use settings::{Defaults, Secrets};
+
+use crate::agent::Client;
+use crate::error::{Error, Kind};
+use crate::layout::Layout;
+
+/// A deployment, and the way to everything of it that an operation may touch.
+#[derive(Debug, Clone)]
+pub struct World {
+    /// The deployment's directory.
+    pub layout: Layout,
+    /// The mainstay binary: it is the agent, and the built-in server.
+    pub mainstay: PathBuf,
+    /// The environment of the agent it starts; of this process's own it inherits nothing.
+    pub env: BTreeMap<String, String>,
+    /// The environment that settings are read from: `MATTERMOST_*`, `MM_*` and the like.
+    pub variables: BTreeMap<String, String>,
+    /// The way to the agent.
+    pub agent: Client,
+}
+
+impl World {
+    /// The world of the deployment in `layout`.
+    pub fn new(layout: Layout, mainstay: PathBuf, variables: BTreeMap<String, String>) -> Self {
+        let agent = Client::new(layout.socket());
+        let inherited = ["PATH", "LANG", "TZ", crate::container::VARIABLE].into_iter();
+        let env =
+            inherited.filter_map(|name| Some((name.to_owned(), variables.get(name)?.clone()))).collect();
+        Self { layout, mainstay, env, variables, agent }
+    }
+
+    /// The defaults at the bottom: a container may take over one of docker-mattermost's.
+    pub(crate) fn defaults(&self) -> Defaults {
+        if self.layout.is_container() { Defaults::DockerMattermost } else { Defaults::Release }
+    }
+
+    /// The secrets, read when a step needs them.
+    ///
+    /// # Errors
+    /// `secrets.toml` cannot be read, or is wrong.
+    pub(crate) fn secrets(&self) -> Result<Secrets, Error> {
+        let path = self.layout.secrets();
+        let text = std::fs::read_to_string(&path).map_err(|error| Error::path("read", &path, &error))?;
+        Secrets::parse(&path, &text).map_err(|findings| {
+            Error::new(Kind::Settings, findings.to_string())
+                .hint("put the file back from a backup; nothing has been changed")
+        })
+    }
+}
