@@ -59,10 +59,11 @@ impl PidFile {
         Some(Self { pid, started: stat.started, session: stat.session, boot, namespace })
     }
 
-    /// Writes the file, atomically, mode 0600.
+    /// Writes the file in one step, mode 0600. It is not synced: after a power cut it names nobody, and a server must not
+    /// wait for a busy disk to be supervised.
     pub fn write(&self, path: &Path) -> Result<(), DiskError> {
         let text = serde_json::to_vec(self).map_err(|e| DiskError::new("write", path, e.into()))?;
-        disk::atomic_write(path, &text, 0o600, None)
+        disk::replace(path, &text)
     }
 
     /// Reads the file. A missing or unreadable one names no process: None.
