@@ -69,7 +69,7 @@ impl std::fmt::Debug for Document {
 /// # Errors
 /// A setting is wrong, or is a secret that an env-file cannot hold.
 pub fn documents(world: &World, request: &Request, file: &Path) -> Result<Vec<Document>, Error> {
-    let release = release::current(&world.layout.current()).unwrap_or_else(release::builtin);
+    let release = crate::present_release(&world.layout);
     let resolved = settings_of(world, &crate::wanted_file(&world.layout)?, &release.version)?;
     let image = match &request.image {
         Some(image) => image::familiar(image),

@@ -33,6 +33,16 @@ pub(crate) fn read(path: &Path) -> Result<Value, Error> {
     }
 }
 
+/// The deployment's own, if there is one.
+///
+/// # Errors
+/// As [`read`].
+pub(crate) fn deployed(layout: &Layout) -> Result<Option<Value>, Error> {
+    let path = layout.config();
+    // A link to nothing is there: it is refused and not replaced.
+    path.symlink_metadata().is_ok().then(|| read(&path)).transpose()
+}
+
 /// What a rendered config.json differs in from the one in place; `None` when there is none.
 pub(crate) fn differs(
     layout: &Layout,
@@ -41,18 +51,9 @@ pub(crate) fn differs(
     release: &ReleaseId,
     listen: SocketAddr,
 ) -> Result<Option<bool>, Error> {
-    let path = layout.config();
-    if !stands(&path) {
-        return Ok(None);
-    }
-    let config = read(&path)?;
+    let Some(config) = deployed(layout)? else { return Ok(None) };
     let rendered = config_json(resolved, desired, release, layout, listen, Base::Deployed(&config))?;
     Ok(Some(rendered != config))
-}
-
-/// Whether something is there, be it a link to nothing: that is refused and not replaced.
-pub(crate) fn stands(path: &Path) -> bool {
-    path.symlink_metadata().is_ok()
 }
 
 /// As it is written.

@@ -17,9 +17,6 @@ use crate::world::World;
 /// Set in an image: what runs there is about the container's own deployment.
 pub const VARIABLE: &str = "MAINSTAY_CONTAINER";
 
-/// Who Mattermost runs as in every image of it.
-const MATTERMOST: (u32, u32) = (2000, 2000);
-
 /// What a volume that docker-mattermost 2.x used is taken for: it kept no `VERSION` yet.
 const BEFORE_VERSION_FILES: Version = Version::new(2, 0, 0);
 
@@ -46,7 +43,7 @@ pub fn run_as(variables: &BTreeMap<String, String>) -> Result<(u32, u32), Error>
             )
         }),
     };
-    Ok((id("USERMAP_UID", MATTERMOST.0)?, id("USERMAP_GID", MATTERMOST.1)?))
+    Ok((id("USERMAP_UID", oci::MATTERMOST.uid)?, id("USERMAP_GID", oci::MATTERMOST.gid)?))
 }
 
 /// Makes the volume that user's, so that the rest needs no root. Says whether anything had to be changed.

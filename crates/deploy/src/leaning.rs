@@ -11,7 +11,7 @@ use services::mail::{MailServer, Security};
 use settings::{Base, Resolved};
 
 use crate::action::verifier_login;
-use crate::config_file::read;
+use crate::config_file::deployed;
 use crate::error::{Error, Kind};
 use crate::settled::settings_of;
 use crate::world::World;
@@ -35,10 +35,9 @@ impl InForce {
     pub fn read(world: &World) -> Result<Self, Error> {
         let version = crate::present_release(&world.layout).version;
         let resolved: Resolved = settings_of(world, &crate::wanted_file(&world.layout)?, &version)?;
-        let path = world.layout.config();
-        let there = path.exists();
-        let base = if there { read(&path)? } else { Value::Object(serde_json::Map::new()) };
-        let base = if there { Base::Deployed(&base) } else { Base::Shipped(&base) };
+        let nothing = Value::Object(serde_json::Map::new());
+        let deployed = deployed(&world.layout)?;
+        let base = deployed.as_ref().map_or(Base::Shipped(&nothing), Base::Deployed);
         Ok(Self { config: settings::render_for(&resolved, base) })
     }
 

@@ -11,9 +11,17 @@ use crate::error::{Error, Kind};
 use crate::up::{Prepared, Request, Steps, patience, prepare, silent};
 use crate::world::World;
 
-/// The steps of `up` that need no running part.
-const AT_REST: [&str; 6] =
-    ["directories", "secrets", "configuration", "create-database", "database", "migration"];
+/// Whether a step of `up` is part of a migration: it prepares one or is it, and needs no running part.
+fn is_at_rest(action: &Action) -> bool {
+    matches!(
+        action,
+        Action::Directories(_)
+            | Action::Secrets(_)
+            | Action::Configuration(_)
+            | Action::CreateDatabase(_)
+            | Action::Database(_)
+    )
+}
 
 /// The plan that [`migrate`] would run.
 ///
@@ -57,9 +65,8 @@ async fn decide(
         return Err(Error::new(Kind::Refused, format!("{release} migrates the database only as it starts"))
             .hint("use `app:start`"));
     }
-    let mut steps =
-        Steps(plan.steps.into_iter().filter(|step| AT_REST.contains(&step.name.as_str())).collect());
-    if !steps.0.iter().any(|step| ["database", "migration"].contains(&step.name.as_str())) {
+    let mut steps = Steps(plan.steps.into_iter().filter(|step| is_at_rest(&step.action)).collect());
+    if !steps.0.iter().any(|step| matches!(step.action, Action::Database(_))) {
         let action = Database { release: release.clone(), user: desired.user, fresh: false, external: false };
         steps.add("migration", format!("Bring the database to {release}"), None, 1000, action);
     }

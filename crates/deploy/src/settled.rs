@@ -9,7 +9,7 @@ use release::{Edition, ReleaseId, Version};
 use serde_json::Value;
 use settings::{Base, Declared, Drift, Resolved, Sources, Wanted};
 
-use crate::config_file::read;
+use crate::config_file;
 use crate::container::image_release;
 use crate::datasource::{self, Location};
 use crate::deployment::read_wanted;
@@ -62,11 +62,11 @@ pub(crate) fn settle(
         }
     };
     let resolved = settings_of(world, &desired.wanted, &release.version)?;
-    let deployed = deployed_config(layout)?;
+    let deployed = config_file::deployed(layout)?;
     let location = datasource::location(&resolved, deployed.as_ref(), &release)?;
     let before = deployed.as_ref().and_then(datasource::deployed);
     let from_flag = flags.get("site_url").filter(|_| !moved).map(|_| desired.site_url.clone());
-    let desired = with_site_url(desired, &resolved, layout)?;
+    let desired = with_site_url(desired, &resolved, deployed.as_ref())?;
     match from_flag.filter(|url| *url != desired.site_url) {
         Some(url) => Err(Error::new(
             Kind::Usage,
@@ -77,15 +77,15 @@ pub(crate) fn settle(
     }
 }
 
-/// With the site URL that holds: given by the environment, or by the System Console where nobody else says one.
+/// With the site URL that holds: given by the environment, or by the System Console (in the config.json in place) where nobody
+/// else says one.
 pub(crate) fn with_site_url(
     desired: Desired,
     resolved: &Resolved,
-    layout: &Layout,
+    deployed: Option<&Value>,
 ) -> Result<Desired, Error> {
     let mut desired = desired.given(resolved)?;
-    if !desired.tells_site_url && layout.config().exists() {
-        let config = crate::config_file::read(&layout.config())?;
+    if let Some(config) = deployed.filter(|_| !desired.tells_site_url) {
         let url = config["ServiceSettings"]["SiteURL"].as_str().and_then(|url| url.parse().ok());
         desired.site_url = url.unwrap_or(desired.site_url);
     }
@@ -96,12 +96,6 @@ pub(crate) fn with_site_url(
 pub fn present_release(layout: &Layout) -> ReleaseId {
     let image = || layout.is_container().then(|| image_release(layout, &Wanted::default()).ok())?;
     release::current(&layout.current()).or_else(image).unwrap_or_else(release::builtin)
-}
-
-/// The config.json in place, if there is one.
-fn deployed_config(layout: &Layout) -> Result<Option<Value>, Error> {
-    let path = layout.config();
-    path.symlink_metadata().is_ok().then(|| read(&path)).transpose()
 }
 
 /// A site URL that was derived from the edge's address goes with it to another one.
@@ -294,7 +288,7 @@ fn own(desired: &Desired, location: &Location, layout: &Layout, listen: SocketAd
 /// # Errors
 /// There is no config.json, or it is no JSON.
 pub fn drift(world: &World, resolved: &Resolved) -> Result<Vec<Drift>, Error> {
-    let on_disk = crate::config_file::read(&world.layout.config())?;
+    let on_disk = config_file::read(&world.layout.config())?;
     let rendered = settings::render_for(resolved, Base::Deployed(&on_disk));
     Ok(settings::diff(resolved, &on_disk, &rendered))
 }

@@ -230,13 +230,10 @@ fn plan_up(
         steps.add("configuration", "Write config.json", Some("Put it back as it was"), 10, action);
     }
     datasource::add_steps(settled, request, observed, &mut steps);
-    if let Some(before) = replaced {
-        let action = Activation { release: release.clone(), before: Some(before.clone()) };
-        steps.add("activation", format!("Make {release} current"), Some("Point back"), 10, action);
-    }
-    if observed.current.is_none() {
-        let action = Activation { release: release.clone(), before: None };
-        steps.add("activation", format!("Make {release} current"), Some("Remove the link"), 10, action);
+    if observed.current.as_ref() != Some(release) {
+        let undo = if replaced.is_some() { "Point back" } else { "Remove the link" };
+        let action = Activation { release: release.clone(), before: replaced.cloned() };
+        steps.add("activation", format!("Make {release} current"), Some(undo), 10, action);
     }
     if observed.agent.is_none() {
         steps.add("agent", "Start the agent", Some("Stop it"), 50, Agent { switch: Switch::On });

@@ -9,7 +9,7 @@ use crate::dsn::Database;
 use crate::finding::{HIDDEN, Notice};
 use crate::origin::Origin;
 use crate::rendered::Declared;
-use crate::row::Row;
+use crate::row::{Row, server_variable};
 use crate::version::Version;
 
 /// One layer of a setting. Without `Debug`: its value may be a secret.
@@ -77,6 +77,11 @@ impl Setting {
     /// `Section.Key`.
     pub fn path(&self) -> String {
         format!("{}.{}", self.section, self.key)
+    }
+
+    /// The variable that the server itself reads.
+    pub fn variable(&self) -> String {
+        server_variable(self.section, self.key)
     }
 
     /// What it is called where its value comes from.

@@ -1,4 +1,4 @@
-//! Real servers for tests, databases and a Docker daemon: made in a moment, thrown away with the test executable, however that ends.
+//! Real servers for tests, databases, a Docker daemon and a registry: made in a moment, thrown away with the test executable, however that ends.
 //!
 //! It promises that no server, directory or process stays behind, also after `kill -9`, and that servers of several
 //! executables never meet. It refuses to skip: a program that is missing fails the test and says which package has it.
@@ -12,6 +12,7 @@ pub mod certificate;
 pub mod child;
 pub mod docker;
 pub mod postgres;
+pub mod registry;
 
 use std::time::Duration;
 

@@ -33,10 +33,10 @@ impl Administrator {
         let secrets = world.secrets()?;
         let server = Server { listen: self.listen, client: client(Duration::from_secs(30))? };
         let usual = self.as_usual(world).await?;
-        if server.log_in(verifier_login(&world.layout)?, &secrets.verifier_password).await?.is_some() {
+        let config = crate::config_file::read(&world.layout.config())?;
+        if server.log_in(verifier_of(&config), &secrets.verifier_password).await?.is_some() {
             return Ok(Value::Null);
         }
-        let config = crate::config_file::read(&world.layout.config())?;
         if !is_closed_to_the_first(&config) {
             let admin = if signs_in_by_name(&config) { &secrets.admin_name } else { &self.email };
             return self.create(&server, &secrets, admin).await.map(|()| Value::Null);
@@ -100,8 +100,11 @@ const VERIFIER_EMAIL: &str = "mainstay-verifier@localhost";
 /// # Errors
 /// config.json cannot be read.
 pub(crate) fn verifier_login(layout: &Layout) -> Result<&'static str, Error> {
-    let config = crate::config_file::read(&layout.config())?;
-    Ok(if signs_in_by_name(&config) { VERIFIER } else { VERIFIER_EMAIL })
+    Ok(verifier_of(&crate::config_file::read(&layout.config())?))
+}
+
+fn verifier_of(config: &Value) -> &'static str {
+    if signs_in_by_name(config) { VERIFIER } else { VERIFIER_EMAIL }
 }
 
 /// Whether the server lets people sign in with their names. docker-mattermost's default does not.

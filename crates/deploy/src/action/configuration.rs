@@ -10,7 +10,7 @@ use settings::Base;
 
 use super::blocking;
 use super::file::Kept;
-use crate::config_file::{read, stands, text};
+use crate::config_file::{deployed, read, text};
 use crate::desired::{Desired, Machine};
 use crate::error::Error;
 use crate::machine::owner;
@@ -47,10 +47,16 @@ impl Configuration {
         let resolved = settings_of(world, &wanted, &self.release.version)?;
         let machine = Machine::here(&world.layout, self.user.is_some());
         let desired = Desired::decide(&wanted, &[].into(), &machine)?;
-        let desired = with_site_url(desired, &resolved, &world.layout)?;
-        let there = stands(&path);
-        let base = read(if there { &path } else { &shipped })?;
-        let base = if there { Base::Deployed(&base) } else { Base::Shipped(&base) };
+        let there = deployed(&world.layout)?;
+        let desired = with_site_url(desired, &resolved, there.as_ref())?;
+        let fresh;
+        let base = match &there {
+            Some(config) => Base::Deployed(config),
+            None => {
+                fresh = read(&shipped)?;
+                Base::Shipped(&fresh)
+            }
+        };
         let config = config_json(&resolved, &desired, &self.release, &world.layout, self.listen, base)?;
         let owner = owner(self.user.as_deref())?;
         Ok(host::disk::atomic_write(&path, &text(&config)?, 0o600, owner)?)

@@ -26,7 +26,7 @@ impl Variable {
 /// What `mainstay.toml` and the environment say, as variables that say the same: by the name that was used, or by the server's own.
 pub(super) fn variables(resolved: &Resolved, environment: &BTreeMap<String, String>) -> Vec<Variable> {
     let placed = resolved.settings().filter_map(|setting| {
-        let (value, own) = (setting.value()?, own_name(setting.section, setting.key));
+        let (value, own) = (setting.value()?, setting.variable());
         let (name, text) = match setting.origin()? {
             Origin::Variable { name, file: None } | Origin::ServerVariable { name, file: None } => {
                 (name.clone(), environment.get(name)?.clone())
@@ -44,11 +44,6 @@ pub(super) fn variables(resolved: &Resolved, environment: &BTreeMap<String, Stri
         Some(Variable { name: row.name.to_owned(), text: text_of(&layer.value), secret: row.secret })
     });
     placed.chain(parts).collect()
-}
-
-/// The variable by which the server itself reads a key.
-fn own_name(section: &str, key: &str) -> String {
-    format!("MM_{section}_{key}").replace('.', "_").to_uppercase()
 }
 
 /// A value as a variable says it: lists are parted by spaces (server source, config/environment.go).

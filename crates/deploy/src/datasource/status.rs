@@ -1,17 +1,17 @@
 //! `database status`: where the data is and how it is there, without touching it.
 
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use database::{Contents, Engine, Server, Version};
 use release::{Capabilities, ReleaseId};
 use serde::Serialize;
+use settings::Origin;
 
 use super::{
     Location,
     readiness::{refused, warnings},
 };
-use crate::config_file::read;
+use crate::config_file;
 use crate::error::{Error, Kind};
 use crate::settled::settings_of;
 use crate::world::World;
@@ -167,19 +167,16 @@ type Found = (Location, ReleaseId, Vec<(String, String)>);
 fn of_deployment(world: &World) -> Result<Found, Error> {
     let release = crate::present_release(&world.layout);
     let resolved = settings_of(world, &crate::wanted_file(&world.layout)?, &release.version)?;
-    let config: PathBuf = world.layout.config();
-    let deployed = if config.exists() { Some(read(&config)?) } else { None };
+    let deployed = config_file::deployed(&world.layout)?;
     let location = super::location(&resolved, deployed.as_ref(), &release)?;
-    const PARTS: [&str; 8] =
-        ["DB_ADAPTER", "DB_HOST", "DB_PORT", "DB_NAME", "DB_USER", "DB_PASS", "DB_ENCODING", "DB_SSLMODE"];
-    let parts =
-        PARTS.iter().filter_map(|name| Some(((*name).to_owned(), resolved.input(name)?.origin.to_string())));
-    let mut origins: Vec<_> = parts.collect();
-    if !super::origin(&resolved, "DataSource").starts_with("made of") {
-        origins = match location {
-            Location::File if !super::is_said(&resolved, "DriverName") => Vec::new(),
-            _ => vec![("SqlSettings.DataSource".to_owned(), super::origin(&resolved, "DataSource"))],
-        };
-    }
+    let source = resolved.setting(super::SECTION, "DataSource").and_then(|setting| setting.origin());
+    let origins = match (source, &location) {
+        (Some(Origin::Composed { from }), _) => settings::table::rows()
+            .filter(|row| from.iter().any(|part| part == row.name))
+            .filter_map(|row| Some((row.name.to_owned(), resolved.input(row.name)?.origin.to_string())))
+            .collect(),
+        (_, Location::File) if !super::is_said(&resolved, "DriverName") => Vec::new(),
+        _ => vec![("SqlSettings.DataSource".to_owned(), super::origin(&resolved, "DataSource"))],
+    };
     Ok((location, release, origins))
 }

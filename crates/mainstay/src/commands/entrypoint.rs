@@ -10,17 +10,15 @@ use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Command, ExitCode};
 
+use deploy::image::HOME;
 use deploy::{Error, Kind, Layout, World, container};
 use secrecy::ExposeSecret as _;
 use tokio_util::sync::CancellationToken;
 
-use super::{interrupted, up, variables, world};
+use super::{interrupted, runtime, up, variables, world};
 use crate::cli::{self, Change, Common};
 use crate::exit::Exit;
 use crate::printer::Printer;
-
-/// Where docker-mattermost, and every image of ours, has the server.
-const HOME: &str = "/opt/mattermost";
 
 /// The port that an image exposes.
 const PORT: host::Listen = host::Listen { address: None, port: 80 };
@@ -185,9 +183,7 @@ fn not_run(program: &OsString, error: &std::io::Error) -> Error {
 fn work(printer: Printer, common: &Common, change: Change, start: bool) -> Result<Exit, Error> {
     let world = world(common)?;
     let printer = told_of(printer, &world)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| Error::not_ready(format!("cannot start: {error}")))?;
-    runtime.block_on(async {
+    runtime()?.block_on(async {
         let cancel = interrupted()?;
         if !start {
             return up::migrate(printer, &world, &change, cancel).await;

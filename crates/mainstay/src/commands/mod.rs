@@ -91,9 +91,7 @@ fn operate(printer: Printer, common: &Common, operation: Operation) -> Result<Ex
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     }
     let world = world(common)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| Error::not_ready(format!("cannot start: {error}")))?;
-    runtime.block_on(async {
+    runtime()?.block_on(async {
         let cancel = interrupted()?;
         match operation {
             Operation::Up(args) => up::run(printer, &world, args, cancel).await,
@@ -108,6 +106,12 @@ fn operate(printer: Printer, common: &Common, operation: Operation) -> Result<Ex
             Operation::Database(command) => database::run(printer, &world, command).await,
         }
     })
+}
+
+/// What an operation waits with: it has one thing to do at a time.
+fn runtime() -> Result<tokio::runtime::Runtime, Error> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|error| Error::not_ready(format!("cannot start: {error}")))
 }
 
 /// The deployment that the command is about.

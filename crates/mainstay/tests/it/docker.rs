@@ -1,13 +1,13 @@
 //! Images that `mainstay image build` makes, in a real Docker: run, linked, composed, pushed and pulled.
 
-use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use testbed::PATIENCE;
 use testbed::docker::Docker;
+use testbed::registry::Registry;
 
 use crate::place::{MAINSTAY, Ran};
 use crate::postgres_image;
@@ -252,52 +252,6 @@ fn the_exported_compose_file_brings_up_server_and_database() {
     compose(&["down", "--volumes"]).expect(0);
 }
 
-/// Debian's docker-registry on loopback, ended with the test.
-struct Registry {
-    child: Child,
-    address: String,
-}
-
-impl Registry {
-    fn start(dir: &Path) -> Self {
-        let config = dir.join("registry.yml");
-        let storage = dir.join("storage");
-        std::fs::write(
-            &config,
-            format!(
-                "version: 0.1\nstorage:\n  filesystem:\n    rootdirectory: {}\nhttp:\n  addr: 127.0.0.1:0\n",
-                storage.display()
-            ),
-        )
-        .expect("written");
-        let mut child = Command::new("docker-registry")
-            .arg("serve")
-            .arg(&config)
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("docker-registry (Debian package of this name) runs");
-        let mut log = BufReader::new(child.stderr.take().expect("its log"));
-        let address = loop {
-            let mut line = String::new();
-            assert_ne!(log.read_line(&mut line).expect("text"), 0, "docker-registry ended");
-            if let Some((_, rest)) = line.split_once("listening on ") {
-                break rest.split(['"', ' ', '\n', ',']).next().unwrap_or_default().to_owned();
-            }
-        };
-        // What it goes on to say must not fill the pipe.
-        std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
-        Self { child, address }
-    }
-}
-
-impl Drop for Registry {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
 #[test]
 fn built_twice_it_is_the_same_bytes_and_what_is_pulled_is_what_was_built() {
     let dir = tempfile::tempdir().expect("a directory");
@@ -312,7 +266,7 @@ fn built_twice_it_is_the_same_bytes_and_what_is_pulled_is_what_was_built() {
     let same = Command::new("diff").args(["-r", &at("one"), &at("two")]).status().expect("diff runs");
     assert!(same.success());
 
-    let registry = Registry::start(dir.path());
+    let registry = Registry::start(dir.path(), "");
     let name = format!("{}/team/chat:1", registry.address);
     let push = |name: &str| mainstay(&["image", "push", name, "--from", &at("one"), "--json"]);
     assert_eq!(push(&name).expect(0).json()["digest"], first["digest"]);

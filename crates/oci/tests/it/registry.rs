@@ -10,10 +10,11 @@ use axum::{Json, Router};
 use base64::Engine;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
 use oci::{Credentials, Meter, OciError, Reference, Registry};
+use testbed::registry::Registry as RealRegistry;
 
 use crate::image;
 use crate::judge::{attempt, json, skopeo};
-use crate::server::{RealRegistry, client, serve};
+use crate::server::{client, serve};
 
 fn credentials(password: &str) -> Credentials {
     Credentials { user: "maria".to_owned(), password: password.into() }
