@@ -1,6 +1,6 @@
-//! A directory as an image: `image DIR OUT` writes the layout `OUT` and the archive `OUT.tar`, and prints the
+//! Makes an image of a directory: `image DIR OUT` writes the layout `OUT` and the archive `OUT.tar`, and prints the
 //! digest and the seconds that each took.
-#![allow(clippy::print_stdout, reason = "an example talks to whoever runs it")]
+#![allow(clippy::print_stdout, reason = "an example prints its results")]
 
 use std::error::Error;
 use std::fs::File;

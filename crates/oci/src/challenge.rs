@@ -1,4 +1,4 @@
-//! What a 401 answer asks for: RFC 9110's `WWW-Authenticate`.
+//! The `WWW-Authenticate` header of a 401 answer (RFC 9110).
 use std::collections::BTreeMap;
 
 /// One way to authenticate, with its parameters. Names are in lower case.
@@ -8,7 +8,7 @@ pub(crate) struct Challenge {
     pub(crate) parameters: BTreeMap<String, String>,
 }
 
-/// The challenges of one header's value. What does not read as one is left out.
+/// The challenges in one header's value. Parsing stops at the first text that is not a challenge.
 pub(crate) fn challenges(value: &str) -> Vec<Challenge> {
     let mut found: Vec<Challenge> = Vec::new();
     let mut rest = value;
@@ -20,7 +20,7 @@ pub(crate) fn challenges(value: &str) -> Vec<Challenge> {
         }
         rest = after.trim_start_matches([' ', '\t']);
         match (rest.strip_prefix('='), found.last_mut()) {
-            // `name=value` belongs to the challenge before it; a word without = begins the next one.
+            // `name=value` belongs to the challenge before it; a word without `=` begins the next one.
             (Some(after), Some(challenge)) => {
                 let Some((value, after)) = parameter(after.trim_start_matches([' ', '\t'])) else {
                     return found;
@@ -39,7 +39,7 @@ fn token(text: &str) -> (&str, &str) {
     text.split_at(text.find(ends).unwrap_or(text.len()))
 }
 
-/// A token or a quoted string, and what follows it.
+/// A token or a quoted string, and the text after it.
 fn parameter(text: &str) -> Option<(String, &str)> {
     let Some(quoted) = text.strip_prefix('"') else {
         // Some registries do not quote addresses.
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn damaged_headers_end_the_reading() {
+    fn parsing_stops_at_damaged_text() {
         for value in ["", ",,", "=", "realm=x", "\"", "(", "é"] {
             assert_eq!(read(value), [], "{value:?}");
         }

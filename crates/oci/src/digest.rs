@@ -1,4 +1,4 @@
-//! SHA-256, computed while bytes pass.
+//! SHA-256 digests, computed while the bytes are written.
 use std::fmt::{self, Write as _};
 use std::io::{self, Write};
 use std::str::FromStr;
@@ -6,7 +6,7 @@ use std::str::FromStr;
 use aws_lc_rs::digest::{Context, SHA256};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// What a blob is called: `sha256:` and 64 hexadecimal digits.
+/// A blob's name: `sha256:` and 64 hexadecimal digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Digest([u8; 32]);
 
@@ -64,7 +64,7 @@ impl<'de> Deserialize<'de> for Digest {
     }
 }
 
-/// A digest in the making.
+/// A digest that is being computed.
 pub(crate) struct Hash(Context);
 
 impl Default for Hash {
@@ -85,7 +85,7 @@ impl Hash {
     }
 }
 
-/// A writer that knows the digest and the size of what went through.
+/// A writer that computes the digest and counts the bytes of what it passes on.
 pub(crate) struct Hashing<W> {
     inner: W,
     hash: Hash,
@@ -97,7 +97,7 @@ impl<W: Write> Hashing<W> {
         Self { inner, hash: Hash::default(), size: 0 }
     }
 
-    /// The writer below, the digest, and the size in bytes.
+    /// The inner writer, the digest, and the size in bytes.
     pub(crate) fn finish(self) -> (W, Digest, u64) {
         (self.inner, self.hash.digest(), self.size)
     }
@@ -121,14 +121,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_digest_reads_as_it_is_written() {
+    fn a_digest_parses_to_itself() {
         let empty = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
         assert_eq!(Digest::of(b"").to_string(), empty);
         assert_eq!(empty.parse(), Ok(Digest::of(b"")));
     }
 
     #[test]
-    fn other_digests_are_refused() {
+    fn malformed_digests_are_refused() {
         for text in ["", "sha256:", "sha512:00", &format!("sha256:{}", "A".repeat(64)), &"0".repeat(64)] {
             assert!(text.parse::<Digest>().is_err(), "{text:?}");
         }

@@ -1,9 +1,9 @@
-//! One path of an image.
+//! One file, directory or link of an image.
 use std::path::PathBuf;
 
 use crate::error::OciError;
 
-/// Numeric owner and group of a path. Names are the image's own affair, so tarballs carry none.
+/// The numeric owner and group of a path. Tarballs carry no user names: the image's `/etc/passwd` decides those.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Owner {
     /// User id.
@@ -13,16 +13,16 @@ pub struct Owner {
 }
 
 impl Owner {
-    /// 0:0.
+    /// Root: 0:0.
     pub const ROOT: Self = Self { uid: 0, gid: 0 };
 }
 
-/// What stands at a path.
+/// What is at a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Content {
     /// A directory.
     Directory,
-    /// A regular file with the bytes of a file on this machine; read when the layer is written.
+    /// A regular file, copied from this file on this machine when the layer is written.
     File(PathBuf),
     /// A regular file with these bytes.
     Bytes(Vec<u8>),
@@ -33,9 +33,9 @@ pub enum Content {
 /// One path of an image: what it is, its mode and its owner.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// Absolute in the image, without `.`, `..` or a slash at its end: `/opt/mattermost/bin`.
+    /// Absolute path in the image, without `.`, `..` or a trailing slash: `/opt/mattermost/bin`.
     pub path: String,
-    /// What stands there.
+    /// What is there.
     pub content: Content,
     /// Permission bits, set-id bits and sticky bit: 0 to 0o7777.
     pub mode: u32,
@@ -59,12 +59,12 @@ impl Entry {
         Self { path: path.into(), content: Content::Bytes(bytes.into()), mode, owner }
     }
 
-    /// A symbolic link. An absolute target means the image's root, never this machine's.
+    /// A symbolic link. An absolute target is relative to the image's root, never to this machine's.
     pub fn symlink(path: impl Into<String>, target: impl Into<String>) -> Self {
         Self { path: path.into(), content: Content::Symlink(target.into()), mode: 0o777, owner: Owner::ROOT }
     }
 
-    /// Refuses what an extractor could take for something else.
+    /// Refuses paths, modes and links that an extractor could misread.
     pub(crate) fn check(&self) -> Result<(), OciError> {
         let refuse = |why: String| Err(OciError::entry(&self.path, why));
         if let Err(why) = check_path(&self.path) {
@@ -75,10 +75,10 @@ impl Entry {
         }
         if let Content::Symlink(target) = &self.content {
             if target.is_empty() || target.contains('\0') {
-                return refuse("its target is empty or holds a NUL".to_owned());
+                return refuse("its target is empty or contains a NUL".to_owned());
             }
             let parent = self.path.rsplit_once('/').map_or("", |(parent, _)| parent);
-            if climbs_above(parent, target) {
+            if leads_above_root(parent, target) {
                 return refuse(format!("its target {target:?} leads above the image's root"));
             }
         }
@@ -88,19 +88,19 @@ impl Entry {
 
 fn check_path(path: &str) -> Result<(), &'static str> {
     let Some(relative) = path.strip_prefix('/') else {
-        return Err("a path begins with /");
+        return Err("a path must begin with /");
     };
     if relative.is_empty() {
-        return Err("the root belongs to whoever unpacks the image");
+        return Err("the root itself belongs to the program that unpacks the image");
     }
     if path.contains('\0') {
-        return Err("a path holds no NUL");
+        return Err("a path must not contain a NUL");
     }
     for name in relative.split('/') {
         match name {
-            "" => return Err("a path has no empty part and no slash at its end"),
-            "." | ".." => return Err("a path has no . and no .. in it"),
-            // The layer format reads these names as deletions of what lies below.
+            "" => return Err("a path must not contain // or end with /"),
+            "." | ".." => return Err("a path must not contain . or .."),
+            // The layer format reads these names as deletions of files in lower layers.
             _ if name.starts_with(".wh.") => return Err("a name that begins with .wh. would delete a file"),
             _ => {}
         }
@@ -108,9 +108,9 @@ fn check_path(path: &str) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// Whether a link in the directory `parent` ("" is the top) leads out of that top.
-/// An absolute target starts at the top again.
-pub(crate) fn climbs_above(parent: &str, target: &str) -> bool {
+/// Whether a link in the directory `parent` ("" is the root) leads above the root. An absolute target starts at the
+/// root.
+pub(crate) fn leads_above_root(parent: &str, target: &str) -> bool {
     let mut depth = match target.strip_prefix('/') {
         Some(_) => 0,
         None => parent.split('/').filter(|name| !name.is_empty()).count(),
@@ -131,7 +131,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn paths_that_mean_something_else_are_refused() {
+    fn ambiguous_paths_are_refused() {
         for path in [
             "",
             "/",
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn modes_end_at_7777() {
+    fn modes_above_7777_are_refused() {
         assert!(Entry::directory("/tmp", 0o1777, Owner::ROOT).check().is_ok());
         assert!(Entry::directory("/tmp", 0o10000, Owner::ROOT).check().is_err());
     }

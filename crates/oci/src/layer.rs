@@ -1,4 +1,4 @@
-//! A layer: entries that become one compressed tarball.
+//! A layer: a set of entries, written as one compressed tarball.
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -14,19 +14,19 @@ use crate::meter::Meter;
 use crate::stack::Stack;
 use crate::tarball::{Kind, Member, Tarball};
 
-/// How much time goes into a smaller layer.
+/// How hard to compress a layer: slower is smaller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Compression {
     /// gzip level 1: for images that stay on this machine.
     Fast,
-    /// gzip level 6, as everyone's.
+    /// gzip level 6, gzip's own default.
     #[default]
     Balanced,
     /// gzip level 9: for images that are pulled often.
     Small,
 }
 
-/// A set of entries that become one layer of an image. It holds names, not bytes: files are read when it is written.
+/// One layer of an image. It holds paths, not bytes: files are read when the layer is written.
 #[derive(Debug, Clone)]
 pub struct Layer {
     entries: BTreeMap<String, Entry>,
@@ -34,10 +34,10 @@ pub struct Layer {
     compression: Compression,
 }
 
-/// What a written layer is called.
+/// The digests and size of a written layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct LayerDigests {
-    /// Of the tarball: what the image's configuration names.
+    /// Of the uncompressed tarball: the image's configuration lists this one.
     pub(crate) diff_id: Digest,
     /// Of the compressed tarball: the blob's name.
     pub(crate) digest: Digest,
@@ -45,48 +45,47 @@ pub(crate) struct LayerDigests {
     pub(crate) size: u64,
 }
 
-/// One reading of a file: long enough that the system calls do not count.
+/// Bytes read from a file at a time: enough that system calls cost little.
 const CHUNK: usize = 256 * 1024;
 
 impl Layer {
-    /// A layer of these entries; their order does not matter. Every time in it is 1970-01-01, or
-    /// [`Layer::mtime`].
+    /// A layer of these entries, in any order. Every modification time is 1970-01-01 unless [`Layer::mtime`] sets one.
     ///
-    /// Refused: a path twice (except a directory said twice alike), a path below a file or a link, and what
-    /// [`Entry`] and [`crate::tree()`] refuse.
+    /// Refuses the same path twice (except two equal directories), a path below a file or a link, and malformed
+    /// entries.
     pub fn new(entries: impl IntoIterator<Item = Entry>) -> Result<Self, OciError> {
         let mut sorted: BTreeMap<String, Entry> = BTreeMap::new();
         for entry in entries {
             entry.check()?;
             match sorted.get(&entry.path) {
                 Some(same) if *same == entry && entry.content == Content::Directory => {}
-                Some(_) => return Err(OciError::entry(entry.path, "it is there twice")),
+                Some(_) => return Err(OciError::entry(entry.path, "this path is given twice")),
                 None => drop(sorted.insert(entry.path.clone(), entry)),
             }
         }
         let layer = Self { entries: sorted, mtime: 0, compression: Compression::default() };
-        Stack::default().lay(&layer)?;
+        Stack::default().add(layer.entries())?;
         Ok(layer)
     }
 
-    /// The modification time of everything in it, in seconds since the epoch.
+    /// Sets the modification time of every entry, in seconds since the epoch.
     #[must_use]
     pub fn mtime(self, seconds: u64) -> Self {
         Self { mtime: seconds, ..self }
     }
 
-    /// How it is compressed.
+    /// Sets the compression.
     #[must_use]
     pub fn compression(self, compression: Compression) -> Self {
         Self { compression, ..self }
     }
 
-    /// Its entries, by path.
+    /// Its entries, sorted by path.
     pub fn entries(&self) -> impl Iterator<Item = &Entry> {
         self.entries.values()
     }
 
-    /// How many bytes its files have: the end of a progress bar.
+    /// The sizes of its files added up, in bytes: the total of a progress bar.
     pub fn bytes(&self) -> Result<u64, OciError> {
         self.entries().try_fold(0, |sum, entry| match &entry.content {
             Content::File(source) => {
@@ -98,21 +97,21 @@ impl Layer {
         })
     }
 
-    /// Writes it to `out`, which errors call `name`, as a `.tar.gz` by itself: what `ADD` of a Dockerfile unpacks. Returns `out`, the
-    /// digest of what was written and its size in bytes.
+    /// Writes it to `out` as a separate `.tar.gz`, which a Dockerfile's `ADD` unpacks. Errors call `out` by `name`.
+    /// Returns `out`, and the digest and size in bytes of what was written.
     pub fn write_alone<W: Write>(
         &self,
         out: W,
         name: &Path,
         meter: &Meter,
     ) -> Result<(W, Digest, u64), OciError> {
-        let members = Stack::default().lay(self)?;
+        let members = Stack::default().add(self.entries())?;
         let (out, LayerDigests { digest, size, .. }) = self.write(&members, out, name, meter)?;
         Ok((out, digest, size))
     }
 
-    /// Writes the compressed tarball to `out`, which errors call `name`, in one pass and with bounded memory.
-    /// `members` is what [`Stack::lay`] said of this layer.
+    /// Writes the compressed tarball to `out` in one pass, with bounded memory. Errors call `out` by `name`.
+    /// `members` is what [`Stack::add`] returned for this layer.
     pub(crate) fn write<W: Write>(
         &self,
         members: &BTreeMap<&str, Option<&Entry>>,
@@ -125,7 +124,7 @@ impl Layer {
             Compression::Balanced => Level::new(6),
             Compression::Small => Level::new(9),
         };
-        // 255 is "unknown system": the library would write the one it was compiled on.
+        // 255 is "unknown system": by default the library writes the system it was compiled on.
         let gzip: GzEncoder<_> = GzBuilder::new().operating_system(255).write(Hashing::new(out), level);
         let mut writing = Writing {
             tarball: Tarball::new(Hashing::new(gzip), self.mtime),
@@ -181,7 +180,7 @@ impl<W: Write> Writing<'_, W> {
         self.tarball.header(&Member { path, mode, owner, kind }).map_err(|e| self.failed(e))
     }
 
-    /// Copies exactly `size` bytes: the header has promised them.
+    /// Copies exactly `size` bytes, the number that the header gives.
     fn file(&mut self, mut file: File, size: u64, source: &Path) -> Result<(), OciError> {
         let mut left = size;
         loop {
@@ -207,11 +206,11 @@ impl<W: Write> Writing<'_, W> {
     }
 }
 
-/// Opens a regular file. It is looked at first: to open a pipe would wait for its writer.
+/// Opens a regular file. The type is checked before: opening a pipe would block until something writes to it.
 pub(crate) fn open(source: &Path) -> Result<(File, u64), OciError> {
     let read = |e| OciError::disk("read", source, e);
     if !fs::metadata(source).map_err(read)?.is_file() {
-        return Err(read(io::Error::other("it is no regular file")));
+        return Err(read(io::Error::other("it is not a regular file")));
     }
     let file = File::open(source).map_err(read)?;
     let size = file.metadata().map_err(read)?.len();

@@ -1,4 +1,4 @@
-//! An image on disk: the OCI image layout, and the archive made of it.
+//! An image on disk: the OCI image layout, and an archive of it.
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, Permissions};
 use std::io::{self, BufWriter, Read, Write};
@@ -25,10 +25,10 @@ const MARKER: &str = "oci-layout";
 const MARKER_TEXT: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
 const INDEX_FILE: &str = "index.json";
 const BLOBS: &str = "blobs/sha256";
-/// No manifest of one image is longer; a longer file is not read.
+/// At most this much of an index or manifest is read. Those of one image are far shorter.
 const LONGEST_DOCUMENT: u64 = 4 * 1024 * 1024;
 
-/// A directory with one image in it: `oci-layout`, `index.json`, `blobs/sha256/*`.
+/// A directory that holds one image: `oci-layout`, `index.json`, `blobs/sha256/*`.
 #[derive(Debug, Clone)]
 pub struct Layout {
     dir: PathBuf,
@@ -39,11 +39,11 @@ pub struct Layout {
     layers: Vec<Descriptor>,
 }
 
-/// Builds an image of `layers`, the lowest first, and writes it as an image layout to `dir`, which appears when
-/// it is whole. `name` is what `docker load` and OCI tools will call it. `meter` counts the bytes of the sources;
-/// their sum is that of [`Layer::bytes`]. Blocks; run it where that is allowed.
+/// Builds an image of `layers`, the lowest first, and writes it as an image layout to `dir`, which appears only when
+/// it is complete. `docker load` and OCI tools will call it `name`. `meter` counts the source bytes; at the end it has
+/// the sum of all [`Layer::bytes`]. Blocks the thread.
 ///
-/// Refused: a `dir` that has something in it, and an image that could not start (see [`crate::Program`]).
+/// Refuses a `dir` that is not empty, and an image that cannot start (see [`crate::Program`]).
 pub fn write_layout(
     spec: &ImageSpec,
     layers: &[Layer],
@@ -52,11 +52,11 @@ pub fn write_layout(
     meter: &Meter,
 ) -> Result<Layout, OciError> {
     if name.digest().is_some() {
-        let why = "an image is built under a tag; its digest is the result";
+        let why = "an image is built under a tag; its digest is known only afterwards";
         return Err(OciError::Spec { field: "name", given: name.to_string(), why: why.to_owned() });
     }
     let mut stack = Stack::default();
-    let members = layers.iter().map(|layer| stack.lay(layer)).collect::<Result<Vec<_>, _>>()?;
+    let members = layers.iter().map(|layer| stack.add(layer.entries())).collect::<Result<Vec<_>, _>>()?;
     spec.check(&stack)?;
 
     let staging = Staging::beside(dir)?;
@@ -96,7 +96,7 @@ pub fn write_layout(
 }
 
 impl Layout {
-    /// Opens a layout with one image in it; its documents are verified, its layers' sizes too.
+    /// Opens a layout that holds one image. Verifies the manifest's digest and the sizes of all blobs.
     pub fn open(dir: &Path) -> Result<Self, OciError> {
         let broken = |why: String| OciError::NotALayout { dir: dir.to_path_buf(), why };
         let index: Index =
@@ -131,7 +131,7 @@ impl Layout {
         })
     }
 
-    /// The image's digest: that of its manifest.
+    /// The image's digest, which is its manifest's.
     pub fn digest(&self) -> Digest {
         self.manifest.digest
     }
@@ -146,7 +146,7 @@ impl Layout {
         self.layers.iter().chain([&self.config])
     }
 
-    /// How many bytes its blobs have: the end of a push's progress bar.
+    /// The sizes of its blobs added up, in bytes: the total of a push's progress bar.
     pub fn bytes(&self) -> u64 {
         self.blobs().map(|blob| blob.size).sum()
     }
@@ -156,13 +156,13 @@ impl Layout {
         &self.manifest_text
     }
 
-    /// Where a blob's bytes are.
+    /// The file of a blob.
     pub(crate) fn blob(&self, digest: &Digest) -> PathBuf {
         self.dir.join(BLOBS).join(digest.hex())
     }
 
-    /// Writes one tarball that `docker load` (any version) and OCI tools read, and verifies every blob on the
-    /// way. The layers are the same blobs, so a pushed and a loaded image have the same layers.
+    /// Writes one tarball that every version of `docker load` and OCI tools can read, and verifies every blob while
+    /// it is copied. The tarball holds the layout's own blobs, so a pushed and a loaded image have the same layers.
     pub fn write_archive<W: Write>(&self, out: W) -> Result<W, OciError> {
         let mut archive = Tarball::new(out, 0);
         let out = Path::new("the archive");
@@ -223,7 +223,7 @@ impl Layout {
     }
 }
 
-/// A layout in the making, beside its place; gone unless it is kept.
+/// A temporary directory beside a layout's final place; deleted on drop unless [`Staging::keep`] moves it there.
 struct Staging<'a> {
     scratch: tempfile::TempDir,
     dir: &'a Path,
@@ -238,7 +238,7 @@ impl<'a> Staging<'a> {
             return Err(OciError::Exists { dir: dir.to_path_buf() });
         }
         let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        // What mkdir gives: the umask decides who may read the image.
+        // As with mkdir, the umask decides who may read the image.
         let scratch = tempfile::Builder::new()
             .prefix(".image-")
             .permissions(Permissions::from_mode(0o777))
@@ -265,7 +265,7 @@ impl<'a> Staging<'a> {
 
     fn keep(self) -> Result<(), OciError> {
         fs::rename(self.scratch.path(), self.dir).map_err(|e| OciError::disk("write", self.dir, e))?;
-        // Nothing is left to remove.
+        // The directory was moved: do not try to remove it.
         let _ = self.scratch.keep();
         Ok(())
     }

@@ -1,37 +1,38 @@
 //! Container images without a daemon and without a base image.
 //!
-//! [`Entry`]s (what [`scaffold`] and [`tree()`] give, and one's own) become [`Layer`]s; [`write_layout`] makes an image
-//! of them; a [`Layout`] is pushed by a [`Registry`] or written as one archive for `docker load`.
+//! Make [`Entry`]s, by hand or with [`scaffold`] and [`tree()`]; put them into [`Layer`]s; write an image with
+//! [`write_layout`]. The [`Layout`] is then pushed with [`Registry::push`], or written as an archive for `docker load`.
 //!
 //! # Promises
-//! - The same sources give the same bytes, whoever builds, when, where, under which umask, in which order: nothing
-//!   of this machine but the files' bytes and whether their owner may execute them goes into an image. The
-//!   compressed bytes are those of the zlib-rs in `Cargo.lock`; another version may give other blobs, but the diff
-//!   ids, which name the contents, stay.
+//! - The same sources give the same bytes, whatever the time, machine, user, umask and order of the entries. Only the
+//!   files' bytes, and whether their owner may execute them, are taken from this machine. Another version of zlib-rs
+//!   (see `Cargo.lock`) may compress to other blobs, but the diff ids, which name the uncompressed contents, stay.
 //! - Memory does not grow with the image: files are read, hashed (both digests) and compressed in one pass.
-//! - A layout is whole or not there; what a killed build leaves is a hidden `.image-*` beside it. It is not synced:
-//!   it can be built again.
-//! - A registry's name points to an image only after all of it is there, and the digest is the one built here.
+//! - A layout is complete or absent. A killed build leaves only a hidden `.image-*` beside it. Layouts are not synced
+//!   to disk: they can be built again.
+//! - A name in a registry points to an image only once all its blobs are there, and the registry's digest equals the
+//!   one built here.
 //!
 //! # Refuses
-//! - Paths with `.`, `..`, NUL or a whiteout's name; a path twice; a path below a file or a link; links that climb
-//!   above the image's root. An absolute link means the image's root; in a tree, where it would mean this machine,
-//!   it is refused, as is one that leads out of the tree.
-//! - Devices, sockets, pipes; names that are not UTF-8; files that change while they are read.
-//! - An image that could not start: no such program, another processor's, or one whose loader no layer has. And a
-//!   volume that no layer has as a directory: the runtime would make it, for root only.
-//! - Plain HTTP to other machines, unless it is asked for. Credentials go to the registry and to the token service
-//!   it names, which must be HTTPS too.
+//! - Paths with `.`, `..`, NUL or a whiteout's name; the same path twice; a path below a file or a link; links that
+//!   lead above the image's root. An absolute link is relative to the image's root. In a tree, absolute links and
+//!   links that lead out of the tree are refused, because they point into this machine.
+//! - Devices, sockets and pipes; names that are not UTF-8; files that change while they are read.
+//! - An image that cannot start: its program is missing, is for another processor, or needs a loader that no layer
+//!   has. Also a volume whose directory no layer has: the runtime would create it for root only.
+//! - Plain HTTP to other machines, unless the caller asks for it. Credentials are sent to the registry and to its token
+//!   service only, which must use HTTPS too.
 //!
 //! # Rejected designs
-//! - The `oci-client` crate: twenty-two more crates (a second time library among them, which `deny.toml` bans),
-//!   and it holds whole layers in memory. What a push needs is four requests and a token.
-//! - `tar::Builder`: it names long paths in GNU's way, and pads a file that shrinks to what was announced.
+//! - The `oci-client` crate: it brings twenty-two more crates (one is a second time library, which `deny.toml` bans)
+//!   and holds whole layers in memory. A push needs only four requests and a token.
+//! - `tar::Builder`: it writes long paths in GNU's format, and pads a file that shrinks while it is read.
 //! - Recording extended attributes, sub-second times or user names: they differ from machine to machine.
-//! - Several layers compressed at once: two cores are better kept for the server that may be running here.
-//! - A rewritten layout directory: what another build left there would be shipped with it.
+//! - Compressing several layers in parallel: a server may be running on this machine, and needs the other cores.
+//! - Writing into an existing layout directory: files that another build left there would be shipped too.
 #![forbid(unsafe_code)]
 
+mod access;
 mod challenge;
 mod digest;
 mod entry;
@@ -50,6 +51,7 @@ mod stack;
 mod tarball;
 mod tree;
 
+pub use access::{Credentials, Transport};
 pub use digest::Digest;
 pub use entry::{Content, Entry, Owner};
 pub use error::OciError;
@@ -59,7 +61,7 @@ pub use manifest::Descriptor;
 pub use meter::Meter;
 pub use program::{Architecture, Program};
 pub use reference::Reference;
-pub use registry::{Credentials, Pushed, Registry, Transport};
+pub use registry::{Pushed, Registry};
 pub use scaffold::{MATTERMOST, scaffold};
 pub use spec::{Healthcheck, ImageSpec, Protocol};
 pub use tree::tree;

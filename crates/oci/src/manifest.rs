@@ -1,4 +1,4 @@
-//! The documents that hold an image together: descriptors, manifest, index.
+//! The JSON documents of an image: descriptors, manifest, index.
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -10,18 +10,18 @@ pub(crate) const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 pub(crate) const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 pub(crate) const LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
 
-/// The tag, where OCI tools look for it.
+/// The annotation in which OCI tools look for the tag.
 pub(crate) const TAG: &str = "org.opencontainers.image.ref.name";
-/// The whole name, where containerd and newer Dockers look for it.
+/// The annotation in which containerd and newer Dockers look for the whole name.
 pub(crate) const NAME: &str = "io.containerd.image.name";
 
-/// A blob: what it is, how it is called, how long it is.
+/// A blob's type, digest and size.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Descriptor {
-    /// Its type.
+    /// Its media type.
     pub media_type: String,
-    /// Its name.
+    /// Its digest, which is its name.
     pub digest: Digest,
     /// Its size in bytes.
     pub size: u64,

@@ -1,8 +1,8 @@
-//! How far a long work has come.
+//! A byte counter for progress bars.
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Bytes done so far: the work adds, a progress bar reads whenever it likes.
+/// Bytes done so far. The working thread adds to it; a progress bar may read it at any time.
 #[derive(Debug, Clone, Default)]
 pub struct Meter(Arc<AtomicU64>);
 
@@ -16,7 +16,7 @@ impl Meter {
         self.0.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    /// Back to an earlier count, when a part has to be done again.
+    /// Goes back to an earlier count, before a part is done again.
     pub(crate) fn reset(&self, bytes: u64) {
         self.0.store(bytes, Ordering::Relaxed);
     }

@@ -1,4 +1,4 @@
-//! What an executable needs before it can start: an image from scratch has no dynamic loader and no shell.
+//! Whether a program can start in an image, which may have no dynamic loader and no shell.
 use std::fs::File;
 use std::io::{self, Cursor, Read, Seek, SeekFrom};
 use std::path::Path;
@@ -9,7 +9,7 @@ use crate::entry::Content;
 use crate::error::OciError;
 use crate::stack::Stack;
 
-/// A processor, by the name that images use.
+/// A processor architecture, by the name that images use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Architecture {
@@ -20,7 +20,7 @@ pub enum Architecture {
 }
 
 impl Architecture {
-    /// This machine's.
+    /// The architecture of this machine.
     pub const NATIVE: Self = if cfg!(target_arch = "aarch64") { Self::Arm64 } else { Self::Amd64 };
 
     /// Its name in an image: `amd64`.
@@ -32,17 +32,17 @@ impl Architecture {
     }
 }
 
-/// What the kernel reads in an executable's head.
+/// What the kernel reads from the first bytes of an executable.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Program {
-    /// The processor; `None` for a script and for processors that images here are not made for.
+    /// The processor; `None` for a script, and for processors other than [`Architecture`] lists.
     pub architecture: Option<Architecture>,
     /// The dynamic loader or script interpreter that must be in the image; `None` for a static program.
     pub interpreter: Option<String>,
 }
 
 impl Program {
-    /// Reads the head of the executable at `path`, on this machine. Fails for what is neither ELF nor a script.
+    /// Reads the executable at `path` on this machine. Fails for a file that is neither ELF nor a script.
     pub fn read(path: &Path) -> Result<Self, OciError> {
         let failed = |e| OciError::disk("read", path, e);
         let file = File::open(path).map_err(failed)?;
@@ -53,8 +53,8 @@ impl Program {
     }
 }
 
-/// Refuses an image whose first process could not start. A name without a slash is looked for by whoever runs the
-/// image, and is not judged.
+/// Refuses an image whose first process cannot start. A name without a leading slash is not checked: the runtime
+/// looks it up in `PATH`.
 pub(crate) fn check(name: &str, architecture: Architecture, stack: &Stack<'_>) -> Result<(), OciError> {
     if !name.starts_with('/') {
         return Ok(());
@@ -87,7 +87,7 @@ pub(crate) fn check(name: &str, architecture: Architecture, stack: &Stack<'_>) -
     }
 }
 
-/// The ELF header, the fields of it and of a program header that are read here.
+// Sizes and values of the ELF header and the program headers.
 const ELF_HEADER: usize = 64;
 const PROGRAM_HEADER: usize = 56;
 const MACHINE_AMD64: u16 = 62;
@@ -96,7 +96,7 @@ const PT_INTERP: u32 = 3;
 /// Longer than any path the kernel takes.
 const LONGEST_PATH: u64 = 4096;
 
-/// `None` for what is no executable.
+/// `None` for a file that is not an executable.
 fn head(mut file: impl Read + Seek) -> io::Result<Option<Program>> {
     let mut head = Vec::with_capacity(256);
     file.by_ref().take(256).read_to_end(&mut head)?;
@@ -105,7 +105,7 @@ fn head(mut file: impl Read + Seek) -> io::Result<Option<Program>> {
         let interpreter = line.split_whitespace().next().map(str::to_owned);
         return Ok(interpreter.map(|path| Program { architecture: None, interpreter: Some(path) }));
     }
-    // 64 bits, little-endian: both processors.
+    // 64 bits, little-endian, as both architectures are.
     if head.len() < ELF_HEADER || !head.starts_with(b"\x7fELF\x02\x01") {
         return Ok(None);
     }
@@ -153,14 +153,14 @@ mod tests {
     }
 
     #[test]
-    fn this_test_needs_a_dynamic_loader_of_this_machine() {
+    fn this_test_program_needs_a_dynamic_loader() {
         let program = Program::read(&std::env::current_exe().unwrap()).unwrap();
         assert_eq!(program.architecture, Some(Architecture::NATIVE));
         assert!(program.interpreter.unwrap().contains("ld-"));
     }
 
     #[test]
-    fn damaged_heads_are_no_programs_and_no_panics() {
+    fn damaged_elf_headers_do_not_panic() {
         let elf = std::fs::read(std::env::current_exe().unwrap()).unwrap()[..600].to_vec();
         for end in 0..elf.len() {
             if let Ok(Some(program)) = head(Cursor::new(&elf[..end])) {

@@ -8,8 +8,8 @@ use crate::error::OciError;
 
 /// A name of an image: `[host[:port]/]path[:tag][@digest]`.
 ///
-/// What is short is completed as Docker does: `mattermost` is `docker.io/library/mattermost`. The first part is a
-/// host when it has a dot or a colon in it, or is `localhost`.
+/// Short names are completed as Docker does: `mattermost` becomes `docker.io/library/mattermost`. The first part is a
+/// host if it contains a dot or a colon, or is `localhost`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reference {
     registry: String,
@@ -21,7 +21,7 @@ pub struct Reference {
 const DOCKER: &str = "docker.io";
 
 impl Reference {
-    /// Host and port, as written.
+    /// Host and port, as given.
     pub fn registry(&self) -> &str {
         &self.registry
     }
@@ -39,12 +39,12 @@ impl Reference {
         }
     }
 
-    /// The digest, where the name has one.
+    /// The digest, if the name has one.
     pub fn digest(&self) -> Option<&Digest> {
         self.digest.as_ref()
     }
 
-    /// Where the registry's API is: Docker's own is not at its name.
+    /// The host of the registry's API. Docker Hub's differs from its name.
     pub(crate) fn host(&self) -> &str {
         if self.registry == DOCKER { "registry-1.docker.io" } else { &self.registry }
     }
@@ -55,7 +55,7 @@ impl Reference {
     }
 }
 
-/// Whether a host name or address (IPv6 in brackets or bare) is this machine.
+/// Whether a host name or address (IPv6 with or without brackets) is this machine.
 pub(crate) fn is_loopback(host: &str) -> bool {
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     host == "localhost" || bare.parse().is_ok_and(|address: IpAddr| address.is_loopback())
@@ -121,7 +121,7 @@ fn check_host(registry: &str) -> Result<(), &'static str> {
         return if address.parse::<std::net::Ipv6Addr>().is_ok() {
             Ok(())
         } else {
-            Err("what is in brackets is no IPv6 address")
+            Err("the text in brackets is not an IPv6 address")
         };
     }
     let good = |label: &str| {
@@ -134,8 +134,8 @@ fn check_host(registry: &str) -> Result<(), &'static str> {
 }
 
 fn check_path(path: &str) -> Result<(), &'static str> {
-    const RULE: &str = "a path is made of parts of a-z and 0-9, joined by single . or _, by __, or by dashes; \
-                        parts are parted by /";
+    const RULE: &str = "a path consists of parts separated by /; a part consists of a-z and 0-9, with single . or _, \
+                        __, or dashes between them";
     let good = |part: &str| {
         let words = part.split(['.', '_', '-']);
         let ends_well = part.starts_with(alphanumeric) && part.ends_with(alphanumeric);
@@ -156,7 +156,7 @@ fn alphanumeric(c: char) -> bool {
 fn check_tag(tag: &str) -> Result<(), &'static str> {
     let good = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'_' | b'.' | b'-');
     if tag.is_empty() || tag.len() > 128 || !tag.bytes().all(good) || tag.starts_with(['.', '-']) {
-        return Err("a tag has 1 to 128 letters, digits, _, . and -, and begins with none of the last two");
+        return Err("a tag has 1 to 128 letters, digits, _, . and -, and does not begin with . or -");
     }
     Ok(())
 }
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn other_names_are_refused_with_the_rule() {
+    fn malformed_names_are_refused() {
         for given in [
             "",
             "/",
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn loopback_is_this_machine_only() {
+    fn only_this_machine_is_loopback() {
         for (given, loopback) in [
             ("localhost:5000/a", true),
             ("127.3.2.1/a", true),

@@ -2,9 +2,9 @@
 use futures_util::TryStreamExt;
 use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
 use reqwest::{Body, Client, Method, Request, StatusCode};
-use secrecy::SecretString;
 use tokio_util::io::ReaderStream;
 
+use crate::access::{Access, Credentials, Transport};
 use crate::digest::Digest;
 use crate::error::OciError;
 use crate::layer::open;
@@ -14,74 +14,54 @@ use crate::meter::Meter;
 use crate::reference::Reference;
 use crate::session::Session;
 
-/// A user's name and password, or a token in the password's place.
-#[derive(Debug, Clone)]
-pub struct Credentials {
-    /// Name.
-    pub user: String,
-    /// Password.
-    pub password: SecretString,
-}
-
-/// How to speak to a registry.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Transport {
-    /// HTTP to this machine, HTTPS to every other.
-    #[default]
-    ByAddress,
-    /// HTTPS.
-    Https,
-    /// HTTP: passwords and images go over the network as they are.
-    Http,
-}
-
-/// The way to a registry.
+/// A registry to push to: build it with a client, then add credentials, a transport or a meter.
 #[derive(Debug, Clone)]
 pub struct Registry {
-    pub(crate) client: Client,
-    pub(crate) credentials: Option<Credentials>,
-    pub(crate) transport: Transport,
+    access: Access,
     meter: Meter,
 }
 
-/// What a push did.
+/// The result of a push.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pushed {
-    /// What to pull: the image's digest, as the registry confirmed it.
+    /// The image's digest, as the registry confirmed it; pull by this.
     pub digest: Digest,
-    /// Blobs that were sent.
+    /// Number of blobs that this push sent.
     pub sent: usize,
-    /// Blobs that were there already.
+    /// Number of blobs that the registry already had.
     pub present: usize,
 }
 
 impl Registry {
-    /// Through this client, whose time limits hold for every request: one limit on connecting, none on the whole,
-    /// or large layers do not get through slow lines.
+    /// Sends every request through `client`. Give it a connect timeout and no overall timeout: a large layer on a
+    /// slow line may take hours.
     pub fn new(client: Client) -> Self {
-        Self { client, credentials: None, transport: Transport::default(), meter: Meter::default() }
+        let access = Access { client, credentials: None, transport: Transport::default() };
+        Self { access, meter: Meter::default() }
     }
 
-    /// As this user.
+    /// Signs in with these credentials where the registry asks for them.
     #[must_use]
-    pub fn credentials(self, credentials: Credentials) -> Self {
-        Self { credentials: Some(credentials), ..self }
+    pub fn credentials(mut self, credentials: Credentials) -> Self {
+        self.access.credentials = Some(credentials);
+        self
     }
 
-    /// In this way.
+    /// Uses this protocol instead of [`Transport::ByAddress`].
     #[must_use]
-    pub fn transport(self, transport: Transport) -> Self {
-        Self { transport, ..self }
+    pub fn transport(mut self, transport: Transport) -> Self {
+        self.access.transport = transport;
+        self
     }
 
-    /// Counting bytes sent or found there; their sum is [`Layout::bytes`].
+    /// Counts in `meter` the bytes that were sent or already there; at the end they add up to [`Layout::bytes`].
     #[must_use]
     pub fn meter(self, meter: Meter) -> Self {
         Self { meter, ..self }
     }
 
-    /// Pushes an image under a name. Blobs that are there are not sent again; the name points to the image only
-    /// after all of them are there, so to cancel (drop) or to fail leaves the name as it was.
+    /// Pushes an image under a name. Blobs that the registry has are not sent again. The name is set last, so a
+    /// push that fails or is cancelled (dropped) leaves the name as it was.
     pub async fn push(&self, layout: &Layout, to: &Reference) -> Result<Pushed, OciError> {
         let digest = layout.digest();
         if let Some(wanted) = to.digest().filter(|wanted| **wanted != digest) {
@@ -92,7 +72,7 @@ impl Registry {
                 hint: "leave the digest out of the name, or build that image",
             });
         }
-        let mut session = Session::new(self, to)?;
+        let mut session = Session::new(&self.access, to)?;
         let (mut sent, mut present) = (0, 0);
         for blob in layout.blobs() {
             if has(&mut session, blob).await? {
@@ -108,7 +88,7 @@ impl Registry {
         Ok(Pushed { digest, sent, present })
     }
 
-    /// One request for a place, one with the bytes: what every registry supports.
+    /// One request asks for an upload address, a second sends the bytes: the form that every registry supports.
     async fn send_blob(
         &self,
         session: &mut Session<'_>,
@@ -142,7 +122,7 @@ impl Registry {
     }
 }
 
-/// One reading of a blob on its way out.
+/// Bytes read from a blob's file at a time.
 const CHUNK: usize = 128 * 1024;
 
 async fn has(session: &mut Session<'_>, blob: &Descriptor) -> Result<bool, OciError> {

@@ -1,11 +1,11 @@
-//! The few files that programs expect of a root file system.
+//! The few files that programs expect in a root file system.
 use std::fs;
 use std::path::Path;
 
 use crate::entry::{Entry, Owner};
 use crate::error::OciError;
 
-/// The user that Mattermost runs as in every image of it.
+/// The user that Mattermost runs as in every image of it, the official ones included.
 pub const MATTERMOST: Owner = Owner { uid: 2000, gid: 2000 };
 
 enum Base {
@@ -17,7 +17,7 @@ use Base::{Directory, Link, Text};
 
 const BUNDLE: &str = "/etc/ssl/certs/ca-certificates.crt";
 
-/// All of it belongs to root.
+/// All of these belong to root.
 const BASE: [(&str, Base); 13] = [
     ("/etc", Directory(0o755)),
     (
@@ -29,11 +29,11 @@ const BASE: [(&str, Base); 13] = [
         ),
     ),
     ("/etc/group", Text("root:x:0:\nmattermost:x:2000:\nnobody:x:65534:\n")),
-    // Without it a name in /etc/hosts, such as a linked container's, is asked of the network first.
+    // Without this file, names in /etc/hosts (a linked container's) are looked up in DNS first.
     ("/etc/nsswitch.conf", Text("passwd: files\ngroup: files\nhosts: files dns\n")),
     ("/etc/ssl", Directory(0o755)),
     ("/etc/ssl/certs", Directory(0o755)),
-    // Where programs look that do not know the other place.
+    // For programs that do not know the bundle's Debian path.
     ("/etc/ssl/cert.pem", Link("certs/ca-certificates.crt")),
     ("/root", Directory(0o700)),
     ("/run", Directory(0o755)),
@@ -43,10 +43,10 @@ const BASE: [(&str, Base); 13] = [
     ("/var/tmp", Directory(0o1777)),
 ];
 
-/// The entries of a root file system with nothing in it: users, name lookup, `/tmp`, and the certificates of
-/// `bundle`, a file of PEM certificates on this machine (Debian: `/etc/ssl/certs/ca-certificates.crt`).
+/// The entries of an otherwise empty root file system: users, name lookup, `/tmp`, and the certificates in `bundle`, a
+/// file of PEM certificates on this machine (Debian: `/etc/ssl/certs/ca-certificates.crt`).
 ///
-/// Without a bundle nothing in the image can verify a certificate, unless it brings its own.
+/// Without a bundle, programs in the image cannot verify certificates unless they bring their own.
 pub fn scaffold(bundle: Option<&Path>) -> Result<Vec<Entry>, OciError> {
     let mut entries: Vec<Entry> = BASE
         .iter()
@@ -61,7 +61,7 @@ pub fn scaffold(bundle: Option<&Path>) -> Result<Vec<Entry>, OciError> {
         let text = fs::read(bundle).map_err(|e| OciError::disk("read", bundle, e))?;
         let marker = b"-----BEGIN CERTIFICATE-----";
         if !text.windows(marker.len()).any(|window| window == marker) {
-            return Err(OciError::entry(BUNDLE, format!("{} holds no PEM certificate", bundle.display())));
+            return Err(OciError::entry(BUNDLE, format!("{} contains no PEM certificate", bundle.display())));
         }
         entries.push(Entry::bytes(BUNDLE, text, 0o644, Owner::ROOT));
     }

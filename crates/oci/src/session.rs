@@ -1,4 +1,4 @@
-//! One push's talk with a registry: addresses, authorization, and refusals in words.
+//! The requests of one push: addresses, authorization, and the registry's refusals as errors.
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use reqwest::header::{AUTHORIZATION, HeaderValue, LOCATION, WWW_AUTHENTICATE};
@@ -7,19 +7,19 @@ use secrecy::ExposeSecret;
 use serde::Deserialize;
 use url::Url;
 
+use crate::access::{Access, Credentials, Transport};
 use crate::challenge::{Challenge, challenges};
 use crate::digest::Digest;
 use crate::error::OciError;
 use crate::reference::{Reference, is_loopback};
-use crate::registry::{Credentials, Registry, Transport};
 
-/// An error's text is not read beyond this, nor a token beyond the other.
+/// At most this much of an error body, and of a token service's answer, is read.
 const LONGEST_COMPLAINT: usize = 16 * 1024;
 const LONGEST_TOKEN: usize = 256 * 1024;
 
-/// The registry's address, and what it has granted so far.
+/// The registry's address, and the authorization that it has granted so far.
 pub(crate) struct Session<'a> {
-    registry: &'a Registry,
+    access: &'a Access,
     /// `https://host/v2/path/`
     base: Url,
     host: String,
@@ -28,25 +28,25 @@ pub(crate) struct Session<'a> {
 }
 
 impl<'a> Session<'a> {
-    pub(crate) fn new(registry: &'a Registry, to: &'a Reference) -> Result<Self, OciError> {
-        let scheme = match registry.transport {
+    pub(crate) fn new(access: &'a Access, to: &'a Reference) -> Result<Self, OciError> {
+        let scheme = match access.transport {
             Transport::Http => "http",
             Transport::ByAddress if to.is_loopback() => "http",
             Transport::Https | Transport::ByAddress => "https",
         };
         let host = to.host().to_owned();
         let base = Url::parse(&format!("{scheme}://{host}/v2/{}/", to.path()))
-            .map_err(|_| OciError::Reference { given: to.to_string(), why: "its host is none" })?;
-        Ok(Self { registry, base, host, path: to.path(), authorization: None })
+            .map_err(|_| OciError::Reference { given: to.to_string(), why: "its host is not valid" })?;
+        Ok(Self { access, base, host, path: to.path(), authorization: None })
     }
 
-    /// An address below the repository's.
+    /// The address of `below` in the repository.
     pub(crate) fn url(&self, below: &str) -> Result<Url, OciError> {
         self.base.join(&format!("./{below}")).map_err(|e| self.protocol(e.to_string()))
     }
 
-    /// Sends a request, and once more with what the registry asks for when it answers 401. Authorization goes to
-    /// the registry alone: an upload's place may be another host.
+    /// Sends a request; after a 401, gets authorization and sends it once more. Only the registry itself is sent the
+    /// authorization: an upload may go to another host.
     pub(crate) async fn send(
         &mut self,
         request: impl Fn() -> Result<Request, OciError>,
@@ -67,7 +67,7 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Asks for a place to upload to.
+    /// Asks the registry for an upload address.
     pub(crate) async fn begin_upload(
         &mut self,
         request: impl Fn() -> Result<Request, OciError>,
@@ -75,19 +75,19 @@ impl<'a> Session<'a> {
         let answer = self.send(request).await?;
         let answer = self.accepted("begin an upload", answer).await?;
         let place = answer.headers().get(LOCATION).and_then(|place| place.to_str().ok());
-        let place = place.ok_or_else(|| self.protocol("it says of no place to upload to".to_owned()))?;
+        let place = place.ok_or_else(|| self.protocol("it gives no address to upload to".to_owned()))?;
         let place =
             answer.url().join(place).map_err(|e| self.protocol(format!("upload to {place:?}: {e}")))?;
         if self.base.scheme() == "https" && place.scheme() != "https" {
             let why = format!(
-                "it wants uploads over plain HTTP, at {place}; the proxy before it must set X-Forwarded-Proto"
+                "it asks for uploads over plain HTTP, at {place}; the proxy before it must set X-Forwarded-Proto"
             );
             return Err(self.protocol(why));
         }
         Ok(place)
     }
 
-    /// Sends bytes that are to be stored under their digest, and makes sure that they were.
+    /// Uploads bytes, and checks that the registry stored them under `digest`.
     pub(crate) async fn store(
         &mut self,
         action: &'static str,
@@ -101,7 +101,7 @@ impl<'a> Session<'a> {
                     what: format!("what {} received", self.host),
                     wanted: digest,
                     found: why,
-                    hint: "push again; if it stays so, the layout was changed: build the image again",
+                    hint: "push again; if that fails too, the layout was changed: build the image again",
                 });
             }
             answer => answer?,
@@ -112,13 +112,13 @@ impl<'a> Session<'a> {
                 what: format!("what {} stored", self.host),
                 wanted: digest,
                 found: stored.to_owned(),
-                hint: "something between here and the registry changes what is sent: do not use that image",
+                hint: "something between this machine and the registry changes the data: do not use that image",
             }),
             _ => Ok(()),
         }
     }
 
-    /// The answer if it is a success, the refusal in words if not.
+    /// The answer if it is a success, otherwise the refusal as an error.
     pub(crate) async fn accepted(
         &self,
         action: &'static str,
@@ -139,10 +139,10 @@ impl<'a> Session<'a> {
 
     async fn execute(&self, request: Request) -> Result<Response, OciError> {
         let host = request.url().authority().to_owned();
-        self.registry.client.execute(request).await.map_err(|source| OciError::Unreachable { host, source })
+        self.access.client.execute(request).await.map_err(|source| OciError::Unreachable { host, source })
     }
 
-    /// What to send from now on, after a 401.
+    /// The `Authorization` header that answers a 401's challenge.
     async fn authorize(&self, refused: Response) -> Result<HeaderValue, OciError> {
         let offered: Vec<Challenge> = refused
             .headers()
@@ -152,10 +152,12 @@ impl<'a> Session<'a> {
             .flat_map(challenges)
             .collect();
         let by = |scheme| offered.iter().find(|challenge| challenge.scheme == scheme);
-        match (by("bearer"), by("basic"), &self.registry.credentials) {
+        match (by("bearer"), by("basic"), &self.access.credentials) {
             (Some(challenge), _, _) => self.token(challenge).await,
             (None, Some(_), Some(credentials)) => self.basic(credentials),
-            (None, Some(_), None) => Err(self.unauthorized("it wants a user's name and password".to_owned())),
+            (None, Some(_), None) => {
+                Err(self.unauthorized("it asks for a user name and password".to_owned()))
+            }
             (None, None, _) => Err(self.unauthorized(complaint(refused).await)),
         }
     }
@@ -167,18 +169,18 @@ impl<'a> Session<'a> {
 
     fn secret(&self, value: &str) -> Result<HeaderValue, OciError> {
         let mut value = HeaderValue::from_str(value)
-            .map_err(|_| self.protocol("its token fits in no header".to_owned()))?;
+            .map_err(|_| self.protocol("its token cannot be sent in a header".to_owned()))?;
         value.set_sensitive(true);
         Ok(value)
     }
 
-    /// Asks the token service that the challenge names for leave to pull and push here.
+    /// Asks the token service that the challenge names for a token to pull from and push to this repository.
     async fn token(&self, challenge: &Challenge) -> Result<HeaderValue, OciError> {
         let realm = challenge.parameters.get("realm").map_or("", String::as_str);
-        let mut service =
-            Url::parse(realm).map_err(|_| self.protocol(format!("its token service is {realm:?}")))?;
+        let mut service = Url::parse(realm)
+            .map_err(|_| self.protocol(format!("its token service {realm:?} is not a URL")))?;
         let plain_allowed =
-            self.registry.transport == Transport::Http || service.host_str().is_some_and(is_loopback);
+            self.access.transport == Transport::Http || service.host_str().is_some_and(is_loopback);
         match service.scheme() {
             "https" => {}
             "http" if plain_allowed => {}
@@ -189,7 +191,7 @@ impl<'a> Session<'a> {
         }
         service.query_pairs_mut().append_pair("scope", &format!("repository:{}:pull,push", self.path));
         let mut request = Request::new(Method::GET, service);
-        if let Some(credentials) = &self.registry.credentials {
+        if let Some(credentials) = &self.access.credentials {
             request.headers_mut().insert(AUTHORIZATION, self.basic(credentials)?);
         }
         let answer = self.execute(request).await?;
@@ -198,12 +200,12 @@ impl<'a> Session<'a> {
         let grant: Grant =
             serde_json::from_slice(&text).map_err(|e| self.protocol(format!("its token service: {e}")))?;
         let token = grant.token.or(grant.access_token);
-        let token = token.ok_or_else(|| self.protocol("its token service gives no token".to_owned()))?;
+        let token = token.ok_or_else(|| self.protocol("its token service returned no token".to_owned()))?;
         self.secret(&format!("Bearer {token}"))
     }
 
     fn unauthorized(&self, why: String) -> OciError {
-        let who = self.registry.credentials.as_ref().map(|credentials| credentials.user.clone());
+        let who = self.access.credentials.as_ref().map(|credentials| credentials.user.clone());
         OciError::Unauthorized {
             host: self.host.clone(),
             who: who.unwrap_or_else(|| "an unnamed user".to_owned()),
@@ -236,15 +238,16 @@ struct Complaint {
     message: String,
 }
 
-/// What a registry says of its refusal: `CODE: message`. Empty when it says nothing readable.
+/// The registry's reason for a refusal: `CODE: message`. Empty when its body is no such JSON.
 async fn complaint(answer: Response) -> String {
     let text = beginning(answer, LONGEST_COMPLAINT).await;
     let Ok(Complaints { errors }) = serde_json::from_slice(&text) else { return String::new() };
     let lines: Vec<String> = errors.iter().map(|e| format!("{}: {}", e.code, e.message)).collect();
-    // It goes to a terminal.
+    // This text is shown on a terminal: no control characters, no endless lines.
     lines.join("; ").chars().filter(|c| !c.is_control()).take(500).collect()
 }
 
+/// The first `longest` bytes of an answer's body, or what arrived before it broke off.
 async fn beginning(mut answer: Response, longest: usize) -> Vec<u8> {
     let mut text = Vec::new();
     while let Ok(Some(chunk)) = answer.chunk().await {

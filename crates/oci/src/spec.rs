@@ -1,4 +1,4 @@
-//! How an image is run: its configuration document.
+//! How a container of the image is run: the image's configuration document.
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -11,36 +11,36 @@ use crate::error::OciError;
 use crate::program::{self, Architecture};
 use crate::stack::Stack;
 
-/// How an image is run. Sets and maps are sorted, so that the same image is the same bytes.
+/// How a container of the image is run. Sets and maps are sorted, so that the same image has the same bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImageSpec {
-    /// The processor it is for.
+    /// The processor that it is built for.
     pub architecture: Architecture,
-    /// What is always run.
+    /// The program that is always run, with its first arguments.
     pub entrypoint: Vec<String>,
-    /// Its arguments unless others are given.
+    /// The further arguments, unless `docker run` gives others.
     pub cmd: Vec<String>,
     /// Environment variables.
     pub env: BTreeMap<String, String>,
-    /// Ports it listens on.
+    /// Ports that it listens on.
     pub exposed_ports: BTreeSet<(u16, Protocol)>,
-    /// Directories that hold data: they are in the layers, with the owner that shall write there.
+    /// Directories that hold data. The layers must have them, with the owner that will write there.
     pub volumes: BTreeSet<String>,
-    /// Who runs it.
+    /// The user that runs it.
     pub user: Owner,
     /// The working directory.
     pub workdir: String,
     /// Labels: `org.opencontainers.image.version` and the like.
     pub labels: BTreeMap<String, String>,
-    /// The signal that ends it, by name: `SIGTERM`.
+    /// The name of the signal that stops it: `SIGTERM`.
     pub stop_signal: Option<String>,
-    /// How Docker asks whether it is well. Other runtimes do not look at it.
+    /// How Docker checks that it works. Other runtimes ignore this.
     pub healthcheck: Option<Healthcheck>,
-    /// When it was made, in seconds since the epoch. 0, and the same sources give the same image.
+    /// When it was built, in seconds since the epoch. Leave it 0 for reproducible images.
     pub created: i64,
 }
 
-/// Of a port.
+/// The protocol of a port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Protocol {
     /// TCP.
@@ -49,18 +49,18 @@ pub enum Protocol {
     Udp,
 }
 
-/// A command that Docker runs inside; 0 is well.
+/// A command that Docker runs in the container; exit code 0 means healthy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Healthcheck {
-    /// Program and arguments: an image from scratch has no shell.
+    /// Program and arguments. It is not run by a shell: there may be none.
     pub command: Vec<String>,
-    /// From one check's end to the next.
+    /// Time between two checks.
     pub interval: Duration,
     /// How long a check may take.
     pub timeout: Duration,
-    /// How long after the start failures do not count.
+    /// Time after the start in which failures do not count.
     pub start_period: Duration,
-    /// How many failures in a row make it unhealthy.
+    /// Number of consecutive failures after which the container is unhealthy.
     pub retries: u32,
 }
 
@@ -84,18 +84,18 @@ impl Default for ImageSpec {
 }
 
 impl ImageSpec {
-    /// Refuses values that a runtime would refuse or misread, and an image that could not start.
+    /// Refuses values that a runtime would refuse or misread, and an image that cannot start.
     pub(crate) fn check(&self, stack: &Stack<'_>) -> Result<(), OciError> {
         let refuse = |field, given: &str, why: &str| {
             Err(OciError::Spec { field, given: given.to_owned(), why: why.to_owned() })
         };
         let Some(program) = self.entrypoint.first().or(self.cmd.first()) else {
-            return refuse("entrypoint", "", "neither it nor cmd says what to run");
+            return refuse("entrypoint", "", "neither entrypoint nor cmd says what to run");
         };
         program::check(program, self.architecture, stack)?;
         for name in self.env.keys() {
             if name.is_empty() || name.contains(['=', '\0']) {
-                return refuse("env", name, "a variable's name has at least one character, and no = in it");
+                return refuse("env", name, "a variable's name must not be empty or contain =");
             }
         }
         if self.exposed_ports.iter().any(|(port, _)| *port == 0) {
@@ -103,25 +103,25 @@ impl ImageSpec {
         }
         for volume in &self.volumes {
             if !stack.is_directory(volume) {
-                let why = "no layer has this directory, so that the runtime would make it, for root only; \
-                           add it with the owner that shall write there";
+                let why = "no layer has this directory, so the runtime would create it for root only; \
+                           add it with the owner that will write there";
                 return refuse("volume", volume, why);
             }
         }
         if !self.workdir.starts_with('/') {
-            return refuse("workdir", &self.workdir, "it begins with /");
+            return refuse("workdir", &self.workdir, "it must begin with /");
         }
         if self.labels.keys().any(String::is_empty) {
-            return refuse("label", "", "a label has a name");
+            return refuse("label", "", "a label must have a name");
         }
         if let Some(signal) = &self.stop_signal {
             let letters = signal.strip_prefix("SIG").unwrap_or_default();
             if letters.is_empty() || !letters.bytes().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit()) {
-                return refuse("stop signal", signal, "it is a signal's name, as SIGTERM");
+                return refuse("stop signal", signal, "it must be the name of a signal, for example SIGTERM");
             }
         }
         if self.healthcheck.as_ref().is_some_and(|check| check.command.is_empty()) {
-            return refuse("healthcheck", "", "it says what to run");
+            return refuse("healthcheck", "", "its command must not be empty");
         }
         self.created().map(drop)
     }
@@ -159,9 +159,9 @@ impl ImageSpec {
 
     fn created(&self) -> Result<String, OciError> {
         let time = Timestamp::from_second(self.created).map_err(|_| OciError::Spec {
-            field: "time of making",
+            field: "creation time",
             given: self.created.to_string(),
-            why: "it is in seconds since 1970, before the year 10000".to_owned(),
+            why: "it must be in seconds since 1970, before the year 10000".to_owned(),
         })?;
         Ok(time.to_string())
     }
@@ -174,7 +174,7 @@ fn port_name((port, protocol): (u16, Protocol)) -> String {
     }
 }
 
-/// The document, as the OCI image specification's `config.md` has it, with Docker's health check.
+/// The document that the OCI image specification's `config.md` describes, with Docker's health check.
 #[derive(Serialize)]
 struct Document {
     created: String,

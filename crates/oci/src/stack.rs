@@ -1,23 +1,26 @@
-//! What stands at each path once layers lie on each other.
+//! The file system that the layers of an image make together.
 use std::collections::BTreeMap;
 
 use crate::entry::{Content, Entry};
 use crate::error::OciError;
-use crate::layer::Layer;
 
-/// The paths of the layers laid so far, and what stands there. A directory that nothing declares is `None`.
+/// The entry at each path, after the layers added so far. A parent directory that no layer declares is `None`.
 #[derive(Default)]
 pub(crate) struct Stack<'a>(BTreeMap<&'a str, Option<&'a Entry>>);
 
 impl<'a> Stack<'a> {
-    /// Lays a layer on top. Returns its members in the tarball's order: its entries, and the directories above
-    /// them that nothing below declares (`None`: 0755, root), so that no extractor has to make one up.
+    /// Adds a layer's entries on top, sorted by path. Returns the members of its tarball in their order: the entries,
+    /// and the parent directories that no lower layer declares (`None`: 0755, root), so that no extractor has to
+    /// invent them.
     ///
-    /// Refused: a path below a file or a link, which an extractor would write through, and turning a directory
-    /// into something else or back, which would drop what it holds.
-    pub(crate) fn lay(&mut self, layer: &'a Layer) -> Result<BTreeMap<&'a str, Option<&'a Entry>>, OciError> {
+    /// Refuses a path below a file or a link, which an extractor would write through, and a path that is a directory
+    /// in one layer only, which would drop the directory's contents.
+    pub(crate) fn add(
+        &mut self,
+        entries: impl Iterator<Item = &'a Entry>,
+    ) -> Result<BTreeMap<&'a str, Option<&'a Entry>>, OciError> {
         let mut members = BTreeMap::new();
-        for entry in layer.entries() {
+        for entry in entries {
             let path = entry.path.as_str();
             for (at, _) in path.match_indices('/').skip(1) {
                 let above = &path[..at];
@@ -30,7 +33,7 @@ impl<'a> Stack<'a> {
             }
             let directory = matches!(entry.content, Content::Directory);
             if self.0.contains_key(path) && self.is_directory(path) != directory {
-                let why = "a lower layer has it, and only one of the two is a directory";
+                let why = "a lower layer has this path too, and only one of the two is a directory";
                 return Err(OciError::entry(path, why));
             }
             self.0.insert(path, Some(entry));
@@ -43,7 +46,7 @@ impl<'a> Stack<'a> {
         self.0.get(path).is_some_and(|found| found.is_none_or(|entry| entry.content == Content::Directory))
     }
 
-    /// The entry at a path, links followed. `None` when nothing is there, or the links go round in circles.
+    /// The entry at a path, with links followed. `None` when there is none, or the links form a loop.
     pub(crate) fn follow(&self, path: &str) -> Option<&'a Entry> {
         const MOST_LINKS: usize = 40;
         let mut path = path.to_owned();

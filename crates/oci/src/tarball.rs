@@ -1,13 +1,13 @@
-//! Tar members as POSIX writes them: ustar headers, and a PAX record where ustar has no room.
+//! Tarballs in POSIX format: ustar headers, and PAX records for values that do not fit into ustar's fields.
 use std::io::{self, Write};
 
 use tar::{EntryType, Header};
 
 use crate::entry::Owner;
 
-/// What a member says about itself.
+/// The header of a member.
 pub(crate) struct Member<'a> {
-    /// Without a slash at its beginning or end.
+    /// Without a leading or trailing slash.
     pub(crate) path: &'a str,
     pub(crate) mode: u32,
     pub(crate) owner: Owner,
@@ -16,20 +16,20 @@ pub(crate) struct Member<'a> {
 
 pub(crate) enum Kind<'a> {
     Directory,
-    /// A file of so many bytes, which the caller writes next.
+    /// A file of this many bytes, which the caller writes next.
     File(u64),
     Symlink(&'a str),
 }
 
-/// The largest numbers of ustar's octal fields of 8 and 12 bytes.
+/// The largest numbers that ustar's octal fields of 8 and 12 bytes can hold.
 const SMALL: u64 = 0o7_777_777;
 const LARGE: u64 = 0o77_777_777_777;
 const BLOCK: u64 = 512;
 
-/// A tarball in the making.
+/// A tarball that is being written.
 pub(crate) struct Tarball<W> {
     out: W,
-    /// Seconds since the epoch, of every member.
+    /// The modification time of every member, in seconds since the epoch.
     mtime: u64,
 }
 
@@ -38,7 +38,7 @@ impl<W: Write> Tarball<W> {
         Self { out, mtime }
     }
 
-    /// Writes a header. After a [`Kind::File`], exactly its bytes go through [`Write`], then [`Self::pad`].
+    /// Writes a header. After a [`Kind::File`], the caller writes exactly its bytes and then calls [`Self::pad`].
     pub(crate) fn header(&mut self, member: &Member<'_>) -> io::Result<()> {
         let mut records = Records::default();
         let mut header = Header::new_ustar();
@@ -61,7 +61,7 @@ impl<W: Write> Tarball<W> {
             if !target.is_ascii() || target.len() > 100 {
                 records.text("linkpath", target);
             }
-            // Written by hand: the library would make the target's separators its own.
+            // Not with the library, which would change the target's separators.
             fill(header.as_ustar_mut().map(|ustar| &mut ustar.linkname), target);
         }
         header.set_cksum();
@@ -75,7 +75,7 @@ impl<W: Write> Tarball<W> {
         self.out.write_all(&[0; BLOCK as usize][..rest as usize])
     }
 
-    /// A whole file of bytes in memory.
+    /// Writes a whole file from memory.
     pub(crate) fn bytes(&mut self, path: &str, bytes: &[u8]) -> io::Result<()> {
         let size = bytes.len() as u64;
         self.header(&Member { path, mode: 0o644, owner: Owner::ROOT, kind: Kind::File(size) })?;
@@ -100,7 +100,7 @@ impl<W: Write> Write for Tarball<W> {
     }
 }
 
-/// As much of `text` as fits: what a reader without PAX sees.
+/// Copies as much of `text` as fits; only readers without PAX support use it.
 fn fill(field: Option<&mut [u8; 100]>, text: &str) {
     if let Some(field) = field {
         let fitting = text.len().min(field.len());
@@ -108,12 +108,12 @@ fn fill(field: Option<&mut [u8; 100]>, text: &str) {
     }
 }
 
-/// The PAX records of one member: `length key=value\n` each, the length counting itself.
+/// The PAX records of one member. Each is `length key=value\n`, where the length includes itself.
 #[derive(Default)]
 struct Records(Vec<u8>);
 
 impl Records {
-    /// What the header's field shall hold: the number, or 0 where a record says it.
+    /// The number for the header's field: `value`, or 0 if a record holds it instead.
     fn number(&mut self, key: &str, value: u64, largest: u64) -> u64 {
         if value <= largest {
             return value;
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn what_ustar_cannot_say_is_read_back_from_pax() {
+    fn values_too_large_for_ustar_are_read_back_from_pax() {
         let long = format!("{}/ä", "long".repeat(60));
         let target = "t".repeat(300);
         let bytes = written(&long, Owner { uid: u32::MAX, gid: 3_000_000 }, Kind::Symlink(&target));

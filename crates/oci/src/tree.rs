@@ -1,16 +1,16 @@
-//! A directory of this machine as entries of an image.
+//! Turns a directory of this machine into entries of an image.
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use crate::entry::{Entry, Owner, climbs_above};
+use crate::entry::{Entry, Owner, leads_above_root};
 use crate::error::OciError;
 
-/// `source` and all below it, at `path` of the image, owned by `owner`.
+/// The directory `source` with everything in it, at `path` of the image, owned by `owner`.
 ///
-/// Modes become 0755 for directories and for what its owner may execute, 0644 for the rest: the umask of whoever
-/// unpacked the tree must not show in the image. Links stay links. Refused: links that are absolute or lead out
-/// of the tree (they mean this machine), names that are not UTF-8, devices, sockets and pipes.
+/// The mode is 0755 for directories and for files that their owner may execute, 0644 for other files: the umask with
+/// which the tree was unpacked must not change the image. Links stay links. Refuses links that are absolute or lead
+/// out of the tree (they point into this machine), names that are not UTF-8, devices, sockets and pipes.
 pub fn tree(path: &str, source: &Path, owner: Owner) -> Result<Vec<Entry>, OciError> {
     let mut entries = vec![Entry::directory(path, 0o755, owner)];
     walk(path, source, "", owner, &mut entries)?;
@@ -38,7 +38,10 @@ fn walk(path: &str, dir: &Path, below: &str, owner: Owner, entries: &mut Vec<Ent
         } else if kind.is_symlink() {
             entries.push(Entry { owner, ..link(at, &source, below)? });
         } else {
-            return Err(OciError::entry(at, format!("{} is no file, directory or link", source.display())));
+            return Err(OciError::entry(
+                at,
+                format!("{} is not a file, directory or link", source.display()),
+            ));
         }
     }
     Ok(())
@@ -47,13 +50,13 @@ fn walk(path: &str, dir: &Path, below: &str, owner: Owner, entries: &mut Vec<Ent
 fn link(at: String, source: &Path, below: &str) -> Result<Entry, OciError> {
     let target = fs::read_link(source).map_err(|e| OciError::disk("read", source, e))?;
     match target.to_str() {
-        Some(target) if !target.starts_with('/') && !climbs_above(below, target) => {
+        Some(target) if !target.starts_with('/') && !leads_above_root(below, target) => {
             Ok(Entry::symlink(at, target))
         }
         _ => Err(OciError::entry(
             at,
             format!(
-                "{} is a link to {}; in a tree, links are relative and stay inside",
+                "{} is a link to {}; links in a tree must be relative and stay inside it",
                 source.display(),
                 target.display()
             ),

@@ -1,4 +1,4 @@
-//! What must not get into an image, and where an image must not be written.
+//! Refusals: entries that must not get into an image, and places where an image must not be written.
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
@@ -20,7 +20,7 @@ fn file(path: &str) -> Entry {
 }
 
 #[test]
-fn a_layer_is_what_its_list_says_or_nothing() {
+fn contradictory_entries_make_no_layer() {
     assert!(refused(vec![file("/a/../../etc/passwd")]).contains(".."));
     assert!(refused(vec![file("/a"), file("/a")]).contains("twice"));
     assert!(refused(vec![file("/a"), file("/a/b")]).contains("not a directory"));
@@ -51,13 +51,13 @@ fn an_upper_layer_cannot_write_through_a_lower_one() {
     ] {
         let outcome = build(lower.clone(), upper.clone());
         assert!(matches!(outcome, Err(OciError::Entry { .. })), "{lower:?} {upper:?} {outcome:?}");
-        assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 0, "something stayed");
+        assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 0, "a refused build left files");
     }
     build(file("/a/b"), Entry::bytes("/a/b", "new", 0o600, MATTERMOST)).unwrap();
 }
 
 #[test]
-fn a_tree_holds_files_directories_and_links_of_its_own() {
+fn a_tree_may_contain_only_files_directories_and_inner_links() {
     let scratch = tempfile::tempdir().unwrap();
     let refused = |make: &dyn Fn(&Path)| {
         let dir = tempfile::tempdir_in(scratch.path()).unwrap();
@@ -84,7 +84,7 @@ fn a_tree_holds_files_directories_and_links_of_its_own() {
 }
 
 #[test]
-fn sources_that_are_no_files_are_refused_without_waiting() {
+fn sources_that_are_not_regular_files_are_refused_without_blocking() {
     let scratch = tempfile::tempdir().unwrap();
     let fifo = scratch.path().join("fifo");
     crate::judge::run("mkfifo", &[fifo.to_str().unwrap()]);
@@ -99,8 +99,8 @@ fn sources_that_are_no_files_are_refused_without_waiting() {
 }
 
 #[test]
-fn a_file_that_grows_is_not_cut_off_silently() {
-    // What /proc says of its files' sizes is 0, so that reading them is reading a file that grew.
+fn a_file_that_grows_while_it_is_read_is_an_error() {
+    // Files in /proc report size 0, so reading one looks like reading a file that grew.
     let scratch = tempfile::tempdir().unwrap();
     let spec = ImageSpec { cmd: vec!["x".to_owned()], ..ImageSpec::default() };
     let layer = Layer::new([Entry::file("/a", "/proc/self/status", 0o644, Owner::ROOT)]).unwrap();
@@ -109,7 +109,7 @@ fn a_file_that_grows_is_not_cut_off_silently() {
 }
 
 #[test]
-fn nothing_is_overwritten() {
+fn existing_files_are_not_overwritten() {
     let scratch = tempfile::tempdir().unwrap();
     let dir = scratch.path().join("image");
     let layer = || [Layer::new([Entry::directory("/opt/mattermost/data", 0o755, MATTERMOST)]).unwrap()];
@@ -122,7 +122,7 @@ fn nothing_is_overwritten() {
 }
 
 #[test]
-fn an_image_that_could_not_start_is_not_built() {
+fn an_image_that_cannot_start_is_not_built() {
     let scratch = tempfile::tempdir().unwrap();
     let loader = oci::Program::read(&std::env::current_exe().unwrap()).unwrap().interpreter.unwrap();
     let outcome = |spec: ImageSpec, entries: Vec<Entry>| {

@@ -1,14 +1,14 @@
-//! Running other people's tools; where one is missing, the test says how to get it.
+//! Runs other people's tools. If one is missing, the test fails and says how to install it.
 use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
 
-/// What brings the tools of these tests to Debian.
+/// Installs the tools of these tests on Debian.
 const INSTALL: &str = "apt-get install -y --no-install-recommends \
                        skopeo umoci docker-registry docker.io iptables iproute2 util-linux";
 
-/// Runs a program to its end; returns what it printed. Anything but success fails the test.
+/// Runs a program to its end and returns its stdout. Any failure fails the test.
 pub(crate) fn run(program: &str, args: &[&str]) -> String {
     match attempt(program, args) {
         Ok(printed) => printed,
@@ -16,7 +16,7 @@ pub(crate) fn run(program: &str, args: &[&str]) -> String {
     }
 }
 
-/// Runs a program to its end; `Err` is what it complained of.
+/// Runs a program to its end and returns its stdout, or its stderr as `Err` if it fails.
 pub(crate) fn attempt(program: &str, args: &[&str]) -> Result<String, String> {
     let output = Command::new(program).args(args).output();
     let output = output.unwrap_or_else(|e| panic!("{program}: {e}; {}", missing()));
@@ -25,7 +25,7 @@ pub(crate) fn attempt(program: &str, args: &[&str]) -> Result<String, String> {
 }
 
 pub(crate) fn missing() -> String {
-    format!("install what these tests need: {INSTALL}")
+    format!("install the tools that these tests need: {INSTALL}")
 }
 
 pub(crate) fn skopeo(args: &[&str]) -> String {
@@ -36,7 +36,7 @@ pub(crate) fn json(text: &str) -> Value {
     serde_json::from_str(text).unwrap()
 }
 
-/// `oci:DIR:TAG`, as the tools want it.
+/// `oci:DIR:TAG`, the form that the tools take.
 pub(crate) fn oci(dir: &Path) -> String {
     format!("oci:{}:11.7.0", dir.display())
 }

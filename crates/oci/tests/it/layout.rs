@@ -1,4 +1,4 @@
-//! A layout and its archive in the eyes of skopeo and umoci.
+//! skopeo and umoci read a layout and its archive.
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
@@ -9,7 +9,7 @@ use crate::judge::{json, oci, run, skopeo};
 use crate::{NAME, image};
 
 #[test]
-fn skopeo_reads_what_was_written() {
+fn skopeo_reads_the_layout() {
     let scratch = tempfile::tempdir().unwrap();
     let dir = scratch.path().join("image");
     let layout = image(scratch.path(), &dir);
@@ -32,13 +32,13 @@ fn skopeo_reads_what_was_written() {
     assert_eq!(run["StopSignal"], "SIGTERM");
     assert_eq!(run["Labels"]["org.opencontainers.image.version"], "11.7.0");
 
-    // A copy recomputes every digest, and the diff ids of all layers on the way to Docker's format.
+    // To copy to Docker's format, skopeo recomputes every digest, and the diff ids of all layers.
     let copy = format!("dir:{}", scratch.path().join("copy").display());
     skopeo(&["copy", "--format", "v2s2", &oci(&dir), &copy]);
 }
 
 #[test]
-fn umoci_unpacks_what_was_packed() {
+fn umoci_unpacks_the_same_files() {
     let scratch = tempfile::tempdir().unwrap();
     let dir = scratch.path().join("image");
     image(scratch.path(), &dir);
@@ -81,7 +81,7 @@ fn umoci_unpacks_what_was_packed() {
 }
 
 #[test]
-fn one_archive_is_read_as_dockers_and_as_an_oci_archive() {
+fn one_archive_is_both_a_docker_and_an_oci_archive() {
     let scratch = tempfile::tempdir().unwrap();
     let layout = image(scratch.path(), &scratch.path().join("image"));
     let path = scratch.path().join("image.tar");
@@ -96,7 +96,7 @@ fn one_archive_is_read_as_dockers_and_as_an_oci_archive() {
 }
 
 #[test]
-fn a_changed_blob_is_found() {
+fn a_changed_blob_is_detected() {
     let scratch = tempfile::tempdir().unwrap();
     let dir = scratch.path().join("image");
     let layout = image(scratch.path(), &dir);

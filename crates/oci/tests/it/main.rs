@@ -1,4 +1,4 @@
-//! Images, judged by other people's tools.
+//! Images, checked with other people's tools.
 #![allow(clippy::unwrap_used)]
 
 mod docker;
@@ -35,7 +35,7 @@ pub(crate) fn bundle(dir: &Path) -> PathBuf {
     path
 }
 
-/// A tree like a release's, with names and links that are easily got wrong.
+/// A tree like a release's, with names and links that are easy to get wrong.
 pub(crate) fn release(dir: &Path) {
     let deep = dir.join("client/plugins").join("long-directory-name".repeat(6));
     fs::create_dir_all(&deep).unwrap();
@@ -50,7 +50,7 @@ pub(crate) fn release(dir: &Path) {
     symlink("../README", dir.join("bin/readme")).unwrap();
 }
 
-/// An image of a scaffold and a release, both in `scratch`.
+/// Builds an image of a scaffold and a release, both in `scratch`.
 pub(crate) fn image(scratch: &Path, dir: &Path) -> Layout {
     let source = scratch.join("release");
     if !source.exists() {

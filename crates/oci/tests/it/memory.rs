@@ -1,4 +1,4 @@
-//! Big files pass through.
+//! Large files are not held in memory.
 use std::fs;
 
 use oci::{Compression, Entry, ImageSpec, Layer, Meter, Owner, write_layout};
@@ -13,7 +13,7 @@ fn peak() -> u64 {
 }
 
 #[test]
-fn a_file_of_600_megabytes_takes_few_of_memory() {
+fn a_600_mib_file_is_packed_within_200_mib_of_memory() {
     const SIZE: u64 = 600 << 20;
     let scratch = tempfile::tempdir().unwrap();
     let big = scratch.path().join("big");

@@ -1,4 +1,4 @@
-//! Registries on their bad days.
+//! Registries that refuse, fail or misbehave.
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
@@ -20,7 +20,7 @@ fn answer(status: u16, headers: &[(&str, &str)], body: &str) -> Answer {
     response.body(Body::from(body.to_owned())).unwrap()
 }
 
-/// A registry that takes everything, but for what `odd` answers first.
+/// Pushes to a registry that accepts everything, except where `odd` gives another answer.
 async fn push(
     odd: impl Fn(&Request) -> Option<Answer> + Clone + Send + Sync + 'static,
 ) -> Result<Pushed, OciError> {
@@ -29,7 +29,7 @@ async fn push(
     let app = Router::new().fallback(move |request: Request| {
         let given = odd(&request).unwrap_or_else(|| usual(&request));
         async move {
-            // The whole body, or the client would see a broken pipe before the answer.
+            // Read the whole body, or the client sees a broken pipe instead of the answer.
             axum::body::to_bytes(request.into_body(), usize::MAX).await.unwrap();
             given
         }
@@ -60,7 +60,7 @@ fn complaint(code: &str) -> String {
 }
 
 #[tokio::test]
-async fn every_refusal_has_its_words() {
+async fn every_refusal_has_its_own_error() {
     let outcome = push(on(Method::HEAD, || answer(403, &[], ""))).await;
     assert!(matches!(outcome, Err(OciError::Unauthorized { .. })), "{outcome:?}");
 
@@ -87,13 +87,13 @@ async fn every_refusal_has_its_words() {
     let outcome = push(on(Method::POST, || answer(202, &[], ""))).await;
     assert!(matches!(outcome, Err(OciError::Protocol { .. })), "{outcome:?}");
 
-    // No end of words.
+    // An error body of 6 MB does not make a long message.
     let endless = || answer(500, &[], &"<html>".repeat(1_000_000));
     assert!(push(on(Method::HEAD, endless)).await.unwrap_err().to_string().len() < 200);
 }
 
 #[tokio::test]
-async fn no_answer_says_why() {
+async fn a_missing_answer_is_explained() {
     let scratch = tempfile::tempdir().unwrap();
     let layout = image(scratch.path(), &scratch.path().join("image"));
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
@@ -108,7 +108,7 @@ async fn no_answer_says_why() {
 }
 
 #[tokio::test]
-async fn an_expired_token_is_replaced_and_the_layer_sent_again() {
+async fn after_a_token_expires_the_layer_is_sent_again_with_a_new_one() {
     let tokens = Arc::new(Mutex::new(0));
     let given = {
         let tokens = tokens.clone();
@@ -118,7 +118,7 @@ async fn an_expired_token_is_replaced_and_the_layer_sent_again() {
                 *count += 1;
                 return Some(answer(200, &[], &format!(r#"{{"access_token":"t{count}"}}"#)));
             }
-            // The first token is good for looking and for places, not for bytes.
+            // The first token allows everything except uploading bytes.
             let host = request.headers()["host"].to_str().unwrap();
             let carried = request.headers().get("authorization").map(|value| value.to_str().unwrap());
             let good = match carried {
@@ -135,8 +135,8 @@ async fn an_expired_token_is_replaced_and_the_layer_sent_again() {
 }
 
 #[tokio::test]
-async fn a_password_goes_to_the_registry_only() {
-    // Uploads are taken by another host, which must not see it.
+async fn the_password_is_sent_to_the_registry_only() {
+    // Uploads go to another host, which must not see the password.
     let seen = Arc::new(Mutex::new(Vec::new()));
     let other = {
         let seen = seen.clone();
@@ -160,7 +160,7 @@ async fn a_password_goes_to_the_registry_only() {
     assert_eq!(outcome.unwrap().sent, 3);
     assert_eq!(*seen.lock().unwrap(), [None, None, None]);
 
-    // A token service without TLS on another machine neither.
+    // Nor must a token service on another machine without TLS.
     let far = "Bearer realm=\"http://192.0.2.1/token\"";
     let outcome = push(move |_: &Request| Some(answer(401, &[("www-authenticate", far)], ""))).await;
     assert!(

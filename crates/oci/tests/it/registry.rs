@@ -1,4 +1,4 @@
-//! To a real registry and back.
+//! Pushes to a real registry, and pulls back.
 use std::sync::{Arc, Mutex};
 
 use aws_lc_rs::rand::SystemRandom;
@@ -21,7 +21,7 @@ fn credentials(password: &str) -> Credentials {
 }
 
 #[tokio::test]
-async fn what_is_pushed_is_what_is_pulled() {
+async fn a_pulled_image_equals_the_pushed_one() {
     let scratch = tempfile::tempdir().unwrap();
     let layout = image(scratch.path(), &scratch.path().join("image"));
     let real = RealRegistry::start(scratch.path(), "");
@@ -55,7 +55,7 @@ async fn what_is_pushed_is_what_is_pulled() {
 }
 
 #[tokio::test]
-async fn another_digest_than_the_image_has_is_refused_before_anything_is_sent() {
+async fn a_name_with_another_images_digest_is_refused_before_anything_is_sent() {
     let scratch = tempfile::tempdir().unwrap();
     let layout = image(scratch.path(), &scratch.path().join("image"));
     let to = format!("127.0.0.1:1/a@{}", oci::Digest::of(b"other")).parse().unwrap();
@@ -64,7 +64,7 @@ async fn another_digest_than_the_image_has_is_refused_before_anything_is_sent() 
 }
 
 #[tokio::test]
-async fn a_password_opens_a_registry_that_wants_one() {
+async fn pushing_with_a_password_works() {
     let scratch = tempfile::tempdir().unwrap();
     let layout = image(scratch.path(), &scratch.path().join("image"));
     let passwords = scratch.path().join("htpasswd");
@@ -78,11 +78,11 @@ async fn a_password_opens_a_registry_that_wants_one() {
     let registry = Registry::new(client());
 
     let unnamed = registry.push(&layout, &to).await.unwrap_err().to_string();
-    assert!(unnamed.contains("wants a user's name"), "{unnamed}");
+    assert!(unnamed.contains("it asks for a user name and password"), "{unnamed}");
     let wrong = registry.clone().credentials(credentials("wrong")).push(&layout, &to).await;
     let Err(OciError::Unauthorized { who, .. }) = &wrong else { panic!("{wrong:?}") };
     assert_eq!(who, "maria");
-    assert!(!format!("{wrong:?}").contains("wrong"), "the password shows");
+    assert!(!format!("{wrong:?}").contains("wrong"), "the error contains the password");
 
     registry.credentials(credentials("s\u{e9}cret:1")).push(&layout, &to).await.unwrap();
     let docker = format!("docker://{to}");
@@ -91,7 +91,7 @@ async fn a_password_opens_a_registry_that_wants_one() {
     assert!(attempt("skopeo", &["inspect", "--tls-verify=false", &docker]).is_err());
 }
 
-/// A token service: who asked for what, and a token that grants it until `expires`.
+/// A token service that grants every request and records who asked for what.
 struct TokenService {
     key: EcdsaKeyPair,
     certificate: Vec<u8>,
@@ -118,7 +118,7 @@ impl TokenService {
 }
 
 #[tokio::test]
-async fn a_token_opens_a_registry_that_wants_one() {
+async fn pushing_with_a_token_works() {
     let scratch = tempfile::tempdir().unwrap();
     let layout = image(scratch.path(), &scratch.path().join("image"));
     let made = rcgen::generate_simple_self_signed(["tokens".to_owned()]).unwrap();

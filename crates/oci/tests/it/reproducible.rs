@@ -1,4 +1,4 @@
-//! The same sources, the same bytes.
+//! The same sources give the same bytes.
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -10,7 +10,7 @@ use proptest::prelude::*;
 
 use crate::{image, name};
 
-/// Every file of a directory: name and bytes.
+/// The names and bytes of all files in a directory.
 fn files(dir: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut found = BTreeMap::new();
     let mut left = vec![dir.to_path_buf()];
@@ -33,7 +33,7 @@ fn built(layer: Layer, dir: &Path) -> Layout {
 }
 
 #[test]
-fn two_builds_and_their_archives_are_the_same_bytes() {
+fn two_builds_and_their_archives_are_byte_identical() {
     let scratch = tempfile::tempdir().unwrap();
     let (one, two) = (scratch.path().join("one"), scratch.path().join("two"));
     let (first, second) = (image(scratch.path(), &one), image(scratch.path(), &two));
@@ -43,7 +43,7 @@ fn two_builds_and_their_archives_are_the_same_bytes() {
 }
 
 #[test]
-fn times_umask_and_creation_order_do_not_show() {
+fn times_umask_and_creation_order_do_not_change_the_image() {
     let scratch = tempfile::tempdir().unwrap();
     let make = |name: &str, files: &[&str], mode: u32, age: u64| {
         let dir = scratch.path().join(name);
@@ -61,11 +61,11 @@ fn times_umask_and_creation_order_do_not_show() {
     };
     let one = make("one", &["a", "b", "c"], 0o600, 0);
     assert_eq!(one, make("two", &["c", "a", "b"], 0o664, 900_000));
-    assert_ne!(one, make("three", &["c", "a", "b"], 0o700, 0), "what may be executed does show");
+    assert_ne!(one, make("three", &["c", "a", "b"], 0o700, 0), "executable files must differ");
 }
 
 #[test]
-fn time_and_compression_show_where_they_are_asked_for() {
+fn a_set_time_or_compression_changes_the_image() {
     let scratch = tempfile::tempdir().unwrap();
     let text = "the same words again and again ".repeat(5000);
     let layer = || Layer::new([Entry::bytes("/a", text.as_str(), 0o644, Owner::ROOT)]).unwrap();
@@ -95,9 +95,9 @@ fn entries() -> impl Strategy<Value = Vec<Entry>> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// In any order the entries are the same image or the same refusal, and tar reads back exactly what was said.
+    /// Entries in any order give the same image or are refused, and tar lists every one of them.
     #[test]
-    fn order_does_not_matter(
+    fn entries_in_any_order_make_the_same_image(
         (given, shuffled) in entries().prop_flat_map(|list| (Just(list.clone()), Just(list).prop_shuffle()))
     ) {
         let scratch = tempfile::tempdir().unwrap();

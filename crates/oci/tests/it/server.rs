@@ -1,11 +1,11 @@
-//! Real registries, and scripted ones for what a real one does only on bad days.
+//! The HTTP client, and scripted registries for failures that a real registry seldom has.
 use std::net::SocketAddr;
 use std::sync::Once;
 
 use axum::Router;
 use reqwest::Client;
 
-/// A client, with the process's crypto provider in place.
+/// A client, after installing the process's crypto provider.
 pub(crate) fn client() -> Client {
     static PROVIDER: Once = Once::new();
     PROVIDER.call_once(|| rustls::crypto::aws_lc_rs::default_provider().install_default().unwrap());

@@ -1,4 +1,4 @@
-//! Docker loads the archive and runs it. Needs root, and Debian's docker package.
+//! Docker loads the archive and runs the image. Needs root, and Debian's docker package.
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,7 @@ use crate::judge::{json, oci, run, skopeo};
 use crate::name;
 use testbed::docker::Docker;
 
-/// A static program without any crate, so that the compiler alone makes it.
+/// A static program that uses no crate, so that the compiler alone can build it.
 fn probe(dir: &Path) -> PathBuf {
     let program = dir.join("probe");
     let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/docker/probe.rs");

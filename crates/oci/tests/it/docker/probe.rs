@@ -1,4 +1,4 @@
-//! Runs inside the container: says who and where it is, and counts its runs in the volume.
+//! Runs inside the container: prints its user and directory, and counts its runs in the volume.
 use std::os::unix::fs::MetadataExt;
 use std::{env, fs, thread};
 
