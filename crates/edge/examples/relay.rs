@@ -1,8 +1,11 @@
-//! A bare edge: `relay LISTEN UPSTREAM [MAX_CONNECTIONS]`, until Ctrl-C.
+//! A bare edge, until Ctrl-C: `relay LISTEN UPSTREAM [MAX_CONNECTIONS]`.
+//!
+//! LISTEN is an address, or `-` for a listening socket that the parent process passes as standard input.
 
 use std::error::Error;
 use std::io::Write;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::AsFd;
 
 use edge::{Edge, Limits};
 use tokio_util::sync::CancellationToken;
@@ -13,14 +16,18 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let (Some(listen), Some(upstream)) = (args.next(), args.next()) else {
         return Err("usage: relay LISTEN UPSTREAM [MAX_CONNECTIONS]".into());
     };
-    let listen: SocketAddr = listen.parse()?;
     let upstream: SocketAddr = upstream.parse()?;
     let mut limits = Limits::default();
     if let Some(most) = args.next() {
         limits.max_connections = most.parse()?;
     }
 
-    let edge = Edge::bind(listen, upstream, limits)?;
+    let edge = if listen == "-" {
+        let socket = std::io::stdin().as_fd().try_clone_to_owned()?;
+        Edge::from_listener(TcpListener::from(socket), upstream, limits)?
+    } else {
+        Edge::bind(listen.parse()?, upstream, limits)?
+    };
     writeln!(std::io::stdout(), "{}", edge.local_addr())?;
     let stop = CancellationToken::new();
     let stopping = stop.clone();

@@ -1,7 +1,6 @@
 //! One client connection, from accept to close.
 
 use std::io;
-use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -10,14 +9,15 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::net::TcpStream;
 
-use crate::Front;
 use crate::Shared;
 use crate::counters::Held;
 use crate::exchange;
 use crate::forwarded::Origin;
 use crate::limits::Limits;
 use crate::patience::Patience;
+use crate::transport::{ConnectionInfo, Transport};
 
 /// hyper's least read buffer.
 const LEAST_HEADER_BYTES: usize = 8192;
@@ -30,16 +30,34 @@ pub(crate) struct Peer {
 }
 
 impl Peer {
-    pub(crate) fn new(address: SocketAddr, front: &Front, seat: Held) -> Peer {
-        Peer { origin: Origin::new(address.ip(), front), _seat: seat }
+    fn new(info: &ConnectionInfo, seat: Held) -> Peer {
+        Peer { origin: Origin::new(info), _seat: seat }
     }
 }
 
-/// Serves requests on `stream` until the client leaves, breaks the protocol or a limit, or the edge drains.
-pub(crate) async fn serve<S>(stream: S, peer: Arc<Peer>, shared: Arc<Shared>)
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
+/// Serves requests on `socket` until the client leaves, breaks the protocol or a limit, or the edge drains.
+pub(crate) async fn serve<T: Transport>(
+    transport: T,
+    socket: TcpStream,
+    info: ConnectionInfo,
+    seat: Held,
+    shared: Arc<Shared>,
+) {
+    let handshake = tokio::time::timeout(shared.limits.headers_timeout, transport.accept(socket, info));
+    let (stream, info) = match shared.drain.run_until_cancelled(handshake).await {
+        Some(Ok(Ok(accepted))) => accepted,
+        Some(Ok(Err(error))) => {
+            tracing::debug!(%error, "the handshake failed");
+            return;
+        }
+        Some(Err(_)) => {
+            tracing::debug!("the handshake took too long");
+            return;
+        }
+        None => return,
+    };
+    tracing::trace!(?info, "connected");
+    let peer = Arc::new(Peer::new(&info, seat));
     let stream = Watched { stream, patience: Patience::new(shared.limits.body_idle_timeout) };
     let service = service_fn(|request| async {
         Ok::<_, std::convert::Infallible>(exchange::answer(request, &peer, &shared).await)
@@ -71,10 +89,12 @@ fn protocol(limits: &Limits) -> http1::Builder {
 
 /// Tells a client that the edge is full, and stays until it has read so: closing at once, with its request unread,
 /// would make its kernel throw the answer away.
-pub(crate) async fn turn_away<S>(mut stream: S) -> io::Result<()>
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
+pub(crate) async fn turn_away<T: Transport>(
+    transport: T,
+    socket: TcpStream,
+    info: ConnectionInfo,
+) -> io::Result<()> {
+    let (mut stream, _) = transport.accept(socket, info).await?;
     stream
         .write_all(
             b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\nRetry-After: 2\r\n\

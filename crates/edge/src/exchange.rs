@@ -84,7 +84,7 @@ pub(crate) fn for_upstream(request: Request<Incoming>, peer: &Peer, shared: &Sha
     if !incoming.is_end_stream() && !parts.headers.contains_key(CONTENT_LENGTH) {
         parts.headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     }
-    peer.origin.describe(&mut parts.headers, &shared.front.proxies);
+    peer.origin.describe(&mut parts.headers);
     parts.headers.entry(HOST).or_insert_with(|| host_of(shared.upstream.address()));
     parts.version = Version::HTTP_11;
     parts.extensions.clear();

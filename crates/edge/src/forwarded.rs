@@ -6,13 +6,14 @@
 //! the chain that no trusted proxy made.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::{FORWARDED, HOST};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::Front;
 use crate::network::Network;
+use crate::transport::ConnectionInfo;
 
 pub(crate) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 pub(crate) const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
@@ -25,23 +26,26 @@ const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port")
 pub(crate) struct Origin {
     address: HeaderValue,
     scheme: HeaderValue,
-    trusted: bool,
+    /// Whether the peer is one of `trusted`.
+    is_trusted: bool,
+    trusted: Arc<[Network]>,
 }
 
 impl Origin {
-    pub(crate) fn new(address: IpAddr, front: &Front) -> Origin {
-        let address = address.to_canonical();
+    pub(crate) fn new(info: &ConnectionInfo) -> Origin {
+        let address = info.peer.ip().to_canonical();
         Origin {
-            trusted: front.proxies.iter().any(|network| network.contains(address)),
             address: text(address.to_string()),
-            scheme: HeaderValue::from_static(if front.https { "https" } else { "http" }),
+            scheme: HeaderValue::from_static(info.tls.scheme()),
+            is_trusted: info.trusted.iter().any(|network| network.contains(address)),
+            trusted: Arc::clone(&info.trusted),
         }
     }
 
     /// Writes the forwarding headers of one request.
-    pub(crate) fn describe(&self, headers: &mut HeaderMap, trusted: &[Network]) {
-        if self.trusted {
-            self.describe_behind_proxy(headers, trusted);
+    pub(crate) fn describe(&self, headers: &mut HeaderMap) {
+        if self.is_trusted {
+            self.describe_behind_proxy(headers);
             return;
         }
         headers.remove(FORWARDED);
@@ -55,7 +59,7 @@ impl Origin {
         };
     }
 
-    fn describe_behind_proxy(&self, headers: &mut HeaderMap, trusted: &[Network]) {
+    fn describe_behind_proxy(&self, headers: &mut HeaderMap) {
         let mut chain: Vec<u8> = Vec::new();
         for value in headers.get_all(X_FORWARDED_FOR) {
             chain.extend_from_slice(value.as_bytes());
@@ -64,7 +68,7 @@ impl Origin {
         chain.extend_from_slice(self.address.as_bytes());
 
         let client =
-            client_of(&chain, trusted).map_or_else(|| self.address.clone(), |ip| text(ip.to_string()));
+            client_of(&chain, &self.trusted).map_or_else(|| self.address.clone(), |ip| text(ip.to_string()));
         headers.insert(X_REAL_IP, client);
         // Joined from values that were valid, by bytes that are.
         let chain = HeaderValue::from_maybe_shared(Bytes::from(chain));
@@ -100,14 +104,22 @@ fn text(ascii: String) -> HeaderValue {
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+
     use super::*;
+    use crate::transport::Tls;
 
     fn described(peer: &str, trusted: &[&str], said: &[(&str, &str)]) -> Vec<String> {
-        let proxies = trusted.iter().map(|text| text.parse().unwrap()).collect();
-        described_behind(&Front { proxies, https: false }, peer, said)
+        described_with(Tls::None, peer, trusted, said)
     }
 
-    fn described_behind(front: &Front, peer: &str, said: &[(&str, &str)]) -> Vec<String> {
+    fn described_with(tls: Tls, peer: &str, trusted: &[&str], said: &[(&str, &str)]) -> Vec<String> {
+        let info = ConnectionInfo {
+            peer: SocketAddr::new(peer.parse().unwrap(), 50_000),
+            local: ([192, 0, 2, 1], 8065).into(),
+            tls,
+            trusted: trusted.iter().map(|text| text.parse().unwrap()).collect(),
+        };
         let mut headers = HeaderMap::new();
         headers.insert(HOST, HeaderValue::from_static("chat.example"));
         for (name, value) in said {
@@ -116,7 +128,7 @@ mod tests {
                 HeaderValue::from_str(value).unwrap(),
             );
         }
-        Origin::new(peer.parse().unwrap(), front).describe(&mut headers, &front.proxies);
+        Origin::new(&info).describe(&mut headers);
         headers.remove(HOST);
         let mut lines: Vec<String> =
             headers.iter().map(|(name, value)| format!("{name}: {}", value.to_str().unwrap())).collect();
@@ -176,12 +188,13 @@ mod tests {
     }
 
     #[test]
-    fn a_site_of_https_is_told_so_unless_a_trusted_proxy_says_otherwise() {
-        let front = Front { proxies: vec!["10.0.0.0/8".parse().unwrap()], https: true };
-        let proto = |peer, said| described_behind(&front, peer, said).remove(2);
-        assert_eq!(proto("203.0.113.9", &[("x-forwarded-proto", "http")]), "x-forwarded-proto: https");
-        assert_eq!(proto("10.0.0.1", &[]), "x-forwarded-proto: https");
-        assert_eq!(proto("10.0.0.1", &[("x-forwarded-proto", "http")]), "x-forwarded-proto: http");
+    fn the_server_is_told_of_tls_unless_a_trusted_proxy_says_otherwise() {
+        for tls in [Tls::InFront, Tls::Here { server_name: None }] {
+            let proto = |peer, said| described_with(tls.clone(), peer, &["10.0.0.0/8"], said).remove(2);
+            assert_eq!(proto("203.0.113.9", &[("x-forwarded-proto", "http")]), "x-forwarded-proto: https");
+            assert_eq!(proto("10.0.0.1", &[]), "x-forwarded-proto: https");
+            assert_eq!(proto("10.0.0.1", &[("x-forwarded-proto", "http")]), "x-forwarded-proto: http");
+        }
     }
 
     #[test]

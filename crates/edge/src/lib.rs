@@ -4,7 +4,7 @@
 //!
 //! - **Bodies stream.** Both ways, with backpressure, never whole in memory. Trailers are dropped.
 //! - **The server learns the truth about the client.** `X-Forwarded-For`, `-Proto`, `-Host` and `X-Real-IP` come from the
-//!   connection; what a client says about itself counts only when it is a [trusted](Front::proxies) proxy. `Host` passes
+//!   connection; what a client says about itself counts only when it is a [trusted](Edge::trusting) proxy. `Host` passes
 //!   unchanged, because Mattermost compares it with a websocket's `Origin`.
 //! - **One reading of every message.** Both sides are parsed and framed anew, so a request that two parsers would read
 //!   differently cannot pass through as two.
@@ -44,6 +44,7 @@ mod outage;
 mod page;
 mod patience;
 mod relay;
+mod transport;
 mod upstream;
 mod websocket;
 mod worker;
@@ -52,15 +53,16 @@ pub use counters::{Counters, Reading};
 pub use limits::{Limits, connections_within};
 pub use listener::EdgeError;
 pub use network::{Network, NetworkError};
+pub use transport::{ConnectionInfo, Plain, Tls, Transport};
 
-use std::net::SocketAddr;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::client::Peer;
 use crate::listener::Listener;
 use crate::upstream::Upstream;
 use crate::worker::Worker;
@@ -73,22 +75,13 @@ const TURNED_AWAY_AT_ONCE: u64 = 64;
 
 /// A bound edge, ready to [serve](Edge::serve).
 #[derive(Debug)]
-pub struct Edge {
+pub struct Edge<T = Plain> {
     listener: Listener,
     upstream: SocketAddr,
     limits: Limits,
-    front: Front,
+    trusted: Arc<[Network]>,
+    transport: T,
     counters: Arc<Counters>,
-}
-
-/// What stands between people and an edge: nothing, unless said.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Front {
-    /// Load balancers, whose forwarding headers are believed.
-    pub proxies: Vec<Network>,
-    /// Whether TLS ends there. The upstream is told `https` then, wherever no trusted proxy says otherwise: an edge takes
-    /// plain HTTP alone, so that a site of HTTPS is reached through something that has the certificate.
-    pub https: bool,
 }
 
 /// What the connections of one worker share.
@@ -96,7 +89,6 @@ pub struct Front {
 pub(crate) struct Shared {
     pub(crate) upstream: Arc<Upstream>,
     pub(crate) limits: Limits,
-    pub(crate) front: Front,
     pub(crate) counters: Arc<Counters>,
     /// Connections and websocket relays still at work.
     pub(crate) tasks: TaskTracker,
@@ -111,25 +103,64 @@ impl Edge {
     /// # Errors
     /// The address is in use, is not an address of this machine, or may not be taken by this user.
     pub fn bind(listen: SocketAddr, upstream: SocketAddr, limits: Limits) -> Result<Edge, EdgeError> {
-        Ok(Edge {
-            listener: Listener::bind(listen)?,
-            upstream,
-            limits,
-            front: Front::default(),
-            counters: Arc::default(),
-        })
+        Ok(Edge::on(Listener::bind(listen)?, upstream, limits))
     }
 
-    /// Stands behind `front`.
+    /// Like [`bind`](Edge::bind), with a socket that listens already: one that another process bound, so that the
+    /// address is never free in between. A socket that was inherited as standard input becomes a listener with
+    /// `TcpListener::from(std::io::stdin().as_fd().try_clone_to_owned()?)`.
+    ///
+    /// # Errors
+    /// The socket is not a TCP socket that listens.
+    pub fn from_listener(
+        listener: TcpListener,
+        upstream: SocketAddr,
+        limits: Limits,
+    ) -> Result<Edge, EdgeError> {
+        Ok(Edge::on(Listener::from_std(listener)?, upstream, limits))
+    }
+
+    fn on(listener: Listener, upstream: SocketAddr, limits: Limits) -> Edge {
+        Edge {
+            listener,
+            upstream,
+            limits,
+            trusted: Arc::default(),
+            transport: Plain::http(),
+            counters: Arc::default(),
+        }
+    }
+}
+
+impl<T: Transport> Edge<T> {
+    /// Believes the forwarding headers of these proxies; without this, of none.
     #[must_use]
-    pub fn behind(mut self, front: Front) -> Edge {
-        self.front = front;
+    pub fn trusting(mut self, proxies: &[Network]) -> Edge<T> {
+        self.trusted = proxies.into();
         self
+    }
+
+    /// Takes connections with `transport`; without this, [plain HTTP](Plain::http).
+    #[must_use]
+    pub fn over<U: Transport>(self, transport: U) -> Edge<U> {
+        let Edge { listener, upstream, limits, trusted, transport: _, counters } = self;
+        Edge { listener, upstream, limits, trusted, transport, counters }
     }
 
     /// The address taken, with the real port.
     pub fn local_addr(&self) -> SocketAddr {
         self.listener.local_addr()
+    }
+
+    /// One more descriptor of the listening socket, for a process that shall [take it over](Edge::from_listener).
+    ///
+    /// While it is open the address stays taken, also when the edge has ended: connections then wait in the socket's
+    /// queue until somebody accepts them. Close it when nobody will.
+    ///
+    /// # Errors
+    /// The process has no free descriptor.
+    pub fn try_clone_listener(&self) -> io::Result<TcpListener> {
+        self.listener.try_clone()
     }
 
     /// Live counters, to be read while the edge serves.
@@ -154,28 +185,27 @@ impl Edge {
                 let shared = Shared {
                     upstream: Upstream::new(self.upstream, &self.limits),
                     limits: self.limits.clone(),
-                    front: self.front.clone(),
                     counters: Arc::clone(&self.counters),
                     tasks: TaskTracker::new(),
                     drain: drain.child_token(),
                 };
-                Worker::start(number, Arc::new(shared))
+                Worker::start(number, self.transport.clone(), Arc::new(shared))
             })
             .collect::<Result<Vec<_>, _>>()
             .map_err(EdgeError::Workers)?;
 
         let leaving = TaskTracker::new();
-        while let Some((stream, address)) = stop.run_until_cancelled(arrivals.next()).await {
+        while let Some((socket, info)) = stop.run_until_cancelled(arrivals.next(&self.trusted)).await {
             if let Some(seat) = self.counters.seat(self.limits.max_connections) {
-                let peer = Peer::new(address, &self.front, seat);
                 let least_busy = workers.iter().min_by_key(|worker| worker.load());
-                if let Some(Err(error)) = least_busy.map(|worker| worker.take(stream, peer)) {
+                if let Some(Err(error)) = least_busy.map(|worker| worker.take(socket, info, seat)) {
                     tracing::warn!(%error, "cannot serve a connection");
                 }
             } else if let Some(place) = self.counters.turn_away(TURNED_AWAY_AT_ONCE) {
+                let telling = client::turn_away(self.transport.clone(), socket, info);
                 leaving.spawn(async move {
-                    // Late or gone: nothing is owed to a client that will not read.
-                    let _ = tokio::time::timeout(TURNED_AWAY, client::turn_away(stream)).await;
+                    // A client that does not read it in time is closed all the same.
+                    let _ = tokio::time::timeout(TURNED_AWAY, telling).await;
                     drop(place);
                 });
             }

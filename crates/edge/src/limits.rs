@@ -25,8 +25,9 @@ pub struct Limits {
     /// Bytes of a request's head, start line included; more is answered 431. At least 8 192. Default 64 KiB: Mattermost's
     /// own limit on a URL is 2 KiB, cookies and proxies' tokens take the rest.
     pub header_bytes: usize,
-    /// Time to send a whole request head, and to send the next one on a kept-alive connection. Default 30 s: a browser
-    /// sends a head at once, so a slower client only occupies a place.
+    /// Time to send a whole request head, and to send the next one on a kept-alive connection; a handshake of the
+    /// [transport](crate::Transport) has as much time of its own. Default 30 s: a browser sends a head at once, so a
+    /// slower client only occupies a place.
     pub headers_timeout: Duration,
     /// Longest pause of a client inside a body, sending or receiving. Default 300 s, the sample's `proxy_send_timeout`.
     pub body_idle_timeout: Duration,

@@ -2,9 +2,13 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
+
+use crate::network::Network;
+use crate::transport::{ConnectionInfo, Tls};
 
 /// Pause after a failed accept; doubled up to [`LONGEST_PAUSE`] while it keeps failing.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
@@ -41,6 +45,9 @@ pub enum EdgeError {
         /// What the system says.
         source: io::Error,
     },
+    /// A socket that was handed over is not a listening TCP socket.
+    #[error("the socket that was handed over does not listen on a TCP address: {0}")]
+    NotListening(#[source] io::Error),
     /// The threads to serve with cannot be started.
     #[error("cannot start the edge's threads: {0}")]
     Workers(#[source] io::Error),
@@ -75,6 +82,25 @@ impl Listener {
         open().map_err(|source| EdgeError::of(address, source))
     }
 
+    /// Takes over a socket that listens already.
+    pub(crate) fn from_std(socket: StdListener) -> Result<Listener, EdgeError> {
+        let check = || {
+            // Of any other socket, accept would fail for ever.
+            if !rustix::net::sockopt::socket_acceptconn(&socket)? {
+                return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not in the listening state"));
+            }
+            socket.set_nonblocking(true)?;
+            socket.local_addr()
+        };
+        let address = check().map_err(EdgeError::NotListening)?;
+        Ok(Listener { socket, address })
+    }
+
+    /// One more descriptor of the same socket.
+    pub(crate) fn try_clone(&self) -> io::Result<StdListener> {
+        self.socket.try_clone()
+    }
+
     pub(crate) fn local_addr(&self) -> SocketAddr {
         self.address
     }
@@ -96,14 +122,17 @@ pub(crate) struct Arrivals {
 
 impl Arrivals {
     /// The next connection. Never fails: without descriptors it waits for some, growing slower, and says so in the log.
-    pub(crate) async fn next(&mut self) -> (TcpStream, SocketAddr) {
+    pub(crate) async fn next(&mut self, trusted: &Arc<[Network]>) -> (TcpStream, ConnectionInfo) {
         loop {
             match self.socket.accept().await {
-                Ok((stream, address)) => {
+                Ok((socket, peer)) => {
                     self.pause = FIRST_PAUSE;
                     // Answers are written whole; waiting for more to send only delays them.
-                    if stream.set_nodelay(true).is_ok() {
-                        return (stream, address);
+                    if let Ok(()) = socket.set_nodelay(true)
+                        && let Ok(local) = socket.local_addr()
+                    {
+                        let trusted = Arc::clone(trusted);
+                        return (socket, ConnectionInfo { peer, local, tls: Tls::None, trusted });
                     }
                 }
                 Err(error) if is_the_clients(&error) => {}

@@ -16,7 +16,9 @@ use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
 
 use crate::Shared;
-use crate::client::{self, Peer};
+use crate::client;
+use crate::counters::Held;
+use crate::transport::{ConnectionInfo, Transport};
 
 /// Handle of one serving thread. Dropping it lets the thread finish what it has and end.
 #[derive(Debug)]
@@ -27,15 +29,26 @@ pub(crate) struct Worker {
     thread: JoinHandle<()>,
 }
 
-/// Carries the worker's state along, so that its count of holders is the worker's load, arrivals under way included.
-type Arrival = (StdTcpStream, Peer, Arc<Shared>);
+/// A connection on its way to a worker.
+#[derive(Debug)]
+struct Arrival {
+    socket: StdTcpStream,
+    info: ConnectionInfo,
+    seat: Held,
+    /// The worker's state. Its reference count is the worker's load, arrivals included.
+    shared: Arc<Shared>,
+}
 
 impl Worker {
-    pub(crate) fn start(number: usize, shared: Arc<Shared>) -> io::Result<Worker> {
+    pub(crate) fn start<T: Transport>(
+        number: usize,
+        transport: T,
+        shared: Arc<Shared>,
+    ) -> io::Result<Worker> {
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
         let (inbox, arrivals) = unbounded_channel();
         let (ending, ended) = oneshot::channel();
-        let serving = serve(arrivals, shared.tasks.clone(), shared.limits.drain);
+        let serving = serve(arrivals, transport, shared.tasks.clone(), shared.limits.drain);
         let thread = thread::Builder::new().name(format!("edge-{number}")).spawn(move || {
             runtime.block_on(serving);
             // Nobody waits when the edge was dropped instead of stopped.
@@ -49,9 +62,10 @@ impl Worker {
         Arc::strong_count(&self.shared)
     }
 
-    pub(crate) fn take(&self, stream: TcpStream, peer: Peer) -> io::Result<()> {
+    pub(crate) fn take(&self, socket: TcpStream, info: ConnectionInfo, seat: Held) -> io::Result<()> {
+        let arrival = Arrival { socket: socket.into_std()?, info, seat, shared: Arc::clone(&self.shared) };
         // A worker ends only after its handle; a connection sent to a dead one is closed.
-        let _ = self.inbox.send((stream.into_std()?, peer, Arc::clone(&self.shared)));
+        let _ = self.inbox.send(arrival);
         Ok(())
     }
 
@@ -68,12 +82,16 @@ impl Worker {
     }
 }
 
-async fn serve(mut arrivals: UnboundedReceiver<Arrival>, tasks: TaskTracker, drain: Duration) {
-    while let Some((stream, peer, shared)) = arrivals.recv().await {
-        match TcpStream::from_std(stream) {
-            // A TLS acceptor slots in here, inside the task: from this point on a stream is just a stream.
-            Ok(stream) => {
-                tasks.spawn(client::serve(stream, Arc::new(peer), shared));
+async fn serve<T: Transport>(
+    mut arrivals: UnboundedReceiver<Arrival>,
+    transport: T,
+    tasks: TaskTracker,
+    drain: Duration,
+) {
+    while let Some(Arrival { socket, info, seat, shared }) = arrivals.recv().await {
+        match TcpStream::from_std(socket) {
+            Ok(socket) => {
+                tasks.spawn(client::serve(transport.clone(), socket, info, seat, shared));
             }
             Err(error) => tracing::warn!(%error, "cannot serve a connection"),
         }

@@ -11,7 +11,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use edge::{Edge, Front, Limits};
+use edge::{Edge, Limits, Network, Plain};
 use host::{Policy, Supervisor};
 use plan::{Holder, Lock};
 use release::Release;
@@ -175,10 +175,11 @@ impl Agent {
         let Some(upstream) = self.parts.server().map(|spec| spec.listen) else {
             return Err(Error::not_ready("the edge opens after the server has started"));
         };
-        let proxies = spec.proxies.iter().map(|network| network.parse()).collect::<Result<_, _>>();
+        let proxies = spec.proxies.iter().map(|network| network.parse()).collect::<Result<Vec<Network>, _>>();
         let proxies =
             proxies.map_err(|error: edge::NetworkError| Error::new(Kind::Settings, error.to_string()))?;
-        let front = Front { proxies, https: spec.https };
+        // The edge has no certificate, so where the site URL is `https`, something in front of it ends TLS.
+        let transport = if spec.https { Plain::behind_tls() } else { Plain::http() };
         let open = self.parts.edge();
         if open.as_ref().is_some_and(|open| open.spec == spec && open.upstream == upstream) {
             return Ok(());
@@ -187,7 +188,7 @@ impl Agent {
         if open.is_some_and(|open| open.spec.listen.port() == spec.listen.port()) {
             self.parts.close_edge().await;
         }
-        let edge = Edge::bind(spec.listen, upstream, self.limits())?.behind(front);
+        let edge = Edge::bind(spec.listen, upstream, self.limits())?.trusting(&proxies).over(transport);
         self.parts.close_edge().await;
         tracing::info!(?spec, "the edge is open");
         self.parts.add_edge(OpenEdge::serve(edge, spec, upstream));

@@ -1,6 +1,7 @@
 //! Too many, too slow, too large, and plain noise.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -123,6 +124,17 @@ async fn an_address_that_cannot_be_had() {
     assert!(error.to_string().contains("203.0.113.7:8065"), "{error}");
 }
 
+/// The example of this name.
+pub(crate) fn relay() -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    let relay = test.ancestors().nth(2).unwrap().join("examples/relay");
+    assert!(
+        relay.exists(),
+        "first: cargo build -p edge --example relay (`cargo test -p edge` does it by itself)"
+    );
+    relay
+}
+
 /// A process of its own, with few descriptors.
 struct Cramped {
     process: Child,
@@ -132,15 +144,9 @@ struct Cramped {
 impl Cramped {
     fn start(upstream: SocketAddr, descriptors: usize) -> Cramped {
         use std::io::{BufRead, BufReader};
-        let test = std::env::current_exe().unwrap();
-        let relay = test.ancestors().nth(2).unwrap().join("examples/relay");
-        assert!(
-            relay.exists(),
-            "first: cargo build -p edge --example relay (`cargo test -p edge` does it by itself)"
-        );
         let mut process = Command::new("sh")
             .args(["-c", &format!("ulimit -n {descriptors}; exec \"$0\" 127.0.0.1:0 {upstream} 1000")])
-            .arg(relay)
+            .arg(relay())
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();

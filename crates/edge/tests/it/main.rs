@@ -5,9 +5,11 @@
 
 mod drain;
 mod faults;
+mod handover;
 mod limits;
 mod messages;
 mod parts;
 mod smuggling;
 mod streaming;
+mod tls;
 mod websocket;

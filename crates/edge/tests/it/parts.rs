@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
-use edge::{Counters, Edge, EdgeError, Front, Limits};
+use edge::{Counters, Edge, EdgeError, Limits, Network, Transport};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
@@ -63,10 +63,13 @@ pub(crate) fn start(upstream: SocketAddr) -> Running {
 }
 
 pub(crate) fn start_with(upstream: SocketAddr, limits: Limits, trusted: &[&str]) -> Running {
-    let proxies = trusted.iter().map(|text| text.parse().unwrap()).collect();
-    let edge = Edge::bind(([127, 0, 0, 1], 0).into(), upstream, limits)
-        .unwrap()
-        .behind(Front { proxies, https: false });
+    let proxies: Vec<Network> = trusted.iter().map(|text| text.parse().unwrap()).collect();
+    let edge = Edge::bind(([127, 0, 0, 1], 0).into(), upstream, limits).unwrap();
+    serve(edge.trusting(&proxies))
+}
+
+/// Serves with an edge that is ready.
+pub(crate) fn serve<T: Transport>(edge: Edge<T>) -> Running {
     let stop = CancellationToken::new();
     Running {
         address: edge.local_addr(),
