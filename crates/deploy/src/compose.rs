@@ -14,12 +14,12 @@ use std::path::{Path, PathBuf};
 use secrecy::{ExposeSecret as _, SecretString};
 use settings::Secrets;
 
-use crate::desired::default_site_url;
 use crate::error::{Error, Kind};
 use crate::image;
-use crate::layout::VOLUME;
-use crate::machine::host_name;
-use crate::settled::settings_of;
+use crate::place::layout::VOLUME;
+use crate::place::machine::host_name;
+use crate::state::desired::default_site_url;
+use crate::state::settled::settings_of;
 use crate::world::World;
 use carried::Variable;
 

@@ -20,9 +20,9 @@ use oci::{
 };
 use release::{Edition, ReleaseId, Source};
 
-use crate::container::VARIABLE;
 use crate::error::Error;
-use crate::layout::{IMAGE_RELEASES, VOLUME};
+use crate::place::container::VARIABLE;
+use crate::place::layout::{IMAGE_RELEASES, VOLUME};
 
 pub use credentials::login_for;
 pub use output::Output;

@@ -18,45 +18,35 @@
 mod action;
 mod agent;
 pub mod compose;
-mod config_file;
-pub mod container;
-mod datasource;
-mod deployment;
-mod desired;
-mod down;
+mod control;
 mod error;
 pub mod image;
-mod layout;
-mod leaning;
-mod machine;
-mod migrate;
-mod observed;
-mod preflight;
-mod rotation;
-mod settled;
-mod status;
-mod uninstall;
-mod up;
-mod verify;
+mod operation;
+mod part;
+mod place;
+mod state;
 mod world;
 
 pub use action::Action;
-pub use agent::{EdgeSpec, EdgeStatus, ServerStatus, Status as AgentStatus, run as run_agent};
-pub use datasource::{
-    ADMINISTRATORS, Creation, DatabaseStatus, Reached, address as database_address, database_status,
-    sql_script,
-};
-pub use deployment::{Caller, repair_journal, wanted_file};
-pub use desired::{DEFAULT_USER, Desired, Machine};
-pub use down::{down, planned as planned_down};
+pub use agent::run as run_agent;
+pub use control::protocol::{EdgeSpec, EdgeStatus, ServerStatus, Status as AgentStatus};
 pub use error::{Error, Kind};
-pub use layout::{Layout, LogPart, VOLUME};
-pub use leaning::InForce;
-pub use migrate::{migrate, planned as planned_migration};
-pub use rotation::{broken_by, planned as planned_rotation, rotate};
-pub use settled::{drift, present_release, settings_of};
-pub use status::{Status, status, stay};
-pub use uninstall::{Uninstalled, planned as planned_uninstall, uninstall};
-pub use up::{Request, Up, planned as planned_up, up};
-pub use verify::{Verification, verify, write_report};
+pub use operation::database_status::{
+    DatabaseStatus, Reached, address as database_address, database_status, sql_script,
+};
+pub use operation::down::{down, planned as planned_down};
+pub use operation::migrate::{migrate, planned as planned_migration};
+pub use operation::rotation::{broken_by, planned as planned_rotation, rotate};
+pub use operation::runner::{Caller, repair_journal};
+pub use operation::status::{Status, status, stay};
+pub use operation::uninstall::{Uninstalled, planned as planned_uninstall, uninstall};
+pub use operation::up::{Request, Up, planned as planned_up, up};
+pub use operation::verify::{Verification, verify, write_report};
+pub use place::container;
+pub use place::layout::{Layout, LogPart, VOLUME};
+pub use state::creation::{ADMINISTRATORS, Creation};
+pub use state::desired::{DEFAULT_USER, Desired, Machine};
+pub use state::in_force::InForce;
+pub use state::settled::{drift, present_release, settings_of};
+pub use state::wanted::wanted_file;
 pub use world::World;

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 
 use settings::{Defaults, Secrets};
 
-use crate::agent::Client;
+use crate::control::protocol::Client;
 use crate::error::{Error, Kind};
-use crate::layout::Layout;
+use crate::place::layout::Layout;
 
 /// A deployment, and the way to everything of it that an operation may touch.
 #[derive(Debug, Clone)]
@@ -28,7 +28,7 @@ impl World {
     /// The world of the deployment in `layout`.
     pub fn new(layout: Layout, mainstay: PathBuf, variables: BTreeMap<String, String>) -> Self {
         let agent = Client::new(layout.socket());
-        let inherited = ["PATH", "LANG", "TZ", crate::container::VARIABLE].into_iter();
+        let inherited = ["PATH", "LANG", "TZ", crate::place::container::VARIABLE].into_iter();
         let env =
             inherited.filter_map(|name| Some((name.to_owned(), variables.get(name)?.clone()))).collect();
         Self { layout, mainstay, env, variables, agent }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use url::Url;
 
 use crate::error::{Error, Kind};
-use crate::verify;
+use crate::operation::verify;
 use crate::world::World;
 
 /// Runs the acceptance test through the edge, speaking as the site URL.

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::blocking;
 use crate::error::Error;
-use crate::layout::Layout;
+use crate::place::layout::Layout;
 use crate::world::World;
 
 /// Points `current` at a release.

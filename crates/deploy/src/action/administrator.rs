@@ -10,10 +10,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use settings::{Secrets, VERIFIER};
 
-use crate::agent::health::{self, client};
-use crate::agent::{Ask, ServerSpec};
+use crate::control::health::{self, client};
+use crate::control::protocol::{Ask, ServerSpec};
 use crate::error::{Error, Kind, reason};
-use crate::layout::Layout;
+use crate::place::layout::Layout;
 use crate::world::World;
 
 /// Creates the first account, which the server makes its system administrator, and the one that the acceptance test signs in as.
@@ -33,7 +33,7 @@ impl Administrator {
         let secrets = world.secrets()?;
         let server = Server { listen: self.listen, client: client(Duration::from_secs(30))? };
         let usual = self.as_usual(world).await?;
-        let config = crate::config_file::read(&world.layout.config())?;
+        let config = crate::state::config_file::read(&world.layout.config())?;
         if server.log_in(verifier_of(&config), &secrets.verifier_password).await?.is_some() {
             return Ok(Value::Null);
         }
@@ -100,7 +100,7 @@ const VERIFIER_EMAIL: &str = "mainstay-verifier@localhost";
 /// # Errors
 /// config.json cannot be read.
 pub(crate) fn verifier_login(layout: &Layout) -> Result<&'static str, Error> {
-    Ok(verifier_of(&crate::config_file::read(&layout.config())?))
+    Ok(verifier_of(&crate::state::config_file::read(&layout.config())?))
 }
 
 fn verifier_of(config: &Value) -> &'static str {

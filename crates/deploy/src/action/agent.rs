@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Action, blocking};
-use crate::agent::{Ask, EdgeSpec, ServerSpec, health};
+use crate::control::health;
+use crate::control::protocol::{Ask, EdgeSpec, ServerSpec};
 use crate::error::Error;
 use crate::world::World;
 

@@ -10,11 +10,11 @@ use settings::Base;
 
 use super::blocking;
 use super::file::Kept;
-use crate::config_file::{deployed, read, text};
-use crate::desired::{Desired, Machine};
 use crate::error::Error;
-use crate::machine::owner;
-use crate::settled::{config_json, settings_of, with_site_url};
+use crate::place::machine::owner;
+use crate::state::config_file::{deployed, read, text};
+use crate::state::desired::{Desired, Machine};
+use crate::state::settled::{config_json, settings_of, with_site_url};
 use crate::world::World;
 
 /// Lays what is declared over config.json.

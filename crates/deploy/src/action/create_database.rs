@@ -8,8 +8,9 @@ use release::{Capabilities, ReleaseId};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::datasource::{self, Creation};
 use crate::error::Error;
+use crate::state::creation::Creation;
+use crate::state::{database_failure, location};
 use crate::world::World;
 
 /// How long each question to the server may take.
@@ -30,7 +31,7 @@ pub struct CreateDatabase {
 
 impl CreateDatabase {
     pub(super) async fn apply(&self, world: &World, _: &Progress) -> Result<Value, Error> {
-        let wanted = datasource::of_config(world)?;
+        let wanted = location::of_config(world)?;
         let minimum = Capabilities::of(&self.release).postgres_minimum;
         // After a kill it may be there already, and the administrator's login may not.
         if database::probe(&wanted, minimum, PATIENCE).await.is_ok() {
@@ -39,8 +40,10 @@ impl CreateDatabase {
         let admin = self.creation.administrator(world)?;
         let made = database::create(&admin, &wanted, PATIENCE)
             .await
-            .map_err(|error| datasource::not_created(&error))?;
-        database::probe(&wanted, minimum, PATIENCE).await.map_err(|failure| datasource::refused(&failure))?;
+            .map_err(|error| database_failure::not_created(&error))?;
+        database::probe(&wanted, minimum, PATIENCE)
+            .await
+            .map_err(|failure| database_failure::refused(&failure))?;
         Ok(json!({"user": made.user == Made::New, "database": made.database == Made::New}))
     }
 
@@ -48,7 +51,7 @@ impl CreateDatabase {
     /// next run finds it.
     pub(super) async fn undo(&self, world: &World, output: Option<&Value>) -> Result<(), Error> {
         let Ok(admin) = self.creation.administrator(world) else { return Ok(()) };
-        let wanted = datasource::of_config(world)?;
+        let wanted = location::of_config(world)?;
         // Told of what was made, if the step came to its end; otherwise it can only have been what was missing.
         let made = |key: &str, missing: bool| {
             let said = output.and_then(|output| output[key].as_bool());
@@ -57,6 +60,6 @@ impl CreateDatabase {
         let made = Created { user: made("user", self.user), database: made("database", self.database) };
         database::discard(&admin, &wanted, made, PATIENCE)
             .await
-            .map_err(|error| datasource::not_created(&error))
+            .map_err(|error| database_failure::not_created(&error))
     }
 }

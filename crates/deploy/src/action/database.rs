@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::blocking;
-use crate::datasource;
 use crate::error::Error;
-use crate::machine::{make_dir, run_to_end};
+use crate::place::machine::{make_dir, run_to_end};
+use crate::state::{database_failure, location};
 use crate::world::World;
 
 /// How long moving tables aside may take.
@@ -45,10 +45,10 @@ impl Database {
             return Ok(());
         }
         if self.external {
-            let server = datasource::of_config(world)?;
+            let server = location::of_config(world)?;
             let name = format!("mainstay_undone_{}", jiff::Timestamp::now().as_millisecond());
             let moved = ::database::set_aside(&server, &name, PATIENCE).await;
-            return moved.map_err(|failure| datasource::refused(&failure));
+            return moved.map_err(|failure| database_failure::refused(&failure));
         }
         let (data, undone) = (world.layout.database(), world.layout.undone());
         // Moved and not deleted: between a kill and a resume people may have worked in it.

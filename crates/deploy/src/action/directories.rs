@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use super::blocking;
 use crate::error::Error;
-use crate::layout::Layout;
-use crate::machine::{make_dir, owner};
+use crate::place::layout::Layout;
+use crate::place::machine::{make_dir, owner};
 use crate::world::World;
 
 /// Makes the directories that are missing.

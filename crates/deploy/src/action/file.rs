@@ -11,8 +11,8 @@ use serde_json::Value;
 
 use super::blocking;
 use crate::error::{Error, Kind};
-use crate::layout::FILE_LIMIT;
-use crate::machine::{Owner, make_dir};
+use crate::place::layout::FILE_LIMIT;
+use crate::place::machine::{Owner, make_dir};
 use crate::world::World;
 
 /// A file about to be replaced, kept beside the journal until the run is done.
@@ -197,7 +197,7 @@ mod tests {
     use std::os::unix::fs::{PermissionsExt as _, symlink};
 
     use super::*;
-    use crate::layout::Layout;
+    use crate::place::layout::Layout;
 
     fn world() -> (tempfile::TempDir, World) {
         let dir = tempfile::tempdir().expect("a directory");

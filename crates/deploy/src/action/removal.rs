@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::blocking;
 use crate::error::{Error, reason};
-use crate::machine::make_dir;
+use crate::place::machine::make_dir;
 use crate::world::World;
 
 /// Moves entries of the directory aside; what is aside is deleted only after the plan is done.

@@ -43,7 +43,7 @@ impl SystemUser {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::layout::Layout;
+    use crate::place::layout::Layout;
 
     #[tokio::test]
     async fn only_a_user_that_was_made_here_is_deleted() {

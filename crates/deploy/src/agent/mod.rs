@@ -3,8 +3,6 @@
 //! It supervises the server and runs the edge, as it is told over its control socket, and decides nothing: what shall run is the
 //! plans' business. So a plan that is undone leaves no trace in it, and an agent that is killed takes everything down with it.
 
-mod control;
-pub(crate) mod health;
 mod parts;
 
 use std::os::unix::fs::PermissionsExt as _;
@@ -19,12 +17,11 @@ use tokio::net::UnixListener;
 use tokio::sync::{Mutex, oneshot};
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use control::{Answer, Ask, Client, ServerSpec};
-pub use control::{EdgeSpec, EdgeStatus, ServerStatus, Status};
+use crate::control::protocol::{self as control, Answer, Ask, EdgeSpec, ServerSpec, Status};
 use parts::{OpenEdge, Parts, Running};
 
 use crate::error::{Error, Kind, reason};
-use crate::layout::Layout;
+use crate::place::layout::Layout;
 
 /// How long open requests may take to finish when a container is stopped.
 const CONTAINER_DRAIN: Duration = Duration::from_secs(3);

@@ -10,7 +10,7 @@ use host::Supervisor;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::{EdgeSpec, EdgeStatus, ServerSpec, ServerStatus};
+use crate::control::protocol::{EdgeSpec, EdgeStatus, ServerSpec, ServerStatus};
 
 /// The parts. Whoever changes them holds the agent's turn; the lock inside is never held across a wait.
 #[derive(Default)]

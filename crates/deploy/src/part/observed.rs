@@ -8,13 +8,16 @@ use database::Lacking;
 use release::ReleaseId;
 
 use crate::action::Directories;
-use crate::agent::{Status, health};
-use crate::config_file::differs;
-use crate::container::{VersionChange, volume_change};
-use crate::datasource::{self, Creation, Location, Patience};
+use crate::control::health;
+use crate::control::protocol::Status;
 use crate::error::Error;
-use crate::layout::Layout;
-use crate::settled::Settled;
+use crate::part::database::readiness::{self, Patience};
+use crate::place::container::{VersionChange, volume_change};
+use crate::place::layout::Layout;
+use crate::state::config_file::differs;
+use crate::state::creation::Creation;
+use crate::state::location::Location;
+use crate::state::settled::Settled;
 use crate::world::World;
 
 /// What is there.
@@ -71,7 +74,7 @@ pub(crate) async fn observe(
     let (database, lacking, warnings) = match &settled.location {
         Location::File => (layout.sqlite().exists(), None, Vec::new()),
         Location::Server(server) => {
-            let ready = datasource::look(world, server, release, creation, patience).await?;
+            let ready = readiness::look(world, server, release, creation, patience).await?;
             (ready.schema.is_some(), ready.lacking, ready.warnings)
         }
     };

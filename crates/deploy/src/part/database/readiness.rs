@@ -1,20 +1,15 @@
 //! Whether a database can be used for a release, looked at before anything is touched; what is wrong, with its exit code.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use database::{
-    Contents, CreateError, DataSource, Engine, Facts, Failure, Lacking, Product, Reason, Schema, Server,
-    Waiting,
-};
+use database::{Contents, Facts, Lacking, Product, Reason, Schema, Server, Waiting};
 use plan::{Event, Reader};
 use release::{Capabilities, ReleaseId, Version};
-use secrecy::SecretString;
-use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{Error, Kind};
+use crate::state::creation::Creation;
+use crate::state::database_failure::{is_missing, not_created, refused};
 use crate::world::World;
 
 /// How long a question to a server that has just answered may take.
@@ -45,61 +40,6 @@ pub(crate) struct Ready {
     pub lacking: Option<Lacking>,
     /// What works and yet is not as it should be.
     pub warnings: Vec<String>,
-}
-
-/// Where the administrator's address is read from, when a step needs it: never kept.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Creation {
-    /// A file of one line.
-    File(PathBuf),
-    /// `MAINSTAY_DATABASE_ADMIN`, or the file that `MAINSTAY_DATABASE_ADMIN_FILE` names.
-    Variable,
-}
-
-/// The variables of the administrator's address, and of a file that holds it.
-pub const ADMINISTRATORS: [&str; 2] = ["MAINSTAY_DATABASE_ADMIN", "MAINSTAY_DATABASE_ADMIN_FILE"];
-
-impl Creation {
-    /// What these variables ask for: where nobody types a command line, as in a container.
-    pub fn asked(variables: &BTreeMap<String, String>) -> Option<Self> {
-        ADMINISTRATORS.iter().any(|name| variables.contains_key(*name)).then_some(Self::Variable)
-    }
-
-    /// The administrator's login.
-    ///
-    /// # Errors
-    /// It cannot be read, or is no address of a server.
-    pub(crate) fn administrator(&self, world: &World) -> Result<Server, Error> {
-        let of_file = |path: &PathBuf| {
-            crate::settled::read_secret_file(path)
-                .map_err(|error| Error::path("read the administrator's address in", path, &error))
-        };
-        let (place, text) = match self {
-            Self::File(path) => (path.display().to_string(), of_file(path)?),
-            Self::Variable => {
-                let [address, file] = ADMINISTRATORS;
-                match (world.variables.get(address), world.variables.get(file)) {
-                    (Some(text), _) => (address.to_owned(), text.clone()),
-                    (None, Some(path)) => (file.to_owned(), of_file(&PathBuf::from(path))?),
-                    (None, None) => {
-                        return Err(Error::new(Kind::Usage, "the administrator's address is not given")
-                            .hint(format!("name a file that holds it (`--create-database FILE`, `-` for stdin), or set {address}")));
-                    }
-                }
-            }
-        };
-        // No sentence about it repeats it.
-        let text = SecretString::from(text);
-        match secrecy::ExposeSecret::expose_secret(&text).trim().parse() {
-            Ok(DataSource::Server(server)) => Ok(server),
-            Ok(DataSource::Sqlite(_)) => {
-                Err(Error::new(Kind::Usage, format!("{place}: a file has no administrator")))
-            }
-            Err(error) => Err(Error::new(Kind::Usage, format!("{place}: {error}"))
-                .hint("an administrator's address is like postgres://postgres:PASSWORD@HOST:5432/postgres")),
-        }
-    }
 }
 
 /// Waits until the database can be used, or says why not. With `creation`, what is missing is no error.
@@ -152,7 +92,7 @@ pub(crate) async fn look(
 }
 
 /// What works and yet is not as it should be.
-pub(super) fn warnings(facts: &Facts) -> Vec<String> {
+pub(crate) fn warnings(facts: &Facts) -> Vec<String> {
     let mut warnings: Vec<String> = facts.warnings.iter().map(ToString::to_string).collect();
     if facts.product == Product::MariaDb {
         warnings.push("the database is MariaDB, which Mattermost has never supported though releases up to 10.11 run on it".to_owned());
@@ -181,44 +121,6 @@ impl Told<'_> {
             text: format!("{what}; waiting {left} s more"),
             ms: waiting.elapsed.as_millis().try_into().unwrap_or(u64::MAX),
         });
-    }
-}
-
-/// Whether creating user and database may be the cure. PostgreSQL says of an unknown user that the password is wrong.
-fn is_missing(server: &Server, reason: &Reason) -> bool {
-    match reason {
-        Reason::UnknownUser | Reason::UnknownDatabase | Reason::WrongPassword => true,
-        Reason::DatabaseDenied => server.engine == Engine::MySql,
-        _ => false,
-    }
-}
-
-/// A failure as the command line tells it: a rule of the release is a refusal, all else is for the machine's owner to mend.
-pub(crate) fn refused(failure: &Failure) -> Error {
-    let database::Explanation { what, cause, fix } = failure.explanation();
-    let kind = if matches!(failure.reason, Reason::TooOld { .. }) { Kind::Refused } else { Kind::NotReady };
-    let missing = is_missing(&failure.server, &failure.reason);
-    let fix = match super::sql_for(&failure.server).filter(|_| missing) {
-        Some(sql) => format!(
-            "{fix}\n\nIf it was never created, this does it, and so does `mainstay up --create-database FILE`, where FILE holds an \
-             administrator's address:\n\n{sql}"
-        ),
-        None => fix,
-    };
-    Error::new(kind, format!("{what}: {cause}")).hint(fix)
-}
-
-/// Why nothing could be created.
-pub(crate) fn not_created(error: &CreateError) -> Error {
-    match error {
-        CreateError::Admin(failure) => {
-            let database::Explanation { what, cause, fix } = failure.explanation();
-            Error::not_ready(format!("the administrator cannot log in: {what}: {cause}")).hint(fix)
-        }
-        CreateError::Name(_) | CreateError::NoPassword | CreateError::Engines { .. } => {
-            Error::new(Kind::Settings, error.to_string())
-        }
-        _ => Error::not_ready(error.to_string()),
     }
 }
 
@@ -260,7 +162,7 @@ fn newer(schema: &Schema, release: &ReleaseId) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use database::Host;
+    use database::{Engine, Host};
 
     use super::*;
 
@@ -268,39 +170,6 @@ mod tests {
         let mut server = Server::new(engine, Host::Name("db".into()));
         (server.name, server.user, server.password) = ("chat".into(), "mm".into(), "hunter2".into());
         server
-    }
-
-    fn failure(engine: Engine, reason: Reason) -> Failure {
-        Failure { server: Box::new(server(engine)), reason }
-    }
-
-    #[test]
-    fn a_rule_of_the_release_is_a_refusal_and_all_else_the_machines() {
-        let version = |major| database::Version { major, minor: 0, patch: 0 };
-        let old = Reason::TooOld { found: version(14), minimum: version(15) };
-        let error = refused(&failure(Engine::Postgres, old));
-        assert_eq!(error.kind, Kind::Refused);
-        assert!(error.what.contains("PostgreSQL 14.0") && error.what.contains("15.0 or later"), "{error}");
-        for reason in [Reason::Refused, Reason::WrongPassword, Reason::TooManyConnections] {
-            assert_eq!(refused(&failure(Engine::Postgres, reason)).kind, Kind::NotReady);
-        }
-    }
-
-    #[test]
-    fn what_was_never_created_is_said_in_sql_and_without_the_password() {
-        for engine in [Engine::Postgres, Engine::MySql] {
-            for reason in [Reason::UnknownDatabase, Reason::WrongPassword] {
-                let error = refused(&failure(engine, reason));
-                let hint = error.hint.expect("a way out");
-                assert!(
-                    hint.contains("CREATE DATABASE") && hint.contains("--create-database FILE"),
-                    "{hint}"
-                );
-                assert!(!hint.contains("hunter2") && !error.what.contains("hunter2"), "{hint}");
-            }
-            let hint = refused(&failure(engine, Reason::Refused)).hint.unwrap_or_default();
-            assert!(!hint.contains("CREATE DATABASE"), "{hint}");
-        }
     }
 
     #[test]

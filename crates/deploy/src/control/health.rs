@@ -7,7 +7,7 @@ use plan::Progress;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::Ask;
+use super::protocol::Ask;
 use crate::error::{Error, Kind};
 use crate::world::World;
 

@@ -9,13 +9,13 @@ use release::{Edition, ReleaseId, Version};
 use serde_json::Value;
 use settings::{Base, Declared, Drift, Resolved, Sources, Wanted};
 
-use crate::config_file;
-use crate::container::image_release;
-use crate::datasource::{self, Location};
-use crate::deployment::read_wanted;
-use crate::desired::{Desired, Machine};
 use crate::error::{Error, Kind};
-use crate::layout::Layout;
+use crate::place::container::image_release;
+use crate::place::layout::Layout;
+use crate::state::config_file;
+use crate::state::desired::{Desired, Machine};
+use crate::state::location::{self, Location};
+use crate::state::wanted::read_wanted;
 use crate::world::World;
 
 /// A secret in a file of its own (`NAME_FILE`) is not longer, in bytes.
@@ -63,8 +63,8 @@ pub(crate) fn settle(
     };
     let resolved = settings_of(world, &desired.wanted, &release.version)?;
     let deployed = config_file::deployed(layout)?;
-    let location = datasource::location(&resolved, deployed.as_ref(), &release)?;
-    let before = deployed.as_ref().and_then(datasource::deployed);
+    let location = location::location(&resolved, deployed.as_ref(), &release)?;
+    let before = deployed.as_ref().and_then(location::deployed);
     let from_flag = flags.get("site_url").filter(|_| !moved).map(|_| desired.site_url.clone());
     let desired = with_site_url(desired, &resolved, deployed.as_ref())?;
     match from_flag.filter(|url| *url != desired.site_url) {
@@ -190,7 +190,7 @@ pub(crate) fn config_json(
     base: Base<'_>,
 ) -> Result<Value, Error> {
     let deployed = if let Base::Deployed(config) = base { Some(config) } else { None };
-    let location = datasource::location(resolved, deployed, release)?;
+    let location = location::location(resolved, deployed, release)?;
     Ok(settings::render(&settings::render_for(resolved, base), &own(desired, &location, layout, listen)))
 }
 

@@ -2,18 +2,17 @@
 
 use std::time::{Duration, Instant};
 
-use database::{Contents, Engine, Server, Version};
+use database::{Contents, Engine, Version};
 use release::{Capabilities, ReleaseId};
 use serde::Serialize;
 use settings::Origin;
 
-use super::{
-    Location,
-    readiness::{refused, warnings},
-};
-use crate::config_file;
 use crate::error::{Error, Kind};
-use crate::settled::settings_of;
+use crate::part::database::readiness::warnings;
+use crate::state::config_file;
+use crate::state::database_failure::{refused, script};
+use crate::state::location::{self, Location};
+use crate::state::settled::settings_of;
 use crate::world::World;
 
 /// How long a database may take to answer whoever looks.
@@ -141,22 +140,12 @@ pub fn sql_script(world: &World) -> Result<String, Error> {
     }
 }
 
-/// The same, where the names allow it.
-pub(crate) fn sql_for(server: &Server) -> Option<String> {
-    script(server).ok()
-}
-
-/// In the form of the newest servers, which older ones take as well: whoever cannot log in cannot ask for the version.
-fn script(server: &Server) -> Result<String, database::NameError> {
-    database::script(server, Version { major: 15, minor: 0, patch: 0 })
-}
-
 /// Where the data is, as config.json says, the password masked; nobody is asked. `None` where nothing is installed.
 pub fn address(world: &World) -> Option<String> {
     if !world.layout.config().exists() {
         return None;
     }
-    match super::of_config(world) {
+    match location::of_config(world) {
         Ok(server) => Some(server.to_string()),
         Err(_) => Some(format!("sqlite:{}", world.layout.sqlite().display())),
     }
@@ -168,15 +157,15 @@ fn of_deployment(world: &World) -> Result<Found, Error> {
     let release = crate::present_release(&world.layout);
     let resolved = settings_of(world, &crate::wanted_file(&world.layout)?, &release.version)?;
     let deployed = config_file::deployed(&world.layout)?;
-    let location = super::location(&resolved, deployed.as_ref(), &release)?;
-    let source = resolved.setting(super::SECTION, "DataSource").and_then(|setting| setting.origin());
+    let location = location::location(&resolved, deployed.as_ref(), &release)?;
+    let source = resolved.setting(location::SECTION, "DataSource").and_then(|setting| setting.origin());
     let origins = match (source, &location) {
         (Some(Origin::Composed { from }), _) => settings::table::rows()
             .filter(|row| from.iter().any(|part| part == row.name))
             .filter_map(|row| Some((row.name.to_owned(), resolved.input(row.name)?.origin.to_string())))
             .collect(),
-        (_, Location::File) if !super::is_said(&resolved, "DriverName") => Vec::new(),
-        _ => vec![("SqlSettings.DataSource".to_owned(), super::origin(&resolved, "DataSource"))],
+        (_, Location::File) if !location::is_said(&resolved, "DriverName") => Vec::new(),
+        _ => vec![("SqlSettings.DataSource".to_owned(), location::origin(&resolved, "DataSource"))],
     };
     Ok((location, release, origins))
 }

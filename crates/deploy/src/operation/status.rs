@@ -8,11 +8,13 @@ use plan::{Faults, Holder, Lock};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
-use crate::agent::{self, health};
-use crate::deployment::{Caller, Ground, ground, wanted_file};
-use crate::down::down;
+use crate::control::{health, protocol};
 use crate::error::{Error, Kind};
-use crate::settled::settle;
+use crate::operation::down::down;
+use crate::operation::runner::Caller;
+use crate::place::ground::{Ground, ground};
+use crate::state::settled::settle;
+use crate::state::wanted::wanted_file;
 use crate::world::World;
 
 /// How long the server may take to say that it is well: whoever looks wants to know now.
@@ -32,7 +34,7 @@ pub struct Status {
     /// Where the data is, the password masked.
     pub database: Option<String>,
     /// The running parts, if any.
-    pub agent: Option<agent::Status>,
+    pub agent: Option<protocol::Status>,
     /// What is wrong with the server, if it runs and is not well.
     pub trouble: Option<String>,
     /// When the acceptance test last passed, in ms since the epoch.
@@ -71,7 +73,7 @@ pub async fn status(world: &World) -> Result<Status, Error> {
         database: if installed { crate::database_address(world) } else { None },
         agent,
         trouble,
-        verified_at: crate::verify::last_pass(layout),
+        verified_at: crate::operation::verify::last_pass(layout),
         busy: Lock::present_holder(&layout.lock()).unwrap_or_default(),
     })
 }

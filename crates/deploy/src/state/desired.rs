@@ -6,10 +6,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use settings::{Origin, Resolved, Wanted};
 use url::Url;
 
-use crate::agent::EdgeSpec;
+use crate::control::protocol::EdgeSpec;
 use crate::error::{Error, Kind};
-use crate::layout::Layout;
-use crate::machine::host_name;
+use crate::place::layout::Layout;
+use crate::place::machine::host_name;
 
 /// Where the edge answers unless told otherwise: this machine alone, at Mattermost's own port.
 const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8065);

@@ -5,11 +5,11 @@ use std::path::Path;
 
 use host::port::Listen;
 
-use crate::datasource::Location;
 use crate::error::{Error, reason};
-use crate::layout::{Layout, VOLUME};
-use crate::observed::Observed;
-use crate::settled::Settled;
+use crate::part::observed::Observed;
+use crate::place::layout::{Layout, VOLUME};
+use crate::state::location::Location;
+use crate::state::settled::Settled;
 
 /// Bytes that a deployment of the built-in server needs to begin with: two copies of a 60 MB binary, a database, logs.
 const ROOM: u64 = 256 << 20;

@@ -1,79 +1,15 @@
-//! A deployment's directory: whose it is, what it says it wants, and the turn to change it.
+//! The turn to change a deployment: its lock, its journal, and the run of a plan.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use plan::{Engine, Faults, Holder, Journal, JournalError, Lock, Outcome, Phase, Plan, Reader, Recovery};
-use settings::Wanted;
 use tokio_util::sync::CancellationToken;
 
 use crate::action::{Action, revive};
 use crate::error::{Error, Kind};
-use crate::layout::{self, Layout};
-use crate::machine::make_dir;
+use crate::place::layout::{self, Layout};
+use crate::place::machine::make_dir;
 use crate::world::World;
-
-/// What a directory is to us.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Ground {
-    /// Nothing, or an empty directory.
-    Free,
-    /// A deployment, or the beginning of one.
-    Ours,
-}
-
-/// Looks at a directory without touching it.
-///
-/// # Errors
-/// It holds what is not ours: named.
-pub(crate) fn ground(layout: &Layout) -> Result<Ground, Error> {
-    let root = layout.root();
-    let entries = match std::fs::read_dir(root) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Ground::Free),
-        Err(error) => {
-            return Err(Error::path("use", root, &error).hint("name another directory with `--dir`"));
-        }
-    };
-    let mut ground = Ground::Free;
-    for entry in entries {
-        let entry = entry.map_err(|error| Error::path("read", root, &error))?;
-        let name = entry.file_name();
-        if !name.to_str().is_some_and(Layout::is_ours) {
-            let name = Path::new(&name).display().to_string();
-            return Err(Error::not_ready(format!(
-                "{} holds `{name}`, which is not Mainstay's",
-                root.display()
-            ))
-            .hint("name an empty directory, or one that does not exist yet, with `--dir`"));
-        }
-        ground = Ground::Ours;
-    }
-    Ok(ground)
-}
-
-/// What `mainstay.toml` says; nothing when there is none.
-///
-/// # Errors
-/// It cannot be read, or is wrong: every finding.
-pub fn wanted_file(layout: &Layout) -> Result<Wanted, Error> {
-    Ok(read_wanted(layout)?.map_or_else(Wanted::default, |(wanted, _)| wanted))
-}
-
-/// The same with its text.
-pub(crate) fn read_wanted(layout: &Layout) -> Result<Option<(Wanted, String)>, Error> {
-    let path = layout.wanted();
-    let text = match std::fs::read_to_string(&path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(Error::path("read", path, &error)),
-    };
-    match settings::parse(&path, &text) {
-        Ok(wanted) => Ok(Some((wanted, text))),
-        Err(findings) => {
-            Err(Error::new(Kind::Settings, findings.to_string()).hint("nothing has been changed"))
-        }
-    }
-}
 
 /// Everything a changing operation needs of its caller.
 pub struct Caller<'a> {

@@ -10,8 +10,8 @@ use url::Url;
 
 use crate::action::verifier_login;
 use crate::error::{Error, Kind, reason};
-use crate::layout::Layout;
-use crate::settled::settle;
+use crate::place::layout::Layout;
+use crate::state::settled::settle;
 use crate::world::World;
 
 /// What to verify, and how.

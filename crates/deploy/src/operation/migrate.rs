@@ -4,11 +4,11 @@ use plan::Plan;
 use release::{Capabilities, ReleaseId};
 
 use crate::action::{Action, Database};
-use crate::datasource::Patience;
-use crate::deployment::{self, Caller};
-use crate::down;
 use crate::error::{Error, Kind};
-use crate::up::{Prepared, Request, Steps, patience, prepare, silent};
+use crate::operation::down;
+use crate::operation::runner::{Caller, Turn};
+use crate::operation::up::{Prepared, Request, Steps, patience, prepare, silent};
+use crate::part::database::readiness::Patience;
 use crate::world::World;
 
 /// Whether a step of `up` is part of a migration: it prepares one or is it, and needs no running part.
@@ -37,7 +37,7 @@ pub async fn planned(world: &World, request: &Request) -> Result<Plan<Action>, E
 /// It is refused (nothing has been changed then), or a step failed.
 pub async fn migrate(world: &World, request: &Request, mut caller: Caller<'_>) -> Result<ReleaseId, Error> {
     decide(world, request, patience(request, &mut caller)).await?;
-    let turn = deployment::Turn::take(&world.layout, "migrate", &caller).await?;
+    let turn = Turn::take(&world.layout, "migrate", &caller).await?;
     turn.recover(world, &mut caller).await?;
     // What was interrupted may have been a start, which has been brought to its end.
     let stop = down::planned(world).await?;

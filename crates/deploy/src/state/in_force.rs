@@ -11,9 +11,9 @@ use services::mail::{MailServer, Security};
 use settings::{Base, Resolved};
 
 use crate::action::verifier_login;
-use crate::config_file::deployed;
 use crate::error::{Error, Kind};
-use crate::settled::settings_of;
+use crate::state::config_file::deployed;
+use crate::state::settled::settings_of;
 use crate::world::World;
 
 /// How long a mail dialogue may take; the server's own limit is shorter (EmailSettings.SMTPServerTimeout, 10 s).

@@ -11,7 +11,7 @@ use secrecy::SecretString;
 use settings::Wanted;
 
 use crate::error::{Error, Kind};
-use crate::layout::{Layout, VOLUME};
+use crate::place::layout::{Layout, VOLUME};
 use crate::world::World;
 
 /// Set in an image: what runs there is about the container's own deployment.
@@ -80,7 +80,7 @@ pub fn secrets_of_root(
         let is_alone = variables.get(name).is_none_or(String::is_empty);
         if is_alone && user.can_read(Path::new(path)).is_ok_and(|can| !can) {
             // What root cannot read either is told later, too.
-            let text = crate::settled::read_secret_file(Path::new(path)).unwrap_or_default();
+            let text = crate::state::settled::read_secret_file(Path::new(path)).unwrap_or_default();
             let text = text.strip_suffix('\n').map_or(&*text, |line| line.strip_suffix('\r').unwrap_or(line));
             if !text.is_empty() && !text.contains('\0') {
                 found.push((variable.clone(), name.to_owned(), text.to_owned().into()));
@@ -95,7 +95,7 @@ pub fn secrets_of_root(
 /// # Errors
 /// It belongs to somebody else, who has closed it.
 pub fn reach_volume(world: &World) -> Result<(), Error> {
-    crate::preflight::writable(Path::new(VOLUME), &world.layout)
+    crate::part::preflight::writable(Path::new(VOLUME), &world.layout)
 }
 
 /// The release in the image.

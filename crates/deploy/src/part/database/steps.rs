@@ -2,12 +2,12 @@
 
 use database::Lacking;
 
-use super::Location;
 use crate::action::{CreateDatabase, Database};
 use crate::error::{Error, Kind};
-use crate::observed::Observed;
-use crate::settled::Settled;
-use crate::up::{Request, Steps};
+use crate::operation::up::{Request, Steps};
+use crate::part::observed::Observed;
+use crate::state::location::Location;
+use crate::state::settled::Settled;
 
 /// Whether what is asked for would leave the data behind.
 ///
@@ -70,8 +70,8 @@ pub(crate) fn add_steps(settled: &Settled, request: &Request, observed: &Observe
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::datasource::Creation;
-    use crate::up::tests::{finished, nothing, settled};
+    use crate::operation::up::tests::{finished, nothing, settled};
+    use crate::state::creation::Creation;
 
     fn on_postgres(root: bool, before: Option<Location>) -> Settled {
         let host = database::Host::Name("db".to_owned());

@@ -7,10 +7,10 @@ use release::ReleaseId;
 use serde_json::Value;
 use settings::{Base, Resolved};
 
-use crate::desired::Desired;
 use crate::error::{Error, Kind};
-use crate::layout::{FILE_LIMIT, Layout};
-use crate::settled::config_json;
+use crate::place::layout::{FILE_LIMIT, Layout};
+use crate::state::desired::Desired;
+use crate::state::settled::config_json;
 
 /// The file as data.
 ///

@@ -3,22 +3,12 @@
 //! What is declared decides (`DB_*`, a docker link, `MM_SQLSETTINGS_DATASOURCE`, `[mattermost.SqlSettings]`); otherwise what config.json
 //! says already, so that an `up` without those variables does not move a deployment; otherwise the file.
 
-mod readiness;
-mod status;
-mod steps;
-
 use std::fmt;
 
 use database::{DataSource, Engine, Server, TlsMode};
 use release::{Capabilities, ReleaseId};
 use serde_json::Value;
 use settings::{Origin, Resolved};
-
-pub use readiness::{ADMINISTRATORS, Creation};
-pub(crate) use readiness::{Patience, look, not_created, refused};
-pub(crate) use status::sql_for;
-pub use status::{DatabaseStatus, Reached, address, database_status, sql_script};
-pub(crate) use steps::{add_steps, check_moved};
 
 use crate::error::{Error, Kind};
 use crate::world::World;
@@ -55,7 +45,7 @@ impl fmt::Display for Location {
     }
 }
 
-const SECTION: &str = "SqlSettings";
+pub(crate) const SECTION: &str = "SqlSettings";
 
 /// Where to read about MySQL's end.
 pub(crate) const TO_POSTGRES: &str = "releases from 11.0 on run on PostgreSQL alone: move the data while the old release runs (docs/databases.md, `From MySQL to \
@@ -129,12 +119,12 @@ pub(crate) fn location(
 }
 
 /// Whether somebody said it: no default of the release.
-fn is_said(resolved: &Resolved, key: &str) -> bool {
+pub(crate) fn is_said(resolved: &Resolved, key: &str) -> bool {
     resolved.setting(SECTION, key).and_then(|setting| setting.origin()).is_some_and(Origin::is_given)
 }
 
 /// Where a key's value comes from.
-fn origin(resolved: &Resolved, key: &str) -> String {
+pub(crate) fn origin(resolved: &Resolved, key: &str) -> String {
     let setting = resolved.setting(SECTION, key).filter(|_| is_said(resolved, key));
     let origin = setting.and_then(|setting| setting.origin());
     origin.map_or_else(|| "config.json".to_owned(), ToString::to_string)
@@ -165,7 +155,7 @@ pub(crate) fn deployed(config: &Value) -> Option<Location> {
 /// # Errors
 /// config.json cannot be read, or names none.
 pub(crate) fn of_config(world: &World) -> Result<Server, Error> {
-    let config = crate::config_file::read(&world.layout.config())?;
+    let config = crate::state::config_file::read(&world.layout.config())?;
     match deployed(&config) {
         Some(Location::Server(server)) => Ok(*server),
         _ => Err(Error::new(

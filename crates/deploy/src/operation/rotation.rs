@@ -6,12 +6,12 @@ use plan::Plan;
 use settings::{Rotated, Salt};
 
 use crate::action::{AcceptanceTest, Action, Configuration, Rotation, Server, Switch};
-use crate::deployment::{self, Caller};
-use crate::desired::reachable;
 use crate::error::{Error, Kind};
-use crate::observed::server_listen;
-use crate::settled::{Settled, settle};
-use crate::up::Steps;
+use crate::operation::runner::{Caller, Turn};
+use crate::operation::up::Steps;
+use crate::part::observed::server_listen;
+use crate::state::desired::reachable;
+use crate::state::settled::{Settled, settle};
 use crate::world::World;
 
 /// What stops working when the secrets of these names change.
@@ -75,7 +75,7 @@ pub async fn planned(world: &World, names: &[String]) -> Result<Plan<Action>, Er
 /// A step failed: the old secrets are back.
 pub async fn rotate(world: &World, names: &[String], mut caller: Caller<'_>) -> Result<(), Error> {
     planned(world, names).await?;
-    let turn = deployment::Turn::take(&world.layout, "rotate", &caller).await?;
+    let turn = Turn::take(&world.layout, "rotate", &caller).await?;
     turn.recover(world, &mut caller).await?;
     let plan = planned(world, names).await?;
     turn.run(&plan, world, &mut caller).await

@@ -18,15 +18,18 @@ use crate::action::{
     AcceptanceTest, Action, Activation, Administrator, Agent, Configuration, Directories, Edge, Secrets,
     Server, Switch, SystemUser, Unpacking, VolumeVersion, WantedFile,
 };
-use crate::agent::ServerSpec;
-use crate::datasource::{self, Creation, Patience};
-use crate::deployment::{self, Caller, ground};
-use crate::desired::{Desired, reachable};
+use crate::control::protocol::ServerSpec;
 use crate::error::{Error, Kind};
-use crate::layout::Layout;
-use crate::observed::{Observed, observe};
-use crate::preflight;
-use crate::settled::{Settled, settle};
+use crate::operation::runner::{Caller, Turn};
+use crate::part::database::readiness::Patience;
+use crate::part::database::steps as database_steps;
+use crate::part::observed::{Observed, observe};
+use crate::part::preflight;
+use crate::place::ground::ground;
+use crate::place::layout::Layout;
+use crate::state::creation::Creation;
+use crate::state::desired::{Desired, reachable};
+use crate::state::settled::{Settled, settle};
 use crate::world::World;
 
 /// What `up` is asked for.
@@ -89,7 +92,7 @@ pub async fn up(world: &World, request: &Request, mut caller: Caller<'_>) -> Res
         Some(error) if !interrupted(&error) => return Err(error),
         refused => refused,
     };
-    let turn = deployment::Turn::take(&world.layout, "up", &caller).await?;
+    let turn = Turn::take(&world.layout, "up", &caller).await?;
     if let Some(error) = refused
         && !turn.is_unfinished().await?
     {
@@ -112,7 +115,7 @@ pub async fn up(world: &World, request: &Request, mut caller: Caller<'_>) -> Res
         listen: desired.listen,
         release: release.unwrap_or_default(),
         administrator: created.then(|| world.secrets().map(|secrets| secrets.admin_name)).transpose()?,
-        verified_at: crate::verify::last_pass(&world.layout),
+        verified_at: crate::operation::verify::last_pass(&world.layout),
         notices,
         warnings,
     })
@@ -170,7 +173,7 @@ fn plan_up(
             "`up` never changes the release; install the other one in a directory of its own with `--dir`",
         ));
     }
-    datasource::check_moved(settled, observed)?;
+    database_steps::check_moved(settled, observed)?;
     let mut steps = Steps::default();
     let user = desired.user.clone();
     if let Some(name) = user.clone().filter(|_| !observed.user) {
@@ -229,7 +232,7 @@ fn plan_up(
             Configuration { release: release.clone(), listen: spec.listen, user: user.clone(), replaces };
         steps.add("configuration", "Write config.json", Some("Put it back as it was"), 10, action);
     }
-    datasource::add_steps(settled, request, observed, &mut steps);
+    database_steps::add_steps(settled, request, observed, &mut steps);
     if observed.current.as_ref() != Some(release) {
         let undo = if replaced.is_some() { "Point back" } else { "Remove the link" };
         let action = Activation { release: release.clone(), before: replaced.cloned() };
@@ -342,9 +345,9 @@ pub(crate) mod tests {
     use settings::{Defaults, Sources, Wanted};
 
     use super::*;
-    use crate::agent::{EdgeStatus, ServerStatus, Status};
-    use crate::container::VersionChange;
-    use crate::desired::Machine;
+    use crate::control::protocol::{EdgeStatus, ServerStatus, Status};
+    use crate::place::container::VersionChange;
+    use crate::state::desired::Machine;
 
     fn layout() -> Layout {
         Layout::new("/srv/chat")
@@ -370,7 +373,7 @@ pub(crate) mod tests {
             resolved,
             release: release::builtin(),
             file,
-            location: datasource::Location::File,
+            location: crate::state::location::Location::File,
             before: None,
             moved: false,
         }

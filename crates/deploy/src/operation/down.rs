@@ -3,10 +3,11 @@
 use plan::Plan;
 
 use crate::action::{Action, Agent, Edge, Server, Switch};
-use crate::agent::Status;
-use crate::deployment::{self, Caller, ground};
+use crate::control::protocol::Status;
 use crate::error::Error;
-use crate::up::Steps;
+use crate::operation::runner::{Caller, Turn};
+use crate::operation::up::Steps;
+use crate::place::ground::ground;
 use crate::world::World;
 
 /// The plan that [`down`] would run. Empty when nothing runs.
@@ -31,7 +32,7 @@ pub async fn down(world: &World, mut caller: Caller<'_>) -> Result<bool, Error> 
     if planned(world).await?.steps.is_empty() && !world.layout.journal().exists() {
         return Ok(false);
     }
-    let turn = deployment::Turn::take(&world.layout, "down", &caller).await?;
+    let turn = Turn::take(&world.layout, "down", &caller).await?;
     turn.recover(world, &mut caller).await?;
     let plan = planned(world).await?;
     if plan.steps.is_empty() {

@@ -9,11 +9,12 @@ use plan::Plan;
 use serde::Serialize;
 
 use crate::action::{Action, Removal};
-use crate::datasource;
-use crate::deployment::{self, Caller, ground};
-use crate::down::stopping;
 use crate::error::{Error, Kind};
-use crate::layout::Layout;
+use crate::operation::down::stopping;
+use crate::operation::runner::{Caller, Turn};
+use crate::place::ground::{self, ground};
+use crate::place::layout::Layout;
+use crate::state::location;
 use crate::world::World;
 
 /// What stays with `--keep-data`: everything that a later `up` in the same directory goes on with.
@@ -48,7 +49,7 @@ pub struct Uninstalled {
 /// There is no deployment here.
 pub async fn planned(world: &World, keep_data: bool) -> Result<Plan<Action>, Error> {
     let layout = &world.layout;
-    if ground(layout)? == deployment::Ground::Free {
+    if ground(layout)? == ground::Ground::Free {
         return Err(Error::new(
             Kind::NotReady,
             format!("there is no deployment in {}", layout.root().display()),
@@ -74,10 +75,10 @@ pub async fn planned(world: &World, keep_data: bool) -> Result<Plan<Action>, Err
 pub async fn uninstall(world: &World, keep_data: bool, mut caller: Caller<'_>) -> Result<Uninstalled, Error> {
     planned(world, keep_data).await?;
     let layout = &world.layout;
-    let turn = deployment::Turn::take(layout, "uninstall", &caller).await?;
+    let turn = Turn::take(layout, "uninstall", &caller).await?;
     turn.recover(world, &mut caller).await?;
     let user = crate::wanted_file(layout).ok().and_then(|wanted| wanted.get("user").map(str::to_owned));
-    let database = datasource::of_config(world).ok().map(|server| server.to_string());
+    let database = location::of_config(world).ok().map(|server| server.to_string());
     // No run needs it any more: an uninstall that was interrupted while it deleted has left it.
     host::disk::remove_tree(&layout.aside())?;
     let plan = planned(world, keep_data).await?;

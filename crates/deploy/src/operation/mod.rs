@@ -1,0 +1,11 @@
+//! The commands that change or look at a deployment.
+
+pub(crate) mod database_status;
+pub(crate) mod down;
+pub(crate) mod migrate;
+pub(crate) mod rotation;
+pub(crate) mod runner;
+pub(crate) mod status;
+pub(crate) mod uninstall;
+pub(crate) mod up;
+pub(crate) mod verify;
