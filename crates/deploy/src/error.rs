@@ -105,17 +105,6 @@ not_ready!(
     release::ReleaseError,
 );
 
-impl From<oci::OciError> for Error {
-    fn from(error: oci::OciError) -> Self {
-        match error {
-            oci::OciError::Reference { .. } | oci::OciError::Spec { .. } => {
-                Self::new(Kind::Usage, error.to_string())
-            }
-            error => Self::not_ready(error.to_string()),
-        }
-    }
-}
-
 impl From<plan::JournalError> for Error {
     fn from(error: plan::JournalError) -> Self {
         let damaged = matches!(error, plan::JournalError::Corrupt { .. });

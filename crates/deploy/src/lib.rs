@@ -1,5 +1,4 @@
-//! The operations: install, start, verify, stop, remove - each a plan - and the agent that the plans speak to; beside them [`image`] and
-//! [`compose`], which make no deployment, but what one in a container is made of.
+//! The operations: install, start, verify, stop, remove - each a plan - and the agent that the plans speak to.
 //!
 //! Promise: an operation looks ([`up`] has `observe`), decides (a function from data to a [`plan::Plan`]) and lets the engine do. What is
 //! refused is refused before the first change, with the cause and the way out; what fails after it is undone; what a `kill -9` leaves
@@ -17,10 +16,8 @@
 
 mod action;
 mod agent;
-pub mod compose;
 mod control;
 mod error;
-pub mod image;
 mod operation;
 mod part;
 mod place;
@@ -43,9 +40,10 @@ pub use operation::uninstall::{Uninstalled, planned as planned_uninstall, uninst
 pub use operation::up::{Request, Up, planned as planned_up, up};
 pub use operation::verify::{Verification, verify, write_report};
 pub use place::container;
-pub use place::layout::{Layout, LogPart, VOLUME};
+pub use place::layout::{Layout, LogPart};
+pub use place::machine::host_name;
 pub use state::creation::{ADMINISTRATORS, Creation};
-pub use state::desired::{DEFAULT_USER, Desired, Machine};
+pub use state::desired::{DEFAULT_USER, Desired, Machine, default_site_url};
 pub use state::in_force::InForce;
 pub use state::settled::{drift, present_release, settings_of};
 pub use state::wanted::wanted_file;

@@ -28,7 +28,7 @@ impl World {
     /// The world of the deployment in `layout`.
     pub fn new(layout: Layout, mainstay: PathBuf, variables: BTreeMap<String, String>) -> Self {
         let agent = Client::new(layout.socket());
-        let inherited = ["PATH", "LANG", "TZ", crate::place::container::VARIABLE].into_iter();
+        let inherited = ["PATH", "LANG", "TZ", container_contract::VARIABLE].into_iter();
         let env =
             inherited.filter_map(|name| Some((name.to_owned(), variables.get(name)?.clone()))).collect();
         Self { layout, mainstay, env, variables, agent }
@@ -43,7 +43,7 @@ impl World {
     ///
     /// # Errors
     /// `secrets.toml` cannot be read, or is wrong.
-    pub(crate) fn secrets(&self) -> Result<Secrets, Error> {
+    pub fn secrets(&self) -> Result<Secrets, Error> {
         let path = self.layout.secrets();
         let text = std::fs::read_to_string(&path).map_err(|error| Error::path("read", &path, &error))?;
         Secrets::parse(&path, &text).map_err(|findings| {

@@ -405,7 +405,7 @@ pub(crate) struct ExportCompose {
     #[arg(long, value_name = "NAME:TAG")]
     pub image: Option<String>,
     /// The database's image
-    #[arg(long, value_name = "NAME:TAG", default_value = deploy::compose::DATABASE_IMAGE)]
+    #[arg(long, value_name = "NAME:TAG", default_value = container_image::compose::DATABASE_IMAGE)]
     pub database_image: String,
     /// Where people reach the server; :PORT or PORT is every address of the machine [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDR:PORT")]

@@ -2,11 +2,13 @@
 use std::fs;
 use std::path::Path;
 
+use container_contract::{GID, HOME, UID, USER};
+
 use crate::entry::{Entry, Owner};
 use crate::error::OciError;
 
 /// The user that Mattermost runs as in every image of it, the official ones included.
-pub const MATTERMOST: Owner = Owner { uid: 2000, gid: 2000 };
+pub const MATTERMOST: Owner = Owner { uid: UID, gid: GID };
 
 enum Base {
     Directory(u32),
@@ -18,17 +20,8 @@ use Base::{Directory, Link, Text};
 const BUNDLE: &str = "/etc/ssl/certs/ca-certificates.crt";
 
 /// All of these belong to root.
-const BASE: [(&str, Base); 13] = [
+const BASE: [(&str, Base); 11] = [
     ("/etc", Directory(0o755)),
-    (
-        "/etc/passwd",
-        Text(
-            "root:x:0:0:root:/root:/sbin/nologin\n\
-             mattermost:x:2000:2000:mattermost:/opt/mattermost:/sbin/nologin\n\
-             nobody:x:65534:65534:nobody:/nonexistent:/sbin/nologin\n",
-        ),
-    ),
-    ("/etc/group", Text("root:x:0:\nmattermost:x:2000:\nnobody:x:65534:\n")),
     // Without this file, names in /etc/hosts (a linked container's) are looked up in DNS first.
     ("/etc/nsswitch.conf", Text("passwd: files\ngroup: files\nhosts: files dns\n")),
     ("/etc/ssl", Directory(0o755)),
@@ -43,6 +36,18 @@ const BASE: [(&str, Base); 13] = [
     ("/var/tmp", Directory(0o1777)),
 ];
 
+/// The users and groups.
+fn users() -> [Entry; 2] {
+    let passwd = format!(
+        "root:x:0:0:root:/root:/sbin/nologin\n\
+         {USER}:x:{UID}:{GID}:{USER}:{HOME}:/sbin/nologin\n\
+         nobody:x:65534:65534:nobody:/nonexistent:/sbin/nologin\n"
+    );
+    let group = format!("root:x:0:\n{USER}:x:{GID}:\nnobody:x:65534:\n");
+    [("/etc/passwd", passwd), ("/etc/group", group)]
+        .map(|(path, text)| Entry::bytes(path, text, 0o644, Owner::ROOT))
+}
+
 /// The entries of an otherwise empty root file system: users, name lookup, `/tmp`, and the certificates in `bundle`, a
 /// file of PEM certificates on this machine (Debian: `/etc/ssl/certs/ca-certificates.crt`).
 ///
@@ -56,6 +61,7 @@ pub fn scaffold(bundle: Option<&Path>) -> Result<Vec<Entry>, OciError> {
             Text(text) => Entry::bytes(*path, *text, 0o644, Owner::ROOT),
             Link(target) => Entry::symlink(*path, *target),
         })
+        .chain(users())
         .collect();
     if let Some(bundle) = bundle {
         let text = fs::read(bundle).map_err(|e| OciError::disk("read", bundle, e))?;

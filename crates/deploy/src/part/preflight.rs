@@ -3,11 +3,12 @@
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
+use container_contract::VOLUME;
 use host::port::Listen;
 
 use crate::error::{Error, reason};
 use crate::part::observed::Observed;
-use crate::place::layout::{Layout, VOLUME};
+use crate::place::layout::Layout;
 use crate::state::location::Location;
 use crate::state::settled::Settled;
 

@@ -6,16 +6,14 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use container_contract::{GID, UID, VARIABLE, VOLUME};
 use release::{Path as Way, ReleaseId, Stop, Version};
 use secrecy::SecretString;
 use settings::Wanted;
 
 use crate::error::{Error, Kind};
-use crate::place::layout::{Layout, VOLUME};
+use crate::place::layout::Layout;
 use crate::world::World;
-
-/// Set in an image: what runs there is about the container's own deployment.
-pub const VARIABLE: &str = "MAINSTAY_CONTAINER";
 
 /// What a volume that docker-mattermost 2.x used is taken for: it kept no `VERSION` yet.
 const BEFORE_VERSION_FILES: Version = Version::new(2, 0, 0);
@@ -43,7 +41,7 @@ pub fn run_as(variables: &BTreeMap<String, String>) -> Result<(u32, u32), Error>
             )
         }),
     };
-    Ok((id("USERMAP_UID", oci::MATTERMOST.uid)?, id("USERMAP_GID", oci::MATTERMOST.gid)?))
+    Ok((id("USERMAP_UID", UID)?, id("USERMAP_GID", GID)?))
 }
 
 /// Makes the volume that user's, so that the rest needs no root. Says whether anything had to be changed.

@@ -2,13 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use container_contract::{RELEASES, VOLUME};
+
 use crate::error::Error;
-
-/// Where a container keeps all that must survive it: its one volume, at docker-mattermost's place.
-pub const VOLUME: &str = "/opt/mattermost/data";
-
-/// Where a container's image has its release.
-pub(crate) const IMAGE_RELEASES: &str = "/opt/mainstay/releases";
 
 /// The paths of one deployment's directory (docs/design/house.md has the picture).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -134,7 +130,7 @@ impl Layout {
     pub fn releases(&self) -> PathBuf {
         match self.place {
             Place::Directory => self.root.join("releases"),
-            Place::Container => IMAGE_RELEASES.into(),
+            Place::Container => RELEASES.into(),
         }
     }
 

@@ -8,8 +8,8 @@ use crate::error::{Error, reason};
 /// User and group id.
 pub(crate) type Owner = (u32, u32);
 
-/// The machine's name, as the kernel has it.
-pub(crate) fn host_name() -> String {
+/// This machine's host name, as the kernel reports it.
+pub fn host_name() -> String {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     match name.trim() {
         "" => "localhost".to_owned(),

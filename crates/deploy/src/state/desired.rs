@@ -144,8 +144,8 @@ impl Desired {
     }
 }
 
-/// What people type when nobody said what: a loopback edge is reached as `localhost`, a wildcard one by the machine's name.
-pub(crate) fn default_site_url(listen: SocketAddr, host_name: &str) -> String {
+/// The site URL when none is given: `localhost` for a loopback address, the machine's name for a wildcard address.
+pub fn default_site_url(listen: SocketAddr, host_name: &str) -> String {
     let host = match listen.ip() {
         // `localhost` is these two, and no other loopback address.
         IpAddr::V4(Ipv4Addr::LOCALHOST) | IpAddr::V6(Ipv6Addr::LOCALHOST) => "localhost".to_owned(),

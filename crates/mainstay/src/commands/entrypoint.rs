@@ -10,7 +10,7 @@ use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Command, ExitCode};
 
-use deploy::image::HOME;
+use container_contract::HOME;
 use deploy::{Error, Kind, Layout, World, container};
 use secrecy::ExposeSecret as _;
 use tokio_util::sync::CancellationToken;

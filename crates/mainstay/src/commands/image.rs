@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
-use deploy::image::{self, Built, Output, Recipe, Scratch, Stage};
+use container_contract::VOLUME;
+use container_image::{Built, Output, Recipe, Scratch, Stage, parse_name};
 use deploy::{Error, Kind, World};
-use oci::{Compression, Credentials, Meter, Reference};
+use oci::{Compression, Credentials, Meter};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
@@ -33,6 +34,17 @@ fn interrupted() -> Error {
     Error::new(Kind::Undone, "interrupted; nothing of it is left behind")
 }
 
+/// An error about an image, as the command line's error.
+pub(super) fn operation_error(error: container_image::Error) -> Error {
+    let kind = match error.exit {
+        finding::Exit::Usage => Kind::Usage,
+        finding::Exit::Settings => Kind::Settings,
+        finding::Exit::Refused => Kind::Refused,
+        _ => Kind::NotReady,
+    };
+    Error { kind, what: error.what, hint: error.hint, detail: None }
+}
+
 async fn build(
     printer: Printer,
     world: &World,
@@ -40,9 +52,10 @@ async fn build(
     cancel: &CancellationToken,
 ) -> Result<Exit, Error> {
     let output = output(&args);
-    let name = args.tag.as_deref().map(str::parse::<Reference>).transpose()?;
+    let name = args.tag.as_deref().map(parse_name).transpose().map_err(operation_error)?;
     let recipe = Recipe {
-        mainstay: image::static_mainstay(args.mainstay.as_deref(), &world.mainstay)?,
+        mainstay: container_image::static_mainstay(args.mainstay.as_deref(), &world.mainstay)
+            .map_err(operation_error)?,
         release: args.release,
         certificates: args.certificates,
         name,
@@ -52,11 +65,11 @@ async fn build(
             ImageCompression::Small => Compression::Small,
         },
     };
-    output.check()?;
+    output.check().map_err(operation_error)?;
     // /tmp may be memory.
     let temporary = world.variables.get("TMPDIR").filter(|dir| !dir.is_empty());
     let temporary = temporary.map_or(Path::new("/var/tmp"), Path::new);
-    let scratch = Scratch::within(&output.workplace(temporary))?;
+    let scratch = Scratch::within(&output.workplace(temporary)).map_err(operation_error)?;
     let built = work(printer, recipe, &scratch, output, cancel).await?;
     drop(scratch);
     printer.data(&built);
@@ -64,7 +77,7 @@ async fn build(
     Ok(Exit::Done)
 }
 
-/// Builds on a thread of its own, so that Ctrl-C is heard. The thread is left alone then: the process ends.
+/// Builds on a separate thread, so that Ctrl-C works. After Ctrl-C the thread is not joined, because the process ends.
 async fn work(
     printer: Printer,
     recipe: Recipe,
@@ -72,12 +85,12 @@ async fn work(
     output: Output,
     cancel: &CancellationToken,
 ) -> Result<Built, Error> {
-    let (stages, mut told) = tokio::sync::mpsc::unbounded_channel();
+    let (stages, mut reported) = tokio::sync::mpsc::unbounded_channel();
     let (answer, mut answered) = tokio::sync::oneshot::channel();
     let path = scratch.path().to_owned();
     std::thread::spawn(move || {
-        let built = image::build(&recipe, &path, &output, &|stage| drop(stages.send(stage)));
-        // Nobody listens any more when the command was interrupted.
+        let built = container_image::build(&recipe, &path, &output, &|stage| drop(stages.send(stage)));
+        // The receiver is gone when the command was interrupted.
         let _ = answer.send(built);
     });
     let mut bar = Bar::new(printer);
@@ -85,7 +98,7 @@ async fn work(
     let mut tick = tokio::time::interval(Bar::INTERVAL);
     loop {
         tokio::select! {
-            Some(stage) = told.recv() => {
+            Some(stage) = reported.recv() => {
                 counted = None;
                 match stage {
                     Stage::Unpacking => bar.begin("Unpack the release"),
@@ -103,7 +116,8 @@ async fn work(
             }
             built = &mut answered => {
                 bar.end(built.as_ref().is_ok_and(Result::is_ok));
-                return built.unwrap_or_else(|_| Err(Error::new(Kind::Bug, "the build panicked")));
+                let built = built.map_err(|_| Error::new(Kind::Bug, "the build panicked"))?;
+                return built.map_err(operation_error);
             }
             () = cancel.cancelled() => return Err(interrupted()),
         }
@@ -142,8 +156,7 @@ fn summary(built: &Built) -> String {
         Output::Docker => (
             "Docker".to_owned(),
             format!(
-                "`docker run --detach --publish 127.0.0.1:8080:80 --volume mattermost:{} {}`",
-                deploy::VOLUME,
+                "`docker run --detach --publish 127.0.0.1:8080:80 --volume mattermost:{VOLUME} {}`",
                 built.name
             ),
         ),
@@ -161,28 +174,28 @@ async fn push(
     args: cli::ImagePush,
     cancel: &CancellationToken,
 ) -> Result<Exit, Error> {
-    let to: Reference = args.to.parse()?;
-    let layout = image::open(&args.from).map_err(|error| no_image(&args.from, error))?;
+    let to = parse_name(&args.to).map_err(operation_error)?;
+    let layout = container_image::open(&args.from).map_err(|error| no_image(&args.from, error))?;
     let credentials = match (args.username, args.password_file) {
         (Some(user), Some(file)) => {
             let password = secret_text(&file, PASSWORD_LIMIT, "password")?.into();
             Some(Credentials { user, password })
         }
-        _ => image::login_for(to.registry(), &world.variables)?,
+        _ => container_image::login_for(to.registry(), &world.variables).map_err(operation_error)?,
     };
     let total = layout.bytes();
-    let push = image::Push { layout, to, credentials, plain_http: args.plain_http };
+    let push = container_image::Push { layout, to, credentials, plain_http: args.plain_http };
     let meter = Meter::default();
     let mut bar = Bar::new(printer);
     bar.begin(&format!("Push to {}", push.to));
     let mut tick = tokio::time::interval(Bar::INTERVAL);
-    let pushing = image::push(&push, &meter);
+    let pushing = container_image::push(&push, &meter);
     tokio::pin!(pushing);
     let pushed = loop {
         tokio::select! {
             pushed = &mut pushing => {
                 bar.end(pushed.is_ok());
-                break pushed?;
+                break pushed.map_err(operation_error)?;
             }
             _ = tick.tick() => bar.bytes(meter.bytes(), total),
             () = cancel.cancelled() => return Err(interrupted()),
@@ -199,9 +212,9 @@ async fn push(
     Ok(Exit::Done)
 }
 
-fn no_image(dir: &Path, error: Error) -> Error {
+fn no_image(dir: &Path, error: container_image::Error) -> Error {
     if dir.exists() {
-        return error;
+        return operation_error(error);
     }
     Error::not_ready(format!("there is no image at {}", dir.display()))
         .hint("build one with `mainstay image build`, and name its directory with `--from DIR`")

@@ -233,7 +233,7 @@ fn the_exported_compose_file_brings_up_server_and_database() {
         assert_eq!(mode & 0o777, 0o600, "{name}");
     }
     let again = mainstay(&["export", "compose", "--output", &file]).expect(8);
-    assert!(again.stderr.contains("is there already"), "{}", again.stderr);
+    assert!(again.stderr.contains("exists already"), "{}", again.stderr);
     assert_eq!(std::fs::read_to_string(dir.path().join("mattermost.env")).expect("kept"), secrets);
 
     let compose = |words: &[&str]| -> Ran {
@@ -309,8 +309,8 @@ fn what_makes_no_image_is_said_and_leaves_nothing() {
         (vec!["--mainstay", "/bin/sh", "--output", &at("out")], 4, "needs"),
         (vec!["--mainstay", &program, "--release", &at("text"), "--output", &at("out")], 4, "text"),
         (vec!["--mainstay", &program, "--release", &at("none"), "--output", &at("out")], 4, "none"),
-        (vec!["--mainstay", &program, "--output", &at("taken")], 4, "is there already"),
-        (vec!["--mainstay", &program, "--output", &at("text"), "--format", "docker"], 4, "is there already"),
+        (vec!["--mainstay", &program, "--output", &at("taken")], 4, "exists already"),
+        (vec!["--mainstay", &program, "--output", &at("text"), "--format", "docker"], 4, "exists already"),
         (vec!["--mainstay", &program, "--output", &at("no/such/dir")], 4, "no/such"),
         (vec!["--mainstay", &program, "--tag", "UP:x", "--output", &at("out")], 2, "UP:x"),
         (

@@ -1,60 +1,76 @@
-//! A deployment as a file for Docker Compose: the server, its database, their volumes and secrets, as docker-mattermost's quick start has
-//! them, with everything that `mainstay.toml` and the environment say.
+//! A deployment as a file for Docker Compose: the server, its database, their volumes and secrets, as in docker-mattermost's quick start,
+//! with everything that `mainstay.toml` and the environment say.
 //!
-//! What is written is right for Compose 1.29 and 2.x: `version: "3.8"`, and nothing that only one of them knows. Secrets are in files
-//! beside it that only their owner reads; they are given once, so that nothing is ever overwritten.
+//! The file works with Compose 1.29 and 2.x: `version: "3.8"`, and nothing that only one of them supports. Secrets are in env-files next to
+//! it that only their owner may read. They must not change once the server has run, so no file is ever overwritten.
 
 mod carried;
 mod env_file;
 
+use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
+use container_contract::VOLUME;
+use finding::Exit;
+use release::ReleaseId;
 use secrecy::{ExposeSecret as _, SecretString};
-use settings::Secrets;
+use settings::{Resolved, Secrets};
 
-use crate::error::{Error, Kind};
-use crate::image;
-use crate::place::layout::VOLUME;
-use crate::place::machine::host_name;
-use crate::state::desired::default_site_url;
-use crate::state::settled::settings_of;
-use crate::world::World;
+use crate::error::Error;
+use crate::name::{default_name, familiar};
 use carried::Variable;
 
-/// The image of the database: the newest line whose volume is where all before it have it.
+/// The database's image: the newest major version that keeps its data in the same place as all before it.
 pub const DATABASE_IMAGE: &str = "postgres:17";
 
-/// Where the server's port is published: this machine alone, at docker-mattermost's documented port.
+/// Where the server's port is published: only on this machine, at the port in docker-mattermost's documentation.
 pub const PUBLISH: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
 
-/// The database's name and its user's.
+/// The name of the database and of its user.
 const MATTERMOST: &str = "mattermost";
-/// The database's service, which is its host name as well.
+/// The database's service, which is also its host name.
 const DATABASE: &str = "database";
 const SERVER_SECRETS: &str = "mattermost.env";
 const DATABASE_SECRETS: &str = "database.env";
 
-/// What is asked for.
+/// What the user asks for.
 #[derive(Debug, Clone)]
 pub struct Request {
-    /// The server's image; `None` = as `image build` calls it for this deployment's release.
+    /// The server's image; `None` = the name that `image build` gives to this deployment's release.
     pub image: Option<oci::Reference>,
     /// The database's image.
     pub database_image: String,
     /// Where people reach the server.
     pub publish: SocketAddr,
+    /// The compose file. The env-files are written to its directory.
+    pub file: PathBuf,
 }
 
-/// A file to write. `Debug` shows no text: it may hold secrets.
+/// The deployment that the file is made from.
+#[derive(Debug, Clone, Copy)]
+pub struct Deployment<'a> {
+    /// Its release.
+    pub release: &'a ReleaseId,
+    /// Its settings, from every source.
+    pub settings: &'a Resolved,
+    /// The environment that the settings were read from.
+    pub environment: &'a BTreeMap<String, String>,
+    /// Its secrets; `None` = it has none yet, and new ones are generated.
+    pub secrets: Option<&'a Secrets>,
+    /// The site URL to use when the settings have none.
+    pub default_site_url: &'a str,
+}
+
+/// A file to write. `Debug` does not show the text, because it may hold secrets.
 #[derive(Clone)]
 pub struct Document {
-    /// Its name, in the directory of the compose file.
+    /// Its path.
     pub path: PathBuf,
-    /// What is in it.
+    /// Its content.
     pub text: SecretString,
-    /// Whether its owner alone may read it.
+    /// Whether only its owner may read it.
     pub private: bool,
 }
 
@@ -64,21 +80,19 @@ impl std::fmt::Debug for Document {
     }
 }
 
-/// The files of a deployment for Compose, `file` being the main one.
+/// The files for Compose; the compose file itself is the last one.
 ///
 /// # Errors
-/// A setting is wrong, or is a secret that an env-file cannot hold.
-pub fn documents(world: &World, request: &Request, file: &Path) -> Result<Vec<Document>, Error> {
-    let release = crate::present_release(&world.layout);
-    let resolved = settings_of(world, &crate::wanted_file(&world.layout)?, &release.version)?;
+/// A secret has characters that an env-file cannot hold.
+pub fn documents(deployment: &Deployment<'_>, request: &Request) -> Result<Vec<Document>, Error> {
+    let resolved = deployment.settings;
     let image = match &request.image {
-        Some(image) => image::familiar(image),
-        None => image::familiar(&image::default_name(&release)?),
+        Some(image) => familiar(image),
+        None => familiar(&default_name(deployment.release)?),
     };
-    let mut variables = carried::variables(&resolved, &world.variables);
+    let mut variables = carried::variables(resolved, deployment.environment);
     if resolved.value("ServiceSettings", "SiteURL").is_none() {
-        let url = default_site_url(request.publish, &host_name());
-        variables.push(Variable::plain("MATTERMOST_SITE_URL", &url));
+        variables.push(Variable::plain("MATTERMOST_SITE_URL", deployment.default_site_url));
     }
     let external = resolved.value("SqlSettings", "DataSource").is_some();
     let password: SecretString = settings::random_password();
@@ -93,9 +107,15 @@ pub fn documents(world: &World, request: &Request, file: &Path) -> Result<Vec<Do
         }
         variables.push(Variable::secret("DB_PASS", password.expose_secret()));
     }
-    let known =
-        if world.layout.secrets().exists() { world.secrets()? } else { Secrets::generate(MATTERMOST) };
-    for (row, salt) in known.salts() {
+    let generated;
+    let secrets = match deployment.secrets {
+        Some(secrets) => secrets,
+        None => {
+            generated = Secrets::generate(MATTERMOST);
+            &generated
+        }
+    };
+    for (row, salt) in secrets.salts() {
         if !variables.iter().any(|variable| variable.name == row.name) {
             variables.push(Variable::secret(row.name, salt.expose_secret()));
         }
@@ -103,10 +123,10 @@ pub fn documents(world: &World, request: &Request, file: &Path) -> Result<Vec<Do
     variables.sort_by(|one, other| one.name.cmp(&other.name));
 
     let (secret, open): (Vec<_>, Vec<_>) = variables.into_iter().partition(|variable| variable.secret);
-    let dir = file.parent().unwrap_or(Path::new(""));
+    let dir = request.file.parent().unwrap_or(Path::new(""));
     let private = |name: &str, lines: String| Document {
         path: dir.join(name),
-        text: format!("# Given once: keep this file with your backups, and change nothing in it.\n{lines}")
+        text: format!("# Generated once. Keep this file with your backups, and do not change it.\n{lines}")
             .into(),
         private: true,
     };
@@ -116,25 +136,25 @@ pub fn documents(world: &World, request: &Request, file: &Path) -> Result<Vec<Do
         documents.push(private(DATABASE_SECRETS, line));
     }
     let text = compose_file(&image, request, &open, !external);
-    documents.push(Document { path: file.to_owned(), text: text.into(), private: false });
+    documents.push(Document { path: request.file.clone(), text: text.into(), private: false });
     Ok(documents)
 }
 
-/// Writes them all, or none: nothing that is there is written over.
+/// Writes all of them, or none. An existing file is never overwritten.
 ///
 /// # Errors
-/// One of them is there already; the disk refuses.
+/// One of them exists already; the disk is full or read-only.
 pub fn write(documents: &[Document]) -> Result<(), Error> {
     if let Some(taken) = documents.iter().find(|document| document.path.symlink_metadata().is_ok()) {
-        return Err(Error::new(Kind::Refused, format!("{} is there already", taken.path.display())).hint(
-            "its secrets must not change once the server has run: edit the compose file by hand, or write a new set to another directory with \
+        return Err(Error::new(Exit::Refused, format!("{} exists already", taken.path.display())).hint(
+            "its secrets must not change once the server has run: edit the compose file by hand, or write new files to another directory with \
              `--output DIR/docker-compose.yml`",
         ));
     }
     for (index, document) in documents.iter().enumerate() {
         if let Err(error) = write_new(document) {
             for written in &documents[..index] {
-                // The cause is worth more than what cannot be removed either.
+                // The first error is the one to report.
                 let _ = std::fs::remove_file(&written.path);
             }
             return Err(error);
@@ -157,7 +177,7 @@ fn write_new(document: &Document) -> Result<(), Error> {
     file.persist_noclobber(path).map(drop).map_err(|error| failed(error.error))
 }
 
-/// A text as YAML and Compose read it back: a double-quoted scalar, in which Compose itself replaces `$`.
+/// A text as a double-quoted YAML scalar, with `$` escaped because Compose replaces variables in it.
 fn quoted(text: &str) -> String {
     serde_json::Value::from(text.replace('$', "$$")).to_string()
 }
@@ -202,7 +222,7 @@ fn compose_file(image: &str, request: &Request, open: &[Variable], with_database
     };
     format!(
         r#"# Mattermost, made by `mainstay export compose`. Start it with `docker-compose up --detach`.
-# The secrets are in the env-files beside this one: keep them with your backups.
+# The secrets are in the env-files next to it: keep them with your backups.
 version: "3.8"
 
 services:

@@ -1,4 +1,4 @@
-//! An image to a registry.
+//! Pushing an image to a registry.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use oci::{Credentials, Layout, Meter, Reference, Registry, Transport};
 
 use crate::error::Error;
 
-/// How long a registry may take to accept a connection, and to say something while bytes flow.
+/// How long a registry may take to accept a connection, and how long it may be silent during a transfer.
 const CONNECT: Duration = Duration::from_secs(10);
 const SILENCE: Duration = Duration::from_secs(120);
 
@@ -15,18 +15,18 @@ const SILENCE: Duration = Duration::from_secs(120);
 pub struct Push {
     /// The image.
     pub layout: Layout,
-    /// The name it gets there.
+    /// Its name in the registry.
     pub to: Reference,
-    /// Who pushes, if anybody in particular.
+    /// The account that pushes; `None` = anonymous.
     pub credentials: Option<Credentials>,
-    /// Plain HTTP to another machine is asked for.
+    /// Allow plain HTTP to another machine.
     pub plain_http: bool,
 }
 
-/// Pushes an image. The name points to it only when all of it is there. `meter` counts up to [`Layout::bytes`].
+/// Pushes an image. The registry gets the name last, when everything else has arrived. `meter` counts up to [`Layout::bytes`].
 ///
 /// # Errors
-/// The registry does not answer, refuses, or stores something else.
+/// The registry does not answer, refuses the image, or stores something else.
 pub async fn push(push: &Push, meter: &Meter) -> Result<oci::Pushed, Error> {
     let client = reqwest::Client::builder()
         .connect_timeout(CONNECT)

@@ -1,22 +1,24 @@
-//! Lines that every Compose reads alike. There are two readers: python-dotenv in Compose 1, and Compose 2's own. They differ in escapes
-//! and in what they replace, so that only what means the same to both is written.
+//! Lines of an env-file that every Compose reads in the same way. There are two readers: python-dotenv in Compose 1, and Compose 2's own.
+//! They differ in escapes and in how they replace variables, so only what means the same to both is written.
+
+use finding::Exit;
 
 use super::carried::Variable;
-use crate::error::{Error, Kind};
+use crate::error::Error;
 
 /// The lines of these variables.
 ///
 /// # Errors
-/// A value cannot be written so that both read it; its variable is named, never the value.
+/// A value means different things to the two readers. The error names the variable and never shows the value.
 pub(super) fn lines(variables: &[Variable]) -> Result<String, Error> {
     let mut text = String::new();
     for Variable { name, text: value, .. } in variables {
         let Some(value) = written(value) else {
             return Err(Error::new(
-                Kind::Settings,
-                format!("the value of {name} cannot stand in an env-file: it has a line break, a backslash, both kinds of quotes, or a quote and a $"),
+                Exit::Settings,
+                format!("the value of {name} cannot be written to an env-file: it has a line break, a backslash, both kinds of quotes, or a quote and a $"),
             )
-            .hint(format!("leave {name} out, mount it as a file, and name that with {name}_FILE in the compose file")));
+            .hint(format!("leave {name} out, mount a file with the value, and name the file with {name}_FILE in the compose file")));
         };
         text.push_str(&format!("{name}={value}\n"));
     }
@@ -43,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_both_read_alike_is_written() {
+    fn writes_only_what_both_readers_understand() {
         for (value, line) in [
             ("", Some("")),
             ("p4ss:w/o", Some("p4ss:w/o")),
@@ -62,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_does_not_show_the_value() {
+    fn an_error_does_not_show_the_value() {
         let error = lines(&[Variable::secret("SMTP_PASS", "s3c\\ret")]).expect_err("a backslash");
         let shown = format!("{error:?}");
         assert!(shown.contains("SMTP_PASS_FILE") && !shown.contains("s3c"), "{shown}");

@@ -1,4 +1,4 @@
-//! An image's recipe for Docker's own builder: a root file system and a `Dockerfile` that says how it is run.
+//! The image as input for `docker build`: a root file system and a `Dockerfile` that says how to run it.
 
 use std::fmt::Write as _;
 use std::fs::{self, File};
@@ -9,10 +9,10 @@ use oci::{Compression, Digest, ImageSpec, Layer, Meter, Protocol};
 
 use crate::error::Error;
 
-/// The root file system's name, beside the Dockerfile.
+/// The file name of the root file system, next to the Dockerfile.
 const ROOT: &str = "root.tar.gz";
 
-/// Writes both into `dir`, which is made; returns digest and size (bytes) of the root file system.
+/// Creates `dir` with both files in it. Returns the digest and the size (bytes) of the root file system.
 pub(super) fn write(
     spec: &ImageSpec,
     layers: &[Layer],
@@ -32,7 +32,7 @@ pub(super) fn write(
     Ok((digest, bytes))
 }
 
-/// The same image in a Dockerfile's words.
+/// The Dockerfile that makes the same image.
 fn dockerfile(spec: &ImageSpec) -> String {
     let words = |words: &[String]| serde_json::Value::from(words.to_vec()).to_string();
     let quoted =
@@ -83,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_value_stands_as_it_is() {
+    fn the_value_of_a_variable_is_escaped() {
         let env = [("A".to_owned(), r#"a "b" \c $d"#.to_owned())].into();
         let text = dockerfile(&ImageSpec { env, ..ImageSpec::default() });
         assert!(text.contains(r#"ENV A="a \"b\" \\c \$d""#), "{text}");

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use oci::Layout;
 
-use crate::error::{Error, Kind};
+use crate::error::{Error, reason};
 
 /// Where a built image goes.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -19,12 +19,12 @@ pub enum Output {
     Archive(PathBuf),
     /// A directory for `docker build`: a Dockerfile and the root file system that it adds.
     Context(PathBuf),
-    /// The Docker engine that the client on this machine speaks to.
+    /// The Docker engine that this machine's `docker` command uses.
     Docker,
 }
 
 impl Output {
-    /// The directory on whose disk the image is made: `temporary` for what is not kept.
+    /// The directory to build in, on the same disk as the output; `temporary` when no file is kept.
     pub fn workplace(&self, temporary: &Path) -> PathBuf {
         match self {
             Self::Layout(path) | Self::Context(path) | Self::Archive(path) => {
@@ -35,14 +35,14 @@ impl Output {
         }
     }
 
-    /// Refuses, before the work begins, what could not be delivered after it.
+    /// Checks before the build that the image can be delivered after it.
     ///
     /// # Errors
-    /// The place is taken; there is no docker client, or no engine that answers it.
+    /// The output exists already; there is no `docker` command, or its engine does not answer.
     pub fn check(&self) -> Result<(), Error> {
         let taken = |path: &Path| {
-            Error::not_ready(format!("{} is there already", path.display()))
-                .hint("remove it, or write to another place")
+            Error::not_ready(format!("{} exists already", path.display()))
+                .hint("remove it, or choose another place with `--output`")
         };
         match self {
             Self::Layout(path) | Self::Context(path) => {
@@ -60,7 +60,7 @@ impl Output {
         }
     }
 
-    /// Brings a layout that was made in `scratch` to its place.
+    /// Moves a layout that was built in `scratch` to its place.
     pub(super) fn deliver(&self, layout: &Layout, scratch: &Path) -> Result<(), Error> {
         match self {
             Self::Layout(path) => {
@@ -76,13 +76,13 @@ impl Output {
                 file.persist_noclobber(path).map(drop).map_err(|error| failed(error.error))
             }
             Self::Docker => load(layout),
-            // It is made of the layers themselves.
+            // `context` has written it.
             Self::Context(_) => Ok(()),
         }
     }
 }
 
-/// `docker load`, with the archive on its standard input: nothing of it is written here.
+/// Runs `docker load` with the archive on its standard input, so that the archive takes no disk space.
 fn load(layout: &Layout) -> Result<(), Error> {
     let docker = Command::new("docker")
         .args(["load", "--quiet"])
@@ -98,32 +98,32 @@ fn load(layout: &Layout) -> Result<(), Error> {
         said
     });
     let written = match stdin {
-        // Dropped at the end: docker reads until then.
+        // Dropping it at the end tells docker that the archive is complete.
         Some(stdin) => layout.write_archive(stdin).map(drop),
         None => Ok(()),
     };
     let status = docker.wait().map_err(|error| Error::path("wait for", "docker", &error))?;
     let said = complaints.join().unwrap_or_default();
-    // Docker's own words are the cause when it stopped reading.
+    // When docker stops reading, its own message is the cause.
     if !status.success() {
         return Err(refused(&said));
     }
     Ok(written?)
 }
 
-/// What docker says of its trouble is not read beyond this, in bytes.
+/// How much of docker's error output is read, in bytes.
 const LONGEST: u64 = 16 * 1024;
 
 fn no_client(error: &io::Error) -> Error {
-    Error::not_ready(format!("cannot run `docker`: {}", crate::error::reason(error))).hint(
-        "install Docker's client, or write a file with `--output FILE.tar` and load it where Docker is: `docker load --input FILE.tar`",
+    Error::not_ready(format!("cannot run `docker`: {}", reason(error))).hint(
+        "install the `docker` command, or write a file with `--output FILE.tar` and load it on the machine with Docker: `docker load --input FILE.tar`",
     )
 }
 
 fn refused(said: &[u8]) -> Error {
     let said = String::from_utf8_lossy(said);
-    let last = said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it does not say why");
-    Error::new(Kind::NotReady, format!("Docker does not take the image: {}", last.trim())).hint(
-        "`docker info` must work for this user, with the DOCKER_HOST or context that is set; or write a file with `--output FILE.tar`",
+    let last = said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it gives no reason");
+    Error::not_ready(format!("Docker did not accept the image: {}", last.trim())).hint(
+        "`docker info` must work for this user with the current DOCKER_HOST or context; or write a file with `--output FILE.tar`",
     )
 }

@@ -1,4 +1,4 @@
-//! A directory for an image in the making.
+//! The temporary directory of a build.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use crate::error::Error;
 
 const PREFIX: &str = ".mainstay-image-";
 
-/// A directory that is locked while it is used, and removed with this. What a killed build left is removed by the next one there.
+/// A locked temporary directory. Dropping this removes it. The next build in the same place removes what a killed build left.
 #[derive(Debug)]
 pub struct Scratch {
     path: PathBuf,
@@ -17,7 +17,7 @@ pub struct Scratch {
 }
 
 impl Scratch {
-    /// Makes one in `dir`, an existing directory.
+    /// Creates one in `dir`, which must exist.
     ///
     /// # Errors
     /// The directory does not exist or cannot be written.
@@ -43,16 +43,16 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        // A thread that is still writing there may make a file between two looks.
+        // A build thread that still runs may create a file while this removes the tree.
         const TRIES: usize = 5;
         let removed = (0..TRIES).any(|_| host::disk::remove_tree(&self.path).is_ok());
         if !removed {
-            tracing::warn!(path = %self.path.display(), "cannot remove what was made so far");
+            tracing::warn!(path = %self.path.display(), "cannot remove the temporary directory");
         }
     }
 }
 
-/// The lock of a killed process is free; that of a living one is not.
+/// The kernel releases the lock of a killed process.
 fn remove_if_abandoned(path: &Path) {
     let Ok(dir) = File::open(path) else { return };
     if flock(&dir, FlockOperation::NonBlockingLockExclusive).is_ok()
@@ -67,14 +67,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_killed_build_left_goes_and_what_a_living_one_uses_stays() {
+    fn removes_what_a_killed_build_left_and_keeps_what_a_running_one_uses() {
         let dir = tempfile::tempdir().expect("a directory");
         let killed = dir.path().join(format!("{PREFIX}killed"));
         std::fs::create_dir_all(killed.join("layout/blobs")).expect("a directory");
-        let living = Scratch::within(dir.path()).expect("a scratch directory");
+        let running = Scratch::within(dir.path()).expect("a scratch directory");
         let other = Scratch::within(dir.path()).expect("another one");
-        assert!(!killed.exists() && living.path().exists() && other.path().exists());
-        drop((living, other));
+        assert!(!killed.exists() && running.path().exists() && other.path().exists());
+        drop((running, other));
         assert_eq!(std::fs::read_dir(dir.path()).expect("a directory").count(), 0);
     }
 }

@@ -1,11 +1,11 @@
-//! The settings of a deployment as variables of a container.
+//! The settings of a deployment as environment variables of a container.
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 use settings::{Origin, Resolved, table};
 
-/// A variable of a container. Without `Debug`: its text may be a secret.
+/// An environment variable of a container. No `Debug`, because the text may be a secret.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Variable {
     pub(super) name: String,
@@ -23,7 +23,8 @@ impl Variable {
     }
 }
 
-/// What `mainstay.toml` and the environment say, as variables that say the same: by the name that was used, or by the server's own.
+/// What `mainstay.toml` and the environment say, as variables with the same meaning. A variable keeps its name; a setting from a file
+/// gets the server's own variable.
 pub(super) fn variables(resolved: &Resolved, environment: &BTreeMap<String, String>) -> Vec<Variable> {
     let placed = resolved.settings().filter_map(|setting| {
         let (value, own) = (setting.value()?, setting.variable());
@@ -34,7 +35,7 @@ pub(super) fn variables(resolved: &Resolved, environment: &BTreeMap<String, Stri
             Origin::Variable { file: Some(_), .. }
             | Origin::ServerVariable { file: Some(_), .. }
             | Origin::File { .. } => (own, text_of(value)),
-            // Its parts have rows of their own; the rest nobody said.
+            // A setting made of parts: each part has its own row. Defaults and generated values are left out.
             _ => return None,
         };
         Some(Variable { name, text, secret: setting.secret })
@@ -46,7 +47,7 @@ pub(super) fn variables(resolved: &Resolved, environment: &BTreeMap<String, Stri
     placed.chain(parts).collect()
 }
 
-/// A value as a variable says it: lists are parted by spaces (server source, config/environment.go).
+/// A value as the text of a variable. The server splits lists at spaces (server source, config/environment.go).
 fn text_of(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
@@ -64,7 +65,7 @@ mod tests {
     use super::*;
 
     fn resolve(toml: &str, environment: &BTreeMap<String, String>) -> Resolved {
-        let wanted = settings::parse(Path::new("mainstay.toml"), toml).expect("right settings");
+        let wanted = settings::parse(Path::new("mainstay.toml"), toml).expect("valid settings");
         let sources = Sources {
             defaults: Defaults::Release,
             secrets: None,
@@ -73,7 +74,7 @@ mod tests {
             flags: &BTreeMap::new(),
             read_file: &|_| Ok("from a file\n".to_owned()),
         };
-        settings::resolve(Version::new(11, 6), &sources).expect("right settings")
+        settings::resolve(Version::new(11, 6), &sources).expect("valid settings")
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Who pushes: what `docker login` has kept for a registry, in docker's config.json or with a helper that it names.
+//! The account that `docker login` saved for a registry: in docker's config.json, or with a credential helper that the file names.
 
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
@@ -7,21 +7,22 @@ use std::process::{Command, Stdio};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use finding::Exit;
 use oci::Credentials;
 use serde::Deserialize;
 
-use crate::error::{Error, Kind};
+use crate::error::{Error, reason};
 
-/// Docker's config.json is not longer, nor what a helper answers, in bytes.
+/// How much of docker's config.json and of a helper's answer is read, in bytes.
 const LONGEST: u64 = 1024 * 1024;
 
-/// Under which name `docker login` without a registry keeps its account.
+/// The key that `docker login` uses when no registry is named.
 const DOCKER_HUB: &str = "https://index.docker.io/v1/";
 
-/// The name that helpers give where the secret is an identity token.
+/// The user name that helpers return when the secret is an identity token.
 const TOKEN_USER: &str = "<token>";
 
-/// Docker's config.json, as far as it is about accounts. Without `Debug`: there are secrets in it.
+/// The accounts in docker's config.json. No `Debug`, because it holds secrets.
 #[derive(Deserialize, Default)]
 #[serde(default, rename_all = "camelCase")]
 struct Accounts {
@@ -38,7 +39,7 @@ struct Account {
     identitytoken: Option<String>,
 }
 
-/// What a helper answers.
+/// A helper's answer.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Answer {
@@ -46,11 +47,11 @@ struct Answer {
     secret: String,
 }
 
-/// The account for `registry` (`ghcr.io`, `127.0.0.1:5000`, `docker.io`) that `docker login` has kept; `None` = it has kept none.
-/// `variables` say where: `DOCKER_CONFIG`, otherwise `HOME`.
+/// The account that `docker login` saved for `registry` (`ghcr.io`, `127.0.0.1:5000`, `docker.io`); `None` = there is none.
+/// `variables` say where the file is: `DOCKER_CONFIG`, otherwise `HOME`.
 ///
 /// # Errors
-/// The file or its helper cannot be read; what it keeps is an identity token, which only docker itself can use.
+/// The file cannot be read, or its helper fails; the saved account is an identity token, which only docker itself can use.
 pub fn login_for(registry: &str, variables: &BTreeMap<String, String>) -> Result<Option<Credentials>, Error> {
     let Some(path) = config_file(variables) else { return Ok(None) };
     let text = match std::fs::File::open(&path) {
@@ -64,7 +65,7 @@ pub fn login_for(registry: &str, variables: &BTreeMap<String, String>) -> Result
             text
         }
     };
-    kept(registry, &text, &path)
+    saved(registry, &text, &path)
 }
 
 fn config_file(variables: &BTreeMap<String, String>) -> Option<PathBuf> {
@@ -74,12 +75,12 @@ fn config_file(variables: &BTreeMap<String, String>) -> Option<PathBuf> {
     Some(dir.join("config.json"))
 }
 
-fn kept(registry: &str, text: &str, path: &Path) -> Result<Option<Credentials>, Error> {
-    // The parser's own words could repeat a secret.
+fn saved(registry: &str, text: &str, path: &Path) -> Result<Option<Credentials>, Error> {
+    // The parser's message could repeat a secret.
     let accounts: Accounts = serde_json::from_str(text).map_err(|error| {
         let place = format!("{}:{}:{}", path.display(), error.line(), error.column());
-        Error::new(Kind::Settings, format!("{place}: this is not docker's configuration"))
-            .hint("mend it, run `docker login` again, or give `--username` and `--password-file`")
+        Error::new(Exit::Settings, format!("{place}: this is not a valid docker configuration"))
+            .hint("correct the file, run `docker login` again, or give `--username` and `--password-file`")
     })?;
     let key = if registry == "docker.io" { DOCKER_HUB } else { registry };
     let helper = accounts.cred_helpers.get(registry).or(accounts.creds_store.as_ref());
@@ -92,7 +93,7 @@ fn kept(registry: &str, text: &str, path: &Path) -> Result<Option<Credentials>, 
     match account.map(|(_, account)| account) {
         Some(Account { identitytoken: Some(_), .. }) => Err(identity_token(registry)),
         Some(Account { auth: Some(auth), .. }) => decoded(auth).map(Some).ok_or_else(|| {
-            Error::new(Kind::Settings, format!("{}: the account for {registry} is damaged", path.display()))
+            Error::new(Exit::Settings, format!("{}: the account for {registry} is damaged", path.display()))
                 .hint(format!(
                     "run `docker login {registry}` again, or give `--username` and `--password-file`"
                 ))
@@ -101,7 +102,7 @@ fn kept(registry: &str, text: &str, path: &Path) -> Result<Option<Credentials>, 
     }
 }
 
-/// The host of a key: older dockers wrote addresses.
+/// The host in a key: old versions of docker wrote URLs.
 fn host(key: &str) -> &str {
     let bare = key.split_once("://").map_or(key, |(_, rest)| rest);
     bare.split('/').next().unwrap_or_default()
@@ -115,24 +116,26 @@ fn decoded(auth: &str) -> Option<Credentials> {
 
 fn identity_token(registry: &str) -> Error {
     Error::not_ready(format!(
-        "`docker login` keeps an identity token for {registry}, which only docker can use"
+        "`docker login` saved an identity token for {registry}, and only docker can use it"
     ))
     .hint("give `--username NAME --password-file FILE`, with a password or an access token")
 }
 
-/// Asks `docker-credential-HELPER`; `None` where it knows no such account.
+/// Asks `docker-credential-HELPER`; `None` = it has no account for this registry.
 fn ask(helper: &str, key: &str) -> Result<Option<Credentials>, Error> {
-    // It becomes part of a program's name.
+    // The name becomes part of a program's file name.
     if helper.is_empty() || helper.contains(['/', '\0']) {
         return Err(Error::new(
-            Kind::Settings,
-            format!("docker's configuration names the helper {helper:?}"),
+            Exit::Settings,
+            format!(
+                "docker's configuration names the credential helper {helper:?}, which is not a file name"
+            ),
         ));
     }
     let program = format!("docker-credential-{helper}");
     let failed = |why: String| {
-        Error::not_ready(format!("`{program}`, which docker's configuration names, {why}"))
-            .hint("mend it, or give `--username` and `--password-file`")
+        Error::not_ready(format!("the credential helper `{program}` in docker's configuration {why}"))
+            .hint("repair it, or give `--username` and `--password-file`")
     };
     let child = Command::new(&program)
         .arg("get")
@@ -140,24 +143,23 @@ fn ask(helper: &str, key: &str) -> Result<Option<Credentials>, Error> {
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn();
-    let mut child =
-        child.map_err(|error| failed(format!("cannot be run: {}", crate::error::reason(&error))))?;
+    let mut child = child.map_err(|error| failed(format!("cannot be run: {}", reason(&error))))?;
     if let Some(mut stdin) = child.stdin.take() {
-        // One that does not read its question is judged by its answer.
+        // A helper may answer without reading its input.
         let _ = stdin.write_all(key.as_bytes());
     }
-    let mut said = Vec::new();
+    let mut answer = Vec::new();
     if let Some(stdout) = child.stdout.take() {
-        let _ = stdout.take(LONGEST).read_to_end(&mut said);
+        let _ = stdout.take(LONGEST).read_to_end(&mut answer);
     }
-    let status = child.wait().map_err(|error| failed(format!("cannot be waited for: {error}")))?;
+    let status = child.wait().map_err(|error| failed(format!("did not end properly: {error}")))?;
     if !status.success() {
-        // The protocol's words for "there is none"; anything else is trouble.
-        let none = String::from_utf8_lossy(&said).contains("credentials not found");
+        // The protocol's message for "no such account"; anything else is an error.
+        let none = String::from_utf8_lossy(&answer).contains("credentials not found");
         return if none { Ok(None) } else { Err(failed(format!("ended with {status}"))) };
     }
-    let answer: Answer =
-        serde_json::from_slice(&said).map_err(|_| failed("answered what is no account".to_owned()))?;
+    let answer: Answer = serde_json::from_slice(&answer)
+        .map_err(|_| failed("gave an answer that is not an account".to_owned()))?;
     match answer {
         Answer { username, .. } if username == TOKEN_USER => Err(identity_token(host(key))),
         Answer { username, secret } => Ok(Some(Credentials { user: username, password: secret.into() })),
@@ -171,8 +173,8 @@ mod tests {
     use super::*;
 
     fn found(registry: &str, text: &str) -> Result<Option<(String, String)>, Error> {
-        let kept = kept(registry, text, Path::new("config.json"))?;
-        Ok(kept.map(|kept| (kept.user, kept.password.expose_secret().to_owned())))
+        let account = saved(registry, text, Path::new("config.json"))?;
+        Ok(account.map(|account| (account.user, account.password.expose_secret().to_owned())))
     }
 
     #[test]
@@ -193,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_used_is_said_without_the_secret() {
+    fn errors_do_not_repeat_secrets() {
         for text in [
             r#"{"auths":{"h.io":{"auth":"YW5u"}}}"#,
             r#"{"auths":{"h.io":{"auth":"YW5uOnM6M2NyZXQ=","identitytoken":"t0ken"}}}"#,
@@ -204,7 +206,7 @@ mod tests {
             r#"{"credHelpers":{"h.io":"no-such-helper-anywhere"}}"#,
         ] {
             let error = found("h.io", text).expect_err(text);
-            let shown = format!("{} {:?} {:?}", error.what, error.hint, error.detail);
+            let shown = format!("{error:?}");
             assert!(!shown.contains("YW5u") && (!shown.contains("t0ken") || text.contains("../")), "{shown}");
         }
     }

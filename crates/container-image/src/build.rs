@@ -1,19 +1,12 @@
-//! A release and Mainstay as a container image: what is in it, and how it is built. An image is not a deployment: nothing of one is read
-//! or changed here, and an image in the making is no plan, because its place appears when it is whole.
+//! What is in an image, and how it is built.
 //!
-//! Three layers, so that what stays the same is stored and pulled once: users, certificates and name lookup; the release at [`HOME`],
-//! owned by root, so that no server can change its own program; `mainstay`, which is PID 1, and the volume.
-
-mod context;
-mod credentials;
-mod output;
-mod program;
-mod push;
-mod scratch;
+//! Three layers, so that unchanged parts are stored and pulled once: users, certificates and name lookup; the release at [`HOME`], owned
+//! by root, so that no server can change its own program; `mainstay`, which is process 1, and the volume.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use container_contract::{HOME, PROGRAM, RELEASES, VARIABLE, VOLUME};
 use oci::{
     Architecture, Compression, Entry, Healthcheck, ImageSpec, Layer, Layout, MATTERMOST, Meter, Owner,
     Protocol, Reference, scaffold, tree, write_layout,
@@ -21,19 +14,9 @@ use oci::{
 use release::{Edition, ReleaseId, Source};
 
 use crate::error::Error;
-use crate::place::container::VARIABLE;
-use crate::place::layout::{IMAGE_RELEASES, VOLUME};
-
-pub use credentials::login_for;
-pub use output::Output;
-pub use program::static_mainstay;
-pub use push::{Push, push};
-pub use scratch::Scratch;
-
-/// Where the release lies in an image; docker-mattermost has it there too.
-pub const HOME: &str = "/opt/mattermost";
-/// Mainstay itself.
-pub const PROGRAM: &str = "/usr/bin/mainstay";
+use crate::name::{default_name, familiar};
+use crate::output::Output;
+use crate::{context, program};
 
 /// Where distributions keep the certificates of public authorities.
 const BUNDLES: [&str; 4] = [
@@ -48,24 +31,24 @@ const BUNDLES: [&str; 4] = [
 pub struct Recipe {
     /// The release's tarball; `None` = the built-in server.
     pub release: Option<PathBuf>,
-    /// The static program that will be [`PROGRAM`]: see [`static_mainstay`].
+    /// The static `mainstay` program: see [`static_mainstay`](crate::static_mainstay).
     pub mainstay: PathBuf,
-    /// The PEM file of certificates that programs in the image believe; `None` = this machine's.
+    /// The PEM file of certificates that programs in the image trust; `None` = the one of this machine.
     pub certificates: Option<PathBuf>,
-    /// What it will be called; `None` = after the release.
+    /// Its name; `None` = named after the release.
     pub name: Option<Reference>,
-    /// How much time goes into smaller layers.
+    /// How much time to spend on making the layers smaller.
     pub compression: Compression,
 }
 
-/// What is being done, for a progress bar.
+/// What the build is doing, for a progress bar.
 #[derive(Debug, Clone)]
 pub enum Stage {
-    /// The release is unpacked, and asked who it is.
+    /// Unpacks the release and asks for its version.
     Unpacking,
-    /// The layers are compressed: bytes done, and how many there are.
+    /// Compresses the layers: the bytes done so far, and the total.
     Packing(Meter, u64),
-    /// The image is written out as it was asked for, or loaded into Docker.
+    /// Writes the image in the requested format, or loads it into Docker.
     Delivering,
 }
 
@@ -74,22 +57,27 @@ pub enum Stage {
 pub struct Built {
     /// Its name.
     pub name: String,
-    /// Its digest: that of its manifest, or of the root file system in a context.
+    /// The digest of its manifest; in a context, the digest of the root file system.
     pub digest: String,
     /// The release in it.
     pub release: ReleaseId,
-    /// Bytes of its layers, compressed.
+    /// The size of its compressed layers, in bytes.
     pub bytes: u64,
     /// Where it is.
     pub output: Output,
 }
 
-/// Builds an image. Blocks; the work can be broken off by dropping `scratch`'s owner and leaving the process.
+/// Builds an image in `scratch` and moves it to its place. Blocks. To cancel, drop the owner of `scratch` and end the process.
 ///
 /// # Errors
-/// The recipe makes no image that could start; a file cannot be read or written; the output is taken.
-pub fn build(recipe: &Recipe, scratch: &Path, output: &Output, told: &dyn Fn(Stage)) -> Result<Built, Error> {
-    told(Stage::Unpacking);
+/// The image could not start; a file cannot be read or written; the output exists already.
+pub fn build(
+    recipe: &Recipe,
+    scratch: &Path,
+    output: &Output,
+    report: &dyn Fn(Stage),
+) -> Result<Built, Error> {
+    report(Stage::Unpacking);
     let unpacked = scratch.join("release");
     std::fs::create_dir(&unpacked).map_err(|error| Error::path("make", &unpacked, &error))?;
     let source = match &recipe.release {
@@ -107,18 +95,18 @@ pub fn build(recipe: &Recipe, scratch: &Path, output: &Output, told: &dyn Fn(Sta
     let layers = layers(recipe, release.root(), &id)?;
     let meter = Meter::default();
     let total = layers.iter().map(Layer::bytes).sum::<Result<u64, _>>()?;
-    told(Stage::Packing(meter.clone(), total));
+    report(Stage::Packing(meter.clone(), total));
     let (digest, bytes) = if let Output::Context(dir) = output {
         let made = scratch.join("context");
         let written = context::write(&spec(&id), &layers, recipe.compression, &made, &meter)?;
-        told(Stage::Delivering);
+        report(Stage::Delivering);
         std::fs::rename(made, dir).map_err(|error| Error::path("write", dir, &error))?;
         written
     } else {
         let layout = write_layout(&spec(&id), &layers, &name, &scratch.join("layout"), &meter)?;
-        // Room for the next stage, which may write the image a second time.
+        // Makes room for the next stage, which may write the image a second time.
         host::disk::remove_tree(&unpacked)?;
-        told(Stage::Delivering);
+        report(Stage::Delivering);
         output.deliver(&layout, scratch)?;
         (layout.digest(), layout.bytes())
     };
@@ -126,25 +114,10 @@ pub fn build(recipe: &Recipe, scratch: &Path, output: &Output, told: &dyn Fn(Sta
     Ok(Built { name, digest: digest.to_string(), release: id, bytes, output: output.clone() })
 }
 
-/// `mattermost:11.7.15-team`. A tag has no `+`: `_` stands for it, as in Helm's charts.
+/// Opens an image layout that was built earlier.
 ///
 /// # Errors
-/// The release's name makes no tag.
-pub fn default_name(release: &ReleaseId) -> Result<Reference, Error> {
-    Ok(format!("mattermost:{}", release.to_string().replace('+', "_")).parse::<Reference>()?)
-}
-
-/// A name as people and Docker's own lists write it: without what is completed by itself.
-pub fn familiar(name: &Reference) -> String {
-    let full = name.to_string();
-    let short = full.strip_prefix("docker.io/").unwrap_or(&full);
-    short.strip_prefix("library/").unwrap_or(short).to_owned()
-}
-
-/// Opens an image layout that was built before.
-///
-/// # Errors
-/// The directory is none, or was changed.
+/// The directory is not an image layout, or was changed.
 pub fn open(dir: &Path) -> Result<Layout, Error> {
     Ok(Layout::open(dir)?)
 }
@@ -152,16 +125,16 @@ pub fn open(dir: &Path) -> Result<Layout, Error> {
 fn layers(recipe: &Recipe, release: &Path, id: &ReleaseId) -> Result<[Layer; 3], Error> {
     let certificates = certificates(recipe.certificates.as_deref())?;
     let mut server = tree(HOME, release, Owner::ROOT)?;
-    server.push(Entry::symlink(format!("{IMAGE_RELEASES}/{id}"), HOME));
+    server.push(Entry::symlink(format!("{RELEASES}/{id}"), HOME));
     if id.edition == Edition::Builtin && recipe.release.is_none() {
-        // It is the same program: once is enough.
+        // The server is `mainstay` itself: store it once.
         let binary = format!("{HOME}/bin/mattermost");
         server.retain(|entry| entry.path != binary);
         server.push(Entry::symlink(binary, PROGRAM));
     }
     let program = [
         Entry::file(PROGRAM, &recipe.mainstay, 0o755, Owner::ROOT),
-        // A new volume begins as a copy of this: with its owner.
+        // A new volume starts as a copy of this directory, with its owner.
         Entry::directory(VOLUME, 0o750, MATTERMOST),
     ];
     let base = scaffold(Some(&certificates))?;
@@ -179,7 +152,7 @@ fn certificates(given: Option<&Path>) -> Result<PathBuf, Error> {
     }
 }
 
-/// How the image is run. It begins as root, to make the volume its user's, and goes on as that user.
+/// How the image is run. It starts as root, gives the volume to the Mattermost user, and continues as that user.
 fn spec(release: &ReleaseId) -> ImageSpec {
     let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
     let pairs = |pairs: &[(&str, &str)]| {
@@ -189,7 +162,7 @@ fn spec(release: &ReleaseId) -> ImageSpec {
         architecture: Architecture::NATIVE,
         entrypoint: words(&[PROGRAM, "entrypoint"]),
         cmd: words(&["app:start"]),
-        env: pairs(&[(VARIABLE, "1"), ("PATH", "/opt/mattermost/bin:/usr/bin")]),
+        env: pairs(&[(VARIABLE, "1"), ("PATH", &format!("{HOME}/bin:/usr/bin"))]),
         exposed_ports: [(80, Protocol::Tcp)].into(),
         volumes: [VOLUME.to_owned()].into(),
         user: Owner::ROOT,
@@ -210,23 +183,5 @@ fn spec(release: &ReleaseId) -> ImageSpec {
             retries: 3,
         }),
         created: 0,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_image_is_called_after_its_release() {
-        for (release, name) in [
-            ("11.7.15-team", "mattermost:11.7.15-team"),
-            ("11.6.0+0.1.0-builtin", "mattermost:11.6.0_0.1.0-builtin"),
-        ] {
-            let release: ReleaseId = release.parse().expect("a release");
-            assert_eq!(familiar(&default_name(&release).expect("a tag")), name);
-        }
-        let far: Reference = "ghcr.io/team/chat:1".parse().expect("a name");
-        assert_eq!(familiar(&far), "ghcr.io/team/chat:1");
     }
 }
