@@ -1,4 +1,4 @@
-//! As much of an X.509 certificate as a report needs: two names and two dates (RFC 5280 section 4.1).
+//! Reads from an X.509 certificate what a report needs: two names and a date (RFC 5280 section 4.1).
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;
@@ -10,7 +10,7 @@ const GENERALIZED_TIME: u8 = 0x18;
 const SEQUENCE: u8 = 0x30;
 const VERSION: u8 = 0xa0;
 
-/// What is read from a certificate.
+/// The parts of a certificate that a report needs.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Certificate<'a> {
     /// The issuer's name, as DER.
@@ -22,7 +22,7 @@ pub(crate) struct Certificate<'a> {
 }
 
 impl<'a> Certificate<'a> {
-    /// Reads a DER certificate; `None` if it is none.
+    /// Reads a certificate in DER; `None` if the bytes are not one.
     pub(crate) fn read(der: &'a [u8]) -> Option<Self> {
         let (whole, _) = take(der, SEQUENCE)?;
         let (mut fields, _) = take(whole, SEQUENCE)?;
@@ -44,7 +44,7 @@ impl<'a> Certificate<'a> {
     }
 }
 
-/// The contents of the element at the front of `der`, if it has this tag, and what follows it.
+/// The contents of the first element of `der`, if it has this tag, and the bytes after it.
 fn take(der: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
     let (&found, rest) = der.split_first()?;
     let (&first, rest) = rest.split_first()?;
@@ -53,7 +53,7 @@ fn take(der: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
     }
     let (length, rest) = match first {
         0..=0x7f => (usize::from(first), rest),
-        // More than three bytes of length is no certificate.
+        // A length of more than three bytes does not occur in a certificate.
         0x81..=0x83 => {
             let (bytes, rest) = rest.split_at_checked(usize::from(first & 0x7f))?;
             (bytes.iter().fold(0, |length, byte| length << 8 | usize::from(*byte)), rest)
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn names_and_dates_are_read_in_both_forms_of_time() {
+    fn names_and_dates_are_read_in_both_time_formats() {
         for year in [2031, 2077] {
             let der = expiring(year);
             let certificate = Certificate::read(&der).unwrap();
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn no_damage_is_taken_for_a_certificate_or_panics() {
+    fn damaged_bytes_are_not_a_certificate_and_do_not_panic() {
         let der = expiring(2031);
         for end in 0..der.len() {
             let _ = Certificate::read(&der[..end]);

@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use finding::Unreached;
 use http::header::{CONTENT_LENGTH, EXPECT, HOST, HeaderValue, LOCATION, USER_AGENT};
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::{BodyExt as _, Either, Full};
@@ -16,14 +17,14 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Notify;
 use url::Url;
 
-use crate::reach::{Deadline, Place, Unreached, begin_tls, broken, connect};
-use crate::trust::{Shown, Trust};
+use crate::reach::{Deadline, Place, begin_tls, connect};
+use crate::trust::{Presented, Trust};
 
 /// Bytes of an answer's body that are read at most.
 const LONGEST_ANSWER: usize = 64 * 1024;
 
-/// How long a server may think about an announced body: whoever refuses it does so at once.
-const SECOND_THOUGHTS: Duration = Duration::from_secs(2);
+/// How long to wait for a server to refuse an announced body: those that refuse do so at once.
+const REFUSAL_WAIT: Duration = Duration::from_secs(2);
 
 /// How requests are made.
 #[derive(Debug, Clone)]
@@ -31,19 +32,19 @@ pub(crate) struct Caller {
     pub(crate) trust: Trust,
     /// For each request, from the look-up of the name to the end of the answer.
     pub(crate) timeout: Duration,
-    /// Whether a connection is used whose certificate has a flaw. Nothing secret may be said over it.
-    pub(crate) despite_flaws: bool,
+    /// Whether to use a connection with an invalid certificate. Nothing secret may be sent over it.
+    pub(crate) accepts_invalid: bool,
 }
 
-/// What came back.
+/// The answer to a request.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     /// At most 64 KiB of it.
     pub(crate) body: Bytes,
-    /// The certificate shown, on `https`.
-    pub(crate) shown: Option<Shown>,
+    /// The certificate presented, on `https`.
+    pub(crate) certificate: Option<Presented>,
     /// Our end of the connection.
     pub(crate) local: IpAddr,
     /// The other end.
@@ -85,8 +86,8 @@ impl Caller {
         Box::pin(self.exchange(url, request.map(Either::Left), None)).await?.ok_or(Unreached::Dropped)
     }
 
-    /// Announces a body of `length` bytes, and does not send it. `None`: nobody said no, and somebody asked for it or
-    /// went on waiting.
+    /// Announces a body of `length` bytes without sending it. `None`: the server did not refuse it; it asked for the body, or
+    /// gave no answer.
     pub(crate) async fn announce(
         &self,
         url: &Url,
@@ -96,21 +97,21 @@ impl Caller {
         request.headers_mut().insert(EXPECT, HeaderValue::from_static("100-continue"));
         request.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
         let wanted = Arc::new(Notify::new());
-        let asked = Arc::clone(&wanted);
-        let mut request = request.map(|()| Either::Right(Withheld(length)));
+        let notified = Arc::clone(&wanted);
+        let mut request = request.map(|()| Either::Right(Announced(length)));
         hyper::ext::on_informational(&mut request, move |answer| {
             if answer.status() == StatusCode::CONTINUE {
-                asked.notify_one();
+                notified.notify_one();
             }
         });
         Box::pin(self.exchange(url, request, Some(&wanted))).await
     }
 
-    /// Boxed by its callers: a handshake's state is large, and several exchanges go on at once.
+    /// Its callers box it: the state of a handshake is large, and several exchanges run at once.
     async fn exchange(
         &self,
         url: &Url,
-        mut request: Request<Either<Full<Bytes>, Withheld>>,
+        mut request: Request<Either<Full<Bytes>, Announced>>,
         wanted: Option<&Notify>,
     ) -> Result<Option<Answer>, Unreached> {
         let deadline = Deadline::after(self.timeout);
@@ -119,30 +120,30 @@ impl Caller {
         let stream = connect(&place, deadline).await?;
         let end = |address: std::io::Result<std::net::SocketAddr>| match address {
             Ok(address) => Ok(address.ip().to_canonical()),
-            Err(error) => Err(broken(&error)),
+            Err(error) => Err(deadline.explains(&error)),
         };
         let (local, peer) = (end(stream.local_addr())?, end(stream.peer_addr())?);
-        let (spoken, shown) = if url.scheme() == "https" {
-            let (stream, shown) = begin_tls(stream, &place, &self.trust, deadline).await?;
-            if let Some(flaw) = shown.flaw.as_ref().filter(|_| !self.despite_flaws) {
+        let (exchanged, certificate) = if url.scheme() == "https" {
+            let (stream, presented) = begin_tls(stream, &place, &self.trust, deadline).await?;
+            if let Some(flaw) = presented.flaw.as_ref().filter(|_| !self.accepts_invalid) {
                 return Err(Unreached::Certificate(flaw.clone()));
             }
-            (deadline.within(speak(stream, request, wanted)).await??, Some(shown))
+            (deadline.within(converse(stream, request, wanted, deadline)).await??, Some(presented))
         } else {
-            (deadline.within(speak(stream, request, wanted)).await??, None)
+            (deadline.within(converse(stream, request, wanted, deadline)).await??, None)
         };
-        Ok(spoken.map(|(head, body)| Answer {
+        Ok(exchanged.map(|(head, body)| Answer {
             status: head.status,
             headers: head.headers,
             body,
-            shown,
+            certificate,
             local,
             peer,
         }))
     }
 }
 
-/// Fills in what follows from the URL.
+/// Sets the request's path and headers that follow from the URL.
 fn address<B>(request: &mut Request<B>, url: &Url) -> Result<(), Unreached> {
     let garbled = |error: &dyn std::error::Error| Unreached::Garbled(error.to_string());
     let host = &url[url::Position::BeforeHost..url::Position::AfterPort];
@@ -154,17 +155,19 @@ fn address<B>(request: &mut Request<B>, url: &Url) -> Result<(), Unreached> {
     Ok(())
 }
 
-/// The exchange itself. The connection ends with it.
-async fn speak<S>(
+/// Sends the request and reads the answer. The connection is closed afterwards.
+async fn converse<S>(
     stream: S,
-    request: Request<Either<Full<Bytes>, Withheld>>,
+    request: Request<Either<Full<Bytes>, Announced>>,
     wanted: Option<&Notify>,
+    deadline: Deadline,
 ) -> Result<Option<(http::response::Parts, Bytes)>, Unreached>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|error| garbled(&error))?;
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+        .await
+        .map_err(|error| deadline.explains(&error))?;
     let conversation = async {
         let response = sender.send_request(request);
         let response = match wanted {
@@ -173,12 +176,12 @@ where
                 biased;
                 response = response => response,
                 () = wanted.notified() => return Ok(None),
-                () = tokio::time::sleep(SECOND_THOUGHTS) => return Ok(None),
+                () = tokio::time::sleep(REFUSAL_WAIT) => return Ok(None),
             },
         };
-        let (head, mut body) = response.map_err(|error| garbled(&error))?.into_parts();
+        let (head, mut body) = response.map_err(|error| deadline.explains(&error))?.into_parts();
         let mut read = Vec::new();
-        // After a switch of protocols there is no body; what a broken one has brought so far is what there is to judge.
+        // After a switch of protocols there is no body. Of a body that breaks off, the part that arrived is kept.
         if head.status != StatusCode::SWITCHING_PROTOCOLS {
             while read.len() < LONGEST_ANSWER
                 && let Some(Ok(frame)) = body.frame().await
@@ -193,32 +196,16 @@ where
     let connection = connection.with_upgrades();
     tokio::select! {
         biased;
-        said = &mut conversation => said,
+        answer = &mut conversation => answer,
         // The answer may have arrived with the end of the connection.
         _ended = connection => conversation.await,
     }
 }
 
-/// What went wrong on an open connection.
-fn garbled(error: &hyper::Error) -> Unreached {
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
-    while let Some(one) = cause {
-        if let Some(io) = one.downcast_ref::<std::io::Error>() {
-            return broken(io);
-        }
-        cause = one.source();
-    }
-    if error.is_incomplete_message() || error.is_canceled() {
-        Unreached::Dropped
-    } else {
-        Unreached::Garbled(error.to_string())
-    }
-}
-
 /// A body that is announced and never sent.
-struct Withheld(u64);
+struct Announced(u64);
 
-impl Body for Withheld {
+impl Body for Announced {
     type Data = Bytes;
     type Error = std::convert::Infallible;
 

@@ -1,22 +1,20 @@
-//! The load balancer in front: what it must do for Mattermost with `MATTERMOST_HTTPS=true`.
+//! The load balancer in front of Mattermost: what it must do with `MATTERMOST_HTTPS=true`.
 //!
-//! Mattermost speaks plain HTTP behind it and believes `X-Forwarded-Proto`. Where that header is missing everything
-//! seems to work, and the session cookies travel without `Secure`. It shows in two places, from Mattermost 5 to 11 and
-//! in the built-in server alike:
+//! Mattermost speaks plain HTTP behind it and trusts `X-Forwarded-Proto`. Without that header everything seems to work, but
+//! the session cookies lack `Secure`. This can be seen in two places, in Mattermost 5 to 11 and in the built-in server:
 //!
-//! - the cookies of a login with `X-Requested-With: XMLHttpRequest`; so a [`Login`] of a throw-away account tells for
-//!   certain. Its session is logged out again;
-//! - without a login: the cookie `MMOAUTH` that `/oauth/gitlab/login` sets, where sign-in by GitLab is on.
+//! - in the cookies of a login with `X-Requested-With: XMLHttpRequest`: a [`Login`] of a throw-away account gives a certain
+//!   answer. Its session is logged out again;
+//! - without a login, where sign-in by GitLab is on: in the cookie `MMOAUTH` that `/oauth/gitlab/login` sets.
 //!
-//! No other answer tells: the cookie that a 401 takes away never has `Secure`, and the ping and the client
-//! configuration are the same for both schemes. Then the check is [unseen](Verdict::Unseen) and says what it needs.
+//! No other answer shows it: the cookie that a 401 deletes never has `Secure`, and the ping and the client configuration are
+//! the same for both schemes. The check is then [unseen](Verdict::Unseen) and says what it needs.
 //!
-//! Which address the server takes for the client's is in the account's audit log (`/users/me/audits`), for the same
-//! login; the built-in server has none. The login carries a forged `X-Forwarded-For` ([`FORGED`]) to see whether
-//! strangers could choose their address.
+//! The address that the server takes for the client's is in the account's audit log (`/users/me/audits`); the built-in server
+//! has none. The login sends a forged `X-Forwarded-For` ([`FORGED`]) to find out whether anybody can choose an address.
 //!
-//! The body limit is asked for with `Expect: 100-continue`. A proxy that counts only while it reads the body, as Caddy's
-//! `request_body` does, is not seen to have one.
+//! The body limit is found with `Expect: 100-continue`. A proxy that counts only while it reads the body, such as Caddy with
+//! `request_body`, seems to have no limit.
 
 mod session;
 mod websocket;
@@ -25,6 +23,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use bytes::Bytes;
+use finding::{Check, Unreached, Verdict};
 use http::{Method, Request, StatusCode};
 use http_body_util::Full;
 use jiff::Timestamp;
@@ -32,31 +31,33 @@ use secrecy::SecretString;
 use url::Url;
 
 use crate::certificate::Certificate;
-use crate::check::{Check, Verdict};
 use crate::exchange::{Answer, Caller, place};
 use crate::mask::Mask;
-use crate::trust::{Shown, Trust};
+use crate::trust::{Presented, Trust};
 
-/// A certificate with fewer days left is worth a word: authorities for automatic renewal renew a month before.
+/// A certificate with fewer days left gets a warning: automatic renewal runs a month before the end.
 const FEW_DAYS: i64 = 21;
 
-/// The address that the login probe pretends to come from: one that is nobody's (RFC 5737).
+/// The address that the login probe pretends to come from. It is reserved for documentation (RFC 5737).
 pub const FORGED: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 
-/// A site, and what is expected of the load balancer before it.
+/// What the findings call it.
+const BALANCER: &str = "the load balancer";
+
+/// A site, and what its load balancer must do.
 #[derive(Debug, Clone)]
 pub struct Front {
     /// The site URL.
     pub public_url: String,
-    /// Where plain HTTP is answered, to be redirected; normally 80.
+    /// The port for plain HTTP, which is redirected; normally 80.
     pub http_port: u16,
     /// The largest upload that must pass, bytes: `FileSettings.MaxFileSize`.
     pub max_body: u64,
-    /// A throw-away account, for what only a login shows.
+    /// A throw-away account, for what can be seen only after a login.
     pub login: Option<Login>,
-    /// Whose certificates are believed.
+    /// Which certificates are trusted.
     pub trust: Trust,
-    /// For each request.
+    /// The time limit of each request.
     pub timeout: Duration,
 }
 
@@ -69,25 +70,25 @@ pub struct Login {
     pub password: SecretString,
 }
 
-/// Looks at everything. The checks are named `public URL`, `certificate`, `redirect`, `forwarded protocol`,
-/// `client address`, `websocket`, `body limit` and `HSTS`; when the site is not reached, there is only the first.
+/// Runs all checks. They are named `public URL`, `certificate`, `redirect`, `forwarded protocol`,
+/// `client address`, `websocket`, `body limit` and `HSTS`. If the site cannot be reached, there is only the first.
 pub async fn check(front: &Front) -> Vec<Check> {
     let url = match base(&front.public_url) {
         Ok(url) => url,
         Err(failed) => return vec![failed.on("public URL")],
     };
-    let caller = Caller { trust: front.trust.clone(), timeout: front.timeout, despite_flaws: true };
+    let caller = Caller { trust: front.trust.clone(), timeout: front.timeout, accepts_invalid: true };
     let site = Site { url, caller };
     let (answer, reached) = site.reach().await;
     let Some(answer) = answer else { return vec![reached.on("public URL")] };
     let mut checks = vec![reached.on("public URL")];
-    let believed = answer.shown.as_ref().is_none_or(|shown| shown.flaw.is_none());
-    if let Some(shown) = &answer.shown {
-        checks.push(site.certificate(shown, Timestamp::now()).on("certificate"));
+    let is_valid = answer.certificate.as_ref().is_none_or(|presented| presented.flaw.is_none());
+    if let Some(presented) = &answer.certificate {
+        checks.push(site.certificate(presented, Timestamp::now()).on("certificate"));
     }
     let (redirect, (protocol, address), websocket, limit) = tokio::join!(
         site.redirect(front.http_port),
-        session::look(&site, front.login.as_ref(), believed),
+        session::look(&site, front.login.as_ref(), is_valid),
         websocket::look(&site),
         site.body_limit(front.max_body),
     );
@@ -108,18 +109,18 @@ fn base(text: &str) -> Result<Url, Verdict> {
         Ok(url) if url.scheme() == "https" && url.host_str().is_some() => Ok(url),
         Ok(url) if url.scheme() == "http" => Err(Verdict::failed(
             format!("the public URL is {shown}"),
-            "it has http://, and the load balancer is to serve https://; links in mails and the websocket's origin follow from it",
+            "it begins with http://, but the load balancer serves https://; links in mails and the websocket's origin are made from it",
             fix,
         )),
         _ => Err(Verdict::failed(
-            format!("\"{shown}\" is no https:// URL"),
+            format!("\"{shown}\" is not an https:// URL"),
             "it is incomplete or misspelt",
             fix,
         )),
     }
 }
 
-/// A site, and how it is asked.
+/// A site, and how to send requests to it.
 struct Site {
     url: Url,
     caller: Caller,
@@ -139,10 +140,10 @@ impl Site {
 
     async fn send(&self, url: &Url, request: Request<Full<Bytes>>) -> Result<Answer, Verdict> {
         let sent = self.caller.send(url, request).await;
-        sent.map_err(|unreached| Verdict::Failed(unreached.explanation(&place(url), "the load balancer")))
+        sent.map_err(|unreached| Verdict::Found(place(url).finding(&unreached, BALANCER)))
     }
 
-    /// The ping, through the load balancer; the answer only if it is Mattermost's.
+    /// The ping through the load balancer, and its verdict; the answer only if it is Mattermost's.
     async fn reach(&self) -> (Option<Answer>, Verdict) {
         let url = self.at("/api/v4/system/ping");
         let answer = match self.get(&url).await {
@@ -158,24 +159,24 @@ impl Site {
             StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT => {
                 Verdict::failed(
                     format!("{url} answers {status}"),
-                    "the load balancer is there and does not reach Mattermost",
-                    "check that Mattermost runs, and the address in the load balancer; 127.0.0.1 is safer there than localhost, which may mean ::1",
+                    "the load balancer runs, but does not reach Mattermost",
+                    "check that Mattermost runs, and its address in the load balancer; write 127.0.0.1 there: localhost may mean ::1",
                 )
             }
             _ => match answer.redirect(&url) {
                 Some(to) if to == url => Verdict::failed(
                     format!("{url} redirects to itself"),
-                    "the redirect from http to https is also made for https, or by both the load balancer and the server",
-                    "redirect on the load balancer's plain port only; let the server forward nothing (ServiceSettings.Forward80To443=false)",
+                    "requests over https are redirected to https too, or both the load balancer and the server redirect",
+                    "redirect only on the load balancer's port for plain HTTP, and not in the server (ServiceSettings.Forward80To443=false)",
                 ),
                 Some(to) => Verdict::failed(
                     format!("{url} redirects to {}", shown(to.as_str())),
-                    "the site lives under another address or path",
-                    "make the site URL the address that people end up at",
+                    "the site has another address or path",
+                    "set the site URL to the address that people are redirected to",
                 ),
                 None => Verdict::failed(
-                    format!("{url} answers {status}, and not as Mattermost does"),
-                    "another program answers for this name, or the path below which Mattermost lives is not the site URL's",
+                    format!("{url} answers {status}, but not as Mattermost does"),
+                    "another program answers for this name, or Mattermost is under another path than the site URL's",
                     "check the host name and path in the site URL and in the load balancer",
                 ),
             },
@@ -183,17 +184,19 @@ impl Site {
         (None, verdict)
     }
 
-    fn certificate(&self, shown: &Shown, now: Timestamp) -> Verdict {
+    fn certificate(&self, presented: &Presented, now: Timestamp) -> Verdict {
         let place = place(&self.url);
-        if let Some(flaw) = &shown.flaw {
-            return Verdict::Failed(flaw.explanation(&place));
+        if let Some(flaw) = &presented.flaw {
+            let unreached = Unreached::Certificate(flaw.clone());
+            return Verdict::Found(place.finding(&unreached, BALANCER));
         }
         if matches!(self.caller.trust, Trust::Anything) {
             return Verdict::unseen(
                 "verification is switched off; switch it on to have the certificate checked",
             );
         }
-        let ends = shown.chain.iter().filter_map(|der| Certificate::read(der)).map(|one| one.not_after).min();
+        let ends =
+            presented.chain.iter().filter_map(|der| Certificate::read(der)).map(|one| one.not_after).min();
         let Some(end) = ends else {
             return Verdict::unseen("the certificate is valid; its dates could not be read");
         };
@@ -203,26 +206,26 @@ impl Site {
             Verdict::noted(
                 format!("the certificate of {place} ends in {days} days, on {until}"),
                 "it should have been renewed by now",
-                "see why the renewal does not work, or renew it by hand",
+                "find out why the renewal did not run, or renew it by hand",
             )
         } else {
-            let chain = shown.chain.len();
-            Verdict::passed(format!("valid until {until} ({days} days); certificates sent: {chain}"))
+            let sent = presented.chain.len();
+            Verdict::passed(format!("valid until {until} ({days} days); certificates sent: {sent}"))
         }
     }
 
     async fn redirect(&self, port: u16) -> Verdict {
         let mut url = self.url.clone();
         if url.set_scheme("http").is_err() || url.set_port(Some(port)).is_err() {
-            return Verdict::unseen("this URL has no plain form");
+            return Verdict::unseen("this URL has no form with http://");
         }
         let answer = match self.caller.send(&url, Request::new(Full::default())).await {
             Ok(answer) => answer,
             Err(unreached) => {
                 return Verdict::noted(
-                    unreached.explanation(&place(&url), "the load balancer").what,
-                    "the load balancer does not answer plain HTTP there",
-                    "let it answer on port 80 with a redirect to https: whoever types the name alone gets nowhere",
+                    place(&url).finding(&unreached, BALANCER).what,
+                    "the load balancer does not answer plain HTTP on this port",
+                    "let it answer on port 80 with a redirect to https; otherwise people who type only the name see an error",
                 );
             }
         };
@@ -233,12 +236,12 @@ impl Site {
             }
             Some(to) => Verdict::failed(
                 format!("{url} leads to {}", shown(to.as_str())),
-                "the redirect is not to https, or to another host",
+                "the redirect is not to https, or leads to another host",
                 fix,
             ),
             None if answer.status.is_success() => Verdict::failed(
                 format!("{url} is served without TLS"),
-                "the load balancer passes plain HTTP on; passwords can be read on the way",
+                "the load balancer forwards plain HTTP to Mattermost; passwords can be read on the way",
                 fix,
             ),
             None => Verdict::noted(
@@ -255,7 +258,7 @@ impl Site {
         *request.method_mut() = Method::POST;
         let size = format!("{:.1} MiB", length as f64 / f64::from(1 << 20));
         let fix = format!(
-            "allow {size} and more: in nginx `client_max_body_size`; HAProxy has no limit; or lower FileSettings.MaxFileSize"
+            "allow at least {size}: in nginx with `client_max_body_size` (HAProxy has no limit); or lower FileSettings.MaxFileSize"
         );
         match self.caller.announce(&url, request, length).await {
             Ok(Some(answer)) if answer.status == StatusCode::PAYLOAD_TOO_LARGE => {
@@ -264,34 +267,31 @@ impl Site {
                     Verdict::failed(
                         format!("Mattermost refuses an upload of {size}"),
                         "FileSettings.MaxFileSize is lower",
-                        "raise it (MM_FILESETTINGS_MAXFILESIZE), or expect less",
+                        "raise it (MM_FILESETTINGS_MAXFILESIZE)",
                     )
                 } else {
                     Verdict::failed(
                         format!("an upload of {size} is refused before it reaches Mattermost"),
-                        "the load balancer's limit for bodies is lower than Mattermost's",
+                        "the load balancer's limit for request bodies is lower than Mattermost's",
                         fix,
                     )
                 }
             }
             Ok(Some(answer)) if answer.status == StatusCode::EXPECTATION_FAILED => Verdict::unseen(
-                "the load balancer does not know `Expect: 100-continue`; try an upload by hand",
+                "the load balancer does not support `Expect: 100-continue`; try an upload by hand",
             ),
-            Ok(_) => Verdict::passed(format!("an upload of {size} is let through")),
+            Ok(_) => Verdict::passed(format!("an upload of {size} is allowed")),
             Err(unreached) => Verdict::failed(
-                format!(
-                    "announcing an upload of {size}: {}",
-                    unreached.explanation(&place(&url), "the load balancer").what
-                ),
-                "the load balancer hangs up on large bodies",
+                format!("announcing an upload of {size}: {}", place(&url).finding(&unreached, BALANCER).what),
+                "the load balancer closes the connection when a request body is large",
                 fix,
             ),
         }
     }
 }
 
-fn shown(foreign: &str) -> String {
-    Mask::nothing().shown(foreign)
+fn shown(text: &str) -> String {
+    Mask::nothing().shown(text)
 }
 
 fn hsts(answer: &Answer) -> Verdict {
@@ -299,8 +299,8 @@ fn hsts(answer: &Answer) -> Verdict {
         Some(value) => Verdict::passed(shown(value)),
         None => Verdict::noted(
             "no Strict-Transport-Security header",
-            "neither the load balancer nor Mattermost sends it, so a browser's first visit may still go over plain HTTP",
-            "once https works for good: `Strict-Transport-Security: max-age=63072000` on the load balancer, or ServiceSettings.TLSStrictTransport=true",
+            "neither the load balancer nor Mattermost sends it, so a browser may still open the site over plain HTTP",
+            "when https works reliably: `Strict-Transport-Security: max-age=63072000` on the load balancer, or ServiceSettings.TLSStrictTransport=true",
         ),
     }
 }

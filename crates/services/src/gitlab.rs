@@ -1,12 +1,13 @@
-//! GitLab as the place to sign in: its three endpoints, asked the way Mattermost asks them.
+//! GitLab for signing in: its three endpoints, requested as Mattermost does.
 //!
-//! Nobody signs in here, so a code is never got. That the client secret is right shows all the same: a made-up code is
-//! refused as `invalid_grant` only after the client has been accepted (RFC 6749 section 5.2). Whether the client may use
-//! the redirect URI and scope is told by GitLab only after a login; other providers tell at once, and then it is said here.
+//! Nobody signs in, so there is never a real code. The client secret can be checked all the same: GitLab refuses a made-up
+//! code with `invalid_grant` only after it has accepted the client (RFC 6749 section 5.2). Whether the client may use the
+//! redirect URI and the scope, GitLab says only after a login. Other providers say it at once, and then it is reported.
 
 use std::time::Duration;
 
 use bytes::Bytes;
+use finding::{Check, Unreached, Verdict};
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use http::{Method, Request, StatusCode};
 use http_body_util::Full;
@@ -14,16 +15,14 @@ use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 use url::form_urlencoded::Serializer;
 
-use crate::check::{Check, Verdict};
 use crate::exchange::{Answer, Caller, place};
 use crate::mask::Mask;
-use crate::reach::Unreached;
 use crate::trust::Trust;
 
-/// A code that no provider has given out.
+/// A code that no provider has issued.
 const MADE_UP: &str = "mainstay-check-of-the-endpoints";
 
-/// How Mattermost is registered with a GitLab, and where that is.
+/// How Mattermost is registered with a GitLab, and its endpoints.
 #[derive(Debug, Clone)]
 pub struct GitLab {
     /// The application's id (`GITLAB_ID`).
@@ -40,19 +39,19 @@ pub struct GitLab {
     pub user_api_endpoint: String,
     /// The site URL followed by `/signup/gitlab/complete`.
     pub redirect_uri: String,
-    /// Whose certificates are believed.
+    /// Which certificates are trusted.
     pub trust: Trust,
-    /// For each of the three requests.
+    /// The time limit of each of the three requests.
     pub timeout: Duration,
 }
 
-/// Asks the three endpoints at the same time. The checks are named `auth endpoint`, `token endpoint` and
+/// Checks the three endpoints at the same time. The checks are named `auth endpoint`, `token endpoint` and
 /// `user API endpoint`.
 pub async fn check(gitlab: &GitLab) -> Vec<Check> {
-    let caller = Caller { trust: gitlab.trust.clone(), timeout: gitlab.timeout, despite_flaws: false };
+    let caller = Caller { trust: gitlab.trust.clone(), timeout: gitlab.timeout, accepts_invalid: false };
     let mask = Mask::of(&gitlab.secret);
-    let asking = Asking { gitlab, caller: &caller, mask: &mask };
-    let (auth, token, user) = tokio::join!(asking.auth(), asking.token(), asking.user());
+    let client = Client { gitlab, caller: &caller, mask: &mask };
+    let (auth, token, user) = tokio::join!(client.auth(), client.token(), client.user());
     let verdict = |result: Result<Verdict, Verdict>| result.unwrap_or_else(|failed| failed);
     vec![
         verdict(auth).on("auth endpoint"),
@@ -61,7 +60,7 @@ pub async fn check(gitlab: &GitLab) -> Vec<Check> {
     ]
 }
 
-/// An endpoint: its variable, and what it normally ends in.
+/// An endpoint: its variable, and the usual end of its URL.
 struct Endpoint {
     variable: &'static str,
     usual: &'static str,
@@ -76,7 +75,7 @@ impl Endpoint {
         let Self { variable, usual } = self;
         Verdict::failed(
             what,
-            "the path is another one, or another program answers for this host",
+            "the path is wrong, or another program answers for this host",
             format!("set {variable} to GitLab's address followed by {usual}"),
         )
     }
@@ -86,7 +85,11 @@ impl Endpoint {
         let fix = format!("set {variable} to GitLab's address followed by {usual}, with https://");
         let shown = text.escape_debug();
         let url = Url::parse(text).map_err(|error| {
-            Verdict::failed(format!("\"{shown}\" is no URL ({error})"), "it is incomplete or misspelt", &fix)
+            Verdict::failed(
+                format!("\"{shown}\" is not a URL ({error})"),
+                "it is incomplete or misspelt",
+                &fix,
+            )
         })?;
         if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
             return Err(Verdict::failed(
@@ -96,20 +99,21 @@ impl Endpoint {
             ));
         }
         if url.query().is_some() || url.fragment().is_some() {
-            let cause = "Mattermost appends its parameters after a question mark of its own";
+            let cause = "Mattermost appends a question mark and its parameters";
             return Err(Verdict::failed(format!("\"{shown}\" has a query"), cause, fix));
         }
         Ok(url)
     }
 }
 
-struct Asking<'a> {
+/// Mattermost's part of the conversation.
+struct Client<'a> {
     gitlab: &'a GitLab,
     caller: &'a Caller,
     mask: &'a Mask,
 }
 
-impl Asking<'_> {
+impl Client<'_> {
     async fn send(
         &self,
         endpoint: &Endpoint,
@@ -117,17 +121,19 @@ impl Asking<'_> {
         request: Request<Full<Bytes>>,
     ) -> Result<Answer, Verdict> {
         let answer = self.caller.send(url, request).await.map_err(|unreached| {
-            let mut explanation = unreached.explanation(&place(url), "GitLab");
-            if unreached == Unreached::NotTls {
-                explanation.fix = format!("set {} to http://, or to the port with TLS", endpoint.variable);
-            }
-            Verdict::Failed(explanation)
+            let finding = place(url).finding(&unreached, "GitLab");
+            Verdict::Found(match unreached {
+                Unreached::NotTls => {
+                    finding.fixed_by(format!("use http:// in {}, or the port for TLS", endpoint.variable))
+                }
+                _ => finding,
+            })
         })?;
         if answer.status.is_server_error() {
             return Err(Verdict::failed(
                 format!("{url} answers {}", answer.status),
-                "GitLab is starting, or has a fault of its own",
-                "wait; if it stays so, see GitLab's log",
+                "GitLab is starting, or has an internal error",
+                "wait and try again; if it fails again, read GitLab's log",
             ));
         }
         if let Some(to) = answer.redirect(url)
@@ -136,14 +142,14 @@ impl Asking<'_> {
         {
             return Err(Verdict::failed(
                 format!("{url} redirects to https"),
-                "GitLab is served over TLS only; a redirected token request loses its contents",
+                "GitLab accepts only TLS; a token request that is redirected loses its body",
                 format!("write https:// in {}", endpoint.variable),
             ));
         }
         Ok(answer)
     }
 
-    /// The code request that a browser makes when somebody chooses GitLab.
+    /// The request for a code that a browser sends when somebody signs in by GitLab.
     async fn auth(&self) -> Result<Verdict, Verdict> {
         let GitLab { id, scope, auth_endpoint, redirect_uri, .. } = self.gitlab;
         let mut url = AUTH.url(auth_endpoint)?;
@@ -165,7 +171,7 @@ impl Asking<'_> {
                 to.query_pairs().find(|(name, _)| name == "error").map(|(_, error)| error.into_owned());
             return Ok(match error {
                 Some(error) => self.refused(&error),
-                None if sent_back => Verdict::passed("gives codes for this client and redirect URI"),
+                None if sent_back => Verdict::passed("issues codes for this client and redirect URI"),
                 None => Verdict::passed(format!(
                     "asks people to sign in first, at {}",
                     self.mask.shown(to.path())
@@ -199,10 +205,10 @@ impl Asking<'_> {
             "redirect_uri" | "invalid_redirect_uri" => Verdict::failed(
                 "GitLab does not accept the redirect URI",
                 format!(
-                    "the application there is not registered with exactly {redirect_uri}; scheme, host and port count, and follow from the site URL"
+                    "the application in GitLab is not registered with exactly {redirect_uri}; scheme, host and port must match, and come from the site URL"
                 ),
                 format!(
-                    "in GitLab's application, enter {redirect_uri} as a redirect URI (and the same with /login/ instead of /signup/)"
+                    "add {redirect_uri} to the redirect URIs of the application in GitLab (and the same URI with /login/ instead of /signup/)"
                 ),
             ),
             "invalid_client" | "unauthorized_client" => Verdict::failed(
@@ -212,18 +218,18 @@ impl Asking<'_> {
             ),
             "invalid_scope" => Verdict::failed(
                 format!("GitLab does not grant the scope \"{scope}\" to this application"),
-                "the scope was not chosen when the application was registered",
-                "choose read_user in GitLab's application, and set GITLAB_SCOPE to the same or leave it empty",
+                "the scope was not selected when the application was registered",
+                "select read_user for the application in GitLab, and set GITLAB_SCOPE to the same or leave it empty",
             ),
             other => Verdict::failed(
                 format!("GitLab refuses the request for a code: {}", self.mask.shown(other)),
-                "not one of the causes we know",
-                "see GitLab's log, and the application's settings there",
+                "this is none of the known causes",
+                "read GitLab's log, and check the application's settings there",
             ),
         }
     }
 
-    /// The request that turns a code into a token, with a code that nobody gave out.
+    /// The request that exchanges a code for a token, with a made-up code.
     async fn token(&self) -> Result<Verdict, Verdict> {
         let GitLab { id, secret, token_endpoint, redirect_uri, .. } = self.gitlab;
         let url = TOKEN.url(token_endpoint)?;
@@ -244,45 +250,45 @@ impl Asking<'_> {
 
         let Some(json) = answer.json().filter(serde_json::Value::is_object) else {
             return Ok(
-                TOKEN.wrong_path(format!("{url} answers {status} and no JSON to a request for a token"))
+                TOKEN.wrong_path(format!("{url} answers a request for a token with {status} and no JSON"))
             );
         };
         let said = |name: &str| json.get(name).and_then(serde_json::Value::as_str);
         if said("access_token").is_some() {
             return Ok(Verdict::noted(
                 format!("{url} gives a token for a made-up code"),
-                "it is a stand-in for tests, not a GitLab",
-                "let nobody sign in by it in earnest",
+                "this is a test server, not a GitLab",
+                "do not use it for real accounts",
             ));
         }
         let description = said("error_description").unwrap_or_default();
         Ok(match said("error") {
-            Some("invalid_grant") if url.scheme() == "http" && !is_near(&url) => Verdict::noted(
+            Some("invalid_grant") if url.scheme() == "http" && !is_local(&url) => Verdict::noted(
                 "the application's id and secret are accepted, over an unencrypted connection",
-                format!("{} has http://", TOKEN.variable),
-                "write https://, or the secret and everybody's tokens can be read on the way",
+                format!("{} begins with http://", TOKEN.variable),
+                "write https://; otherwise the secret and all tokens can be read on the way",
             ),
             Some("invalid_grant") => Verdict::passed("the application's id and secret are accepted"),
             Some("invalid_client" | "unauthorized_client") => Verdict::failed(
                 format!("GitLab refuses the application's id or secret ({status})"),
                 "GITLAB_ID or GITLAB_SECRET is wrong, or the secret was renewed in GitLab",
-                "copy both from GitLab's application again; a lost secret is renewed there",
+                "copy both again from the application in GitLab; a lost secret can be renewed there",
             ),
             Some(error) => Verdict::failed(
                 format!("{url} answers {}", self.mask.shown(&format!("{error}: {description}"))),
-                "it does not take the request that Mattermost makes",
+                "it does not accept the request that Mattermost sends",
                 format!("check that {} is GitLab's, followed by {}", TOKEN.variable, TOKEN.usual),
             ),
             None if status == StatusCode::UNAUTHORIZED => Verdict::failed(
                 format!("{url} answers {status}"),
-                "GITLAB_ID or GITLAB_SECRET is wrong, or the path is another one",
+                "GITLAB_ID or GITLAB_SECRET is wrong, or the path is wrong",
                 format!("copy both from GitLab again; {} normally ends in {}", TOKEN.variable, TOKEN.usual),
             ),
-            None => TOKEN.wrong_path(format!("{url} answers {status} and JSON that is no OAuth answer")),
+            None => TOKEN.wrong_path(format!("{url} answers {status} with JSON that is not an OAuth answer")),
         })
     }
 
-    /// The request for the person's account, with a token that nobody gave out.
+    /// The request for the user's account, with a made-up token.
     async fn user(&self) -> Result<Verdict, Verdict> {
         let url = USER.url(&self.gitlab.user_api_endpoint)?;
         let mut request = Request::new(Full::default());
@@ -295,7 +301,7 @@ impl Asking<'_> {
             (StatusCode::UNAUTHORIZED, true) => Verdict::passed("asks for a token, as it should"),
             (StatusCode::OK, true) => Verdict::noted(
                 format!("{url} answers without a valid token"),
-                "it is a stand-in for tests, or not GitLab's API for the own account",
+                "this is a test server, or not GitLab's API for the user's own account",
                 format!("check that {} ends in {}", USER.variable, USER.usual),
             ),
             (StatusCode::GONE, _) => Verdict::failed(
@@ -304,15 +310,15 @@ impl Asking<'_> {
                 format!("set {} to GitLab's address followed by {}", USER.variable, USER.usual),
             ),
             (status, true) => {
-                USER.wrong_path(format!("{url} answers {status} instead of 401 to a token nobody gave out"))
+                USER.wrong_path(format!("{url} answers a made-up token with {status} instead of 401"))
             }
-            (status, false) => USER.wrong_path(format!("{url} answers {status} and no JSON")),
+            (status, false) => USER.wrong_path(format!("{url} answers {status} without JSON")),
         })
     }
 }
 
-/// Whether the host is on this machine or inside a private network, where plain HTTP can be meant so.
-fn is_near(url: &Url) -> bool {
+/// Whether the host is on this machine or in a private network, where plain HTTP can be intended.
+fn is_local(url: &Url) -> bool {
     match url.host() {
         Some(url::Host::Domain(name)) => name == "localhost" || !name.contains('.'),
         Some(url::Host::Ipv4(address)) => address.is_loopback() || address.is_private(),
@@ -326,16 +332,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn plain_http_is_for_near_hosts() {
-        let near = |url: &str| is_near(&Url::parse(url).unwrap());
-        assert!(near("http://gitlab/oauth/token") && near("http://127.0.0.1:1/") && near("http://[::1]/"));
-        assert!(!near("http://gitlab.example.com/") && !near("http://192.0.2.1/"));
+    fn plain_http_is_allowed_for_local_hosts() {
+        let local = |url: &str| is_local(&Url::parse(url).unwrap());
+        assert!(local("http://gitlab/oauth/token") && local("http://127.0.0.1:1/") && local("http://[::1]/"));
+        assert!(!local("http://gitlab.example.com/") && !local("http://192.0.2.1/"));
     }
 
     #[test]
     fn an_endpoint_must_be_a_whole_url_without_a_query() {
         for wrong in ["", "gitlab.example.com/oauth/token", "ftp://x/", "https://x/oauth?a=b"] {
-            assert!(matches!(TOKEN.url(wrong), Err(Verdict::Failed(_))), "{wrong}");
+            assert!(TOKEN.url(wrong).is_err_and(|verdict| verdict.is_failed()), "{wrong}");
         }
         assert!(TOKEN.url("https://gitlab.example.com/oauth/token").is_ok());
     }

@@ -1,4 +1,4 @@
-//! The mail server: a real message, sent the way Mattermost sends its own.
+//! The mail server: sends a real message, as Mattermost does.
 
 mod dialogue;
 mod failure;
@@ -23,7 +23,7 @@ use message::Message;
 /// How the connection is encrypted (`SMTP_SECURITY`, `EmailSettings.ConnectionSecurity`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Security {
-    /// Not at all; usual on port 25 inside a network.
+    /// Not at all; usual on port 25 inside a private network.
     None,
     /// From the first byte; usual on port 465.
     Tls,
@@ -31,7 +31,7 @@ pub enum Security {
     StartTls,
 }
 
-/// A mail server, and how it is used.
+/// A mail server, and how to use it.
 #[derive(Debug, Clone)]
 pub struct MailServer {
     /// A name or an address.
@@ -42,24 +42,24 @@ pub struct MailServer {
     pub security: Security,
     /// Empty: no login.
     pub username: String,
-    /// Used only with a user name.
+    /// Sent only with a user name.
     pub password: SecretString,
-    /// Whose certificates are believed.
+    /// Which certificates are trusted.
     pub trust: Trust,
-    /// The name to greet with: the site URL's host, as Mattermost does. Empty: `localhost`.
+    /// The name in EHLO: the site URL's host, as Mattermost sends it. Empty: `localhost`.
     pub greeting: String,
-    /// The sender's address, also the envelope's.
+    /// The sender's address, in the envelope and in the message.
     pub from: String,
-    /// Where answers go; empty: to the sender.
+    /// The address for answers; empty: the sender's.
     pub reply_to: String,
-    /// For the whole dialogue.
+    /// The time limit of the whole dialogue.
     pub timeout: Duration,
 }
 
 /// Sends a test message to the address `to`, in the name of the site `site_name`, and returns the dialogue.
 ///
 /// # Errors
-/// The message was not accepted: the failure has the failing line, the dialogue up to it, and what to do.
+/// The message was not accepted: the failure has the line that failed, the dialogue up to it, and the finding.
 pub async fn send_test(server: &MailServer, to: &str, site_name: &str) -> Result<Dialogue, MailFailure> {
     let mut talk = Talk::new(Deadline::after(server.timeout), mask(server));
     match converse(&mut talk, server, to, site_name).await {
@@ -82,7 +82,7 @@ fn mask(server: &MailServer) -> Mask {
     Mask::of(&server.password).and(plain(server))
 }
 
-/// The one message of AUTH PLAIN (RFC 4616).
+/// The credentials as AUTH PLAIN sends them (RFC 4616).
 fn plain(server: &MailServer) -> String {
     BASE64.encode(format!("\0{}\0{}", server.username, server.password.expose_secret()))
 }
@@ -126,12 +126,12 @@ async fn converse(talk: &mut Talk, server: &MailServer, to: &str, site_name: &st
     let message = Message { from: &server.from, reply_to: &server.reply_to, to, site_name };
     let text = message.text(jiff::Timestamp::now(), rand::random());
     talk.give(&text, "(the message)").await?.expect(250).map_err(Reason::content)?;
-    // It is delivered; whether the server says goodbye does not matter.
+    // The message is accepted; the answer to QUIT does not matter.
     let _ = talk.ask("QUIT").await;
     Ok(())
 }
 
-/// Greets; returns what the server offers: keyword to parameters, in capitals.
+/// Sends EHLO; returns the server's extensions: keyword to parameters, in capitals.
 async fn hello(talk: &mut Talk, server: &MailServer) -> Result<HashMap<String, String>, Reason> {
     let valid = |c: char| c.is_ascii_alphanumeric() || "-._:[]".contains(c);
     let name = Some(server.greeting.as_str()).filter(|name| !name.is_empty() && name.chars().all(valid));
@@ -139,7 +139,7 @@ async fn hello(talk: &mut Talk, server: &MailServer) -> Result<HashMap<String, S
     let reply = reply.expect(250).map_err(Reason::Greeting)?;
     let offers = reply.text.iter().skip(1).map(|line| {
         let line = line.to_ascii_uppercase();
-        // "AUTH=LOGIN" is how some servers wrote it before the standard.
+        // Some servers still write "AUTH=LOGIN", as before the standard.
         let (keyword, parameters) = line.split_once([' ', '=']).unwrap_or((&line, ""));
         (keyword.to_owned(), parameters.to_owned())
     });
@@ -171,7 +171,7 @@ async fn log_in(
 }
 
 impl Reply {
-    /// This reply, if it has the code that goes on.
+    /// This reply, if it has the expected code; otherwise it is the error.
     fn expect(self, code: u16) -> Result<Reply, Reply> {
         if self.code == code { Ok(self) } else { Err(self) }
     }

@@ -1,13 +1,13 @@
-//! Foreign text made fit to be shown.
+//! Text from other programs, with secrets removed.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use secrecy::{ExposeSecret as _, SecretString};
 
-/// Characters of foreign text that are shown at most.
+/// Characters of such a text that are shown at most.
 const LONGEST: usize = 300;
 
-/// What must not be seen, in each form in which another side may repeat it.
+/// Secrets, in each form in which the other side may repeat them.
 pub(crate) struct Mask(Vec<String>);
 
 impl Mask {
@@ -26,7 +26,7 @@ impl Mask {
         Self(vec![secret.to_owned(), BASE64.encode(secret), encoded])
     }
 
-    /// Hides this form of it too.
+    /// Hides this form of the secret too.
     pub(crate) fn and(mut self, form: String) -> Self {
         self.0.push(form);
         self
@@ -35,13 +35,7 @@ impl Mask {
     /// One line of at most 300 characters, without control characters and secrets.
     pub(crate) fn shown(&self, text: &str) -> String {
         let masked = self.0.iter().fold(text.to_owned(), |text, form| text.replace(form, "********"));
-        let line = masked.split(char::is_whitespace).filter(|word| !word.is_empty()).collect::<Vec<_>>();
-        let line = line.join(" ");
-        let mut shown: String = line.chars().filter(|c| !c.is_control()).take(LONGEST).collect();
-        if line.chars().count() > LONGEST {
-            shown.push('…');
-        }
-        shown
+        finding::one_line(&masked, LONGEST)
     }
 }
 
@@ -57,9 +51,9 @@ mod tests {
     }
 
     #[test]
-    fn foreign_text_is_one_short_line() {
+    fn text_from_other_programs_is_one_short_line() {
         let mask = Mask::nothing();
-        assert_eq!(mask.shown("a\r\n\tb\u{1b}[2J c"), "a b[2J c");
+        assert_eq!(mask.shown("a\r\n\tb\u{1b}[2J c"), "a b [2J c");
         assert_eq!(mask.shown(&"x".repeat(400)).chars().count(), LONGEST + 1);
     }
 }

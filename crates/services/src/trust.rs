@@ -1,96 +1,79 @@
-//! Whose certificates are believed.
+//! Which certificates are trusted.
 
 use std::sync::{Arc, Mutex};
 
+use finding::CertificateFlaw;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 
 use crate::certificate::Certificate;
 
-/// Whose certificates are believed.
+/// Which certificates are trusted.
 #[derive(Debug, Clone, Default)]
 pub enum Trust {
-    /// The authorities of this machine, as Mattermost does.
+    /// Those of this machine's authorities, as for Mattermost.
     #[default]
     System,
-    /// Those, and these.
+    /// Those of this machine's authorities and of these.
     SystemAnd(Vec<CertificateDer<'static>>),
-    /// Anybody's: what Mattermost does where verification is switched off. Whoever is in between can read along.
+    /// All: as for Mattermost where verification is switched off. Anybody on the way can read along.
     Anything,
 }
 
-/// What is wrong with a certificate.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Flaw {
-    /// Its time is over.
-    Expired,
-    /// Its time has not come.
-    NotYetValid,
-    /// Made out to these names.
-    OtherName(Vec<String>),
-    /// Signed by its own key.
-    SelfSigned,
-    /// Sent alone, and its issuer is not one we know.
-    Alone,
-    /// Its chain ends at nobody we know.
-    UnknownAuthority,
-    /// rustls's words.
-    Other(String),
-}
-
-/// The certificate that a server has shown, and what we think of it.
+/// The certificate that a server presented, and what is wrong with it.
 #[derive(Debug, Clone)]
-pub(crate) struct Shown {
+pub(crate) struct Presented {
     /// As sent, the server's own first.
     pub(crate) chain: Vec<CertificateDer<'static>>,
-    pub(crate) flaw: Option<Flaw>,
+    pub(crate) flaw: Option<CertificateFlaw>,
 }
 
-/// Looks at a server's certificate, keeps it and what was found, and lets the handshake go on: whether the
-/// connection may be used is decided by whoever opened it.
+/// Verifies a server's certificate, records it with the result, and lets the handshake go on: whoever opened the connection
+/// decides whether to use it.
 #[derive(Debug)]
-pub(crate) struct Witness {
-    judge: Option<Arc<WebPkiServerVerifier>>,
+pub(crate) struct Recorder {
+    verifier: Option<Arc<WebPkiServerVerifier>>,
     provider: Arc<CryptoProvider>,
-    shown: Mutex<Option<Shown>>,
+    presented: Mutex<Option<Presented>>,
 }
 
-impl Witness {
-    /// A witness and the configuration to connect with, for one handshake.
+impl Recorder {
+    /// A recorder for one handshake, and the configuration to connect with.
     ///
     /// # Errors
-    /// The machine has no authorities at all, or an extra one is none.
+    /// The machine has no authorities at all, or an extra one is not a certificate.
     pub(crate) fn new(trust: &Trust) -> Result<(Arc<Self>, ClientConfig), Error> {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let judge = match trust {
+        let verifier = match trust {
             Trust::Anything => None,
-            Trust::System => Some(judge(&provider, &[])?),
-            Trust::SystemAnd(extra) => Some(judge(&provider, extra)?),
+            Trust::System => Some(verifier(&provider, &[])?),
+            Trust::SystemAnd(extra) => Some(verifier(&provider, extra)?),
         };
-        let witness = Arc::new(Self { judge, provider: Arc::clone(&provider), shown: Mutex::default() });
+        let recorder =
+            Arc::new(Self { verifier, provider: Arc::clone(&provider), presented: Mutex::default() });
         let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()?
             .dangerous()
-            .with_custom_certificate_verifier(Arc::clone(&witness) as Arc<dyn ServerCertVerifier>)
+            .with_custom_certificate_verifier(Arc::clone(&recorder) as Arc<dyn ServerCertVerifier>)
             .with_no_client_auth();
-        Ok((witness, config))
+        Ok((recorder, config))
     }
 
-    /// What the server has shown, once the handshake is over.
-    pub(crate) fn shown(&self) -> Option<Shown> {
-        self.shown.lock().ok()?.take()
+    /// What the server presented, once the handshake is over.
+    pub(crate) fn presented(&self) -> Option<Presented> {
+        self.presented.lock().ok()?.take()
     }
 }
 
-fn judge(
+fn verifier(
     provider: &Arc<CryptoProvider>,
     extra: &[CertificateDer<'static>],
 ) -> Result<Arc<WebPkiServerVerifier>, Error> {
     let mut roots = RootCertStore::empty();
-    // What of the machine's store cannot be read is missing there for every other program too.
+    // What cannot be read of the machine's store cannot be read by other programs either.
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     for certificate in extra {
         roots.add(certificate.clone())?;
@@ -100,7 +83,7 @@ fn judge(
         .map_err(|error| Error::General(error.to_string()))
 }
 
-impl ServerCertVerifier for Witness {
+impl ServerCertVerifier for Recorder {
     fn verify_server_cert(
         &self,
         certificate: &CertificateDer<'_>,
@@ -110,19 +93,19 @@ impl ServerCertVerifier for Witness {
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
         let refused = self
-            .judge
+            .verifier
             .as_ref()
-            .and_then(|judge| judge.verify_server_cert(certificate, others, name, stapled, now).err());
+            .and_then(|verifier| verifier.verify_server_cert(certificate, others, name, stapled, now).err());
         let chain: Vec<_> =
             std::iter::once(certificate).chain(others).map(|one| one.clone().into_owned()).collect();
         let flaw = refused.map(|error| flaw(&error, &chain));
-        if let Ok(mut shown) = self.shown.lock() {
-            *shown = Some(Shown { chain, flaw });
+        if let Ok(mut presented) = self.presented.lock() {
+            *presented = Some(Presented { chain, flaw });
         }
         Ok(ServerCertVerified::assertion())
     }
 
-    // The handshake's signature is always checked: whoever shows the certificate must have its key.
+    // The handshake's signature is always checked: who presents a certificate must have its key.
     fn verify_tls12_signature(
         &self,
         message: &[u8],
@@ -148,23 +131,17 @@ impl ServerCertVerifier for Witness {
     }
 }
 
-fn flaw(error: &Error, chain: &[CertificateDer<'_>]) -> Flaw {
-    let Error::InvalidCertificate(error) = error else { return Flaw::Other(error.to_string()) };
-    match error {
-        CertificateError::Expired | CertificateError::ExpiredContext { .. } => Flaw::Expired,
-        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => Flaw::NotYetValid,
-        CertificateError::NotValidForName => Flaw::OtherName(Vec::new()),
-        CertificateError::NotValidForNameContext { presented, .. } => Flaw::OtherName(presented.clone()),
-        _ => {
-            let own = chain.first().and_then(|der| Certificate::read(der));
-            let self_signed = own.is_some_and(|own| own.is_self_signed());
-            match error {
-                // A self-signed one may also be refused for being an authority's.
-                _ if self_signed => Flaw::SelfSigned,
-                CertificateError::UnknownIssuer if chain.len() == 1 => Flaw::Alone,
-                CertificateError::UnknownIssuer => Flaw::UnknownAuthority,
-                other => Flaw::Other(other.to_string()),
-            }
+/// What is wrong with the certificate at the front of `chain`. The chain tells more than the verifier's error.
+fn flaw(error: &Error, chain: &[CertificateDer<'_>]) -> CertificateFlaw {
+    let Error::InvalidCertificate(error) = error else { return CertificateFlaw::Other(error.to_string()) };
+    let is_self_signed =
+        || chain.first().and_then(|der| Certificate::read(der)).is_some_and(|own| own.is_self_signed());
+    match CertificateFlaw::from(error) {
+        // A self-signed certificate may also be refused because it is an authority's.
+        CertificateFlaw::UnknownAuthority | CertificateFlaw::Other(_) if is_self_signed() => {
+            CertificateFlaw::SelfSigned
         }
+        CertificateFlaw::UnknownAuthority if chain.len() == 1 => CertificateFlaw::Alone,
+        flaw => flaw,
     }
 }

@@ -1,8 +1,8 @@
 //! `mainstay settings`
 
 use deploy::{Error, InForce, Kind, World};
+use finding::Report;
 use release::Version;
-use services::{Check, Verdict};
 use settings::{Base, Resolved};
 use tokio_util::sync::CancellationToken;
 
@@ -31,11 +31,14 @@ pub(super) async fn run(
         Settings::TestMail { address } => return test_mail(printer, world, &address).await,
         Settings::TestGitlab => {
             let gitlab = InForce::read(world)?.gitlab()?;
-            return Ok(checks(printer, &services::gitlab::check(&gitlab).await));
+            return Ok(show(
+                printer,
+                &Report::new(&gitlab.auth_endpoint, services::gitlab::check(&gitlab).await),
+            ));
         }
         Settings::TestHttps => {
             let front = InForce::read(world)?.front(world)?;
-            return Ok(checks(printer, &services::front::check(&front).await));
+            return Ok(show(printer, &Report::new(&front.public_url, services::front::check(&front).await)));
         }
         Settings::Secrets(Secrets::Rotate { names, yes, change }) => {
             let plan = deploy::planned_rotation(world, &names).await?;
@@ -139,28 +142,18 @@ async fn test_mail(printer: Printer, world: &World, address: &str) -> Result<Exi
             Ok(Exit::Done)
         }
         Err(failure) => {
-            let explanation = failure.explanation();
-            printer.data(&serde_json::json!({ "sent": false, "failure": explanation }));
+            let finding = failure.finding();
+            printer.data(&serde_json::json!({ "sent": false, "failure": finding }));
             printer.show(&format!("{}", failure.dialogue));
-            let error = Error::new(Kind::NotVerified, format!("{}: {}", explanation.what, explanation.cause));
-            Err(error.hint(explanation.fix))
+            let error = Error::new(Kind::NotVerified, format!("{}: {}", finding.what, finding.cause));
+            Err(error.hint(finding.fix))
         }
     }
 }
 
-/// Shows what was looked at; not verified when one failed.
-fn checks(printer: Printer, checks: &[Check]) -> Exit {
-    printer.data(&checks);
-    for Check { name, verdict } in checks {
-        printer.show(&match verdict {
-            Verdict::Passed { seen } => format!("  ✓ {name}: {seen}"),
-            Verdict::Noted(explanation) => format!("  ! {name}: {explanation}"),
-            Verdict::Unseen { why } => format!("  - {name}: not seen, {why}"),
-            Verdict::Failed(services::Explanation { what, cause, fix }) => {
-                format!("  ✗ {name}\n      what   {what}\n      cause  {cause}\n      fix    {fix}")
-            }
-        });
-    }
-    let failed = checks.iter().any(|check| matches!(check.verdict, Verdict::Failed(_)));
-    if failed { Exit::NotVerified } else { Exit::Done }
+/// Shows the checks; not verified when one failed.
+fn show(printer: Printer, report: &Report) -> Exit {
+    printer.data(&report.checks);
+    printer.show(&report.to_string());
+    if report.passed() { Exit::Done } else { Exit::NotVerified }
 }

@@ -1,7 +1,8 @@
-//! What a session shows: whether its cookies are `Secure`, and whose address the server believes it has.
+//! What a session shows: whether its cookies are `Secure`, and which address the server takes for the client's.
 
 use std::net::IpAddr;
 
+use finding::Verdict;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue, SET_COOKIE};
 use http::{Method, Request, StatusCode};
 use http_body_util::Full;
@@ -10,21 +11,20 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{FORGED, Login, Site};
-use crate::check::Verdict;
 use crate::exchange::Answer;
 use crate::mask::Mask;
 
-/// The session's cookie, and the one of a sign-in that has begun.
+/// The session's cookie, and the cookie of a sign-in that has begun.
 const SESSION: &str = "MMAUTHTOKEN";
 const SIGN_IN: &str = "MMOAUTH";
 
-/// The verdicts on the forwarded protocol and on the client's address.
-pub(super) async fn look(site: &Site, login: Option<&Login>, believed: bool) -> (Verdict, Verdict) {
+/// The verdicts on the forwarded protocol and on the client's address. `is_valid`: the site's certificate is.
+pub(super) async fn look(site: &Site, login: Option<&Login>, is_valid: bool) -> (Verdict, Verdict) {
     let need_login =
-        || Verdict::unseen("it shows in the log of an account's sessions: give a throw-away login");
+        || Verdict::unseen("it is in the audit log of an account: give the login of a throw-away account");
     let Some(login) = login else { return (begun_sign_in(site).await, need_login()) };
-    if !believed {
-        let why = "the certificate does not hold, so no password was sent; mend that first";
+    if !is_valid {
+        let why = "the certificate is not valid, so no password was sent; fix that first";
         return (Verdict::unseen(why), Verdict::unseen(why));
     }
     let answer = match log_in(site, login).await {
@@ -36,7 +36,7 @@ pub(super) async fn look(site: &Site, login: Option<&Login>, believed: bool) -> 
         let id = json.get("id").and_then(serde_json::Value::as_str).unwrap_or_default();
         let why =
             format!("the login was refused ({} {})", answer.status, Mask::of(&login.password).shown(id));
-        let why = format!("{why}; give one that works, without a second factor");
+        let why = format!("{why}; give one that works and has no second factor");
         return (Verdict::unseen(&why), Verdict::unseen(why));
     };
     let protocol = judge(secure(&answer, SESSION), SESSION);
@@ -45,18 +45,18 @@ pub(super) async fn look(site: &Site, login: Option<&Login>, believed: bool) -> 
     (protocol, address)
 }
 
-/// Without a login: the cookie that begins a sign-in by GitLab is made like the session's.
+/// Without a login: the cookie that begins a sign-in by GitLab is set in the same way as the session's.
 async fn begun_sign_in(site: &Site) -> Verdict {
     match site.get(&site.at("/oauth/gitlab/login")).await {
         Ok(answer) if secure(&answer, SIGN_IN).is_some() => judge(secure(&answer, SIGN_IN), SIGN_IN),
         Ok(_) => Verdict::unseen(
-            "it shows in the cookies of a login, or where sign-in by GitLab is on: give a throw-away login",
+            "it is in the cookies of a login: give the login of a throw-away account, or switch sign-in by GitLab on",
         ),
         Err(failed) => failed,
     }
 }
 
-/// Whether the cookie is set with `Secure`; `None`: it is not set.
+/// Whether the cookie is set with `Secure`; `None`: the answer does not set it.
 fn secure(answer: &Answer, name: &str) -> Option<bool> {
     let cookies = answer.headers.get_all(SET_COOKIE).iter().filter_map(|value| value.to_str().ok());
     cookies
@@ -71,16 +71,18 @@ fn is_secure(cookie: &str) -> bool {
 
 fn judge(secure: Option<bool>, name: &str) -> Verdict {
     match secure {
-        Some(true) => Verdict::passed(format!("X-Forwarded-Proto arrives: the cookie {name} is Secure")),
+        Some(true) => {
+            Verdict::passed(format!("the load balancer sends X-Forwarded-Proto: the cookie {name} is Secure"))
+        }
         Some(false) => Verdict::failed(
-            format!("the cookie {name} comes without Secure over https"),
+            format!("over https, the cookie {name} is set without Secure"),
             "the load balancer does not send X-Forwarded-Proto: https, so Mattermost takes the connection for plain HTTP; with two proxies in a row, the inner one may overwrite it with http",
             "in nginx `proxy_set_header X-Forwarded-Proto $scheme;` (`https` on an inner proxy), in HAProxy `http-request set-header X-Forwarded-Proto https`",
         ),
         None => Verdict::failed(
             format!("a login sets no cookie {name}"),
-            "the load balancer strips Set-Cookie, or another program answers",
-            "let cookies pass",
+            "the load balancer removes Set-Cookie, or another program answers",
+            "let the load balancer pass Set-Cookie on",
         ),
     }
 }
@@ -91,9 +93,9 @@ async fn log_in(site: &Site, login: &Login) -> Result<Answer, Verdict> {
     *request.method_mut() = Method::POST;
     let headers = request.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    // Only then are cookies set.
-    let asked = HeaderName::from_static("x-requested-with");
-    headers.insert(asked, HeaderValue::from_static("XMLHttpRequest"));
+    // Cookies are set only for requests with this header.
+    let requested_with = HeaderName::from_static("x-requested-with");
+    headers.insert(requested_with, HeaderValue::from_static("XMLHttpRequest"));
     let forged = HeaderValue::from_str(&FORGED.to_string()).ok();
     headers.extend(forged.map(|forged| (HeaderName::from_static("x-forwarded-for"), forged)));
     site.send(&site.at("/api/v4/users/login"), request).await
@@ -127,16 +129,16 @@ async fn address(site: &Site, login: &Answer, token: &str) -> Verdict {
     else {
         return Verdict::unseen("this server keeps no log of logins that the account may read");
     };
-    believed_address(seen, login.local, login.peer)
+    recorded_address(seen, login.local, login.peer)
 }
 
-/// What it means that the server has `seen` this address, when we came from `local` to a load balancer at `peer`.
-fn believed_address(seen: IpAddr, local: IpAddr, peer: IpAddr) -> Verdict {
+/// What it means that the server has `seen` this address, where this machine's is `local` and the load balancer's is `peer`.
+fn recorded_address(seen: IpAddr, local: IpAddr, peer: IpAddr) -> Verdict {
     if seen == FORGED {
         return Verdict::noted(
-            "anybody can choose the address that Mattermost takes for theirs",
-            "the load balancer appends to the X-Forwarded-For that a client sends, and Mattermost believes the first entry; limits by address and the logs can be fooled",
-            "on the outermost load balancer set it anew: in nginx `proxy_set_header X-Forwarded-For $remote_addr;`",
+            "every client can choose the address that Mattermost records for it",
+            "the load balancer appends to the X-Forwarded-For that a client sends, and Mattermost takes the first entry; rate limits and logs can then be deceived",
+            "let the outermost load balancer replace the header: in nginx `proxy_set_header X-Forwarded-For $remote_addr;`",
         );
     }
     if local == peer && seen == local {
@@ -148,8 +150,8 @@ fn believed_address(seen: IpAddr, local: IpAddr, peer: IpAddr) -> Verdict {
         return Verdict::passed(format!("the server sees this machine as {seen}"));
     }
     Verdict::noted(
-        format!("the server takes this machine for {seen}; it has {local}"),
-        "the load balancer sends no X-Forwarded-For, or ServiceSettings.TrustedProxyIPHeader does not name it, so that all people share one address and one rate limit; or there is address translation on the way, and all is well",
+        format!("the server records {seen} for this machine, whose address is {local}"),
+        "the load balancer sends no X-Forwarded-For, or ServiceSettings.TrustedProxyIPHeader does not name it, so that all people share one address and one rate limit; or there is address translation on the way, which is harmless",
         "in nginx `proxy_set_header X-Forwarded-For $remote_addr;`, and TrustedProxyIPHeader [\"X-Forwarded-For\"]",
     )
 }
@@ -165,13 +167,13 @@ mod tests {
     }
 
     #[test]
-    fn the_address_seen_tells_who_is_believed() {
+    fn the_recorded_address_shows_what_the_load_balancer_sends() {
         let at = |text: &str| text.parse::<IpAddr>().unwrap();
         let (me, balancer) = (at("198.51.100.7"), at("203.0.113.1"));
-        assert!(matches!(believed_address(FORGED, me, balancer), Verdict::Noted(_)));
-        assert!(matches!(believed_address(me, me, balancer), Verdict::Passed { .. }));
-        assert!(matches!(believed_address(at("10.0.0.5"), me, balancer), Verdict::Noted(_)));
-        assert!(matches!(believed_address(me, me, me), Verdict::Unseen { .. }));
-        assert!(matches!(believed_address(at("10.0.0.5"), me, me), Verdict::Noted(_)));
+        assert!(recorded_address(FORGED, me, balancer).is_noted());
+        assert!(matches!(recorded_address(me, me, balancer), Verdict::Passed { .. }));
+        assert!(recorded_address(at("10.0.0.5"), me, balancer).is_noted());
+        assert!(matches!(recorded_address(me, me, me), Verdict::Unseen { .. }));
+        assert!(recorded_address(at("10.0.0.5"), me, me).is_noted());
     }
 }

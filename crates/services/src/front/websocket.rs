@@ -1,12 +1,12 @@
-//! Whether a websocket gets through.
+//! Whether the load balancer lets websockets through.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use finding::Verdict;
 use http::header::{CONNECTION, HeaderValue, ORIGIN, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE};
 use http::{Request, StatusCode};
 
 use super::Site;
-use crate::check::Verdict;
 use crate::exchange::Answer;
 
 pub(super) async fn look(site: &Site) -> Verdict {
@@ -16,20 +16,20 @@ pub(super) async fn look(site: &Site) -> Verdict {
         Err(failed) => return failed,
     };
     if answer.status == StatusCode::SWITCHING_PROTOCOLS {
-        return Verdict::passed("the upgrade gets through");
+        return Verdict::passed("the load balancer passes the upgrade on");
     }
-    // Programs send no Origin, and Mattermost lets them: if that works, only the Origin is the matter.
+    // Mattermost accepts programs, which send no Origin. If that works, only the Origin is refused.
     let without = handshake(site, None).await;
     if without.is_ok_and(|answer| answer.status == StatusCode::SWITCHING_PROTOCOLS) {
         return Verdict::failed(
             format!("Mattermost refuses websockets from {origin} ({})", answer.status),
-            "a browser's Origin is compared with the site URL, or with Host where none is set: the site URL is another one, or the load balancer changes Host",
+            "Mattermost compares a browser's Origin with the site URL, or with Host where no site URL is set: the site URL is another one, or the load balancer changes Host",
             format!("set the site URL to {origin}; in nginx `proxy_set_header Host $http_host;`"),
         );
     }
     Verdict::failed(
-        format!("a websocket does not get through ({})", answer.status),
-        "the load balancer does not pass the upgrade on; people see a red bar, and new messages only after a reload",
+        format!("the websocket does not open ({})", answer.status),
+        "the load balancer does not pass the upgrade on; people see a red bar, and see new messages only after a reload",
         "in nginx, for /api/v4/websocket: `proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection \"upgrade\";`",
     )
 }

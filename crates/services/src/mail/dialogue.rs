@@ -1,37 +1,38 @@
-//! What the two sides said (RFC 5321), and the saying of it.
+//! The SMTP dialogue (RFC 5321): sends lines, reads replies, records both.
 
 use std::fmt;
 
+use finding::Unreached;
 use serde::Serialize;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use super::{Reason, Security};
 use crate::mask::Mask;
-use crate::reach::{Deadline, Place, Unreached, begin_tls, broken, connect};
+use crate::reach::{Deadline, Place, begin_tls, connect};
 use crate::trust::Trust;
 
-/// A reply longer than this is no reply. RFC 5321 has lines of 512 bytes; some servers have longer ones.
+/// Bytes of a reply at most. RFC 5321 allows lines of 512 bytes; some servers send longer ones.
 const LONGEST_REPLY: usize = 16 * 1024;
 
-/// Who said a line.
+/// Who sent a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Speaker {
-    /// We did.
+    /// This machine.
     Client,
-    /// The mail server did.
+    /// The mail server.
     Server,
-    /// Nobody: it happened.
+    /// Neither: something happened.
     Event,
 }
 
 /// One line of a dialogue.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Line {
-    /// Who said it.
+    /// Who sent it.
     pub by: Speaker,
-    /// Without its line end, passwords masked.
+    /// The line without its end, with passwords masked.
     pub text: String,
 }
 
@@ -46,7 +47,7 @@ impl fmt::Display for Line {
     }
 }
 
-/// Everything that was said, in order.
+/// All lines, in order.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Dialogue {
     /// The lines.
@@ -83,13 +84,13 @@ enum Wire {
     Encrypted(Box<dyn Stream>),
 }
 
-/// A dialogue going on.
+/// A running dialogue.
 pub(super) struct Talk {
     pub(super) dialogue: Dialogue,
     wire: Wire,
     place: Option<Place>,
-    /// Read, and not yet understood.
-    ahead: Vec<u8>,
+    /// Bytes received and not yet parsed.
+    received: Vec<u8>,
     deadline: Deadline,
     mask: Mask,
 }
@@ -100,7 +101,7 @@ impl Talk {
             dialogue: Dialogue::default(),
             wire: Wire::None,
             place: None,
-            ahead: Vec::new(),
+            received: Vec::new(),
             deadline,
             mask,
         }
@@ -123,25 +124,25 @@ impl Talk {
         if security == Security::Tls { self.encrypt(trust).await } else { Ok(()) }
     }
 
-    /// Begins TLS.
+    /// Starts TLS.
     pub(super) async fn encrypt(&mut self, trust: &Trust) -> Result<(), Reason> {
-        if !self.ahead.is_empty() {
-            // Somebody in between may have put words in before the encryption began.
-            return Err(Unreached::Garbled("it went on talking before TLS".to_owned()).into());
+        if !self.received.is_empty() {
+            // An attacker on the way may have inserted lines before the encryption began.
+            return Err(Unreached::Garbled("it sent more before TLS began".to_owned()).into());
         }
         let (Wire::Plain(stream), Some(place)) = (std::mem::replace(&mut self.wire, Wire::None), &self.place)
         else {
             return Err(Unreached::Dropped.into());
         };
         let opened = begin_tls(stream, place, trust, self.deadline).await;
-        let (stream, shown) = match opened {
+        let (stream, presented) = match opened {
             Err(unreached) => {
-                self.note(Speaker::Event, "beginning TLS failed");
+                self.note(Speaker::Event, "TLS failed");
                 return Err(unreached.into());
             }
             Ok(opened) => opened,
         };
-        if let Some(flaw) = shown.flaw {
+        if let Some(flaw) = presented.flaw {
             self.note(Speaker::Event, "TLS: the certificate was refused");
             return Err(Unreached::Certificate(flaw).into());
         }
@@ -150,13 +151,13 @@ impl Talk {
         Ok(())
     }
 
-    /// The server's first words.
+    /// Reads the server's greeting.
     pub(super) async fn greeting(&mut self) -> Result<(), Reason> {
         match self.reply().await {
             Ok(reply) if reply.code == 220 => Ok(()),
             Ok(reply) => Err(Reason::Greeting(reply)),
-            // Both sides wait for the other to begin.
-            Err(Unreached::TimedOut(allowed)) if matches!(self.wire, Wire::Plain(_)) => {
+            // Each side waits for the other to begin.
+            Err(Unreached::TimedOut(Some(allowed))) if matches!(self.wire, Wire::Plain(_)) => {
                 Err(Reason::Silent(allowed))
             }
             Err(Unreached::Garbled(_)) if self.is_tls() => Err(Reason::TlsPort),
@@ -164,17 +165,17 @@ impl Talk {
         }
     }
 
-    /// Says a line and hears the reply.
+    /// Sends a line and reads the reply.
     pub(super) async fn ask(&mut self, line: &str) -> Result<Reply, Unreached> {
         self.ask_secretly(line, line).await
     }
 
-    /// Says a line of which the dialogue shows something else.
+    /// Sends a line, and records `shown` in its place.
     pub(super) async fn ask_secretly(&mut self, line: &str, shown: &str) -> Result<Reply, Unreached> {
         self.give(&format!("{line}\r\n"), shown).await
     }
 
-    /// Sends text as it is and hears the reply.
+    /// Sends text as it is and reads the reply.
     pub(super) async fn give(&mut self, text: &str, shown: &str) -> Result<Reply, Unreached> {
         self.note(Speaker::Client, shown);
         let deadline = self.deadline;
@@ -186,9 +187,9 @@ impl Talk {
             })
             .await?;
         match (sent, self.reply().await) {
-            // A server that hangs up may have said why.
+            // A server that closes the connection may have said why.
             (_, Ok(reply)) => Ok(reply),
-            (Err(error), Err(_)) => Err(broken(&error)),
+            (Err(error), Err(_)) => Err(deadline.explains(&error)),
             (Ok(()), Err(unreached)) => Err(unreached),
         }
     }
@@ -223,32 +224,35 @@ impl Talk {
         }
     }
 
-    /// Whether a TLS record is where a line should be: an alert, or a handshake.
+    /// Whether the server sent a TLS record where a line should be: an alert, or a handshake.
     fn is_tls(&self) -> bool {
-        matches!(self.ahead[..], [0x15 | 0x16, 3, ..])
+        matches!(self.received[..], [0x15 | 0x16, 3, ..])
     }
 
     /// The next line, without its end.
     async fn line(&mut self) -> Result<Vec<u8>, Unreached> {
         let deadline = self.deadline;
         loop {
-            if let Some(end) = self.ahead.iter().position(|byte| *byte == b'\n') {
-                let mut line: Vec<u8> = self.ahead.drain(..=end).collect();
+            if let Some(end) = self.received.iter().position(|byte| *byte == b'\n') {
+                let mut line: Vec<u8> = self.received.drain(..=end).collect();
                 line.truncate(line.trim_ascii_end().len());
                 return Ok(line);
             }
             if self.is_tls() {
-                return Err(Unreached::Garbled("TLS where a line should be".to_owned()));
+                return Err(Unreached::Garbled("TLS instead of a line".to_owned()));
             }
-            if self.ahead.len() > LONGEST_REPLY {
+            if self.received.len() > LONGEST_REPLY {
                 return Err(Unreached::Garbled("a line without an end".to_owned()));
             }
             let mut piece = [0; 2048];
-            let read = deadline.within(self.wire()?.read(&mut piece)).await?.map_err(|e| broken(&e))?;
+            let read = deadline
+                .within(self.wire()?.read(&mut piece))
+                .await?
+                .map_err(|error| deadline.explains(&error))?;
             if read == 0 {
                 return Err(Unreached::Dropped);
             }
-            self.ahead.extend_from_slice(&piece[..read]);
+            self.received.extend_from_slice(&piece[..read]);
         }
     }
 }

@@ -1,18 +1,19 @@
-//! Every way in which a message is not taken, in an operator's words.
+//! Why a message was not accepted, in an operator's words.
 
 use std::time::Duration;
 
+use finding::{Finding, Unreached};
+
 use super::{Dialogue, Line, Reply, Security, Speaker};
-use crate::check::Explanation;
-use crate::reach::{Place, Unreached};
+use crate::reach::Place;
 
 /// A test message was not accepted.
 #[derive(Debug, Clone, thiserror::Error)]
-#[error("{}", self.explanation())]
+#[error("{}", self.finding())]
 pub struct MailFailure {
     /// Why.
     pub reason: Box<Reason>,
-    /// What was said up to then.
+    /// The dialogue up to the failure.
     pub dialogue: Dialogue,
     pub(super) place: Place,
     pub(super) security: Security,
@@ -23,40 +24,40 @@ pub struct MailFailure {
 /// Why a message was not accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reason {
-    /// This is no mail address.
+    /// This is not a mail address.
     Address(String),
-    /// The server takes ASCII addresses only.
+    /// The server accepts only ASCII addresses.
     AddressNotAscii,
-    /// There is no connection, or it broke.
+    /// There is no connection, or it failed.
     Unreached(Unreached),
-    /// Connected without TLS, and nothing came.
+    /// Connected without TLS, and the server sent nothing.
     Silent(Duration),
-    /// Connected without TLS, and TLS came.
+    /// Connected without TLS, and the server sent TLS.
     TlsPort,
-    /// The greeting, or ours, was refused.
+    /// The server refused the connection in its greeting, or refused EHLO.
     Greeting(Reply),
-    /// STARTTLS is configured, and the server does not have it.
+    /// STARTTLS is configured, and the server does not offer it.
     StartTlsNotOffered,
-    /// The server has STARTTLS, and not now.
+    /// The server offers STARTTLS, and refused it.
     StartTlsRefused(Reply),
     /// A user is configured, and the connection would not be encrypted.
     PasswordNeedsTls {
         /// The server offers STARTTLS.
         starttls: bool,
     },
-    /// A user is configured, and the server has no login.
+    /// A user is configured, and the server offers no login.
     AuthNotOffered,
-    /// The server has neither PLAIN nor LOGIN, but these.
+    /// The server offers neither PLAIN nor LOGIN, but these.
     NoKnownMechanism(String),
     /// The user name or the password is wrong (535).
     WrongPassword(Reply),
     /// The login failed for another reason.
     Login(Reply),
-    /// The server wants a login first (530).
+    /// The server requires a login first (530).
     AuthRequired(Reply),
-    /// The server wants TLS first (530).
+    /// The server requires TLS first (530).
     TlsRequired(Reply),
-    /// The server does not pass mail on for us.
+    /// The server does not relay mail for this machine.
     Relay(Reply),
     /// The sender's address was refused.
     Sender(Reply),
@@ -76,8 +77,8 @@ impl From<Unreached> for Reason {
     }
 }
 
-/// What a refusal means at any point of the dialogue; the reply itself, if it depends on the point.
-fn anywhere(reply: Reply) -> Result<Reason, Reply> {
+/// What a refusal means wherever it comes in the dialogue; the reply itself, if its meaning depends on where.
+fn common(reply: Reply) -> Result<Reason, Reply> {
     let words = reply.text.join(" ").to_ascii_lowercase();
     match reply.code {
         400..500 => Ok(Reason::Later(reply)),
@@ -95,15 +96,15 @@ fn anywhere(reply: Reply) -> Result<Reason, Reply> {
 
 impl Reason {
     pub(super) fn sender(reply: Reply) -> Self {
-        anywhere(reply).unwrap_or_else(Reason::Sender)
+        common(reply).unwrap_or_else(Reason::Sender)
     }
 
     pub(super) fn recipient(reply: Reply) -> Self {
-        anywhere(reply).unwrap_or_else(Reason::Recipient)
+        common(reply).unwrap_or_else(Reason::Recipient)
     }
 
     pub(super) fn content(reply: Reply) -> Self {
-        anywhere(reply).unwrap_or_else(Reason::Content)
+        common(reply).unwrap_or_else(Reason::Content)
     }
 
     pub(super) fn login(reply: Reply) -> Self {
@@ -117,161 +118,161 @@ impl Reason {
 }
 
 impl MailFailure {
-    /// The line that failed: the server's last words, or what happened last.
+    /// The line that failed: the server's last reply, or the last event.
     pub fn failing_line(&self) -> Option<&Line> {
         self.dialogue.lines.last()
     }
 
-    /// Our line that was answered with the failing one, if it was an answer.
+    /// The client's line that the failing one answers, if it answers one.
     pub fn answered_line(&self) -> Option<&Line> {
         let failing = self.failing_line().filter(|line| line.by == Speaker::Server)?;
         self.dialogue.lines.iter().rev().find(|line| line.by == Speaker::Client && *line != failing)
     }
 
-    /// What, why, and what to do.
-    pub fn explanation(&self) -> Explanation {
+    /// What was seen, why, and what to do.
+    pub fn finding(&self) -> Finding {
         let place = &self.place;
         let (from, to) = (self.from.escape_debug(), self.to.escape_debug());
         let said = |reply: &Reply| format!("{place} said: {reply}");
-        let new = |what: String, cause: String, fix: String| Explanation { what, cause, fix };
-        match &self.reason.as_ref() {
-            Reason::Address(address) => new(
-                format!("\"{}\" is no mail address", address.escape_debug()),
-                "it must be name@domain, without spaces, brackets or line ends".into(),
-                "correct it; nothing was sent".into(),
+        match self.reason.as_ref() {
+            Reason::Address(address) => Finding::error(
+                format!("\"{}\" is not a mail address", address.escape_debug()),
+                "it must be name@domain, without spaces, brackets or line ends",
+                "correct it; nothing was sent",
             ),
-            Reason::AddressNotAscii => new(
-                format!("{place} takes ASCII addresses only"),
-                "it does not offer SMTPUTF8, and an address has other characters".into(),
-                "use addresses in ASCII, with the domain in its xn-- form".into(),
+            Reason::AddressNotAscii => Finding::error(
+                format!("{place} accepts only ASCII addresses"),
+                "it does not offer SMTPUTF8, and an address has other characters",
+                "use addresses in ASCII, with the domain in its xn-- form",
             ),
             Reason::Unreached(unreached) => self.unreached(unreached),
-            Reason::Silent(allowed) => new(
-                format!("{place} was reached, and said nothing within {allowed:.1?}"),
+            Reason::Silent(allowed) => Finding::error(
+                format!("{place} accepted the connection, but sent nothing within {allowed:.1?}"),
                 if place.port == 465 {
-                    "port 465 expects TLS from the first byte".into()
+                    "port 465 expects TLS from the first byte"
                 } else {
-                    "it expects TLS from the first byte, or holds back its greeting from unknown machines".into()
+                    "it expects TLS from the first byte, or does not greet unknown machines"
                 },
-                "set SMTP_SECURITY=TLS; or use the port for STARTTLS (587) or for plain connections (25)".into(),
+                "set SMTP_SECURITY=TLS; or use the port for STARTTLS (587) or for plain connections (25)",
             ),
-            Reason::TlsPort => new(
+            Reason::TlsPort => Finding::error(
                 format!("{place} expects TLS from the first byte"),
-                "the connection was begun without".into(),
-                "set SMTP_SECURITY=TLS, or use the port for STARTTLS (587)".into(),
+                "the connection was opened without TLS",
+                "set SMTP_SECURITY=TLS, or use the port for STARTTLS (587)",
             ),
-            Reason::Greeting(reply) => new(
+            Reason::Greeting(reply) => Finding::error(
                 said(reply),
-                "it does not serve this machine, or not under the name we greet with (the site URL's host)".into(),
-                "allow this machine on the mail server; use a site URL whose host is a full domain name".into(),
+                "it does not accept this machine, or not the name in EHLO (the site URL's host)",
+                "allow this machine on the mail server; use a site URL whose host is a full domain name",
             ),
-            Reason::StartTlsNotOffered => new(
+            Reason::StartTlsNotOffered => Finding::error(
                 format!("{place} does not offer STARTTLS"),
-                "this port is for plain connections, or a firewall strips the offer".into(),
-                "use the submission port (587), or SMTP_SECURITY=TLS with port 465; without encryption only inside a trusted network".into(),
+                "this port is for plain connections, or a firewall removes the offer",
+                "use the submission port (587), or SMTP_SECURITY=TLS with port 465; send without encryption only inside a trusted network",
             ),
-            Reason::StartTlsRefused(reply) => new(
+            Reason::StartTlsRefused(reply) => Finding::error(
                 said(reply),
-                "it offers STARTTLS and cannot do it: its certificate or key is missing".into(),
-                "see the mail server's log".into(),
+                "it offers STARTTLS but cannot do it: its certificate or key is missing",
+                "read the mail server's log",
             ),
-            Reason::PasswordNeedsTls { starttls } => new(
+            Reason::PasswordNeedsTls { starttls } => Finding::error(
                 format!("the password was not sent to {place}: the connection is not encrypted"),
-                "a user is set and encryption is not; Mattermost too sends no password in the clear".into(),
+                "a user is set and encryption is not; Mattermost does not send a password unencrypted either",
                 if *starttls {
-                    "set SMTP_SECURITY=STARTTLS, which the server offers".into()
+                    "set SMTP_SECURITY=STARTTLS, which the server offers"
                 } else {
-                    "set SMTP_SECURITY=TLS (port 465) or STARTTLS (port 587); or remove SMTP_USER, if the server lets this machine send without".into()
+                    "set SMTP_SECURITY=TLS (port 465) or STARTTLS (port 587); or remove SMTP_USER, if this machine may send without a login"
                 },
             ),
-            Reason::AuthNotOffered => new(
+            Reason::AuthNotOffered => Finding::error(
                 format!("{place} offers no login (AUTH)"),
                 match self.security {
-                    Security::None => "it offers it only over TLS, or not at all".into(),
-                    _ => "this port is for mail between servers".into(),
+                    Security::None => "it offers it only over TLS, or not at all",
+                    _ => "this port is for mail between servers",
                 },
-                "use the submission port (587 or 465); or remove SMTP_USER, if the server lets this machine send without".into(),
+                "use the submission port (587 or 465); or remove SMTP_USER, if this machine may send without a login",
             ),
-            Reason::NoKnownMechanism(offered) => new(
+            Reason::NoKnownMechanism(offered) => Finding::error(
                 format!("{place} offers only the logins {offered}"),
-                "Mattermost knows PLAIN and LOGIN".into(),
-                "switch PLAIN or LOGIN on there; providers that want OAuth have app passwords or a relay for programs".into(),
+                "Mattermost supports PLAIN and LOGIN",
+                "enable PLAIN or LOGIN there; providers that require OAuth have app passwords or a relay for programs",
             ),
-            Reason::WrongPassword(reply) => new(
+            Reason::WrongPassword(reply) => Finding::error(
                 said(reply),
-                "the user name or the password is wrong, or the provider wants an app password".into(),
-                "check SMTP_USER and SMTP_PASS; with two-factor sign-in at the provider, make an app password".into(),
+                "the user name or the password is wrong, or the provider requires an app password",
+                "check SMTP_USER and SMTP_PASS; with two-factor sign-in at the provider, create an app password",
             ),
-            Reason::Login(reply) => new(
+            Reason::Login(reply) => Finding::error(
                 said(reply),
-                "it did not accept the login".into(),
-                "check that this user may send mail by a program (SMTP AUTH), and the mail server's log".into(),
+                "it did not accept the login",
+                "check that this user may send mail by a program (SMTP AUTH), and read the mail server's log",
             ),
-            Reason::AuthRequired(reply) => new(
+            Reason::AuthRequired(reply) => Finding::error(
                 said(reply),
-                "it wants a login before it takes mail".into(),
-                "set SMTP_USER and SMTP_PASS (and EmailSettings.EnableSMTPAuth=true)".into(),
+                "it requires a login before it accepts mail",
+                "set SMTP_USER and SMTP_PASS (and EmailSettings.EnableSMTPAuth=true)",
             ),
-            Reason::TlsRequired(reply) => new(
+            Reason::TlsRequired(reply) => Finding::error(
                 said(reply),
-                "it takes nothing over an unencrypted connection".into(),
-                "set SMTP_SECURITY=STARTTLS, or TLS on port 465".into(),
+                "it accepts nothing over an unencrypted connection",
+                "set SMTP_SECURITY=STARTTLS, or TLS on port 465",
             ),
-            Reason::Relay(reply) => new(
+            Reason::Relay(reply) => Finding::error(
                 said(reply),
-                format!("it takes mail for its own domains only, unless somebody logs in; {to} is elsewhere"),
-                "set SMTP_USER and SMTP_PASS, or allow this machine to relay (mynetworks in Postfix)".into(),
+                format!(
+                    "without a login it accepts mail only for its own domains, and {to} is in another one"
+                ),
+                "set SMTP_USER and SMTP_PASS, or allow this machine to relay (mynetworks in Postfix)",
             ),
-            Reason::Sender(reply) => new(
+            Reason::Sender(reply) => Finding::error(
                 said(reply),
                 format!("this user or machine may not send as {from}"),
-                "set MATTERMOST_EMAIL to an address that belongs to the user".into(),
+                "set MATTERMOST_EMAIL to an address that belongs to the user",
             ),
-            Reason::Recipient(reply) => new(
+            Reason::Recipient(reply) => Finding::error(
                 said(reply),
-                format!("{to} does not exist there, or the server takes no mail for it from this machine"),
-                "check the address; if it is right, ask the mail server's log".into(),
+                format!("{to} does not exist there, or the server accepts no mail for it from this machine"),
+                "check the address; if it is correct, read the mail server's log",
             ),
-            Reason::TooLarge(reply) => new(
+            Reason::TooLarge(reply) => Finding::error(
                 said(reply),
-                "the recipient's mailbox is full, or the server's size limit is very small".into(),
-                "try another recipient; raise the limit on the mail server".into(),
+                "the recipient's mailbox is full, or the server's size limit is very small",
+                "try another recipient; raise the limit on the mail server",
             ),
-            Reason::Content(reply) => new(
+            Reason::Content(reply) => Finding::error(
                 said(reply),
-                "its spam or policy rules refused the message: often the sender's domain has no SPF or DKIM entry for this server".into(),
-                format!("look up the code in the provider's pages; check SPF and DKIM of the domain of {from}"),
+                "its spam or policy rules refused the message: often the sender's domain has no SPF or DKIM entry for this server",
+                format!(
+                    "look up the code in the provider's documentation; check SPF and DKIM of the domain of {from}"
+                ),
             ),
-            Reason::Later(reply) => new(
+            Reason::Later(reply) => Finding::error(
                 said(reply),
-                "it refuses for the moment: greylisting, too many connections, or trouble of its own".into(),
-                "try again in some minutes; if it stays so, see the mail server's log".into(),
+                "it refuses for the moment: greylisting, too many connections, or an internal problem",
+                "try again in a few minutes; if it fails again, read the mail server's log",
             ),
         }
     }
 
-    fn unreached(&self, unreached: &Unreached) -> Explanation {
-        let plain = unreached.explanation(&self.place, "the mail server");
+    fn unreached(&self, unreached: &Unreached) -> Finding {
+        let finding = self.place.finding(unreached, "the mail server");
         match (unreached, self.security) {
-            (Unreached::NotTls, Security::Tls) => Explanation {
-                cause: "the port is one for plain connections or STARTTLS".into(),
-                fix: "set SMTP_SECURITY=STARTTLS (usual on port 587), or use the TLS port (465)".into(),
-                ..plain
-            },
-            (Unreached::TimedOut(_), _) if self.place.port == 25 => Explanation {
-                cause: "most hosting providers block outgoing connections to port 25; or the machine is down"
-                    .into(),
-                fix: "use the submission port (587 with STARTTLS, or 465 with TLS)".into(),
-                ..plain
-            },
-            (Unreached::Certificate(_), _) => Explanation {
-                fix: format!(
-                    "{}; EmailSettings.SkipServerCertificateVerification only inside a trusted network",
-                    plain.fix
-                ),
-                ..plain
-            },
-            _ => plain,
+            (Unreached::NotTls, Security::Tls) => finding
+                .because("the port is for plain connections or STARTTLS")
+                .fixed_by("set SMTP_SECURITY=STARTTLS (usual on port 587), or use the port for TLS (465)"),
+            (Unreached::TimedOut(_), _) if self.place.port == 25 => finding
+                .because(
+                    "most hosting providers block outgoing connections to port 25; or the machine is down",
+                )
+                .fixed_by("use the submission port (587 with STARTTLS, or 465 with TLS)"),
+            (Unreached::Certificate(_), _) => {
+                let fix = format!(
+                    "{}; use EmailSettings.SkipServerCertificateVerification only inside a trusted network",
+                    finding.fix
+                );
+                finding.fixed_by(fix)
+            }
+            _ => finding,
         }
     }
 }
@@ -285,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_is_understood_by_code_words_and_place() {
+    fn a_refusal_is_classified_by_its_code_its_words_and_its_place_in_the_dialogue() {
         let denied = |reply: &Reply| Reason::recipient(reply.clone());
         let cases = [
             (refusal(550, "5.7.1 Relaying denied"), "relay"),

@@ -20,7 +20,7 @@ pub(super) struct Message<'a> {
     pub(super) site_name: &'a str,
 }
 
-/// Whether a text can stand as an address in an envelope and a header. Whether it exists, the server says.
+/// Whether a text can be an address in an envelope and a header. Only the server knows whether it exists.
 pub(super) fn is_address(text: &str) -> bool {
     let forbidden = |c: char| c.is_control() || c.is_whitespace() || "<>()[],;:\\\"".contains(c);
     text.rsplit_once('@').is_some_and(|(name, domain)| {
@@ -57,7 +57,7 @@ impl Message<'_> {
     }
 }
 
-/// Text for a header: as it is, if nothing in it could be read as syntax, else in encoded words.
+/// Text for a header: as it is, if nothing in it could be read as syntax, otherwise in encoded words.
 fn words(text: &str) -> String {
     let harmless = |b: u8| b.is_ascii_alphanumeric() || b == b' ' || b == b'-';
     if !text.is_empty() && text.len() <= LINE && text.bytes().all(harmless) {
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_that_would_break_a_line_are_none() {
+    fn addresses_that_would_break_a_line_are_refused() {
         for wrong in ["", "a", "@x", "a@", "a@b@c", "a@x\r\nRCPT TO:<z@z>", "<a@x>", "a b@x", "a@x>"] {
             assert!(!is_address(wrong), "{wrong:?}");
         }

@@ -13,6 +13,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{AppendHeaders, IntoResponse as _, Redirect};
 use axum::routing::{any, get, post};
 use axum::{Json, Router};
+use finding::Severity;
 use secrecy::SecretString;
 use serde_json::json;
 use services::front::{FORGED, Front, Login, check};
@@ -196,8 +197,10 @@ fn on<'a>(name: &str, checks: &'a [Check]) -> &'a Verdict {
 
 #[track_caller]
 fn failed(name: &str, checks: &[Check]) -> String {
-    let Verdict::Failed(explanation) = on(name, checks) else { panic!("{name}: {checks:?}") };
-    explanation.to_string()
+    let verdict = on(name, checks);
+    let Verdict::Found(finding) = verdict else { panic!("{name}: {checks:?}") };
+    assert!(verdict.is_failed(), "{name}: {checks:?}");
+    finding.to_string()
 }
 
 /// The names of the checks that did not pass.
@@ -279,8 +282,9 @@ async fn a_bad_certificate_is_named_and_gets_no_password() {
     }
     let site = Site::new(&RIGHT, Kind::Ending(9), ports, chat.port).await;
     let checks = looked_at(&site.front).await;
-    let Verdict::Noted(explanation) = on("certificate", &checks) else { panic!("{checks:#?}") };
-    assert!(explanation.what.contains("in 9 days"), "{explanation}");
+    let Verdict::Found(finding) = on("certificate", &checks) else { panic!("{checks:#?}") };
+    assert_eq!(finding.severity, Severity::Warning);
+    assert!(finding.what.contains("in 9 days"), "{finding}");
     let credulous = Front { trust: Trust::Anything, ..site.front.clone() };
     let checks = looked_at(&credulous).await;
     assert!(matches!(on("certificate", &checks), Verdict::Unseen { .. }), "{checks:#?}");
@@ -401,8 +405,9 @@ async fn the_official_servers_traces_are_read() {
         let mut site = Site::new(&Rules { headers: &headers, ..RIGHT }, Kind::Good, ports, upstream).await;
         site.front.public_url += "/chat/";
         let checks = looked_at(&site.front).await;
-        let Verdict::Noted(explanation) = on("client address", &checks) else { panic!("{checks:#?}") };
-        assert!(explanation.what.contains(said), "{explanation}");
+        let Verdict::Found(finding) = on("client address", &checks) else { panic!("{checks:#?}") };
+        assert_eq!(finding.severity, Severity::Warning);
+        assert!(finding.what.contains(said), "{finding}");
         assert!(matches!(on("forwarded protocol", &checks), Verdict::Passed { .. }), "{checks:#?}");
         assert_eq!(sessions.load(Ordering::Relaxed), 0, "the probe is logged out");
         site.front.login = None;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use services::mail::{MailFailure, MailServer, Reason, Security, Speaker, send_test};
-use services::{Flaw, Trust, Unreached};
+use services::{CertificateFlaw, Trust, Unreached};
 use tempfile::TempDir;
 
 use crate::authority::{Issued, Kind, issue};
@@ -74,8 +74,8 @@ fn account() -> Value {
 
 async fn refused(server: &MailServer) -> MailFailure {
     let failure = send_test(server, "ann@example.test", "Chat").await.unwrap_err();
-    let explanation = failure.explanation();
-    for text in [&explanation.what, &explanation.cause, &explanation.fix] {
+    let finding = failure.finding();
+    for text in [&finding.what, &finding.cause, &finding.fix] {
         assert!(!text.is_empty() && !text.contains(PASSWORD), "{text}");
     }
     assert!(!format!("{failure} {failure:?}").contains(PASSWORD), "{failure:?}");
@@ -136,7 +136,7 @@ async fn a_wrong_password_is_named_with_its_line() {
     assert!(matches!(*failure.reason, Reason::WrongPassword(_)), "{failure:?}");
     assert_eq!(failing(&failure), "535 5.7.8 wrong password: ********");
     assert_eq!(failure.answered_line().unwrap().text, "AUTH PLAIN ********");
-    assert!(failure.explanation().fix.contains("SMTP_PASS"));
+    assert!(failure.finding().fix.contains("SMTP_PASS"));
 }
 
 #[tokio::test]
@@ -145,7 +145,7 @@ async fn no_password_goes_over_an_open_line() {
         let post = Post::new(tls, &account());
         let failure = refused(&post.log_in(Security::None)).await;
         assert_eq!(*failure.reason, Reason::PasswordNeedsTls { starttls: tls == "starttls" });
-        assert!(failure.explanation().fix.contains(fix), "{failure}");
+        assert!(failure.finding().fix.contains(fix), "{failure}");
         assert!(!failure.dialogue.to_string().contains("AUTH PLAIN"), "{failure:?}");
     }
 }
@@ -167,21 +167,21 @@ async fn tls_and_plain_ports_are_told_apart() {
     assert_eq!(*failure.reason, Reason::StartTlsNotOffered);
     let failure = refused(&plain.reach(Security::Tls)).await;
     assert_eq!(*failure.reason, Reason::Unreached(Unreached::NotTls));
-    assert!(failure.explanation().fix.contains("STARTTLS"), "{failure}");
+    assert!(failure.finding().fix.contains("STARTTLS"), "{failure}");
 
     let encrypted = Post::new("implicit", &json!({}));
     let hasty = Duration::from_millis(700);
     let failure = refused(&MailServer { timeout: hasty, ..encrypted.reach(Security::None) }).await;
     assert_eq!(*failure.reason, Reason::Silent(hasty));
-    assert!(failure.explanation().fix.contains("SMTP_SECURITY=TLS"), "{failure}");
+    assert!(failure.finding().fix.contains("SMTP_SECURITY=TLS"), "{failure}");
 }
 
 #[tokio::test]
 async fn certificates_are_checked_unless_that_is_switched_off() {
     let cases = [
-        ("starttls", Security::StartTls, Kind::SelfSigned, Flaw::SelfSigned),
-        ("implicit", Security::Tls, Kind::Expired, Flaw::Expired),
-        ("implicit", Security::Tls, Kind::Alone, Flaw::Alone),
+        ("starttls", Security::StartTls, Kind::SelfSigned, CertificateFlaw::SelfSigned),
+        ("implicit", Security::Tls, Kind::Expired, CertificateFlaw::Expired),
+        ("implicit", Security::Tls, Kind::Alone, CertificateFlaw::Alone),
     ];
     for (tls, security, kind, flaw) in cases {
         let mut post = Post::with(tls, kind, &account());
@@ -193,7 +193,7 @@ async fn certificates_are_checked_unless_that_is_switched_off() {
     }
     let post = Post::with("implicit", Kind::OtherName, &json!({}));
     let failure = refused(&post.reach(Security::Tls)).await;
-    assert!(failure.explanation().cause.contains("other.test"), "{failure}");
+    assert!(failure.finding().cause.contains("other.test"), "{failure}");
 }
 
 #[tokio::test]
@@ -226,7 +226,7 @@ async fn refusals_are_told_apart() {
         let failure = refused(&post.reach(Security::None)).await;
         assert!(is(&failure.reason), "{reply}: {failure:?}");
         assert_eq!(failing(&failure), reply);
-        assert!(failure.explanation().fix.contains(fix), "{reply}: {failure}");
+        assert!(failure.finding().fix.contains(fix), "{reply}: {failure}");
     }
 }
 
@@ -260,7 +260,7 @@ async fn nobody_there_is_said_in_each_way() {
     let quick = Duration::from_millis(300);
     let stuck = play(&[Step::Say("220 hi\r\n"), Step::Wait]).await;
     let failure = refused(&MailServer { timeout: quick, ..at(stuck) }).await;
-    assert_eq!(*failure.reason, Reason::Unreached(Unreached::TimedOut(quick)));
+    assert_eq!(*failure.reason, Reason::Unreached(Unreached::TimedOut(Some(quick))));
 }
 
 #[tokio::test]
