@@ -1,4 +1,4 @@
-//! An authority of our own, and the good and bad certificates that servers show.
+//! A test authority, with valid and invalid server certificates.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -7,22 +7,22 @@ use rcgen::{BasicConstraints, Certificate, CertificateParams, CertifiedIssuer, D
 use rustls::pki_types::CertificateDer;
 use services::Trust;
 
-/// How the certificate of a server is.
+/// The kinds of server certificates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     Good,
-    /// By an intermediate authority, which is sent along.
+    /// Signed by an intermediate authority, which is sent too.
     Chained,
-    /// By an intermediate authority, which is not sent.
+    /// Signed by an intermediate authority, which is not sent.
     Alone,
     Expired,
-    /// For this many days more.
+    /// Valid for this many more days.
     Ending(u32),
     OtherName,
     SelfSigned,
 }
 
-/// Files for a server, and what believes them.
+/// The files for a server, and the root to trust.
 pub(crate) struct Issued {
     pub(crate) certificate: PathBuf,
     pub(crate) key: PathBuf,
@@ -30,7 +30,7 @@ pub(crate) struct Issued {
 }
 
 impl Issued {
-    /// The machine's authorities and ours.
+    /// The machine's authorities and this one.
     pub(crate) fn trust(&self) -> Trust {
         Trust::SystemAnd(vec![self.root.clone()])
     }

@@ -1,10 +1,10 @@
-//! Programs beside us, ended with the test.
+//! Programs that a test starts and kills at its end.
 
 use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
-/// A program that says on its first line which port it took, and then one line for each thing that happens.
+/// A program that prints its port on the first line, and then a line for each event.
 pub(crate) struct Server {
     child: Child,
     said: BufReader<ChildStdout>,
@@ -21,7 +21,7 @@ impl Server {
         server
     }
 
-    /// The next line it says.
+    /// The next line that it prints.
     pub(crate) fn line(&mut self) -> String {
         let mut line = String::new();
         self.said.read_line(&mut line).unwrap();
@@ -46,7 +46,7 @@ pub(crate) fn clients() -> PathBuf {
     clients
 }
 
-/// A program of ours in another language, beside this file.
+/// A program in another language, in this directory.
 pub(crate) fn script(name: &str) -> String {
     format!("{}/tests/it/{name}", env!("CARGO_MANIFEST_DIR"))
 }

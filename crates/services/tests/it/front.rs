@@ -1,4 +1,4 @@
-//! nginx as load balancer before the built-in server, set up rightly and with each usual mistake.
+//! nginx as load balancer in front of the built-in server, configured correctly and with each common mistake.
 
 use std::collections::BTreeMap;
 use std::net::TcpListener;
@@ -29,7 +29,7 @@ use crate::scripted::{closed, serve};
 const PASSWORD: &str = "throw-away-Passw0rd";
 const MIB: u64 = 1 << 20;
 
-/// nginx in one process, ended with the test.
+/// nginx in one process, killed when the test ends.
 struct Balancer(Child);
 
 impl Drop for Balancer {
@@ -39,7 +39,7 @@ impl Drop for Balancer {
     }
 }
 
-/// What the load balancer is told.
+/// The load balancer's configuration.
 struct Rules<'a> {
     /// For every path.
     headers: &'a str,
@@ -47,7 +47,7 @@ struct Rules<'a> {
     websocket: &'a str,
     /// For the whole site.
     site: &'a str,
-    /// What plain HTTP gets.
+    /// For plain HTTP.
     plain: &'a str,
 }
 
@@ -55,7 +55,7 @@ const HOST: &str = "proxy_set_header Host $http_host;";
 const PROTO: &str = "proxy_set_header X-Forwarded-Proto $scheme;";
 const UPGRADE: &str = "proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection \"upgrade\";";
 
-/// As it should be.
+/// The correct configuration.
 const RIGHT: Rules = Rules {
     headers: "proxy_set_header Host $http_host; proxy_set_header X-Forwarded-Proto $scheme; proxy_set_header X-Forwarded-For $remote_addr;",
     websocket: UPGRADE,
@@ -63,14 +63,14 @@ const RIGHT: Rules = Rules {
     plain: "return 301 https://$host$request_uri;",
 };
 
-/// A load balancer, and what is before and behind it.
+/// A load balancer, with its public side and its upstream.
 struct Site {
     _balancer: Balancer,
     front: Front,
     _directory: TempDir,
 }
 
-/// Free ports below those that the system hands out (32768 on Linux), so that nobody gets them in the meantime.
+/// Free ports below those that the system hands out (32768 on Linux), so that no other program gets them in the meantime.
 fn free() -> [u16; 2] {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let first = 20_000 + (std::process::id() % 600) as u16 * 20;
@@ -80,7 +80,7 @@ fn free() -> [u16; 2] {
 }
 
 impl Site {
-    /// nginx with these rules before what listens at `upstream`.
+    /// nginx with these rules in front of the port `upstream`.
     async fn new(rules: &Rules<'_>, kind: Kind, [tls, plain]: [u16; 2], upstream: u16) -> Self {
         let directory = TempDir::new().unwrap();
         let issued = issue(directory.path(), kind);
@@ -210,7 +210,7 @@ fn others(checks: &[Check]) -> Vec<&str> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_right_passes_and_each_mistake_is_named() {
+async fn a_correct_load_balancer_passes_and_each_mistake_is_named() {
     let ports = free();
     let chat = Chat::new(&format!("https://127.0.0.1:{}", ports[0])).await;
 
@@ -236,7 +236,7 @@ async fn what_is_right_passes_and_each_mistake_is_named() {
         let site = Site::new(&rules, Kind::Good, ports, chat.port).await;
         let checks = looked_at(&site.front).await;
         assert!(failed(name, &checks).contains(said), "{checks:#?}");
-        // And nothing else is blamed.
+        // And no other check fails.
         let mut blamed = others(&checks);
         blamed.retain(|other| *other != "client address");
         assert_eq!(blamed, [name], "{checks:#?}");
@@ -255,7 +255,7 @@ async fn an_origin_that_is_not_the_site_url_is_told_from_a_missing_upgrade() {
     drop(site);
     chat.end().await;
 
-    // Without a site URL the Host counts, which nginx changes if not told to keep it.
+    // Without a site URL the Host is compared, which nginx changes unless told to keep it.
     let chat = Chat::new("").await;
     let site = Site::new(&Rules { headers: PROTO, ..RIGHT }, Kind::Good, ports, chat.port).await;
     assert!(failed("websocket", &looked_at(&site.front).await).contains("$http_host"));
@@ -294,7 +294,7 @@ async fn a_bad_certificate_is_named_and_gets_no_password() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_login_that_is_refused_is_no_verdict() {
+async fn a_refused_login_gives_no_verdict() {
     let ports = free();
     let chat = Chat::new(&format!("https://127.0.0.1:{}", ports[0])).await;
     let site = Site::new(&RIGHT, Kind::Good, ports, chat.port).await;
@@ -309,18 +309,18 @@ async fn a_login_that_is_refused_is_no_verdict() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_site_that_is_not_reached_is_said() {
+async fn an_unreachable_site_is_explained() {
     let ports = free();
     let away = Site::new(&RIGHT, Kind::Good, ports, closed().await).await;
     let checks = looked_at(&away.front).await;
     assert!(failed("public URL", &checks).contains("does not reach Mattermost"), "{checks:#?}");
     let url = |url: &str| Front { public_url: url.into(), ..away.front.clone() };
     let cases = [
-        (format!("http://127.0.0.1:{}", ports[1]), "has http://"),
+        (format!("http://127.0.0.1:{}", ports[1]), "begins with http://"),
         (format!("https://127.0.0.1:{}", ports[1]), "does not speak TLS"),
         (format!("https://127.0.0.1:{}", closed().await), "nothing listens"),
         ("https://chat.invalid".to_owned(), "unknown"),
-        ("chat.example.test".to_owned(), "no https:// URL"),
+        ("chat.example.test".to_owned(), "not an https:// URL"),
     ];
     for (address, said) in cases {
         let checks = looked_at(&url(&address)).await;
@@ -343,7 +343,7 @@ async fn a_site_that_is_not_reached_is_said() {
     assert!(failed("public URL", &looked_at(&site.front).await).contains("redirects to itself"));
 }
 
-/// The routes of a Mattermost with sign-in by GitLab and a log of logins, below a path. It believes the first entry
+/// The routes of a Mattermost with sign-in by GitLab and a log of logins, below a path. It trusts the first entry
 /// of X-Forwarded-For, as `TrustedProxyIPHeader` makes the official server do.
 ///
 /// `sessions` counts those that are logged in.
@@ -391,15 +391,15 @@ fn official(sessions: &Arc<AtomicI32>) -> Router {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_official_servers_traces_are_read() {
+async fn the_official_servers_audit_log_and_cookies_are_read() {
     let ports = free();
     let sessions = Arc::new(AtomicI32::new(0));
     let upstream = serve(official(&sessions)).await;
-    // What the login would have left in the log is handed to the request for it, since nothing is kept here.
+    // This server keeps no log: the address that it would have recorded comes with the request.
     let seen_as = |how: &str| format!("{HOST} {PROTO} proxy_set_header X-Seen {how};");
     let cases = [
-        (seen_as("203.0.113.9"), "takes this machine for 203.0.113.9"),
-        (seen_as(&format!("\"{FORGED}, $remote_addr\"")), "anybody can choose"),
+        (seen_as("203.0.113.9"), "records 203.0.113.9 for this machine"),
+        (seen_as(&format!("\"{FORGED}, $remote_addr\"")), "every client can choose"),
     ];
     for (headers, said) in cases {
         let mut site = Site::new(&Rules { headers: &headers, ..RIGHT }, Kind::Good, ports, upstream).await;

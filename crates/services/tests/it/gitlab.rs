@@ -1,4 +1,4 @@
-//! A provider that answers as GitLab does, set up rightly and in each wrong way.
+//! A provider that answers as GitLab does, with a correct registration and with each common mistake.
 
 use std::process::Command;
 use std::time::Duration;
@@ -55,7 +55,7 @@ async fn looked_at(gitlab: &GitLab) -> [Check; 3] {
     checks
 }
 
-/// What was seen, why, and the way out of a failure.
+/// What was seen, why, and the fix.
 #[track_caller]
 fn failed(check: &Check) -> String {
     let Verdict::Found(finding) = &check.verdict else { panic!("{check:?}") };
@@ -70,7 +70,7 @@ fn passed(check: &Check) -> &str {
 }
 
 #[tokio::test]
-async fn what_is_right_passes() {
+async fn a_correct_registration_passes() {
     let server = provider(&json!({}));
     let [auth, token, user] = looked_at(&at(&format!("http://127.0.0.1:{}", server.port))).await;
     assert!(passed(&auth).contains("redirect URI"), "{auth:?}");
@@ -103,7 +103,7 @@ async fn wrong_credentials_are_told_from_wrong_registrations() {
 }
 
 #[tokio::test]
-async fn a_stand_in_is_not_taken_for_a_gitlab() {
+async fn a_test_server_is_not_taken_for_a_gitlab() {
     let server = provider(&json!({ "credulous": true }));
     let [auth, token, user] = looked_at(&at(&format!("http://127.0.0.1:{}", server.port))).await;
     passed(&auth);
@@ -149,7 +149,7 @@ async fn certificates_and_schemes_are_checked() {
 }
 
 #[tokio::test]
-async fn nobody_there_is_said() {
+async fn an_absent_gitlab_is_explained() {
     for check in looked_at(&at(&format!("http://127.0.0.1:{}", closed().await))).await {
         assert!(failed(&check).contains("nothing listens"), "{check:?}");
     }

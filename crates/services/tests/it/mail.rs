@@ -1,4 +1,4 @@
-//! A real message to a real mail server, and every way in which it is not taken.
+//! A real message to a real mail server, and every way in which it is refused.
 
 use std::process::Command;
 use std::time::Duration;
@@ -88,7 +88,7 @@ fn failing(failure: &MailFailure) -> &str {
 }
 
 #[tokio::test]
-async fn a_message_arrives_as_it_was_meant() {
+async fn a_message_arrives_unchanged() {
     let mut post = Post::new("", &json!({}));
     let server = post.reach(Security::None);
     let dialogue = send_test(&server, "ann@example.test", "Grüße\r\nBcc: all@example.test").await.unwrap();
@@ -140,7 +140,7 @@ async fn a_wrong_password_is_named_with_its_line() {
 }
 
 #[tokio::test]
-async fn no_password_goes_over_an_open_line() {
+async fn no_password_is_sent_unencrypted() {
     for (tls, fix) in [("starttls", "SMTP_SECURITY=STARTTLS, which"), ("", "remove SMTP_USER")] {
         let post = Post::new(tls, &account());
         let failure = refused(&post.log_in(Security::None)).await;
@@ -231,7 +231,7 @@ async fn refusals_are_told_apart() {
 }
 
 #[tokio::test]
-async fn other_alphabets_need_a_server_that_knows_them() {
+async fn non_ascii_addresses_need_a_server_with_smtputf8() {
     let post = Post::new("", &json!({}));
     let failure = send_test(&post.reach(Security::None), "jürgen@example.test", "Chat").await.unwrap_err();
     assert_eq!(*failure.reason, Reason::AddressNotAscii);
@@ -241,7 +241,7 @@ async fn other_alphabets_need_a_server_that_knows_them() {
 }
 
 #[tokio::test]
-async fn nobody_there_is_said_in_each_way() {
+async fn each_kind_of_absent_server_is_explained() {
     let failure = refused(&at(closed().await)).await;
     assert_eq!(*failure.reason, Reason::Unreached(Unreached::Refused));
     let failure = refused(&MailServer { host: "mail.invalid".into(), ..at(25) }).await;
@@ -264,8 +264,8 @@ async fn nobody_there_is_said_in_each_way() {
 }
 
 #[tokio::test]
-async fn hostile_servers_get_nowhere() {
-    // Words before the encryption would be taken for words under it.
+async fn hostile_servers_are_refused() {
+    // Lines sent before the encryption would be taken for lines sent after it.
     let early = [
         Step::Say("220 hi\r\n"),
         Step::Hear,

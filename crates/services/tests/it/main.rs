@@ -1,5 +1,5 @@
-//! The checks against real servers on loopback: aiosmtpd, oauth2-mock-server, nginx; and scripted ones for what a
-//! real one does only on bad days.
+//! The checks against real servers on loopback (aiosmtpd, oauth2-mock-server, nginx), and against scripted ones for failures
+//! that a real server cannot be made to have.
 #![allow(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
 mod authority;

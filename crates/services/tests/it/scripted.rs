@@ -1,4 +1,4 @@
-//! Servers that say what they are told to, for what a real one does only on bad days.
+//! Servers with scripted answers, for failures that a real server cannot be made to have.
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
@@ -11,11 +11,11 @@ pub(crate) enum Step {
     Repeat(&'static str),
     /// Waits for a line.
     Hear,
-    /// Waits for ever.
+    /// Waits forever.
     Wait,
 }
 
-/// Plays the steps to the first connection, then hangs up. Returns the port.
+/// Runs the steps on the first connection, then closes it. Returns the port.
 pub(crate) async fn play(steps: &'static [Step]) -> u16 {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -46,7 +46,7 @@ pub(crate) async fn serve(app: axum::Router) -> u16 {
     port
 }
 
-/// A port at which nobody listens.
+/// A port on which nothing listens.
 pub(crate) async fn closed() -> u16 {
     TcpListener::bind(("127.0.0.1", 0)).await.unwrap().local_addr().unwrap().port()
 }
