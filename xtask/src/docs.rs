@@ -1,12 +1,13 @@
-//! The generated pages: written from the program that they describe, checked in CI.
+//! The generated pages: printed by the program that they describe. CI checks that they are up to date.
 
 use std::path::PathBuf;
 
 use xtask::run::{Failure, cargo, output, root, target};
 
 /// A page and the hidden command that prints it.
-const PAGES: [(&str, &[&str]); 2] = [
+const PAGES: [(&str, &[&str]); 3] = [
     ("docs/reference/commands.md", &["reference", "commands"]),
+    ("docs/reference/exit-codes.md", &["reference", "exit-codes"]),
     ("docs/settings.md", &["reference", "settings"]),
 ];
 
@@ -21,7 +22,7 @@ pub(crate) fn write() -> Result<(), Failure> {
     Ok(())
 }
 
-/// Fails where a page is not what [`write`] would write.
+/// Fails if [`write`] would change a page.
 pub(crate) fn check() -> Result<(), Failure> {
     let stale =
         pages()?.into_iter().filter(|(path, text)| std::fs::read_to_string(path).ok().as_ref() != Some(text));

@@ -1,4 +1,4 @@
-//! How the developer's tools run other programs; `cargo xtask` itself and the benchmarks share it.
+//! Runs other programs, for `cargo xtask` and the benchmarks.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a developer's tool talks to its developer")]
 
 pub mod run;

@@ -1,33 +1,46 @@
 //! Everything a developer runs: `cargo xtask test`, `ci`, `bench NAME`, `docs`, `static`, `dist`.
 //!
-//! Promise: each command sets up what it needs by itself and says what it runs, so that any line can be repeated by hand.
+//! Promise: each command installs what it needs by itself and prints each program that it runs, so that any line can be repeated by hand.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a developer's tool talks to its developer")]
 
+mod ci;
 mod docs;
 mod standalone;
+mod suite;
+mod tally;
 mod tools;
 
 use std::path::Path;
 use std::process::ExitCode;
 
-use xtask::run::{self, Failure, cargo, target};
+use xtask::run::{Failure, cargo, target};
 
 const USAGE: &str = "\
 usage: cargo xtask COMMAND
 
-  test [ARGS]      install what the tests need, then run them all (ARGS go to `cargo test`)
-  ci               format, clippy, cargo-deny where present, generated docs, tests
+  test             install what the tests need and run all of them, as root
+  test ARGS        the same with ARGS for `cargo test`: `test --package edge`, `test -- NAME`
+  test --quick     the tests that need no root, no other program and no network
+  ci               format, dependencies, lints, generated pages, all tests; a table at the end
   bench NAME       up, server, settings, image, edge: a table of ratios, both sides in one run
-  docs [--check]   write the generated pages, or fail where one is out of date
-  static           a Mainstay for container images, quickly: without shared libraries, to try
-  dist             the binaries that are shipped, in target/dist: mainstay, and mainstay-static for images";
+  docs [--check]   write the generated pages, or fail if one is out of date
+  static           build a statically linked mainstay for container images, quickly, to try
+  dist             build what is shipped, in target/dist: mainstay, and mainstay-static for images";
+
+const ALL_TESTS: [&str; 3] = ["test", "--workspace", "--no-fail-fast"];
+
+/// Unit tests, and the integration tests of every target named `it`. A target with another name (`it_machine`, `it_postgres`) may need
+/// root or other programs.
+const QUICK_TESTS: [&str; 7] = ["test", "--workspace", "--no-fail-fast", "--lib", "--bins", "--test", "it"];
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
     let outcome = match words.as_slice() {
-        ["test", rest @ ..] => test(rest),
-        ["ci"] => ci(),
+        ["test"] => all_tests(),
+        ["test", "--quick"] => tests(&QUICK_TESTS),
+        ["test", rest @ ..] => prepare_tests().and_then(|()| tests(&[&ALL_TESTS[..], rest].concat())),
+        ["ci"] => ci::all(),
         ["bench", name @ ("up" | "server" | "settings")] => {
             bench(name, &["--package", "mainstay"], "release/mainstay")
         }
@@ -40,7 +53,7 @@ fn main() -> ExitCode {
         ["static"] => standalone::quick().map(|program| println!("{}", program.display())),
         ["dist"] => cargo(&["build", "--profile", "dist", "--package", "mainstay"])
             .and_then(|()| standalone::shipped()),
-        ["bench", ..] => Err(Failure("bench wants one of: up, server, settings, image, edge".to_owned())),
+        ["bench", ..] => Err(Failure("bench takes one of: up, server, settings, image, edge".to_owned())),
         _ => Err(Failure(USAGE.to_owned())),
     };
     match outcome {
@@ -52,16 +65,34 @@ fn main() -> ExitCode {
     }
 }
 
-fn test(rest: &[&str]) -> Result<(), Failure> {
-    tools::for_tests()?;
-    // The tests of container images run it. Its crates are compiled a second time: minutes once, seconds from then on.
-    standalone::quick()?;
-    let mut args = vec!["test", "--workspace"];
-    args.extend(rest);
-    cargo(&args)
+/// Every test there is. Without root some would return at once and count as passed.
+fn all_tests() -> Result<(), Failure> {
+    if !tools::is_root() {
+        return Err(Failure(
+            "some tests need root: users, mounts, namespaces, Docker\n\
+             hint: run `cargo xtask test` as root, or `cargo xtask test --quick` without"
+                .to_owned(),
+        ));
+    }
+    prepare_tests()?;
+    tests(&ALL_TESTS)
 }
 
-/// Builds what is measured as it is shipped by the README's first command, then measures it.
+/// Installs and builds what the tests run beside our own binary.
+fn prepare_tests() -> Result<(), Failure> {
+    tools::for_tests()?;
+    // For the tests of container images. The first build compiles every crate a second time, which takes minutes.
+    standalone::quick().map(drop)
+}
+
+fn tests(args: &[&str]) -> Result<(), Failure> {
+    let tally = suite::run(args)?;
+    println!("\n{tally}");
+    println!("{}", tally.closing_line());
+    if tally.passed() { Ok(()) } else { Err(Failure("some tests failed".to_owned())) }
+}
+
+/// Builds what the README's first command builds, then measures it.
 fn bench(name: &str, build: &[&str], program: &str) -> Result<(), Failure> {
     cargo(&[&["build", "--release"], build].concat())?;
     measure(name, &target().join(program))
@@ -69,17 +100,4 @@ fn bench(name: &str, build: &[&str], program: &str) -> Result<(), Failure> {
 
 fn measure(name: &str, program: &Path) -> Result<(), Failure> {
     cargo(&["run", "--release", "--quiet", "--package", "bench", "--", name, &program.to_string_lossy()])
-}
-
-fn ci() -> Result<(), Failure> {
-    cargo(&["fmt", "--all", "--check"])?;
-    cargo(&["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"])?;
-    if run::exists("cargo-deny") {
-        // Advisories need a database from the network: they are checked where there is one.
-        cargo(&["deny", "--offline", "check", "bans", "licenses", "sources"])?;
-    } else {
-        println!("cargo-deny is not installed: dependencies are not checked against deny.toml");
-    }
-    docs::check()?;
-    test(&[])
 }

@@ -1,9 +1,9 @@
-//! Running other programs, each said aloud first.
+//! Runs other programs and prints each command line first.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Why a command of ours stopped, for its developer.
+/// Why a command failed, in words for the developer who ran it.
 pub struct Failure(pub String);
 
 impl std::fmt::Debug for Failure {
@@ -35,8 +35,8 @@ pub fn run(program: &str, args: &[&str]) -> Result<(), Failure> {
 
 /// The same, with these variables set.
 fn run_with(program: &str, args: &[&str], variables: &[(&str, &str)]) -> Result<(), Failure> {
-    let said: String = variables.iter().map(|(name, value)| format!("{name}='{value}' ")).collect();
-    println!("$ {said}{program} {}", args.join(" "));
+    let set: String = variables.iter().map(|(name, value)| format!("{name}='{value}' ")).collect();
+    println!("$ {set}{program} {}", args.join(" "));
     let status =
         Command::new(program).args(args).envs(variables.iter().copied()).current_dir(root()).status();
     match status {
@@ -46,17 +46,22 @@ fn run_with(program: &str, args: &[&str], variables: &[(&str, &str)]) -> Result<
     }
 }
 
-/// Runs the cargo that runs us.
+/// The cargo that started xtask.
+pub fn cargo_program() -> String {
+    std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned())
+}
+
+/// Runs cargo.
 pub fn cargo(args: &[&str]) -> Result<(), Failure> {
-    run(&std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned()), args)
+    run(&cargo_program(), args)
 }
 
 /// The same, with these variables set.
 pub fn cargo_with(args: &[&str], variables: &[(&str, &str)]) -> Result<(), Failure> {
-    run_with(&std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned()), args, variables)
+    run_with(&cargo_program(), args, variables)
 }
 
-/// What a program prints.
+/// Runs a program and returns what it prints on stdout.
 pub fn output(program: &Path, args: &[&str]) -> Result<String, Failure> {
     let output = Command::new(program).args(args).current_dir(root()).output();
     let output = output.map_err(|error| Failure(format!("cannot run `{}`: {error}", program.display())))?;
@@ -72,7 +77,7 @@ pub fn output(program: &Path, args: &[&str]) -> Result<String, Failure> {
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// Whether a program is there: of this name on the path, or at this absolute path.
+/// Whether a program exists: by name on the path, or at this absolute path.
 pub fn exists(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let dirs = std::env::split_paths(&path).chain(["/usr/sbin", "/sbin"].map(PathBuf::from));

