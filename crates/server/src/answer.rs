@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use tower_http::catch_panic::CatchPanicLayer;
 
-use crate::App;
+use crate::app::App;
 use crate::cors;
 use crate::error::AppError;
 use crate::id::Id;

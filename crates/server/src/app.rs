@@ -1,19 +1,28 @@
 //! What every request works with.
 
 use std::ops::Deref;
-use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use tokio::sync::{Mutex, OnceCell, Semaphore};
 use tokio_util::sync::CancellationToken;
 
+use crate::cache::Cache;
 use crate::config::Config;
 use crate::contract::{API_VERSION, BUILD_NUMBER};
-use crate::error::ServerError;
+use crate::failure::ServerError;
 use crate::hub::Hub;
 use crate::id::Id;
 use crate::store::Store;
-use crate::store::cache::Cache;
+
+/// A post that was created, as its author was answered.
+#[derive(Clone)]
+pub(crate) struct CreatedPost {
+    pub(crate) body: Bytes,
+    /// When, in milliseconds since the epoch.
+    pub(crate) at: i64,
+}
 
 /// The server's state, shared by all requests.
 #[derive(Clone)]
@@ -33,7 +42,7 @@ pub(crate) struct State {
     /// Logins of one account take turns.
     pub(crate) login_turns: Cache<Id, Arc<Mutex<()>>>,
     /// Posts by author and `pending_post_id`: a repeated request gets the first one's post.
-    pub(crate) recent_posts: Cache<(Id, String), Arc<OnceCell<crate::api::posts::Created>>>,
+    pub(crate) recent_posts: Cache<(Id, String), Arc<OnceCell<CreatedPost>>>,
     /// Public facts that do not change while the server runs.
     pub(crate) installed_at: String,
     pub(crate) diagnostic_id: String,
@@ -69,29 +78,19 @@ impl App {
             diagnostic_id,
         })))
     }
+
+    /// Forgets websocket connections whose clients did not come back, until it is aborted.
+    pub(crate) async fn drop_old_connections(self) {
+        let mut tick = tokio::time::interval(Duration::from_secs(30));
+        loop {
+            tick.tick().await;
+            self.hub.drop_old(Instant::now());
+        }
+    }
 }
 
 /// Changes when the configuration does: clients then read it again.
 fn config_hash(config: &Config) -> String {
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, format!("{config:?}").as_bytes());
     digest.as_ref().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// Makes the directory of attachments and proves that it can be written.
-pub(crate) fn prepare_directory(config: &Config) -> Result<(), ServerError> {
-    let path = Path::new(&config.file.directory);
-    let refused = |reason| ServerError::Directory { path: path.to_owned(), reason };
-    std::fs::create_dir_all(path).map_err(refused)?;
-    probe_directory(path).map_err(refused)
-}
-
-/// Writes, reads back and removes a small file.
-pub(crate) fn probe_directory(path: &Path) -> std::io::Result<()> {
-    let file = path.join(format!(".probe-{}", Id::random()));
-    let written = std::fs::write(&file, b"probe").and_then(|()| std::fs::read(&file));
-    let removed = std::fs::remove_file(&file);
-    if written? != b"probe" {
-        return Err(std::io::Error::other("a file read back differs from what was written"));
-    }
-    removed
 }

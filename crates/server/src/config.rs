@@ -4,19 +4,17 @@
 //! or outside its range is refused with its place.
 
 mod reading;
+mod refusal;
 mod sections;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use database::{DataSource, Engine};
 use reading::Document;
+pub use refusal::ConfigError;
 pub(crate) use sections::{
     Email, File, Localization, NativeApp, Password, Plugin, Privacy, Service, Sql, Support, Team,
 };
-
-use crate::error::ServerError;
-use crate::store::Database;
 
 /// What the server runs with. Read it with [`Config::load`].
 #[derive(Debug, Clone, Default)]
@@ -32,55 +30,6 @@ pub struct Config {
     pub(crate) localization: Localization,
     pub(crate) native_app: NativeApp,
     pub(crate) plugin: Plugin,
-}
-
-/// Why a configuration was refused.
-#[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
-    /// The file cannot be read.
-    #[error("the configuration {} cannot be read: {reason}. Name another with --config or MM_CONFIG", path.display())]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        reason: std::io::Error,
-    },
-    /// The file is not JSON.
-    #[error("{}:{line}:{column}: this is not JSON: {reason}. Mend the file there, or restore it", path.display())]
-    Malformed {
-        /// The file.
-        path: PathBuf,
-        /// The line, from 1.
-        line: usize,
-        /// The column, from 1.
-        column: usize,
-        /// What the parser expected.
-        reason: String,
-    },
-    /// A setting in the file has a value that is not allowed.
-    #[error("{}:{line}: {key} is {value}, but {allowed} is allowed", path.display())]
-    Value {
-        /// The file.
-        path: PathBuf,
-        /// The line of the key, from 1; 0 where it could not be found.
-        line: usize,
-        /// `Section.Key`.
-        key: String,
-        /// The refused value.
-        value: String,
-        /// What would have been accepted.
-        allowed: String,
-    },
-    /// An environment variable has a value that is not allowed.
-    #[error("the environment variable {variable} is {value:?}, but {allowed} is allowed")]
-    Variable {
-        /// The variable.
-        variable: String,
-        /// The refused value.
-        value: String,
-        /// What would have been accepted.
-        allowed: String,
-    },
 }
 
 impl Config {
@@ -118,29 +67,6 @@ impl Config {
         match self.service.listen_address.strip_prefix(':') {
             Some(port) => format!("0.0.0.0:{port}"),
             None => self.service.listen_address.clone(),
-        }
-    }
-
-    /// Where `SqlSettings.DriverName` and `DataSource` say that the data is. SQLite's file is given as a path or as
-    /// `sqlite://PATH`.
-    pub(crate) fn database(&self) -> Result<Database, ServerError> {
-        let driver = self.sql.driver_name.to_ascii_lowercase();
-        let source = self.sql.data_source.as_str();
-        match driver.as_str() {
-            "sqlite" => {
-                let source = source
-                    .strip_prefix("sqlite:")
-                    .map_or(source, |rest| rest.strip_prefix("//").unwrap_or(rest));
-                Ok(Database::Sqlite(PathBuf::from(source.split_once('?').map_or(source, |(path, _)| path))))
-            }
-            "postgres" => match source.parse() {
-                Ok(DataSource::Server(server)) if server.engine == Engine::Postgres => {
-                    Ok(Database::Postgres(Box::new(server)))
-                }
-                Err(error) if source.starts_with("postgres") => Err(ServerError::DataSource(error)),
-                _ => Err(ServerError::OtherDataSource),
-            },
-            _ => Err(ServerError::Driver { driver }),
         }
     }
 }
@@ -187,38 +113,5 @@ mod tests {
             text.contains("MM_TEAMSETTINGS_ENABLEOPENSERVER") && text.contains("true or false"),
             "{text}"
         );
-    }
-
-    fn database(driver: &str, source: &str) -> Result<Database, ServerError> {
-        let text = format!(r#"{{"SqlSettings":{{"DriverName":"{driver}","DataSource":"{source}"}}}}"#);
-        read(&text, &[])?.database()
-    }
-
-    #[test]
-    fn a_data_source_is_a_path_or_a_url() -> Result<(), ServerError> {
-        for source in ["/var/m.db", "sqlite:///var/m.db", "sqlite:/var/m.db?mode=rwc"] {
-            let found = database("sqlite", source)?;
-            assert!(matches!(found, Database::Sqlite(path) if path == Path::new("/var/m.db")));
-        }
-        let url =
-            "postgres://mm:s%40fe@db:5433/chat?sslmode=disable&connect_timeout=10&binary_parameters=yes";
-        let found = database("postgres", url)?;
-        assert!(matches!(found, Database::Postgres(server)
-            if server.to_string() == "postgres://mm:***@db:5433/chat" && server.parameters.len() == 2));
-        Ok(())
-    }
-
-    #[test]
-    fn a_data_source_that_is_none_is_refused_and_not_repeated() {
-        for (driver, source, expected) in [
-            ("mysql", "mm:secret@tcp(db:3306)/chat", "no Mattermost since 11.0"),
-            ("oracle", "secret", "\"oracle\""),
-            ("postgres", "mm:secret@tcp(db:3306)/chat", "no address of PostgreSQL"),
-            ("postgres", "/var/secret.db", "postgres://USER:PASSWORD@HOST"),
-            ("postgres", "postgres://mm:se/cret@db/chat", "percent-encode"),
-        ] {
-            let text = database(driver, source).err().map(|error| error.to_string()).unwrap_or_default();
-            assert!(text.contains(expected) && !text.contains("secret") && !text.contains("cret@"), "{text}");
-        }
     }
 }

@@ -1,14 +1,13 @@
-//! Errors: [`AppError`] is what a client is told, [`ServerError`] why the server did not start or stopped.
+//! [`AppError`]: the error that a client is sent.
 
 use std::borrow::Cow;
-use std::path::PathBuf;
 
 use axum::response::{IntoResponse, Response};
-use database::{AddressError, Failure};
 use http::StatusCode;
 use serde::Serialize;
 
-use crate::config::ConfigError;
+/// The id of the error that answers routes which exist in Mattermost but not here.
+pub const NOT_IMPLEMENTED: &str = "api.not_implemented.app_error";
 
 /// Mattermost's error body, before the request's id is known (`answer` adds it).
 #[derive(Debug, Clone)]
@@ -104,7 +103,7 @@ impl AppError {
     pub(crate) fn not_implemented(what: &str) -> AppError {
         AppError::new(
             StatusCode::NOT_IMPLEMENTED,
-            crate::NOT_IMPLEMENTED,
+            NOT_IMPLEMENTED,
             "The built-in server does not implement this part of the API.",
         )
         .detail(what.to_owned())
@@ -180,54 +179,4 @@ impl IntoResponse for AppError {
 /// Whether `error` is a unique constraint that was hit.
 pub(crate) fn is_duplicate(error: &sqlx::Error) -> bool {
     error.as_database_error().is_some_and(|cause| cause.is_unique_violation())
-}
-
-/// Why the server could not start, migrate or go on.
-#[derive(Debug, thiserror::Error)]
-pub enum ServerError {
-    /// The configuration is not one this server can run with.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    /// `SqlSettings.DriverName` names an engine that this server does not speak.
-    #[error(
-        "SqlSettings.DriverName is {driver:?}, but \"postgres\" or \"sqlite\" is allowed: the built-in server does not \
-         speak MySQL, as no Mattermost since 11.0 does. Set it to one of them, and DataSource with it"
-    )]
-    Driver {
-        /// What the configuration asks for.
-        driver: String,
-    },
-    /// `SqlSettings.DataSource` is no address.
-    #[error("SqlSettings.DataSource: {0}")]
-    DataSource(#[source] AddressError),
-    /// `SqlSettings.DataSource` is a file, or the address of another engine.
-    #[error(
-        "SqlSettings.DriverName is \"postgres\", but DataSource is no address of PostgreSQL. Write \
-         postgres://USER:PASSWORD@HOST:5432/NAME, or set DriverName to \"sqlite\""
-    )]
-    OtherDataSource,
-    /// The database server cannot be used.
-    #[error(transparent)]
-    Server(#[from] Failure),
-    /// The database cannot be opened or read.
-    #[error("the database {database} cannot be used: {reason}. {way_out}")]
-    Database {
-        /// The file, or the address without its password.
-        database: String,
-        /// What the engine or the system said.
-        reason: String,
-        /// What to do next.
-        way_out: String,
-    },
-    /// A directory the server writes to cannot be written.
-    #[error("the directory {} cannot be written: {reason}. Create it, or give it to the server's user", path.display())]
-    Directory {
-        /// The directory.
-        path: PathBuf,
-        /// What the system said.
-        reason: std::io::Error,
-    },
-    /// The listener could not be used.
-    #[error("the listening socket failed: {0}")]
-    Listener(#[source] std::io::Error),
 }

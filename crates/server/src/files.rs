@@ -5,6 +5,7 @@
 //! Rejected: previews on first sight, because the first reader would wait and every reader would have to be trusted
 //! with a decoder.
 
+pub(crate) mod directory;
 pub(crate) mod kind;
 pub(crate) mod name;
 mod preview;

@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
-use crate::App;
 use crate::event::{Audience, Event};
 use crate::id::Id;
 
@@ -205,7 +204,8 @@ impl Hub {
         }
     }
 
-    fn drop_old(&self, now: Instant) {
+    /// Forgets connections whose clients did not come back in time.
+    pub(crate) fn drop_old(&self, now: Instant) {
         self.write().retain(|_, own| {
             while let Some((since, id)) = own.parked.front().copied()
                 && now.duration_since(since) > PARKED
@@ -301,15 +301,6 @@ impl Queue {
         self.next = next;
         self.holder += 1;
         Some(Holder(self.holder))
-    }
-}
-
-/// Forgets connections whose clients did not come back, until aborted.
-pub(crate) async fn reap_parked(app: App) {
-    let mut tick = tokio::time::interval(Duration::from_secs(30));
-    loop {
-        tick.tick().await;
-        app.hub.drop_old(Instant::now());
     }
 }
 

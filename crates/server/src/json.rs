@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::time::timeout;
 
-use crate::App;
+use crate::app::App;
 use crate::error::{AppError, Result};
 
 /// How much of a refused body is read and thrown away, so that its sender lives to see the 413, in bytes.

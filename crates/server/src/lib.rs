@@ -23,14 +23,18 @@
 //!   which is empty until something happens, and an event is serialised once for all of them;
 //! - ids as strings: they are 26 bytes, copied for free, and cannot be confused with other text.
 
+mod access;
 mod answer;
 mod api;
 mod app;
 mod avatar;
+mod cache;
 mod clock;
 mod config;
 mod cors;
+mod error;
 mod event;
+mod failure;
 mod files;
 mod hub;
 mod id;
@@ -40,28 +44,30 @@ mod mention;
 mod model;
 mod password;
 mod permission;
+mod presence;
+mod publish;
 mod rules;
 mod session;
+mod sql;
 mod store;
 mod web;
 mod websocket;
 
 pub mod contract;
-pub mod error;
 
-pub(crate) use app::App;
 pub use config::{Config, ConfigError};
-pub use error::ServerError;
+pub use error::NOT_IMPLEMENTED;
+pub use failure::ServerError;
+
+use app::App;
+use store::{Database, Store};
 
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-/// The id of the error that answers routes which exist in Mattermost but not here.
-pub const NOT_IMPLEMENTED: &str = "api.not_implemented.app_error";
-
 /// Creates the database and its tables, or adds what is missing. Safe to run again.
 pub async fn migrate(config: &Config) -> Result<(), ServerError> {
-    store::migrate(&config.database()?).await
+    store::migrate(&Database::of(&config.sql)?).await
 }
 
 /// Serves until `stop` is cancelled; then accepts nobody, closes websockets, and returns when all is written.
@@ -73,10 +79,10 @@ pub async fn serve(
     stop: CancellationToken,
 ) -> Result<(), ServerError> {
     migrate(&config).await?;
-    app::prepare_directory(&config)?;
-    let (store, written) = store::Store::open(config.database()?).await?;
+    files::directory::prepare(&config)?;
+    let (store, written) = Store::open(Database::of(&config.sql)?).await?;
     let app = App::new(config, store, stop.clone()).await?;
-    let reaper = tokio::spawn(hub::reap_parked(app.clone()));
+    let reaper = tokio::spawn(app.clone().drop_old_connections());
     let router = answer::around(app.clone(), api::router()).with_state(app.clone());
     let served = listener::run(listener, router, stop).await;
     reaper.abort();

@@ -11,7 +11,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::error::ServerError;
+use crate::failure::ServerError;
 
 /// How long running requests may take once the server shall end.
 pub(crate) const GRACE: Duration = Duration::from_secs(10);

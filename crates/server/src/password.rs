@@ -9,7 +9,7 @@ use aws_lc_rs::pbkdf2;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD_NO_PAD;
 
-use crate::App;
+use crate::app::App;
 use crate::config;
 use crate::error::{AppError, Result};
 

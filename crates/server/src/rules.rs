@@ -91,6 +91,19 @@ pub(crate) fn is_domain_allowed(list: &str, address: &str) -> bool {
         || domains.any(|domain| address.ends_with(&format!("@{}", domain.to_lowercase())))
 }
 
+/// The longest message, in characters: a quarter of the column's bytes.
+pub(crate) const MAX_POST_SIZE: usize = 16_383;
+
+/// Refuses a message that is too long for a post.
+pub(crate) fn check_message(message: &str) -> Result<()> {
+    at_most(MAX_POST_SIZE, message, "message").map_err(|_| {
+        AppError::bad_request(
+            "model.post.is_valid.message_length.app_error",
+            format!("Post message is longer than the maximum of {MAX_POST_SIZE} characters."),
+        )
+    })
+}
+
 /// Refuses `text` when it has more than `most` characters.
 pub(crate) fn at_most(most: usize, text: &str, name: &str) -> Result<()> {
     if text.chars().nth(most).is_none() { Ok(()) } else { Err(AppError::body(name)) }

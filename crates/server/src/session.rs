@@ -6,7 +6,7 @@ use axum::extract::FromRequestParts;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, header};
 
-use crate::App;
+use crate::app::App;
 use crate::clock;
 use crate::config::Config;
 use crate::error::{AppError, Result};

@@ -16,7 +16,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use url::Url;
 
-use crate::App;
+use crate::app::App;
 use crate::error::{AppError, Result};
 use crate::json::{Body, Json};
 use crate::session::Caller;

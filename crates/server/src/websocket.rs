@@ -14,14 +14,14 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 
-use crate::App;
-use crate::api::statuses;
+use crate::app::App;
 use crate::clock;
 use crate::config::Config;
 use crate::error::{AppError, Result};
 use crate::event::{Broadcast, Event};
 use crate::hub::{Connection, Holder, Next};
 use crate::id::Id;
+use crate::presence;
 use crate::session::{Caller, handshake_caller};
 
 /// Time to answer the challenge.
@@ -105,7 +105,7 @@ async fn talk(app: &App, socket: &mut WebSocket, caller: Option<Caller>, handsha
 }
 
 async fn note_presence(app: &App, user: Id, status: &str) {
-    if let Err(error) = statuses::change(app, user, status, false).await {
+    if let Err(error) = presence::change(app, user, status, false).await {
         tracing::warn!(%user, detail = error.detail_text(), "a status was not written");
     }
 }
@@ -243,13 +243,8 @@ impl Talk<'_> {
             }))),
             "user_typing" => {
                 let parent = Id::parse(text("parent_id")).unwrap_or_default();
-                crate::api::users::publish_typing(
-                    &self.caller,
-                    self.caller.user.id,
-                    id("channel_id")?,
-                    parent,
-                )
-                .await?;
+                presence::publish_typing(&self.caller, self.caller.user.id, id("channel_id")?, parent)
+                    .await?;
                 Ok(None)
             }
             "presence" => {
@@ -264,15 +259,15 @@ impl Talk<'_> {
                 let active = data.get("user_is_active").and_then(Value::as_bool).unwrap_or_default();
                 let manual = data.get("manual").and_then(Value::as_bool).unwrap_or_default();
                 let status = if active { "online" } else { "away" };
-                statuses::change(self.app, self.caller.user.id, status, manual).await?;
+                presence::change(self.app, self.caller.user.id, status, manual).await?;
                 Ok(None)
             }
-            "get_statuses" => statuses::of_connected(&self.caller).await.map(Some),
+            "get_statuses" => presence::of_connected(&self.caller).await.map(Some),
             "get_statuses_by_ids" => {
                 let ids = data.get("user_ids").and_then(Value::as_array).cloned().unwrap_or_default();
                 let ids: Option<Vec<Id>> = ids.iter().map(|id| Id::parse(id.as_str()?)).collect();
                 let ids = ids.filter(|ids| !ids.is_empty()).ok_or_else(|| AppError::body("user_ids"))?;
-                statuses::by_user(self.app, &ids).await.map(Some)
+                presence::by_user(self.app, &ids).await.map(Some)
             }
             "posted_notify_ack" => Ok(None),
             _ => Err(AppError::bad_request(

@@ -6,8 +6,8 @@ use axum::Router;
 use axum::routing::get;
 use serde_json::{Value, json};
 
-use super::Params;
-use crate::App;
+use super::parameters::Params;
+use crate::app::App;
 use crate::error::Result;
 use crate::id::Id;
 use crate::json::Json;

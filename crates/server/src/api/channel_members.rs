@@ -11,8 +11,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::channels::TOWN_SQUARE;
-use super::{Params, Search};
-use crate::App;
+use super::parameters::{Params, Search, parse_ids};
+use crate::app::App;
 use crate::error::{AppError, Result};
 use crate::event::{Broadcast, nested};
 use crate::id::Id;
@@ -55,7 +55,7 @@ struct NewMembers {
 async fn add(caller: Caller, params: Params, Body(new): Body<NewMembers>) -> Result<Response> {
     let channel = caller.channel(params.id("channel_id")?).await?;
     let texts = if new.user_ids.is_empty() { vec![new.user_id] } else { new.user_ids.clone() };
-    let ids = super::ids(&texts, "user_id")?;
+    let ids = parse_ids(&texts, "user_id")?;
     if channel.delete_at != 0 {
         return Err(AppError::bad_request(
             "api.channel.add_user.to.channel.failed.deleted.app_error",
@@ -167,7 +167,7 @@ async fn by_ids(
 ) -> Result<Json<Vec<ChannelMember>>> {
     let channel = caller.channel(params.id("channel_id")?).await?;
     caller.must_in_channel(&channel, READ_CHANNEL).await?;
-    let ids = super::ids(&ids, "user_ids")?;
+    let ids = parse_ids(&ids, "user_ids")?;
     let mut members = caller.app.store.channel_members(channel.id, ALL.0, ALL.1).await?;
     members.retain(|member| ids.contains(&member.user_id));
     Ok(Json(members.into_iter().map(|member| member.seen_by(caller.user.id)).collect()))
@@ -271,7 +271,7 @@ async fn time_zones(caller: Caller, params: Params) -> Result<Json<Vec<String>>>
 
 async fn member_counts(caller: Caller, Body(ids): Body<Vec<String>>) -> Result<Json<BTreeMap<Id, usize>>> {
     let mut counts = BTreeMap::new();
-    for id in super::ids(&ids, "channel_ids")? {
+    for id in parse_ids(&ids, "channel_ids")? {
         let channel = caller.channel(id).await?;
         caller.must_in_channel(&channel, READ_CHANNEL).await?;
         counts.insert(id, caller.app.store.members_of_channel(id).await?.len());
@@ -299,7 +299,7 @@ async fn view(caller: Caller, params: Params, Body(view): Body<View>) -> Result<
 
 async fn mark_read(caller: Caller, params: Params, Body(ids): Body<Vec<String>>) -> Result<Json<Value>> {
     let user = params.user(&caller)?;
-    read(&caller, user, super::ids(&ids, "channel_ids")?).await
+    read(&caller, user, parse_ids(&ids, "channel_ids")?).await
 }
 
 async fn read(caller: &Caller, user: Id, channels: Vec<Id>) -> Result<Json<Value>> {

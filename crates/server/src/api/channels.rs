@@ -8,8 +8,8 @@ use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Params, Search};
-use crate::App;
+use super::parameters::{Params, Search, parse_ids};
+use crate::app::App;
 use crate::clock;
 use crate::error::{AppError, Result};
 use crate::event::{Broadcast, nested};
@@ -120,7 +120,7 @@ fn check(channel: &Channel) -> Result<()> {
 }
 
 async fn create_direct(caller: Caller, Body(ids): Body<Vec<String>>) -> Result<(StatusCode, Json<Channel>)> {
-    let ids: BTreeSet<Id> = super::ids(&ids, "user_ids")?.into_iter().collect();
+    let ids: BTreeSet<Id> = parse_ids(&ids, "user_ids")?.into_iter().collect();
     if ids.len() > 2 {
         return Err(AppError::body("user_ids"));
     }
@@ -138,7 +138,7 @@ async fn create_direct(caller: Caller, Body(ids): Body<Vec<String>>) -> Result<(
 }
 
 async fn create_group(caller: Caller, Body(ids): Body<Vec<String>>) -> Result<(StatusCode, Json<Channel>)> {
-    let mut ids: BTreeSet<Id> = super::ids(&ids, "user_ids")?.into_iter().collect();
+    let mut ids: BTreeSet<Id> = parse_ids(&ids, "user_ids")?.into_iter().collect();
     caller.must(CREATE_GROUP_CHANNEL).await?;
     ids.insert(caller.user.id);
     if !(3..=8).contains(&ids.len()) {
@@ -241,7 +241,7 @@ async fn list(caller: Caller, params: Params, query: Search) -> Result<Json<Vec<
 async fn by_ids(caller: Caller, params: Params, Body(ids): Body<Vec<String>>) -> Result<Json<Vec<Channel>>> {
     let team = params.id("team_id")?;
     caller.must_in_team(team, VIEW_TEAM).await?;
-    let mut channels = caller.app.store.channels_by_ids(&super::ids(&ids, "channel_ids")?).await?;
+    let mut channels = caller.app.store.channels_by_ids(&parse_ids(&ids, "channel_ids")?).await?;
     channels.retain(|channel| channel.team_id == team && channel.kind() == ChannelKind::Public);
     Ok(Json(channels))
 }

@@ -6,18 +6,18 @@ use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::Params;
-use super::system::MAX_POST_SIZE;
-use crate::App;
+use super::parameters::Params;
+use crate::app::App;
 use crate::clock;
 use crate::error::{AppError, Result};
 use crate::event::{Broadcast, nested};
 use crate::id::Id;
 use crate::json::{Body, Json, created, ok};
-use crate::model::{Column, Draft, Props};
+use crate::model::{Draft, Props};
 use crate::permission::{CREATE_POST, VIEW_TEAM};
 use crate::rules;
 use crate::session::Caller;
+use crate::sql::Column;
 
 pub(super) fn router() -> Router<App> {
     Router::new()
@@ -65,7 +65,7 @@ async fn save(caller: Caller, Body(new): Body<NewDraft>) -> Result<(StatusCode, 
         "" => Id::NONE,
         root => Id::parse(root).ok_or_else(|| AppError::body("root_id"))?,
     };
-    rules::at_most(MAX_POST_SIZE, &new.message, "message")?;
+    rules::at_most(rules::MAX_POST_SIZE, &new.message, "message")?;
     rules::at_most(8000, &serde_json::to_string(&new.props).unwrap_or_default(), "props")?;
     rules::at_most(26, &new.kind, "type")?;
     if new.file_ids.len() > 10 {

@@ -4,7 +4,7 @@ use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use http::Method;
 
-use crate::App;
+use crate::app::App;
 use crate::error::AppError;
 use crate::web;
 

@@ -18,8 +18,8 @@ use serde::Serialize;
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
 use tokio_util::io::ReaderStream;
 
-use crate::App;
-use crate::api::{Params, Search};
+use super::parameters::{Params, Search};
+use crate::app::App;
 use crate::error::{AppError, Result};
 use crate::files::{self, Attachment, Incoming, Range, ReceiveError, Storage, kind, name};
 use crate::id::Id;

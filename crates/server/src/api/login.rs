@@ -8,14 +8,15 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
-use crate::App;
+use crate::app::App;
 use crate::clock;
 use crate::error::{AppError, Result};
 use crate::id::{self, Id};
 use crate::json::{Json, StringMapBody, ok};
-use crate::model::{Column, Session, User};
+use crate::model::{Session, User};
 use crate::password::Verdict;
 use crate::session::{self, Caller, Visitor};
+use crate::sql::Column;
 
 pub(super) fn router() -> Router<App> {
     Router::new().route("/users/login", post(login)).route("/users/logout", post(logout))

@@ -5,8 +5,8 @@ use axum::routing::{get, post};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Params, Search};
-use crate::App;
+use super::parameters::{Params, Search, parse_ids};
+use crate::app::App;
 use crate::error::{AppError, Result};
 use crate::id::Id;
 use crate::json::{Body, Json};
@@ -106,7 +106,7 @@ async fn find(caller: &Caller, filter: &UserFilter) -> Result<Vec<User>> {
 }
 
 async fn by_ids(caller: Caller, Body(ids): Body<Vec<String>>) -> Result<Json<Vec<User>>> {
-    let ids = super::ids(&ids, "user_ids")?;
+    let ids = parse_ids(&ids, "user_ids")?;
     let users = caller.app.store.users_by_ids(&ids).await?;
     Ok(Json(caller.view_all(users).await?))
 }

@@ -9,22 +9,22 @@ use axum::routing::{get, post, put};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::Params;
-use super::system::MAX_POST_SIZE;
-use crate::App;
+use super::parameters::{Params, parse_ids};
+use crate::app::App;
 use crate::clock;
 use crate::error::{AppError, Result};
 use crate::event::{Broadcast, nested};
 use crate::id::Id;
 use crate::json::{Body, Json, ok};
 use crate::mention;
-use crate::model::{Channel, Column, FileInfo, Post, PostList, Props};
+use crate::model::{Channel, FileInfo, Post, PostList, Props};
 use crate::permission::{
     CREATE_POST, DELETE_OTHERS_POSTS, DELETE_POST, EDIT_OTHERS_POSTS, EDIT_POST, READ_CHANNEL_CONTENT,
 };
 use crate::rules;
 use crate::session::Caller;
-pub(crate) use posting::{Created, tell_posted};
+use crate::sql::Column;
+pub(super) use posting::tell_posted;
 
 pub(super) fn router() -> Router<App> {
     Router::new()
@@ -46,7 +46,7 @@ async fn one(caller: Caller, params: Params) -> Result<Json<Post>> {
 }
 
 async fn by_ids(caller: Caller, Body(ids): Body<Vec<String>>) -> Result<Json<Vec<Post>>> {
-    let ids = super::ids(&ids, "post_ids")?;
+    let ids = parse_ids(&ids, "post_ids")?;
     let mut readable = Vec::new();
     for post in caller.app.store.posts_by_ids(&ids).await? {
         let channel = caller.channel(post.channel_id).await?;
@@ -97,7 +97,7 @@ async fn patch(caller: Caller, params: Params, Body(patch): Body<PostPatch>) -> 
 async fn change(caller: &Caller, id: Id, patch: PostPatch) -> Result<Json<Post>> {
     let (current, channel) = caller.readable_post(id).await?;
     must_edit(caller, &current, &channel).await?;
-    check_message(patch.message.as_deref().unwrap_or_default())?;
+    rules::check_message(patch.message.as_deref().unwrap_or_default())?;
     let kept_files = patch.file_ids.map(|ids| ids.iter().filter_map(|id| Id::parse(id)).collect::<Vec<_>>());
     let edited =
         patch.message.as_ref().is_some_and(|message| *message != current.message) || kept_files.is_some();
@@ -140,15 +140,6 @@ async fn must_edit(caller: &Caller, post: &Post, channel: &Channel) -> Result<()
         ));
     }
     Ok(())
-}
-
-fn check_message(message: &str) -> Result<()> {
-    rules::at_most(MAX_POST_SIZE, message, "message").map_err(|_| {
-        AppError::bad_request(
-            "model.post.is_valid.message_length.app_error",
-            format!("Post message is longer than the maximum of {MAX_POST_SIZE} characters."),
-        )
-    })
 }
 
 async fn tell(caller: &Caller, event: &str, post: &Post) {

@@ -4,8 +4,8 @@ use axum::Router;
 use axum::routing::{get, post};
 use serde_json::{Value, json};
 
-use super::Params;
-use crate::App;
+use super::parameters::Params;
+use crate::app::App;
 use crate::error::{AppError, Result};
 use crate::event::{Broadcast, nested};
 use crate::id::Id;

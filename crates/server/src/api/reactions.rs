@@ -7,8 +7,8 @@ use axum::routing::{delete, get, post};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::Params;
-use crate::App;
+use super::parameters::{Params, parse_ids};
+use crate::app::App;
 use crate::clock;
 use crate::error::{AppError, Result};
 use crate::event::{Broadcast, nested};
@@ -95,7 +95,7 @@ async fn of_post(caller: Caller, params: Params) -> Result<Json<Vec<Reaction>>> 
 
 async fn of_posts(caller: Caller, Body(ids): Body<Vec<String>>) -> Result<Json<BTreeMap<Id, Vec<Reaction>>>> {
     let mut found = BTreeMap::new();
-    for id in super::ids(&ids, "post_ids")? {
+    for id in parse_ids(&ids, "post_ids")? {
         let (post, _) = caller.readable_post(id).await?;
         found.insert(post.id, Vec::new());
     }

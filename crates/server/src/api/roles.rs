@@ -3,8 +3,8 @@
 use axum::Router;
 use axum::routing::{get, post};
 
-use super::Params;
-use crate::App;
+use super::parameters::Params;
+use crate::app::App;
 use crate::error::{AppError, Result};
 use crate::json::{Body, Json};
 use crate::model::Role;

@@ -12,17 +12,15 @@ use http::{HeaderValue, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::Search;
-use crate::App;
+use super::parameters::Search;
+use crate::app::App;
 use crate::contract::{API_VERSION, BUILD_NUMBER, build_hash};
 use crate::error::{AppError, Result};
 use crate::json::{Body, Json, ok};
 use crate::permission::MANAGE_SYSTEM;
+use crate::rules::MAX_POST_SIZE;
 use crate::session::{Caller, Visitor};
 use crate::store::USER_LIMIT;
-
-/// Longest message, in characters: a quarter of the column's bytes.
-pub(super) const MAX_POST_SIZE: usize = 16_383;
 
 /// A database that does not answer for so long is not healthy.
 const PROBE: Duration = Duration::from_secs(5);
@@ -55,7 +53,7 @@ async fn ping(State(app): State<App>, search: Search) -> Response {
     }
     let directory = app.config.file.directory.clone();
     let file_store =
-        tokio::task::spawn_blocking(move || crate::app::probe_directory(Path::new(&directory))).await;
+        tokio::task::spawn_blocking(move || crate::files::directory::probe(Path::new(&directory))).await;
     let file_store = file_store.is_ok_and(|probe| probe.is_ok());
     let database = matches!(tokio::time::timeout(PROBE, app.store.probe()).await, Ok(Ok(())));
     let healthy = database && file_store;

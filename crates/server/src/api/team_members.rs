@@ -9,8 +9,8 @@ use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Params, Search};
-use crate::App;
+use super::parameters::{Params, Search, parse_ids};
+use crate::app::App;
 use crate::error::{AppError, Result};
 use crate::event::{Broadcast, nested};
 use crate::id::Id;
@@ -126,7 +126,7 @@ async fn by_ids(
     let team = params.id("team_id")?;
     caller.must_in_team(team, VIEW_TEAM).await?;
     let mut members = Vec::new();
-    for id in super::ids(&ids, "user_ids")? {
+    for id in parse_ids(&ids, "user_ids")? {
         members
             .extend(caller.app.store.team_member(team, id).await?.map(|member| TeamMember::clone(&member)));
     }

@@ -8,8 +8,8 @@ use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Params, Search};
-use crate::App;
+use super::parameters::{Params, Search};
+use crate::app::App;
 use crate::clock;
 use crate::error::{AppError, Result};
 use crate::event::{Broadcast, nested};

@@ -4,8 +4,8 @@ use axum::Router;
 use axum::routing::{get, put};
 use serde_json::{Value, json};
 
-use super::{Params, Search};
-use crate::App;
+use super::parameters::{Params, Search};
+use crate::app::App;
 use crate::clock;
 use crate::error::{AppError, Result};
 use crate::event::{Broadcast, nested};

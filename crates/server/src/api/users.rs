@@ -8,18 +8,20 @@ use http::{HeaderValue, StatusCode, header};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Params, Search};
-use crate::App;
+use super::parameters::{Params, Search};
+use crate::app::App;
 use crate::clock;
 use crate::error::{AppError, Result};
 use crate::event::Broadcast;
 use crate::id::Id;
 use crate::json::{Body, Json, StringMapBody, created, ok};
-use crate::model::{Column, StringMap, User, default_notify_props, default_timezone};
+use crate::model::{StringMap, User, default_notify_props, default_timezone};
 use crate::password::{self, Verdict};
-use crate::permission::{CREATE_POST, EDIT_OTHER_USERS, MANAGE_ROLES, MANAGE_SYSTEM};
+use crate::permission::{EDIT_OTHER_USERS, MANAGE_ROLES, MANAGE_SYSTEM};
+use crate::presence;
 use crate::rules;
 use crate::session::{Caller, Visitor};
+use crate::sql::Column;
 use crate::store::{Admission, USER_LIMIT, UserFilter, no_such_user};
 
 pub(super) fn router() -> Router<App> {
@@ -417,18 +419,7 @@ async fn typing(caller: Caller, params: Params, Body(typing): Body<Typing>) -> R
     let user = params.user(&caller)?;
     caller.must_act_for(user).await?;
     let channel = Id::parse(&typing.channel_id).ok_or_else(|| AppError::body("channel_id"))?;
-    publish_typing(&caller, user, channel, Id::parse(&typing.parent_id).unwrap_or_default()).await?;
+    presence::publish_typing(&caller, user, channel, Id::parse(&typing.parent_id).unwrap_or_default())
+        .await?;
     Ok(ok())
-}
-
-/// Tells a channel that `user` is writing.
-pub(crate) async fn publish_typing(caller: &Caller, user: Id, channel: Id, parent: Id) -> Result<()> {
-    if !caller.app.config.service.enable_user_typing_messages {
-        return Ok(());
-    }
-    let channel = caller.channel(channel).await?;
-    caller.must_in_channel(&channel, CREATE_POST).await?;
-    let broadcast = Broadcast::channel(channel.id).without(user);
-    caller.app.publish("typing", &json!({"user_id": user, "parent_id": parent}), broadcast).await;
-    Ok(())
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::ConfigError;
+use super::refusal::ConfigError;
 
 /// A parsed `config.json`, with its text to find lines in.
 pub(super) struct Document {

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::ConfigError;
 use super::reading::{Document, Key, read};
+use super::refusal::ConfigError;
 
 macro_rules! section {
     ($name:ident $section:literal { $($field:ident $key:literal: $type:ty = $default:expr $(, at least $minimum:literal)?;)* }) => {

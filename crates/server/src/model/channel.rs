@@ -2,10 +2,12 @@
 
 use serde_json::Value;
 
+use super::maps::StringMap;
+use super::maps::string_map;
+use super::record::record;
 use super::team::effective_roles;
-use super::user::string_map;
-use super::{Column, StringMap, record};
 use crate::id::Id;
+use crate::sql::Column;
 
 /// The four kinds of channel, by their letter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

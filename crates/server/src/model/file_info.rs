@@ -3,7 +3,7 @@
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 
-use super::record;
+use super::record::record;
 use crate::id::Id;
 
 record! {

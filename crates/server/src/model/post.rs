@@ -5,8 +5,12 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{Column, FileInfo, Props, User, record};
+use super::file_info::FileInfo;
+use super::maps::Props;
+use super::record::record;
+use super::user::User;
 use crate::id::Id;
+use crate::sql::Column;
 
 record! {
     /// A message. `kind` is empty for what people write and `system_…` for what the server does.

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::record;
+use super::record::record;
 use crate::id::Id;
 
 record! {

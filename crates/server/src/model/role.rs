@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::id::Id;
-use crate::store::sql::{FromRow, Row};
+use crate::sql::{FromRow, Row};
 
 /// A named list of permissions.
 #[derive(Debug, Clone, Serialize)]

@@ -1,7 +1,10 @@
 //! Sessions.
 
-use super::{Column, StringMap, TeamMember, record};
+use super::maps::StringMap;
+use super::record::record;
+use super::team::TeamMember;
 use crate::id::Id;
+use crate::sql::Column;
 
 record! {
     /// A login. The token stands in the table in clear, as Mattermost's does.

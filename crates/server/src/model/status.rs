@@ -1,6 +1,6 @@
 //! Who is there.
 
-use super::record;
+use super::record::record;
 use crate::id::Id;
 
 record! {

@@ -1,6 +1,6 @@
 //! Teams and who belongs to them.
 
-use super::record;
+use super::record::record;
 use crate::id::Id;
 
 record! {

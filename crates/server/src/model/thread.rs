@@ -1,7 +1,8 @@
 //! Threads: what is known of a root post that has replies.
 
-use super::{Column, record};
+use super::record::record;
 use crate::id::Id;
+use crate::sql::Column;
 
 record! {
     /// The counters of a thread.

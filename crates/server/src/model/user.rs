@@ -1,8 +1,10 @@
 //! People.
 
-use super::{Column, StringMap, record};
+use super::maps::{StringMap, string_map};
+use super::record::record;
 use crate::config::Config;
 use crate::id::Id;
+use crate::sql::Column;
 
 record! {
     /// An account.
@@ -95,10 +97,6 @@ pub(crate) fn default_notify_props() -> StringMap {
 /// The time zone of an account that has not said one.
 pub(crate) fn default_timezone() -> StringMap {
     string_map(&[("automaticTimezone", ""), ("manualTimezone", ""), ("useAutomaticTimezone", "true")])
-}
-
-pub(super) fn string_map(entries: &[(&str, &str)]) -> StringMap {
-    entries.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
 
 fn text_or_empty<S: serde::Serializer>(text: &Option<String>, serializer: S) -> Result<S::Ok, S::Error> {

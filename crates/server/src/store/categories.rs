@@ -1,10 +1,10 @@
 //! The sidebar's categories.
 
-use super::Store;
-use super::sql::query;
+use super::handle::Store;
 use crate::error::Result;
 use crate::id::Id;
 use crate::model::Category;
+use crate::sql::query;
 
 impl Store {
     pub(crate) async fn categories(&self, user: Id, team: Id) -> Result<Vec<Category>> {

@@ -3,12 +3,14 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::sql::query;
-use super::{Store, Touched, Transaction};
+use super::caches::Touched;
+use super::handle::Store;
+use super::writer::Transaction;
 use crate::clock;
 use crate::error::{AppError, Result, is_duplicate};
 use crate::id::Id;
 use crate::model::{Channel, ChannelKind, ChannelMember, Post, User};
+use crate::sql::{escape_like, query};
 
 /// A person in a channel; said of additions and removals.
 pub(crate) struct Membership {
@@ -145,7 +147,7 @@ impl Store {
              AND (lower(publicchannels.displayname) LIKE $2 ESCAPE '\\' OR publicchannels.name LIKE $2 ESCAPE '\\') \
              ORDER BY publicchannels.displayname LIMIT $3 OFFSET $4",
         );
-        let pattern = format!("%{}%", super::users::escape_like(&term.to_lowercase()));
+        let pattern = format!("%{}%", escape_like(&term.to_lowercase()));
         Ok(rows.bind(team).bind(pattern).bind(limit).bind(offset).fetch_all(&self.readers).await?)
     }
 

@@ -1,10 +1,10 @@
 //! Drafts.
 
-use super::Store;
-use super::sql::query;
+use super::handle::Store;
 use crate::error::Result;
 use crate::id::Id;
 use crate::model::Draft;
+use crate::sql::query;
 
 impl Store {
     /// The drafts of `user` in the channels of `team` and in direct ones.

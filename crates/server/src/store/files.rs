@@ -1,10 +1,10 @@
 //! Rows of stored files.
 
-use super::Store;
-use super::sql::query;
+use super::handle::Store;
 use crate::error::Result;
 use crate::id::Id;
 use crate::model::FileInfo;
+use crate::sql::query;
 
 impl Store {
     pub(crate) async fn file(&self, id: Id) -> Result<Option<FileInfo>> {

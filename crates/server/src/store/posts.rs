@@ -1,11 +1,12 @@
 //! Posts: writing them with the counters they move, and reading pages of them.
 
-use super::sql::{Dialects, query};
-use super::{Store, Transaction};
+use super::handle::Store;
+use super::writer::Transaction;
 use crate::clock;
 use crate::error::{AppError, Result, is_duplicate};
 use crate::id::Id;
-use crate::model::{Channel, Column, Post, User};
+use crate::model::{Channel, Post, User};
+use crate::sql::{Column, Dialects, query};
 
 /// A post to be stored.
 pub(crate) struct NewPost {

@@ -1,10 +1,11 @@
 //! Preferences.
 
-use super::sql::query;
-use super::{Store, Transaction};
+use super::handle::Store;
+use super::writer::Transaction;
 use crate::error::Result;
 use crate::id::Id;
 use crate::model::Preference;
+use crate::sql::query;
 
 impl Store {
     /// A person's preferences; an empty `category` or `name` means all.

@@ -1,11 +1,12 @@
 //! Reactions.
 
-use super::Store;
-use super::sql::query;
+use super::handle::Store;
+use super::writer::Transaction;
 use crate::clock;
 use crate::error::Result;
 use crate::id::Id;
 use crate::model::Reaction;
+use crate::sql::query;
 
 impl Store {
     pub(crate) async fn reactions(&self, posts: &[Id]) -> Result<Vec<Reaction>> {
@@ -50,7 +51,7 @@ impl Store {
     }
 }
 
-impl super::Transaction<'_> {
+impl Transaction<'_> {
     /// Keeps `posts.hasreactions` true to the table of reactions.
     async fn note_reactions(&mut self, post: Id) -> Result<()> {
         query(

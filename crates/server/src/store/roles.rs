@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use super::Store;
-use super::sql::{Connection, query};
+use super::handle::Store;
 use crate::clock;
 use crate::error::Result;
 use crate::id::Id;
 use crate::model::Role;
 use crate::permission::DEFAULT_ROLES;
+use crate::sql::{Connection, query};
 
 /// Inserts the default roles that are missing. Those that are there keep what was made of them.
 pub(super) async fn insert_defaults(connection: &mut Connection) -> sqlx::Result<()> {

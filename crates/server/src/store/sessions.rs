@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
-use super::sql::query;
-use super::{Store, Touched, Transaction};
+use super::caches::Touched;
+use super::handle::Store;
+use super::writer::Transaction;
 use crate::error::Result;
 use crate::id::Id;
 use crate::model::Session;
+use crate::sql::query;
 
 /// Sessions a person may have; the least recently used ones give way.
 const SESSIONS_PER_USER: i64 = 500;

@@ -1,10 +1,10 @@
 //! Who is there.
 
-use super::Store;
-use super::sql::query;
+use super::handle::Store;
 use crate::error::Result;
 use crate::id::Id;
 use crate::model::Status;
+use crate::sql::query;
 
 impl Store {
     /// The statuses of those of `users` who have one.

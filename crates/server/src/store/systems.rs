@@ -1,10 +1,10 @@
 //! Facts about this server that outlive it, and the probe of the database.
 
-use super::Store;
-use super::sql::{Connection, query};
+use super::handle::Store;
 use crate::clock;
 use crate::error::Result;
 use crate::id::Id;
+use crate::sql::{Connection, query};
 
 /// Rows that a new database has. The two completed migrations keep the official server from recomputing counters
 /// that are already right.

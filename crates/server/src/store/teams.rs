@@ -3,12 +3,14 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::sql::query;
-use super::{Store, Touched, Transaction};
+use super::caches::Touched;
+use super::handle::Store;
+use super::writer::Transaction;
 use crate::clock;
 use crate::error::{AppError, Result, is_duplicate};
 use crate::id::Id;
 use crate::model::{Category, Channel, Post, Team, TeamMember, User};
+use crate::sql::{escape_like, query};
 
 /// The channels that every member of a team is in.
 const DEFAULT_CHANNELS: [(&str, &str); 2] = [("town-square", "Town Square"), ("off-topic", "Off-Topic")];
@@ -112,7 +114,7 @@ impl Store {
     ) -> Result<(Vec<Team>, i64)> {
         const WHERE: &str = "FROM teams WHERE deleteat = 0 AND (($1 AND allowopeninvite) OR ($2 AND NOT allowopeninvite)) \
              AND (lower(displayname) LIKE $3 ESCAPE '\\' OR name LIKE $3 ESCAPE '\\')";
-        let pattern = format!("%{}%", super::users::escape_like(&term.to_lowercase()));
+        let pattern = format!("%{}%", escape_like(&term.to_lowercase()));
         let teams = query(format!("SELECT * {WHERE} ORDER BY displayname LIMIT $4 OFFSET $5"))
             .bind(open)
             .bind(closed)

@@ -1,11 +1,12 @@
 //! Threads: the counters of roots, and who follows them.
 
-use super::sql::{Dialects, FromRow, Row, query};
-use super::{Store, Transaction};
+use super::handle::Store;
+use super::writer::Transaction;
 use crate::clock;
 use crate::error::Result;
 use crate::id::Id;
-use crate::model::{Column, Post, Thread};
+use crate::model::{Post, Thread};
+use crate::sql::{Column, Dialects, FromRow, Row, query};
 
 /// A followed thread, as its reader sees it.
 #[derive(Debug)]

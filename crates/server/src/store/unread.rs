@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::sql::{FromRow, Row, query};
-use super::{Store, Transaction};
+use super::handle::Store;
+use super::writer::Transaction;
 use crate::clock;
 use crate::error::Result;
 use crate::id::Id;
+use crate::sql::{FromRow, Row, query};
 
 /// What a person has not read of a channel.
 #[derive(Debug, Serialize)]

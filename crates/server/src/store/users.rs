@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
-use super::sql::query;
-use super::{Store, Touched, Transaction};
+use super::caches::Touched;
+use super::handle::Store;
+use super::writer::Transaction;
 use crate::clock;
 use crate::error::{AppError, Result, is_duplicate};
 use crate::id::Id;
 use crate::model::{Preference, User};
+use crate::sql::{escape_like, query};
 
 /// Accounts that may be active without a licence.
 pub(crate) const USER_LIMIT: i64 = 250;
@@ -310,9 +312,4 @@ fn initial_preferences(user_id: Id) -> [Preference; 3] {
         preference("tutorial_step", user_id.to_string(), "0"),
         preference("system_notice", "GMasDM".to_owned(), "true"),
     ]
-}
-
-/// `text` for a LIKE pattern with `ESCAPE '\'`.
-pub(super) fn escape_like(text: &str) -> String {
-    text.replace('\\', r"\\").replace('%', r"\%").replace('_', r"\_")
 }

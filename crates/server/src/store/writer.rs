@@ -11,10 +11,10 @@ use futures_util::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
-use super::Touched;
-use super::open::Database;
-use super::sql::Connection;
+use super::caches::Touched;
+use super::database::Database;
 use crate::error::{AppError, Result};
+use crate::sql::Connection;
 
 /// Jobs in one transaction at most: bounds how long the first of them waits for the last.
 const BATCH: usize = 256;

@@ -3,8 +3,8 @@
 use axum::Router;
 use axum::routing::get;
 
-use super::super::{Params, Search};
-use crate::App;
+use super::super::parameters::{Params, Search};
+use crate::app::App;
 use crate::error::{AppError, Result};
 use crate::id::Id;
 use crate::json::Json;

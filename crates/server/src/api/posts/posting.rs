@@ -4,23 +4,24 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::sync::OnceCell;
 
-use super::super::Search;
-use crate::App;
+use super::super::parameters::Search;
+use crate::app::{App, CreatedPost};
 use crate::clock;
 use crate::error::{AppError, Result};
 use crate::event::{Audience, Broadcast, Event};
 use crate::id::Id;
 use crate::json::{Body, json_response};
 use crate::mention;
-use crate::model::{Channel, ChannelKind, Column, Post, Props, User};
+use crate::model::{Channel, ChannelKind, Post, Props, User};
 use crate::permission::{CREATE_POST, MANAGE_SYSTEM, USE_CHANNEL_MENTIONS};
+use crate::rules;
 use crate::session::Caller;
+use crate::sql::Column;
 use crate::store::{NewPost, Written};
 
 /// Files that one post may have: as many ids as its column holds.
@@ -44,13 +45,6 @@ pub(super) struct Wanted {
     kind: String,
 }
 
-/// A post that was made, as its author was answered.
-#[derive(Clone)]
-pub(crate) struct Created {
-    body: Bytes,
-    at: i64,
-}
-
 pub(super) async fn create(caller: Caller, query: Search, Body(wanted): Body<Wanted>) -> Result<Response> {
     let set_online = query.text("set_online") != "false";
     if wanted.pending_post_id.is_empty() {
@@ -60,7 +54,8 @@ pub(super) async fn create(caller: Caller, query: Search, Body(wanted): Body<Wan
     // both are here at once.
     let pending = &caller.app.recent_posts;
     let key = (caller.user.id, wanted.pending_post_id.chars().take(100).collect::<String>());
-    let is_old = |cell: &OnceCell<Created>| cell.get().is_some_and(|made| made.at + PENDING < clock::now());
+    let is_old =
+        |cell: &OnceCell<CreatedPost>| cell.get().is_some_and(|made| made.at + PENDING < clock::now());
     let cell = match pending.get(&key) {
         Ok(cell) if !is_old(&cell) => cell,
         _ => {
@@ -72,13 +67,13 @@ pub(super) async fn create(caller: Caller, query: Search, Body(wanted): Body<Wan
     Ok(answer(made))
 }
 
-fn answer(made: &Created) -> Response {
+fn answer(made: &CreatedPost) -> Response {
     let mut response = json_response(made.body.clone()).into_response();
     *response.status_mut() = StatusCode::CREATED;
     response
 }
 
-async fn write(caller: &Caller, wanted: Wanted, set_online: bool) -> Result<Created> {
+async fn write(caller: &Caller, wanted: Wanted, set_online: bool) -> Result<CreatedPost> {
     let app = &caller.app;
     let channel = Id::parse(&wanted.channel_id).ok_or_else(|| AppError::body("channel_id"))?;
     let channel = app.store.channel(channel).await?.ok_or_else(|| AppError::permission(CREATE_POST))?;
@@ -115,7 +110,7 @@ async fn write(caller: &Caller, wanted: Wanted, set_online: bool) -> Result<Crea
     if !root_id.is_none() {
         super::super::threads::tell_followers(app, root_id, channel.team_id, &followers).await;
     }
-    Ok(Created { body: body.into(), at: clock::now() })
+    Ok(CreatedPost { body: body.into(), at: clock::now() })
 }
 
 fn check(wanted: &Wanted, channel: &Channel) -> Result<()> {
@@ -125,7 +120,7 @@ fn check(wanted: &Wanted, channel: &Channel) -> Result<()> {
             "Can not post to deleted channel.",
         ));
     }
-    super::check_message(&wanted.message)?;
+    rules::check_message(&wanted.message)?;
     if wanted.message.is_empty() && wanted.file_ids.is_empty() && wanted.props.is_empty() {
         return Err(AppError::body("message"));
     }

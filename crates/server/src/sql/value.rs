@@ -8,8 +8,8 @@ use sqlx::postgres::{PgArgumentBuffer, PgArguments, PgTypeInfo};
 use sqlx::sqlite::SqliteArguments;
 use sqlx::{Arguments, Encode, Postgres, Type};
 
+use super::column::Column;
 use crate::id::Id;
-use crate::model::Column;
 
 /// A value for a `$1`.
 #[derive(Debug, Clone, PartialEq)]

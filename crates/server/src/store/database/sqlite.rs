@@ -8,26 +8,12 @@ use sqlx::sqlite::{
 };
 use sqlx::{ConnectOptions, SqliteConnection};
 
-use super::create_missing;
-use crate::error::ServerError;
-use crate::store::sql::{Connection, query};
-
-const INDEXES: &str = include_str!("indexes.sqlite.sql");
+use crate::failure::ServerError;
 
 /// Read connections. Reads are short; more would only compete for the same cores.
 const READERS: u32 = 4;
 
-pub(super) async fn migrate(path: &Path) -> Result<(), ServerError> {
-    let connection = Connection::Sqlite(connect(path, true).await?);
-    let result = async {
-        let mut connection = create_missing(connection, "BEGIN IMMEDIATE", INDEXES).await?;
-        check(path, &mut connection).await?;
-        connection.close().await
-    };
-    result.await.map_err(|error| unusable(path, &error))
-}
-
-pub(super) async fn readers(path: &Path) -> Result<SqlitePool, ServerError> {
+pub(in crate::store) async fn readers(path: &Path) -> Result<SqlitePool, ServerError> {
     SqlitePoolOptions::new()
         .max_connections(READERS)
         .connect_with(options(path, false).read_only(true))
@@ -48,7 +34,7 @@ fn options(path: &Path, create: bool) -> SqliteConnectOptions {
         .disable_statement_logging()
 }
 
-pub(super) async fn connect(path: &Path, create: bool) -> Result<SqliteConnection, ServerError> {
+pub(in crate::store) async fn connect(path: &Path, create: bool) -> Result<SqliteConnection, ServerError> {
     if let Some(directory) = path.parent().filter(|directory| create && !directory.as_os_str().is_empty()) {
         std::fs::create_dir_all(directory)
             .map_err(|reason| ServerError::Directory { path: directory.to_owned(), reason })?;
@@ -56,20 +42,8 @@ pub(super) async fn connect(path: &Path, create: bool) -> Result<SqliteConnectio
     options(path, create).connect().await.map_err(|error| unusable(path, &error))
 }
 
-/// Databases up to this size, in bytes, are read through at the start.
-const CHECKED: u64 = 64 << 20;
-
-/// Looks for damage, so that it is found at the start and not at midnight; not in a large database, which would keep
-/// everybody waiting.
-async fn check(path: &Path, connection: &mut Connection) -> sqlx::Result<()> {
-    if std::fs::metadata(path).is_ok_and(|file| file.len() > CHECKED) {
-        return Ok(());
-    }
-    let verdict: String = query("PRAGMA quick_check(1)").fetch_one(connection).await?;
-    if verdict == "ok" { Ok(()) } else { Err(sqlx::Error::Protocol(verdict)) }
-}
-
-fn unusable(path: &Path, error: &sqlx::Error) -> ServerError {
+/// A failure of this file, with what to do about it.
+pub(in crate::store) fn unusable(path: &Path, error: &sqlx::Error) -> ServerError {
     let reason = match error {
         sqlx::Error::Database(cause) => cause.message().to_owned(),
         other => other.to_string(),

@@ -4,17 +4,19 @@
 //! replaced on the way: `= ANY($1)` for a list and `greatest(`. Where the engines differ in more, [`Dialects`] has
 //! both statements side by side.
 
+mod column;
 mod row;
 mod value;
 
 use std::borrow::Cow;
 use std::time::Duration;
 
+pub(crate) use column::Column;
 use row::Rows;
 pub(crate) use row::{FromRow, Row};
 use sqlx::postgres::{PgArguments, PgConnection, PgPool};
 use sqlx::sqlite::{SqliteArguments, SqliteConnection, SqlitePool};
-use sqlx::{AssertSqlSafe, Postgres, Sqlite};
+use sqlx::{AssertSqlSafe, Executor, Postgres, Sqlite};
 pub(crate) use value::Value;
 
 /// One connection.
@@ -99,6 +101,24 @@ impl<'a> From<&'a mut Connection> for Place<'a> {
 impl<'a> From<&'a Pool> for Place<'a> {
     fn from(pool: &'a Pool) -> Place<'a> {
         Place::Pool(pool)
+    }
+}
+
+impl Connection {
+    /// Runs statements without values, as they are.
+    pub(crate) async fn run(&mut self, statements: &'static str) -> sqlx::Result<()> {
+        match self {
+            Connection::Sqlite(connection) => connection.execute(statements).await.map(drop),
+            Connection::Postgres(connection) => connection.execute(statements).await.map(drop),
+        }
+    }
+
+    /// Closes the connection in order.
+    pub(crate) async fn close(self) -> sqlx::Result<()> {
+        match self {
+            Connection::Sqlite(connection) => sqlx::Connection::close(connection).await,
+            Connection::Postgres(connection) => sqlx::Connection::close(connection).await,
+        }
     }
 }
 
@@ -225,6 +245,11 @@ impl Query {
             Text::Common(Cow::Owned(text)) => sqlx::query_with(AssertSqlSafe(text.clone()), arguments),
         })
     }
+}
+
+/// `text` for a LIKE pattern with `ESCAPE '\'`.
+pub(crate) fn escape_like(text: &str) -> String {
+    text.replace('\\', r"\\").replace('%', r"\%").replace('_', r"\_")
 }
 
 /// The statement in SQLite's words: it has no lists, but reads them from JSON, and its `max` is two functions.

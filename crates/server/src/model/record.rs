@@ -1,0 +1,51 @@
+//! The macro that declares a table's row.
+
+/// Declares a struct that is a row of a table: `field column: Type`. What is under `computed` is not stored.
+macro_rules! record {
+    (
+        $(#[$meta:meta])*
+        struct $name:ident in $table:literal {
+            $(#[$first_meta:meta])* $first:ident $first_column:ident: $first_type:ty,
+            $($(#[$field_meta:meta])* $field:ident $column:ident: $type:ty,)*
+        }
+        $(computed { $($(#[$extra_meta:meta])* $extra:ident: $extra_type:ty,)* })?
+    ) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, Default, serde::Serialize)]
+        pub(crate) struct $name {
+            $(#[$first_meta])* pub(crate) $first: $first_type,
+            $($(#[$field_meta])* pub(crate) $field: $type,)*
+            $($($(#[$extra_meta])* pub(crate) $extra: $extra_type,)*)?
+        }
+
+        impl crate::sql::FromRow for $name {
+            fn from_row(row: &crate::sql::Row<'_>) -> sqlx::Result<$name> {
+                Ok($name {
+                    $first: row.get(stringify!($first_column))?,
+                    $($field: row.get(stringify!($column))?,)*
+                    $($($extra: Default::default(),)*)?
+                })
+            }
+        }
+
+        #[allow(dead_code, reason = "not every table is written whole")]
+        impl $name {
+            /// The statement that stores it as a new row.
+            pub(crate) fn insert(&self) -> crate::sql::Query {
+                static INSERT: std::sync::LazyLock<String> = std::sync::LazyLock::new(|| {
+                    crate::sql::insert($table, &[stringify!($first_column), $(stringify!($column)),*])
+                });
+                self.bind_to(INSERT.as_str())
+            }
+
+            /// `statement` with every column bound, in the order of the declaration.
+            pub(crate) fn bind_to(
+                &self,
+                statement: impl Into<crate::sql::Text>,
+            ) -> crate::sql::Query {
+                crate::sql::query(statement).bind(&self.$first)$(.bind(&self.$field))*
+            }
+        }
+    };
+}
+pub(crate) use record;

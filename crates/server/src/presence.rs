@@ -1,0 +1,68 @@
+//! Who is online, and who is typing.
+
+use serde_json::{Map, Value, json};
+
+use crate::app::App;
+use crate::clock;
+use crate::error::Result;
+use crate::event::Broadcast;
+use crate::id::Id;
+use crate::model::Status;
+use crate::permission::CREATE_POST;
+use crate::session::Caller;
+
+/// The statuses of `users`: those without a row are offline.
+pub(crate) async fn of(app: &App, users: &[Id]) -> Result<Vec<Status>> {
+    let mut found = app.store.statuses(users).await?;
+    for user in users {
+        if !found.iter().any(|status| status.user_id == *user) {
+            found.push(Status { user_id: *user, status: "offline".to_owned(), ..Status::default() });
+        }
+    }
+    Ok(found)
+}
+
+/// Stores a status and sends it to its user's clients.
+pub(crate) async fn save(app: &App, status: Status) -> Result<()> {
+    let told = json!({"status": status.status, "user_id": status.user_id});
+    let user = status.user_id;
+    app.store.save_status(status).await?;
+    app.publish("status_change", &told, Broadcast::user(user)).await;
+    Ok(())
+}
+
+/// Sets a status, unless it is that already or one chosen by hand stands against it.
+pub(crate) async fn change(app: &App, user: Id, word: &str, manual: bool) -> Result<()> {
+    let current = of(app, &[user]).await?.into_iter().next().unwrap_or_default();
+    if (current.manual && !manual) || (current.status == word && current.manual == manual) {
+        return Ok(());
+    }
+    let (status, last_activity_at) = (word.to_owned(), clock::now());
+    save(app, Status { user_id: user, status, manual, last_activity_at, ..Status::default() }).await
+}
+
+/// A map from user to status, for the websocket.
+pub(crate) async fn by_user(app: &App, users: &[Id]) -> Result<Value> {
+    let found = of(app, users).await?;
+    let map: Map<String, Value> =
+        found.into_iter().map(|status| (status.user_id.to_string(), status.status.into())).collect();
+    Ok(Value::Object(map))
+}
+
+/// As [`by_user`], of everyone the caller shares a channel with.
+pub(crate) async fn of_connected(caller: &Caller) -> Result<Value> {
+    let known = caller.app.store.known_users(caller.user.id).await?;
+    by_user(&caller.app, &known).await
+}
+
+/// Tells a channel that `user` is writing.
+pub(crate) async fn publish_typing(caller: &Caller, user: Id, channel: Id, parent: Id) -> Result<()> {
+    if !caller.app.config.service.enable_user_typing_messages {
+        return Ok(());
+    }
+    let channel = caller.channel(channel).await?;
+    caller.must_in_channel(&channel, CREATE_POST).await?;
+    let broadcast = Broadcast::channel(channel.id).without(user);
+    caller.app.publish("typing", &json!({"user_id": user, "parent_id": parent}), broadcast).await;
+    Ok(())
+}

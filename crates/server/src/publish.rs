@@ -1,0 +1,43 @@
+//! Sending an event to everyone it is for.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde_json::json;
+
+use crate::app::App;
+use crate::error::Result;
+use crate::event::{Audience, Broadcast, Event};
+use crate::id::Id;
+
+impl App {
+    /// Tells an event to all connections that it is for.
+    pub(crate) async fn publish(&self, name: &str, data: &impl Serialize, broadcast: Broadcast) {
+        let told = self.audience(&broadcast).await;
+        match told {
+            Ok(audience) => self.hub.send(&Arc::new(Event::new(name, data, broadcast)), &audience),
+            Err(error) => {
+                tracing::error!(event = name, detail = error.detail_text(), "an event was not told");
+            }
+        }
+    }
+
+    /// Who a broadcast reaches, before omissions.
+    pub(crate) async fn audience(&self, broadcast: &Broadcast) -> Result<Audience> {
+        Ok(if !broadcast.user_id.is_none() {
+            Audience::User(broadcast.user_id)
+        } else if !broadcast.channel_id.is_none() {
+            Audience::Members(self.store.members_of_channel(broadcast.channel_id).await?)
+        } else if !broadcast.team_id.is_none() {
+            Audience::Members(self.store.members_of_team(broadcast.team_id).await?)
+        } else {
+            Audience::Everyone
+        })
+    }
+
+    /// Tells that `user` is in `channel` now.
+    pub(crate) async fn tell_user_added(&self, channel: Id, team: Id, user: Id) {
+        self.publish("user_added", &json!({"user_id": user, "team_id": team}), Broadcast::channel(channel))
+            .await;
+    }
+}

@@ -1,0 +1,76 @@
+//! What reads keep in memory, and what a write makes them forget.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use crate::cache::Cache;
+use crate::id::Id;
+use crate::model::{Channel, ChannelMember, Role, Session, Team, TeamMember, User};
+
+/// What a write changed, so that caches forget it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Touched {
+    User(Id),
+    Team(Id),
+    TeamMember {
+        team: Id,
+        user: Id,
+    },
+    Channel(Id),
+    ChannelMember {
+        channel: Id,
+        user: Id,
+    },
+    Session(String),
+    /// All sessions of a person.
+    Sessions(Id),
+}
+
+/// The caches. Capacities bound memory; an entry is some hundred bytes.
+pub(super) struct Caches {
+    pub(super) users: Cache<Id, Option<Arc<User>>>,
+    pub(super) teams: Cache<Id, Option<Arc<Team>>>,
+    pub(super) team_members: Cache<(Id, Id), Option<Arc<TeamMember>>>,
+    pub(super) channels: Cache<Id, Option<Arc<Channel>>>,
+    pub(super) channel_members: Cache<(Id, Id), Option<Arc<ChannelMember>>>,
+    pub(super) members_of_channel: Cache<Id, Arc<HashSet<Id>>>,
+    pub(super) members_of_team: Cache<Id, Arc<HashSet<Id>>>,
+    pub(super) sessions: Cache<String, Option<Arc<Session>>>,
+    pub(super) roles: Cache<String, Option<Arc<Role>>>,
+}
+
+impl Caches {
+    pub(super) fn new() -> Caches {
+        Caches {
+            users: Cache::new(2_000),
+            teams: Cache::new(1_000),
+            team_members: Cache::new(5_000),
+            channels: Cache::new(5_000),
+            channel_members: Cache::new(20_000),
+            members_of_channel: Cache::new(500),
+            members_of_team: Cache::new(200),
+            sessions: Cache::new(5_000),
+            roles: Cache::new(100),
+        }
+    }
+
+    pub(super) fn forget(&self, touched: Touched) {
+        match touched {
+            Touched::User(id) => self.users.forget(&id),
+            Touched::Team(id) => self.teams.forget(&id),
+            Touched::TeamMember { team, user } => {
+                self.team_members.forget(&(team, user));
+                self.members_of_team.forget(&team);
+            }
+            Touched::Channel(id) => self.channels.forget(&id),
+            Touched::ChannelMember { channel, user } => {
+                self.channel_members.forget(&(channel, user));
+                self.members_of_channel.forget(&channel);
+            }
+            Touched::Session(token) => self.sessions.forget(&token),
+            Touched::Sessions(user) => self
+                .sessions
+                .forget_where(|_, session| session.as_ref().is_some_and(|session| session.user_id == user)),
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! Bringing the database's schema up to date.
+
+use std::path::Path;
+
+use database::{Server, wait_ready};
+
+use super::database::{Database, postgres, sqlite};
+use super::{roles, systems};
+use crate::failure::ServerError;
+use crate::sql::{Connection, query};
+
+/// Mattermost's tables, in SQL that both engines read.
+const TABLES: &str = include_str!("migration/tables.sql");
+
+const SQLITE_INDEXES: &str = include_str!("migration/indexes.sqlite.sql");
+const POSTGRES_INDEXES: &str = include_str!("migration/indexes.postgres.sql");
+
+/// Servers that start at once take turns. The number is ours alone: `mainstay` in ASCII.
+const POSTGRES_BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; \
+    SELECT pg_advisory_xact_lock(x'6d61696e73746179'::bigint); \
+    SET LOCAL client_min_messages = warning; \
+    DO $$ BEGIN \
+        IF to_regtype('channel_type') IS NULL THEN CREATE TYPE channel_type AS ENUM ('P', 'G', 'O', 'D'); END IF; \
+        IF to_regtype('team_type') IS NULL THEN CREATE TYPE team_type AS ENUM ('I', 'O'); END IF; \
+    END $$";
+
+/// The oldest PostgreSQL that Mattermost 11.6 takes.
+const MINIMUM: u32 = 140_000;
+
+/// Creates what is missing of the schema and of the rows that a server starts with.
+pub(crate) async fn migrate(database: &Database) -> Result<(), ServerError> {
+    match database {
+        Database::Sqlite(path) => migrate_sqlite(path).await,
+        Database::Postgres(server) => migrate_postgres(server).await,
+    }
+}
+
+/// In the transaction that `begin` opens: the tables, the indexes of the engine, and the first rows.
+async fn create_missing(
+    mut connection: Connection,
+    begin: &'static str,
+    indexes: &'static str,
+) -> sqlx::Result<Connection> {
+    for statements in [begin, TABLES, indexes] {
+        connection.run(statements).await?;
+    }
+    roles::insert_defaults(&mut connection).await?;
+    systems::insert_defaults(&mut connection).await?;
+    connection.run("COMMIT").await?;
+    Ok(connection)
+}
+
+async fn migrate_sqlite(path: &Path) -> Result<(), ServerError> {
+    let connection = Connection::Sqlite(sqlite::connect(path, true).await?);
+    let result = async {
+        let mut connection = create_missing(connection, "BEGIN IMMEDIATE", SQLITE_INDEXES).await?;
+        check(path, &mut connection).await?;
+        connection.close().await
+    };
+    result.await.map_err(|error| sqlite::unusable(path, &error))
+}
+
+async fn migrate_postgres(server: &Server) -> Result<(), ServerError> {
+    let facts = wait_ready(server, MINIMUM, postgres::patience(server), |waiting| {
+        tracing::warn!(failure = %waiting.failure, "waiting for the database");
+    })
+    .await?;
+    for warning in &facts.warnings {
+        tracing::info!(%warning, "the database works, and could be better");
+    }
+    let connection = Connection::Postgres(postgres::connect(server).await?);
+    let created = create_missing(connection, POSTGRES_BEGIN, POSTGRES_INDEXES).await;
+    let closed = match created {
+        Ok(connection) => connection.close().await,
+        Err(error) => Err(error),
+    };
+    closed.map_err(|error| postgres::unusable(server, &error))
+}
+
+/// Databases up to this size, in bytes, are read through at the start.
+const CHECKED: u64 = 64 << 20;
+
+/// Looks for damage, so that it is found at the start and not at midnight; not in a large database, which would keep
+/// everybody waiting.
+async fn check(path: &Path, connection: &mut Connection) -> sqlx::Result<()> {
+    if std::fs::metadata(path).is_ok_and(|file| file.len() > CHECKED) {
+        return Ok(());
+    }
+    let verdict: String = query("PRAGMA quick_check(1)").fetch_one(connection).await?;
+    if verdict == "ok" { Ok(()) } else { Err(sqlx::Error::Protocol(verdict)) }
+}
