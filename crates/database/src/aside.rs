@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
+use dsn::Server;
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _};
 
 use crate::connect::{Connected, connect};
 use crate::quote;
 use crate::reason::{Failure, Reason};
-use crate::source::Server;
 
 /// Everything of ours in the schema that Mattermost uses, without what belongs to an extension or comes along by itself: indexes,
 /// triggers, the sequences and the row types of tables.

@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use dsn::{Engine, Host, Server, TlsMode};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use secrecy::ExposeSecret as _;
@@ -12,7 +13,6 @@ use sqlx::postgres::{PgConnectOptions, PgConnection, PgDatabaseError, PgSslMode}
 use sqlx::{ConnectOptions as _, Connection as _};
 
 use crate::reason::{Certificate, Failure, Reason};
-use crate::source::{Engine, Host, Server, TlsMode};
 
 /// A connection that has logged in.
 pub(crate) enum Connected {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use dsn::Server;
 use sqlx::mysql::MySqlConnection;
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Row as _};
@@ -9,7 +10,6 @@ use sqlx::{AssertSqlSafe, Row as _};
 use crate::connect::{Connected, connect};
 use crate::quote;
 use crate::reason::{Failure, Reason};
-use crate::source::Server;
 
 /// What a database holds where Mattermost would put its tables.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use dsn::{Engine, Server};
 use secrecy::ExposeSecret as _;
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Executor as _};
@@ -9,7 +10,6 @@ use sqlx::{AssertSqlSafe, Executor as _};
 use crate::connect::{Connected, connect};
 use crate::quote::{self, NameError};
 use crate::reason::Failure;
-use crate::source::{Engine, Server};
 use crate::version::Version;
 
 /// Since 15, the schema `public` is closed to everybody but the database's owner.
@@ -220,7 +220,7 @@ pub async fn create(admin: &Server, wanted: &Server, patience: Duration) -> Resu
     if !wanted.has_password() {
         return Err(CreateError::NoPassword);
     }
-    let admin = admin.for_administration();
+    let admin = for_administration(admin);
     // Names are checked before the first connection.
     quote::prepared(wanted.password.expose_secret(), "password")?;
     if wanted.engine == Engine::Postgres {
@@ -305,15 +305,13 @@ async fn on_mysql(mut server: Connected, admin: &Server, wanted: &Server) -> Res
     Ok(Created { user, database })
 }
 
-impl Server {
-    /// The same with the database in which a server is administrated.
-    pub(crate) fn for_administration(&self) -> Self {
-        let mut admin = self.clone();
-        if admin.engine == Engine::Postgres && admin.name.is_empty() {
-            admin.name = "postgres".into();
-        }
-        admin
+/// The administrator's server, with the database to connect to for administration if the address names none.
+pub(crate) fn for_administration(server: &Server) -> Server {
+    let mut admin = server.clone();
+    if admin.engine == Engine::Postgres && admin.name.is_empty() {
+        admin.name = "postgres".into();
     }
+    admin
 }
 
 /// SQLSTATEs of PostgreSQL and error numbers of MySQL: there is one of that name.

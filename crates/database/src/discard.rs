@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use dsn::{Engine, Server};
+
 use crate::connect::{Connected, connect};
-use crate::create::{CreateError, Created, Made, failed};
+use crate::create::{CreateError, Created, Made, failed, for_administration};
 use crate::quote;
-use crate::source::{Engine, Server};
 
 /// What is not there yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,7 +25,7 @@ pub async fn lacking(admin: &Server, wanted: &Server, patience: Duration) -> Res
     if admin.engine != wanted.engine {
         return Err(CreateError::Engines { admin: admin.engine, wanted: wanted.engine });
     }
-    let admin = admin.for_administration();
+    let admin = for_administration(admin);
     let connected = connect(&admin, patience).await.map_err(CreateError::Admin)?;
     let looked = match connected {
         Connected::Postgres(mut connection) => {
@@ -59,7 +60,7 @@ pub async fn discard(
     made: Created,
     patience: Duration,
 ) -> Result<(), CreateError> {
-    let admin = admin.for_administration();
+    let admin = for_administration(admin);
     match wanted.engine {
         Engine::Postgres => on_postgres(&admin, wanted, made, patience).await,
         Engine::MySql => on_mysql(&admin, wanted, made, patience).await,

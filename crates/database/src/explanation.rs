@@ -1,7 +1,8 @@
 //! Every reason in an operator's words: one table.
 
+use dsn::{Engine, Host, Server};
+
 use crate::reason::{Certificate, Failure, Reason};
-use crate::source::{Engine, Host, Server};
 
 /// The way to a user and a database.
 const CREATE: &str =
@@ -238,8 +239,10 @@ impl Failure {
 mod tests {
     use std::time::Duration;
 
+    use crate::Version;
+
     use super::*;
-    use crate::{TlsMode, Version};
+    use dsn::TlsMode;
 
     /// Every reason, with a word that must be in what was seen and one that must be in the way out, for each engine.
     fn table() -> Vec<(Reason, &'static str, [&'static str; 2])> {

@@ -1,14 +1,11 @@
-//! Databases on PostgreSQL, MySQL and MariaDB: addressed, reached, understood, created.
+//! Databases on PostgreSQL, MySQL and MariaDB: reached, understood, created. Their addresses are in `dsn`.
 //!
-//! [`DataSource`] is an address read from any form operators write, Mattermost's own among them; `settings` writes that one,
-//! from `DB_*` and docker links. [`probe`] logs in and says what is there or why it cannot be used; [`wait_ready`] does so
+//! [`probe`] logs in and says what is there or why it cannot be used; [`wait_ready`] does so
 //! until the server is up. [`contents`] says whose tables are in it. [`script`] is the SQL that creates user and database,
 //! [`create`] runs it, [`discard`] takes it back; [`set_aside`] empties a database without losing anything.
 //!
 //! # Promises
-//! - No password is shown, logged or put into an error, ours or the server's: addresses that cannot be read are not
-//!   repeated, `Debug` and `Display` mask, statements are not logged.
-//! - Any user, password and database name that can be written for Mattermost's drivers is read as it was meant.
+//! - No password is shown, logged or put into an error, ours or the server's; statements are not logged.
 //! - Every [`Failure`] has what was seen, the likely cause and the way out. Waiting is done only for what may pass by it.
 //! - Everything ends: each call takes the time it may use.
 //! - [`create`] changes nothing that was there: no password, no owner. It can be run again after a crash.
@@ -18,18 +15,14 @@
 //! - To guess between a wrong password and an unknown user where the server will not say.
 //! - Passwords in the clear to MySQL's `caching_sha2_password`: TLS is on by default there, and a public-key exchange
 //!   that nobody verifies protects from nobody.
-//! - Addresses with several hosts: failover is for a proxy or DNS, and the probe would have to say which one failed.
 //!
 //! # Rejected designs
 //! - A connection test before the login, to tell a closed port from a closed door: MySQL counts it as a broken login
 //!   and blocks the host after a hundred.
-//! - The `url` crate for addresses: it refuses a user without a host (sockets), and repairs what should be refused.
 //! - Reading the servers' messages: they are in the server's language. Codes, and PostgreSQL's name of the routine, are not.
-//! - One type for SQLite and servers: a file has no host, no user and nothing to wait for.
 //! - `pg_isready` and `mysqladmin` as children: they would have to be installed, and say less.
 #![forbid(unsafe_code)]
 
-mod address;
 mod aside;
 mod connect;
 mod contents;
@@ -39,10 +32,8 @@ mod explanation;
 mod probe;
 mod quote;
 mod reason;
-mod source;
 mod version;
 
-pub use address::AddressError;
 pub use aside::set_aside;
 pub use connect::postgres_options;
 pub use contents::{Contents, Schema, contents};
@@ -52,5 +43,4 @@ pub use explanation::Explanation;
 pub use probe::{Facts, Waiting, Warning, probe, wait_ready};
 pub use quote::NameError;
 pub use reason::{Certificate, Failure, Reason};
-pub use source::{DataSource, Engine, Host, Server, Tls, TlsMode};
 pub use version::{Product, Version};

@@ -2,13 +2,13 @@
 
 use std::time::{Duration, Instant};
 
+use dsn::Server;
 use sqlx::Row as _;
 use sqlx::mysql::MySqlConnection;
 use sqlx::postgres::PgConnection;
 
 use crate::connect::{Connected, connect};
 use crate::reason::{Failure, Reason};
-use crate::source::Server;
 use crate::version::{Product, Version};
 
 /// What a database is, as it answered.

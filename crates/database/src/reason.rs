@@ -4,8 +4,9 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use dsn::Server;
+
 use crate::explanation::Explanation;
-use crate::source::Server;
 use crate::version::Version;
 
 /// A server that cannot be used, and why.

@@ -103,6 +103,7 @@ not_ready!(
     host::user::TraverseError,
     edge::EdgeError,
     release::ReleaseError,
+    version::VersionError,
 );
 
 impl From<plan::JournalError> for Error {

@@ -3,9 +3,9 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+use version::Version;
 
 use crate::error::ReleaseError;
-use crate::version::Version;
 
 /// A release line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 /// Anything wrong with a release, its archive, or the disk under it.
 #[derive(Debug, thiserror::Error)]
 pub enum ReleaseError {
-    /// A name, version or edition does not read as one.
+    /// A text is no release name or edition.
     #[error("{given:?}: {why}")]
     Name {
         /// What was given.
@@ -13,6 +13,9 @@ pub enum ReleaseError {
         /// What is allowed.
         why: &'static str,
     },
+    /// A text is no version.
+    #[error(transparent)]
+    Version(#[from] version::VersionError),
     /// A directory is not in the official layout.
     #[error("{} is not a release directory: {problem}; remove it and unpack the release again", root.display())]
     NotARelease {

@@ -1,8 +1,8 @@
 //! Who a server binary says it is: the output of `mattermost version`.
 use serde::{Deserialize, Serialize};
+use version::Version;
 
 use crate::edition::{Edition, ReleaseId};
-use crate::version::Version;
 
 /// The answer of a server binary, kept in `release.json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,7 +25,7 @@ impl Identity {
             output.lines().find_map(|line| Some(line.trim().strip_prefix(key)?.strip_prefix(':')?.trim()))
         };
         let version = field("Version").ok_or("it prints no line \"Version: ...\"")?;
-        let mut version: Version = version.parse().map_err(|e: crate::ReleaseError| e.to_string())?;
+        let mut version: Version = version.parse().map_err(|e: version::VersionError| e.to_string())?;
         let build_number = field("Build Number").unwrap_or_default().to_owned();
         let edition = match (field("Edition"), field("Build Enterprise Ready")) {
             (Some("builtin"), _) => Edition::Builtin,
@@ -39,7 +39,7 @@ impl Identity {
         if edition == Edition::Builtin {
             // Builds of the built-in server differ while the version it speaks stays the same.
             let named = format!("{version}+{build_number}");
-            version = named.parse().map_err(|e: crate::ReleaseError| e.to_string())?;
+            version = named.parse().map_err(|e: version::VersionError| e.to_string())?;
         }
         Ok(Self {
             release: ReleaseId { version, edition },

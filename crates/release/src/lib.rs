@@ -36,7 +36,6 @@ mod path;
 mod run;
 mod shelf;
 mod unpack;
-mod version;
 
 pub use archive::Limits;
 pub use capability::Capabilities;
@@ -48,4 +47,3 @@ pub use pack::{builtin, pack_builtin, pack_builtin_to};
 pub use path::{Path, Stop, path};
 pub use shelf::{current, installed, name_of};
 pub use unpack::{Source, identify, unpack, unpack_for_copy, unpack_within};
-pub use version::Version;

@@ -6,10 +6,10 @@ use std::path::Path;
 
 use flate2::{Compression, GzBuilder};
 use tar::{Builder, EntryType, Header};
+use version::Version;
 
 use crate::edition::{Edition, ReleaseId};
 use crate::error::ReleaseError;
-use crate::version::Version;
 
 const CONFIG: &[u8] = include_bytes!("../builtin/config.json");
 const NOTICE: &[u8] = include_bytes!("../builtin/NOTICE.txt");

@@ -3,7 +3,7 @@
 //! Any version to any later one is allowed, as upstream allows it, but for the rows below.
 use std::cmp::Ordering;
 
-use crate::version::Version;
+use version::Version;
 
 type Numbers = (u32, u32, u32);
 

@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use database::{AddressError, Failure};
+use database::Failure;
+use dsn::AddressError;
 
 use crate::config::ConfigError;
 

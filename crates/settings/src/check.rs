@@ -2,29 +2,29 @@
 
 use serde_json::Value;
 use url::Url;
+use version::Series;
 
 use crate::finding::{Finding, Notice};
 use crate::kind::Kind;
 use crate::origin::Origin;
 use crate::resolve::Layering;
 use crate::resolved::Setting;
-use crate::version::Version;
 
 /// The first release without MySQL (upgrade notes of 11.0).
-const WITHOUT_MYSQL: Version = Version::new(11, 0);
+const WITHOUT_MYSQL: Series = Series::new(11, 0);
 
 /// Before every release that the table knows.
-const ALWAYS: Version = Version::new(0, 0);
+const ALWAYS: Series = Series::new(0, 0);
 
 /// The first release whose collapsed threads are on by default (upgrade notes of 7.0).
-const WITH_THREADS: Version = Version::new(7, 0);
+const WITH_THREADS: Series = Series::new(7, 0);
 
 /// A section and a key in it.
 type At = (&'static str, &'static str);
 
 /// What the server wants of keys without a row (server source v11.6, model/config.go, its checks at the start), and since
 /// which release; the last that holds counts.
-const LIMITS: [(At, Kind, Version); 11] = [
+const LIMITS: [(At, Kind, Series); 11] = [
     (("PasswordSettings", "MinimumLength"), Kind::Int(5, 72), ALWAYS),
     (("EmailSettings", "EmailBatchingInterval"), Kind::Int(30, i64::MAX), ALWAYS),
     (("EmailSettings", "EmailBatchingBufferSize"), Kind::Int(1, i64::MAX), ALWAYS),
@@ -35,13 +35,13 @@ const LIMITS: [(At, Kind, Version); 11] = [
     (("ServiceSettings", "WriteTimeout"), Kind::Int(1, i64::MAX), ALWAYS),
     (("ServiceSettings", "ConnectionSecurity"), Kind::Word(&["", "TLS"]), ALWAYS),
     (("FileSettings", "DriverName"), Kind::Word(&["local", "amazons3"]), ALWAYS),
-    (("FileSettings", "DriverName"), Kind::Word(&["local", "amazons3", "azureblob"]), Version::new(11, 9)),
+    (("FileSettings", "DriverName"), Kind::Word(&["local", "amazons3", "azureblob"]), Series::new(11, 9)),
 ];
 
 /// Switches that must stand one way, since a release (upgrade notes of 11.0).
-const MUSTS: [(At, bool, Version); 2] = [
-    (("TeamSettings", "ExperimentalViewArchivedChannels"), true, Version::new(11, 0)),
-    (("ExperimentalSettings", "ClientSideCertEnable"), false, Version::new(11, 0)),
+const MUSTS: [(At, bool, Series); 2] = [
+    (("TeamSettings", "ExperimentalViewArchivedChannels"), true, Series::new(11, 0)),
+    (("ExperimentalSettings", "ClientSideCertEnable"), false, Series::new(11, 0)),
 ];
 
 impl Layering {
@@ -63,7 +63,7 @@ impl Layering {
             let (Some(value), Some(origin)) = (setting.value(), setting.origin()) else { continue };
             let of_row = setting.row.and_then(|row| row.place(self.version)?.kind(row.kind));
             let limit = || {
-                let holds = |(at, _, since): &&(At, Kind, Version)| {
+                let holds = |(at, _, since): &&(At, Kind, Series)| {
                     *at == (setting.section, setting.key) && self.version >= *since
                 };
                 LIMITS.iter().rfind(holds).map(|(_, kind, _)| *kind)

@@ -1,10 +1,10 @@
 //! Settings made of others: what is put together, and documented defaults that follow from something said.
 
-use secrecy::{ExposeSecret as _, SecretString};
+use dsn::{Engine, Host, Part, Server, TlsMode, Unwritable};
+use secrecy::ExposeSecret as _;
 use serde_json::Value;
 
-use crate::dsn::{Adapter, Database};
-use crate::finding::{Finding, Notice};
+use crate::finding::{Finding, HIDDEN, Notice};
 use crate::origin::Origin;
 use crate::resolve::Layering;
 use crate::resolved::Setting;
@@ -52,7 +52,7 @@ impl Layering {
             "DB_SSLMODE",
         ];
         let from = self.said(&PARTS);
-        let Some(host) = self.input("DB_HOST").map(str::to_owned) else {
+        let Some(host_text) = self.input("DB_HOST").map(str::to_owned) else {
             // A name or a password alone would be dropped without a word.
             let lone = PARTS.iter().find_map(|name| Some((*name, self.inputs.get(name)?.origin.clone())));
             if let Some((name, origin)) = lone {
@@ -63,48 +63,70 @@ impl Layering {
             }
             return;
         };
-        let adapter = match self.input("DB_ADAPTER") {
-            Some("postgres") => Adapter::Postgres,
-            _ => Adapter::Mysql,
+        let engine = match self.input("DB_ADAPTER") {
+            Some("postgres") => Engine::Postgres,
+            _ => Engine::MySql,
+        };
+        let Ok(host) = Host::parse(&host_text) else {
+            let allowed = "a name of the letters a to z, digits, - _ and dots, or an IP address";
+            return self.unwritable(engine, "DB_HOST", &host_text, allowed);
         };
         let text = |name: &str, default: &str| self.input(name).unwrap_or(default).to_owned();
-        let database = Database {
-            adapter,
-            host,
-            port: self.input("DB_PORT").and_then(|port| port.parse().ok()).unwrap_or_else(|| adapter.port()),
-            name: text("DB_NAME", "mattermost"),
-            user: text("DB_USER", adapter.user()),
-            password: SecretString::from(text("DB_PASS", "")),
-            ssl_mode: text("DB_SSLMODE", "disable"),
-            encoding: text("DB_ENCODING", "utf8mb4,utf8"),
+        let mut server = Server::new(engine, host);
+        server.port = self.input("DB_PORT").and_then(|port| port.parse().ok()).unwrap_or(server.port);
+        server.name = text("DB_NAME", "mattermost");
+        server.user = text("DB_USER", engine.default_user());
+        server.password = text("DB_PASS", "").into();
+        server.tls.mode = TlsMode::of_sslmode(&text("DB_SSLMODE", "")).unwrap_or(TlsMode::Disable);
+        // Without a limit the server waits for ever when a connection is cut without a word from the other end.
+        server.parameters = match engine {
+            Engine::Postgres => [("connect_timeout".to_owned(), "10".to_owned())].into(),
+            Engine::MySql => [
+                ("charset".to_owned(), text("DB_ENCODING", "utf8mb4,utf8")),
+                ("readTimeout".to_owned(), "30s".to_owned()),
+                ("writeTimeout".to_owned(), "30s".to_owned()),
+            ]
+            .into(),
         };
-        self.check_encoding(adapter);
-        let (no_user, no_name) = adapter.unfit();
-        for (name, value, unfit) in
-            [("DB_USER", &database.user, no_user), ("DB_NAME", &database.name, no_name)]
-        {
-            if value.contains(unfit) {
-                let origin = self.inputs.get(name).map_or(Origin::Default, |layer| layer.origin.clone());
-                let finding = Finding::new(
-                    origin,
-                    name,
-                    format!("is `{value}`, which an address of MySQL cannot carry"),
-                );
-                self.findings.push(finding.allowed(format!("allowed: text without {unfit:?}")));
-            }
+        self.check_encoding(engine);
+        for bad in server.unwritable() {
+            let (part, allowed) = match bad {
+                Unwritable::Characters { part, without } => (part, format!("text without {without:?}")),
+                Unwritable::Nul(part) => (part, "text without a NUL character".to_owned()),
+                Unwritable::Authorities => continue,
+            };
+            let (row, value) = match part {
+                Part::User => ("DB_USER", &*server.user),
+                Part::Name => ("DB_NAME", &*server.name),
+                Part::Socket => ("DB_HOST", &*host_text),
+                Part::Password => ("DB_PASS", HIDDEN),
+            };
+            self.unwritable(engine, row, value, &allowed);
         }
-        self.lay_at("SqlSettings", "DriverName", Origin::Composed { from: from.clone() }, adapter.driver());
-        let data_source = database.data_source();
-        self.lay_at("SqlSettings", "DataSource", Origin::Composed { from }, data_source.expose_secret());
-        self.resolved_database = Some(database);
+        self.lay_at(
+            "SqlSettings",
+            "DriverName",
+            Origin::Composed { from: from.clone() },
+            engine.driver_name(),
+        );
+        if let Ok(data_source) = server.data_source() {
+            self.lay_at("SqlSettings", "DataSource", Origin::Composed { from }, data_source.expose_secret());
+        }
+    }
+
+    /// Refuses a value that cannot be written into a database address.
+    fn unwritable(&mut self, engine: Engine, row: &'static str, value: &str, allowed: &str) {
+        let origin = self.inputs.get(row).map_or(Origin::Default, |layer| layer.origin.clone());
+        let problem = format!("is `{value}`, which cannot be written into a {engine} address");
+        self.findings.push(Finding::new(origin, row, problem).allowed(format!("allowed: {allowed}")));
     }
 
     /// The character sets that MySQL's driver is told.
-    fn check_encoding(&mut self, adapter: Adapter) {
+    fn check_encoding(&mut self, engine: Engine) {
         const ROW: &str = "DB_ENCODING";
         let Some(origin) = self.inputs.get(ROW).map(|layer| layer.origin.clone()) else { return };
         let text = self.input(ROW).unwrap_or_default().to_owned();
-        if adapter == Adapter::Postgres {
+        if engine == Engine::Postgres {
             return self.notice(&origin, ROW, "PostgreSQL's databases are in UTF8; leave it out");
         }
         let is_name =

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use serde_json::Value;
+use version::Series;
 
 use crate::finding::HIDDEN;
 use crate::keys;
@@ -12,7 +13,6 @@ use crate::origin::Origin;
 use crate::resolved::{Resolved, Setting};
 use crate::row::{Form, Place, Row, server_variable};
 use crate::table;
-use crate::version::Version;
 
 /// A value and where it comes from.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -33,7 +33,7 @@ pub struct Explanation {
     /// What is allowed.
     pub allowed: String,
     /// The server's version that all this is said for.
-    pub version: Version,
+    pub version: Series,
     /// Its key in config.json of that version; `None` = there is none.
     pub config: Option<String>,
     /// How the value is written there, where not as it is said.

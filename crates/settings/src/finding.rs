@@ -3,8 +3,9 @@
 use std::fmt;
 use std::path::Path;
 
+use version::Series;
+
 use crate::origin::Origin;
-use crate::version::Version;
 
 /// What stands for a value that nobody may see.
 pub const HIDDEN: &str = "(hidden)";
@@ -107,7 +108,7 @@ pub struct Notice {
     /// What it is called there.
     pub name: String,
     /// Since which release; `None` = in every one.
-    pub since: Option<Version>,
+    pub since: Option<Series>,
     /// Whether the chosen release still reads it.
     pub effective: bool,
     /// What happened to it, and what to use instead.

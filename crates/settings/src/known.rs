@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
 use serde_json::Value;
+use version::{Series, Span};
 
 use crate::kind::{a_kind, boolean};
 use crate::nearest;
-use crate::version::{Span, Version};
 
 /// One key of config.json.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -145,7 +145,7 @@ fn all(path: &str) -> &'static [KnownKey] {
 }
 
 /// The key, if that release has it. Letters match without case.
-pub fn find(section: &str, key: &str, version: Version) -> Option<&'static KnownKey> {
+pub fn find(section: &str, key: &str, version: Series) -> Option<&'static KnownKey> {
     all(&format!("{section}.{key}")).iter().find(|known| known.span.holds(version))
 }
 
@@ -165,7 +165,7 @@ pub(crate) fn nearest_variable(variable: &str) -> Option<&'static str> {
 }
 
 /// Every key of that release, in the file's order.
-pub fn of(version: Version) -> impl Iterator<Item = &'static KnownKey> {
+pub fn of(version: Series) -> impl Iterator<Item = &'static KnownKey> {
     KEYS.values().flatten().filter(move |key| key.span.holds(version))
 }
 
@@ -178,15 +178,15 @@ pub(crate) fn is_table(section: &str, key: &str) -> bool {
 /// Why that release has no such key: when it went or comes, or which name is near.
 pub(crate) enum Absence {
     /// Gone since that release.
-    Gone(Version),
+    Gone(Series),
     /// Not before that release.
-    NotYet(Version),
+    NotYet(Series),
     /// No release has it; the nearest right name, if one is near.
     Unknown(Option<String>),
 }
 
 /// Why that release does not have the key.
-pub(crate) fn absence(section: &str, key: &str, version: Version) -> Absence {
+pub(crate) fn absence(section: &str, key: &str, version: Series) -> Absence {
     match all(&format!("{section}.{key}")) {
         [] => Absence::Unknown(nearest_name(section, key, version)),
         [first, ..] if version < first.span.since => Absence::NotYet(first.span.since),
@@ -194,7 +194,7 @@ pub(crate) fn absence(section: &str, key: &str, version: Version) -> Absence {
     }
 }
 
-fn nearest_name(section: &str, key: &str, version: Version) -> Option<String> {
+fn nearest_name(section: &str, key: &str, version: Series) -> Option<String> {
     let sections: BTreeSet<_> = of(version).map(|key| key.section).collect();
     let right = sections.iter().find(|known| known.eq_ignore_ascii_case(section)).copied();
     let section = right.or_else(|| nearest(section, sections.iter().copied()))?;
@@ -210,8 +210,8 @@ fn nearest_name(section: &str, key: &str, version: Version) -> Option<String> {
 mod tests {
     use super::*;
 
-    const V5_37: Version = Version::new(5, 37);
-    const V11_7: Version = Version::new(11, 7);
+    const V5_37: Series = Series::new(5, 37);
+    const V11_7: Series = Series::new(11, 7);
 
     #[test]
     fn every_line_of_the_data_is_a_key() {
@@ -234,7 +234,7 @@ mod tests {
         assert!(find("ServiceSettings", "SessionLengthWebInHours", V5_37).is_none());
         assert!(find("servicesettings", "sessionlengthwebinhours", V11_7).is_some());
         assert!(
-            matches!(absence("BleveSettings", "IndexDir", V11_7), Absence::Gone(since) if since == Version::new(11, 0))
+            matches!(absence("BleveSettings", "IndexDir", V11_7), Absence::Gone(since) if since == Series::new(11, 0))
         );
         assert!(matches!(absence("CacheSettings", "CacheType", V5_37), Absence::NotYet(_)));
     }

@@ -21,7 +21,6 @@
 
 mod check;
 mod derive;
-mod dsn;
 mod environment;
 mod explain;
 mod finding;
@@ -38,10 +37,8 @@ mod row;
 mod schema;
 mod secrets;
 pub mod table;
-mod version;
 mod wanted;
 
-pub use dsn::{Adapter, Database};
 pub use environment::{ReadFile, of_file};
 pub use explain::{Entry, Explanation, Held, explain, list};
 pub use finding::{Finding, Findings, HIDDEN, Notice};
@@ -56,5 +53,4 @@ pub use resolved::{Layer, Owner, Resolved, Setting};
 pub use row::{Change, Form, Place, Row};
 pub use schema::schema;
 pub use secrets::{Rotated, SALTS, Salt, Secrets, VERIFIER, random_password};
-pub use version::{NoVersion, Span, Version};
 pub use wanted::{Wanted, change, parse, write};

@@ -1,12 +1,12 @@
 //! config.json: what is declared, laid over what is there.
 
 use serde_json::{Map, Value};
+use version::Series;
 
 use crate::known::{self, Absence};
 use crate::resolved::{Owner, Resolved};
 use crate::secrets::SALTS;
 use crate::table;
-use crate::version::Version;
 
 /// A value that Mainstay declares, at its place in config.json. Without `Debug`: it may be a secret.
 #[derive(Clone, PartialEq)]
@@ -156,7 +156,7 @@ fn leaves(config: &Value) -> Vec<(String, Value)> {
 }
 
 /// Where a release keeps a setting under another name, its old value goes there, unless a new one is there already.
-fn carry_over(config: &mut Value, version: Version) {
+fn carry_over(config: &mut Value, version: Series) {
     for row in table::rows() {
         let Some(place) = row.place(version) else { continue };
         let renamed = row.places.iter().filter(|old| !old.key.eq_ignore_ascii_case(place.key));
@@ -173,7 +173,7 @@ fn carry_over(config: &mut Value, version: Version) {
 }
 
 /// Takes out every key that this release has no more.
-fn strip(config: &mut Value, version: Version) {
+fn strip(config: &mut Value, version: Series) {
     for (path, _) in leaves(config) {
         let Some((section, key)) = path.split_once('.') else { continue };
         if matches!(known::absence(section, key, version), Absence::Gone(_))
@@ -257,8 +257,8 @@ mod tests {
             "SqlSettings": {"AtRestEncryptKey": "x"},
             "Plugin.Of.Theirs": {"Key": 1},
         });
-        carry_over(&mut config, Version::new(12, 0));
-        strip(&mut config, Version::new(12, 0));
+        carry_over(&mut config, Series::new(12, 0));
+        strip(&mut config, Series::new(12, 0));
         let expected = json!({
             "ServiceSettings": {"SessionLengthWebInDays": 7, "SessionLengthWebInHours": 168},
             "SqlSettings": {},

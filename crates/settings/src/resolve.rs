@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use secrecy::ExposeSecret as _;
 use serde_json::Value;
+use version::Series;
 
 use crate::environment::{self, Environment, Given, ReadFile};
 use crate::finding::{Finding, Findings, Notice};
@@ -14,7 +15,6 @@ use crate::resolved::{Layer, Resolved, Setting};
 use crate::row::Row;
 use crate::secrets::Secrets;
 use crate::table;
-use crate::version::Version;
 use crate::wanted::Wanted;
 
 /// Which defaults lie at the bottom.
@@ -48,7 +48,7 @@ pub struct Sources<'a> {
 ///
 /// # Errors
 /// Every mistake at once. When [`Findings::policy_only`] says so, nothing is wrong but a rule of the release.
-pub fn resolve(version: Version, sources: &Sources<'_>) -> Result<Resolved, Findings> {
+pub fn resolve(version: Series, sources: &Sources<'_>) -> Result<Resolved, Findings> {
     let mut layering = Layering::new(version);
     let environment = environment::read(sources.environment, sources.read_file, &mut layering.findings);
     if sources.defaults == Defaults::DockerMattermost {
@@ -70,22 +70,20 @@ pub fn resolve(version: Version, sources: &Sources<'_>) -> Result<Resolved, Find
 
 /// The layers while they are laid.
 pub(crate) struct Layering {
-    pub(crate) version: Version,
+    pub(crate) version: Series,
     pub(crate) settings: BTreeMap<(&'static str, &'static str), Setting>,
     /// Values of rows without a place of their own.
     pub(crate) inputs: BTreeMap<&'static str, Layer>,
-    pub(crate) resolved_database: Option<crate::dsn::Database>,
     pub(crate) findings: Vec<Finding>,
     pub(crate) notices: Vec<Notice>,
 }
 
 impl Layering {
-    fn new(version: Version) -> Self {
+    fn new(version: Series) -> Self {
         Self {
             version,
             settings: BTreeMap::new(),
             inputs: BTreeMap::new(),
-            resolved_database: None,
             findings: Vec::new(),
             notices: Vec::new(),
         }
@@ -307,7 +305,6 @@ impl Layering {
             version: self.version,
             settings: self.settings,
             inputs: self.inputs,
-            database: self.resolved_database,
             notices: self.notices,
         })
     }
@@ -321,7 +318,7 @@ fn line(origin: &Origin) -> usize {
 }
 
 /// The row that has its place there in that release.
-fn row_at(known: &KnownKey, version: Version) -> Option<&'static Row> {
+fn row_at(known: &KnownKey, version: Series) -> Option<&'static Row> {
     table::rows().find(|row| {
         row.place(version).is_some_and(|place| {
             place.section.eq_ignore_ascii_case(known.section) && place.key.eq_ignore_ascii_case(known.key)

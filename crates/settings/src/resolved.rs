@@ -4,13 +4,12 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use serde_json::Value;
+use version::Series;
 
-use crate::dsn::Database;
 use crate::finding::{HIDDEN, Notice};
 use crate::origin::Origin;
 use crate::rendered::Declared;
 use crate::row::{Row, server_variable};
-use crate::version::Version;
 
 /// One layer of a setting. Without `Debug`: its value may be a secret.
 #[derive(Clone, PartialEq)]
@@ -134,16 +133,15 @@ impl Setting {
 /// What [`crate::resolve`] returns. `Debug` shows names and origins, and no value.
 #[derive(Clone)]
 pub struct Resolved {
-    pub(crate) version: Version,
+    pub(crate) version: Series,
     pub(crate) settings: BTreeMap<(&'static str, &'static str), Setting>,
     pub(crate) inputs: BTreeMap<&'static str, Layer>,
-    pub(crate) database: Option<Database>,
     pub(crate) notices: Vec<Notice>,
 }
 
 impl Resolved {
     /// The server's version that it was made for.
-    pub fn version(&self) -> Version {
+    pub fn version(&self) -> Series {
         self.version
     }
 
@@ -167,11 +165,6 @@ impl Resolved {
     /// The value of a row that has no place of its own, as `DEBUG`; `None` = nobody said it.
     pub fn input(&self, row: &str) -> Option<&Layer> {
         self.inputs.get(row)
-    }
-
-    /// The database that `DB_*` or a docker link names.
-    pub fn database(&self) -> Option<&Database> {
-        self.database.as_ref()
     }
 
     /// What was said and has no effect, or another one than it had.

@@ -1,9 +1,9 @@
 //! One row of the table: a setting.
 
 use serde_json::Value;
+use version::{Series, Span};
 
 use crate::kind::Kind;
-use crate::version::{Span, Version};
 
 /// A setting of the server that has a name of its own.
 ///
@@ -75,26 +75,26 @@ impl Form {
 #[derive(Debug, Clone, Copy)]
 pub struct Change {
     /// The release.
-    pub since: Version,
+    pub since: Series,
     /// What it did, and what to use instead.
     pub what: &'static str,
 }
 
 /// A place that every release from 3.0 on has.
 pub(crate) const fn at(section: &'static str, key: &'static str) -> Place {
-    Place { section, key, span: Span { since: Version::new(3, 0), until: None }, form: Form::Same }
+    Place { section, key, span: Span { since: Series::new(3, 0), until: None }, form: Form::Same }
 }
 
 impl Place {
     /// From this release on.
-    pub(crate) const fn since(mut self, major: u16, minor: u16) -> Self {
-        self.span.since = Version::new(major, minor);
+    pub(crate) const fn since(mut self, major: u32, minor: u32) -> Self {
+        self.span.since = Series::new(major, minor);
         self
     }
 
     /// No more from this release on.
-    pub(crate) const fn until(mut self, major: u16, minor: u16) -> Self {
-        self.span.until = Some(Version::new(major, minor));
+    pub(crate) const fn until(mut self, major: u32, minor: u32) -> Self {
+        self.span.until = Some(Series::new(major, minor));
         self
     }
 
@@ -172,8 +172,8 @@ impl Row {
         self.then(value).now(value)
     }
 
-    pub(crate) const fn change(mut self, major: u16, minor: u16, what: &'static str) -> Self {
-        self.change = Some(Change { since: Version::new(major, minor), what });
+    pub(crate) const fn change(mut self, major: u32, minor: u32, what: &'static str) -> Self {
+        self.change = Some(Change { since: Series::new(major, minor), what });
         self
     }
 
@@ -193,7 +193,7 @@ impl Row {
     }
 
     /// Where config.json of that release has it.
-    pub fn place(&self, version: Version) -> Option<&'static Place> {
+    pub fn place(&self, version: Series) -> Option<&'static Place> {
         self.places.iter().find(|place| place.span.holds(version))
     }
 

@@ -1,15 +1,15 @@
 //! JSON Schema of `mainstay.toml`, for editors.
 
 use serde_json::{Map, Value, json};
+use version::Series;
 
 use crate::keys::KEYS;
 use crate::kind::Kind;
 use crate::known::{self, KnownKey, Shape};
 use crate::table;
-use crate::version::Version;
 
 /// The schema (draft 2020-12), with the server's settings as that version has them.
-pub fn schema(version: Version) -> Value {
+pub fn schema(version: Series) -> Value {
     let mut properties: Map<String, Value> = KEYS
         .iter()
         .map(|key| {
@@ -32,7 +32,7 @@ pub fn schema(version: Version) -> Value {
     })
 }
 
-fn sections(version: Version) -> Value {
+fn sections(version: Series) -> Value {
     let mut sections = object("The server's own settings, as its config.json has them.");
     for key in known::of(version) {
         put(&mut sections, &key.path(), of_key(key, version));
@@ -62,7 +62,7 @@ fn object(description: &str) -> Value {
     object
 }
 
-fn of_key(key: &KnownKey, version: Version) -> Value {
+fn of_key(key: &KnownKey, version: Series) -> Value {
     let mut of_key = match key.shape {
         Shape::Bool => json!({"type": "boolean"}),
         Shape::Int => json!({"type": "integer"}),
@@ -107,7 +107,7 @@ mod tests {
 
     #[test]
     fn the_schema_has_every_key_of_the_file_and_of_the_version() {
-        let schema = schema(Version::new(11, 7));
+        let schema = schema(Series::new(11, 7));
         for key in KEYS {
             assert!(schema["properties"][key.name].is_object(), "{}", key.name);
         }

@@ -80,9 +80,10 @@ pub(crate) const SERVERS_OWN: &[&str] = &[
 mod tests {
     use std::collections::BTreeSet;
 
+    use version::Series;
+
     use super::*;
     use crate::known;
-    use crate::version::Version;
 
     #[test]
     fn names_are_unique_and_every_row_says_what_it_means() {
@@ -107,7 +108,7 @@ mod tests {
     #[test]
     fn every_place_is_a_key_of_every_release_it_names() {
         let releases: Vec<_> = [(5, 37), (6, 0), (7, 8), (9, 5), (10, 11), (11, 7), (12, 0)]
-            .map(|(a, b)| Version::new(a, b))
+            .map(|(a, b)| Series::new(a, b))
             .into();
         for row in rows() {
             for version in &releases {

@@ -6,8 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
-use database::{Engine, Host, Server};
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use dsn::{Engine, Host, Server, TlsMode};
 use secrecy::ExposeSecret as _;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Executor as _};
@@ -46,15 +45,11 @@ pub struct Cluster {
     port: u16,
 }
 
-/// A way to a database as `SqlSettings.DataSource` says it, with its password.
+/// A database's address as `SqlSettings.DataSource` has it, with its password and without TLS.
 pub fn url(server: &Server) -> String {
-    let escaped = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
-    let login = format!("{}:{}", escaped(&server.user), escaped(server.password.expose_secret()));
-    let mut url = format!("postgres://{login}@{}/{}?sslmode=disable", server.place(), escaped(&server.name));
-    for (name, value) in &server.parameters {
-        url += &format!("&{}={}", escaped(name), escaped(value));
-    }
-    url
+    let mut server = server.clone();
+    server.tls.mode = TlsMode::Disable;
+    server.data_source().expect("PostgreSQL's addresses can contain everything").expose_secret().to_owned()
 }
 
 /// A program of PostgreSQL's.

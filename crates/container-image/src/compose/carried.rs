@@ -60,7 +60,8 @@ fn text_of(value: &Value) -> String {
 mod tests {
     use std::path::Path;
 
-    use settings::{Defaults, Sources, Version};
+    use settings::{Defaults, Sources};
+    use version::Series;
 
     use super::*;
 
@@ -74,7 +75,7 @@ mod tests {
             flags: &BTreeMap::new(),
             read_file: &|_| Ok("from a file\n".to_owned()),
         };
-        settings::resolve(Version::new(11, 6), &sources).expect("valid settings")
+        settings::resolve(Series::new(11, 6), &sources).expect("valid settings")
     }
 
     #[test]

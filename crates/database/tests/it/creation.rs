@@ -4,7 +4,8 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use database::{CreateError, Created, Made, Reason, Server, create, script};
+use database::{CreateError, Created, Made, Reason, create, script};
+use dsn::Server;
 use secrecy::ExposeSecret as _;
 
 use testbed::{PATIENCE, child, postgres};

@@ -9,7 +9,8 @@ mod nobody;
 mod postgres_reasons;
 mod shared;
 
-use database::{Facts, Failure, Reason, Server, Tls, TlsMode};
+use database::{Facts, Failure, Reason};
+use dsn::{Server, Tls, TlsMode};
 use testbed::{ANY_VERSION, PATIENCE};
 
 async fn probe(server: &Server) -> Result<Facts, Reason> {

@@ -1,6 +1,7 @@
 //! Every reason MariaDB can be made to give.
 
-use database::{Certificate, Engine, Host, Product, Reason, TlsMode, Version, Warning};
+use database::{Certificate, Product, Reason, Version, Warning};
+use dsn::{Engine, Host, TlsMode};
 use sqlx::ConnectOptions as _;
 use sqlx::mysql::MySqlConnectOptions;
 

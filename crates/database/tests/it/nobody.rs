@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use database::{Engine, Host, Reason, Server};
+use database::Reason;
+use dsn::{Engine, Host, Server};
 use tokio::net::TcpListener;
 
 use testbed::{ANY_VERSION, child};

@@ -2,7 +2,8 @@
 
 use std::sync::{Arc, Mutex};
 
-use database::{Certificate, Host, Product, Reason, TlsMode, Version, Warning};
+use database::{Certificate, Product, Reason, Version, Warning};
+use dsn::{Host, TlsMode};
 
 use testbed::postgres::{Cluster, Kind};
 use testbed::{ANY_VERSION, PATIENCE};

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use plan::Progress;
-use release::Version;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use version::Version;
 
 use super::blocking;
 use crate::error::{Error, Kind};

@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use database::{Contents, Engine, Version};
+use database::{Contents, Version};
+use dsn::Engine;
 use release::{Capabilities, ReleaseId};
 use serde::Serialize;
 use settings::Origin;

@@ -7,9 +7,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use container_contract::{GID, UID, VARIABLE, VOLUME};
-use release::{Path as Way, ReleaseId, Stop, Version};
+use release::{Path as Way, ReleaseId, Stop};
 use secrecy::SecretString;
 use settings::Wanted;
+use version::Version;
 
 use crate::error::{Error, Kind};
 use crate::place::layout::Layout;

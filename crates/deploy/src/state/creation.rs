@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use database::{DataSource, Server};
+use dsn::{DataSource, Server};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 

@@ -1,6 +1,7 @@
 //! Why a database cannot be used, as the command line tells it.
 
-use database::{CreateError, Engine, Failure, Reason, Server, Version};
+use database::{CreateError, Failure, Reason, Version};
+use dsn::{Engine, Server};
 
 use crate::error::{Error, Kind};
 
@@ -54,7 +55,7 @@ pub(crate) fn script(server: &Server) -> Result<String, database::NameError> {
 
 #[cfg(test)]
 mod tests {
-    use database::Host;
+    use dsn::Host;
 
     use super::*;
 

@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use database::{DataSource, Engine, Server, TlsMode};
+use dsn::{DataSource, Engine, Server};
 use release::{Capabilities, ReleaseId};
 use serde_json::Value;
 use settings::{Origin, Resolved};
@@ -100,9 +100,9 @@ pub(crate) fn location(
         Error::new(Kind::Settings, format!("{place}: `{SECTION}.DataSource`: {problem}"))
             .hint("nothing has been changed")
     };
-    let server = match source.parse().map_err(|error: database::AddressError| wrong(error.to_string()))? {
+    let server = match source.parse().map_err(|error: dsn::AddressError| wrong(error.to_string()))? {
         DataSource::Sqlite(_) => return file(),
-        DataSource::Server(server) => as_the_driver_reads(server),
+        DataSource::Server(server) => server.as_mattermost_connects(),
     };
     match driver {
         Some(driver) if driver != server.engine.driver_name() => Err(wrong(format!(
@@ -130,14 +130,6 @@ pub(crate) fn origin(resolved: &Resolved, key: &str) -> String {
     origin.map_or_else(|| "config.json".to_owned(), ToString::to_string)
 }
 
-/// Mattermost's PostgreSQL driver does not know "TLS where it is offered": it insists, unless told otherwise.
-fn as_the_driver_reads(mut server: Server) -> Server {
-    if server.engine == Engine::Postgres && server.tls.mode == TlsMode::Prefer {
-        server.tls.mode = TlsMode::Require;
-    }
-    server
-}
-
 /// Where config.json says that the data is.
 pub(crate) fn deployed(config: &Value) -> Option<Location> {
     let text = |key: &str| config[SECTION][key].as_str().unwrap_or_default();
@@ -145,7 +137,7 @@ pub(crate) fn deployed(config: &Value) -> Option<Location> {
         return Some(Location::File);
     }
     match text("DataSource").parse() {
-        Ok(DataSource::Server(server)) => Some(Location::Server(Box::new(as_the_driver_reads(server)))),
+        Ok(DataSource::Server(server)) => Some(Location::Server(Box::new(server.as_mattermost_connects()))),
         _ => None,
     }
 }
@@ -169,8 +161,7 @@ pub(crate) fn of_config(world: &World) -> Result<Server, Error> {
 mod tests {
     use std::collections::BTreeMap;
 
-    use proptest::prelude::*;
-    use secrecy::ExposeSecret as _;
+    use dsn::TlsMode;
     use serde_json::json;
     use settings::{Defaults, Sources};
 
@@ -262,38 +253,5 @@ mod tests {
         }
         let mysql = at("10.11.0-team", &[("DB_HOST", "db")], None).expect("an old release");
         assert_eq!(mysql.to_string(), "mysql://root@db:3306/mattermost");
-    }
-
-    proptest! {
-        /// What settings writes for Mattermost's drivers, we read as it was meant, or it was refused.
-        #[test]
-        fn any_address_is_read_as_it_was_given(
-            postgres in any::<bool>(),
-            host in "[a-z][a-z0-9-]{0,8}[a-z]|10\\.1\\.2\\.[0-9]|fd00::[1-9]",
-            port in 1u16..,
-            user in r#"[^\x00\n\r]{1,12}"#,
-            name in r#"[^\x00\n\r]{1,12}"#,
-            password in r#"[a-z@:/%?#&=+ ()'"\\é😀]{0,12}|[^\x00]{0,12}"#,
-        ) {
-            let port = port.to_string();
-            let adapter = if postgres { "postgres" } else { "mysql" };
-            let pairs = [
-                ("DB_ADAPTER", adapter), ("DB_HOST", &*host), ("DB_PORT", &*port), ("DB_USER", &*user), ("DB_NAME", &*name),
-                ("DB_PASS", &*password),
-            ];
-            let Ok(resolved) = resolved("10.11", &pairs) else {
-                prop_assert!(!postgres, "PostgreSQL's addresses carry everything");
-                return Ok(());
-            };
-            let release: ReleaseId = "10.11.0-team".parse().expect("a release");
-            let Ok(Location::Server(server)) = location(&resolved, None, &release) else {
-                return Err(TestCaseError::fail("it cannot be read back"));
-            };
-            prop_assert_eq!((&server.user, &server.name), (&user, &name));
-            prop_assert_eq!(server.password.expose_secret(), &password);
-            prop_assert_eq!(server.port.to_string(), port);
-            let shown = format!("{server:?} {server}");
-            prop_assert!(password.is_empty() || !shown.contains(&format!(":{password}@")), "{}", shown);
-        }
     }
 }

@@ -5,9 +5,10 @@ use std::io::Read as _;
 use std::net::SocketAddr;
 use std::path::Path;
 
-use release::{Edition, ReleaseId, Version};
+use release::{Edition, ReleaseId};
 use serde_json::Value;
 use settings::{Base, Declared, Drift, Resolved, Sources, Wanted};
+use version::Version;
 
 use crate::error::{Error, Kind};
 use crate::place::container::image_release;
@@ -151,9 +152,6 @@ fn wanted_release(
 /// # Errors
 /// Every mistake in `mainstay.toml` and in the environment at once; a rule of the release that forbids one.
 pub fn settings_of(world: &World, wanted: &Wanted, version: &Version) -> Result<Resolved, Error> {
-    let version: settings::Version = format!("{}.{}", version.major, version.minor)
-        .parse()
-        .map_err(|error: settings::NoVersion| Error::new(Kind::Usage, error.to_string()))?;
     let secrets = if world.layout.secrets().exists() { Some(world.secrets()?) } else { None };
     let sources = Sources {
         defaults: world.defaults(),
@@ -163,7 +161,7 @@ pub fn settings_of(world: &World, wanted: &Wanted, version: &Version) -> Result<
         flags: &[].into(),
         read_file: &read_secret_file,
     };
-    let mut resolved = settings::resolve(version, &sources).map_err(|findings| {
+    let mut resolved = settings::resolve(version.series(), &sources).map_err(|findings| {
         let kind = if findings.policy_only() { Kind::Refused } else { Kind::Settings };
         Error::new(kind, findings.to_string()).hint("nothing has been changed")
     })?;

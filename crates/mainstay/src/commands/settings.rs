@@ -2,9 +2,9 @@
 
 use deploy::{Error, InForce, Kind, World};
 use finding::Report;
-use release::Version;
 use settings::{Base, Resolved};
 use tokio_util::sync::CancellationToken;
+use version::{Version, VersionError};
 
 use super::{agreed, caller, show_plan};
 use crate::cli::{For, Secrets, Settings};
@@ -73,7 +73,7 @@ fn resolved(world: &World, version: &For) -> Result<Resolved, Error> {
 /// A version; its last number may be left out.
 fn parse(text: &str) -> Result<Version, Error> {
     let full = if text.matches('.').count() == 1 { format!("{text}.0") } else { text.to_owned() };
-    full.parse().map_err(|error: release::ReleaseError| Error::new(Kind::Usage, error.to_string()))
+    full.parse().map_err(|error: VersionError| Error::new(Kind::Usage, error.to_string()))
 }
 
 fn list(printer: Printer, resolved: &Resolved) {

@@ -6,7 +6,8 @@ use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use database::{Lacking, Server};
+use database::Lacking;
+use dsn::Server;
 use secrecy::ExposeSecret as _;
 use serde_json::Value;
 use testbed::PATIENCE;
@@ -310,7 +311,7 @@ fn what_cannot_be_created_is_refused_and_nothing_made() {
     chat.refused(&["--create-database"], 2, &["MAINSTAY_DATABASE_ADMIN"]);
     chat.refused(&["--create-database", "/nowhere"], 4, &["/nowhere", "does not exist"]);
     chat.set("MAINSTAY_DATABASE_ADMIN", "secret word");
-    chat.refused(&["--create-database"], 2, &["MAINSTAY_DATABASE_ADMIN: this is no database address"]);
+    chat.refused(&["--create-database"], 2, &["MAINSTAY_DATABASE_ADMIN: this is not a database address"]);
     chat.set("MAINSTAY_DATABASE_ADMIN", "mysql://root@127.0.0.1/");
     chat.refused(&["--create-database"], 3, &["two of one kind"]);
     let wrong = format!("postgres://postgres:wrong@127.0.0.1:{}/", chat.server.port);

@@ -5,7 +5,7 @@ pub(super) mod sqlite;
 
 use std::path::PathBuf;
 
-use database::{DataSource, Engine, Server};
+use dsn::{DataSource, Engine, Server};
 
 use crate::config::Sql;
 use crate::failure::ServerError;

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use database::{Server, wait_ready};
+use database::wait_ready;
+use dsn::Server;
 
 use super::database::{Database, postgres, sqlite};
 use super::{roles, systems};

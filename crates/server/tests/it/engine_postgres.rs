@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
-use database::{DataSource, Server};
+use dsn::{DataSource, Server};
 use serde_json::{Value, json};
 use server::Config;
 use sqlx::{AssertSqlSafe, ConnectOptions};

@@ -1,6 +1,6 @@
 //! Databases that cannot be used, and servers that start at once.
 
-use database::Server;
+use dsn::Server;
 use futures_util::future::join_all;
 use serde_json::json;
 use tempfile::TempDir;

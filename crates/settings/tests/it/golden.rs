@@ -8,7 +8,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use settings::{Base, Defaults, Sources, Version};
+use settings::{Base, Defaults, Sources};
+use version::Series;
 
 /// A file whose variables are `NAME=value`, as docker reads them: no quotes, no escapes.
 fn variables(text: &str) -> BTreeMap<String, String> {
@@ -27,7 +28,7 @@ fn secret_file(path: &Path) -> io::Result<String> {
 }
 
 /// What a case must come to: extension and text.
-fn outcome(version: Version, case: &Path) -> BTreeMap<&'static str, String> {
+fn outcome(version: Series, case: &Path) -> BTreeMap<&'static str, String> {
     let read = |extension| fs::read_to_string(case.with_extension(extension)).ok();
     let environment = read("env");
     let defaults = if environment.is_some() { Defaults::DockerMattermost } else { Defaults::Release };
@@ -74,7 +75,7 @@ fn every_case_comes_to_what_is_written_beside_it() {
     let folders = fs::read_dir(&root).expect("the golden files are there");
     for folder in folders.map(|folder| folder.expect("a readable folder").path()) {
         let version = folder.file_name().and_then(|name| name.to_str()).and_then(|name| name.parse().ok());
-        let version: Version =
+        let version: Series =
             version.unwrap_or_else(|| panic!("{} is named after no version", folder.display()));
         for case in cases(&folder) {
             count += 1;

@@ -6,7 +6,8 @@ use std::path::Path;
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use settings::{Base, Defaults, Kind, Row, Sources, Version, table};
+use settings::{Base, Defaults, Kind, Row, Sources, table};
+use version::Series;
 
 /// Begins every secret here; it can be part of no message by chance.
 const MARK: &str = "Zq7SeCrEtMaRk";
@@ -135,9 +136,9 @@ const PARTNERS: [(&str, &str); 10] = [
     ("GITLAB_API_ENDPOINT", "https://git.example.com/api/v4/user"),
 ];
 
-fn version() -> impl Strategy<Value = Version> {
+fn version() -> impl Strategy<Value = Series> {
     prop::sample::select(vec![(5, 37), (7, 8), (9, 5), (10, 11), (11, 7), (12, 0)])
-        .prop_map(|(major, minor)| Version::new(major, minor))
+        .prop_map(|(major, minor)| Series::new(major, minor))
 }
 
 fn no_file(_: &Path) -> io::Result<String> {

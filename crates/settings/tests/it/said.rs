@@ -5,9 +5,10 @@ use std::io;
 use std::path::Path;
 
 use serde_json::json;
-use settings::{Base, Defaults, Owner, Resolved, Secrets, Sources, Version};
+use settings::{Base, Defaults, Owner, Resolved, Secrets, Sources};
+use version::Series;
 
-const V11_7: Version = Version::new(11, 7);
+const V11_7: Series = Series::new(11, 7);
 
 fn resolved(
     toml: &str,

@@ -2,10 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use database::{Contents, Facts, Lacking, Product, Reason, Schema, Server, Waiting};
+use database::{Contents, Facts, Lacking, Product, Reason, Schema, Waiting};
+use dsn::Server;
 use plan::{Event, Reader};
-use release::{Capabilities, ReleaseId, Version};
+use release::{Capabilities, ReleaseId};
 use tokio_util::sync::CancellationToken;
+use version::Version;
 
 use crate::error::{Error, Kind};
 use crate::state::creation::Creation;
@@ -162,7 +164,7 @@ fn newer(schema: &Schema, release: &ReleaseId) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use database::{Engine, Host};
+    use dsn::{Engine, Host};
 
     use super::*;
 

@@ -74,8 +74,8 @@ mod tests {
     use crate::state::creation::Creation;
 
     fn on_postgres(root: bool, before: Option<Location>) -> Settled {
-        let host = database::Host::Name("db".to_owned());
-        let mut server = database::Server::new(database::Engine::Postgres, host);
+        let host = dsn::Host::Name("db".to_owned());
+        let mut server = dsn::Server::new(dsn::Engine::Postgres, host);
         (server.name, server.user, server.password) = ("chat".into(), "mm".into(), "hunter2".into());
         Settled { location: Location::Server(Box::new(server)), before, ..settled(root, None) }
     }

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use database::{Failure, Reason, Server};
+use database::{Failure, Reason};
+use dsn::Server;
 use sqlx::ConnectOptions;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 

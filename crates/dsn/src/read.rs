@@ -1,68 +1,29 @@
-//! Addresses read: URLs, and the DSN of Go's MySQL driver. No error repeats any of the text, since all of it may be
-//! a badly written password.
+//! Reads an address: a URL, or the DSN of Go's MySQL driver.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use percent_encoding::percent_decode_str;
 
-use crate::source::{DataSource, Engine, Host, Server, TlsMode};
+use crate::engine::Engine;
+use crate::error::AddressError;
+use crate::host::Host;
+use crate::server::Server;
+use crate::source::DataSource;
+use crate::tls::TlsMode;
 
-/// Why an address cannot be read.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum AddressError {
-    /// Nothing we know begins so.
-    #[error(
-        "this is no database address; write postgres://USER:PASSWORD@HOST:5432/NAME, mysql://USER:PASSWORD@HOST:3306/NAME, \
-         USER:PASSWORD@tcp(HOST:3306)/NAME or sqlite:PATH"
-    )]
-    Unknown,
-    /// The part before `://`.
-    #[error("the scheme {0:?} is no database we know; write postgres, postgresql, mysql, mariadb or sqlite")]
-    Scheme(String),
-    /// Host.
-    #[error(
-        "the host of the database address is malformed; write one name, an IPv4 address, an IPv6 address in brackets ([::1]), \
-         or the path of a Unix socket's directory. Special characters in the password must be percent-encoded (@ as %40, / as %2F)"
-    )]
-    Host,
-    /// Port.
-    #[error(
-        "the port of the database address is not a number from 1 to 65535; if this is a part of the password, percent-encode \
-         its special characters (: as %3A, @ as %40, / as %2F)"
-    )]
-    Port,
-    /// `/`, `?` or `#` stands in a password as it is.
-    #[error(
-        "the user or password of the database address holds an unencoded / ? or #; percent-encode them (/ as %2F, ? as %3F, # as %23)"
-    )]
-    Unencoded,
-    /// A `%` that begins no escape, or escapes that are no UTF-8.
-    #[error(
-        "the {0} of the database address holds a % that begins no valid UTF-8 escape; write a percent sign as %25"
-    )]
-    Escape(&'static str),
-    /// No database protocol can carry it.
-    #[error("the {0} of the database address holds a NUL character, which no database accepts")]
-    Nul(&'static str),
-    /// A parameter twice, or in the place of a part that is there.
-    #[error("the database address says {0} twice; say it once")]
-    Twice(String),
-    /// A parameter with a value that it cannot have.
-    #[error("the parameter {key} of the database address cannot have this value; allowed: {allowed}")]
-    Parameter {
-        /// Its name.
-        key: String,
-        /// What it may be.
-        allowed: &'static str,
-    },
-    /// `net(address)` of a Go DSN.
-    #[error("the network of the MySQL DSN is unknown; write tcp(HOST:PORT) or unix(/PATH/OF/SOCKET)")]
-    Network,
+impl FromStr for DataSource {
+    type Err = AddressError;
+
+    /// Reads `postgres://`, `postgresql://`, `mysql://` and `mariadb://` URLs, `sqlite:PATH`, and the MySQL DSN of Go
+    /// programs, `USER:PASSWORD@tcp(HOST:PORT)/NAME?PARAMETERS`.
+    fn from_str(text: &str) -> Result<Self, AddressError> {
+        parse(text)
+    }
 }
 
-/// Reads any form of an address.
-pub(crate) fn parse(text: &str) -> Result<DataSource, AddressError> {
-    // First, since a Go DSN holds its password as it is: with `//` at its beginning, the user looks like a scheme.
+fn parse(text: &str) -> Result<DataSource, AddressError> {
+    // First: a Go DSN does not encode its password, and with a password of `//...` the user looks like a scheme.
     if is_go_dsn(text) {
         return go_dsn(text).map(DataSource::Server);
     }
@@ -87,7 +48,7 @@ pub(crate) fn parse(text: &str) -> Result<DataSource, AddressError> {
     .map(DataSource::Server)
 }
 
-/// What stands behind `scheme://`.
+/// Reads what follows `scheme://`.
 fn url(engine: Engine, rest: &str) -> Result<Server, AddressError> {
     if rest.contains('#') {
         return Err(AddressError::Unencoded);
@@ -96,7 +57,7 @@ fn url(engine: Engine, rest: &str) -> Result<Server, AddressError> {
     let (authority, name) = before_query.split_once('/').unwrap_or((before_query, ""));
     let (login, place) = match authority.rsplit_once('@') {
         Some((login, place)) => (Some(login), place),
-        // The sign that ends the password comes after the path has begun: it began inside the password.
+        // The `@` that ends the password comes after a `/`, so this `/` is in the password.
         None if rest.contains('@') => return Err(AddressError::Unencoded),
         None => (None, authority),
     };
@@ -121,15 +82,15 @@ fn url(engine: Engine, rest: &str) -> Result<Server, AddressError> {
     Ok(server)
 }
 
-/// Whether a network in parentheses stands before the last slash, as in no URL.
+/// Whether a network in parentheses comes before the last slash, which is so in no URL.
 fn is_go_dsn(text: &str) -> bool {
     let front = text.rsplit_once('/').map_or("", |(front, _)| front);
     let network = front.rsplit_once('@').map_or(front, |(_, network)| network);
     network.ends_with(')') && (network.starts_with("tcp(") || network.starts_with("unix("))
 }
 
-/// `[USER[:PASSWORD]@][NET[(ADDRESS)]]/NAME[?PARAMETERS]`, where user and password are written as they are: the last
-/// slash ends the address, and the last `@` before it the password (go-sql-driver/mysql, `ParseDSN`).
+/// `[USER[:PASSWORD]@][NET[(ADDRESS)]]/NAME[?PARAMETERS]`, where user and password are not encoded: the last slash
+/// ends the network, and the last `@` before it the password (go-sql-driver/mysql, `ParseDSN`).
 fn go_dsn(text: &str) -> Result<Server, AddressError> {
     let (front, back) = text.rsplit_once('/').ok_or(AddressError::Unknown)?;
     let (login, network) = front.rsplit_once('@').unwrap_or(("", front));
@@ -176,9 +137,9 @@ fn host_and_port(place: &str) -> Result<(&str, Option<u16>), AddressError> {
     Ok((host, port))
 }
 
-/// Which parts have been said, so that none is said twice.
+/// The parts found so far: none may be given twice.
 #[derive(Default)]
-#[allow(clippy::struct_excessive_bools, reason = "a set of five")]
+#[allow(clippy::struct_excessive_bools, reason = "a set of parts")]
 struct Given {
     host: bool,
     port: bool,
@@ -238,7 +199,7 @@ fn parameters(server: &mut Server, query: &str, given: &mut Given) -> Result<(),
     Ok(())
 }
 
-/// libpq's words, MySQL's (`ssl-mode`) and those of Go's MySQL driver (`tls`).
+/// Reads libpq's words, those of MySQL's programs (`ssl-mode`) and those of Go's MySQL driver (`tls`).
 fn tls_mode(engine: Engine, key: &str, value: &str) -> Result<TlsMode, AddressError> {
     let word = value.to_ascii_lowercase().replace('_', "-");
     match (engine, key, word.as_str()) {
@@ -250,9 +211,7 @@ fn tls_mode(engine: Engine, key: &str, value: &str) -> Result<TlsMode, AddressEr
         (Engine::MySql, "tls", "true") | (Engine::MySql, "ssl-mode", "verify-identity") => {
             Ok(TlsMode::VerifyFull)
         }
-        (_, "sslmode" | "ssl-mode", word) => {
-            TlsMode::ALL.into_iter().find(|mode| mode.sslmode() == word).ok_or(())
-        }
+        (_, "sslmode" | "ssl-mode", word) => TlsMode::of_sslmode(word).ok_or(()),
         _ => Err(()),
     }
     .map_err(|()| AddressError::Parameter {
@@ -295,7 +254,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_text_makes_it_panic_or_tell_the_password(text in r"(postgres://|mysql://|)[a-z@:/%?#()\[\]=&]{0,20}", secret in "[A-Z]{8}") {
+        fn no_text_causes_a_panic_or_an_error_with_the_password(text in r"(postgres://|mysql://|)[a-z@:/%?#()\[\]=&]{0,20}", secret in "[A-Z]{8}") {
             for text in [text.clone(), text.replacen(':', &format!(":{secret}"), 2), format!("{text}{secret}@h/n")] {
                 if let Err(error) = text.parse::<DataSource>() {
                     prop_assert!(!error.to_string().contains(&secret), "{error}");
@@ -306,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn as_upstream_documents_it() {
+    fn the_examples_in_mattermosts_documentation() {
         let url =
             "postgres://mmuser:p%40ss%2Fword@db.example.com/mattermost?sslmode=disable&binary_parameters=yes";
         let server = read(url).unwrap();
@@ -319,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn a_password_that_makes_a_dsn_look_like_a_url() {
+    fn a_dsn_that_looks_like_a_url_because_of_its_password() {
         let server = read("mysql://x@tcp(db:3306)/n").unwrap();
         assert_eq!((server.user.as_str(), server.password.expose_secret()), ("mysql", "//x"));
     }
@@ -341,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_said_without_the_text() {
+    fn a_wrong_address_is_refused_with_an_error_of_its_kind() {
         use AddressError as E;
         for (given, error) in [
             ("hello", E::Unknown),
@@ -368,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_shown_is_masked() {
+    fn display_and_debug_mask_the_password() {
         let server = read("postgres://u:secret@h/n?sslpassword=secret2").unwrap();
         assert_eq!(server.to_string(), "postgres://u:***@h:5432/n");
         assert!(!format!("{:?} {:?}", server, DataSource::Server(server.clone())).contains("secret"));
