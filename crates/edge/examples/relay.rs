@@ -1,6 +1,6 @@
 //! A bare edge, until Ctrl-C: `relay LISTEN UPSTREAM [MAX_CONNECTIONS]`.
 //!
-//! LISTEN is an address, or `-` for a listening socket that the parent process passes as standard input.
+//! LISTEN is an address, or `-` if standard input is a listening socket that the parent process handed over.
 
 use std::error::Error;
 use std::io::Write;

@@ -1,4 +1,4 @@
-//! One client connection, from accept to close.
+//! One client connection, from its first byte to its end.
 
 use std::io;
 use std::pin::{Pin, pin};
@@ -11,36 +11,23 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 
-use crate::Shared;
-use crate::counters::Held;
-use crate::exchange;
-use crate::forwarded::Origin;
+use crate::counters::Counted;
+use crate::inactivity::InactivityTimer;
 use crate::limits::Limits;
-use crate::patience::Patience;
+use crate::peer::Peer;
+use crate::service;
+use crate::shared::Shared;
 use crate::transport::{ConnectionInfo, Transport};
 
-/// hyper's least read buffer.
+/// The smallest read buffer that hyper accepts.
 const LEAST_HEADER_BYTES: usize = 8192;
 
-/// Who is at the other end, and the place it takes. A websocket keeps it when the HTTP connection is over.
-#[derive(Debug)]
-pub(crate) struct Peer {
-    pub(crate) origin: Origin,
-    _seat: Held,
-}
-
-impl Peer {
-    fn new(info: &ConnectionInfo, seat: Held) -> Peer {
-        Peer { origin: Origin::new(info), _seat: seat }
-    }
-}
-
-/// Serves requests on `socket` until the client leaves, breaks the protocol or a limit, or the edge drains.
+/// Serves requests on `socket` until the client disconnects, breaks the protocol or a limit, or the edge drains.
 pub(crate) async fn serve<T: Transport>(
     transport: T,
     socket: TcpStream,
     info: ConnectionInfo,
-    seat: Held,
+    counted: Counted,
     shared: Arc<Shared>,
 ) {
     let handshake = tokio::time::timeout(shared.limits.headers_timeout, transport.accept(socket, info));
@@ -57,10 +44,10 @@ pub(crate) async fn serve<T: Transport>(
         None => return,
     };
     tracing::trace!(?info, "connected");
-    let peer = Arc::new(Peer::new(&info, seat));
-    let stream = Watched { stream, patience: Patience::new(shared.limits.body_idle_timeout) };
+    let peer = Arc::new(Peer::new(&info, counted));
+    let stream = TimedWrites { stream, inactivity: InactivityTimer::new(shared.limits.body_idle_timeout) };
     let service = service_fn(|request| async {
-        Ok::<_, std::convert::Infallible>(exchange::answer(request, &peer, &shared).await)
+        Ok::<_, std::convert::Infallible>(service::answer(request, &peer, &shared).await)
     });
     let mut connection =
         pin!(protocol(&shared.limits).serve_connection(TokioIo::new(stream), service).with_upgrades());
@@ -87,8 +74,8 @@ fn protocol(limits: &Limits) -> http1::Builder {
     protocol
 }
 
-/// Tells a client that the edge is full, and stays until it has read so: closing at once, with its request unread,
-/// would make its kernel throw the answer away.
+/// Tells a client that the edge is full, and waits until it has read that. If the socket were closed at once, with the
+/// request unread, the client's kernel would throw the answer away.
 pub(crate) async fn turn_away<T: Transport>(
     transport: T,
     socket: TcpStream,
@@ -107,30 +94,30 @@ pub(crate) async fn turn_away<T: Transport>(
     Ok(())
 }
 
-/// A stream that gives up on a client that does not read its answer.
+/// A stream whose writes fail when the client reads nothing for too long.
 #[derive(Debug)]
-struct Watched<S> {
+struct TimedWrites<S> {
     stream: S,
-    patience: Patience,
+    inactivity: InactivityTimer,
 }
 
-impl<S: Unpin> Watched<S> {
-    fn watch<T>(
+impl<S: Unpin> TimedWrites<S> {
+    fn time<T>(
         &mut self,
         cx: &mut Context<'_>,
         write: impl FnOnce(Pin<&mut S>, &mut Context<'_>) -> Poll<io::Result<T>>,
     ) -> Poll<io::Result<T>> {
         let written = write(Pin::new(&mut self.stream), cx);
         if written.is_ready() {
-            self.patience.progressed();
+            self.inactivity.reset();
             return written;
         }
-        ready!(self.patience.poll_exhausted(cx));
+        ready!(self.inactivity.poll_expired(cx));
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for TimedWrites<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -140,9 +127,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for TimedWrites<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.watch(cx, |stream, cx| stream.poll_write(cx, bytes))
+        self.time(cx, |stream, cx| stream.poll_write(cx, bytes))
     }
 
     fn poll_write_vectored(
@@ -150,7 +137,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.watch(cx, |stream, cx| stream.poll_write_vectored(cx, slices))
+        self.time(cx, |stream, cx| stream.poll_write_vectored(cx, slices))
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -158,10 +145,10 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.watch(cx, |stream, cx| stream.poll_flush(cx))
+        self.time(cx, |stream, cx| stream.poll_flush(cx))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.watch(cx, |stream, cx| stream.poll_shutdown(cx))
+        self.time(cx, |stream, cx| stream.poll_shutdown(cx))
     }
 }

@@ -1,75 +1,29 @@
-//! One request and its answer.
+//! One request to the upstream and its answer, with the headers that each side gets.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING};
-use http::{HeaderValue, Request, Response, StatusCode, Version};
+use http::header::{CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING};
+use http::{HeaderValue, Request, Response, Version};
 use hyper::body::{Body, Incoming};
 
-use crate::Shared;
-use crate::body::{Answer, Upload};
-use crate::client::Peer;
-use crate::headers::{self, Refusal};
-use crate::outage::{self, Outage, Reader};
-use crate::page;
-use crate::upstream::{Lease, Unanswered};
-use crate::websocket;
+use crate::answer::Answer;
+use crate::headers;
+use crate::peer::Peer;
+use crate::shared::Shared;
+use crate::upload::Upload;
+use crate::upstream::{Lease, SendError};
 
-/// Answers one request: from the upstream, or for it.
-pub(crate) async fn answer(
-    mut request: Request<Incoming>,
-    peer: &Arc<Peer>,
-    shared: &Arc<Shared>,
-) -> Response<Answer> {
-    shared.counters.request();
-    if let Err(refusal) = headers::admit(&mut request) {
-        return refused(refusal);
-    }
-    let reader = Reader::of(&request);
-    let outcome = if websocket::is_asked_for(&request) {
-        websocket::open(request, peer, shared).await
-    } else {
-        relay(request, peer, shared).await
-    };
-    match outcome {
-        Ok(response) => response,
-        Err(Unanswered::Outage(outage)) => {
-            shared.counters.upstream_error();
-            tracing::debug!(%outage, "answered for the server");
-            outage::answer(reader, &outage).map(Answer::Own)
-        }
-        Err(Unanswered::Unfinished | Unanswered::Unsent(_)) => refused(Refusal {
-            status: StatusCode::REQUEST_TIMEOUT,
-            reason: "The request's body did not arrive in time.",
-        }),
-    }
-}
-
-async fn relay(
-    request: Request<Incoming>,
-    peer: &Peer,
-    shared: &Shared,
-) -> Result<Response<Answer>, Unanswered> {
-    let request = for_upstream(request, peer, shared);
-    let (response, lease) = send(request, shared).await?;
-    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-        return Err(Unanswered::Outage(Outage::Unasked));
-    }
-    Ok(for_client(response, lease))
-}
-
-/// Sends a request over an idle connection, or a new one when those turn out to be closed.
+/// Sends a request over an idle connection, or over a new one when the upstream has closed the idle ones.
 pub(crate) async fn send(
     mut request: Request<Upload>,
     shared: &Shared,
-) -> Result<(Response<Incoming>, Lease), Unanswered> {
+) -> Result<(Response<Incoming>, Lease), SendError> {
     loop {
-        let mut lease = shared.upstream.lease().await.map_err(Unanswered::Outage)?;
+        let mut lease = shared.upstream.lease().await.map_err(SendError::Outage)?;
         match lease.send(request).await {
             Ok(response) => return Ok((response, lease)),
-            Err(Unanswered::Unsent(unsent)) => request = *unsent,
+            Err(SendError::NotSent(unsent)) => request = *unsent,
             Err(other) => return Err(other),
         }
     }
@@ -79,7 +33,7 @@ pub(crate) async fn send(
 pub(crate) fn for_upstream(request: Request<Incoming>, peer: &Peer, shared: &Shared) -> Request<Upload> {
     let (mut parts, incoming) = request.into_parts();
     headers::strip_hop_by_hop(&mut parts.headers);
-    // Met by the edge: the client is told to continue when the upstream starts to read.
+    // hyper meets it: it tells the client to continue when the upstream starts to read.
     parts.headers.remove(EXPECT);
     if !incoming.is_end_stream() && !parts.headers.contains_key(CONTENT_LENGTH) {
         parts.headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
@@ -91,7 +45,7 @@ pub(crate) fn for_upstream(request: Request<Incoming>, peer: &Peer, shared: &Sha
     Request::from_parts(parts, Upload::new(incoming, shared.limits.body_idle_timeout))
 }
 
-/// A host for the HTTP/1.0 clients that name none.
+/// The Host header for HTTP/1.0 clients that send none.
 fn host_of(address: SocketAddr) -> HeaderValue {
     HeaderValue::from_maybe_shared(Bytes::from(address.to_string()))
         .unwrap_or_else(|_| HeaderValue::from_static("localhost"))
@@ -103,11 +57,4 @@ pub(crate) fn for_client(response: Response<Incoming>, lease: Lease) -> Response
     headers::strip_hop_by_hop(&mut parts.headers);
     parts.version = Version::HTTP_11;
     Response::from_parts(parts, Answer::relayed(incoming, lease))
-}
-
-/// A refusal ends the connection: after a request that was not understood, the next one might not be one.
-fn refused(refusal: Refusal) -> Response<Answer> {
-    let mut response = page::line(refusal.status, refusal.reason).map(Answer::Own);
-    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-    response
 }

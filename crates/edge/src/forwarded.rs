@@ -1,9 +1,9 @@
 //! What the upstream is told about the client.
 //!
-//! From an ordinary client, everything it says about itself is replaced by what the connection shows. From a trusted
-//! proxy, `X-Forwarded-For` is continued, and `-Proto` and `-Host` are kept, because only the proxy saw them.
-//! `X-Real-IP` is never taken over, not even from a trusted proxy: many pass on a client's own. It is the last entry of
-//! the chain that no trusted proxy made.
+//! What an ordinary client says about itself is replaced by what the connection shows. A trusted proxy is believed: its
+//! `X-Forwarded-For` gets one more entry, and its `-Proto` and `-Host` are kept, because only the proxy saw them.
+//! `X-Real-IP` is never taken over, not even from a trusted proxy, because many proxies pass on what the client sent. It
+//! is the last address in the chain that is not a trusted proxy's.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ pub(crate) const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forw
 pub(crate) const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
 
-/// What one connection shows about who is at its other end. Made once per connection, so that a request only clones.
+/// What one connection shows about its other end, as header values. Made once per connection; a request only clones it.
 #[derive(Debug)]
 pub(crate) struct Origin {
     address: HeaderValue,
@@ -70,7 +70,7 @@ impl Origin {
         let client =
             client_of(&chain, &self.trusted).map_or_else(|| self.address.clone(), |ip| text(ip.to_string()));
         headers.insert(X_REAL_IP, client);
-        // Joined from values that were valid, by bytes that are.
+        // Valid, because it is made of valid values; the fallback is never used.
         let chain = HeaderValue::from_maybe_shared(Bytes::from(chain));
         headers.insert(X_FORWARDED_FOR, chain.unwrap_or_else(|_| self.address.clone()));
         headers.entry(X_FORWARDED_PROTO).or_insert_with(|| self.scheme.clone());
@@ -80,8 +80,8 @@ impl Origin {
     }
 }
 
-/// The last address of a forwarding chain that is not a trusted proxy; what stands left of it is hearsay. A chain of
-/// trusted proxies alone names its first. An entry that is no address ends the search: nothing before it can be believed.
+/// The last address of a forwarding chain that is not a trusted proxy: what comes before it may be invented. If all are
+/// trusted proxies, the first. An entry that is not an address ends the search, because nothing before it can be believed.
 fn client_of(chain: &[u8], trusted: &[Network]) -> Option<IpAddr> {
     let mut client = None;
     for entry in chain.rsplit(|&c| c == b',') {
@@ -147,7 +147,7 @@ mod tests {
     ];
 
     #[test]
-    fn a_client_is_not_believed() {
+    fn what_a_client_says_about_itself_is_replaced() {
         assert_eq!(
             described("203.0.113.9", &["10.0.0.0/8"], FORGED),
             [
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn a_trusted_proxy_is_believed_but_not_its_real_ip() {
+    fn a_trusted_proxy_is_believed_except_for_its_real_ip() {
         assert_eq!(
             described("10.0.0.1", &["10.0.0.0/8"], FORGED),
             [
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn a_silent_trusted_proxy_counts_as_the_client() {
+    fn a_trusted_proxy_that_sends_no_headers_counts_as_the_client() {
         assert_eq!(
             described("::ffff:10.0.0.1", &["10.0.0.0/8"], &[]),
             [

@@ -1,4 +1,4 @@
-//! Where websocket frames end (RFC 6455 section 5.2). Nothing else about them matters to a relay.
+//! Finds where websocket frames end (RFC 6455 section 5.2). The relay needs to know nothing else about them.
 
 /// Close with status 1001 "going away", as a server sends it: unmasked.
 pub(crate) const CLOSE_GOING_AWAY: [u8; 4] = [0x88, 2, 0x03, 0xe9];
@@ -12,12 +12,12 @@ pub(crate) struct Frames {
 }
 
 impl Frames {
-    /// Between two frames: here, and only here, a frame of one's own may be put in.
+    /// Whether this is between two frames. Only here may the edge insert a frame of its own.
     pub(crate) fn at_boundary(&self) -> bool {
         self.header_len == 0 && self.payload_left == 0
     }
 
-    /// Moves on through `bytes` up to the end of the present frame, and returns how many of them that took.
+    /// Moves on through `bytes`, at most to the end of the current frame. Returns how many of them belong to it.
     pub(crate) fn advance(&mut self, bytes: &[u8]) -> usize {
         let mut taken = 0;
         if self.payload_left == 0 {
@@ -25,7 +25,7 @@ impl Frames {
                 self.header[self.header_len] = byte;
                 self.header_len += 1;
                 taken += 1;
-                if let Some(payload) = self.payload_announced() {
+                if let Some(payload) = self.payload_len() {
                     self.header_len = 0;
                     self.payload_left = payload;
                     break;
@@ -39,8 +39,8 @@ impl Frames {
         taken + payload as usize
     }
 
-    /// The payload's length once the header is complete. The mask, if any, is counted with the payload.
-    fn payload_announced(&self) -> Option<u64> {
+    /// The payload's length, once the header is complete. A mask counts as part of the payload.
+    fn payload_len(&self) -> Option<u64> {
         let (head, extended) = self.header[..self.header_len].split_at_checked(2)?;
         let mask = if head[1] & 0x80 != 0 { 4 } else { 0 };
         let length = match head[1] & 0x7f {

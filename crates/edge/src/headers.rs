@@ -1,4 +1,4 @@
-//! Which headers end at the edge, and which requests it will not read (RFC 9110 section 7.6, RFC 9112 sections 3 and 6).
+//! Which headers the edge does not pass on, and which requests it refuses (RFC 9110 section 7.6, RFC 9112 sections 3 and 6).
 
 use http::header::{
     CONNECTION, CONTENT_LENGTH, EXPECT, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER,
@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri,
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 
-/// A request the edge will not pass on.
+/// Why the edge does not pass a request on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Refusal {
     pub(crate) status: StatusCode,
@@ -21,7 +21,7 @@ const fn refusal(status: StatusCode, reason: &'static str) -> Refusal {
     Refusal { status, reason }
 }
 
-/// Checks what two servers might read differently, and brings the target into the one form the upstream gets.
+/// Refuses what two servers might read differently, and rewrites the target to the origin form that the upstream gets.
 pub(crate) fn admit<B>(request: &mut Request<B>) -> Result<(), Refusal> {
     if matches!(*request.method(), Method::CONNECT | Method::TRACE) {
         return Err(refusal(StatusCode::METHOD_NOT_ALLOWED, "CONNECT and TRACE are not served here."));
@@ -61,7 +61,7 @@ fn check_host<B>(request: &Request<B>) -> Result<(), Refusal> {
     }
 }
 
-/// Host and port by their characters alone: enough to keep paths, user names and lists out.
+/// Checks only the characters of host and port, which is enough to refuse paths, user names and lists.
 fn is_authority(host: &[u8]) -> bool {
     !host.is_empty() && host.iter().all(|&c| c.is_ascii_alphanumeric() || b"-._~%[]:!$&'()*+;=".contains(&c))
 }
@@ -82,28 +82,28 @@ fn to_origin_form<B>(request: &mut Request<B>) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Removes what concerns one connection only: the fixed names, and those that `Connection` adds. A sender cannot remove
-/// the host or the length this way.
+/// Removes the headers that concern one connection only: the fixed names, and those that `Connection` lists. The host and
+/// the length stay, even if `Connection` lists them.
 pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
-    // One look at each name present is cheaper than a search for each name that might be.
-    let mut going: Vec<HeaderName> = Vec::new();
-    let mut coded = false;
+    // Checking each header that is there is cheaper than searching for each that might be.
+    let mut removed: Vec<HeaderName> = Vec::new();
+    let mut has_coding = false;
     for name in headers.keys().filter(|name| is_hop_by_hop(name)) {
-        going.push(name.clone());
-        coded |= *name == TRANSFER_ENCODING;
+        removed.push(name.clone());
+        has_coding |= *name == TRANSFER_ENCODING;
         if *name == CONNECTION {
             let named = tokens(headers, &CONNECTION)
                 .filter(|token| !is_known_option(token))
                 .filter_map(|token| HeaderName::from_bytes(token).ok())
                 .filter(|name| *name != HOST && *name != CONTENT_LENGTH);
-            going.extend(named);
+            removed.extend(named);
         }
     }
-    if coded {
+    if has_coding {
         // A message with a transfer coding has no other length (RFC 9112 section 6.3).
-        going.push(CONTENT_LENGTH);
+        removed.push(CONTENT_LENGTH);
     }
-    for name in going {
+    for name in removed {
         headers.remove(name);
     }
 }
@@ -115,7 +115,7 @@ fn is_hop_by_hop(name: &HeaderName) -> bool {
         || *name == PROXY_CONNECTION
 }
 
-/// Options of `Connection` that are not header names, or are removed anyway.
+/// Whether this option of `Connection` is not a header name, or one that is removed anyway.
 fn is_known_option(token: &[u8]) -> bool {
     [&b"keep-alive"[..], b"close", b"upgrade"].iter().any(|known| token.eq_ignore_ascii_case(known))
 }

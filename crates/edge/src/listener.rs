@@ -1,4 +1,4 @@
-//! The listening socket: taking an address, and taking connections without ever giving up.
+//! The listening socket: binds an address, and accepts connections whatever errors come up.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener};
@@ -10,45 +10,45 @@ use tokio::net::{TcpListener, TcpStream};
 use crate::network::Network;
 use crate::transport::{ConnectionInfo, Tls};
 
-/// Pause after a failed accept; doubled up to [`LONGEST_PAUSE`] while it keeps failing.
+/// Pause after a failed accept. It doubles with every further failure, up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// Why an edge cannot listen.
 #[derive(Debug, thiserror::Error)]
 pub enum EdgeError {
-    /// Another process listens there.
+    /// Another socket listens on the address.
     #[error("{address} is already in use: stop the program that listens there, or listen on another port")]
     InUse {
-        /// The address wanted.
+        /// The address to listen on.
         address: SocketAddr,
     },
-    /// No interface of this machine has the address.
+    /// No network interface of this machine has the address.
     #[error("{address} is not an address of this machine: use one of its own, or 0.0.0.0 for all of them")]
     NotOurs {
-        /// The address wanted.
+        /// The address to listen on.
         address: SocketAddr,
     },
-    /// The user may not take the port.
+    /// The user may not listen on the port.
     #[error(
         "this user may not listen on {address}: ports below 1024 need root or CAP_NET_BIND_SERVICE; choose a higher port"
     )]
     Forbidden {
-        /// The address wanted.
+        /// The address to listen on.
         address: SocketAddr,
     },
-    /// Anything else the system says.
+    /// Any other error of the operating system.
     #[error("cannot listen on {address}: {source}")]
     Listen {
-        /// The address wanted.
+        /// The address to listen on.
         address: SocketAddr,
-        /// What the system says.
+        /// The error of the operating system.
         source: io::Error,
     },
     /// A socket that was handed over is not a listening TCP socket.
     #[error("the socket that was handed over does not listen on a TCP address: {0}")]
     NotListening(#[source] io::Error),
-    /// The threads to serve with cannot be started.
+    /// The threads that serve cannot be started.
     #[error("cannot start the edge's threads: {0}")]
     Workers(#[source] io::Error),
 }
@@ -82,10 +82,10 @@ impl Listener {
         open().map_err(|source| EdgeError::of(address, source))
     }
 
-    /// Takes over a socket that listens already.
+    /// Takes over a socket that is already listening.
     pub(crate) fn from_std(socket: StdListener) -> Result<Listener, EdgeError> {
         let check = || {
-            // Of any other socket, accept would fail for ever.
+            // On any other socket, every accept fails.
             if !rustix::net::sockopt::socket_acceptconn(&socket)? {
                 return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not in the listening state"));
             }
@@ -96,7 +96,7 @@ impl Listener {
         Ok(Listener { socket, address })
     }
 
-    /// One more descriptor of the same socket.
+    /// Another descriptor of the same socket.
     pub(crate) fn try_clone(&self) -> io::Result<StdListener> {
         self.socket.try_clone()
     }
@@ -105,7 +105,7 @@ impl Listener {
         self.address
     }
 
-    /// Starts taking connections, on the current runtime.
+    /// Accepts connections from now on, on the current runtime.
     pub(crate) fn listen(self) -> Result<Arrivals, EdgeError> {
         let socket =
             TcpListener::from_std(self.socket).map_err(|source| EdgeError::of(self.address, source))?;
@@ -113,7 +113,7 @@ impl Listener {
     }
 }
 
-/// Connections as they come.
+/// Connections as they arrive.
 #[derive(Debug)]
 pub(crate) struct Arrivals {
     socket: TcpListener,
@@ -121,13 +121,13 @@ pub(crate) struct Arrivals {
 }
 
 impl Arrivals {
-    /// The next connection. Never fails: without descriptors it waits for some, growing slower, and says so in the log.
+    /// The next connection. Never fails: if the process has no free descriptor, it logs that and tries again after a pause.
     pub(crate) async fn next(&mut self, trusted: &Arc<[Network]>) -> (TcpStream, ConnectionInfo) {
         loop {
             match self.socket.accept().await {
                 Ok((socket, peer)) => {
                     self.pause = FIRST_PAUSE;
-                    // Answers are written whole; waiting for more to send only delays them.
+                    // Answers are written in one piece; Nagle's algorithm would only delay them.
                     if let Ok(()) = socket.set_nodelay(true)
                         && let Ok(local) = socket.local_addr()
                     {
@@ -135,9 +135,9 @@ impl Arrivals {
                         return (socket, ConnectionInfo { peer, local, tls: Tls::None, trusted });
                     }
                 }
-                Err(error) if is_the_clients(&error) => {}
+                Err(error) if client_left(&error) => {}
                 Err(error) => {
-                    tracing::warn!(%error, pause_ms = self.pause.as_millis(), "cannot take connections");
+                    tracing::warn!(%error, pause_ms = self.pause.as_millis(), "cannot accept connections");
                     tokio::time::sleep(self.pause).await;
                     self.pause = (self.pause * 2).min(LONGEST_PAUSE);
                 }
@@ -146,8 +146,8 @@ impl Arrivals {
     }
 }
 
-/// Whether accept failed for this one client (it left before it was taken), so that the next may be taken at once.
-fn is_the_clients(error: &io::Error) -> bool {
+/// Whether accept failed only because this client left before it was accepted. The next accept needs no pause.
+fn client_left(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted

@@ -1,4 +1,4 @@
-//! A network by prefix: who is trusted to speak about clients.
+//! A range of addresses, such as those of the trusted proxies.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -11,7 +11,7 @@ pub struct Network {
     prefix: u8,
 }
 
-/// A text that is not a [`Network`].
+/// The text is not a [`Network`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{text:?} is not a network: write an IP address, or ADDRESS/PREFIX such as 10.0.0.0/8 or fd00::/8")]
 pub struct NetworkError {
@@ -19,7 +19,7 @@ pub struct NetworkError {
 }
 
 impl Network {
-    /// Whether `address` lies inside. An IPv4 address seen through an IPv6 socket counts as IPv4.
+    /// Whether `address` is in the range. An IPv4 address that is written as an IPv6 one (`::ffff:10.0.0.1`) counts as IPv4.
     pub fn contains(&self, address: IpAddr) -> bool {
         match (self.address, address.to_canonical()) {
             (IpAddr::V4(net), IpAddr::V4(ip)) => {
@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn membership() {
+    fn a_network_contains_its_addresses_and_no_others() {
         for (network, address, inside) in [
             ("10.0.0.0/8", "10.255.0.1", true),
             ("10.0.0.0/8", "11.0.0.1", false),
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn bad_texts_are_named() {
+    fn an_error_quotes_the_text() {
         for text in ["", "10.0.0.0/33", "10.0.0.0/-1", "::/129", "localhost", "10.0.0.0/8/8", "10.0.0.0/"] {
             let error = text.parse::<Network>().unwrap_err();
             assert!(error.to_string().contains(&format!("{text:?}")), "{error}");

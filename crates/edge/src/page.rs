@@ -1,4 +1,4 @@
-//! The edge's own answers: one line of truth, in the form the client understands.
+//! The edge's own answers, each in the form that its reader understands.
 
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
@@ -9,7 +9,7 @@ pub(crate) fn line(status: StatusCode, text: &str) -> Response<Bytes> {
     answer(status, "text/plain; charset=utf-8", format!("{text}\n"))
 }
 
-/// A small page without scripts, styles from elsewhere, or anything the client sent.
+/// A small page without scripts and external styles. It contains nothing that the client sent.
 pub(crate) fn html(status: StatusCode, title: &str, text: &str) -> Response<Bytes> {
     let page = format!(
         "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\
@@ -19,7 +19,7 @@ pub(crate) fn html(status: StatusCode, title: &str, text: &str) -> Response<Byte
     answer(status, "text/html; charset=utf-8", page)
 }
 
-/// Mattermost's error body. Both official clients want exactly this content type, without a charset.
+/// Mattermost's error body. Both official clients require exactly this content type, without a charset.
 pub(crate) fn app_error(status: StatusCode, id: &str, message: &str) -> Response<Bytes> {
     let body = format!(
         "{{\"id\":\"{id}\",\"message\":\"{message}\",\"detailed_error\":\"\",\"status_code\":{}}}\n",

@@ -1,7 +1,8 @@
-//! Carries bytes between a client's websocket and the upstream's.
+//! Copies bytes between a client's websocket and the upstream's.
 //!
-//! An idle websocket holds no buffer: bytes pass through the stack, and only what the other side will not take at once
-//! is kept. The frames from the upstream are counted, so that when the edge drains, "going away" can be said between two.
+//! An idle websocket holds no buffer: bytes are read onto the stack, and only those that the other side does not take at
+//! once are kept. Frames from the upstream are counted, so that when the edge drains, it can put "going away" between two
+//! of them.
 
 use std::future::{Future, poll_fn};
 use std::io;
@@ -15,16 +16,16 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_util::sync::CancellationToken;
 
 use crate::frames::{CLOSE_GOING_AWAY, Frames};
-use crate::patience::Patience;
+use crate::inactivity::InactivityTimer;
 
-/// Bytes carried at once.
-const PIECE: usize = 16 * 1024;
+/// Bytes read at once.
+const CHUNK: usize = 16 * 1024;
 
-/// How long one side may stay when the other has ended, to finish the closing handshake.
+/// How long one side may stay open after the other has ended, to finish the closing handshake.
 const CLOSING: Duration = Duration::from_secs(5);
 
-/// Relays until both sides have ended, the websocket is silent for `idle`, or the closing handshake after `drain` is over.
-/// `first` is what the upstream sent along with its 101.
+/// Relays until both sides have ended, neither has sent anything for `idle`, or the closing handshake after `drain` is
+/// over. `first` is what the upstream sent along with its 101.
 pub(crate) async fn run<C, U>(
     mut client: C,
     mut upstream: U,
@@ -38,59 +39,62 @@ where
 {
     let mut frames = Frames::default();
     pass(&mut frames, &first, false);
-    let mut up = Flow::default();
-    let mut down = Flow { held: first, ..Flow::default() };
+    let mut up = Direction::default();
+    let mut down = Direction { held: first, ..Direction::default() };
 
-    let mut idle = Patience::new(idle);
-    let mut closing = Patience::new(CLOSING);
+    let mut idle = InactivityTimer::new(idle);
+    let mut closing = InactivityTimer::new(CLOSING);
     let mut drained = pin!(drain.cancelled());
-    let mut leaving = false;
+    let mut draining = false;
 
     poll_fn(|cx| {
-        if !leaving && drained.as_mut().poll(cx).is_ready() {
-            leaving = true;
+        if !draining && drained.as_mut().poll(cx).is_ready() {
+            draining = true;
             if frames.at_boundary() {
-                down.say_goodbye();
+                down.end_with_close();
             }
         }
         // Downwards first: an upstream that has gone may have left a Close frame to deliver.
-        let down_ended = down.poll(cx, &mut upstream, &mut client, Some(&mut frames), leaving)?.is_ready();
-        let up_ended = up.poll(cx, &mut client, &mut upstream, None, leaving)?.is_ready();
+        let down_ended = down.poll(cx, &mut upstream, &mut client, Some(&mut frames), draining)?.is_ready();
+        let up_ended = up.poll(cx, &mut client, &mut upstream, None, draining)?.is_ready();
         if up_ended && down_ended {
             return Poll::Ready(Ok(()));
         }
-        if up_ended || down_ended || leaving {
-            return closing.poll_exhausted(cx).map(Ok);
+        if up_ended || down_ended || draining {
+            return closing.poll_expired(cx).map(Ok);
         }
         if std::mem::take(&mut up.moved) | std::mem::take(&mut down.moved) {
-            idle.progressed();
+            idle.reset();
         }
-        idle.poll_exhausted(cx).map(|()| Err(io::Error::new(io::ErrorKind::TimedOut, "silent for too long")))
+        idle.poll_expired(cx).map(|()| {
+            Err(io::Error::new(io::ErrorKind::TimedOut, "neither side has sent anything for too long"))
+        })
     })
     .await
 }
 
-/// One direction.
+/// One direction: towards the client, or towards the upstream.
 #[derive(Debug, Default)]
-struct Flow {
+struct Direction {
     /// Read but not yet written.
     held: Bytes,
     /// Nothing more will be read.
     source_ended: bool,
     /// Everything was written and the writing side is shut down.
     ended: bool,
+    /// Whether bytes moved.
     moved: bool,
 }
 
-impl Flow {
-    /// Ready when the source has ended and everything from it was passed on.
+impl Direction {
+    /// Ready when the source has ended and all of it has been written.
     fn poll(
         &mut self,
         cx: &mut Context<'_>,
         from: &mut (impl AsyncRead + Unpin),
         to: &mut (impl AsyncWrite + Unpin),
         mut frames: Option<&mut Frames>,
-        leaving: bool,
+        draining: bool,
     ) -> Poll<io::Result<()>> {
         while !self.ended {
             while !self.held.is_empty() {
@@ -106,26 +110,26 @@ impl Flow {
                 self.ended = true;
                 break;
             }
-            let mut space = [const { MaybeUninit::uninit() }; PIECE];
-            let mut piece = ReadBuf::uninit(&mut space);
-            if Pin::new(&mut *from).poll_read(cx, &mut piece)?.is_pending() {
+            let mut space = [const { MaybeUninit::uninit() }; CHUNK];
+            let mut chunk = ReadBuf::uninit(&mut space);
+            if Pin::new(&mut *from).poll_read(cx, &mut chunk)?.is_pending() {
                 ready!(Pin::new(&mut *to).poll_flush(cx))?;
                 return Poll::Pending;
             }
             self.moved = true;
-            let bytes = piece.filled();
+            let bytes = chunk.filled();
             if bytes.is_empty() {
                 self.source_ended = true;
                 continue;
             }
             let passing = match frames.as_deref_mut() {
-                Some(frames) => pass(frames, bytes, leaving),
+                Some(frames) => pass(frames, bytes, draining),
                 None => bytes.len(),
             };
             let bytes = &bytes[..passing];
-            if leaving && frames.as_deref().is_some_and(Frames::at_boundary) {
+            if draining && frames.as_deref().is_some_and(Frames::at_boundary) {
                 self.held = Bytes::copy_from_slice(bytes);
-                self.say_goodbye();
+                self.end_with_close();
             } else {
                 let written = match Pin::new(&mut *to).poll_write(cx, bytes)? {
                     Poll::Ready(written) => written,
@@ -137,8 +141,8 @@ impl Flow {
         Poll::Ready(Ok(()))
     }
 
-    /// Ends the direction with a Close frame behind what is held. Only between two frames.
-    fn say_goodbye(&mut self) {
+    /// Ends the direction with a Close frame after what is held. Allowed only between two frames.
+    fn end_with_close(&mut self) {
         if !self.source_ended {
             self.held = [&self.held[..], &CLOSE_GOING_AWAY].concat().into();
             self.source_ended = true;
@@ -146,12 +150,12 @@ impl Flow {
     }
 }
 
-/// Counts `bytes` as passed on and returns how many are: all, or those up to the next boundary when that is the last.
-fn pass(frames: &mut Frames, bytes: &[u8], leaving: bool) -> usize {
+/// Counts `bytes` as passed on. Returns how many may be: all of them, or while draining those up to the end of a frame.
+fn pass(frames: &mut Frames, bytes: &[u8], draining: bool) -> usize {
     let mut passed = 0;
     while passed < bytes.len() {
         passed += frames.advance(&bytes[passed..]);
-        if leaving && frames.at_boundary() {
+        if draining && frames.at_boundary() {
             break;
         }
     }

@@ -1,8 +1,8 @@
 //! Connections to the upstream: a stack of idle ones, lent to one request at a time.
 //!
-//! A lent connection is driven by the task of the request that borrowed it, not by one of its own, so relaying a request
-//! needs no task switch. An idle one is driven by nobody; whether the upstream closed it meanwhile is asked when it is
-//! lent again. The last one used is lent first, so that the others can age out.
+//! A lent connection is driven by the task of the request that borrowed it, not by a task of its own, so a request costs
+//! no task switch. Nothing drives an idle one: whether the upstream has closed it shows when it is lent again. The
+//! connection that was used last is lent first, so that those not needed grow old and are closed.
 
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
@@ -17,19 +17,19 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::{Request, Response};
 use hyper::body::{Body, Incoming};
-use hyper::client::conn::http1::{self, Connection, SendRequest};
+use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-use crate::body::Upload;
+use crate::inactivity::InactivityTimer;
 use crate::limits::Limits;
 use crate::outage::Outage;
-use crate::patience::Patience;
+use crate::upload::Upload;
 
-/// Shorter than the 60 s after which Mattermost closes an idle connection, so that a request seldom meets one just closed.
+/// Less than the 60 s after which Mattermost closes an idle connection, so that a request rarely gets one that is closed.
 const LONGEST_IDLE: Duration = Duration::from_secs(30);
 
-/// Idle connections a worker keeps, at most.
+/// Idle connections that a worker keeps, at most.
 const MOST_IDLE: usize = 64;
 
 /// The upstream and the idle connections to it.
@@ -39,22 +39,25 @@ pub(crate) struct Upstream {
     connect_timeout: Duration,
     response_timeout: Duration,
     idle: Mutex<VecDeque<Idle>>,
-    away: AtomicBool,
+    /// Whether the last attempt to connect failed.
+    unreachable: AtomicBool,
 }
 
 #[derive(Debug)]
 struct Idle {
-    link: Box<Link>,
+    connection: Box<Connection>,
     since: Instant,
 }
 
+/// One connection. hyper splits it in two: a sender of requests, and a driver that must be polled for bytes to move.
 #[derive(Debug)]
-struct Link {
+struct Connection {
     sender: SendRequest<Upload>,
-    connection: Option<Connection<TokioIo<TcpStream>, Upload>>,
-    /// The connection has nothing more to do and must not be polled again.
+    /// Dropped when it has ended, which is how hyper tells the receiver of an answer that none will come.
+    driver: Option<http1::Connection<TokioIo<TcpStream>, Upload>>,
+    /// The driver has finished and must not be polled again.
     ended: bool,
-    patience: Patience,
+    inactivity: InactivityTimer,
 }
 
 impl Upstream {
@@ -64,7 +67,7 @@ impl Upstream {
             connect_timeout: limits.upstream_connect_timeout,
             response_timeout: limits.upstream_response_timeout,
             idle: Mutex::default(),
-            away: AtomicBool::new(false),
+            unreachable: AtomicBool::new(false),
         })
     }
 
@@ -74,28 +77,28 @@ impl Upstream {
 
     /// A connection for one request: an idle one, or a new one.
     pub(crate) async fn lease(self: &Arc<Self>) -> Result<Lease, Outage> {
-        let (link, reused) = match self.take_idle() {
-            Some(link) => (link, true),
+        let (connection, reused) = match self.take_idle() {
+            Some(connection) => (connection, true),
             None => (Box::new(self.connect().await?), false),
         };
-        Ok(Lease { link, reused, home: Arc::clone(self) })
+        Ok(Lease { connection, reused, upstream: Arc::clone(self) })
     }
 
-    fn take_idle(&self) -> Option<Box<Link>> {
+    fn take_idle(&self) -> Option<Box<Connection>> {
         loop {
-            let Idle { mut link, since } = self.idle().pop_back()?;
+            let Idle { mut connection, since } = self.idle().pop_back()?;
             if since.elapsed() > LONGEST_IDLE {
-                // All below it are older.
+                // All others are older.
                 self.idle().clear();
                 return None;
             }
-            if link.is_reusable() {
-                return Some(link);
+            if connection.is_reusable() {
+                return Some(connection);
             }
         }
     }
 
-    fn keep_idle(&self, link: Box<Link>) {
+    fn keep_idle(&self, connection: Box<Connection>) {
         let since = Instant::now();
         let mut idle = self.idle();
         if idle.front().is_some_and(|oldest| {
@@ -103,15 +106,15 @@ impl Upstream {
         }) {
             idle.pop_front();
         }
-        idle.push_back(Idle { link, since });
+        idle.push_back(Idle { connection, since });
     }
 
     fn idle(&self) -> MutexGuard<'_, VecDeque<Idle>> {
-        // Whole at every moment, so a panic elsewhere leaves it sound.
+        // No code that holds the lock leaves the list half changed, so a panic elsewhere does not spoil it.
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn connect(&self) -> Result<Link, Outage> {
+    async fn connect(&self) -> Result<Connection, Outage> {
         let connecting = async {
             let stream = TcpStream::connect(self.address).await?;
             stream.set_nodelay(true)?;
@@ -120,39 +123,46 @@ impl Upstream {
         let stream = tokio::time::timeout(self.connect_timeout, connecting)
             .await
             .unwrap_or_else(|late| Err(io::Error::from(late)));
-        self.note(stream.as_ref().err());
-        let stream = stream.map_err(Outage::Away)?;
-        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(Outage::Broken)?;
-        Ok(Link {
+        self.log_change(stream.as_ref().err());
+        let stream = stream.map_err(Outage::Unreachable)?;
+        let (sender, driver) = http1::handshake(TokioIo::new(stream)).await.map_err(Outage::Broken)?;
+        Ok(Connection {
             sender,
-            connection: Some(connection),
+            driver: Some(driver),
             ended: false,
-            patience: Patience::new(self.response_timeout),
+            inactivity: InactivityTimer::new(self.response_timeout),
         })
     }
 
-    /// Logs when the upstream goes and comes, not every request that finds it gone.
-    fn note(&self, error: Option<&io::Error>) {
-        let was_away = self.away.swap(error.is_some(), Relaxed);
+    /// Logs when the upstream becomes unreachable or reachable, not each request that fails meanwhile.
+    fn log_change(&self, error: Option<&io::Error>) {
+        let was_unreachable = self.unreachable.swap(error.is_some(), Relaxed);
         match error {
-            Some(error) if !was_away => {
-                tracing::warn!(upstream = %self.address, %error, "the server is away");
+            Some(error) if !was_unreachable => {
+                tracing::warn!(upstream = %self.address, %error, "the server cannot be reached");
             }
-            None if was_away => tracing::info!(upstream = %self.address, "the server is back"),
+            None if was_unreachable => {
+                tracing::info!(upstream = %self.address, "the server can be reached again");
+            }
             _ => {}
         }
     }
 }
 
-impl Link {
-    /// Moves bytes both ways as far as they go.
+impl Connection {
+    /// Moves bytes in both directions as far as possible without waiting.
     fn drive(&mut self, cx: &mut Context<'_>) {
-        if let Some(connection) = &mut self.connection
+        if let Some(driver) = &mut self.driver
             && !self.ended
         {
-            // Its error is told to whoever waits for the answer or the body.
-            self.ended = connection.poll_without_shutdown(cx).is_ready();
+            // Whoever waits for the answer or its body gets the error.
+            self.ended = driver.poll_without_shutdown(cx).is_ready();
         }
+    }
+
+    /// Drops a driver that has finished; whether there was one.
+    fn drop_ended_driver(&mut self) -> bool {
+        self.ended && self.driver.take().is_some()
     }
 
     fn is_reusable(&mut self) -> bool {
@@ -164,126 +174,127 @@ impl Link {
 /// A connection lent to one request.
 #[derive(Debug)]
 pub(crate) struct Lease {
-    link: Box<Link>,
+    connection: Box<Connection>,
     reused: bool,
-    home: Arc<Upstream>,
+    upstream: Arc<Upstream>,
 }
 
 /// Why a request got no answer.
 #[derive(Debug)]
-pub(crate) enum Unanswered {
-    /// An idle connection was closed before anything was written: the request is unharmed.
-    Unsent(Box<Request<Upload>>),
-    /// The client did not finish its body.
-    Unfinished,
+pub(crate) enum SendError {
+    /// An idle connection turned out to be closed before anything was written. The request can be sent again.
+    NotSent(Box<Request<Upload>>),
+    /// The client did not send its whole body.
+    UploadFailed,
     /// The upstream failed.
     Outage(Outage),
 }
 
 impl Lease {
-    /// Sends a request and waits for the head of its answer. Sending the body goes on while the answer is read.
-    pub(crate) async fn send(&mut self, request: Request<Upload>) -> Result<Response<Incoming>, Unanswered> {
-        let flow = request.body().flow();
+    /// Sends a request and waits for the head of its answer. The body is still sent while the answer is read.
+    pub(crate) async fn send(&mut self, request: Request<Upload>) -> Result<Response<Incoming>, SendError> {
+        let upload = request.body().progress();
         let reused = self.reused;
-        let link = &mut *self.link;
-        link.patience.progressed();
-        let mut answer = pin!(link.sender.try_send_request(request));
+        let connection = &mut *self.connection;
+        connection.inactivity.reset();
+        let mut answer = pin!(connection.sender.try_send_request(request));
 
         let outcome = poll_fn(|cx| {
-            // The answer only ever comes out of `drive`, so it needs no waker of its own.
-            let mut unwoken = Context::from_waker(Waker::noop());
+            // Only `drive` produces the answer, so it needs no waker of its own.
+            let mut no_waker = Context::from_waker(Waker::noop());
             let mut driven = false;
             loop {
-                match answer.as_mut().poll(&mut unwoken) {
+                match answer.as_mut().poll(&mut no_waker) {
                     Poll::Ready(outcome) => return Poll::Ready(Some(outcome)),
-                    // Dropping the connection is what tells the answer that none will come.
-                    Poll::Pending if link.ended && link.connection.take().is_some() => {}
+                    Poll::Pending if connection.drop_ended_driver() => {}
                     Poll::Pending if driven => break,
                     Poll::Pending => {
-                        link.drive(cx);
+                        connection.drive(cx);
                         driven = true;
                     }
                 }
             }
-            if flow.as_ref().is_some_and(|flow| flow.moved()) {
-                link.patience.progressed();
+            if upload.as_ref().is_some_and(|upload| upload.take_moved()) {
+                connection.inactivity.reset();
             }
-            link.patience.poll_exhausted(cx).map(|()| None)
+            connection.inactivity.poll_expired(cx).map(|()| None)
         })
         .await;
 
         let Some(outcome) = outcome else {
-            return Err(Unanswered::Outage(Outage::Late));
+            return Err(SendError::Outage(Outage::TimedOut));
         };
-        link.patience.progressed();
+        connection.inactivity.reset();
         outcome.map_err(|mut failed| match failed.take_message() {
-            Some(request) if reused => Unanswered::Unsent(Box::new(request)),
-            _ if flow.is_some_and(|flow| flow.broke_off()) => Unanswered::Unfinished,
-            _ => Unanswered::Outage(Outage::Broken(failed.into_error())),
+            Some(request) if reused => SendError::NotSent(Box::new(request)),
+            _ if upload.is_some_and(|upload| upload.failed()) => SendError::UploadFailed,
+            _ => SendError::Outage(Outage::Broken(failed.into_error())),
         })
     }
 
-    /// The next piece of an answer that came over this connection.
-    pub(crate) fn poll_piece(
+    /// The next bytes of the body of an answer that came over this connection.
+    pub(crate) fn poll_data(
         &mut self,
         incoming: &mut Incoming,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Bytes, Broken>>> {
-        let mut unwoken = Context::from_waker(Waker::noop());
+    ) -> Poll<Option<Result<Bytes, AnswerError>>> {
+        let connection = &mut *self.connection;
+        let mut no_waker = Context::from_waker(Waker::noop());
         let mut driven = false;
         loop {
-            match Pin::new(&mut *incoming).poll_frame(&mut unwoken) {
+            match Pin::new(&mut *incoming).poll_frame(&mut no_waker) {
                 Poll::Ready(Some(Ok(frame))) => {
-                    self.link.patience.progressed();
-                    // What is not data is trailers: dropped.
+                    connection.inactivity.reset();
+                    // Frames other than data are trailers, which are dropped.
                     if let Ok(data) = frame.into_data() {
                         return Poll::Ready(Some(Ok(data)));
                     }
                 }
-                Poll::Ready(Some(Err(error))) => return Poll::Ready(Some(Err(Broken::Off(error)))),
+                Poll::Ready(Some(Err(error))) => return Poll::Ready(Some(Err(AnswerError::Broken(error)))),
                 Poll::Ready(None) => return Poll::Ready(None),
-                Poll::Pending if self.link.ended && self.link.connection.take().is_some() => {}
+                Poll::Pending if connection.drop_ended_driver() => {}
                 Poll::Pending if driven => {
-                    ready!(self.link.patience.poll_exhausted(cx));
-                    return Poll::Ready(Some(Err(Broken::Late)));
+                    ready!(connection.inactivity.poll_expired(cx));
+                    return Poll::Ready(Some(Err(AnswerError::TimedOut)));
                 }
                 Poll::Pending => {
-                    self.link.drive(cx);
+                    connection.drive(cx);
                     driven = true;
                 }
             }
         }
     }
 
-    /// Gives the connection back once its answer has been read to the end. If the request's body is still being sent
-    /// it is of no use to others, and closed.
+    /// Gives the connection back after its answer has been read to the end. If the request's body is still being sent,
+    /// no other request can use it, and it is closed.
     pub(crate) fn release(mut self) {
-        // What read the last byte has usually gone on to wait for a request already.
-        let link = &mut self.link;
-        if (!link.ended && link.sender.is_ready()) || link.is_reusable() {
-            self.home.keep_idle(self.link);
+        // The poll that read the last byte has usually made the connection ready for the next request already.
+        let connection = &mut self.connection;
+        if (!connection.ended && connection.sender.is_ready()) || connection.is_reusable() {
+            self.upstream.keep_idle(self.connection);
         }
     }
 
-    /// The bare stream after a 101, with what was already read of it.
+    /// The TCP stream after a 101, and what has been read from it beyond that.
     pub(crate) async fn into_stream(mut self) -> Option<(TcpStream, Bytes)> {
         poll_fn(|cx| {
-            self.link.drive(cx);
-            if self.link.ended { Poll::Ready(()) } else { Poll::Pending }
+            self.connection.drive(cx);
+            if self.connection.ended { Poll::Ready(()) } else { Poll::Pending }
         })
         .await;
-        let parts = self.link.connection?.into_parts();
+        let parts = self.connection.driver?.into_parts();
         Some((parts.io.into_inner(), parts.read_buf))
     }
 }
 
-/// Why an answer's body ended early. The client sees its connection break, which is the only way left to tell it.
+/// Why the body of an answer ended early. The head has been sent by then, so all the client can be given is a connection
+/// that breaks.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Broken {
-    /// The upstream broke off.
-    #[error("the server broke off inside its answer: {0}")]
-    Off(#[source] hyper::Error),
-    /// The upstream fell silent.
-    #[error("the server fell silent inside its answer")]
-    Late,
+pub(crate) enum AnswerError {
+    /// The upstream closed the connection.
+    #[error("the server broke the connection in the middle of its answer: {0}")]
+    Broken(#[source] hyper::Error),
+    /// The upstream stopped sending.
+    #[error("the server stopped sending in the middle of its answer")]
+    TimedOut,
 }

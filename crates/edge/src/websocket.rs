@@ -1,4 +1,4 @@
-//! The websocket handshake (RFC 6455 section 4), relayed: both ends negotiate with each other, the edge only carries it.
+//! The websocket handshake (RFC 6455 section 4). Client and upstream negotiate with each other; the edge passes it on.
 
 use std::sync::Arc;
 
@@ -7,16 +7,16 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Versio
 use hyper::body::{Body, Incoming};
 use hyper_util::rt::TokioIo;
 
-use crate::Shared;
-use crate::body::Answer;
-use crate::client::Peer;
+use crate::answer::Answer;
 use crate::exchange::{for_client, for_upstream, send};
 use crate::headers::{lists, strip_hop_by_hop};
 use crate::outage::Outage;
+use crate::peer::Peer;
 use crate::relay;
-use crate::upstream::Unanswered;
+use crate::shared::Shared;
+use crate::upstream::SendError;
 
-/// Whether a request asks for a websocket. Any other upgrade is not offered: such a request is answered as a plain one.
+/// Whether a request asks for a websocket. A request for any other upgrade is answered without one.
 pub(crate) fn is_asked_for(request: &Request<Incoming>) -> bool {
     *request.method() == Method::GET
         && request.version() == Version::HTTP_11
@@ -33,13 +33,13 @@ fn mark_upgrade(headers: &mut HeaderMap) {
     headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
 }
 
-/// Passes the handshake on. When the upstream agrees, the two streams are joined; when it does not, for one because of
+/// Passes the handshake on. If the upstream agrees, the two streams are joined. If it does not, for example because of
 /// the request's origin, the client gets its answer as it is.
 pub(crate) async fn open(
     mut request: Request<Incoming>,
     peer: &Arc<Peer>,
     shared: &Arc<Shared>,
-) -> Result<Response<Answer>, Unanswered> {
+) -> Result<Response<Answer>, SendError> {
     let upgrade = hyper::upgrade::on(&mut request);
     let mut request = for_upstream(request, peer, shared);
     mark_upgrade(request.headers_mut());
@@ -49,7 +49,7 @@ pub(crate) async fn open(
         return Ok(for_client(response, lease));
     }
     if !is_websocket(response.headers()) {
-        return Err(Unanswered::Outage(Outage::Unasked));
+        return Err(SendError::Outage(Outage::UnexpectedUpgrade));
     }
     let mut agreed = Response::new(Answer::empty());
     *agreed.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
@@ -58,20 +58,20 @@ pub(crate) async fn open(
     mark_upgrade(agreed.headers_mut());
 
     let Some((stream, first)) = lease.into_stream().await else {
-        return Err(Unanswered::Outage(Outage::Unasked));
+        return Err(SendError::Outage(Outage::UnexpectedUpgrade));
     };
-    // Counted from the agreement on: the client may use it as soon as it reads the 101.
-    let places = (shared.counters.websocket(), Arc::clone(peer));
+    // Counted before the client reads the 101, because it may use the websocket from then on.
+    let counted = (shared.counters.websocket(), Arc::clone(peer));
     let idle = shared.limits.websocket_idle;
     let drain = shared.drain.clone();
     shared.tasks.spawn(async move {
-        // Fails when the client left before it read the 101.
+        // Fails if the client left before it read the 101.
         if let Ok(client) = upgrade.await
             && let Err(error) = relay::run(TokioIo::new(client), stream, first, idle, &drain).await
         {
             tracing::debug!(%error, "websocket ended");
         }
-        drop(places);
+        drop(counted);
     });
     Ok(agreed)
 }

@@ -1,7 +1,7 @@
 //! The threads that serve, each with a runtime and upstream connections of its own.
 //!
-//! A request, its client and its upstream connection never leave one thread, so nothing is locked or woken across
-//! threads on the way. Connections are dealt out as they arrive, the next to the worker with the fewest.
+//! A request, its client and its upstream connection stay on one thread, so no lock is contended and no other thread has
+//! to be woken. Each new connection goes to the worker that has the fewest.
 
 use std::io;
 use std::net::TcpStream as StdTcpStream;
@@ -15,12 +15,12 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
 
-use crate::Shared;
 use crate::client;
-use crate::counters::Held;
+use crate::counters::Counted;
+use crate::shared::Shared;
 use crate::transport::{ConnectionInfo, Transport};
 
-/// Handle of one serving thread. Dropping it lets the thread finish what it has and end.
+/// Handle of one serving thread. When it is dropped, the thread takes no more connections, serves those it has, and ends.
 #[derive(Debug)]
 pub(crate) struct Worker {
     inbox: UnboundedSender<Arrival>,
@@ -34,7 +34,7 @@ pub(crate) struct Worker {
 struct Arrival {
     socket: StdTcpStream,
     info: ConnectionInfo,
-    seat: Held,
+    counted: Counted,
     /// The worker's state. Its reference count is the worker's load, arrivals included.
     shared: Arc<Shared>,
 }
@@ -51,25 +51,25 @@ impl Worker {
         let serving = serve(arrivals, transport, shared.tasks.clone(), shared.limits.drain);
         let thread = thread::Builder::new().name(format!("edge-{number}")).spawn(move || {
             runtime.block_on(serving);
-            // Nobody waits when the edge was dropped instead of stopped.
+            // Fails if the edge was dropped instead of stopped: then nothing waits for the end.
             let _ = ending.send(());
         })?;
         Ok(Worker { inbox, shared, ended, thread })
     }
 
-    /// Connections and websockets it has.
+    /// How many connections and websockets it has.
     pub(crate) fn load(&self) -> usize {
         Arc::strong_count(&self.shared)
     }
 
-    pub(crate) fn take(&self, socket: TcpStream, info: ConnectionInfo, seat: Held) -> io::Result<()> {
-        let arrival = Arrival { socket: socket.into_std()?, info, seat, shared: Arc::clone(&self.shared) };
-        // A worker ends only after its handle; a connection sent to a dead one is closed.
+    pub(crate) fn take(&self, socket: TcpStream, info: ConnectionInfo, counted: Counted) -> io::Result<()> {
+        let arrival = Arrival { socket: socket.into_std()?, info, counted, shared: Arc::clone(&self.shared) };
+        // Fails only if the thread has panicked; the connection is then closed.
         let _ = self.inbox.send(arrival);
         Ok(())
     }
 
-    /// Takes nothing more. The future waits until everything it took has ended, or was cut after the drain time.
+    /// Takes no more connections. The future is ready when all it has have ended, or were cut off after the drain time.
     pub(crate) fn end(self) -> impl Future<Output = ()> {
         let Worker { inbox, shared, ended, thread } = self;
         drop((inbox, shared));
@@ -88,17 +88,20 @@ async fn serve<T: Transport>(
     tasks: TaskTracker,
     drain: Duration,
 ) {
-    while let Some(Arrival { socket, info, seat, shared }) = arrivals.recv().await {
+    while let Some(Arrival { socket, info, counted, shared }) = arrivals.recv().await {
         match TcpStream::from_std(socket) {
             Ok(socket) => {
-                tasks.spawn(client::serve(transport.clone(), socket, info, seat, shared));
+                tasks.spawn(client::serve(transport.clone(), socket, info, counted, shared));
             }
-            Err(error) => tracing::warn!(%error, "cannot serve a connection"),
+            Err(error) => tracing::warn!(%error, "a connection cannot be served"),
         }
     }
     tasks.close();
     if tokio::time::timeout(drain, tasks.wait()).await.is_err() {
-        // They end with the runtime.
-        tracing::warn!(left = tasks.len(), "drain time is over, cutting what is open");
+        // They end when the runtime is dropped.
+        tracing::warn!(
+            open = tasks.len(),
+            "the drain time is over: connections that are still open are cut off"
+        );
     }
 }

@@ -1,4 +1,4 @@
-//! Leaving without breaking anything off.
+//! Draining: what has begun is finished, and nothing new begins.
 
 use std::time::{Duration, Instant};
 
@@ -45,7 +45,7 @@ async fn a_request_in_flight_finishes_and_no_new_one_begins() {
 }
 
 #[tokio::test]
-async fn idle_connections_do_not_hold_it_up() {
+async fn idle_connections_do_not_delay_it() {
     let edge = start(always("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await);
     let mut used = edge.connect().await;
     used.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
@@ -69,14 +69,14 @@ async fn websockets_are_told_that_the_edge_goes_away() {
             Some(Ok(Message::Close(Some(close)))) => assert_eq!(close.code, CloseCode::Away),
             other => panic!("{other:?}"),
         }
-        // Answers the Close, and sees a proper end.
+        // tungstenite answers the Close; then the connection ends cleanly.
         assert!(within(socket.next()).await.is_none());
     }
     within(edge.ended()).await;
 }
 
 #[tokio::test]
-async fn the_goodbye_waits_for_the_end_of_a_frame() {
+async fn the_close_frame_is_sent_after_the_end_of_a_frame() {
     let (half_sent, mut half) = mpsc::unbounded_channel();
     let (go_on, going) = oneshot::channel::<()>();
     let once = std::sync::Mutex::new(Some(going));
@@ -113,7 +113,7 @@ async fn the_goodbye_waits_for_the_end_of_a_frame() {
 }
 
 #[tokio::test]
-async fn what_does_not_end_is_cut() {
+async fn what_is_still_open_after_the_drain_time_is_cut_off() {
     let (address, _) = upstream(|mut stream, _| async move {
         read_to_end(&mut stream).await;
     })

@@ -1,4 +1,4 @@
-//! Upstreams that are away, late, or break.
+//! Upstreams that cannot be reached, answer late, or break the connection.
 
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 use crate::parts::{Reply, always, nowhere, read_head, read_to_end, start, start_with, upstream, within};
 
 #[tokio::test]
-async fn a_server_that_is_away_and_comes_back() {
+async fn a_server_that_stops_and_starts_again() {
     let address = nowhere().await;
     let edge = start(address);
 
@@ -42,7 +42,7 @@ async fn a_server_that_is_away_and_comes_back() {
 }
 
 #[tokio::test]
-async fn a_server_that_breaks_off_or_talks_nonsense() {
+async fn a_server_that_closes_the_connection_or_sends_nonsense() {
     for nonsense in [
         "",
         "\r\n",
@@ -67,7 +67,7 @@ async fn a_server_that_breaks_off_or_talks_nonsense() {
 }
 
 #[tokio::test]
-async fn a_server_that_says_nothing() {
+async fn a_server_that_sends_nothing() {
     let (address, _) = upstream(|mut stream, _| async move {
         read_to_end(&mut stream).await;
     })
@@ -93,7 +93,7 @@ async fn interim_answers_are_skipped() {
 }
 
 #[tokio::test]
-async fn an_answer_cut_short_is_seen_to_be_short() {
+async fn the_client_notices_an_incomplete_answer() {
     for (cut, framing) in [
         ("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\npart", "length"),
         ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\npart\r\n", "chunks"),
@@ -105,7 +105,7 @@ async fn an_answer_cut_short_is_seen_to_be_short() {
         .await;
         let edge = start(address);
         let reply = edge.get("/").await;
-        // 0: it broke before the head went out, and the client got nothing.
+        // 0: the connection broke before the head was sent, so the client got nothing.
         assert!(matches!(reply.status, 0 | 200), "{framing}: {reply:?}");
         let complete = match reply.header("content-length") {
             Some(length) => reply.body.len().to_string() == length,
@@ -131,8 +131,8 @@ async fn an_answer_without_a_length_ends_with_its_connection() {
 }
 
 #[tokio::test]
-async fn an_idle_connection_the_server_closed_is_not_used() {
-    // Every connection serves one request, says it may be kept, and is closed.
+async fn an_idle_connection_that_the_server_closed_is_not_used() {
+    // Each connection answers one request as if it would stay open, and is closed.
     let (address, connections) = upstream(|mut stream, _| async move {
         read_head(&mut stream).await;
         stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await.unwrap();
@@ -149,7 +149,7 @@ async fn an_idle_connection_the_server_closed_is_not_used() {
 }
 
 #[tokio::test]
-async fn a_client_that_leaves_takes_its_request_with_it() {
+async fn when_the_client_disconnects_its_request_to_the_server_ends() {
     let (told, mut gone) = tokio::sync::mpsc::unbounded_channel();
     let (address, _) = upstream(move |mut stream, _| {
         let told = told.clone();
@@ -170,7 +170,7 @@ async fn a_client_that_leaves_takes_its_request_with_it() {
 }
 
 #[tokio::test]
-async fn a_client_that_stops_inside_its_body() {
+async fn a_client_that_stops_in_the_middle_of_its_body() {
     let (address, _) = upstream(|mut stream, _| async move {
         read_to_end(&mut stream).await;
     })

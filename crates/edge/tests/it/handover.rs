@@ -1,4 +1,4 @@
-//! The listening socket goes from one edge to the next, and the address is never free in between.
+//! One edge hands its listening socket over to the next: no client is refused in between.
 
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::os::fd::OwnedFd;
@@ -22,7 +22,7 @@ fn bind(upstream: SocketAddr) -> Edge {
 }
 
 #[tokio::test]
-async fn connections_wait_in_the_socket_until_the_next_edge_takes_it_over() {
+async fn connections_wait_in_the_queue_until_the_next_edge_accepts_them() {
     let old = bind(answering("old").await);
     let socket = old.try_clone_listener().unwrap();
     let old = serve(old);
@@ -46,7 +46,7 @@ async fn connections_wait_in_the_socket_until_the_next_edge_takes_it_over() {
 }
 
 #[tokio::test]
-async fn two_edges_may_accept_from_one_socket_while_they_change_over() {
+async fn two_edges_may_accept_from_one_socket_at_the_same_time() {
     let old = bind(answering("old").await);
     let socket = old.try_clone_listener().unwrap();
     let old = serve(old);
@@ -61,7 +61,7 @@ async fn two_edges_may_accept_from_one_socket_while_they_change_over() {
     }
 }
 
-/// As a program does that replaces itself: the socket becomes the standard input of its successor.
+/// As a program does that replaces itself: its socket becomes the standard input of the new one.
 #[tokio::test]
 async fn another_process_takes_the_socket_over() {
     let old = bind(nowhere().await);
@@ -71,15 +71,15 @@ async fn another_process_takes_the_socket_over() {
     stream.write_all(GET).await.unwrap();
 
     let upstream = answering("new").await;
-    let mut successor = Command::new(relay())
+    let mut next = Command::new(relay())
         .args(["-", &upstream.to_string()])
         .stdin(Stdio::from(OwnedFd::from(socket)))
         .stdout(Stdio::null())
         .spawn()
         .unwrap();
     let answer = read_to_end(&mut stream).await;
-    successor.kill().unwrap();
-    successor.wait().unwrap();
+    next.kill().unwrap();
+    next.wait().unwrap();
     assert_eq!(Reply::parse(&answer).body, "new");
 }
 

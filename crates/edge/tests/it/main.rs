@@ -1,6 +1,6 @@
-//! The edge between real sockets: clients that behave and clients that do not, upstreams that answer and upstreams that break.
+//! The edge between real sockets, with clients and upstreams that behave well and that do not.
 
-// All of this is test code; clippy only knows the functions marked so.
+// All of this is test code, but clippy recognises only functions marked with `#[test]`.
 #![allow(clippy::unwrap_used)]
 
 mod drain;

@@ -1,4 +1,4 @@
-//! Requests and answers as they come out on the other side.
+//! What each side gets of the other side's requests and answers.
 
 use std::sync::atomic::Ordering::SeqCst;
 
@@ -99,7 +99,7 @@ async fn answers_without_a_body_keep_their_framing() {
         ("DELETE", "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", Some("0")),
     ] {
         let edge = start(always(answer).await);
-        // Two on one connection: were the first's framing wrong, the second would show it.
+        // Two requests on one connection: if the framing of the first answer is wrong, the second shows it.
         let request = format!("{method} / HTTP/1.1\r\nHost: a\r\n\r\n");
         let last = format!("{method} / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
         let mut stream = edge.connect().await;
@@ -137,7 +137,7 @@ async fn pipelined_requests_are_answered_in_order_over_one_upstream_connection()
 }
 
 #[tokio::test]
-async fn an_old_client_gets_an_answer_it_can_read() {
+async fn a_client_of_http_1_0_gets_no_chunks() {
     let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n";
     let edge = start(always(chunked).await);
     let reply = edge.ask("GET / HTTP/1.0\r\n\r\n").await;
@@ -156,7 +156,7 @@ async fn trailers_are_dropped() {
 }
 
 #[tokio::test]
-async fn an_expectant_client_is_told_to_continue_and_the_server_is_not_asked() {
+async fn the_edge_itself_answers_expect_100_continue() {
     let (address, _) = upstream(|mut stream, _| async move {
         let head = read_head(&mut stream).await.unwrap();
         assert!(!head.contains("expect"), "{head}");

@@ -1,4 +1,4 @@
-//! The parts that a test puts together: a running edge, upstreams, and a client that sends exactly what it is given.
+//! What the tests are built from: a running edge, upstreams, and a client that sends exactly the bytes that it is given.
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -13,8 +13,8 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-/// Far above what anything here takes; reached only when something hangs.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+/// Far longer than anything here takes; reached only if something hangs.
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(20);
 
 pub(crate) const MIB: usize = 1 << 20;
 
@@ -26,7 +26,7 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    /// Begins to drain; [`ended`](Running::ended) waits for it.
+    /// Begins to drain. [`ended`](Running::ended) waits for the end.
     pub(crate) fn drain(&self) {
         self.stop.cancel();
     }
@@ -68,7 +68,7 @@ pub(crate) fn start_with(upstream: SocketAddr, limits: Limits, trusted: &[&str])
     serve(edge.trusting(&proxies))
 }
 
-/// Serves with an edge that is ready.
+/// Starts an edge that has been set up.
 pub(crate) fn serve<T: Transport>(edge: Edge<T>) -> Running {
     let stop = CancellationToken::new();
     Running {
@@ -79,7 +79,7 @@ pub(crate) fn serve<T: Transport>(edge: Edge<T>) -> Running {
     }
 }
 
-/// An upstream that hands every connection, with its number from 0, to `handle`. It counts them.
+/// An upstream that passes each connection and its number, from 0, to `handle`. Returns how many there were, too.
 pub(crate) async fn upstream<F, R>(handle: F) -> (SocketAddr, Arc<AtomicUsize>)
 where
     F: Fn(TcpStream, usize) -> R + Send + 'static,
@@ -97,7 +97,7 @@ where
     (address, count)
 }
 
-/// An upstream that answers every request on every connection with `answer`, whatever it was.
+/// An upstream that gives the same answer to every request.
 pub(crate) async fn always(answer: &'static str) -> SocketAddr {
     let handle = move |mut stream: TcpStream, _| async move {
         while read_head(&mut stream).await.is_some() {
@@ -109,7 +109,7 @@ pub(crate) async fn always(answer: &'static str) -> SocketAddr {
     upstream(handle).await.0
 }
 
-/// An upstream that answers every request with the head it got.
+/// An upstream that answers every request with the request's own head.
 pub(crate) async fn mirror() -> (SocketAddr, Arc<AtomicUsize>) {
     upstream(|mut stream, _| async move {
         while let Some(head) = read_head(&mut stream).await {
@@ -122,12 +122,12 @@ pub(crate) async fn mirror() -> (SocketAddr, Arc<AtomicUsize>) {
     .await
 }
 
-/// An address where nobody listens.
+/// An address on which nothing listens.
 pub(crate) async fn nowhere() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
 }
 
-/// One message's head, up to and with the empty line; nothing when the connection ends first.
+/// The head of one message, including the empty line. None if the connection ends first.
 pub(crate) async fn read_head(stream: &mut TcpStream) -> Option<String> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
@@ -145,16 +145,16 @@ pub(crate) async fn read_exact(stream: &mut TcpStream, len: usize) -> Vec<u8> {
 /// Everything until the connection ends, cleanly or not.
 pub(crate) async fn read_to_end(stream: &mut TcpStream) -> Vec<u8> {
     let mut bytes = Vec::new();
-    // A reset is an end, too; what came before it is kept.
+    // A reset also ends it; the bytes before it are kept.
     let _ = within(stream.read_to_end(&mut bytes)).await;
     bytes
 }
 
 pub(crate) async fn within<T>(work: impl Future<Output = T>) -> T {
-    timeout(PATIENCE, work).await.expect("hangs")
+    timeout(TIMEOUT, work).await.expect("it ends in time")
 }
 
-/// Waits until `holds`, which other tasks bring about.
+/// Waits until `holds` returns true.
 pub(crate) async fn until(holds: impl Fn() -> bool) {
     within(async {
         while !holds() {
@@ -168,9 +168,9 @@ pub(crate) async fn until(holds: impl Fn() -> bool) {
 #[derive(Debug)]
 pub(crate) struct Reply {
     pub(crate) status: u16,
-    /// Lower-case names; in order.
+    /// In order, with names in lower case.
     pub(crate) headers: Vec<(String, String)>,
-    /// All that follows the head, undecoded.
+    /// Everything after the head, not decoded.
     pub(crate) body: String,
 }
 

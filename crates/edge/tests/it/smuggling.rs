@@ -1,4 +1,5 @@
-//! Requests that two parsers might read differently: the upstream must see at most one, and the one the client meant.
+//! Requests that two parsers might read differently. The upstream must see no more than one, and no other than the client
+//! meant.
 
 use std::sync::{Arc, Mutex};
 
@@ -6,7 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::parts::{read_head, start, upstream};
 
-/// Hidden inside a body, in the hope that it becomes a request.
+/// Hidden in a body. A parser that misreads the body takes it for a request.
 const HIDDEN: &str = "GET /hidden HTTP/1.1\r\nHost: a\r\n\r\n";
 
 #[tokio::test]
@@ -83,7 +84,7 @@ async fn nothing_is_smuggled() {
         let edge = start(address);
         let reply = edge.ask(&request).await;
         assert!(allowed.contains(&reply.status), "{request:?}: {reply:?}");
-        // The connection is over: what was hidden is no second request, neither here nor there.
+        // The connection has ended, and neither side took what was hidden for a second request.
         assert!(!reply.body.contains("HTTP/1.1"), "{request:?}: {reply:?}");
         let heads = heads.lock().unwrap();
         assert!(heads.len() <= 1, "{request:?}: {heads:?}");

@@ -1,4 +1,4 @@
-//! Bodies flow while they are sent, at the pace of the slower side.
+//! Bodies are passed on while they are sent, at the speed of the slower side.
 
 use std::time::Duration;
 
@@ -12,15 +12,15 @@ use crate::parts::{MIB, Reply, read_exact, read_head, read_to_end, start, start_
 
 const BODY: usize = 64 * MIB;
 
-/// What kernel buffers on the way may take; the rest of [`BODY`] must wait with its sender.
+/// What the kernel's buffers may hold. The sender must keep the rest of [`BODY`].
 const ON_THE_WAY: usize = 24 * MIB;
 
-/// A pattern that shows a lost, doubled or moved byte.
+/// Bytes in which a lost, repeated or moved one is noticed.
 fn pattern(from: usize, len: usize) -> Vec<u8> {
     (from..from + len).map(|at| (at ^ (at >> 8) ^ (at >> 16)) as u8).collect()
 }
 
-/// Sends the pattern from `at` on until it is whole, or nothing more goes for a while. Returns where it stopped.
+/// Sends the pattern from `at` until all of it is sent, or no more is accepted for a while. Returns where it stopped.
 async fn send_until_stuck(stream: &mut TcpStream, mut at: usize) -> usize {
     while at < BODY {
         let piece = pattern(at, MIB.min(BODY - at));
@@ -43,7 +43,7 @@ async fn receive_all(stream: &mut TcpStream, mut at: usize) {
 }
 
 #[tokio::test]
-async fn an_upload_flows_at_the_servers_pace() {
+async fn an_upload_waits_for_a_slow_server() {
     let (read_on, go) = oneshot::channel::<()>();
     let (saw_first, first) = oneshot::channel::<()>();
     let once = std::sync::Mutex::new(Some((saw_first, go)));
@@ -65,7 +65,7 @@ async fn an_upload_flows_at_the_servers_pace() {
         format!("POST /files HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: {BODY}\r\n\r\n");
     stream.write_all(head.as_bytes()).await.unwrap();
     stream.write_all(&pattern(0, 1000)).await.unwrap();
-    // The first bytes arrive although the last are not sent.
+    // The first bytes arrive before the last are sent.
     within(first).await.unwrap();
 
     let stuck = send_until_stuck(&mut stream, 1000).await;
@@ -76,7 +76,7 @@ async fn an_upload_flows_at_the_servers_pace() {
 }
 
 #[tokio::test]
-async fn a_download_flows_at_the_clients_pace() {
+async fn a_download_waits_for_a_slow_client() {
     let (stuck_at, stuck) = oneshot::channel::<usize>();
     let (resume, resumed) = oneshot::channel::<()>();
     let once = std::sync::Mutex::new(Some((stuck_at, resumed)));
@@ -104,11 +104,11 @@ async fn a_download_flows_at_the_clients_pace() {
 }
 
 #[tokio::test]
-async fn chunks_flow_both_ways_as_they_come() {
+async fn chunks_are_passed_on_one_by_one_in_both_directions() {
     let (address, _) = upstream(|mut stream, _| async move {
         read_head(&mut stream).await.unwrap();
         stream.write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n").await.unwrap();
-        // Each chunk goes back before the next is sent.
+        // Each chunk is returned before the next is sent.
         for _ in 0..20 {
             let chunk = read_exact(&mut stream, "4\r\nping\r\n".len()).await;
             stream.write_all(&chunk).await.unwrap();
@@ -149,7 +149,7 @@ async fn an_answer_before_the_upload_ends_arrives() {
 }
 
 #[tokio::test]
-async fn a_client_that_does_not_read_is_let_go() {
+async fn a_client_that_does_not_read_is_disconnected() {
     let (ended, end) = oneshot::channel::<()>();
     let once = std::sync::Mutex::new(Some(ended));
     let (address, _) = upstream(move |mut stream, _| {

@@ -1,6 +1,6 @@
-//! The edge behind a transport of its own: TLS, with a certificate that the test makes.
+//! The edge over TLS, by a transport that this test brings along.
 //!
-//! Nothing in the edge knows of certificates; what is shown here is that it needs no change to serve over TLS.
+//! The edge knows nothing of certificates. This shows that it needs no change to serve over TLS.
 
 use std::io;
 use std::net::SocketAddr;
@@ -25,7 +25,7 @@ use crate::websocket::echo_server;
 
 const HOST: &str = "chat.example";
 
-/// The whole of what a transport that ends TLS has to do.
+/// All that a transport has to do to end TLS.
 #[derive(Clone)]
 struct Acceptor {
     tls: TlsAcceptor,
@@ -47,7 +47,7 @@ impl Transport for Acceptor {
     }
 }
 
-/// An edge over TLS, and what its clients need to know.
+/// An edge over TLS, what its clients need to connect, and what its transport learned.
 struct Secure {
     edge: Running,
     connector: TlsConnector,
@@ -141,7 +141,7 @@ async fn bodies_stream_over_tls() {
 }
 
 #[tokio::test]
-async fn a_websocket_over_tls_is_relayed_and_told_of_the_end() {
+async fn a_websocket_over_tls_is_relayed_and_gets_a_close_frame() {
     let secure = Secure::start(echo_server().await, Limits::default());
     let mut socket = secure.websocket().await;
     for len in [0, 1, 125, 65_536, MIB] {
@@ -156,6 +156,7 @@ async fn a_websocket_over_tls_is_relayed_and_told_of_the_end() {
         other => panic!("{other:?}"),
     }
     assert!(within(socket.next()).await.is_none());
+    drop(socket);
     within(secure.edge.ended()).await;
 }
 
@@ -163,11 +164,11 @@ async fn a_websocket_over_tls_is_relayed_and_told_of_the_end() {
 async fn a_full_edge_says_so_over_tls() {
     let limits = Limits { max_connections: 1, ..Limits::default() };
     let secure = Secure::start(always("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await, limits);
-    let guest = secure.connect().await;
+    let other = secure.connect().await;
     until(|| secure.edge.counters.read().connections == 1).await;
     assert_eq!(secure.ask(GET).await.status, 503);
     assert_eq!(secure.edge.counters.read().turned_away, 1);
-    drop(guest);
+    drop(other);
     until(|| secure.edge.counters.read().connections == 0).await;
     assert_eq!(secure.ask(GET).await.body, "ok");
 }
@@ -187,7 +188,7 @@ async fn a_handshake_that_does_not_end_is_cut_off() {
 }
 
 #[tokio::test]
-async fn a_handshake_under_way_does_not_hold_up_the_drain() {
+async fn an_unfinished_handshake_does_not_delay_the_drain() {
     let secure = Secure::start(mirror().await.0, Limits::default());
     let _silent = secure.edge.connect().await;
     until(|| secure.edge.counters.read().connections == 1).await;

@@ -24,7 +24,7 @@ use crate::parts::{
 
 type Socket = WebSocketStream<TcpStream>;
 
-/// Echoes messages; refuses one origin, as Mattermost does: with a 400.
+/// Returns every message. Refuses one origin with a 400, as Mattermost does.
 pub(crate) async fn echo_server() -> SocketAddr {
     async fn websocket(headers: HeaderMap, upgrade: WebSocketUpgrade) -> axum::response::Response {
         if headers.get("origin").is_some_and(|origin| origin == "http://evil.example") {
@@ -100,7 +100,7 @@ async fn the_handshake_as_each_side_sees_it() {
         let told = told.clone();
         async move {
             told.send(read_head(&mut stream).await.unwrap()).unwrap();
-            // The first frame comes in the same packet as the answer.
+            // The first frame is sent in the same packet as the answer.
             stream
                 .write_all(
                     b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\
@@ -115,7 +115,7 @@ async fn the_handshake_as_each_side_sees_it() {
     .await;
     let edge = start(address);
     let mut stream = edge.connect().await;
-    // Nor does the client wait for the answer.
+    // The client does not wait for the answer, either.
     stream.write_all(format!("{HANDSHAKE}\u{1}\u{2}\u{3}456").as_bytes()).await.unwrap();
 
     let head = within(heads.recv()).await.unwrap();
@@ -173,7 +173,7 @@ async fn a_silent_websocket_is_closed() {
 }
 
 #[tokio::test]
-async fn a_server_that_dies_takes_its_websockets_with_it() {
+async fn when_the_server_dies_its_websockets_end() {
     let (address, _) = upstream(|mut stream, _| async move {
         read_head(&mut stream).await;
         let answer = "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n";
@@ -210,7 +210,7 @@ async fn a_thousand_websockets() {
     until(|| edge.counters.read().connections == 0).await;
 }
 
-/// Each takes four descriptors here: the client's, the edge's two and the server's.
+/// Each needs four descriptors in this process: the client's, two of the edge's, and the server's.
 fn sockets_that_fit(wanted: usize) -> usize {
     use rustix::process::{Resource, getrlimit, setrlimit};
     let mut limit = getrlimit(Resource::Nofile);

@@ -1,0 +1,165 @@
+//! An edge: listens on an address, and serves it until it is stopped.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::client;
+use crate::counters::Counters;
+use crate::limits::Limits;
+use crate::listener::{EdgeError, Listener};
+use crate::network::Network;
+use crate::shared::Shared;
+use crate::transport::{Plain, Transport};
+use crate::upstream::Upstream;
+use crate::worker::Worker;
+
+/// How long a connection that was turned away may take to read its 503.
+const TURNED_AWAY: Duration = Duration::from_secs(1);
+
+/// How many such connections there may be at once; any further one is closed without an answer.
+const TURNED_AWAY_AT_ONCE: u64 = 64;
+
+/// A bound edge, ready to [serve](Edge::serve).
+#[derive(Debug)]
+pub struct Edge<T = Plain> {
+    listener: Listener,
+    upstream: SocketAddr,
+    limits: Limits,
+    trusted: Arc<[Network]>,
+    transport: T,
+    counters: Arc<Counters>,
+}
+
+impl Edge {
+    /// Listens on the address `listen` (port 0: any free one), and will relay to `upstream`, which is normally on loopback
+    /// and need not run yet.
+    ///
+    /// # Errors
+    /// The address is in use, is not an address of this machine, or this user may not listen on it.
+    pub fn bind(listen: SocketAddr, upstream: SocketAddr, limits: Limits) -> Result<Edge, EdgeError> {
+        Ok(Edge::on(Listener::bind(listen)?, upstream, limits))
+    }
+
+    /// Like [`bind`](Edge::bind), with a socket that is already listening, such as one that another process has
+    /// [handed over](Edge::try_clone_listener). A process that inherits it as its standard input gets it with
+    /// `TcpListener::from(std::io::stdin().as_fd().try_clone_to_owned()?)`.
+    ///
+    /// # Errors
+    /// It is not a TCP socket, or not listening.
+    pub fn from_listener(
+        listener: TcpListener,
+        upstream: SocketAddr,
+        limits: Limits,
+    ) -> Result<Edge, EdgeError> {
+        Ok(Edge::on(Listener::from_std(listener)?, upstream, limits))
+    }
+
+    fn on(listener: Listener, upstream: SocketAddr, limits: Limits) -> Edge {
+        Edge {
+            listener,
+            upstream,
+            limits,
+            trusted: Arc::default(),
+            transport: Plain::http(),
+            counters: Arc::default(),
+        }
+    }
+}
+
+impl<T: Transport> Edge<T> {
+    /// Believes the forwarding headers of these proxies. By default, of none.
+    #[must_use]
+    pub fn trusting(mut self, proxies: &[Network]) -> Edge<T> {
+        self.trusted = proxies.into();
+        self
+    }
+
+    /// Turns connections into streams of HTTP with `transport`. By default, [plain HTTP](Plain::http).
+    #[must_use]
+    pub fn over<U: Transport>(self, transport: U) -> Edge<U> {
+        let Edge { listener, upstream, limits, trusted, transport: _, counters } = self;
+        Edge { listener, upstream, limits, trusted, transport, counters }
+    }
+
+    /// The address that it listens on, with the real port.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.listener.local_addr()
+    }
+
+    /// Another descriptor of the listening socket, for the process that will [take it over](Edge::from_listener).
+    ///
+    /// As long as it is open, the socket listens, even after the edge has ended: new connections then wait in its queue
+    /// until another edge accepts them. Close it if none will, or those clients wait in vain.
+    ///
+    /// # Errors
+    /// The process has no free descriptor.
+    pub fn try_clone_listener(&self) -> io::Result<TcpListener> {
+        self.listener.try_clone()
+    }
+
+    /// Live counters, to be read while the edge serves.
+    pub fn counters(&self) -> Arc<Counters> {
+        Arc::clone(&self.counters)
+    }
+
+    /// Serves until `stop` is cancelled, then drains and returns. Draining accepts no new connection, finishes the
+    /// requests in flight, and sends Close 1001 to websockets. Connections that are open after [`Limits::drain`] are cut
+    /// off.
+    ///
+    /// This future only accepts the connections. They are served on threads of the edge's own ([`Limits::workers`]).
+    ///
+    /// # Errors
+    /// The process gets no more threads or descriptors.
+    pub async fn serve(self, stop: CancellationToken) -> Result<(), EdgeError> {
+        let mut arrivals = self.listener.listen()?;
+        let drain = CancellationToken::new();
+        // If this future is dropped, the workers drain all the same.
+        let _draining = drain.clone().drop_guard();
+        let workers = (0..self.limits.workers.max(1))
+            .map(|number| {
+                let shared = Shared {
+                    upstream: Upstream::new(self.upstream, &self.limits),
+                    limits: self.limits.clone(),
+                    counters: Arc::clone(&self.counters),
+                    tasks: TaskTracker::new(),
+                    drain: drain.child_token(),
+                };
+                Worker::start(number, self.transport.clone(), Arc::new(shared))
+            })
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(EdgeError::Workers)?;
+
+        let being_turned_away = TaskTracker::new();
+        while let Some((socket, info)) = stop.run_until_cancelled(arrivals.next(&self.trusted)).await {
+            if let Some(counted) = self.counters.connection(self.limits.max_connections) {
+                let least_busy = workers.iter().min_by_key(|worker| worker.load());
+                if let Some(Err(error)) = least_busy.map(|worker| worker.take(socket, info, counted)) {
+                    tracing::warn!(%error, "a connection cannot be served");
+                }
+            } else if let Some(counted) = self.counters.turn_away(TURNED_AWAY_AT_ONCE) {
+                let telling = client::turn_away(self.transport.clone(), socket, info);
+                being_turned_away.spawn(async move {
+                    // If the client does not read it in time, the connection is closed all the same.
+                    let _ = tokio::time::timeout(TURNED_AWAY, telling).await;
+                    drop(counted);
+                });
+            }
+        }
+
+        drop(arrivals);
+        drain.cancel();
+        // All of them begin to end before this waits for the first.
+        let ending: Vec<_> = workers.into_iter().map(Worker::end).collect();
+        for worker in ending {
+            worker.await;
+        }
+        being_turned_away.close();
+        being_turned_away.wait().await;
+        Ok(())
+    }
+}

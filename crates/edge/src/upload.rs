@@ -1,0 +1,111 @@
+//! The body of a request on its way from the client to the upstream.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use hyper::body::{Body, Frame, Incoming, SizeHint};
+
+use crate::inactivity::InactivityTimer;
+
+/// A client's body on its way to the upstream.
+#[derive(Debug)]
+pub(crate) struct Upload {
+    incoming: Incoming,
+    /// None for a request without a body, as most are.
+    watch: Option<Watch>,
+}
+
+#[derive(Debug)]
+struct Watch {
+    inactivity: InactivityTimer,
+    progress: Arc<Progress>,
+}
+
+/// How an upload goes, for the code that waits for the answer to it.
+#[derive(Debug, Default)]
+pub(crate) struct Progress {
+    moved: AtomicBool,
+    failed: AtomicBool,
+}
+
+impl Progress {
+    /// Whether bytes moved since the last call.
+    pub(crate) fn take_moved(&self) -> bool {
+        self.moved.swap(false, Relaxed)
+    }
+
+    /// Whether the client disconnected or sent nothing for too long.
+    pub(crate) fn failed(&self) -> bool {
+        self.failed.load(Relaxed)
+    }
+}
+
+/// The client did not send its whole body.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum UploadError {
+    #[error("the client disconnected in the middle of its request: {0}")]
+    Disconnected(#[source] hyper::Error),
+    #[error("the client stopped sending in the middle of its request")]
+    TimedOut,
+}
+
+impl Upload {
+    /// Fails when the client pauses for longer than `idle`.
+    pub(crate) fn new(incoming: Incoming, idle: Duration) -> Upload {
+        let watch = (!incoming.is_end_stream())
+            .then(|| Watch { inactivity: InactivityTimer::new(idle), progress: Arc::default() });
+        Upload { incoming, watch }
+    }
+
+    /// None for a request without a body.
+    pub(crate) fn progress(&self) -> Option<Arc<Progress>> {
+        self.watch.as_ref().map(|watch| Arc::clone(&watch.progress))
+    }
+}
+
+impl Body for Upload {
+    type Data = Bytes;
+    type Error = UploadError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, UploadError>>> {
+        let Upload { incoming, watch } = self.get_mut();
+        let Some(Watch { inactivity, progress }) = watch else {
+            return Poll::Ready(None);
+        };
+        let failure = loop {
+            match Pin::new(&mut *incoming).poll_frame(cx) {
+                Poll::Ready(Some(Ok(frame))) => {
+                    inactivity.reset();
+                    progress.moved.store(true, Relaxed);
+                    // Frames other than data are trailers, which are dropped.
+                    if frame.is_data() {
+                        return Poll::Ready(Some(Ok(frame)));
+                    }
+                }
+                Poll::Ready(None) => return Poll::Ready(None),
+                Poll::Ready(Some(Err(error))) => break UploadError::Disconnected(error),
+                Poll::Pending => {
+                    ready!(inactivity.poll_expired(cx));
+                    break UploadError::TimedOut;
+                }
+            }
+        };
+        progress.failed.store(true, Relaxed);
+        Poll::Ready(Some(Err(failure)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.incoming.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.incoming.size_hint()
+    }
+}
