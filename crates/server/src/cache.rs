@@ -56,6 +56,21 @@ impl<K: Eq + Hash + Clone, V: Clone> Cache<K, V> {
         }
     }
 
+    /// The cached value, or the one that `load` returns, which is then cached.
+    pub(crate) async fn get_or_load<E>(
+        &self,
+        key: K,
+        load: impl Future<Output = Result<V, E>>,
+    ) -> Result<V, E> {
+        let epoch = match self.get(&key) {
+            Ok(value) => return Ok(value),
+            Err(epoch) => epoch,
+        };
+        let value = load.await?;
+        self.put(epoch, key, value.clone());
+        Ok(value)
+    }
+
     /// The cached value, or the one that `make` makes, which is then the cached one.
     pub(crate) fn get_or_put(&self, key: K, make: impl FnOnce() -> V) -> V {
         let mut inner = self.lock();

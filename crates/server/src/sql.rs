@@ -13,7 +13,7 @@ use std::time::Duration;
 
 pub(crate) use column::Column;
 use row::Rows;
-pub(crate) use row::{FromRow, Row};
+pub(crate) use row::{FromRow, Row, row};
 use sqlx::postgres::{PgArguments, PgConnection, PgPool};
 use sqlx::sqlite::{SqliteArguments, SqliteConnection, SqlitePool};
 use sqlx::{AssertSqlSafe, Executor, Postgres, Sqlite};

@@ -26,7 +26,7 @@ pub(crate) use database::Database;
 pub(crate) use handle::Store;
 pub(crate) use migration::migrate;
 pub(crate) use posts::{NewPost, Page, Written, no_such_post};
-pub(crate) use teams::{Joined, no_such_member as no_such_team_member, no_such_team};
+pub(crate) use teams::{Joined, no_such_invite, no_such_member as no_such_team_member, no_such_team};
 pub(crate) use threads::Followed;
 pub(crate) use unread::ChannelUnread;
 pub(crate) use users::{Admission, USER_LIMIT, UserFilter, no_open_server, no_such_user};

@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::channels::TOWN_SQUARE;
+use super::member_roles::{MemberRoles, SchemeRoles};
 use super::parameters::{Params, Search, parse_ids};
 use crate::app::App;
 use crate::error::{AppError, Result};
@@ -182,23 +183,9 @@ async fn one(caller: Caller, params: Params) -> Result<Json<ChannelMember>> {
 }
 
 async fn set_roles(caller: Caller, params: Params, body: StringMapBody) -> Result<Json<Value>> {
-    let roles: Vec<&str> = body.get("roles").split_whitespace().collect();
-    let admin = roles.contains(&"channel_admin");
-    let explicit: Vec<&str> =
-        roles.iter().copied().filter(|role| !["channel_user", "channel_admin"].contains(role)).collect();
-    for role in &explicit {
-        if !role.starts_with("channel_") || caller.app.store.role(role).await?.is_none() {
-            return Err(AppError::body("roles"));
-        }
-    }
-    change_roles(&caller, &params, admin, Some(explicit.join(" "))).await
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct SchemeRoles {
-    scheme_admin: bool,
-    scheme_user: bool,
+    let allowed = |role: &str| role.starts_with("channel_");
+    let MemberRoles { admin, explicit } = MemberRoles::read(&caller, &body, "channel", allowed).await?;
+    change_roles(&caller, &params, admin, Some(explicit)).await
 }
 
 async fn set_scheme_roles(
@@ -206,10 +193,7 @@ async fn set_scheme_roles(
     params: Params,
     Body(roles): Body<SchemeRoles>,
 ) -> Result<Json<Value>> {
-    if !roles.scheme_user {
-        return Err(AppError::body("scheme_user"));
-    }
-    change_roles(&caller, &params, roles.scheme_admin, None).await
+    change_roles(&caller, &params, roles.admin()?, None).await
 }
 
 async fn change_roles(

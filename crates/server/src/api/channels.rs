@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::parameters::{Params, Search, parse_ids};
+use super::patch;
 use crate::app::App;
 use crate::clock;
 use crate::error::{AppError, Result};
@@ -327,16 +328,12 @@ async fn change(caller: &Caller, id: Id, patch: ChannelPatch) -> Result<Json<Cha
         ));
     }
     let changed = caller.app.store.update_channel(id, move |channel| {
-        for (field, new) in [
+        patch::apply([
             (&mut channel.name, patch.name),
             (&mut channel.display_name, patch.display_name.filter(|_| !direct)),
             (&mut channel.header, patch.header),
             (&mut channel.purpose, patch.purpose),
-        ] {
-            if let Some(new) = new {
-                *field = new;
-            }
-        }
+        ]);
         if direct { rules::at_most(1024, &channel.header, "header") } else { check(channel) }
     });
     let channel = changed.await?;

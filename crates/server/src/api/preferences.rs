@@ -48,11 +48,9 @@ async fn save(
     params: Params,
     Body(preferences): Body<Vec<Preference>>,
 ) -> Result<Json<Value>> {
-    let user = params.user(&caller)?;
-    check(&caller, user, &preferences).await?;
-    let told = json!({"preferences": nested(&preferences)});
+    let (user, data) = checked(&caller, &params, &preferences).await?;
     caller.app.store.save_preferences(preferences).await?;
-    caller.app.publish("preferences_changed", &told, Broadcast::user(user)).await;
+    caller.app.publish("preferences_changed", &data, Broadcast::user(user)).await;
     Ok(ok())
 }
 
@@ -61,15 +59,16 @@ async fn delete(
     params: Params,
     Body(preferences): Body<Vec<Preference>>,
 ) -> Result<Json<Value>> {
-    let user = params.user(&caller)?;
-    check(&caller, user, &preferences).await?;
-    let told = json!({"preferences": nested(&preferences)});
+    let (user, data) = checked(&caller, &params, &preferences).await?;
     caller.app.store.delete_preferences(preferences).await?;
-    caller.app.publish("preferences_deleted", &told, Broadcast::user(user)).await;
+    caller.app.publish("preferences_deleted", &data, Broadcast::user(user)).await;
     Ok(ok())
 }
 
-async fn check(caller: &Caller, user: Id, preferences: &[Preference]) -> Result<()> {
+/// The user in the path, and the data of the event that tells their clients; an error where the caller may not change
+/// these preferences.
+async fn checked(caller: &Caller, params: &Params, preferences: &[Preference]) -> Result<(Id, Value)> {
+    let user = params.user(caller)?;
     caller.must_act_for(user).await?;
     if preferences.is_empty() || preferences.len() > MOST {
         return Err(AppError::body("preferences"));
@@ -88,5 +87,5 @@ async fn check(caller: &Caller, user: Id, preferences: &[Preference]) -> Result<
         rules::at_most(32, &preference.name, "name")?;
         rules::at_most(20_000, &preference.value, "value")?;
     }
-    Ok(())
+    Ok((user, json!({"preferences": nested(&preferences)})))
 }

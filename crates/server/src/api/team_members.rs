@@ -9,6 +9,7 @@ use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::member_roles::{MemberRoles, SchemeRoles};
 use super::parameters::{Params, Search, parse_ids};
 use crate::app::App;
 use crate::error::{AppError, Result};
@@ -22,7 +23,7 @@ use crate::permission::{
 };
 use crate::rules;
 use crate::session::Caller;
-use crate::store::{Joined, no_such_team_member, no_such_user};
+use crate::store::{Joined, no_such_invite, no_such_team_member, no_such_user};
 
 pub(super) fn router() -> Router<App> {
     Router::new()
@@ -102,12 +103,7 @@ async fn join_by_invite(caller: Caller, query: Search) -> Result<(StatusCode, Js
     if invite.is_empty() {
         return Err(AppError::parameter("invite_id"));
     }
-    let team = caller.app.store.team_by_invite(invite).await?.ok_or_else(|| {
-        AppError::not_found(
-            "app.team.get_by_invite_id.finding.app_error",
-            "Unable to find the existing team.",
-        )
-    })?;
+    let team = caller.app.store.team_by_invite(invite).await?.ok_or_else(no_such_invite)?;
     Ok(created(join(&caller.app, &team, Arc::clone(&caller.user)).await?))
 }
 
@@ -158,23 +154,9 @@ async fn remove(caller: Caller, params: Params) -> Result<Json<Value>> {
 }
 
 async fn set_roles(caller: Caller, params: Params, body: StringMapBody) -> Result<Json<Value>> {
-    let roles: Vec<&str> = body.get("roles").split_whitespace().collect();
-    let admin = roles.contains(&"team_admin");
-    let explicit: Vec<&str> =
-        roles.iter().copied().filter(|role| !["team_user", "team_admin"].contains(role)).collect();
-    for role in &explicit {
-        if role.starts_with("system_") || caller.app.store.role(role).await?.is_none() {
-            return Err(AppError::body("roles"));
-        }
-    }
-    change_roles(&caller, &params, admin, explicit.join(" ")).await
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct SchemeRoles {
-    scheme_admin: bool,
-    scheme_user: bool,
+    let allowed = |role: &str| !role.starts_with("system_");
+    let MemberRoles { admin, explicit } = MemberRoles::read(&caller, &body, "team", allowed).await?;
+    change_roles(&caller, &params, admin, explicit).await
 }
 
 async fn set_scheme_roles(
@@ -182,12 +164,10 @@ async fn set_scheme_roles(
     params: Params,
     Body(roles): Body<SchemeRoles>,
 ) -> Result<Json<Value>> {
-    if !roles.scheme_user {
-        return Err(AppError::body("scheme_user"));
-    }
+    let admin = roles.admin()?;
     let (team, user) = (params.id("team_id")?, params.user(&caller)?);
     let member = caller.app.store.team_member(team, user).await?.ok_or_else(no_such_team_member)?;
-    change_roles(&caller, &params, roles.scheme_admin, member.explicit_roles.clone()).await
+    change_roles(&caller, &params, admin, member.explicit_roles.clone()).await
 }
 
 async fn change_roles(

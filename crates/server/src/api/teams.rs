@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::parameters::{Params, Search};
+use super::patch;
 use crate::app::App;
 use crate::clock;
 use crate::error::{AppError, Result};
@@ -21,7 +22,7 @@ use crate::permission::{
 };
 use crate::rules;
 use crate::session::Caller;
-use crate::store::no_such_team;
+use crate::store::{no_such_invite, no_such_team};
 
 pub(super) fn router() -> Router<App> {
     Router::new()
@@ -165,12 +166,7 @@ async fn exists(caller: Caller, params: Params) -> Result<Json<Value>> {
 
 /// What an invite link's page may show to somebody who has no account yet.
 async fn by_invite(State(app): State<App>, params: Params) -> Result<Json<Value>> {
-    let team = app.store.team_by_invite(params.text("invite_id")).await?.ok_or_else(|| {
-        AppError::not_found(
-            "app.team.get_by_invite_id.finding.app_error",
-            "Unable to find the existing team.",
-        )
-    })?;
+    let team = app.store.team_by_invite(params.text("invite_id")).await?.ok_or_else(no_such_invite)?;
     if team.kind != "O" {
         return Err(AppError::forbidden(
             "api.team.get_invite_info.not_open_team",
@@ -254,16 +250,12 @@ async fn change(caller: &Caller, id: Id, patch: TeamPatch) -> Result<Json<Team>>
     caller.team(id).await?;
     caller.must_in_team(id, MANAGE_TEAM).await?;
     let changed = caller.app.store.update_team(id, move |team| {
-        for (field, new) in [
+        patch::apply([
             (&mut team.display_name, patch.display_name),
             (&mut team.description, patch.description),
             (&mut team.company_name, patch.company_name),
             (&mut team.allowed_domains, patch.allowed_domains),
-        ] {
-            if let Some(new) = new {
-                *field = new;
-            }
-        }
+        ]);
         open_for_all(team, patch.allow_open_invite.unwrap_or(team.allow_open_invite));
         check(team)
     });

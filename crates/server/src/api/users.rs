@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::parameters::{Params, Search};
+use super::patch;
 use crate::app::App;
 use crate::clock;
 use crate::error::{AppError, Result};
@@ -22,7 +23,7 @@ use crate::presence;
 use crate::rules;
 use crate::session::{Caller, Visitor};
 use crate::sql::Column;
-use crate::store::{Admission, USER_LIMIT, UserFilter, no_such_user};
+use crate::store::{Admission, USER_LIMIT, UserFilter, no_such_invite, no_such_user};
 
 pub(super) fn router() -> Router<App> {
     Router::new()
@@ -101,12 +102,7 @@ async fn admit_invited(app: &App, invite: &str, email: &str) -> Result<bool> {
     if invite.is_empty() {
         return Ok(false);
     }
-    let team = app.store.team_by_invite(invite).await?.ok_or_else(|| {
-        AppError::not_found(
-            "app.team.get_by_invite_id.finding.app_error",
-            "Unable to find the existing team.",
-        )
-    })?;
+    let team = app.store.team_by_invite(invite).await?.ok_or_else(no_such_invite)?;
     if !rules::is_domain_allowed(&team.allowed_domains, email) {
         return Err(AppError::forbidden(
             "api.team.invite_members.invalid_email.app_error",
@@ -234,7 +230,7 @@ async fn change(caller: &Caller, id: Id, patch: UserPatch) -> Result<Json<User>>
     }
     let changed = app.store.update_user(id, move |user| {
         user.email_verified &= new_email.is_none();
-        for (field, new) in [
+        patch::apply([
             (&mut user.username, patch.username.map(|name| name.to_lowercase())),
             (&mut user.email, new_email),
             (&mut user.nickname, patch.nickname),
@@ -242,20 +238,12 @@ async fn change(caller: &Caller, id: Id, patch: UserPatch) -> Result<Json<User>>
             (&mut user.last_name, patch.last_name),
             (&mut user.position, patch.position),
             (&mut user.locale, patch.locale),
-        ] {
-            if let Some(new) = new {
-                *field = new;
-            }
-        }
-        for (map, new) in [
-            (&mut user.props, patch.props),
-            (&mut user.notify_props, patch.notify_props),
-            (&mut user.timezone, patch.timezone),
-        ] {
-            if let Some(new) = new {
-                *map = Column(new);
-            }
-        }
+        ]);
+        patch::apply([
+            (&mut user.props, patch.props.map(Column)),
+            (&mut user.notify_props, patch.notify_props.map(Column)),
+            (&mut user.timezone, patch.timezone.map(Column)),
+        ]);
         check(user)
     });
     let user = changed.await?;

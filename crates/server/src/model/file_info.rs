@@ -3,7 +3,7 @@
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 
-use super::record::record;
+use super::record::{is_zero, record};
 use crate::id::Id;
 
 record! {
@@ -41,10 +41,6 @@ record! {
         remote_id remoteid: String,
         archived archived: bool,
     }
-}
-
-fn is_zero(number: &i64) -> bool {
-    *number == 0
 }
 
 fn base64_or_null<S: serde::Serializer>(bytes: &Option<Vec<u8>>, serializer: S) -> Result<S::Ok, S::Error> {

@@ -10,22 +10,14 @@ macro_rules! record {
         }
         $(computed { $($(#[$extra_meta:meta])* $extra:ident: $extra_type:ty,)* })?
     ) => {
-        $(#[$meta])*
-        #[derive(Debug, Clone, Default, serde::Serialize)]
-        pub(crate) struct $name {
-            $(#[$first_meta])* pub(crate) $first: $first_type,
-            $($(#[$field_meta])* pub(crate) $field: $type,)*
-            $($($(#[$extra_meta])* pub(crate) $extra: $extra_type,)*)?
-        }
-
-        impl crate::sql::FromRow for $name {
-            fn from_row(row: &crate::sql::Row<'_>) -> sqlx::Result<$name> {
-                Ok($name {
-                    $first: row.get(stringify!($first_column))?,
-                    $($field: row.get(stringify!($column))?,)*
-                    $($($extra: Default::default(),)*)?
-                })
+        crate::sql::row! {
+            $(#[$meta])*
+            #[derive(Debug, Clone, Default, serde::Serialize)]
+            struct $name {
+                $(#[$first_meta])* $first $first_column: $first_type,
+                $($(#[$field_meta])* $field $column: $type,)*
             }
+            $(computed { $($(#[$extra_meta])* $extra: $extra_type,)* })?
         }
 
         #[allow(dead_code, reason = "not every table is written whole")]
@@ -49,3 +41,8 @@ macro_rules! record {
     };
 }
 pub(crate) use record;
+
+/// Whether serde leaves a number out.
+pub(super) fn is_zero(number: &i64) -> bool {
+    *number == 0
+}

@@ -1,6 +1,6 @@
 //! Teams and who belongs to them.
 
-use super::record::record;
+use super::record::{is_zero, record};
 use crate::id::Id;
 
 record! {
@@ -81,8 +81,4 @@ pub(super) fn effective_roles(scope: &str, guest: bool, user: bool, admin: bool,
         }
     }
     roles.join(" ")
-}
-
-fn is_zero(number: &i64) -> bool {
-    *number == 0
 }

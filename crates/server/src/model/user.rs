@@ -1,7 +1,7 @@
 //! People.
 
 use super::maps::{StringMap, string_map};
-use super::record::record;
+use super::record::{is_zero, record};
 use crate::config::Config;
 use crate::id::Id;
 use crate::sql::Column;
@@ -105,8 +105,4 @@ fn text_or_empty<S: serde::Serializer>(text: &Option<String>, serializer: S) -> 
 
 fn no_entries(map: &Column<StringMap>) -> bool {
     map.is_empty()
-}
-
-fn is_zero(number: &i64) -> bool {
-    *number == 0
 }

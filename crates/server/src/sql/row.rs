@@ -100,3 +100,30 @@ impl<A: Field, B: Field, C: Field> FromRow for (A, B, C) {
         Ok((row.at(0)?, row.at(1)?, row.at(2)?))
     }
 }
+
+/// Declares a struct that is read from a row: `field column: Type`. What is under `computed` is not in the row.
+macro_rules! row {
+    (
+        $(#[$meta:meta])*
+        struct $name:ident {
+            $($(#[$field_meta:meta])* $field:ident $column:ident: $type:ty,)*
+        }
+        $(computed { $($(#[$extra_meta:meta])* $extra:ident: $extra_type:ty,)* })?
+    ) => {
+        $(#[$meta])*
+        pub(crate) struct $name {
+            $($(#[$field_meta])* pub(crate) $field: $type,)*
+            $($($(#[$extra_meta])* pub(crate) $extra: $extra_type,)*)?
+        }
+
+        impl crate::sql::FromRow for $name {
+            fn from_row(row: &crate::sql::Row<'_>) -> sqlx::Result<$name> {
+                Ok($name {
+                    $($field: row.get(stringify!($column))?,)*
+                    $($($extra: Default::default(),)*)?
+                })
+            }
+        }
+    };
+}
+pub(crate) use row;

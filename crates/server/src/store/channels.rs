@@ -22,13 +22,8 @@ pub(crate) struct Membership {
 impl Store {
     /// The channel without fresh counters (they change with each post): for checks, names and kinds.
     pub(crate) async fn channel(&self, id: Id) -> Result<Option<Arc<Channel>>> {
-        let epoch = match self.caches.channels.get(&id) {
-            Ok(channel) => return Ok(channel),
-            Err(epoch) => epoch,
-        };
-        let channel = self.channel_with_counters(id).await?.map(Arc::new);
-        self.caches.channels.put(epoch, id, channel.clone());
-        Ok(channel)
+        let load = async { Ok(self.channel_with_counters(id).await?.map(Arc::new)) };
+        self.caches.channels.get_or_load(id, load).await
     }
 
     /// The channel as it is now.
@@ -52,14 +47,8 @@ impl Store {
     }
 
     pub(crate) async fn channel_member(&self, channel: Id, user: Id) -> Result<Option<Arc<ChannelMember>>> {
-        let key = (channel, user);
-        let epoch = match self.caches.channel_members.get(&key) {
-            Ok(member) => return Ok(member),
-            Err(epoch) => epoch,
-        };
-        let member = self.channel_member_with_counters(channel, user).await?.map(Arc::new);
-        self.caches.channel_members.put(epoch, key, member.clone());
-        Ok(member)
+        let load = async { Ok(self.channel_member_with_counters(channel, user).await?.map(Arc::new)) };
+        self.caches.channel_members.get_or_load((channel, user), load).await
     }
 
     /// The membership as it is now.
@@ -76,14 +65,11 @@ impl Store {
 
     /// Everyone in `channel`.
     pub(crate) async fn members_of_channel(&self, channel: Id) -> Result<Arc<HashSet<Id>>> {
-        let epoch = match self.caches.members_of_channel.get(&channel) {
-            Ok(members) => return Ok(members),
-            Err(epoch) => epoch,
+        let load = async {
+            let rows = query("SELECT userid FROM channelmembers WHERE channelid = $1");
+            Ok(Arc::new(rows.bind(channel).fetch_all(&self.readers).await?.into_iter().collect()))
         };
-        let rows = query("SELECT userid FROM channelmembers WHERE channelid = $1");
-        let members = Arc::new(rows.bind(channel).fetch_all(&self.readers).await?.into_iter().collect());
-        self.caches.members_of_channel.put(epoch, channel, Arc::clone(&members));
-        Ok(members)
+        self.caches.members_of_channel.get_or_load(channel, load).await
     }
 
     pub(crate) async fn channel_members(

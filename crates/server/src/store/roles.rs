@@ -33,17 +33,11 @@ pub(super) async fn insert_defaults(connection: &mut Connection) -> sqlx::Result
 
 impl Store {
     pub(crate) async fn role(&self, name: &str) -> Result<Option<Arc<Role>>> {
-        let epoch = match self.caches.roles.get(&name.to_owned()) {
-            Ok(role) => return Ok(role),
-            Err(epoch) => epoch,
+        let load = async {
+            let row = query("SELECT * FROM roles WHERE name = $1").bind(name);
+            Ok(row.fetch_optional(&self.readers).await?.map(Arc::new))
         };
-        let role = query("SELECT * FROM roles WHERE name = $1")
-            .bind(name)
-            .fetch_optional(&self.readers)
-            .await?
-            .map(Arc::new);
-        self.caches.roles.put(epoch, name.to_owned(), role.clone());
-        Ok(role)
+        self.caches.roles.get_or_load(name.to_owned(), load).await
     }
 
     pub(crate) async fn role_by_id(&self, id: Id) -> Result<Option<Role>> {

@@ -24,17 +24,11 @@ pub(crate) struct Joined {
 
 impl Store {
     pub(crate) async fn team(&self, id: Id) -> Result<Option<Arc<Team>>> {
-        let epoch = match self.caches.teams.get(&id) {
-            Ok(team) => return Ok(team),
-            Err(epoch) => epoch,
+        let load = async {
+            let row = query("SELECT * FROM teams WHERE id = $1").bind(id);
+            Ok(row.fetch_optional(&self.readers).await?.map(Arc::new))
         };
-        let team = query("SELECT * FROM teams WHERE id = $1")
-            .bind(id)
-            .fetch_optional(&self.readers)
-            .await?
-            .map(Arc::new);
-        self.caches.teams.put(epoch, id, team.clone());
-        Ok(team)
+        self.caches.teams.get_or_load(id, load).await
     }
 
     pub(crate) async fn team_by_name(&self, name: &str) -> Result<Option<Team>> {
@@ -48,28 +42,21 @@ impl Store {
 
     /// The active membership of `user` in `team`.
     pub(crate) async fn team_member(&self, team: Id, user: Id) -> Result<Option<Arc<TeamMember>>> {
-        let key = (team, user);
-        let epoch = match self.caches.team_members.get(&key) {
-            Ok(member) => return Ok(member),
-            Err(epoch) => epoch,
+        let load = async {
+            let row = query("SELECT * FROM teammembers WHERE teamid = $1 AND userid = $2 AND deleteat = 0");
+            let member: Option<TeamMember> = row.bind(team).bind(user).fetch_optional(&self.readers).await?;
+            Ok(member.map(|member| Arc::new(member.with_roles())))
         };
-        let row = query("SELECT * FROM teammembers WHERE teamid = $1 AND userid = $2 AND deleteat = 0");
-        let member: Option<TeamMember> = row.bind(team).bind(user).fetch_optional(&self.readers).await?;
-        let member = member.map(|member| Arc::new(member.with_roles()));
-        self.caches.team_members.put(epoch, key, member.clone());
-        Ok(member)
+        self.caches.team_members.get_or_load((team, user), load).await
     }
 
     /// Everyone in `team`.
     pub(crate) async fn members_of_team(&self, team: Id) -> Result<Arc<HashSet<Id>>> {
-        let epoch = match self.caches.members_of_team.get(&team) {
-            Ok(members) => return Ok(members),
-            Err(epoch) => epoch,
+        let load = async {
+            let rows = query("SELECT userid FROM teammembers WHERE teamid = $1 AND deleteat = 0");
+            Ok(Arc::new(rows.bind(team).fetch_all(&self.readers).await?.into_iter().collect()))
         };
-        let rows = query("SELECT userid FROM teammembers WHERE teamid = $1 AND deleteat = 0");
-        let members = Arc::new(rows.bind(team).fetch_all(&self.readers).await?.into_iter().collect());
-        self.caches.members_of_team.put(epoch, team, Arc::clone(&members));
-        Ok(members)
+        self.caches.members_of_team.get_or_load(team, load).await
     }
 
     pub(crate) async fn team_members(&self, team: Id, offset: i64, limit: i64) -> Result<Vec<TeamMember>> {
@@ -345,6 +332,10 @@ fn name_taken(error: sqlx::Error) -> AppError {
 
 pub(crate) fn no_such_team() -> AppError {
     AppError::not_found("app.team.get.find.app_error", "Unable to find the existing team.")
+}
+
+pub(crate) fn no_such_invite() -> AppError {
+    AppError::not_found("app.team.get_by_invite_id.finding.app_error", "Unable to find the existing team.")
 }
 
 pub(crate) fn no_such_member() -> AppError {

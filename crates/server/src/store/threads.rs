@@ -6,31 +6,19 @@ use crate::clock;
 use crate::error::Result;
 use crate::id::Id;
 use crate::model::{Post, Thread};
-use crate::sql::{Column, Dialects, FromRow, Row, query};
+use crate::sql::{Column, Dialects, query, row};
 
-/// A followed thread, as its reader sees it.
-#[derive(Debug)]
-pub(crate) struct Followed {
-    pub(crate) post_id: Id,
-    pub(crate) reply_count: i64,
-    pub(crate) last_reply_at: i64,
-    pub(crate) participants: Column<Vec<Id>>,
-    pub(crate) last_viewed: i64,
-    pub(crate) unread_mentions: i64,
-    pub(crate) unread_replies: i64,
-}
-
-impl FromRow for Followed {
-    fn from_row(row: &Row<'_>) -> sqlx::Result<Self> {
-        Ok(Self {
-            post_id: row.get("postid")?,
-            reply_count: row.get("replycount")?,
-            last_reply_at: row.get("lastreplyat")?,
-            participants: row.get("participants")?,
-            last_viewed: row.get("lastviewed")?,
-            unread_mentions: row.get("unreadmentions")?,
-            unread_replies: row.get("unreadreplies")?,
-        })
+row! {
+    /// A followed thread, as its reader sees it.
+    #[derive(Debug)]
+    struct Followed {
+        post_id postid: Id,
+        reply_count replycount: i64,
+        last_reply_at lastreplyat: i64,
+        participants participants: Column<Vec<Id>>,
+        last_viewed lastviewed: i64,
+        unread_mentions unreadmentions: i64,
+        unread_replies unreadreplies: i64,
     }
 }
 

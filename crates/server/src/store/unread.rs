@@ -9,31 +9,19 @@ use super::writer::Transaction;
 use crate::clock;
 use crate::error::Result;
 use crate::id::Id;
-use crate::sql::{FromRow, Row, query};
+use crate::sql::{query, row};
 
-/// What a person has not read of a channel.
-#[derive(Debug, Serialize)]
-pub(crate) struct ChannelUnread {
-    pub(crate) team_id: Id,
-    pub(crate) channel_id: Id,
-    pub(crate) msg_count: i64,
-    pub(crate) mention_count: i64,
-    pub(crate) mention_count_root: i64,
-    pub(crate) urgent_mention_count: i64,
-    pub(crate) msg_count_root: i64,
-}
-
-impl FromRow for ChannelUnread {
-    fn from_row(row: &Row<'_>) -> sqlx::Result<Self> {
-        Ok(Self {
-            team_id: row.get("teamid")?,
-            channel_id: row.get("channelid")?,
-            msg_count: row.get("msgcount")?,
-            mention_count: row.get("mentioncount")?,
-            mention_count_root: row.get("mentioncountroot")?,
-            urgent_mention_count: row.get("urgentmentioncount")?,
-            msg_count_root: row.get("msgcountroot")?,
-        })
+row! {
+    /// What a person has not read of a channel.
+    #[derive(Debug, Serialize)]
+    struct ChannelUnread {
+        team_id teamid: Id,
+        channel_id channelid: Id,
+        msg_count msgcount: i64,
+        mention_count mentioncount: i64,
+        mention_count_root mentioncountroot: i64,
+        urgent_mention_count urgentmentioncount: i64,
+        msg_count_root msgcountroot: i64,
     }
 }
 

@@ -41,17 +41,11 @@ pub(crate) struct Admission {
 
 impl Store {
     pub(crate) async fn user(&self, id: Id) -> Result<Option<Arc<User>>> {
-        let epoch = match self.caches.users.get(&id) {
-            Ok(user) => return Ok(user),
-            Err(epoch) => epoch,
+        let load = async {
+            let row = query("SELECT * FROM users WHERE id = $1").bind(id);
+            Ok(row.fetch_optional(&self.readers).await?.map(Arc::new))
         };
-        let user = query("SELECT * FROM users WHERE id = $1")
-            .bind(id)
-            .fetch_optional(&self.readers)
-            .await?
-            .map(Arc::new);
-        self.caches.users.put(epoch, id, user.clone());
-        Ok(user)
+        self.caches.users.get_or_load(id, load).await
     }
 
     pub(crate) async fn user_by_name(&self, username: &str) -> Result<Option<User>> {
