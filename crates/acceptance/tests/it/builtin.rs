@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use acceptance::{Admin, Browser, Report, Secret, Target};
+use acceptance::{Admin, Report, Secret, Target};
 use serde_json::{Value, json};
 use server::Config;
 use tempfile::TempDir;
@@ -18,7 +18,7 @@ use crate::walk::{failures, note, report, target};
 const PASSWORD: &str = "a-Long-enough-Password-1";
 
 /// A built-in server with an administrator, in a directory of its own.
-struct Builtin {
+pub(crate) struct Builtin {
     address: SocketAddr,
     stop: CancellationToken,
     running: JoinHandle<Result<(), server::ServerError>>,
@@ -26,7 +26,7 @@ struct Builtin {
 }
 
 impl Builtin {
-    async fn start(mut settings: Value) -> Self {
+    pub(crate) async fn start(mut settings: Value) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("bound");
@@ -53,27 +53,27 @@ impl Builtin {
         assert_eq!(answer.status(), 201);
     }
 
-    fn target(&self) -> Target {
+    pub(crate) fn target(&self) -> Target {
         let mut target = target(&format!("http://{}", self.address));
         target.timeout = Duration::from_secs(10);
         target
     }
 
-    async fn stop(self) {
+    pub(crate) async fn stop(self) {
         self.stop.cancel();
         self.running.await.expect("no panic").expect("a clean end");
     }
 }
 
-fn administrator() -> Admin {
+pub(crate) fn administrator() -> Admin {
     Admin::Login { name: "root".to_owned(), secret: Secret::new(PASSWORD) }
 }
 
-fn open() -> Value {
+pub(crate) fn open() -> Value {
     json!({ "TeamSettings": { "EnableOpenServer": true, "EnableUserDeactivation": true } })
 }
 
-fn passed(report: &Report) {
+pub(crate) fn passed(report: &Report) {
     assert!(report.passed(), "{}", report.to_markdown());
 }
 
@@ -124,21 +124,4 @@ async fn faults_in_front_of_it_are_named() {
         assert_eq!(names, checks, "{}", report.to_markdown());
     }
     server.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn its_web_client_passes_in_a_browser() {
-    for (settings, admin) in [(open(), Admin::None), (json!({}), administrator())] {
-        let server = Builtin::start(settings).await;
-        let screenshots = tempfile::tempdir().expect("a directory");
-        let mut target = server.target();
-        target.admin = admin;
-        target.browser = Some(Browser { chromium: None, screenshots: screenshots.path().to_owned() });
-        let report = report(&target).await;
-        passed(&report);
-        // A thread that nobody follows yet is not found, as on the official server; nothing else may be refused.
-        let remarks = note(&report, "browser-no-errors");
-        assert!(remarks.iter().all(|remark| remark.contains("/threads/")), "{}", report.to_markdown());
-        server.stop().await;
-    }
 }

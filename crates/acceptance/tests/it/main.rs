@@ -1,8 +1,13 @@
 //! The acceptance test against servers that are well and servers that are not.
 
-mod browser;
 mod builtin;
 mod miniature;
 mod mutation;
 mod proxy;
 mod walk;
+
+/// What needs root, or programs other than our own: `cargo xtask test --quick` skips it.
+mod full {
+    mod browser;
+    mod web_client;
+}

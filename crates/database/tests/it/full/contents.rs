@@ -6,7 +6,8 @@ use sqlx::ConnectOptions as _;
 use sqlx::postgres::PgConnectOptions;
 use testbed::PATIENCE;
 
-use crate::{mariadb, probe, shared};
+use super::mariadb;
+use crate::{probe, shared};
 
 /// Everything that a Mattermost makes: tables with keys, indexes and sequences, enums, a materialized view, a function.
 const MATTERMOST: &str = "

@@ -5,7 +5,7 @@ use dsn::{Engine, Host, TlsMode};
 use sqlx::ConnectOptions as _;
 use sqlx::mysql::MySqlConnectOptions;
 
-use crate::mariadb::{MariaDb, shared};
+use super::mariadb::{MariaDb, shared};
 use crate::{probe, with_tls};
 
 #[tokio::test]

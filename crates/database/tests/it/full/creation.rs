@@ -10,7 +10,8 @@ use secrecy::ExposeSecret as _;
 
 use testbed::{PATIENCE, child, postgres};
 
-use crate::{mariadb, probe, shared};
+use super::mariadb;
+use crate::{probe, shared};
 
 /// Names and passwords that would run as SQL, shell or psql commands, if anything let them.
 const HOSTILE: [(&str, &str, &str); 4] = [

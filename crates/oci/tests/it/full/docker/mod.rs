@@ -11,7 +11,7 @@ use testbed::docker::Docker;
 /// A static program that uses no crate, so that the compiler alone can build it.
 fn probe(dir: &Path) -> PathBuf {
     let program = dir.join("probe");
-    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/docker/probe.rs");
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/full/docker/probe.rs");
     let compiler = std::env::var("RUSTC").unwrap_or_else(|_| "rustc".to_owned());
     let out = program.to_str().unwrap();
     run(&compiler, &["--edition=2024", "-Ctarget-feature=+crt-static", "-o", out, source]);
