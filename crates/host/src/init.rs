@@ -11,7 +11,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
-use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, kill_process, wait};
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, wait};
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::Signals;
 
@@ -55,20 +55,12 @@ pub fn run(work: &mut Command) -> io::Result<Exit> {
 fn reap_until(work: Pid) -> Option<Exit> {
     loop {
         match wait(WaitOptions::NOHANG) {
-            Ok(Some((pid, status))) if pid == work => return Some(exit_of(status)),
+            Ok(Some((pid, status))) if pid == work => return Some(status.into()),
             Ok(Some(_)) | Err(Errno::INTR) => {}
             Ok(None) => return None,
             // Somebody else took its status, which only a mistake of ours could do.
             Err(_) => return Some(Exit::Code(-1)),
         }
-    }
-}
-
-fn exit_of(status: WaitStatus) -> Exit {
-    match (status.exit_status(), status.terminating_signal()) {
-        (Some(code), _) => Exit::Code(code),
-        (None, Some(signal)) => Exit::Signal(signal),
-        (None, None) => Exit::Code(-1),
     }
 }
 

@@ -4,7 +4,7 @@
 //! files. Whoever writes is never blocked for long: between pipe and disk stands a bounded queue, and what
 //! does not fit is dropped, counted, and noted in the log once there is room again.
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, PipeReader, Write};
+use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -16,6 +16,9 @@ use std::time::Duration;
 
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
+use tokio::sync::oneshot;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
 
 /// Longest line kept whole, bytes; a longer one is cut into lines of this length.
 const LONGEST_LINE: usize = 64 * 1024;
@@ -177,7 +180,7 @@ impl Write for Rotating {
 enum Message {
     Lines(Vec<u8>),
     /// Answered when everything before it is written.
-    Flush(SyncSender<()>),
+    Flush(oneshot::Sender<()>),
 }
 
 /// A log with a thread that does the writing, so that a slow disk holds up nobody.
@@ -229,24 +232,47 @@ impl Sink {
     }
 
     /// Waits until everything so far is written, at most `patience`.
-    pub(crate) fn flush(&self, patience: Duration) {
-        let (done, wait) = sync_channel(1);
-        if self.queue.messages.try_send(Message::Flush(done)).is_ok() {
-            let _ = wait.recv_timeout(patience);
-        }
+    pub(crate) async fn flush(&self, patience: Duration) {
+        let written = async {
+            let (done, written) = oneshot::channel();
+            let mut message = Message::Flush(done);
+            while let Err(TrySendError::Full(unsent)) = self.queue.messages.try_send(message) {
+                message = unsent;
+                sleep(Duration::from_millis(2)).await;
+            }
+            // The writer drops the sender when it comes to it.
+            let _ = written.await;
+        };
+        let _ = timeout(patience, written).await;
     }
 
-    /// Reads a child's output to its end, line by line, into the log.
-    pub(crate) fn reader(&self, output: PipeReader) -> impl Future<Output = ()> + Send + 'static {
+    /// Reads a program's output into the log, line by line, to its end or until `leave`; then what is unread comes back.
+    pub(crate) fn reader(
+        &self,
+        output: Unread,
+        leave: CancellationToken,
+    ) -> impl Future<Output = Option<Unread>> + Send + 'static {
         let queue = self.queue.clone();
         async move {
-            let mut lines = Lines::default();
+            let mut lines = Lines { rest: output.line };
             let mut chunk = vec![0; LONGEST_LINE];
-            let mut output = match pipe::Receiver::from_owned_fd(OwnedFd::from(output)) {
+            let mut output = match pipe::Receiver::from_owned_fd(output.pipe) {
                 Ok(output) => output,
-                Err(e) => return tracing::error!(error = %e, "cannot read the program's output"),
+                Err(e) => {
+                    tracing::error!(error = %e, "cannot read the program's output");
+                    return None;
+                }
             };
-            while let Ok(n @ 1..) = output.read(&mut chunk).await {
+            loop {
+                let read = tokio::select! {
+                    biased;
+                    () = leave.cancelled() => {
+                        let pipe = output.into_nonblocking_fd().ok()?;
+                        return Some(Unread { pipe, line: lines.rest });
+                    }
+                    read = output.read(&mut chunk) => read,
+                };
+                let Ok(n @ 1..) = read else { break };
                 if let Some(whole) = lines.push(&chunk[..n]) {
                     queue.offer(whole);
                 }
@@ -254,8 +280,16 @@ impl Sink {
             if let Some(rest) = lines.end() {
                 queue.offer(rest);
             }
+            None
         }
     }
+}
+
+/// The output of a program, and the beginning of its next line, which was read already.
+#[derive(Debug)]
+pub(crate) struct Unread {
+    pub(crate) pipe: OwnedFd,
+    pub(crate) line: Vec<u8>,
 }
 
 fn write_all(messages: Receiver<Message>, refused: &AtomicU64, mut writer: Rotating) {

@@ -1,21 +1,21 @@
 //! One child in its own process group: started through the shim, stopped as a group.
 //!
-//! All of this must run on a thread that lives as long as the child may: see [`crate::supervisor`].
+//! All of this must run on a thread that lives as long as the child may: see [`crate::spawner`].
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt;
 use std::io::{self, PipeReader};
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
-use std::process::{ExitStatus, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
 use rustix::io::Errno;
 use rustix::process::{
-    Pid, Signal, WaitId, WaitIdOptions, WaitOptions, kill_process, kill_process_group,
-    test_kill_process_group, waitid, waitpgid,
+    Pid, Signal, WaitId, WaitIdOptions, WaitOptions, WaitStatus, kill_process, kill_process_group,
+    test_kill_process_group, waitid, waitpgid, waitpid,
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, sleep, timeout};
 
@@ -25,6 +25,8 @@ use crate::user::User;
 
 /// What a child inherits besides what its command lists.
 const INHERITED: [&str; 3] = ["PATH", "LANG", "TZ"];
+/// Looks whether a child has ended, and leaves it as it is.
+const LOOK: WaitIdOptions = WaitIdOptions::EXITED.union(WaitIdOptions::NOHANG).union(WaitIdOptions::NOWAIT);
 /// How long a group may take to vanish after KILL.
 const SWEEP: Duration = Duration::from_secs(2);
 
@@ -64,7 +66,7 @@ impl fmt::Debug for Command {
 }
 
 /// How a child ended.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Exit {
     /// It returned this code. From the shim: 127 no such program, 126 not runnable, 125 no supervisor.
@@ -92,9 +94,9 @@ impl fmt::Display for Exit {
     }
 }
 
-impl From<ExitStatus> for Exit {
-    fn from(status: ExitStatus) -> Self {
-        match (status.code(), status.signal()) {
+impl From<WaitStatus> for Exit {
+    fn from(status: WaitStatus) -> Self {
+        match (status.exit_status(), status.terminating_signal()) {
             (Some(code), _) => Self::Code(code),
             (None, Some(signal)) => Self::Signal(signal),
             (None, None) => Self::Code(-1),
@@ -102,9 +104,9 @@ impl From<ExitStatus> for Exit {
     }
 }
 
-/// A living child, the leader of its group.
+/// A living child, the leader of its group. It is known by its process id alone, so that a program can adopt what the
+/// program before it in the same process has started; the id is ours until the child is reaped.
 pub(crate) struct Child {
-    inner: std::process::Child,
     pid: Pid,
     ended: tokio::signal::unix::Signal,
 }
@@ -135,20 +137,20 @@ impl Child {
         if let Some(user) = command.user.as_ref().filter(|u| !u.is_current()) {
             child.uid(user.uid).gid(user.gid);
         }
-        let inner = child.spawn().map_err(|e| explain(command, &e))?;
-        let pid = Pid::from_child(&inner);
-        Ok((Self { inner, pid, ended }, output))
+        let started = child.spawn().map_err(|e| explain(command, &e))?;
+        Ok((Self { pid: Pid::from_child(&started), ended }, output))
+    }
+
+    /// A child that this process has already. Fails when it is not a child of this process: then its id may be anybody's.
+    pub(crate) fn adopt(pid: u32) -> io::Result<Self> {
+        let ended = signal(SignalKind::child())?;
+        let pid = Pid::from_raw(pid.cast_signed()).ok_or(io::ErrorKind::InvalidInput)?;
+        waitid(WaitId::Pid(pid), LOOK)?;
+        Ok(Self { pid, ended })
     }
 
     pub(crate) fn pid(&self) -> u32 {
-        self.inner.id()
-    }
-
-    /// Waits for the leader to end, then ends what is left of its group.
-    /// Cancel safe: nothing is reaped before the wait is over.
-    pub(crate) async fn exited(&mut self) -> Exit {
-        self.leader_ended().await;
-        self.finish().await
+        self.pid.as_raw_nonzero().get().unsigned_abs()
     }
 
     /// TERM to the leader, `grace`, KILL to the group.
@@ -162,11 +164,10 @@ impl Child {
         self.finish().await
     }
 
-    /// Waits until the leader is a zombie, which keeps its pid from being given away.
-    async fn leader_ended(&mut self) {
-        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+    /// Waits until the leader is a zombie, which keeps its pid from being given away. Cancel safe: nothing is reaped.
+    pub(crate) async fn leader_ended(&mut self) {
         loop {
-            match waitid(WaitId::Pid(self.pid), options) {
+            match waitid(WaitId::Pid(self.pid), LOOK) {
                 Ok(None) | Err(Errno::INTR) => {}
                 // Ended, or not our child any more: nothing to wait for.
                 Ok(Some(_)) | Err(_) => return,
@@ -177,12 +178,15 @@ impl Child {
         }
     }
 
-    /// Ends the rest of the group while the zombie still holds its number, then reaps.
-    async fn finish(&mut self) -> Exit {
+    /// Ends the rest of the group while the zombie still holds its number, then reaps. Not cancel safe.
+    pub(crate) async fn finish(&mut self) -> Exit {
         let _ = kill_process_group(self.pid, Signal::KILL);
-        let exit = match self.inner.wait() {
-            Ok(status) => status.into(),
-            Err(e) => Exit::NotStarted(format!("its exit status is lost: {e}")),
+        let exit = loop {
+            match waitpid(Some(self.pid), WaitOptions::empty()) {
+                Ok(Some((_, status))) => break status.into(),
+                Ok(None) | Err(Errno::INTR) => {}
+                Err(e) => break Exit::NotStarted(format!("its exit status is lost: {e}")),
+            }
         };
         // As process 1 of a container the grandchildren are ours to reap; elsewhere init does it.
         let deadline = Instant::now() + SWEEP;

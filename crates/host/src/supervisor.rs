@@ -1,19 +1,21 @@
 //! Keeps one program running: restart with back-off, graceful stop, state for whoever watches.
 use std::io;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::thread;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::leftover::{self, PidFile};
-use crate::log::Sink;
+use crate::log::{Sink, Unread};
 use crate::now_ms;
 use crate::process::{Child, Command, Exit};
+use crate::spawner::Spawner;
 
 /// How patient a supervisor is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,31 +78,91 @@ pub struct Status {
     pub restarts: u32,
 }
 
+/// What a supervisor knows of its program, for the supervisor that goes on with it: see [`Supervisor::hand_over`].
+#[derive(Debug)]
+pub struct Held {
+    /// As data.
+    pub state: HeldState,
+    /// The program's output, unless it has closed it or does not run.
+    pub output: Option<OwnedFd>,
+}
+
+/// The part of [`Held`] that is data.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeldState {
+    program: HeldProgram,
+    restarts: u32,
+    next_wait_ms: u64,
+    /// The beginning of a line of output whose end has not come yet.
+    #[serde(default)]
+    unfinished_line: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum HeldProgram {
+    Running { pid: u32, since_ms: i64 },
+    BackingOff { until_ms: i64, last_exit: Exit },
+}
+
 /// Runs one [`Command`] until it is stopped. Dropping it stops the program too, without waiting for it.
 pub struct Supervisor {
     status: watch::Receiver<Status>,
     stop: CancellationToken,
+    leave: CancellationToken,
     dropped: Arc<AtomicU64>,
+    task: JoinHandle<Option<Held>>,
 }
 
 impl Supervisor {
     /// Ends what an earlier run left, starts the program and keeps it running.
     ///
-    /// Spawning happens on a thread of the supervisor's own that lives until the program is stopped, because
-    /// the death signal fires when the *thread* that forked ends. Fails only when the machine has no thread
-    /// or descriptor left; a program that cannot start is a [`State::BackingOff`] that says why.
-    pub fn start(command: Command, policy: Policy) -> io::Result<Self> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let first = Status { state: State::Starting, restarts: 0 };
-        let (sender, status) = watch::channel(first);
-        let stop = CancellationToken::new();
+    /// Fails only when the machine has no thread left; a program that cannot start is a [`State::BackingOff`] that says why.
+    pub fn start(spawner: &Spawner, command: Command, policy: Policy) -> io::Result<Self> {
+        let first_wait = policy.first_wait;
+        Self::begin(spawner, command, policy, Phase::Start, 0, first_wait)
+    }
+
+    /// Goes on with a program that another supervisor of this process has handed over. `command` is what a restart starts.
+    ///
+    /// A process id that is not a child of this process is never signalled: the program counts as ended, and is started.
+    pub fn adopt(spawner: &Spawner, command: Command, policy: Policy, held: Held) -> io::Result<Self> {
+        let Held { state, output } = held;
+        let phase = match state.program {
+            HeldProgram::Running { pid, since_ms } => {
+                let unread = output.map(|pipe| Unread { pipe, line: state.unfinished_line.into_bytes() });
+                Phase::Adopt { pid, since_ms, unread }
+            }
+            HeldProgram::BackingOff { until_ms, last_exit } => Phase::Wait { until_ms, last_exit },
+        };
+        let next_wait = Duration::from_millis(state.next_wait_ms);
+        Self::begin(spawner, command, policy, phase, state.restarts, next_wait)
+    }
+
+    fn begin(
+        spawner: &Spawner,
+        command: Command,
+        policy: Policy,
+        phase: Phase,
+        restarts: u32,
+        next_wait: Duration,
+    ) -> io::Result<Self> {
+        let (sender, status) = watch::channel(Status { state: State::Starting, restarts });
+        let (stop, leave) = (CancellationToken::new(), CancellationToken::new());
         let sink = Sink::open(&command.log)?;
         let dropped = sink.dropped();
-        let run = Run { command, policy, sink, status: sender, stop: stop.clone() };
-        thread::Builder::new()
-            .name("supervisor".into())
-            .spawn(move || runtime.block_on(run.until_stopped()))?;
-        Ok(Self { status, stop, dropped })
+        let run = Run {
+            command,
+            wait: Wait { next: next_wait, policy: policy.clone() },
+            policy,
+            sink,
+            status: sender,
+            stop: stop.clone(),
+            leave: leave.clone(),
+            _spawner: spawner.clone(),
+        };
+        let task = spawner.run(run.until_stopped(phase));
+        Ok(Self { status, stop, leave, dropped, task })
     }
 
     /// The state now and every change of it. The channel closes when the supervisor has ended.
@@ -123,6 +185,16 @@ impl Supervisor {
             _ => None,
         }
     }
+
+    /// Ends the supervision and leaves the program as it is, for [`Supervisor::adopt`] in this process, before or after it
+    /// becomes another program. What the program said so far is in its log.
+    ///
+    /// Until then nobody watches the program; if this process ends, it ends too. Fails when the supervisor has panicked.
+    pub async fn hand_over(mut self) -> io::Result<Held> {
+        self.leave.cancel();
+        let lost = || io::Error::other("the supervisor has ended");
+        (&mut self.task).await.map_err(io::Error::other)?.ok_or_else(lost)
+    }
 }
 
 impl Drop for Supervisor {
@@ -131,71 +203,164 @@ impl Drop for Supervisor {
     }
 }
 
-/// What the supervisor's thread owns.
+/// What a supervisor does next.
+enum Phase {
+    Start,
+    Adopt { pid: u32, since_ms: i64, unread: Option<Unread> },
+    Watch(Living),
+    Wait { until_ms: i64, last_exit: Exit },
+}
+
+/// A program that runs, and the task that reads its output.
+struct Living {
+    child: Child,
+    since_ms: i64,
+    reader: Option<JoinHandle<Option<Unread>>>,
+    stop_reading: CancellationToken,
+}
+
+/// What the supervisor's task owns.
 struct Run {
     command: Command,
     policy: Policy,
+    wait: Wait,
     sink: Sink,
     status: watch::Sender<Status>,
     stop: CancellationToken,
+    leave: CancellationToken,
+    /// Keeps the thread until this has ended.
+    _spawner: Spawner,
 }
 
 impl Run {
-    async fn until_stopped(self) {
-        let mut wait = Wait::new(&self.policy);
+    /// Returns what it holds when it was told to leave, None when it was told to stop.
+    async fn until_stopped(mut self, first: Phase) -> Option<Held> {
+        let mut phase = first;
         let last_exit = loop {
-            let began = Instant::now();
-            let exit = match self.one_life().await {
-                Life::Stopped(exit) => break Some(exit),
-                Life::Ended(exit) => exit,
-            };
-            let pause = wait.after(began.elapsed());
-            tracing::warn!(program = %self.command.program.display(), %exit, ?pause, "the program ended");
-            self.sink.note(&format!("the program {exit}; starting it again in {pause:?}"));
-            let until_ms = now_ms() + i64::try_from(pause.as_millis()).unwrap_or(i64::MAX);
-            self.set(State::BackingOff { until_ms, last_exit: exit });
-            tokio::select! {
-                () = sleep(pause) => self.status.send_modify(|status| {
-                    *status = Status { state: State::Starting, restarts: status.restarts + 1 };
-                }),
-                () = self.stop.cancelled() => break None,
+            phase = match phase {
+                Phase::Start => match self.start().await {
+                    Ok(living) => Phase::Watch(living),
+                    Err(exit) => self.ended(exit, Duration::ZERO),
+                },
+                Phase::Adopt { pid, since_ms, unread } => match Child::adopt(pid) {
+                    Ok(child) => Phase::Watch(self.watch(child, since_ms, unread)),
+                    Err(e) => self.ended(
+                        Exit::NotStarted(format!("process {pid} was handed over and is gone: {e}")),
+                        Duration::ZERO,
+                    ),
+                },
+                Phase::Watch(mut living) => tokio::select! {
+                    () = living.child.leader_ended() => {
+                        let exit = living.child.finish().await;
+                        let since_ms = living.since_ms;
+                        self.end_of_life(living).await;
+                        self.ended(exit, Duration::from_millis((now_ms() - since_ms).try_into().unwrap_or(0)))
+                    }
+                    () = self.stop.cancelled() => {
+                        let exit = living.child.stop(self.policy.grace).await;
+                        self.end_of_life(living).await;
+                        break Some(exit);
+                    }
+                    () = self.leave.cancelled() => {
+                        let held = self.release(living).await;
+                        self.sink.flush(Duration::from_secs(1)).await;
+                        return Some(held);
+                    }
+                },
+                Phase::Wait { until_ms, last_exit } => {
+                    self.set(State::BackingOff { until_ms, last_exit: last_exit.clone() });
+                    let left = Duration::from_millis((until_ms - now_ms()).try_into().unwrap_or(0));
+                    // A clock that was set back must not make the wait longer.
+                    let left = left.min(self.policy.longest_wait.max(self.policy.first_wait));
+                    tokio::select! {
+                        () = sleep(left) => {
+                            self.status.send_modify(|status| {
+                                *status = Status { state: State::Starting, restarts: status.restarts + 1 };
+                            });
+                            Phase::Start
+                        }
+                        () = self.stop.cancelled() => break None,
+                        () = self.leave.cancelled() => {
+                            self.sink.flush(Duration::from_secs(1)).await;
+                            let program = HeldProgram::BackingOff { until_ms, last_exit };
+                            return Some(self.held(program, None));
+                        }
+                    }
+                }
             }
         };
-        self.sink.flush(Duration::from_secs(1));
+        self.sink.flush(Duration::from_secs(1)).await;
         self.set(State::Stopped { last_exit });
+        None
     }
 
-    /// From a start to an end, asked for or not.
-    async fn one_life(&self) -> Life {
-        if let Some(path) = &self.command.pid_file {
-            match leftover::end(path) {
+    /// Starts the program, after the end of what an earlier run left.
+    async fn start(&self) -> Result<Living, Exit> {
+        let not_started = |e: &dyn std::error::Error| Exit::NotStarted(e.to_string());
+        if let Some(path) = self.command.pid_file.clone() {
+            // It may wait for the kernel, and other programs are supervised on this thread.
+            let ended = spawn_blocking(move || leftover::end(&path)).await.map_err(|e| not_started(&e))?;
+            match ended {
                 Ok(0) => {}
                 Ok(count) => self.sink.note(&format!("ended {count} processes of an earlier run")),
-                Err(e) => return Life::Ended(Exit::NotStarted(e.to_string())),
+                Err(e) => return Err(not_started(&e)),
             }
         }
-        let (mut child, output) = match Child::start(&self.command) {
-            Ok(started) => started,
-            Err(e) => return Life::Ended(Exit::NotStarted(e.to_string())),
-        };
+        let (child, output) = Child::start(&self.command).map_err(|e| not_started(&e))?;
         if let Some((path, file)) = self.command.pid_file.as_ref().zip(PidFile::of(child.pid()))
             && let Err(e) = file.write(path)
         {
             // It still dies with us; only its grandchildren could not be found after a `kill -9`.
             self.sink.note(&format!("cannot keep the process id: {e}"));
         }
-        let reader = tokio::spawn(self.sink.reader(output));
-        self.set(State::Running { pid: child.pid(), since_ms: now_ms() });
-        let life = tokio::select! {
-            exit = child.exited() => Life::Ended(exit),
-            () = self.stop.cancelled() => Life::Stopped(child.stop(self.policy.grace).await),
-        };
-        // Its last words; a process that left the group may hold the pipe open, so not for long.
-        let _ = timeout(Duration::from_millis(500), reader).await;
+        Ok(self.watch(child, now_ms(), Some(Unread { pipe: output.into(), line: Vec::new() })))
+    }
+
+    fn watch(&self, child: Child, since_ms: i64, unread: Option<Unread>) -> Living {
+        let stop_reading = CancellationToken::new();
+        let reader = unread.map(|unread| tokio::spawn(self.sink.reader(unread, stop_reading.clone())));
+        self.set(State::Running { pid: child.pid(), since_ms });
+        Living { child, since_ms, reader, stop_reading }
+    }
+
+    /// After the program has ended: its last words, and its pid file.
+    async fn end_of_life(&self, living: Living) {
+        if let Some(reader) = living.reader {
+            // A process that left the group may hold the pipe open, so not for long.
+            let _ = timeout(Duration::from_millis(500), reader).await;
+        }
         if let Some(path) = &self.command.pid_file {
             let _ = std::fs::remove_file(path);
         }
-        life
+    }
+
+    /// Notes an end that nobody asked for, and how long the wait before the next start is.
+    fn ended(&mut self, exit: Exit, lived: Duration) -> Phase {
+        let pause = self.wait.after(lived);
+        tracing::warn!(program = %self.command.program.display(), %exit, ?pause, "the program ended");
+        self.sink.note(&format!("the program {exit}; starting it again in {pause:?}"));
+        let until_ms = now_ms() + i64::try_from(pause.as_millis()).unwrap_or(i64::MAX);
+        Phase::Wait { until_ms, last_exit: exit }
+    }
+
+    async fn release(&self, living: Living) -> Held {
+        living.stop_reading.cancel();
+        let unread = match living.reader {
+            Some(reader) => reader.await.ok().flatten(),
+            None => None,
+        };
+        self.held(HeldProgram::Running { pid: living.child.pid(), since_ms: living.since_ms }, unread)
+    }
+
+    fn held(&self, program: HeldProgram, unread: Option<Unread>) -> Held {
+        let (output, line) = unread.map(|unread| (unread.pipe, unread.line)).unzip();
+        let state = HeldState {
+            program,
+            restarts: self.status.borrow().restarts,
+            next_wait_ms: self.wait.next.as_millis().try_into().unwrap_or(u64::MAX),
+            unfinished_line: String::from_utf8_lossy(&line.unwrap_or_default()).into_owned(),
+        };
+        Held { state, output }
     }
 
     fn set(&self, state: State) {
@@ -203,22 +368,13 @@ impl Run {
     }
 }
 
-enum Life {
-    Ended(Exit),
-    Stopped(Exit),
-}
-
 /// The wait before a restart: doubling, bounded, and short again after a healthy life.
-struct Wait<'a> {
-    policy: &'a Policy,
+struct Wait {
+    policy: Policy,
     next: Duration,
 }
 
-impl<'a> Wait<'a> {
-    fn new(policy: &'a Policy) -> Self {
-        Self { policy, next: policy.first_wait }
-    }
-
+impl Wait {
     fn after(&mut self, lived: Duration) -> Duration {
         if lived >= self.policy.healthy_after {
             self.next = self.policy.first_wait;
@@ -236,7 +392,7 @@ mod tests {
     #[test]
     fn waits_double_up_to_the_longest_and_start_over_after_health() {
         let policy = Policy::default();
-        let mut wait = Wait::new(&policy);
+        let mut wait = Wait { next: policy.first_wait, policy };
         let waits: Vec<u128> = (0..9).map(|_| wait.after(Duration::ZERO).as_millis()).collect();
         assert_eq!(waits, [500, 1000, 2000, 4000, 8000, 16000, 30000, 30000, 30000]);
         assert_eq!(wait.after(Duration::from_secs(60)).as_millis(), 500);

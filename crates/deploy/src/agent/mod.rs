@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use edge::{Edge, Limits, Network, Plain};
-use host::{Policy, Supervisor};
+use host::{Policy, Spawner, Supervisor};
 use plan::{Holder, Lock};
 use release::Release;
 use tokio::net::UnixListener;
@@ -40,8 +40,11 @@ pub async fn run(layout: Layout, cancel: CancellationToken) -> Result<(), Error>
     // Each proxied connection takes two descriptors.
     let nofile = host::limits::raise_open_files().unwrap_or_else(|_| host::limits::open_files());
     let nofile = nofile.soft.unwrap_or(u64::MAX);
+    let spawner = Spawner::start()
+        .map_err(|error| Error::not_ready(format!("cannot start a thread: {}", reason(&error))))?;
     let agent = Arc::new(Agent {
         layout,
+        spawner,
         since: jiff::Timestamp::now().as_millisecond(),
         connections: edge::connections_within(nofile),
         turn: Mutex::default(),
@@ -83,6 +86,8 @@ fn listen(layout: &Layout) -> Result<UnixListener, Error> {
 
 struct Agent {
     layout: Layout,
+    /// Starts what is supervised.
+    spawner: Spawner,
     since: i64,
     /// How many connections the edge may hold.
     connections: usize,
@@ -162,7 +167,7 @@ impl Agent {
             pid_file: Some(self.layout.run().join("server.pid")),
             shim: host::Shim::this_program(),
         };
-        let supervisor = Supervisor::start(command, self.policy())
+        let supervisor = Supervisor::start(&self.spawner, command, self.policy())
             .map_err(|error| Error::not_ready(format!("the server cannot be started: {}", reason(&error))))?;
         self.parts.add_server(Running::new(spec, supervisor));
         Ok(())

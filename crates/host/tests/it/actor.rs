@@ -1,11 +1,15 @@
 //! Parts that child processes of the tests play: this executable, started again with one test's name.
 //! Run as tests of the suite they check what they refuse.
 use std::ffi::OsString;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
-use host::Shim;
 use host::shim::ShimError;
+use host::{Held, Policy, Shim, Spawner, Supervisor};
+
+use crate::supervise::shell;
 
 /// Names the directory an actor works in; its absence means that the suite is running.
 const STAGE: &str = "HOST_TEST_STAGE";
@@ -84,8 +88,57 @@ async fn supervisor() {
     };
     let script = "sleep 300 & echo $! > grandchild.tmp; mv grandchild.tmp grandchild; exec sleep 300";
     let _supervisor =
-        host::Supervisor::start(crate::supervise::shell(&stage, script), host::Policy::default()).unwrap();
+        Supervisor::start(&Spawner::start().unwrap(), shell(&stage, script), Policy::default()).unwrap();
     std::future::pending::<()>().await;
+}
+
+/// Supervises a program that counts, fails to become a program that is not there, and becomes its own successor.
+#[tokio::test]
+async fn predecessor() {
+    let Some(stage) = stage() else {
+        return assert!(host::Handover { state: Vec::new(), descriptors: Vec::new() }.state.is_empty());
+    };
+    let spawner = Spawner::start().unwrap();
+    let script = "i=0; while :; do i=$((i+1)); printf \"line $i\"; sleep 0.005; echo ' end'; done";
+    let supervisor = Supervisor::start(&spawner, shell(&stage, script), Policy::default()).unwrap();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let handover = pack(supervisor.hand_over().await.unwrap());
+    let error = spawner.exec(&stage.join("nowhere"), Vec::new(), &handover).await;
+    assert_eq!(error.kind(), std::io::ErrorKind::NotFound);
+    // As before: the program is supervised, and a broken pipe is an error.
+    let supervisor = unpack(&spawner, handover, &stage);
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    drop(reader);
+    assert_eq!(writer.write_all(b"x").unwrap_err().kind(), std::io::ErrorKind::BrokenPipe);
+    std::fs::write(stage.join("failed"), "").unwrap();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let handover = pack(supervisor.hand_over().await.unwrap());
+    let args = ["actor::successor", "--exact", "--nocapture", "--test-threads=1"].map(OsString::from);
+    let error = spawner.exec(&std::env::current_exe().unwrap(), args.to_vec(), &handover).await;
+    panic!("{error}");
+}
+
+/// Goes on with what the program before it has handed over, for ever.
+#[tokio::test]
+async fn successor() {
+    let Some(stage) = stage() else { return };
+    let spawner = Spawner::start().unwrap();
+    let _supervisor = unpack(&spawner, host::Handover::receive().unwrap(), &stage);
+    std::fs::write(stage.join("adopted"), std::process::id().to_string()).unwrap();
+    std::future::pending::<()>().await;
+}
+
+fn pack(held: Held) -> host::Handover {
+    host::Handover {
+        state: serde_json::to_vec(&held.state).unwrap(),
+        descriptors: held.output.into_iter().collect(),
+    }
+}
+
+fn unpack(spawner: &Spawner, mut handover: host::Handover, stage: &Path) -> Supervisor {
+    let state = serde_json::from_slice(&handover.state).unwrap();
+    let held = Held { state, output: handover.descriptors.pop() };
+    Supervisor::adopt(spawner, shell(stage, "exit 1"), Policy::default(), held).unwrap()
 }
 
 /// Leaves the session and says so.

@@ -144,7 +144,7 @@ async fn a_full_disk_does_not_stop_the_program() {
     let dir = tempfile::tempdir().unwrap();
     let mut command = shell(dir.path(), "seq 100000; touch done; exec sleep 300");
     command.log = Log::at("/dev/full");
-    let supervisor = Supervisor::start(command, Policy::default()).unwrap();
+    let supervisor = Supervisor::start(&host::Spawner::start().unwrap(), command, Policy::default()).unwrap();
     wait_until("the program gets through", || dir.path().join("done").exists());
     wait_until("lines are counted", || supervisor.dropped_lines() >= 100_000);
     assert!(matches!(supervisor.status().borrow().state, State::Running { .. }));
@@ -156,7 +156,7 @@ async fn a_programs_output_arrives_in_order_and_rotates() {
     let dir = tempfile::tempdir().unwrap();
     let mut command = shell(dir.path(), "seq 20000; echo problem >&2; printf end; exec sleep 300");
     command.log = Log { path: dir.path().join("log"), limit: 20_000, keep: 20 };
-    let supervisor = Supervisor::start(command, Policy::default()).unwrap();
+    let supervisor = Supervisor::start(&host::Spawner::start().unwrap(), command, Policy::default()).unwrap();
     let mut reader = follow(&dir.path().join("log"), 1_000_000, CancellationToken::new()).unwrap();
     let mut next = 1;
     while next <= 20_000 {
