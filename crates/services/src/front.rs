@@ -17,32 +17,27 @@
 //! `request_body`, seems to have no limit.
 
 mod session;
+mod site;
 mod websocket;
 
-use std::net::{IpAddr, Ipv4Addr};
+pub use session::{FORGED, Login};
+
 use std::time::Duration;
 
-use bytes::Bytes;
 use finding::{Check, Unreached, Verdict};
 use http::{Method, Request, StatusCode};
 use http_body_util::Full;
 use jiff::Timestamp;
-use secrecy::SecretString;
 use url::Url;
 
 use crate::certificate::Certificate;
 use crate::exchange::{Answer, Caller, place};
 use crate::mask::Mask;
 use crate::trust::{Presented, Trust};
+use site::{BALANCER, Site};
 
 /// A certificate with fewer days left gets a warning: automatic renewal runs a month before the end.
 const FEW_DAYS: i64 = 21;
-
-/// The address that the login probe pretends to come from. It is reserved for documentation (RFC 5737).
-pub const FORGED: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
-
-/// What the findings call it.
-const BALANCER: &str = "the load balancer";
 
 /// A site, and what its load balancer must do.
 #[derive(Debug, Clone)]
@@ -59,15 +54,6 @@ pub struct Front {
     pub trust: Trust,
     /// The time limit of each request.
     pub timeout: Duration,
-}
-
-/// An account to log in with.
-#[derive(Debug, Clone)]
-pub struct Login {
-    /// User name or mail address.
-    pub id: String,
-    /// The password.
-    pub password: SecretString,
 }
 
 /// Runs all checks. They are named `public URL`, `certificate`, `redirect`, `forwarded protocol`,
@@ -120,29 +106,7 @@ fn base(text: &str) -> Result<Url, Verdict> {
     }
 }
 
-/// A site, and how to send requests to it.
-struct Site {
-    url: Url,
-    caller: Caller,
-}
-
 impl Site {
-    /// An address below the site URL.
-    fn at(&self, path: &str) -> Url {
-        let mut url = self.url.clone();
-        url.set_path(&format!("{}{path}", self.url.path().trim_end_matches('/')));
-        url
-    }
-
-    async fn get(&self, url: &Url) -> Result<Answer, Verdict> {
-        self.send(url, Request::new(Full::default())).await
-    }
-
-    async fn send(&self, url: &Url, request: Request<Full<Bytes>>) -> Result<Answer, Verdict> {
-        let sent = self.caller.send(url, request).await;
-        sent.map_err(|unreached| Verdict::Found(place(url).finding(&unreached, BALANCER)))
-    }
-
     /// The ping through the load balancer, and its verdict; the answer only if it is Mattermost's.
     async fn reach(&self) -> (Option<Answer>, Verdict) {
         let url = self.at("/api/v4/system/ping");

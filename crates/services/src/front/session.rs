@@ -1,18 +1,30 @@
 //! What a session shows: whether its cookies are `Secure`, and which address the server takes for the client's.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use finding::Verdict;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue, SET_COOKIE};
 use http::{Method, Request, StatusCode};
 use http_body_util::Full;
-use secrecy::ExposeSecret as _;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{FORGED, Login, Site};
+use super::site::Site;
 use crate::exchange::Answer;
 use crate::mask::Mask;
+
+/// The address that the login probe pretends to come from. It is reserved for documentation (RFC 5737).
+pub const FORGED: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+
+/// An account to log in with.
+#[derive(Debug, Clone)]
+pub struct Login {
+    /// User name or mail address.
+    pub id: String,
+    /// The password.
+    pub password: SecretString,
+}
 
 /// The session's cookie, and the cookie of a sign-in that has begun.
 const SESSION: &str = "MMAUTHTOKEN";

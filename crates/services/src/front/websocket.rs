@@ -6,7 +6,7 @@ use finding::Verdict;
 use http::header::{CONNECTION, HeaderValue, ORIGIN, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE};
 use http::{Request, StatusCode};
 
-use super::Site;
+use super::site::Site;
 use crate::exchange::Answer;
 
 pub(super) async fn look(site: &Site) -> Verdict {

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use finding::{Finding, Unreached};
 
-use super::{Dialogue, Line, Reply, Security, Speaker};
+use super::dialogue::{Dialogue, Line, Reply, Speaker};
+use super::server::Security;
 use crate::reach::Place;
 
 /// A test message was not accepted.
