@@ -1,15 +1,15 @@
-//! An HTTP answer that says no, made short and harmless.
+//! An HTTP answer that refuses a request, shortened and made safe to show.
 
 use reqwest::header::{HeaderMap, HeaderValue, LOCATION, SERVER};
 
 use crate::wire::AppError;
 
-/// An HTTP answer, cut down to what tells something about its cause.
+/// The parts of an HTTP answer that say something about its cause.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Answer {
+pub(crate) struct Answer {
     /// The HTTP status.
     pub status: u16,
-    /// Mattermost's stable name of the error, empty if the body is not an AppError.
+    /// The stable id of Mattermost's error; empty if the body is not one.
     pub id: String,
     /// The error's message, or the beginning of the body; one line, no control characters.
     pub message: String,
@@ -23,13 +23,13 @@ pub struct Answer {
 
 impl Answer {
     /// The answer with this status, these headers and this body.
-    pub fn new(status: u16, headers: &HeaderMap, body: &[u8]) -> Self {
+    pub(crate) fn new(status: u16, headers: &HeaderMap, body: &[u8]) -> Self {
         let header = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
         let error = AppError::read(body);
-        let ours = ["x-request-id", "x-version-id"].iter().any(|name| headers.contains_key(*name));
+        let is_mattermost = ["x-request-id", "x-version-id"].iter().any(|name| headers.contains_key(*name));
         Self {
             status,
-            from_mattermost: ours || error.is_some(),
+            from_mattermost: is_mattermost || error.is_some(),
             message: one_line(&match &error {
                 Some(error) => error.message.clone(),
                 None => String::from_utf8_lossy(&body[..body.len().min(2_000)]).into_owned(),
@@ -60,8 +60,8 @@ impl std::fmt::Display for Answer {
     }
 }
 
-/// The text on one line of at most 160 characters, without markup and control characters: it ends up on
-/// a terminal, and whoever answered chose it.
+/// The text on one line of at most 160 characters, without markup and control characters: it is shown on a terminal, and comes
+/// from an unknown server.
 pub(crate) fn one_line(text: &str) -> String {
     let mut plain = String::new();
     let mut in_tag = false;
@@ -73,15 +73,10 @@ pub(crate) fn one_line(text: &str) -> String {
                 plain.push(' ');
             }
             _ if in_tag => {}
-            c if c.is_control() => plain.push(' '),
             c => plain.push(c),
         }
     }
-    let words = plain.split_whitespace().collect::<Vec<_>>().join(" ");
-    match words.char_indices().nth(160) {
-        Some((end, _)) => format!("{}…", &words[..end]),
-        None => words,
-    }
+    finding::one_line(&plain, 160)
 }
 
 #[cfg(test)]
@@ -89,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_stranger_sends_stays_one_plain_line() {
+    fn an_answers_text_becomes_one_plain_line() {
         let body = b"<html><head><title>502 Bad Gateway</title></head>\x1b[31m\r\n<hr>nginx</html>";
         let answer = Answer::new(502, &HeaderMap::new(), body);
         assert_eq!(answer.to_string(), "answered 502: 502 Bad Gateway [31m nginx");

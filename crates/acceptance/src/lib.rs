@@ -1,33 +1,32 @@
-//! The deployment program's acceptance test, run by a program: two people, a team, a post, a reply, a picture,
-//! through the public URL, against any Mattermost from 5.37 to 12.
+//! The deployment program's acceptance test as a program: two users, a team, a post, a reply, a picture, through the public
+//! URL, against any Mattermost from 5.37 to 12.
 //!
-//! **Promises.** A check is ok only if its effect was seen from the other side: the picture comes back byte for
-//! byte, the post arrives over the other user's websocket. A bad deployment is never an `Err` but a failed check with
-//! a likely cause and a fix. What the test makes, it takes away again, after a failure or a cancellation too; what
-//! it may not take away it names. No password or token is in a report, an event or a log line. Time and size of
-//! everything read are limited.
+//! **Promises.** A check is ok only if its effect was seen by the other user: the picture is downloaded byte for byte, the post
+//! arrives over the other user's websocket. A broken deployment is never an `Err`, but a failed check with a likely cause and a
+//! fix. The test removes what it creates, also after a failure or a cancellation, and names what it may not remove. No password
+//! or token is in a report, an event or a log line. Everything that is read is limited in time and size.
 //!
-//! **Refuses.** To make the first account of a deployment: it would become the system administrator and then be
-//! thrown away. To follow redirects: a browser's websocket would not. To go through this machine's own web proxy.
+//! **Refuses.** To create the first account of a deployment: it would become the system administrator and then be deactivated.
+//! To follow redirects: a browser's websocket does not. To use this machine's web proxy.
 //!
-//! **Rejected.** A websocket client with its own TLS: the upgrade runs over the same HTTP client as the REST calls, so
-//! that both see one name, one trust store, one route. Looking only at the page for the red bar: web clients since
-//! version 11 do not show it. Trusting the page for posts: it shows a post before the server has it.
+//! **Rejected.** A websocket client with its own TLS: the upgrade uses the same HTTP client as the REST calls, so that both use
+//! the same name, trusted certificates and route. Looking only for the red bar on the page: web clients since version 11 do not
+//! show it. Trusting the page for posts: it shows a post before the server has stored it.
 
 mod answer;
-mod approach;
 mod browser;
+mod checks;
 mod diagnosis;
 mod log;
+mod made;
+mod outside;
 mod person;
 mod picture;
-mod plan;
 mod refusal;
 mod report;
 mod secret;
 mod site;
 mod socket;
-mod stage;
 mod symptom;
 mod target;
 mod walk;
@@ -37,35 +36,33 @@ use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use crate::log::{Kind, Log, Stop};
+use crate::made::Made;
 use crate::site::Site;
-use crate::stage::Stage;
+use crate::symptom::Fault;
 
-pub use crate::answer::Answer;
-pub use crate::diagnosis::{Diagnosis, diagnosis};
 pub use crate::report::{Check, Outcome, Report};
 pub use crate::secret::Secret;
-pub use crate::symptom::{Fault, Part, Symptom, Tls};
 pub use crate::target::{Admin, Browser, Target};
 
-/// Runs the test. Each check is shown to `events` as it ends. Cancellation ends the test early: what was not
-/// tested is skipped, and the clean-up still runs, for twice the request limit at most.
+/// Runs the test. `events` gets each check when it ends. A cancellation ends the test early: the remaining checks are skipped,
+/// and the clean-up still runs, for at most twice the time limit of a request.
 pub async fn run(target: &Target, events: impl FnMut(&Check) + Send, cancel: CancellationToken) -> Report {
     let started_at = Timestamp::now();
     let log = Log::new(target.url.clone(), events);
-    let mut stage = Stage::new(target.browser.is_some());
-    let mut plan: Vec<&'static Kind> = plan::REST.to_vec();
+    let mut made = Made::new(target.browser.is_some());
+    let mut plan: Vec<&'static Kind> = checks::REST.to_vec();
     if matches!(target.admin, Admin::None) {
-        plan.retain(|kind| *kind != plan::ADMINISTRATOR);
+        plan.retain(|kind| *kind != checks::ADMINISTRATOR);
     }
     if target.browser.is_some() {
-        plan.extend(plan::BROWSER_WALK);
+        plan.extend(checks::BROWSER_TEST);
     }
     match Site::new(target) {
         Ok(site) => {
-            let walk = Box::pin(walk::walk(&site, &target.admin, &mut stage, &log));
+            let walk = Box::pin(walk::walk(&site, &target.admin, &mut made, &log));
             let mut end = cancel.run_until_cancelled(walk).await.unwrap_or(Ok(()));
             if end.is_ok() && !cancel.is_cancelled() {
-                end = Box::pin(look(target, &site, &mut stage, &log, &cancel)).await;
+                end = Box::pin(test_in_browser(target, &site, &mut made, &log, &cancel)).await;
             }
             let why = match end {
                 _ if cancel.is_cancelled() => "cancelled".to_owned(),
@@ -75,22 +72,22 @@ pub async fn run(target: &Target, events: impl FnMut(&Check) + Send, cancel: Can
             for kind in plan.iter().filter(|kind| !log.has(kind)) {
                 log.skip(kind, why.clone());
             }
-            clean_up(target, &site, &mut stage, &log).await;
+            clean_up(target, &site, &mut made, &log).await;
         }
         Err(symptom) => {
             let fault = Fault { during: "the URL".to_owned(), symptom };
-            let _ = log.check::<()>(plan::REACHABLE, async { Err(fault) }).await;
+            let _ = log.check::<()>(checks::REACHABLE, async { Err(fault) }).await;
         }
     }
-    plan.push(plan::CLEAN_UP);
+    plan.push(checks::CLEAN_UP);
     let mut report = Report {
-        url: diagnosis::trimmed(&target.url),
+        url: site::trimmed(&target.url),
         via: target.via.map(|via| via.to_string()),
         started_at,
         finished_at: Timestamp::now(),
-        server_version: stage.version,
-        build_number: stage.build,
-        edition: stage.edition.map(str::to_owned),
+        server_version: made.version,
+        build_number: made.build,
+        edition: made.edition.map(str::to_owned),
         passed: false,
         checks: log.finish(&plan),
     };
@@ -98,36 +95,37 @@ pub async fn run(target: &Target, events: impl FnMut(&Check) + Send, cancel: Can
     report
 }
 
-/// The walk through the web client, if it is wished for.
-async fn look(
+/// The test in a browser, if the target asks for it.
+async fn test_in_browser(
     target: &Target,
     site: &Site,
-    stage: &mut Stage,
+    made: &mut Made,
     log: &Log<'_>,
     cancel: &CancellationToken,
 ) -> Result<(), Stop> {
-    let (Some(wish), Some(cast), Some(door)) = (&target.browser, &mut stage.on_page, &stage.door) else {
+    let (Some(options), Some(group), Some(sign_up)) = (&target.browser, &mut made.in_browser, &made.sign_up)
+    else {
         return Ok(());
     };
-    let sponsor = stage.admin.as_ref().map(|admin| &admin.token);
-    browser::walk(&browser::Scene { site, target, wish, door, sponsor }, cast, log, cancel).await
+    let admin = made.admin.as_ref().map(|admin| &admin.token);
+    browser::walk(&browser::Context { site, target, options, sign_up, admin }, group, log, cancel).await
 }
 
-async fn clean_up(target: &Target, site: &Site, stage: &mut Stage, log: &Log<'_>) {
-    if !stage.used() {
-        log.skip(plan::CLEAN_UP, "nothing was made");
+async fn clean_up(target: &Target, site: &Site, made: &mut Made, log: &Log<'_>) {
+    if !made.used() {
+        log.skip(checks::CLEAN_UP, "nothing was created");
         return;
     }
     let work = async {
         if target.keep {
-            stage.keep(site, log).await;
+            made.keep(site, log).await;
         } else {
             let limit = target.timeout * 2;
-            if tokio::time::timeout(limit, stage.clear(site, log)).await.is_err() {
-                log.note(plan::CLEAN_UP, "the server took too long: some of it stays");
+            if tokio::time::timeout(limit, made.clear(site, log)).await.is_err() {
+                log.note(checks::CLEAN_UP, "the server took too long: not everything was removed");
             }
         }
         Ok(())
     };
-    let _ = log.check(plan::CLEAN_UP, work).await;
+    let _ = log.check(checks::CLEAN_UP, work).await;
 }

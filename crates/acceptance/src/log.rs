@@ -1,4 +1,4 @@
-//! The record of a run while it runs.
+//! Collects the checks of a run while it runs.
 
 use std::future::Future;
 use std::path::PathBuf;
@@ -19,12 +19,12 @@ pub(crate) struct Kind {
     pub clause: Option<&'static str>,
 }
 
-/// A check failed on which the rest of this path depends; holds its name.
+/// A check that the following ones need has failed; holds its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Stop(pub &'static str);
 
 impl Stop {
-    /// Why what depends on it is skipped.
+    /// Why the following checks are skipped.
     pub(crate) fn why(self) -> String {
         format!("needs `{}`", self.0)
     }
@@ -76,22 +76,20 @@ impl<'e> Log<'e> {
         self.settle(kind, timed(work).await)
     }
 
-    /// Records how a check ended that ran beside another.
+    /// Records a check that ran at the same time as another.
     pub(crate) fn settle<T>(&self, kind: &'static Kind, work: Timed<T>) -> Result<T, Stop> {
         let (outcome, result) = match work.result {
             Ok(value) => (Outcome::Ok, Ok(value)),
             Err(fault) => {
                 tracing::info!(check = kind.name, "{fault}");
-                let found = diagnosis(&fault.symptom, &self.site);
-                let failed = Outcome::Failed { what: fault.to_string(), cause: found.cause, fix: found.fix };
-                (failed, Err(Stop(kind.name)))
+                (Outcome::Failed(diagnosis(&fault, &self.site)), Err(Stop(kind.name)))
             }
         };
         self.record(kind, outcome, work.took);
         result
     }
 
-    /// Records a check that is known to be ok, with a remark.
+    /// Records a check as ok, with a remark.
     pub(crate) fn ok(&self, kind: &'static Kind, note: String) {
         self.note(kind, note);
         self.record(kind, Outcome::Ok, Duration::ZERO);
@@ -102,12 +100,12 @@ impl<'e> Log<'e> {
         self.record(kind, Outcome::Skipped { why: why.into() }, Duration::ZERO);
     }
 
-    /// Adds a remark to a check that has not ended yet.
+    /// Adds a remark to a check that is still running.
     pub(crate) fn note(&self, kind: &'static Kind, text: impl Into<String>) {
         self.inner().notes.push((kind.name, text.into()));
     }
 
-    /// Adds the picture to a check that has not ended yet.
+    /// Adds the screenshot to a check that is still running.
     pub(crate) fn screenshot(&self, kind: &'static Kind, path: PathBuf) {
         self.inner().screenshots.push((kind.name, path));
     }
@@ -117,10 +115,10 @@ impl<'e> Log<'e> {
         self.inner().checks.iter().any(|check| check.name == kind.name)
     }
 
-    /// The name of the first check that failed.
+    /// The name of the first failed check.
     pub(crate) fn first_failed(&self) -> Option<&'static str> {
         let inner = self.inner();
-        let failed = |check: &&Check| matches!(check.outcome, Outcome::Failed { .. });
+        let failed = |check: &&Check| matches!(check.outcome, Outcome::Failed(_));
         inner.checks.iter().find(failed).map(|check| check.name)
     }
 
@@ -152,7 +150,7 @@ impl<'e> Log<'e> {
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner<'e>> {
-        // A panic of the caller's printer must not hide the report.
+        // A panic in the caller's printer must not lose the report.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

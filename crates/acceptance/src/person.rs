@@ -1,19 +1,19 @@
-//! The two people of the test, who exist for a second or two.
+//! The test's users, who exist for a second or two.
 
 use rand::seq::{IndexedRandom, SliceRandom};
 use serde_json::json;
 
-use crate::Secret;
+use crate::secret::Secret;
 use crate::site::{Reply, Site};
 use crate::symptom::{Fault, Symptom};
 use crate::wire::User;
 
-/// One account, from before it is made until it is gone.
+/// One account, from before it is created until it is deactivated.
 #[derive(Debug)]
 pub(crate) struct Person {
     /// `first` or `second`.
-    pub whose: &'static str,
-    /// The user name, fresh for each run.
+    pub which: &'static str,
+    /// The user name, random for each run.
     pub name: String,
     password: Secret,
     /// A sign-up was sent: the account may exist, even if no answer came.
@@ -23,9 +23,9 @@ pub(crate) struct Person {
 }
 
 impl Person {
-    pub(crate) fn new(whose: &'static str) -> Self {
+    pub(crate) fn new(which: &'static str) -> Self {
         Self {
-            whose,
+            which,
             name: fresh_name(),
             password: fresh_password(),
             attempted: false,
@@ -34,12 +34,12 @@ impl Person {
         }
     }
 
-    /// Makes the account, as a stranger or with an administrator's token, and logs in.
-    pub(crate) async fn arrive(
+    /// Creates the account, by sign-up or with an administrator's token, and logs in.
+    pub(crate) async fn sign_up(
         &mut self,
         site: &Site,
         domain: &str,
-        sponsor: Option<&Secret>,
+        admin: Option<&Secret>,
     ) -> Result<(), Fault> {
         let mut account = json!({
             "email": format!("{}@{domain}", self.name),
@@ -47,7 +47,7 @@ impl Person {
             "password": self.password.expose(),
         });
         let mut call = site.post("users");
-        if let Some(token) = sponsor {
+        if let Some(token) = admin {
             account["email_verified"] = true.into();
             call = call.by(token);
         }
@@ -57,8 +57,8 @@ impl Person {
         self.log_in(site).await
     }
 
-    /// Logs in with the account's id, as the web client does after a sign-up: that holds whichever way of signing
-    /// in is switched on. Where the id is not known, with the user name.
+    /// Logs in with the account's id, as the web client does after a sign-up: this works whichever kind of login is switched on.
+    /// Without a known id, logs in with the user name.
     pub(crate) async fn log_in(&mut self, site: &Site) -> Result<(), Fault> {
         let who = match &self.id {
             Some(id) => Login::Id(id),
@@ -70,10 +70,10 @@ impl Person {
         Ok(())
     }
 
-    /// The session; a fault if there is none, which an earlier check has then reported.
+    /// The session; a fault if there is none, which an earlier check has reported.
     pub(crate) fn token(&self) -> Result<&Secret, Fault> {
         self.token.as_ref().ok_or_else(|| Fault {
-            during: format!("the {} user", self.whose),
+            during: format!("the {} user", self.which),
             symptom: Symptom::Wrong { what: "there is no session".to_owned() },
         })
     }
@@ -83,7 +83,7 @@ impl Person {
     }
 }
 
-/// By what an account is found at a login.
+/// How a login names the account.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Login<'n> {
     Id(&'n str),
@@ -120,7 +120,7 @@ const UPPER: &[u8] = b"ABCDEFGHJKLMNPQRSTUVWXYZ";
 const DIGIT: &[u8] = b"23456789";
 const SYMBOL: &[u8] = b"!#$%*+-.=?@^_~";
 
-/// `accept-` and eight random characters: also a valid team name, and no reserved word begins so.
+/// `accept-` and eight random characters: also a valid team name, and not the beginning of a reserved word.
 pub(crate) fn fresh_name() -> String {
     let mut rng = rand::rng();
     let random: String =
@@ -128,8 +128,7 @@ pub(crate) fn fresh_name() -> String {
     format!("accept-{random}")
 }
 
-/// 64 characters of all four classes: long enough for the strictest rule in use, and below the 72 bytes
-/// that bcrypt reads.
+/// 64 characters of all four classes: long enough for the strictest rule, and below the 72 bytes that bcrypt reads.
 fn fresh_password() -> Secret {
     let mut rng = rand::rng();
     let all = [LOWER, UPPER, DIGIT, SYMBOL].concat();
@@ -157,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_fresh_and_valid_for_users_and_teams() {
+    fn names_are_random_and_valid_for_users_and_teams() {
         let (one, two) = (fresh_name(), fresh_name());
         assert_ne!(one, two);
         assert_eq!(one.len(), "accept-".len() + 8);

@@ -1,4 +1,4 @@
-//! A picture nobody has seen before.
+//! A random picture, which no cache can have.
 
 use std::io::Cursor;
 
@@ -9,19 +9,19 @@ use rand::RngCore;
 /// Bytes of one pixel: red, green, blue.
 const PIXEL: u64 = 3;
 
-/// Pixels a side. Noise does not compress, so the file is about 1.5 MB: the size of a photograph, and
-/// above the 1 MB at which nginx refuses a body unless it is told otherwise.
+/// Pixels per side. Noise does not compress, so the file has about 1.5 MB: as much as a photograph, and more than the 1 MB above
+/// which nginx refuses a body by default.
 const SIDE: u32 = 700;
 
-/// The sides of a picture whose file stays below `max_bytes`, the server's own limit.
+/// The side of a picture whose file stays below `max_bytes`, the server's limit.
 pub(crate) fn side(max_bytes: Option<u64>) -> u32 {
     let Some(max) = max_bytes else { return SIDE };
-    // A tenth is kept back for the container around the pixels.
+    // A tenth is reserved for the file format.
     let fits = (max.saturating_mul(9) / 10 / PIXEL).isqrt();
     u32::try_from(fits).unwrap_or(SIDE).clamp(1, SIDE)
 }
 
-/// A PNG of random pixels, hence unique: no cache can answer for the server.
+/// A PNG of random pixels: no cache can answer instead of the server.
 pub(crate) fn noise(side: u32) -> Result<Vec<u8>, ImageError> {
     let mut pixels = vec![0; side as usize * side as usize * PIXEL as usize];
     rand::rng().fill_bytes(&mut pixels);
@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn half_a_picture_is_none() {
+    fn half_a_picture_is_an_error() {
         let png = noise(64).unwrap();
         assert!(dimensions(&png[..png.len() / 2]).is_err());
         assert!(dimensions(b"<html>").is_err());

@@ -1,8 +1,9 @@
-//! What came out: checks, and the report that holds them.
+//! The results: checks, and the report on them.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
+use finding::{Finding, in_markdown};
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -11,14 +12,14 @@ use serde::Serialize;
 pub struct Report {
     /// The URL under test.
     pub url: String,
-    /// Where the connections really went, if not to the URL's own address.
+    /// The address that was connected to, if it is not the URL's own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub via: Option<String>,
     /// When it began.
     pub started_at: Timestamp,
     /// When it ended, clean-up included.
     pub finished_at: Timestamp,
-    /// The server's version, as far as it was learnt.
+    /// The server's version, if it was found out.
     pub server_version: Option<String>,
     /// The server's build number.
     pub build_number: Option<String>,
@@ -36,7 +37,7 @@ impl Report {
         !self.checks.is_empty() && self.checks.iter().all(|check| check.outcome == Outcome::Ok)
     }
 
-    /// The report for people, as Markdown. Screenshots are linked by the path they were written to.
+    /// The report as Markdown. Screenshots are linked by their paths.
     pub fn to_markdown(&self) -> String {
         let mut text = String::new();
         // Writing to a String cannot fail.
@@ -46,14 +47,14 @@ impl Report {
 
     fn write_markdown(&self, out: &mut String) -> std::fmt::Result {
         let verdict = if self.passed() { "passed" } else { "not passed" };
-        writeln!(out, "# Acceptance of {}: {verdict}\n", cell(&self.url))?;
+        writeln!(out, "# Acceptance of {}: {verdict}\n", in_markdown(&self.url))?;
         writeln!(out, "- Started: {:.0}", self.started_at)?;
         writeln!(out, "- Finished: {:.0}", self.finished_at)?;
         if let Some(via) = &self.via {
-            writeln!(out, "- Connected to: {}", cell(via))?;
+            writeln!(out, "- Connected to: {}", in_markdown(via))?;
         }
         let server = [&self.server_version, &self.edition, &self.build_number];
-        let server: Vec<_> = server.into_iter().flatten().map(|part| cell(part)).collect();
+        let server: Vec<_> = server.into_iter().flatten().map(|part| in_markdown(part)).collect();
         if !server.is_empty() {
             writeln!(out, "- Server: {}", server.join(", "))?;
         }
@@ -67,19 +68,11 @@ impl Report {
             writeln!(out, "\n## `{}`: {}\n", check.name, check.outcome.word())?;
             match &check.outcome {
                 Outcome::Ok => {}
-                Outcome::Failed { what, cause, fix } => {
-                    writeln!(
-                        out,
-                        "- What: {}\n- Likely cause: {}\n- Fix: {}",
-                        cell(what),
-                        cell(cause),
-                        cell(fix)
-                    )?;
-                }
-                Outcome::Skipped { why } => writeln!(out, "- Why: {}", cell(why))?,
+                Outcome::Failed(finding) => out.push_str(&finding.to_markdown()),
+                Outcome::Skipped { why } => writeln!(out, "- Why: {}", in_markdown(why))?,
             }
             for note in &check.notes {
-                writeln!(out, "- Note: {}", cell(note))?;
+                writeln!(out, "- Note: {}", in_markdown(note))?;
             }
             if let Some(path) = &check.screenshot {
                 writeln!(out, "\n![{}](<{}>)", check.title, path.display())?;
@@ -89,38 +82,22 @@ impl Report {
     }
 }
 
-/// Text of foreign origin, made harmless inside Markdown.
-fn cell(text: &str) -> String {
-    let mut safe = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '|' | '<' | '[' | ']' => {
-                safe.push('\\');
-                safe.push(character);
-            }
-            c if c.is_control() => safe.push(' '),
-            c => safe.push(c),
-        }
-    }
-    safe
-}
-
 /// One thing that was tested.
 #[derive(Debug, Clone, Serialize)]
 pub struct Check {
     /// Its name, in kebab case; stable, for scripts.
     pub name: &'static str,
-    /// What it tests, for people.
+    /// What it tests, in words.
     pub title: &'static str,
     /// The result.
     #[serde(flatten)]
     pub outcome: Outcome,
     /// How long it took, in milliseconds.
     pub ms: u64,
-    /// The requirement of the Deployment Solutions Program that it tests, in the program's own count.
+    /// The requirement of the Deployment Solutions Program that it tests, by the program's numbering.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clause: Option<&'static str>,
-    /// What else is worth knowing; never a reason to fail.
+    /// Remarks; never a reason to fail.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
     /// The picture taken at its end.
@@ -141,14 +118,7 @@ pub enum Outcome {
     /// As it should be.
     Ok,
     /// Not as it should be.
-    Failed {
-        /// What was seen.
-        what: String,
-        /// The likely cause.
-        cause: String,
-        /// What mends it.
-        fix: String,
-    },
+    Failed(Finding),
     /// Not tested. A report with a skipped check is not passed.
     Skipped {
         /// Why not.
@@ -161,7 +131,7 @@ impl Outcome {
     pub fn word(&self) -> &'static str {
         match self {
             Self::Ok => "ok",
-            Self::Failed { .. } => "failed",
+            Self::Failed(_) => "failed",
             Self::Skipped { .. } => "skipped",
         }
     }
@@ -207,21 +177,20 @@ mod tests {
 
     #[test]
     fn a_check_is_one_flat_json_object() {
-        let failed = Outcome::Failed { what: "w".into(), cause: "c".into(), fix: "f".into() };
+        let failed = Outcome::Failed(Finding::error("w", "c", "f"));
         let json = serde_json::to_value(check(failed)).unwrap();
         assert_eq!(
             json,
             serde_json::json!({
                 "name": "first-post", "title": "The first user posts", "outcome": "failed",
-                "what": "w", "cause": "c", "fix": "f", "ms": 12, "clause": "Installation 2.1"
+                "severity": "error", "what": "w", "cause": "c", "fix": "f", "ms": 12, "clause": "Installation 2.1"
             })
         );
     }
 
     #[test]
-    fn markdown_shows_foreign_text_as_text() {
-        let failed =
-            Outcome::Failed { what: "a | <b> ![x](y)\n# z".into(), cause: "c".into(), fix: "f".into() };
+    fn markdown_does_not_interpret_text_from_elsewhere() {
+        let failed = Outcome::Failed(Finding::error("a | <b> ![x](y)\n# z", "c", "f"));
         let text = report(vec![check(failed)]).to_markdown();
         assert!(text.starts_with("# Acceptance of https://chat.example.org: not passed\n"));
         assert!(text.contains("| `first-post` | The first user posts | Installation 2.1 | failed | 12 |"));

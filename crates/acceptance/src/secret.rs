@@ -1,9 +1,9 @@
-//! A text that must not be seen.
+//! A text that must not be shown.
 
 use std::fmt;
 
-/// A password or token. `Debug` and `Display` print a mask, and nothing serialises it, so it can
-/// reach neither a report nor a log by accident.
+/// A password or token. `Debug` and `Display` print a mask, and it cannot be serialised, so it cannot get into a report or a log
+/// by accident.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
@@ -13,7 +13,7 @@ impl Secret {
         Self(text.into())
     }
 
-    /// The text itself, for the one place that sends it.
+    /// The text itself, for sending it.
     pub fn expose(&self) -> &str {
         &self.0
     }

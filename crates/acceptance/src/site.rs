@@ -1,4 +1,4 @@
-//! The deployment as a client sees it: requests under the site URL, with limits on time and size.
+//! Requests to the site URL, limited in time and size.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -10,8 +10,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use url::Url;
 
-use crate::Secret;
 use crate::answer::{Answer, one_line};
+use crate::secret::Secret;
 use crate::symptom::{Fault, Symptom, of_request};
 use crate::target::Target;
 use crate::wire::AppError;
@@ -21,18 +21,18 @@ const JSON_LIMIT: usize = 4 << 20;
 /// Bytes of a file read at most.
 const FILE_LIMIT: usize = 8 << 20;
 
-/// A deployment, and how to speak with it.
+/// A deployment, and how to send requests to it.
 #[derive(Debug)]
 pub(crate) struct Site {
     client: Client,
-    /// The site URL: what the requests claim to go to.
+    /// The site URL, as the requests name it.
     pub url: Url,
-    /// Where they really go.
+    /// Where the requests are sent.
     base: Url,
     headers: HeaderMap,
-    /// That the server has no SiteURL is meant.
+    /// The server has no SiteURL on purpose.
     pub any_address: bool,
-    /// The limit for each request and each awaited event.
+    /// The time limit of each request, and of the wait for each event.
     pub timeout: Duration,
     answers: AtomicUsize,
 }
@@ -46,7 +46,7 @@ pub(crate) struct Reply {
 }
 
 impl Site {
-    /// Fails if the target's URL cannot be spoken to: another scheme than http or https, no host.
+    /// Fails if the target's URL cannot be used: its scheme is not http or https, or it names no host.
     pub(crate) fn new(target: &Target) -> Result<Self, Symptom> {
         let url = target.url.clone();
         let machine = |why: String| Symptom::Machine(why);
@@ -66,9 +66,9 @@ impl Site {
                 .map_err(|error| machine(error.to_string()))?;
         }
         let client = Client::builder()
-            // A redirect is a finding, not a detour: a browser's websocket would not follow it.
+            // A redirect is a finding: a browser's websocket does not follow it.
             .redirect(reqwest::redirect::Policy::none())
-            // What this machine uses for its own way out says nothing about the deployment.
+            // This machine's web proxy says nothing about the deployment.
             .no_proxy()
             .timeout(target.timeout)
             .user_agent(concat!("mainstay-acceptance/", env!("CARGO_PKG_VERSION")))
@@ -83,7 +83,7 @@ impl Site {
         self.url.origin().ascii_serialization()
     }
 
-    /// How many answers came so far.
+    /// The number of answers so far.
     pub(crate) fn answers(&self) -> usize {
         self.answers.load(Ordering::Relaxed)
     }
@@ -104,13 +104,18 @@ impl Site {
         self.call(Method::DELETE, path)
     }
 
-    /// A call of `path`, which is written below `/api/v4/`.
+    /// A request of `path`, relative to `/api/v4/`.
     fn call(&self, method: Method, path: &str) -> Call<'_> {
         let shown = format!("{method} /api/v4/{path}");
         let url = format!("{}/api/v4/{path}", self.base.as_str().trim_end_matches('/'));
         let request = self.client.request(method, url).headers(self.headers.clone());
         Call { site: self, shown, request }
     }
+}
+
+/// The URL without a slash at its end, as SiteURL is written.
+pub(crate) fn trimmed(url: &Url) -> String {
+    url.as_str().trim_end_matches('/').to_owned()
 }
 
 /// One request.
@@ -142,7 +147,7 @@ impl Call<'_> {
         self
     }
 
-    /// The answer before its body, whatever its status is.
+    /// The answer without its body, whatever its status.
     pub(crate) async fn head(self) -> Result<(Response, String), Fault> {
         let Self { site, shown, request } = self;
         match request.send().await {
@@ -157,7 +162,7 @@ impl Call<'_> {
         }
     }
 
-    /// The answer, whatever its status is.
+    /// The answer, whatever its status.
     pub(crate) async fn reply(self) -> Result<(Reply, String), Fault> {
         self.limited(JSON_LIMIT).await
     }
@@ -217,7 +222,7 @@ impl Reply {
     }
 
     fn accepted(&self) -> Result<(), Symptom> {
-        // Some proxies replace the status and leave the body.
+        // Some proxies replace the status and keep the body.
         let disguised = AppError::read(&self.body).is_some();
         if (200..300).contains(&self.status) && !disguised {
             Ok(())

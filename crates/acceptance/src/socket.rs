@@ -1,7 +1,8 @@
-//! One side's websocket: opened as a browser opens it, read in order.
+//! A user's websocket: opened as a browser opens it, read in order.
 
 use std::time::{Duration, Instant};
 
+use finding::Unreached;
 use futures_util::{SinkExt, StreamExt};
 use reqwest::{Upgraded, header};
 use serde_json::{Value, json};
@@ -11,49 +12,48 @@ use tokio_tungstenite::tungstenite::handshake::{client::generate_key, derive_acc
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message};
 
-use crate::Secret;
 use crate::answer::{Answer, one_line};
+use crate::secret::Secret;
 use crate::site::{Reply, Site};
 use crate::symptom::{Fault, Symptom, of_request};
 use crate::wire::Frame;
 
 const PATH: &str = "websocket";
-/// Bytes of one message at most: a post may hold 64 kB of text, an event wraps it twice.
+/// Bytes of one message at most: a post has up to 64 kB of text, which an event escapes twice.
 const MESSAGE_LIMIT: usize = 1 << 20;
 
-/// A websocket that has said hello.
+/// A websocket that has received its hello.
 pub(crate) struct Socket {
     stream: WebSocketStream<Upgraded>,
-    /// The sequence number that the next event must have.
+    /// The sequence number of the next event.
     next: i64,
-    /// Ids of posts whose event came while another was awaited.
+    /// Ids of posts whose event came before it was needed.
     posted: Vec<String>,
     timeout: Duration,
     during: String,
 }
 
-/// Whether the site lets a page of its own open a websocket.
-pub(crate) async fn opens(site: &Site) -> Result<(), Fault> {
+/// Whether one of the site's pages can open a websocket.
+pub(crate) async fn accepts_own_origin(site: &Site) -> Result<(), Fault> {
     open(site).await.map(drop)
 }
 
 /// Whether the site refuses a page of another site.
-pub(crate) async fn refuses(site: &Site, origin: &str) -> Result<(), Fault> {
+pub(crate) async fn refuses_origin(site: &Site, origin: &str) -> Result<(), Fault> {
     let fault = |symptom| Fault { during: format!("websocket with the Origin {origin}"), symptom };
     match handshake(site, Some(origin)).await? {
         Ok(_) => Err(fault(Symptom::OriginAccepted { origin: origin.to_owned() })),
-        // gorilla, Mattermost's websocket library, says 403; the server around it 400.
+        // gorilla, Mattermost's websocket library, answers 403; the server itself answers 400.
         Err(answer) if matches!(answer.status, 400 | 403) => Ok(()),
         Err(answer) => Err(fault(Symptom::Answer(answer.into()))),
     }
 }
 
 impl Socket {
-    /// Opens a websocket for the owner of this token and waits for the hello and one pong. `whose` names
-    /// the side in faults.
-    pub(crate) async fn connect(site: &Site, token: &Secret, whose: &str) -> Result<Self, Fault> {
+    /// Opens a websocket for the owner of this token, and waits for the hello and one pong. `which` names the user in faults.
+    pub(crate) async fn connect(site: &Site, token: &Secret, which: &str) -> Result<Self, Fault> {
         let stream = open(site).await?;
-        let during = format!("websocket of the {whose} user");
+        let during = format!("websocket of the {which} user");
         let mut socket = Self { stream, next: 0, posted: Vec::new(), timeout: site.timeout, during };
         socket.greet(token).await.map_err(|symptom| socket.fault(symptom))?;
         Ok(socket)
@@ -63,7 +63,7 @@ impl Socket {
     pub(crate) async fn sees(&mut self, post: &str) -> Result<(), Fault> {
         let deadline = Deadline::after(self.timeout);
         while !self.posted.iter().any(|seen| seen == post) {
-            if let Err(symptom) = self.frame(&deadline, "the event of the other's post").await {
+            if let Err(symptom) = self.frame(&deadline, "the event of the other user's post").await {
                 return Err(self.fault(symptom));
             }
         }
@@ -106,15 +106,15 @@ impl Socket {
         let message = Message::text(request.to_string());
         match tokio::time::timeout(self.timeout, self.stream.send(message)).await {
             Ok(sent) => sent.map_err(|error| broken(&error)),
-            Err(_) => Err(Symptom::Timeout { after: self.timeout }),
+            Err(_) => Err(Symptom::Unreached(Unreached::TimedOut(Some(self.timeout)))),
         }
     }
 
-    /// The next event or answer. Every event's number is compared with the one that is due.
-    async fn frame(&mut self, deadline: &Deadline, awaited: &'static str) -> Result<Frame, Symptom> {
+    /// The next event or answer. Every event's number must be the expected one.
+    async fn frame(&mut self, deadline: &Deadline, expected_message: &'static str) -> Result<Frame, Symptom> {
         loop {
             let message = match tokio::time::timeout(deadline.left(), self.stream.next()).await {
-                Err(_) => return Err(Symptom::Silent { awaited, after: deadline.limit }),
+                Err(_) => return Err(Symptom::Silent { expected_message, after: deadline.limit }),
                 Ok(None) => return Err(Symptom::Closure { code: None }),
                 Ok(Some(Err(error))) => return Err(broken(&error)),
                 Ok(Some(Ok(message))) => message,
@@ -124,7 +124,7 @@ impl Socket {
                 Message::Close(frame) => {
                     return Err(Symptom::Closure { code: frame.map(|frame| frame.code.into()) });
                 }
-                // Pings are answered by the library.
+                // The library answers pings.
                 _ => continue,
             };
             let frame: Frame = serde_json::from_str(&text)
@@ -150,8 +150,8 @@ impl Socket {
     }
 }
 
-/// Opens a websocket with the site's own Origin. When it is refused, a second attempt without Origin tells
-/// a wrong SiteURL from a proxy that drops the upgrade: the server's answer is the same for both.
+/// Opens a websocket with the site's own Origin. If it is refused, a second attempt without Origin distinguishes a wrong SiteURL
+/// from a proxy that drops the upgrade: the server gives the same answer to both.
 async fn open(site: &Site) -> Result<WebSocketStream<Upgraded>, Fault> {
     let origin = site.origin();
     let answer = match handshake(site, Some(&origin)).await? {
@@ -168,7 +168,7 @@ async fn open(site: &Site) -> Result<WebSocketStream<Upgraded>, Fault> {
     Err(Fault { during, symptom })
 }
 
-/// The websocket, or the answer that came in its place.
+/// The websocket, or the answer that came instead.
 async fn handshake(
     site: &Site,
     origin: Option<&str>,
@@ -187,8 +187,8 @@ async fn handshake(
     let status = response.status().as_u16();
     if status != 101 {
         let headers = response.headers().clone();
-        // An answer that never ends must not hold the test up; its body is only a hint.
-        let body = tokio::time::timeout(site.timeout, hint(response)).await.unwrap_or_default();
+        // An answer that never ends must not stop the test; its body is only a hint.
+        let body = tokio::time::timeout(site.timeout, beginning(response)).await.unwrap_or_default();
         return Ok(Err(Reply { status, headers, body }.answer()));
     }
     let accept = response.headers().get(header::SEC_WEBSOCKET_ACCEPT);
@@ -206,7 +206,7 @@ async fn handshake(
     Ok(Ok(WebSocketStream::from_raw_socket(upgraded, Role::Client, Some(config)).await))
 }
 
-async fn hint(mut response: reqwest::Response) -> Vec<u8> {
+async fn beginning(mut response: reqwest::Response) -> Vec<u8> {
     let mut body = Vec::new();
     while let Ok(Some(chunk)) = response.chunk().await {
         body.extend_from_slice(&chunk);
@@ -223,11 +223,12 @@ fn broken(error: &Error) -> Symptom {
         | Error::AlreadyClosed
         | Error::Io(_)
         | Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => Symptom::Closure { code: None },
-        Error::Protocol(_) | Error::Utf8(_) => {
-            Symptom::Connection(format!("not the websocket protocol: {}", one_line(&error.to_string())))
-        }
+        Error::Protocol(_) | Error::Utf8(_) => Symptom::Unreached(Unreached::Other(format!(
+            "not the websocket protocol: {}",
+            one_line(&error.to_string())
+        ))),
         Error::Capacity(_) => Symptom::TooLarge { limit: MESSAGE_LIMIT },
-        other => Symptom::Connection(one_line(&other.to_string())),
+        other => Symptom::Unreached(Unreached::Other(one_line(&other.to_string()))),
     }
 }
 

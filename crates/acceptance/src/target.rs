@@ -1,4 +1,4 @@
-//! What is to be tested, and how.
+//! What to test, and how.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -6,31 +6,30 @@ use std::time::Duration;
 
 use url::Url;
 
-use crate::Secret;
+use crate::secret::Secret;
 
 /// One deployment to test.
 #[derive(Debug, Clone)]
 pub struct Target {
-    /// The site URL: what people type into their browser, subpath included.
+    /// The site URL: what people type into their browser, with its subpath.
     pub url: Url,
-    /// Connect here in plain HTTP while speaking as `url` (Host, Origin, X-Forwarded-Proto). For a
-    /// machine whose public name points at a load balancer that it cannot reach itself.
+    /// Connect to this address with plain HTTP, and send `url` as Host, Origin and X-Forwarded-Proto. For a machine whose public
+    /// name leads to a load balancer that it cannot reach.
     pub via: Option<SocketAddr>,
-    /// That the server has no SiteURL is meant: it is the address that matters then, whichever is typed.
+    /// The server has no SiteURL on purpose, and is used by any address.
     pub any_address: bool,
-    /// An administrator, for deployments whose sign-up is closed, and for a complete clean-up.
+    /// An administrator, for deployments with closed sign-up, and for a complete clean-up.
     pub admin: Admin,
-    /// Leave the accounts and the team behind, and name them in the report.
+    /// Keep the accounts and the team, and name them in the report.
     pub keep: bool,
-    /// Walk through the web client as well.
+    /// Run the test in a browser too.
     pub browser: Option<Browser>,
-    /// Limit for each request, and for each event waited for.
+    /// Time limit of each request, and of the wait for each event.
     pub timeout: Duration,
 }
 
 impl Target {
-    /// A target with the usual limits: no administrator, no browser, everything cleaned up, 10 s a
-    /// request.
+    /// A target with the defaults: no administrator, no browser, a clean-up, 10 s for a request.
     pub fn new(url: Url) -> Self {
         Self {
             url,
@@ -44,10 +43,10 @@ impl Target {
     }
 }
 
-/// Who may do what an ordinary account may not.
+/// The administrator's credentials.
 #[derive(Debug, Clone, Default)]
 pub enum Admin {
-    /// Nobody: the deployment must be open to sign-up.
+    /// None: sign-up must be open.
     #[default]
     None,
     /// A session token or personal access token of a system administrator.
@@ -64,8 +63,8 @@ pub enum Admin {
 /// How to drive the web client.
 #[derive(Debug, Clone)]
 pub struct Browser {
-    /// The Chromium to run; found by its usual names when absent.
+    /// The Chromium to run; without it, one is searched by its usual names.
     pub chromium: Option<PathBuf>,
-    /// Where the screenshots go. Made if it does not exist.
+    /// The directory for screenshots. It is created if it does not exist.
     pub screenshots: PathBuf,
 }

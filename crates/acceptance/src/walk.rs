@@ -1,108 +1,113 @@
-//! The program's four tests over REST and websocket, one after the other.
+//! The program's four tests over REST and websocket, in order.
 
 use reqwest::multipart::{Form, Part as FormPart};
 use serde_json::json;
 use tokio::join;
 
-use crate::Secret;
 use crate::answer::one_line;
-use crate::approach::{Ground, approach, site_url};
+use crate::checks;
 use crate::log::{Kind, Log, Stop, timed};
+use crate::made::{Made, NewTeam};
+use crate::outside::{Outside, check_outside, site_url};
 use crate::person::Person;
 use crate::picture;
-use crate::plan;
+use crate::secret::Secret;
 use crate::site::Site;
 use crate::socket::Socket;
-use crate::stage::{Stage, TeamMade};
 use crate::symptom::{Fault, Symptom};
 use crate::target::Admin;
 use crate::wire::{Channel, ClientConfig, Post, PostList, Team, Upload};
 
-/// Walks through the test. What is made on the way is in `stage`, whenever this future is dropped.
-pub(crate) async fn walk(site: &Site, admin: &Admin, stage: &mut Stage, log: &Log<'_>) -> Result<(), Stop> {
-    let ground = approach(site, admin, stage, log).await?;
-    log_in_people(site, &ground, stage, log).await?;
-    let (first, second) = (&stage.cast.first, &stage.cast.second);
-    let config = full_config(site, first, ground.config, log).await;
-    let (mut first_socket, mut second_socket) = match ground.websockets {
+/// Runs the test. `made` holds what was created, even if this future is dropped.
+pub(crate) async fn walk(site: &Site, admin: &Admin, made: &mut Made, log: &Log<'_>) -> Result<(), Stop> {
+    let outside = check_outside(site, admin, made, log).await?;
+    log_in_people(site, &outside, made, log).await?;
+    let (first, second) = (&made.group.first, &made.group.second);
+    let config = full_config(site, first, outside.config, log).await;
+    let (mut first_socket, mut second_socket) = match outside.websockets {
         Ok(()) => {
             let (one, two) = join!(timed(connect(site, first)), timed(connect(site, second)));
-            (log.settle(plan::FIRST_WEBSOCKET, one).ok(), log.settle(plan::SECOND_WEBSOCKET, two).ok())
+            (log.settle(checks::FIRST_WEBSOCKET, one).ok(), log.settle(checks::SECOND_WEBSOCKET, two).ok())
         }
         Err(stop) => {
-            log.skip(plan::FIRST_WEBSOCKET, stop.why());
-            log.skip(plan::SECOND_WEBSOCKET, stop.why());
+            log.skip(checks::FIRST_WEBSOCKET, stop.why());
+            log.skip(checks::SECOND_WEBSOCKET, stop.why());
             (None, None)
         }
     };
 
-    let sponsor = stage.admin.as_ref().map(|admin| &admin.token);
-    let team = make_team(site, first, sponsor, &mut stage.cast.team, log);
-    let team = log.check(plan::FIRST_TEAM, team).await?;
+    let admin = made.admin.as_ref().map(|admin| &admin.token);
+    let team = make_team(site, first, admin, &mut made.group.team, log);
+    let team = log.check(checks::FIRST_TEAM, team).await?;
     let root = post(site, first, &team.town_square, "", &[]);
-    let root = log.check(plan::FIRST_POST, root).await?;
-    log.check(plan::SECOND_JOINS, join_team(site, first, second, &team, &root)).await?;
+    let root = log.check(checks::FIRST_POST, root).await?;
+    log.check(checks::SECOND_JOINS, join_team(site, first, second, &team, &root)).await?;
 
-    // From here on a failure leaves the rest worth testing.
+    // From here on, the other checks are useful even if one fails.
     let reply = post(site, second, &team.town_square, &root.id, &[]);
-    let reply = log.check(plan::SECOND_REPLIES, reply).await;
+    let reply = log.check(checks::SECOND_REPLIES, reply).await;
     if let Ok(reply) = &reply {
-        see(log, plan::FIRST_SEES_REPLY, plan::FIRST_WEBSOCKET, first_socket.as_mut(), &reply.id).await;
+        see(log, checks::FIRST_SEES_REPLY, checks::FIRST_WEBSOCKET, first_socket.as_mut(), &reply.id).await;
     }
     let image = image_reply(site, first, &team, &root, &config);
-    let image = log.check(plan::IMAGE_REPLY, image).await;
+    let image = log.check(checks::IMAGE_REPLY, image).await;
     if let Ok(image) = &image {
         let _ = join!(
-            log.check(plan::IMAGE_IDENTICAL, identical(site, second, image)),
-            log.check(plan::IMAGE_PREVIEWS, previews(site, second, image)),
-            see(log, plan::SECOND_SEES_IMAGE, plan::SECOND_WEBSOCKET, second_socket.as_mut(), &image.post.id),
+            log.check(checks::IMAGE_IDENTICAL, identical(site, second, image)),
+            log.check(checks::IMAGE_PREVIEWS, previews(site, second, image)),
+            see(
+                log,
+                checks::SECOND_SEES_IMAGE,
+                checks::SECOND_WEBSOCKET,
+                second_socket.as_mut(),
+                &image.post.id
+            ),
         );
     }
     let (reply, image) = (reply?, image?);
     let posts = [&root.id, &reply.id, &image.post.id];
-    let _ = log.check(plan::THREAD, thread(site, second, &posts)).await;
+    let _ = log.check(checks::THREAD, thread(site, second, &posts)).await;
     no_errors(site, log);
     Ok(())
 }
 
-/// The client settings of someone who has logged in, and the SiteURL among them: servers of some versions name it to
-/// nobody else.
+/// The client settings after a login. Servers of some versions send SiteURL only then.
 async fn full_config(site: &Site, person: &Person, limited: ClientConfig, log: &Log<'_>) -> ClientConfig {
     let asked = async { site.get("config/client?format=old").by(person.token()?).json().await };
     let config: ClientConfig = asked.await.unwrap_or(limited);
-    if !log.has(plan::SITE_URL) {
+    if !log.has(checks::SITE_URL) {
         let configured = config.get("SiteURL").unwrap_or_default();
         site_url(site, configured, log).await;
     }
     config
 }
 
-async fn log_in_people(site: &Site, ground: &Ground, stage: &mut Stage, log: &Log<'_>) -> Result<(), Stop> {
-    let door = &ground.door;
-    let sponsor = stage.admin.as_ref().map(|admin| &admin.token).filter(|_| door.sponsored);
-    let refusal = match sponsor {
-        None if ground.config.switch("NoAccounts") == Some(true) => Some(Symptom::NoAccounts),
-        None if door.sponsored => Some(Symptom::Closed),
+async fn log_in_people(site: &Site, outside: &Outside, made: &mut Made, log: &Log<'_>) -> Result<(), Stop> {
+    let sign_up = &outside.sign_up;
+    let admin = made.admin.as_ref().map(|admin| &admin.token).filter(|_| sign_up.by_admin);
+    let refusal = match admin {
+        None if outside.config.switch("NoAccounts") == Some(true) => Some(Symptom::NoAccounts),
+        None if sign_up.by_admin => Some(Symptom::Closed),
         _ => None,
     };
     if let Some(symptom) = refusal {
         let during = "the client settings".to_owned();
-        return log.check(plan::FIRST_ACCOUNT, async { Err(Fault { during, symptom }) }).await;
+        return log.check(checks::FIRST_ACCOUNT, async { Err(Fault { during, symptom }) }).await;
     }
-    // Hashing a password takes the server 0.1 to 0.3 s by design: both at once.
+    // The server takes 0.1 to 0.3 s to hash a password, so both accounts are created at the same time.
     let (one, two) = join!(
-        timed(stage.cast.first.arrive(site, &door.domain, sponsor)),
-        timed(stage.cast.second.arrive(site, &door.domain, sponsor)),
+        timed(made.group.first.sign_up(site, &sign_up.domain, admin)),
+        timed(made.group.second.sign_up(site, &sign_up.domain, admin)),
     );
-    log.settle(plan::FIRST_ACCOUNT, one)?;
-    log.settle(plan::SECOND_ACCOUNT, two)
+    log.settle(checks::FIRST_ACCOUNT, one)?;
+    log.settle(checks::SECOND_ACCOUNT, two)
 }
 
 async fn connect(site: &Site, person: &Person) -> Result<Socket, Fault> {
-    Socket::connect(site, person.token()?, person.whose).await
+    Socket::connect(site, person.token()?, person.which).await
 }
 
-/// A team as the test needs it.
+/// What the test needs to know of the team.
 pub(crate) struct TestTeam {
     id: String,
     invite_id: String,
@@ -112,19 +117,22 @@ pub(crate) struct TestTeam {
 async fn make_team(
     site: &Site,
     first: &Person,
-    sponsor: Option<&Secret>,
-    made: &mut Option<TeamMade>,
+    admin: Option<&Secret>,
+    made: &mut Option<NewTeam>,
     log: &Log<'_>,
 ) -> Result<TestTeam, Fault> {
     let token = first.token()?;
     let name = first.name.clone();
-    let wish = json!({ "name": name, "display_name": format!("Acceptance {name}"), "type": "O" });
-    let made = made.insert(TeamMade { name, id: None });
-    let team: Team = match (site.post("teams").by(token).body(&wish).json().await, sponsor) {
-        (Err(Fault { symptom: Symptom::Answer(answer), .. }), Some(sponsor)) if answer.status == 403 => {
-            log.note(plan::FIRST_TEAM, "users may not make teams here: the administrator made it for them");
-            let team: Team = site.post("teams").by(sponsor).body(&wish).json().await?;
-            add_member(site, sponsor, &team.id, first).await?;
+    let request = json!({ "name": name, "display_name": format!("Acceptance {name}"), "type": "O" });
+    let made = made.insert(NewTeam { name, id: None });
+    let team: Team = match (site.post("teams").by(token).body(&request).json().await, admin) {
+        (Err(Fault { symptom: Symptom::Answer(answer), .. }), Some(admin)) if answer.status == 403 => {
+            log.note(
+                checks::FIRST_TEAM,
+                "users may not create teams on this server: the administrator created it",
+            );
+            let team: Team = site.post("teams").by(admin).body(&request).json().await?;
+            add_member(site, admin, &team.id, first).await?;
             team
         }
         (made, _) => made?,
@@ -140,7 +148,7 @@ async fn add_member(site: &Site, by: &Secret, team: &str, person: &Person) -> Re
     site.post(&format!("teams/{team}/members")).by(by).body(&member).done().await
 }
 
-/// Writes a post with a text of its own and compares what the server made of it.
+/// Sends a post with a unique text, and checks that the server stored it unchanged.
 async fn post(
     site: &Site,
     author: &Person,
@@ -153,8 +161,8 @@ async fn post(
         (false, true) => format!("And hello from {}.", author.name),
         (false, false) => format!("A picture from {}.", author.name),
     };
-    let wish = json!({ "channel_id": channel, "message": message, "root_id": root, "file_ids": files });
-    let post: Post = site.post("posts").by(author.token()?).body(&wish).json().await?;
+    let request = json!({ "channel_id": channel, "message": message, "root_id": root, "file_ids": files });
+    let post: Post = site.post("posts").by(author.token()?).body(&request).json().await?;
     let same = post.message == message
         && post.channel_id == channel
         && post.root_id == root
@@ -175,7 +183,7 @@ async fn join_team(
 ) -> Result<(), Fault> {
     let token = second.token()?;
     if team.invite_id.is_empty() {
-        // The team's maker may not see its invitation: then they add the other themselves.
+        // If the team's creator may not see the invitation, the creator adds the other user.
         add_member(site, first.token()?, &team.id, second).await?;
     } else {
         site.post(&format!("teams/members/invite?invite_id={}", team.invite_id)).by(token).done().await?;
@@ -223,7 +231,7 @@ async fn image_reply(
     config: &ClientConfig,
 ) -> Result<Image, Fault> {
     let machine =
-        |why: String| Fault { during: "making a picture".to_owned(), symptom: Symptom::Machine(why) };
+        |why: String| Fault { during: "creating a picture".to_owned(), symptom: Symptom::Machine(why) };
     let side = picture::side(config.get("MaxFileSize").and_then(|size| size.parse().ok()));
     let bytes = tokio::task::spawn_blocking(move || picture::noise(side))
         .await
@@ -233,7 +241,7 @@ async fn image_reply(
         .file_name(format!("{}.png", first.name))
         .mime_str("image/png")
         .map_err(|error| machine(error.to_string()))?;
-    // The server reads the form as a stream: the channel has to come first.
+    // The server reads the form as a stream: the channel must come first.
     let form = Form::new()
         .text("channel_id", team.town_square.clone())
         .text("client_ids", first.name.clone())
@@ -279,7 +287,7 @@ async fn thread(site: &Site, reader: &Person, posts: &[&String]) -> Result<(), F
 
 fn no_errors(site: &Site, log: &Log<'_>) {
     match log.first_failed() {
-        Some(name) => log.skip(plan::NO_ERRORS, Stop(name).why()),
-        None => log.ok(plan::NO_ERRORS, format!("{} answers, none with an error", site.answers())),
+        Some(name) => log.skip(checks::NO_ERRORS, Stop(name).why()),
+        None => log.ok(checks::NO_ERRORS, format!("{} answers, none of them an error", site.answers())),
     }
 }

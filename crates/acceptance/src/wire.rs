@@ -1,7 +1,6 @@
 //! The parts of Mattermost's JSON that this test reads.
 //!
-//! Servers from 5.37 to 12 differ in what they send: a field may be missing or `null`, and then
-//! counts as empty; what is not named here is ignored.
+//! Servers from 5.37 to 12 send different fields: one that is missing or `null` counts as empty; unknown ones are ignored.
 
 use std::collections::HashMap;
 
@@ -28,10 +27,10 @@ pub(crate) struct AppError {
 }
 
 impl AppError {
-    /// Reads an error body; `None` for every other JSON.
+    /// Reads an error body; `None` if the JSON is not an error.
     pub(crate) fn read(body: &[u8]) -> Option<Self> {
         let error: Self = serde_json::from_slice(body).ok()?;
-        // A user, a team, a post have an `id` too, but never a `status_code`.
+        // A user, a team and a post have an `id` too, but never a `status_code`.
         (!error.id.is_empty() && error.status_code >= 400).then_some(error)
     }
 }
@@ -106,13 +105,13 @@ pub(crate) struct FileInfo {
     pub id: String,
 }
 
-/// The flat map of `GET /config/client`, in which every value is a string.
+/// The flat map of `GET /config/client`, whose values are strings.
 #[derive(Debug, Default, Deserialize)]
 #[serde(transparent)]
 pub(crate) struct ClientConfig(HashMap<String, Value>);
 
 impl ClientConfig {
-    /// The value of a key; `None` if the server does not send it or sends it empty.
+    /// The value of a key; `None` if it is missing or empty.
     pub(crate) fn get(&self, key: &str) -> Option<&str> {
         self.0.get(key).and_then(Value::as_str).filter(|value| !value.is_empty())
     }
@@ -151,14 +150,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nulls_and_gaps_are_empty() {
+    fn null_and_missing_fields_are_empty() {
         let post: Post =
             serde_json::from_str(r#"{"id":"p","root_id":null,"file_ids":null,"props":{"x":1}}"#).unwrap();
         assert_eq!((post.id.as_str(), post.root_id.as_str(), post.file_ids.len()), ("p", "", 0));
     }
 
     #[test]
-    fn an_error_is_told_from_a_resource() {
+    fn an_error_is_not_taken_for_a_resource() {
         assert!(AppError::read(br#"{"id":"a.b","message":"no","status_code":403}"#).is_some());
         assert!(AppError::read(br#"{"id":"8w6mkfhb","message":"a post"}"#).is_none());
         assert!(AppError::read(b"<html>502</html>").is_none());

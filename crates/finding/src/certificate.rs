@@ -33,7 +33,7 @@ impl CertificateFlaw {
         let host = peer.host.escape_debug();
         let (cause, fix) = match self {
             Self::Expired => (
-                "it was not renewed in time".to_owned(),
+                "it was not renewed, or the renewed one was not loaded".to_owned(),
                 "renew it and reload the program that shows it, and find out why the renewal did not run (port 80 closed, DNS \
                  changed); if it is new, check this machine's clock"
                     .to_owned(),
@@ -67,7 +67,7 @@ impl CertificateFlaw {
             Self::UnknownAuthority => (
                 "the authority is a private one, or the server does not send the intermediate certificate".to_owned(),
                 "let the server send the full chain (fullchain.pem instead of cert.pem), or add the private authority to the \
-                 trusted certificates of this machine and of every client"
+                 trusted certificates of every client, and of this machine (or name it in SSL_CERT_FILE)"
                     .to_owned(),
             ),
             Self::Other(_) => (

@@ -1,4 +1,4 @@
-//! A Chromium of our own: started with a fresh profile, stopped on every path.
+//! Chromium, started with a new profile and always stopped.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -16,7 +16,7 @@ use crate::site::Site;
 use crate::symptom::{Fault, Symptom};
 use crate::target::{self, Target};
 
-/// Where Chromium and its relatives are installed.
+/// Where Chromium and browsers based on it are installed.
 const DIRECTORIES: &[&str] = &["/usr/bin", "/usr/local/bin", "/snap/bin", "/opt/google/chrome"];
 const NAMES: &[&str] =
     &["chromium", "chromium-browser", "google-chrome-stable", "google-chrome", "chrome", "microsoft-edge"];
@@ -25,7 +25,7 @@ const GRACE: Duration = Duration::from_secs(3);
 
 pub(crate) struct Chromium {
     browser: Browser,
-    /// Reads what Chromium says; without it no command is answered.
+    /// Reads Chromium's messages; without it no command gets an answer.
     handler: JoinHandle<()>,
     profile: TempDir,
     timeout: Duration,
@@ -33,16 +33,16 @@ pub(crate) struct Chromium {
 
 impl Chromium {
     /// Starts it. The site's host leads to `via`, if the target has one.
-    pub(crate) async fn start(target: &Target, wish: &target::Browser) -> Result<Self, Fault> {
-        let executable = match &wish.chromium {
+    pub(crate) async fn start(target: &Target, options: &target::Browser) -> Result<Self, Fault> {
+        let executable = match &options.chromium {
             Some(path) => path.clone(),
             None => installed().ok_or_else(|| fault(Symptom::NoChromium))?,
         };
         if !executable.is_file() {
             return Err(fault(Symptom::NoChromium));
         }
-        std::fs::create_dir_all(&wish.screenshots)
-            .map_err(|error| machine(&format!("{}: {error}", wish.screenshots.display())))?;
+        std::fs::create_dir_all(&options.screenshots)
+            .map_err(|error| machine(&format!("{}: {error}", options.screenshots.display())))?;
         let profile = tempfile::Builder::new()
             .prefix("acceptance-")
             .tempdir()
@@ -51,14 +51,14 @@ impl Chromium {
         let (browser, mut events) =
             Browser::launch(config).await.map_err(|error| broken(&error.to_string()))?;
         let handler = tokio::spawn(async move {
-            // A message that this library does not know yet is an error here, and no reason to stop.
+            // A message that the library does not know is an error here, and no reason to stop.
             while events.next().await.is_some() {}
         });
         Ok(Self { browser, handler, profile, timeout: target.timeout })
     }
 
     /// A tab with cookies of its own.
-    pub(crate) async fn tab(&self, site: &Site, whose: &'static str) -> Result<Tab, Fault> {
+    pub(crate) async fn tab(&self, site: &Site, which: &'static str) -> Result<Tab, Fault> {
         let broken = |error: chromiumoxide::error::CdpError| broken(&error.to_string());
         let context = self
             .browser
@@ -71,10 +71,10 @@ impl Chromium {
             .build()
             .map_err(|error| self::broken(&error))?;
         let page = self.browser.new_page(blank).await.map_err(broken)?;
-        Tab::new(page, site, whose, self.timeout).await
+        Tab::new(page, site, which, self.timeout).await
     }
 
-    /// A directory that is gone when Chromium is.
+    /// A directory that is removed when Chromium stops.
     pub(crate) fn scratch(&self) -> &Path {
         self.profile.path()
     }
@@ -90,7 +90,7 @@ impl Chromium {
         }
         self.handler.abort();
         if let Err(error) = self.profile.close() {
-            tracing::debug!(%error, "the browser's profile stays");
+            tracing::debug!(%error, "the browser's profile was not removed");
         }
     }
 }
@@ -112,7 +112,7 @@ fn configuration(target: &Target, executable: &Path, profile: &Path) -> Result<B
     }
     if let Some(via) = target.via {
         if target.url.scheme() != "http" {
-            let what = "a browser cannot speak plain HTTP to the given address and show an https:// page";
+            let what = "a browser cannot use plain HTTP for the given address and show an https:// page";
             return Err(broken(what));
         }
         let host = target.url.host_str().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! The same four tests by eye: two people, each with a browser of their own, on the web client.
+//! The same four tests in the web client: two users, each with a browser.
 
 mod chromium;
 mod selectors;
@@ -12,78 +12,83 @@ use futures_util::future::BoxFuture;
 use self::chromium::Chromium;
 use self::selectors as at;
 use self::tab::{Tab, quoted};
-use crate::Secret;
 use crate::answer::one_line;
+use crate::checks;
 use crate::log::{Kind, Log, Stop};
+use crate::made::{Group, NewTeam, SignUp};
 use crate::person::Person;
 use crate::picture;
-use crate::plan;
+use crate::secret::Secret;
 use crate::site::Site;
-use crate::stage::{Cast, Door, TeamMade};
 use crate::symptom::{Fault, Symptom};
 use crate::target::{Browser, Target};
 use crate::wire::Team;
 
-/// The sides of the picture that is attached: large enough to be seen on a screenshot.
+/// Pixels per side of the attached picture: large enough to be seen on a screenshot.
 const SIDE: u32 = 320;
 
-/// What the walk through the browser needs to know.
-pub(crate) struct Scene<'s> {
+/// What the browser test needs to know.
+pub(crate) struct Context<'s> {
     pub site: &'s Site,
     pub target: &'s Target,
-    pub wish: &'s Browser,
-    pub door: &'s Door,
-    pub sponsor: Option<&'s Secret>,
+    pub options: &'s Browser,
+    pub sign_up: &'s SignUp,
+    pub admin: Option<&'s Secret>,
 }
 
-/// Starts Chromium, walks through the test, and stops Chromium whatever happened.
+/// Starts Chromium, runs the test, and stops Chromium in any case.
 pub(crate) async fn walk(
-    scene: &Scene<'_>,
-    cast: &mut Cast,
+    context: &Context<'_>,
+    group: &mut Group,
     log: &Log<'_>,
     cancel: &tokio_util::sync::CancellationToken,
 ) -> Result<(), Stop> {
-    let starting = Chromium::start(scene.target, scene.wish);
-    let chromium = log.check(plan::BROWSER, starting).await?;
-    let end = cancel.run_until_cancelled(Box::pin(play(scene, &chromium, cast, log))).await;
+    let starting = Chromium::start(context.target, context.options);
+    let chromium = log.check(checks::BROWSER, starting).await?;
+    let end = cancel.run_until_cancelled(Box::pin(steps(context, &chromium, group, log))).await;
     chromium.stop().await;
-    // What a cancellation leaves out is recorded by the caller.
+    // The caller records the checks that a cancellation leaves out.
     end.unwrap_or(Ok(()))
 }
 
-async fn play(scene: &Scene<'_>, chromium: &Chromium, cast: &mut Cast, log: &Log<'_>) -> Result<(), Stop> {
-    let site = scene.site;
-    let shots = Shots { log, directory: &scene.wish.screenshots };
+async fn steps(
+    context: &Context<'_>,
+    chromium: &Chromium,
+    group: &mut Group,
+    log: &Log<'_>,
+) -> Result<(), Stop> {
+    let site = context.site;
+    let shots = Shots { log, directory: &context.options.screenshots };
     let tabs =
         async { Ok::<_, Fault>((chromium.tab(site, "first").await?, chromium.tab(site, "second").await?)) };
     let (first, second) = match tabs.await {
         Ok(tabs) => tabs,
-        Err(fault) => return log.check(plan::BROWSER_FIRST_ACCOUNT, async { Err(fault) }).await,
+        Err(fault) => return log.check(checks::BROWSER_FIRST_ACCOUNT, async { Err(fault) }).await,
     };
-    shots.check(plan::BROWSER_FIRST_ACCOUNT, &first, first_account(scene, &first, cast)).await?;
-    shots.check(plan::BROWSER_FIRST_TEAM, &first, first_team(&first, cast)).await?;
-    let hello = format!("Hello from the browser of {}.", cast.first.name);
-    let root = shots.check(plan::BROWSER_FIRST_POST, &first, first_post(&first, &hello)).await?;
-    shots.check(plan::BROWSER_SECOND_JOINS, &second, second_joins(scene, &second, cast, &hello)).await?;
-    let reply = format!("A reply from the browser of {}.", cast.second.name);
+    shots.check(checks::BROWSER_FIRST_ACCOUNT, &first, first_account(context, &first, group)).await?;
+    shots.check(checks::BROWSER_FIRST_TEAM, &first, first_team(&first, group)).await?;
+    let hello = format!("Hello from the browser of {}.", group.first.name);
+    let root = shots.check(checks::BROWSER_FIRST_POST, &first, first_post(&first, &hello)).await?;
+    shots.check(checks::BROWSER_SECOND_JOINS, &second, second_joins(context, &second, group, &hello)).await?;
+    let reply = format!("A reply from the browser of {}.", group.second.name);
     let replies = async {
-        // The first user looks at the thread before the reply is there: it has to come by itself.
+        // The first user opens the thread before the reply exists: it must appear without a reload.
         open_thread(&first, &root).await?;
         open_thread(&second, &root).await?;
         reply_in_thread(&second, &reply).await
     };
-    shots.check(plan::BROWSER_SECOND_REPLIES, &second, replies).await?;
+    shots.check(checks::BROWSER_SECOND_REPLIES, &second, replies).await?;
     let sees = async { in_thread(&first, &reply).await.map(drop) };
-    shots.check(plan::BROWSER_FIRST_SEES_REPLY, &first, sees).await?;
-    let caption = format!("A picture from the browser of {}.", cast.first.name);
-    let file = chromium.scratch().join(format!("{}.png", cast.first.name));
-    shots.check(plan::BROWSER_IMAGE_REPLY, &first, image_reply(&first, &file, &caption)).await?;
-    shots.check(plan::BROWSER_SECOND_SEES_IMAGE, &second, sees_image(&second, &caption)).await?;
-    let _ = shots.check(plan::BROWSER_NO_ERRORS, &first, no_errors(&first, &second, log)).await;
+    shots.check(checks::BROWSER_FIRST_SEES_REPLY, &first, sees).await?;
+    let caption = format!("A picture from the browser of {}.", group.first.name);
+    let file = chromium.scratch().join(format!("{}.png", group.first.name));
+    shots.check(checks::BROWSER_IMAGE_REPLY, &first, image_reply(&first, &file, &caption)).await?;
+    shots.check(checks::BROWSER_SECOND_SEES_IMAGE, &second, sees_image(&second, &caption)).await?;
+    let _ = shots.check(checks::BROWSER_NO_ERRORS, &first, no_errors(&first, &second, log)).await;
     Ok(())
 }
 
-/// Takes a picture at the end of each check, of failed ones above all.
+/// Takes a screenshot at the end of each check, failed ones included.
 struct Shots<'s, 'e> {
     log: &'s Log<'e>,
     directory: &'s Path,
@@ -109,23 +114,23 @@ impl Shots<'_, '_> {
     }
 
     fn path(&self, kind: &'static Kind) -> PathBuf {
-        let number = plan::BROWSER_WALK.iter().position(|other| *other == kind).unwrap_or_default();
+        let number = checks::BROWSER_TEST.iter().position(|other| *other == kind).unwrap_or_default();
         self.directory.join(format!("{number:02}-{}.png", kind.name))
     }
 }
 
-async fn first_account(scene: &Scene<'_>, tab: &Tab, cast: &mut Cast) -> Result<(), Fault> {
-    if scene.door.sponsored {
-        cast.first.arrive(scene.site, &scene.door.domain, scene.sponsor).await?;
-        return log_in(tab, scene.door, &cast.first).await;
+async fn first_account(context: &Context<'_>, tab: &Tab, group: &mut Group) -> Result<(), Fault> {
+    if context.sign_up.by_admin {
+        group.first.sign_up(context.site, &context.sign_up.domain, context.admin).await?;
+        return log_in(tab, context.sign_up, &group.first).await;
     }
-    cast.first.attempted = true;
-    sign_up(tab, "/signup_user_complete", scene.door, &cast.first).await
+    group.first.attempted = true;
+    sign_up(tab, "/signup_user_complete", context.sign_up, &group.first).await
 }
 
-async fn sign_up(tab: &Tab, path: &str, door: &Door, person: &Person) -> Result<(), Fault> {
+async fn sign_up(tab: &Tab, path: &str, sign_up: &SignUp, person: &Person) -> Result<(), Fault> {
     tab.open(path).await?;
-    tab.fill(at::EMAIL, &door.email(person)).await?;
+    tab.fill(at::EMAIL, &sign_up.email(person)).await?;
     tab.fill(at::USERNAME, &person.name).await?;
     tab.fill(at::PASSWORD, person.password().expose()).await?;
     if tab.shown(at::TERMS).await.is_some() {
@@ -135,9 +140,9 @@ async fn sign_up(tab: &Tab, path: &str, door: &Door, person: &Person) -> Result<
     logged_in(tab).await
 }
 
-async fn log_in(tab: &Tab, door: &Door, person: &Person) -> Result<(), Fault> {
+async fn log_in(tab: &Tab, sign_up: &SignUp, person: &Person) -> Result<(), Fault> {
     tab.open("/login").await?;
-    let name = if door.by_email { door.email(person) } else { person.name.clone() };
+    let name = if sign_up.by_email { sign_up.email(person) } else { person.name.clone() };
     tab.fill(at::LOGIN_ID, &name).await?;
     tab.fill(at::PASSWORD, person.password().expose()).await?;
     tab.click(at::SUBMIT).await?;
@@ -150,13 +155,13 @@ async fn logged_in(tab: &Tab) -> Result<(), Fault> {
     tab.until::<bool>("a page behind the login", script).await.map(drop)
 }
 
-async fn first_team(tab: &Tab, cast: &mut Cast) -> Result<(), Fault> {
-    let name = cast.first.name.clone();
+async fn first_team(tab: &Tab, group: &mut Group) -> Result<(), Fault> {
+    let name = group.first.name.clone();
     tab.open("/create_team").await?;
     tab.fill(at::TEAM_NAME, &name).await?;
     tab.click(at::TEAM_NAME_NEXT).await?;
     tab.fill(at::TEAM_URL, &name).await?;
-    cast.team = Some(TeamMade { name, id: None });
+    group.team = Some(NewTeam { name, id: None });
     tab.click(at::TEAM_URL_FINISH).await?;
     town_square(tab).await
 }
@@ -186,26 +191,26 @@ async fn post_with(tab: &Tab, prefix: &str, text: &str) -> Result<String, Fault>
     tab.until(&format!("the post \"{text}\""), &script).await
 }
 
-async fn second_joins(scene: &Scene<'_>, tab: &Tab, cast: &mut Cast, hello: &str) -> Result<(), Fault> {
-    let site = scene.site;
-    if cast.first.token.is_none() {
-        cast.first.log_in(site).await?;
+async fn second_joins(context: &Context<'_>, tab: &Tab, group: &mut Group, hello: &str) -> Result<(), Fault> {
+    let site = context.site;
+    if group.first.token.is_none() {
+        group.first.log_in(site).await?;
     }
-    let owner = cast.first.token()?;
-    let team: Team = site.get(&format!("teams/name/{}", cast.first.name)).by(owner).json().await?;
-    if let Some(made) = &mut cast.team {
+    let owner = group.first.token()?;
+    let team: Team = site.get(&format!("teams/name/{}", group.first.name)).by(owner).json().await?;
+    if let Some(made) = &mut group.team {
         made.id = Some(team.id);
     }
-    if scene.door.sponsored {
-        cast.second.arrive(site, &scene.door.domain, scene.sponsor).await?;
+    if context.sign_up.by_admin {
+        group.second.sign_up(site, &context.sign_up.domain, context.admin).await?;
         let join = format!("teams/members/invite?invite_id={}", team.invite_id);
-        site.post(&join).by(cast.second.token()?).done().await?;
-        log_in(tab, scene.door, &cast.second).await?;
-        tab.open(&format!("/{}/channels/town-square", cast.first.name)).await?;
+        site.post(&join).by(group.second.token()?).done().await?;
+        log_in(tab, context.sign_up, &group.second).await?;
+        tab.open(&format!("/{}/channels/town-square", group.first.name)).await?;
     } else {
-        cast.second.attempted = true;
+        group.second.attempted = true;
         let link = format!("/signup_user_complete/?id={}", team.invite_id);
-        sign_up(tab, &link, scene.door, &cast.second).await?;
+        sign_up(tab, &link, context.sign_up, &group.second).await?;
     }
     town_square(tab).await?;
     post_with(tab, at::POST_TEXT, hello).await.map(drop)
@@ -249,13 +254,13 @@ async fn sees_image(tab: &Tab, caption: &str) -> Result<(), Fault> {
 
 async fn no_errors(first: &Tab, second: &Tab, log: &Log<'_>) -> Result<(), Fault> {
     for tab in [first, second] {
-        let during = format!("the {} user's page", tab.whose);
+        let during = format!("the {} user's page", tab.which);
         if let Some(text) = tab.shown(at::RED_BAR).await {
             return Err(Fault { during, symptom: Symptom::RedBar(one_line(&text)) });
         }
         let complaints = tab.complaints();
         for remark in complaints.remarks {
-            log.note(plan::BROWSER_NO_ERRORS, format!("{during}: {remark}"));
+            log.note(checks::BROWSER_NO_ERRORS, format!("{during}: {remark}"));
         }
         if !complaints.errors.is_empty() {
             return Err(Fault { during, symptom: Symptom::Page(complaints.errors) });

@@ -1,7 +1,7 @@
-//! Where things are on the page: one table for all web clients.
+//! The elements of the page: one table for all web clients.
 //!
-//! The ids are the official web client's. `7+` stands for 7.0 to 12 and for the built-in client, which keeps the same
-//! ids; `5-6` for 5.37 to 6.7. A selector that names both eras finds whichever is there.
+//! The ids are the official web client's. `7+` stands for 7.0 to 12 and for the built-in client, which has the same ids; `5-6` for
+//! 5.37 to 6.7. A selector for both finds the one that exists.
 
 /// Sign-up and login, `7+` and `5-6`.
 pub(super) const EMAIL: &str = "#input_email, #email";
@@ -12,25 +12,25 @@ pub(super) const SUBMIT: &str = "#saveSetting, #createAccountButton, #loginButto
 /// The consent that some 11.x versions ask for; absent elsewhere.
 pub(super) const TERMS: &str = "#signup-body-card-form-check-terms-and-privacy";
 
-/// Making a team, in two steps: all eras.
+/// Creating a team, in two steps: all versions.
 pub(super) const TEAM_NAME: &str = "#teamNameInput";
 pub(super) const TEAM_NAME_NEXT: &str = "#teamNameNextButton";
 pub(super) const TEAM_URL: &str = "#teamURLInput";
 pub(super) const TEAM_URL_FINISH: &str = "#teamURLFinishButton";
 
-/// The channel: all eras.
+/// The channel: all versions.
 pub(super) const CHANNEL_TITLE: &str = "#channelHeaderTitle";
 pub(super) const POST_BOX: &str = "#post_textbox";
-/// Ids of a post's text begin with this, in the channel and in the thread pane.
+/// The ids of a post's text begin with this, in the channel and in the thread pane.
 pub(super) const POST_TEXT: &str = "postMessageText_";
 pub(super) const THREAD_POST_TEXT: &str = "rhsPostMessageText_";
 
-/// The thread pane: all eras.
+/// The thread pane: all versions.
 pub(super) const THREAD: &str = "#rhsContainer";
 pub(super) const REPLY_BOX: &str = "#reply_textbox";
 pub(super) const THREAD_FILE_INPUT: &str = "#rhsContainer input[type=file]";
 
-/// The red bar: all eras. Since 11 the official client no longer shows it for a lost websocket.
+/// The red bar: all versions. Since 11 the official client does not show it for a lost websocket.
 pub(super) const RED_BAR: &str = ".announcement-bar-critical";
 
 /// A post in the channel.

@@ -1,4 +1,4 @@
-//! One person's tab: waits, clicks and types as a person does, and listens to what the page complains about.
+//! One user's tab: waits, clicks and types as a person does, and records the page's errors.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,31 +18,30 @@ use serde::de::DeserializeOwned;
 use tokio::task::JoinSet;
 
 use crate::answer::one_line;
-use crate::diagnosis::trimmed;
-use crate::site::Site;
+use crate::site::{Site, trimmed};
 use crate::symptom::{Fault, Symptom};
 
-/// How often the page is asked whether it is ready.
+/// The pause between two looks at the page.
 const LOOK: Duration = Duration::from_millis(40);
-/// Complaints kept at most: a page in a loop must not fill the memory.
+/// Errors and remarks kept at most: a page in a loop must not fill the memory.
 const COMPLAINTS: usize = 50;
 
 pub(crate) struct Tab {
     page: Page,
     base: String,
-    pub whose: &'static str,
+    pub which: &'static str,
     timeout: Duration,
     complaints: Arc<Mutex<Complaints>>,
-    /// The readers of the page's complaints; they end with the tab.
+    /// They read the page's errors, and end with the tab.
     _listeners: JoinSet<()>,
 }
 
-/// What the page complained about.
+/// What the page reported.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Complaints {
-    /// A script that broke, a policy that was violated, a server that failed.
+    /// Failed scripts, violated policies, failures of the server.
     pub errors: Vec<String>,
-    /// What may be as it should be: a refused request, a line that the page logged as an error.
+    /// What may be harmless: refused requests, lines that the page logged as errors.
     pub remarks: Vec<String>,
 }
 
@@ -50,29 +49,29 @@ impl Tab {
     pub(super) async fn new(
         page: Page,
         site: &Site,
-        whose: &'static str,
+        which: &'static str,
         timeout: Duration,
     ) -> Result<Self, Fault> {
         let complaints = Arc::new(Mutex::new(Complaints::default()));
-        let listeners = listen(&page, &complaints).await.map_err(|error| fault(whose, &error))?;
-        // The official client's page that advertises its apps comes once, unless it has been seen.
+        let listeners = listen(&page, &complaints).await.map_err(|error| fault(which, &error))?;
+        // The official client first shows a page about its apps, unless this is set.
         let seen = "try { localStorage.setItem('__landingPageSeen__', 'true') } catch {}";
-        page.evaluate_on_new_document(seen).await.map_err(|error| fault(whose, &error))?;
+        page.evaluate_on_new_document(seen).await.map_err(|error| fault(which, &error))?;
         let base = trimmed(&site.url);
-        Ok(Self { page, base, whose, timeout, complaints, _listeners: listeners })
+        Ok(Self { page, base, which, timeout, complaints, _listeners: listeners })
     }
 
     /// Opens a path of the site.
     pub(crate) async fn open(&self, path: &str) -> Result<(), Fault> {
         let opened = self.page.goto(format!("{}{path}", self.base)).await;
-        opened.map(drop).map_err(|error| fault(self.whose, &error))
+        opened.map(drop).map_err(|error| fault(self.which, &error))
     }
 
-    /// Asks the page again and again until the expression is neither null nor false.
+    /// Evaluates the expression repeatedly until it is neither null nor false.
     pub(crate) async fn until<T: DeserializeOwned>(&self, what: &str, script: &str) -> Result<T, Fault> {
         let start = Instant::now();
         loop {
-            // While the page changes, there is nobody to ask: that is an answer too.
+            // While the page is loading, evaluation fails: then it is tried again.
             if let Ok(answer) = self.page.evaluate(script).await
                 && let Some(value) = answer.value().filter(|value| !value.is_null() && **value != false)
                 && let Ok(value) = serde_json::from_value(value.clone())
@@ -94,20 +93,20 @@ impl Tab {
 
     pub(crate) async fn click(&self, selector: &str) -> Result<(), Fault> {
         self.visible(selector).await?;
-        // Marked by script, as a selector for two eras may find several; clicked by the mouse.
+        // A selector for two versions may find several elements, so a script marks the right one; the mouse clicks it.
         self.mark(selector).await?;
-        let element = self.page.find_element(MARK).await.map_err(|error| fault(self.whose, &error))?;
-        element.click().await.map(drop).map_err(|error| fault(self.whose, &error))
+        let element = self.page.find_element(MARK).await.map_err(|error| fault(self.which, &error))?;
+        element.click().await.map(drop).map_err(|error| fault(self.which, &error))
     }
 
     /// Moves the pointer over an element.
     pub(crate) async fn hover(&self, selector: &str) -> Result<(), Fault> {
         self.visible(selector).await?;
-        let element = self.page.find_element(selector).await.map_err(|error| fault(self.whose, &error))?;
-        element.hover().await.map(drop).map_err(|error| fault(self.whose, &error))
+        let element = self.page.find_element(selector).await.map_err(|error| fault(self.which, &error))?;
+        element.hover().await.map(drop).map_err(|error| fault(self.which, &error))
     }
 
-    /// Replaces what is in a field.
+    /// Replaces the text of a field.
     pub(crate) async fn fill(&self, selector: &str, text: &str) -> Result<(), Fault> {
         self.click(selector).await?;
         let select = format!(
@@ -116,20 +115,20 @@ impl Tab {
         );
         self.until::<bool>(selector, &select).await?;
         let typed = self.page.execute(InsertTextParams::new(text)).await;
-        typed.map_err(|error| fault(self.whose, &error))?;
+        typed.map_err(|error| fault(self.which, &error))?;
         let script =
             format!("(() => {{ {FIND} return find({})?.value === {}; }})()", quoted(selector), quoted(text));
         self.until::<bool>(&format!("{selector} with its text"), &script).await.map(drop)
     }
 
-    /// Presses a key in a field until the field is empty: an upload may have to end first.
+    /// Presses Enter in a field until the field is empty: an upload may have to end first.
     pub(crate) async fn send(&self, selector: &str) -> Result<(), Fault> {
         let start = Instant::now();
         let script = format!("(() => {{ {FIND} return find({})?.value === ''; }})()", quoted(selector));
         while start.elapsed() < self.timeout {
             let element =
-                self.page.find_element(selector).await.map_err(|error| fault(self.whose, &error))?;
-            element.press_key("Enter").await.map_err(|error| fault(self.whose, &error))?;
+                self.page.find_element(selector).await.map_err(|error| fault(self.which, &error))?;
+            element.press_key("Enter").await.map_err(|error| fault(self.which, &error))?;
             for _ in 0..20 {
                 let answer = self.page.evaluate(script.as_str()).await;
                 if answer.is_ok_and(|answer| answer.value().is_some_and(|value| *value == true)) {
@@ -141,19 +140,19 @@ impl Tab {
         Err(self.missing(&format!("{selector} emptied by sending")).await)
     }
 
-    /// Gives a file to a file field, which need not be visible.
+    /// Puts a file into a file field, which need not be visible.
     pub(crate) async fn attach(&self, selector: &str, file: &Path) -> Result<(), Fault> {
         let script = format!("document.querySelector({}) !== null", quoted(selector));
         self.until::<bool>(selector, &script).await?;
-        let element = self.page.find_element(selector).await.map_err(|error| fault(self.whose, &error))?;
+        let element = self.page.find_element(selector).await.map_err(|error| fault(self.which, &error))?;
         let mut files = SetFileInputFilesParams::new(vec![file.to_string_lossy().into_owned()]);
         files.backend_node_id = Some(element.backend_node_id);
-        self.page.execute(files).await.map(drop).map_err(|error| fault(self.whose, &error))
+        self.page.execute(files).await.map(drop).map_err(|error| fault(self.which, &error))
     }
 
     pub(crate) async fn screenshot(&self, path: &Path) -> Result<(), Fault> {
         let png = ScreenshotParams::builder().format(CaptureScreenshotFormat::Png).build();
-        let bytes = self.page.screenshot(png).await.map_err(|error| fault(self.whose, &error))?;
+        let bytes = self.page.screenshot(png).await.map_err(|error| fault(self.which, &error))?;
         tokio::fs::write(path, bytes).await.map_err(|error| Fault {
             during: path.display().to_string(),
             symptom: Symptom::Machine(one_line(&error.to_string())),
@@ -189,8 +188,8 @@ impl Tab {
             .map(|error| format!("; the page reported: {error}"))
             .unwrap_or_default();
         let seconds = self.timeout.as_secs_f64();
-        let text = format!("`{what}` did not come within {seconds} s, at {}{said}", one_line(&at));
-        Fault { during: format!("the {} user's page", self.whose), symptom: Symptom::Browser(text) }
+        let text = format!("`{what}` did not appear within {seconds} s, at {}{said}", one_line(&at));
+        Fault { during: format!("the {} user's page", self.which), symptom: Symptom::Browser(text) }
     }
 }
 
@@ -205,9 +204,9 @@ pub(super) fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
-fn fault(whose: &str, error: &CdpError) -> Fault {
+fn fault(which: &str, error: &CdpError) -> Fault {
     Fault {
-        during: format!("the {whose} user's page"),
+        during: format!("the {which} user's page"),
         symptom: Symptom::Browser(one_line(&error.to_string())),
     }
 }
@@ -235,7 +234,7 @@ async fn listen(page: &Page, complaints: &Arc<Mutex<Complaints>>) -> Result<Join
                 continue;
             }
             let text = format!("{} {}", entry.text, entry.url.as_deref().unwrap_or_default());
-            // An unlicensed server refuses some of what the official page asks for: only failures count.
+            // A server without a licence refuses some of the official page's requests: only failures count.
             let failed = entry.source != LogEntrySource::Network || text.contains("status of 5");
             if failed { error(&book, &text) } else { remark(&book, &text) }
         }

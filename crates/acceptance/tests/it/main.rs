@@ -1,4 +1,4 @@
-//! The acceptance test against servers that are well and servers that are not.
+//! The acceptance test against servers that work and servers that do not.
 
 mod builtin;
 mod miniature;

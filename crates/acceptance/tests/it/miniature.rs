@@ -1,5 +1,5 @@
-//! A server of the 5.37 era in miniature, for what the built-in server cannot be made to do: missing fields, nulls,
-//! the answer to the challenge before the hello, and every gate at the sign-up.
+//! A small server that answers as 5.37 did, for what the built-in server cannot do: missing fields, nulls, the answer to the
+//! challenge before the hello, and every setting that closes sign-up.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -28,7 +28,7 @@ pub(crate) struct Rules {
     pub(crate) verify: bool,
     /// Only addresses of this domain.
     pub(crate) domain: Option<&'static str>,
-    /// Only administrators make teams.
+    /// Only administrators create teams.
     pub(crate) no_teams: bool,
     /// Users may deactivate themselves.
     pub(crate) may_leave: bool,
@@ -51,7 +51,7 @@ pub(crate) struct Server {
     events: broadcast::Sender<String>,
 }
 
-/// What is in the "database".
+/// The content of its database.
 #[derive(Default, Clone)]
 pub(crate) struct World {
     pub(crate) users: HashMap<String, Value>,

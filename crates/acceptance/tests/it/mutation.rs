@@ -1,4 +1,4 @@
-//! Each fault of a proxy fails exactly the check that it concerns, with its cause.
+//! Each fault of a proxy fails exactly the check for it, with the right cause.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::miniature::{Rules, Server};
 use crate::proxy::{self, Answer, Frame, Wrong};
 use crate::walk::{failures, note, report, target};
 
-/// The name that the deployment is known by; nobody resolves it, the test connects to the proxy's address.
+/// The deployment's name; it is never resolved, because the test connects to the proxy's address.
 const SITE: &str = "http://chat.example.test";
 
 async fn through(wrong: Wrong) -> Report {
@@ -81,7 +81,7 @@ fn cases() -> Vec<Case> {
                 None
             }),
             &["websocket-upgrade"],
-            "takes only pages of ServiceSettings.SiteURL",
+            "accepts only pages of ServiceSettings.SiteURL",
         ),
         Case(
             "limits bodies to 1 kB",
@@ -103,12 +103,7 @@ fn cases() -> Vec<Case> {
             "does not get an answer from Mattermost",
         ),
         Case("asks for a password", Wrong::page("/api", 401), &["reachable"], "basic authentication"),
-        Case(
-            "serves something else",
-            Wrong::page("/", 200),
-            &["reachable"],
-            "something other than Mattermost",
-        ),
+        Case("serves something else", Wrong::page("/", 200), &["reachable"], "another program answers"),
         Case(
             "redirects to another name",
             Wrong::request(|_, _, _| {
@@ -133,7 +128,7 @@ fn cases() -> Vec<Case> {
             "removes the Token header",
             Wrong::answer(|_, answer| drop(answer.headers.remove("token"))),
             &["first-account"],
-            "something else than it was asked",
+            "something other than what was requested",
         ),
         Case(
             "removes Authorization",
@@ -181,7 +176,7 @@ fn cases() -> Vec<Case> {
                 }
             }),
             &["image-identical"],
-            "changed or cut on its way",
+            "changed or cut on the way",
         ),
         Case(
             "cuts the file",
@@ -191,7 +186,7 @@ fn cases() -> Vec<Case> {
                 }
             }),
             &["image-identical"],
-            "ended the connection in the middle",
+            "closed the connection early",
         ),
         Case(
             "truncates thumbnails",
@@ -201,7 +196,7 @@ fn cases() -> Vec<Case> {
                 }
             }),
             &["image-previews"],
-            "small picture",
+            "thumbnail or preview",
         ),
         Case(
             "has no previews",
@@ -213,7 +208,7 @@ fn cases() -> Vec<Case> {
             "drops posted events",
             Wrong::frame(move |text| if posted(text) { Frame::Drop } else { Frame::Pass }),
             &["first-sees-reply", "second-sees-image"],
-            "does not carry everything",
+            "messages are missing",
         ),
         Case(
             "loses the first post's event",
@@ -225,7 +220,7 @@ fn cases() -> Vec<Case> {
             "swallows the hello",
             Wrong::frame(|text| if text.contains("hello") { Frame::Drop } else { Frame::Pass }),
             &["first-websocket", "second-websocket"],
-            "does not carry everything",
+            "messages are missing",
         ),
         Case(
             "closes websockets after the hello",
@@ -240,7 +235,7 @@ fn cases() -> Vec<Case> {
                 false => Frame::Pass,
             }),
             &["first-websocket", "second-websocket"],
-            "something else than it was asked",
+            "something other than what was requested",
         ),
         Case(
             "answers with errors under a 200",
@@ -265,7 +260,7 @@ fn cases() -> Vec<Case> {
                 }
             }),
             &["first-post"],
-            "something else than it was asked",
+            "something other than what was requested",
         ),
         Case(
             "answers without end",
@@ -275,7 +270,7 @@ fn cases() -> Vec<Case> {
                 }
             }),
             &["reachable"],
-            "something other than Mattermost",
+            "another program answers",
         ),
     ]
 }

@@ -20,7 +20,7 @@ type OnFrame = dyn Fn(&str) -> Frame + Send + Sync;
 /// What the proxy does wrong. Nothing, by default.
 #[derive(Clone)]
 pub(crate) struct Wrong {
-    /// Sees path and query of each request; may answer in the server's place.
+    /// Sees each request; may answer instead of the server.
     request: Arc<OnRequest>,
     /// May change each answer.
     answer: Arc<OnAnswer>,
@@ -28,7 +28,7 @@ pub(crate) struct Wrong {
     frame: Arc<OnFrame>,
 }
 
-/// An answer on its way back.
+/// An answer of the server.
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
@@ -37,12 +37,12 @@ pub(crate) struct Answer {
     pub(crate) cut: Option<usize>,
 }
 
-/// What becomes of a websocket text.
+/// What to do with a websocket text.
 pub(crate) enum Frame {
     Pass,
     Drop,
     Close,
-    /// Another one in its place.
+    /// Send another one instead.
     Put(String),
 }
 

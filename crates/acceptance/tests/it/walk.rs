@@ -1,4 +1,4 @@
-//! The whole test against a server of the 5.37 era.
+//! The whole test against a server that answers as 5.37 did.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -24,7 +24,7 @@ pub(crate) async fn report(target: &Target) -> Report {
 /// The names of the checks that failed, each with its cause.
 pub(crate) fn failures(report: &Report) -> Vec<(&'static str, &str)> {
     let failed = report.checks.iter().filter_map(|check| match &check.outcome {
-        Outcome::Failed { cause, .. } => Some((check.name, cause.as_str())),
+        Outcome::Failed(finding) => Some((check.name, finding.cause.as_str())),
         _ => None,
     });
     failed.collect()
@@ -41,7 +41,7 @@ async fn old(rules: Rules) -> (SocketAddr, std::sync::Arc<Server>, Target) {
 }
 
 #[tokio::test]
-async fn an_old_server_passes_and_keeps_nothing() {
+async fn an_old_server_passes_and_nothing_is_left_on_it() {
     let (_, server, target) = old(Rules { may_leave: true, ..Rules::default() }).await;
     let mut seen = Vec::new();
     let report = run(&target, |check: &Check| seen.push(check.name), CancellationToken::new()).await;
@@ -49,14 +49,14 @@ async fn an_old_server_passes_and_keeps_nothing() {
     assert_eq!(report.server_version.as_deref(), Some("5.37.0"));
     assert_eq!(seen.len(), report.checks.len());
     assert_eq!(report.checks.last().map(|check| check.name), Some("clean-up"));
-    assert_eq!(note(&report, "healthy"), ["this version does not tell how the file store is"]);
+    assert_eq!(note(&report, "healthy"), ["this version does not report whether the file store works"]);
     let world = server.world();
     assert!(world.teams.is_empty() && world.sessions.is_empty());
     assert!(world.users.len() == 2 && world.users.values().all(|user| user["delete_at"] == 1));
 }
 
 #[tokio::test]
-async fn what_cannot_be_taken_away_is_named_and_logged_out() {
+async fn accounts_that_cannot_be_removed_are_named_and_logged_out() {
     let (_, server, target) = old(Rules::default()).await;
     let report = report(&target).await;
     assert!(report.passed(), "{}", report.to_markdown());
@@ -67,7 +67,7 @@ async fn what_cannot_be_taken_away_is_named_and_logged_out() {
 }
 
 #[tokio::test]
-async fn an_administrator_opens_every_gate() {
+async fn an_administrators_token_works_where_sign_up_is_closed() {
     let rules = Rules {
         closed: true,
         verify: true,
@@ -91,7 +91,7 @@ async fn an_administrator_opens_every_gate() {
 }
 
 #[tokio::test]
-async fn each_gate_that_stays_shut_is_named() {
+async fn each_closed_setting_is_named() {
     let table = [
         (Rules { closed: true, ..Rules::default() }, "first-account", "EnableOpenServer"),
         (Rules { empty: true, ..Rules::default() }, "first-account", "becomes system administrator"),
@@ -154,7 +154,7 @@ async fn a_cancelled_run_cleans_up_too() {
 }
 
 #[tokio::test]
-async fn nobody_to_speak_with_is_a_failed_check() {
+async fn an_unreachable_site_is_a_failed_check() {
     let start = Instant::now();
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("bound");

@@ -110,7 +110,7 @@ pub(crate) fn first_failure(report: &Report) -> Option<String> {
         return None;
     }
     let failed = report.checks.iter().find_map(|check| match &check.outcome {
-        acceptance::Outcome::Failed { what, cause, .. } => Some(format!("{}: {what} ({cause})", check.title)),
+        acceptance::Outcome::Failed(f) => Some(format!("{}: {} ({})", check.title, f.what, f.cause)),
         _ => None,
     });
     Some(failed.unwrap_or_else(|| "the test did not come to its end".to_owned()))

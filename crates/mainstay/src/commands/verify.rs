@@ -51,11 +51,8 @@ fn line(check: &Check) -> String {
     let mut text = match &check.outcome {
         Outcome::Ok => format!("  ✓ {} ({} ms)", check.title, check.ms),
         Outcome::Skipped { why } => format!("  - {}: skipped, {why}", check.title),
-        Outcome::Failed { what, cause, fix } => {
-            format!(
-                "  ✗ {} ({} ms)\n      what   {what}\n      cause  {cause}\n      fix    {fix}",
-                check.title, check.ms
-            )
+        Outcome::Failed(finding) => {
+            format!("  ✗ {} ({} ms)\n{}", check.title, check.ms, finding.lines("      "))
         }
     };
     for note in &check.notes {

@@ -41,7 +41,7 @@ fn profiles() -> Vec<String> {
 
 /// One Chromium at a time: they are heavy, and the last assertion counts processes.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_page_is_walked_and_each_of_its_faults_named() {
+async fn the_page_passes_and_each_of_its_faults_is_named() {
     let directory = tempfile::tempdir().expect("a directory");
     let before = profiles();
     let shots = |name: &str| directory.path().join(name);
@@ -62,7 +62,7 @@ async fn the_page_is_walked_and_each_of_its_faults_named() {
     assert!(closed.passed(), "{}", closed.to_markdown());
 
     let table = [
-        ("red bar", "browser-no-errors", "cannot hold its websocket"),
+        ("red bar", "browser-no-errors", "lost its websocket"),
         ("throws", "browser-no-errors", "a script of the page failed"),
         ("blocked", "browser-no-errors", "a content policy"),
     ];
@@ -110,12 +110,12 @@ async fn a_missing_chromium_is_a_failed_check() {
     target.browser =
         Some(Browser { chromium: Some("/nowhere/chromium".into()), screenshots: "/nowhere".into() });
     let report = report(&target).await;
-    let Some(Check { outcome: Outcome::Failed { fix, .. }, .. }) =
+    let Some(Check { outcome: Outcome::Failed(finding), .. }) =
         report.checks.iter().find(|check| check.name == "browser")
     else {
         panic!("{}", report.to_markdown());
     };
-    assert!(fix.contains("apt-get install chromium"));
+    assert!(finding.fix.contains("apt-get install chromium"));
     assert_eq!(failures(&report).len(), 1);
     assert!(note(&report, "clean-up").is_empty());
 }

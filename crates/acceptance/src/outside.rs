@@ -1,4 +1,4 @@
-//! What can be seen before anybody has an account: the server, its settings, its websocket, its door.
+//! The checks that need no account: the server, its settings, its websocket; and the administrator's login.
 
 use std::time::Duration;
 
@@ -10,54 +10,53 @@ use tokio::join;
 use url::Url;
 
 use crate::answer::one_line;
-use crate::diagnosis::trimmed;
+use crate::checks;
 use crate::log::{Log, Stop};
+use crate::made::{Made, SignUp};
 use crate::person::{Login, log_in};
-use crate::plan;
-use crate::site::{Reply, Site};
+use crate::site::{Reply, Site, trimmed};
 use crate::socket;
-use crate::stage::{Door, Stage};
 use crate::symptom::{Fault, Part, Symptom};
 use crate::target::Admin;
 use crate::wire::{ClientConfig, Ping, User};
 
 /// An Origin that no deployment has: `.invalid` is reserved.
 const FOREIGN: &str = "https://elsewhere.invalid";
-/// Where the test's people claim to have their mail: a domain without mailboxes.
+/// The mail domain of the test's users: one without mailboxes.
 const DOMAIN: &str = "example.com";
-/// More than this between the two clocks is worth a note.
+/// A larger difference between the two clocks gets a note.
 const SKEW: Duration = Duration::from_secs(30);
 
-/// What was found.
-pub(crate) struct Ground {
-    /// The settings that everybody may see.
+/// What these checks found.
+pub(crate) struct Outside {
+    /// The settings that can be read without a login.
     pub config: ClientConfig,
-    /// Whether a websocket opens at all.
+    /// Whether a websocket opens.
     pub websockets: Result<(), Stop>,
-    pub door: Door,
+    pub sign_up: SignUp,
 }
 
-/// Looks at the deployment from outside, and lets the administrator in if there is one.
-pub(crate) async fn approach(
+/// Checks the deployment without an account, and logs the administrator in if there is one.
+pub(crate) async fn check_outside(
     site: &Site,
     admin: &Admin,
-    stage: &mut Stage,
+    made: &mut Made,
     log: &Log<'_>,
-) -> Result<Ground, Stop> {
-    log.check(plan::REACHABLE, reachable(site, log)).await?;
+) -> Result<Outside, Stop> {
+    log.check(checks::REACHABLE, reachable(site, log)).await?;
     let (_, config, websockets) = join!(
-        log.check(plan::HEALTHY, healthy(site, log)),
-        log.check(plan::CLIENT_CONFIG, client_config(site)),
+        log.check(checks::HEALTHY, healthy(site, log)),
+        log.check(checks::CLIENT_CONFIG, client_config(site)),
         websocket_opens(site, log),
     );
     let config = config?;
-    stage.learn(&config);
+    made.read_versions(&config);
     if let Some(configured) = config.get("SiteURL") {
         site_url(site, configured, log).await;
     }
-    let door = log_in_administrator(site, admin, &config, stage, log).await?;
-    stage.door = Some(door.clone());
-    Ok(Ground { config, websockets, door })
+    let sign_up = log_in_administrator(site, admin, &config, made, log).await?;
+    made.sign_up = Some(sign_up.clone());
+    Ok(Outside { config, websockets, sign_up })
 }
 
 async fn reachable(site: &Site, log: &Log<'_>) -> Result<(), Fault> {
@@ -65,10 +64,10 @@ async fn reachable(site: &Site, log: &Log<'_>) -> Result<(), Fault> {
     let fault = |symptom| Fault { during, symptom };
     if let Some(skew) = skew(&reply).filter(|skew| *skew > SKEW) {
         let text = format!(
-            "the server's clock and this machine's differ by {} s: sign-in through other services and second factors may fail (compare both with timedatectl)",
+            "the server's clock and this machine's differ by {} s: sign-in through other services and second factors may fail (check both with timedatectl)",
             skew.as_secs()
         );
-        log.note(plan::REACHABLE, text);
+        log.note(checks::REACHABLE, text);
     }
     let ping: Ping = reply.json().map_err(fault)?;
     if ping.status.is_empty() {
@@ -81,7 +80,7 @@ async fn reachable(site: &Site, log: &Log<'_>) -> Result<(), Fault> {
     Ok(())
 }
 
-/// How far the server's clock, as its answer tells, is from ours. The Date header counts whole seconds.
+/// The difference between the server's clock and this machine's. The Date header counts whole seconds.
 fn skew(reply: &Reply) -> Option<Duration> {
     let date = reply.headers.get(DATE)?.to_str().ok()?;
     let theirs = rfc2822::DateTimeParser::new().parse_timestamp(date).ok()?;
@@ -90,7 +89,7 @@ fn skew(reply: &Reply) -> Option<Duration> {
 
 async fn healthy(site: &Site, log: &Log<'_>) -> Result<(), Fault> {
     let (reply, during) = site.get("system/ping?get_server_status=true").reply().await?;
-    // An unwell server answers 500, with its reasons in the body.
+    // A server that is not healthy answers 500, with the reasons in the body.
     let ping: Ping = match serde_json::from_slice(&reply.body) {
         Ok(ping) => ping,
         Err(_) => reply.json().map_err(|symptom| Fault { during: during.clone(), symptom })?,
@@ -103,7 +102,7 @@ async fn healthy(site: &Site, log: &Log<'_>) -> Result<(), Fault> {
     for (part, status) in parts {
         match status {
             Some("OK") => {}
-            None => log.note(plan::HEALTHY, format!("this version does not tell how {part} is")),
+            None => log.note(checks::HEALTHY, format!("this version does not report whether {part} works")),
             Some(status) => {
                 let status = one_line(status);
                 return Err(Fault { during, symptom: Symptom::Unhealthy { part, status } });
@@ -129,22 +128,22 @@ async fn client_config(site: &Site) -> Result<ClientConfig, Fault> {
 }
 
 async fn websocket_opens(site: &Site, log: &Log<'_>) -> Result<(), Stop> {
-    let opens = log.check(plan::WEBSOCKET_UPGRADE, socket::opens(site)).await;
+    let opens = log.check(checks::WEBSOCKET_UPGRADE, socket::accepts_own_origin(site)).await;
     match opens {
         Ok(()) => {
-            let _ = log.check(plan::FOREIGN_ORIGIN, socket::refuses(site, FOREIGN)).await;
+            let _ = log.check(checks::FOREIGN_ORIGIN, socket::refuses_origin(site, FOREIGN)).await;
         }
-        Err(stop) => log.skip(plan::FOREIGN_ORIGIN, stop.why()),
+        Err(stop) => log.skip(checks::FOREIGN_ORIGIN, stop.why()),
     }
     opens
 }
 
 pub(crate) async fn site_url(site: &Site, configured: &str, log: &Log<'_>) {
     if configured.is_empty() && site.any_address {
-        log.ok(plan::SITE_URL, "it has none, as it is meant: mails cannot carry links".to_owned());
+        log.ok(checks::SITE_URL, "no SiteURL is set, as intended: mails cannot contain links".to_owned());
         return;
     }
-    let _ = log.check(plan::SITE_URL, same_url(site, configured)).await;
+    let _ = log.check(checks::SITE_URL, same_url(site, configured)).await;
 }
 
 async fn same_url(site: &Site, configured: &str) -> Result<(), Fault> {
@@ -161,26 +160,26 @@ async fn log_in_administrator(
     site: &Site,
     admin: &Admin,
     config: &ClientConfig,
-    stage: &mut Stage,
+    made: &mut Made,
     log: &Log<'_>,
-) -> Result<Door, Stop> {
+) -> Result<SignUp, Stop> {
     let closed = ["EnableOpenServer", "EnableSignUpWithEmail", "EnableUserCreation"]
         .iter()
         .any(|key| config.switch(key) == Some(false));
     let by_email = config.switch("EnableSignInWithUsername") == Some(false);
-    let mut door = Door { sponsored: closed, domain: DOMAIN.to_owned(), by_email };
+    let mut sign_up = SignUp { by_admin: closed, domain: DOMAIN.to_owned(), by_email };
     if matches!(admin, Admin::None) {
-        return Ok(door);
+        return Ok(sign_up);
     }
     let work = async {
         match admin {
-            Admin::Token(token) => stage.admin_token(token.clone()),
+            Admin::Token(token) => made.admin_token(token.clone()),
             Admin::Login { name, secret } => {
-                stage.admin_session(log_in(site, Login::Name(name), secret).await?.1);
+                made.admin_session(log_in(site, Login::Name(name), secret).await?.1);
             }
             Admin::None => {}
         }
-        let Some(admin) = &stage.admin else { return Ok(()) };
+        let Some(admin) = &made.admin else { return Ok(()) };
         let me: User = site.get("users/me").by(&admin.token).json().await?;
         if !me.roles.split_whitespace().any(|role| role == "system_admin") {
             let symptom = Symptom::NotAdministrator { roles: one_line(&me.roles) };
@@ -188,25 +187,25 @@ async fn log_in_administrator(
         }
         let settings: Value = match site.get("config").by(&admin.token).json().await {
             Ok(settings) => settings,
-            // A server without the route, or an administrator who may not read them: the usual rules are assumed.
+            // The server lacks the route, or the administrator may not read them: the default rules are assumed.
             Err(Fault { symptom: Symptom::Answer(answer), .. }) if matches!(answer.status, 403 | 501) => {
                 Value::Null
             }
             Err(fault) => return Err(fault),
         };
         let verify = settings["EmailSettings"]["RequireEmailVerification"] == true;
-        door.sponsored |= verify;
+        sign_up.by_admin |= verify;
         let domains = settings["TeamSettings"]["RestrictCreationToDomains"].as_str().unwrap_or_default();
         if let Some(domain) = first_domain(domains) {
-            domain.clone_into(&mut door.domain);
+            domain.clone_into(&mut sign_up.domain);
         }
         Ok(())
     };
-    log.check(plan::ADMINISTRATOR, work).await?;
-    Ok(door)
+    log.check(checks::ADMINISTRATOR, work).await?;
+    Ok(sign_up)
 }
 
-/// The first of the allowed mail domains; they stand between spaces, commas and at signs.
+/// The first of the allowed mail domains, which are separated by spaces, commas and at signs.
 fn first_domain(list: &str) -> Option<&str> {
     list.split([' ', ',', '@']).map(str::trim).find(|domain| !domain.is_empty())
 }
@@ -216,7 +215,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_domain_is_found_in_every_way_of_writing() {
+    fn the_first_domain_is_found_with_every_separator() {
         for list in ["corp.example, other.example", "@corp.example", " corp.example other.example"] {
             assert_eq!(first_domain(list), Some("corp.example"), "{list}");
         }

@@ -1,57 +1,57 @@
-//! What the test has made, and how it is taken away again.
+//! What the test has created, and how it is removed.
 
 use serde_json::json;
 
-use crate::Secret;
+use crate::checks;
 use crate::log::Log;
 use crate::person::Person;
-use crate::plan;
+use crate::secret::Secret;
 use crate::site::Site;
 use crate::symptom::Fault;
 use crate::wire::{ClientConfig, Team, User};
 
-/// Everything that exists because of this run, and what was learnt about the server.
+/// Everything that this run has created, and what it found out about the server.
 #[derive(Debug)]
-pub(crate) struct Stage {
-    pub cast: Cast,
-    /// Those who use the web client, if it is tested.
-    pub on_page: Option<Cast>,
+pub(crate) struct Made {
+    pub group: Group,
+    /// The users of the browser test, if it runs.
+    pub in_browser: Option<Group>,
     pub admin: Option<AdminSession>,
-    pub door: Option<Door>,
+    pub sign_up: Option<SignUp>,
     pub version: Option<String>,
     pub build: Option<String>,
     pub edition: Option<&'static str>,
 }
 
-/// Two people and the team they meet in.
+/// Two users and their team.
 #[derive(Debug)]
-pub(crate) struct Cast {
+pub(crate) struct Group {
     pub first: Person,
     pub second: Person,
-    pub team: Option<TeamMade>,
+    pub team: Option<NewTeam>,
 }
 
-/// How accounts are made here.
+/// How accounts are created on this server.
 #[derive(Debug, Clone)]
-pub(crate) struct Door {
-    /// Accounts must be made by the administrator.
-    pub sponsored: bool,
-    /// The mail domain of the test's people.
+pub(crate) struct SignUp {
+    /// Only the administrator can create accounts.
+    pub by_admin: bool,
+    /// The mail domain of the test's users.
     pub domain: String,
-    /// The login page takes addresses only, not user names.
+    /// The login page accepts only addresses, not user names.
     pub by_email: bool,
 }
 
-impl Door {
-    /// The address that a person of the test claims to have.
+impl SignUp {
+    /// The mail address of a user of the test.
     pub(crate) fn email(&self, person: &Person) -> String {
         format!("{}@{}", person.name, self.domain)
     }
 }
 
-/// A team whose making was asked for: it may exist, even if no answer came.
+/// A team that was requested: it may exist even if no answer came.
 #[derive(Debug)]
-pub(crate) struct TeamMade {
+pub(crate) struct NewTeam {
     pub name: String,
     pub id: Option<String>,
 }
@@ -59,24 +59,24 @@ pub(crate) struct TeamMade {
 #[derive(Debug)]
 pub(crate) struct AdminSession {
     pub token: Secret,
-    /// We logged in, so we log out.
-    ours: bool,
+    /// The test logged in, so it logs out.
+    logged_in: bool,
 }
 
-impl Stage {
-    pub(crate) fn new(on_page: bool) -> Self {
+impl Made {
+    pub(crate) fn new(in_browser: bool) -> Self {
         Self {
-            cast: Cast::new(),
-            on_page: on_page.then(Cast::new),
+            group: Group::new(),
+            in_browser: in_browser.then(Group::new),
             admin: None,
-            door: None,
+            sign_up: None,
             version: None,
             build: None,
             edition: None,
         }
     }
 
-    pub(crate) fn learn(&mut self, config: &ClientConfig) {
+    pub(crate) fn read_versions(&mut self, config: &ClientConfig) {
         let text = |key| config.get(key).map(crate::answer::one_line);
         self.version = text("Version");
         self.build = text("BuildNumber");
@@ -86,61 +86,61 @@ impl Stage {
     }
 
     pub(crate) fn admin_token(&mut self, token: Secret) {
-        self.admin = Some(AdminSession { token, ours: false });
+        self.admin = Some(AdminSession { token, logged_in: false });
     }
 
     pub(crate) fn admin_session(&mut self, token: Secret) {
-        self.admin = Some(AdminSession { token, ours: true });
+        self.admin = Some(AdminSession { token, logged_in: true });
     }
 
-    /// Whether anything may have been made.
+    /// Whether anything may have been created.
     pub(crate) fn used(&self) -> bool {
-        self.admin.is_some() || self.casts().any(|cast| cast.first.attempted || cast.second.attempted)
+        self.admin.is_some() || self.groups().any(|group| group.first.attempted || group.second.attempted)
     }
 
-    /// Says what stays, and ends the sessions.
+    /// Names what is kept, and ends the sessions.
     pub(crate) async fn keep(&self, site: &Site, log: &Log<'_>) {
-        for cast in self.casts().filter(|cast| cast.first.attempted || cast.second.attempted) {
-            let team = cast.team.as_ref().map(|team| format!(", team `{}`", team.name)).unwrap_or_default();
-            let names = [&cast.first, &cast.second].map(|person| format!("`{}`", person.name));
-            log.note(plan::CLEAN_UP, format!("kept: accounts {}{team}", names.join(" and ")));
-            for person in [&cast.first, &cast.second] {
+        for group in self.groups().filter(|group| group.first.attempted || group.second.attempted) {
+            let team = group.team.as_ref().map(|team| format!(", team `{}`", team.name)).unwrap_or_default();
+            let names = [&group.first, &group.second].map(|person| format!("`{}`", person.name));
+            log.note(checks::CLEAN_UP, format!("kept: accounts {}{team}", names.join(" and ")));
+            for person in [&group.first, &group.second] {
                 person.log_out(site).await;
             }
         }
         self.log_out_admin(site).await;
     }
 
-    /// Takes everything away that this run has made: the team is archived, the accounts are deactivated, the
-    /// sessions end. What cannot be taken away is named in a note.
+    /// Removes everything that this run has created: archives the team, deactivates the accounts, ends the sessions. What cannot
+    /// be removed is named in a note.
     pub(crate) async fn clear(&mut self, site: &Site, log: &Log<'_>) {
         let admin = self.admin.as_ref().map(|admin| &admin.token);
-        self.cast.clear(site, admin, log).await;
-        if let Some(cast) = &mut self.on_page {
-            cast.clear(site, admin, log).await;
+        self.group.clear(site, admin, log).await;
+        if let Some(group) = &mut self.in_browser {
+            group.clear(site, admin, log).await;
         }
         self.log_out_admin(site).await;
     }
 
-    fn casts(&self) -> impl Iterator<Item = &Cast> {
-        std::iter::once(&self.cast).chain(&self.on_page)
+    fn groups(&self) -> impl Iterator<Item = &Group> {
+        std::iter::once(&self.group).chain(&self.in_browser)
     }
 
     async fn log_out_admin(&self, site: &Site) {
-        if let Some(admin) = self.admin.as_ref().filter(|admin| admin.ours) {
+        if let Some(admin) = self.admin.as_ref().filter(|admin| admin.logged_in) {
             let _ = site.post("users/logout").by(&admin.token).done().await;
         }
     }
 }
 
-impl Cast {
+impl Group {
     fn new() -> Self {
         Self { first: Person::new("first"), second: Person::new("second"), team: None }
     }
 
     async fn clear(&mut self, site: &Site, admin: Option<&Secret>, log: &Log<'_>) {
         for person in [&mut self.first, &mut self.second] {
-            // Made on the page, or the answer was lost. If it does not exist, nothing is left to do.
+            // Created in the browser, or the answer was lost. If it does not exist, there is nothing to do.
             if person.attempted && person.token.is_none() {
                 let _ = person.log_in(site).await;
             }
@@ -148,20 +148,20 @@ impl Cast {
         if let Some(team) = &self.team
             && let Err(fault) = archive(site, team, &self.first, admin).await
         {
-            log.note(plan::CLEAN_UP, format!("the team `{}` stays: {fault}", team.name));
+            log.note(checks::CLEAN_UP, format!("the team `{}` was not removed: {fault}", team.name));
         }
-        tokio::join!(self.first.leave(site, admin, log), self.second.leave(site, admin, log));
+        tokio::join!(self.first.deactivate(site, admin, log), self.second.deactivate(site, admin, log));
     }
 }
 
-async fn archive(site: &Site, team: &TeamMade, owner: &Person, admin: Option<&Secret>) -> Result<(), Fault> {
+async fn archive(site: &Site, team: &NewTeam, owner: &Person, admin: Option<&Secret>) -> Result<(), Fault> {
     let token = match admin {
         Some(token) => token,
         None => owner.token()?,
     };
     let id = match &team.id {
         Some(id) => id.clone(),
-        // The answer to its making was lost; if it does not exist, nothing is left to do.
+        // The answer was lost. If the team does not exist, there is nothing to do.
         None => match site.get(&format!("teams/name/{}", team.name)).by(token).json::<Team>().await {
             Ok(team) => team.id,
             Err(_) => return Ok(()),
@@ -171,7 +171,7 @@ async fn archive(site: &Site, team: &TeamMade, owner: &Person, admin: Option<&Se
 }
 
 impl Person {
-    async fn leave(&self, site: &Site, admin: Option<&Secret>, log: &Log<'_>) {
+    async fn deactivate(&self, site: &Site, admin: Option<&Secret>, log: &Log<'_>) {
         let id = match (&self.id, admin) {
             (Some(id), _) => id.clone(),
             (None, Some(admin)) if self.attempted => {
@@ -191,12 +191,12 @@ impl Person {
                 match site.put(&path).by(token).body(&inactive).done().await {
                     Ok(()) => return,
                     Err(fault) if admin.is_some() => fault.to_string(),
-                    Err(_) => "users may not deactivate themselves here".to_owned(),
+                    Err(_) => "users may not deactivate themselves on this server".to_owned(),
                 }
             }
         };
-        let way_out = "deactivate it in the System Console, or give --admin-token next time";
-        log.note(plan::CLEAN_UP, format!("the account `{}` stays: {why}; {way_out}", self.name));
+        let fix = "deactivate it in the System Console, or give --admin-token next time";
+        log.note(checks::CLEAN_UP, format!("the account `{}` was not removed: {why}; {fix}", self.name));
         self.log_out(site).await;
     }
 

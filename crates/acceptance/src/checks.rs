@@ -1,4 +1,4 @@
-//! The checks there are, in the order of the test.
+//! All checks, in the order of the test.
 
 use crate::log::Kind;
 
@@ -9,18 +9,18 @@ macro_rules! kinds {
 }
 
 kinds! {
-    REACHABLE: "reachable", "Mattermost answers under the URL", None;
-    HEALTHY: "healthy", "The server, its database and its file store are well", None;
-    CLIENT_CONFIG: "client-config", "The clients get their settings", None;
+    REACHABLE: "reachable", "Mattermost answers at the URL", None;
+    HEALTHY: "healthy", "The server, its database and its file store are healthy", None;
+    CLIENT_CONFIG: "client-config", "Clients can read their settings", None;
     WEBSOCKET_UPGRADE: "websocket-upgrade", "A page of the site can open a websocket", Some("Installation 2.4");
     FOREIGN_ORIGIN: "foreign-origin", "A page of another site cannot open a websocket", None;
     SITE_URL: "site-url", "SiteURL is the URL under test", Some("Installation 2.4");
     ADMINISTRATOR: "administrator", "The administrator's session works", None;
-    FIRST_ACCOUNT: "first-account", "A first user makes an account and logs in", Some("Installation 2.1");
-    SECOND_ACCOUNT: "second-account", "A second user makes an account and logs in", Some("Installation 2.2");
+    FIRST_ACCOUNT: "first-account", "A first user creates an account and logs in", Some("Installation 2.1");
+    SECOND_ACCOUNT: "second-account", "A second user creates an account and logs in", Some("Installation 2.2");
     FIRST_WEBSOCKET: "first-websocket", "The first user's websocket says hello and answers a ping", Some("Installation 2.4");
     SECOND_WEBSOCKET: "second-websocket", "The second user's websocket says hello and answers a ping", Some("Installation 2.4");
-    FIRST_TEAM: "first-team", "The first user makes a team", Some("Installation 2.1");
+    FIRST_TEAM: "first-team", "The first user creates a team", Some("Installation 2.1");
     FIRST_POST: "first-post", "The first user posts in Town Square", Some("Installation 2.1");
     SECOND_JOINS: "second-joins", "The second user joins that team and sees the post", Some("Installation 2.2");
     SECOND_REPLIES: "second-replies", "The second user replies to the post", Some("Installation 2.2");
@@ -29,19 +29,19 @@ kinds! {
     IMAGE_IDENTICAL: "image-identical", "The second user downloads the image, byte for byte", Some("Installation 2.3");
     IMAGE_PREVIEWS: "image-previews", "The image has a thumbnail and a preview", Some("Installation 2.3");
     SECOND_SEES_IMAGE: "second-sees-image", "The image reply reaches the second user without a reload", Some("Installation 2.4");
-    THREAD: "thread", "The thread holds the post and both replies", Some("Installation 2.2");
-    NO_ERRORS: "no-errors", "No answer held an error", Some("Installation 2.4");
+    THREAD: "thread", "The thread contains the post and both replies", Some("Installation 2.2");
+    NO_ERRORS: "no-errors", "No answer contained an error", Some("Installation 2.4");
     BROWSER: "browser", "Chromium starts", None;
-    BROWSER_FIRST_ACCOUNT: "browser-first-account", "The first user signs up or logs in on the page", Some("Installation 2.1");
-    BROWSER_FIRST_TEAM: "browser-first-team", "The first user makes a team on the page", Some("Installation 2.1");
-    BROWSER_FIRST_POST: "browser-first-post", "The first user posts in Town Square on the page", Some("Installation 2.1");
-    BROWSER_SECOND_JOINS: "browser-second-joins", "The second user comes by the invitation and sees the post", Some("Installation 2.2");
+    BROWSER_FIRST_ACCOUNT: "browser-first-account", "The first user signs up or logs in, in the browser", Some("Installation 2.1");
+    BROWSER_FIRST_TEAM: "browser-first-team", "The first user creates a team in the browser", Some("Installation 2.1");
+    BROWSER_FIRST_POST: "browser-first-post", "The first user posts in Town Square in the browser", Some("Installation 2.1");
+    BROWSER_SECOND_JOINS: "browser-second-joins", "The second user follows the invitation and sees the post", Some("Installation 2.2");
     BROWSER_SECOND_REPLIES: "browser-second-replies", "The second user replies in the thread", Some("Installation 2.2");
-    BROWSER_FIRST_SEES_REPLY: "browser-first-sees-reply", "The reply appears on the first user's page by itself", Some("Installation 2.4");
+    BROWSER_FIRST_SEES_REPLY: "browser-first-sees-reply", "The reply appears on the first user's page without a reload", Some("Installation 2.4");
     BROWSER_IMAGE_REPLY: "browser-image-reply", "The first user replies with an image attached", Some("Installation 2.3");
-    BROWSER_SECOND_SEES_IMAGE: "browser-second-sees-image", "The image appears on the second user's page by itself", Some("Installation 2.4");
+    BROWSER_SECOND_SEES_IMAGE: "browser-second-sees-image", "The image appears on the second user's page without a reload", Some("Installation 2.4");
     BROWSER_NO_ERRORS: "browser-no-errors", "No red bar, no script error, no blocked content", Some("Installation 2.4");
-    CLEAN_UP: "clean-up", "Accounts and team of the test are gone", None;
+    CLEAN_UP: "clean-up", "The test's accounts and team are removed", None;
 }
 
 /// The test over REST and websocket.
@@ -70,8 +70,8 @@ pub(crate) const REST: &[&Kind] = &[
     NO_ERRORS,
 ];
 
-/// The test on the web client.
-pub(crate) const BROWSER_WALK: &[&Kind] = &[
+/// The test in a browser.
+pub(crate) const BROWSER_TEST: &[&Kind] = &[
     BROWSER,
     BROWSER_FIRST_ACCOUNT,
     BROWSER_FIRST_TEAM,
