@@ -1,9 +1,12 @@
 //! One client connection, from its first byte to its end.
 
+use std::future::poll_fn;
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -22,6 +25,10 @@ use crate::transport::{ConnectionInfo, Transport};
 /// The smallest read buffer that hyper accepts.
 const LEAST_HEADER_BYTES: usize = 8192;
 
+/// How long a client that has connected and asked for nothing yet may go on when the edge drains. Its first request is
+/// most likely on the way, and would fail if the connection were closed at once.
+const FIRST_REQUEST: Duration = Duration::from_millis(500);
+
 /// Serves requests on `socket` until the client disconnects, breaks the protocol or a limit, or the edge drains.
 pub(crate) async fn serve<T: Transport>(
     transport: T,
@@ -30,36 +37,67 @@ pub(crate) async fn serve<T: Transport>(
     counted: Counted,
     shared: Arc<Shared>,
 ) {
-    let handshake = tokio::time::timeout(shared.limits.headers_timeout, transport.accept(socket, info));
-    let (stream, info) = match shared.drain.run_until_cancelled(handshake).await {
-        Some(Ok(Ok(accepted))) => accepted,
-        Some(Ok(Err(error))) => {
-            tracing::debug!(%error, "the handshake failed");
-            return;
-        }
-        Some(Err(_)) => {
-            tracing::debug!("the handshake took too long");
-            return;
-        }
-        None => return,
+    let Some((stream, info)) = handshake(transport, socket, info, &shared).await else {
+        return;
     };
     tracing::trace!(?info, "connected");
     let peer = Arc::new(Peer::new(&info, counted));
     let stream = TimedWrites { stream, inactivity: InactivityTimer::new(shared.limits.body_idle_timeout) };
-    let service = service_fn(|request| async {
-        Ok::<_, std::convert::Infallible>(service::answer(request, &peer, &shared).await)
+    let has_request = AtomicBool::new(false);
+    let service = service_fn(|request| {
+        has_request.store(true, Relaxed);
+        async { Ok::<_, std::convert::Infallible>(service::answer(request, &peer, &shared).await) }
     });
     let mut connection =
         pin!(protocol(&shared.limits).serve_connection(TokioIo::new(stream), service).with_upgrades());
     let ended = match shared.drain.run_until_cancelled(connection.as_mut()).await {
         Some(ended) => ended,
         None => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+            let mut first_request = pin!(tokio::time::sleep(FIRST_REQUEST));
+            let mut is_last = false;
+            poll_fn(|cx| {
+                let ended = connection.as_mut().poll(cx);
+                if ended.is_ready() || is_last {
+                    return ended;
+                }
+                if !has_request.load(Relaxed) {
+                    ready!(first_request.as_mut().poll(cx));
+                }
+                is_last = true;
+                connection.as_mut().graceful_shutdown();
+                connection.as_mut().poll(cx)
+            })
+            .await
         }
     };
     if let Err(error) = ended {
         tracing::debug!(%error, "connection ended");
+    }
+}
+
+/// The stream to read HTTP from. None if the handshake failed, took too long, or did not end when the edge drained.
+async fn handshake<T: Transport>(
+    transport: T,
+    socket: TcpStream,
+    info: ConnectionInfo,
+    shared: &Shared,
+) -> Option<(T::Stream, ConnectionInfo)> {
+    let mut accepting =
+        pin!(tokio::time::timeout(shared.limits.headers_timeout, transport.accept(socket, info)));
+    let outcome = match shared.drain.run_until_cancelled(accepting.as_mut()).await {
+        Some(outcome) => outcome,
+        None => tokio::time::timeout(FIRST_REQUEST, accepting).await.ok()?,
+    };
+    match outcome {
+        Ok(Ok(accepted)) => Some(accepted),
+        Ok(Err(error)) => {
+            tracing::debug!(%error, "the handshake failed");
+            None
+        }
+        Err(_) => {
+            tracing::debug!("the handshake took too long");
+            None
+        }
     }
 }
 

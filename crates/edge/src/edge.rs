@@ -108,8 +108,8 @@ impl<T: Transport> Edge<T> {
     }
 
     /// Serves until `stop` is cancelled, then drains and returns. Draining accepts no new connection, finishes the
-    /// requests in flight, and sends Close 1001 to websockets. Connections that are open after [`Limits::drain`] are cut
-    /// off.
+    /// requests in flight, and sends Close 1001 to websockets. A client that has only just connected has half a second for
+    /// its first request. Connections that are open after [`Limits::drain`] are cut off.
     ///
     /// This future only accepts the connections. They are served on threads of the edge's own ([`Limits::workers`]).
     ///

@@ -15,7 +15,7 @@
 //! - **TCP is one file away from HTTP.** A [`Transport`] turns an accepted socket into a stream and
 //!   [what is known about its connection](ConnectionInfo); no other code knows whether there was TLS.
 //! - **The listening socket can be handed over.** A new process takes it from the old one
-//!   ([`try_clone_listener`](Edge::try_clone_listener), [`from_listener`](Edge::from_listener)), and no client is refused.
+//!   ([`try_clone_listener`](Edge::try_clone_listener), [`from_listener`](Edge::from_listener)), and no request fails meanwhile.
 //!
 //! It refuses CONNECT and TRACE, every upgrade but the websocket, transfer codings other than chunked, and a request whose
 //! host is missing, given twice, or different from its target's. A request with both a length and chunks is framed by its

@@ -1,12 +1,14 @@
-//! One edge hands its listening socket over to the next: no client is refused in between.
+//! One edge hands its listening socket over to the next: no request fails meanwhile.
 
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::os::fd::OwnedFd;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use edge::{Edge, EdgeError, Limits};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
+use tokio_util::sync::CancellationToken;
 
 use crate::limits::relay;
 use crate::parts::{Reply, always, nowhere, read_to_end, serve, within};
@@ -104,4 +106,46 @@ async fn a_socket_that_does_not_listen_is_refused() {
         assert!(matches!(error, EdgeError::NotListening(_)), "{error}");
         assert!(error.to_string().contains("does not listen"), "{error}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_request_fails_while_edges_replace_each_other() {
+    let upstream = answering("ok").await;
+    let mut edge = bind(upstream);
+    let address = edge.local_addr();
+    let over = CancellationToken::new();
+    let clients: Vec<_> = (0..8)
+        .map(|_| {
+            let over = over.clone();
+            tokio::spawn(async move {
+                let (mut good, mut bad) = (0, Vec::new());
+                while !over.is_cancelled() {
+                    let mut stream = within(TcpStream::connect(address)).await.unwrap();
+                    stream.write_all(GET).await.unwrap();
+                    let reply = Reply::parse(&read_to_end(&mut stream).await);
+                    if reply.body == "ok" { good += 1 } else { bad.push(reply) }
+                }
+                (good, bad)
+            })
+        })
+        .collect();
+    for _ in 0..50 {
+        let socket = edge.try_clone_listener().unwrap();
+        let old = serve(edge);
+        edge = Edge::from_listener(socket, upstream, Limits::default()).unwrap();
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        old.drain();
+        old.ended().await;
+    }
+    let _last = serve(edge);
+    over.cancel();
+    let mut served = 0;
+    let mut failed = Vec::new();
+    for client in clients {
+        let (good, bad) = within(client).await.unwrap();
+        served += good;
+        failed.extend(bad);
+    }
+    assert!(failed.is_empty(), "{} of {served} failed: {:?}", failed.len(), failed.first());
+    assert!(served > 100, "{served}");
 }
