@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use xtask::run::{Failure, output};
 
-/// A deployment in a directory of its own, stopped when dropped.
+/// A deployment in a directory of its own. It is uninstalled when this is dropped.
 pub(crate) struct Deployment {
     _dir: tempfile::TempDir,
     root: PathBuf,
@@ -17,7 +17,7 @@ pub(crate) struct Deployment {
 }
 
 impl Deployment {
-    /// A directory with nothing in it, and a free port.
+    /// An empty directory and a free port.
     pub(crate) fn empty(mainstay: &Path) -> Result<Self, Failure> {
         let dir = tempfile::Builder::new()
             .prefix("mainstay-bench-")
@@ -27,20 +27,20 @@ impl Deployment {
         Ok(Self { root: dir.path().join("chat"), _dir: dir, port, mainstay: mainstay.to_owned() })
     }
 
-    /// `up`, to the end.
+    /// Runs `up` to its end.
     pub(crate) fn up(&self) -> Result<(), Failure> {
         let listen = format!("127.0.0.1:{}", self.port);
         let user: &[&str] = if is_root() { &["--user", "nobody"] } else { &[] };
         self.run(&[&["up", "--json", "--listen", &listen], user].concat()).map(|_| ())
     }
 
-    /// Runs the binary here.
+    /// Runs `mainstay` on this deployment. Returns what it printed.
     pub(crate) fn run(&self, args: &[&str]) -> Result<String, Failure> {
         let dir = self.root.to_string_lossy();
         output(&self.mainstay, &[&["--dir", &dir], args].concat())
     }
 
-    /// `status --json`.
+    /// The output of `status --json`.
     pub(crate) fn status(&self) -> Result<Value, Failure> {
         serde_json::from_str(&self.run(&["status", "--json"])?).map_err(|error| Failure(error.to_string()))
     }

@@ -1,4 +1,4 @@
-//! The edge against Debian's nginx: the same upstream, the same load, in turn.
+//! The edge and Debian's nginx, with the same upstream and the same load, one after the other.
 
 use std::io::Write as _;
 use std::net::TcpListener;
@@ -10,7 +10,7 @@ use xtask::run::{Failure, output};
 
 use crate::{Spread, row};
 
-/// Turns of each side.
+/// How often each side is measured.
 const TURNS: usize = 4;
 
 pub(crate) fn run(relay: &Path) -> Result<(), Failure> {
@@ -60,12 +60,12 @@ pub(crate) fn run(relay: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A process that ends with us.
+/// A process that is stopped when this is dropped.
 struct Running(Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // nginx ends its workers itself, which it cannot when it is killed outright.
+        // On SIGTERM nginx stops its workers; on SIGKILL it cannot.
         let told = Command::new("kill").args(["-TERM", &self.0.id().to_string()]).status();
         let deadline = Instant::now() + Duration::from_secs(5);
         while told.as_ref().is_ok_and(std::process::ExitStatus::success) && Instant::now() < deadline {
@@ -83,7 +83,7 @@ fn free_port() -> Result<u16, Failure> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 
-/// Two workers, in the foreground, nothing outside the directory. As many as the edge has threads.
+/// nginx in the foreground, with two workers. It writes nothing outside the directory.
 fn start_nginx(dir: &Path, name: &str, http: &str) -> Result<Running, Failure> {
     let own = dir.join(name);
     std::fs::create_dir_all(&own)?;
@@ -105,7 +105,7 @@ fn answers(port: u16) -> Result<(), Failure> {
     let deadline = Instant::now() + Duration::from_secs(5);
     while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
         if Instant::now() > deadline {
-            return Err(Failure(format!("nothing answers at port {port}")));
+            return Err(Failure(format!("nothing listens on port {port}")));
         }
         std::thread::sleep(Duration::from_millis(20));
     }
@@ -117,11 +117,11 @@ fn load(port: u16) -> Result<(f64, f64), Failure> {
     let url = format!("http://127.0.0.1:{port}/");
     let said = output(Path::new("wrk"), &["-t2", "-c64", "-d4s", "--latency", &url])?;
     if said.contains("Non-2xx") || said.contains("Socket errors") {
-        return Err(Failure(format!("the load was not answered:\n{said}")));
+        return Err(Failure(format!("some requests of the load failed:\n{said}")));
     }
     let value = |label: &str| {
         let line = said.lines().find_map(|line| line.trim().strip_prefix(label));
-        line.map(str::trim).ok_or_else(|| Failure(format!("wrk does not say `{label}`:\n{said}")))
+        line.map(str::trim).ok_or_else(|| Failure(format!("the output of wrk has no `{label}`:\n{said}")))
     };
     let rate = value("Requests/sec:")?.parse().map_err(|error| Failure(format!("{error}")))?;
     Ok((rate, milliseconds(value("99%")?)?))
@@ -131,5 +131,5 @@ fn milliseconds(text: &str) -> Result<f64, Failure> {
     let units = [("us", 0.001), ("ms", 1.0), ("s", 1000.0)];
     let found =
         units.iter().find_map(|(unit, factor)| Some(text.strip_suffix(unit)?.parse::<f64>().ok()? * factor));
-    found.ok_or_else(|| Failure(format!("`{text}` is no time")))
+    found.ok_or_else(|| Failure(format!("`{text}` is not a time")))
 }

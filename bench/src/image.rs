@@ -1,4 +1,4 @@
-//! A release of 500 MB as an image, beside `tar` and `gzip -6` doing the same.
+//! Makes an image of a release of 500 MB, and compares with `tar` and `gzip -6` on the same files.
 
 use std::fs::{self, File};
 use std::io::{BufWriter, Write as _};
@@ -11,7 +11,7 @@ use crate::row;
 use crate::up::wall;
 
 const MB: usize = 1_000_000;
-/// What a release of today is made of: archives of plugins, which are compressed already; programs; scripts and texts.
+/// What a current release consists of: archives of plugins, which are compressed; programs; scripts and texts.
 const PLUGINS: usize = 200;
 const PROGRAMS: usize = 150;
 const TEXTS: usize = 150;
@@ -51,7 +51,7 @@ pub(crate) fn run(mainstay: &Path) -> Result<(), Failure> {
     if same { Ok(()) } else { Err(Failure("two builds differ".to_owned())) }
 }
 
-/// The official layout, with `program` as its server.
+/// Writes a release in the official layout, with `program` as its server.
 fn release(program: &Path, root: &Path) -> Result<(), Failure> {
     for name in ["bin", "client", "config", "fonts", "i18n", "templates", "prepackaged_plugins"] {
         fs::create_dir_all(root.join(name))?;
@@ -62,11 +62,11 @@ fn release(program: &Path, root: &Path) -> Result<(), Failure> {
     for plugin in 0..PLUGINS / 10 {
         filled(&root.join(format!("prepackaged_plugins/{plugin}.tar.gz")), 10 * MB, || random.next())?;
     }
-    // A few words in any order: about as well compressible as a program.
+    // A few words in random order compress about as well as a program.
     let words: Vec<u64> = (0..4096).map(|_| random.next()).collect();
     let mut word = || words[(random.next() >> 52) as usize];
     filled(&root.join("bin/mmctl"), PROGRAMS * MB, &mut word)?;
-    // Fewer of them: as well as a script.
+    // Fewer words compress about as well as a script.
     for text in 0..TEXTS {
         filled(&root.join(format!("client/{text}.js")), MB, || words[(random.next() >> 57) as usize])?;
     }
@@ -81,7 +81,7 @@ fn filled(path: &Path, size: usize, mut next: impl FnMut() -> u64) -> Result<(),
     Ok(file.flush()?)
 }
 
-/// The same numbers each time (xorshift64*).
+/// Random numbers that are the same in every run (xorshift64*).
 struct Random(u64);
 
 impl Random {

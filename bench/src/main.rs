@@ -1,4 +1,4 @@
-//! Benchmarks: both sides in one run, printed as ratios, because machines are noisy.
+//! Benchmarks. Each measures two sides in one run and prints their ratio, because machines are noisy.
 //!
 //! `bench NAME PROGRAM`: `cargo xtask bench NAME` builds the program and calls this.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a developer's tool talks to its developer")]
@@ -34,7 +34,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Smallest, median and largest of some figures.
+/// Smallest, median and largest of some measurements.
 pub(crate) struct Spread {
     least: f64,
     median: f64,
@@ -42,7 +42,7 @@ pub(crate) struct Spread {
 }
 
 impl Spread {
-    /// Of at least one figure.
+    /// Needs at least one measurement.
     pub(crate) fn of(mut figures: Vec<f64>) -> Self {
         figures.sort_by(f64::total_cmp);
         let at = |index: usize| figures.get(index).copied().unwrap_or(f64::NAN);
@@ -57,7 +57,7 @@ impl std::fmt::Display for Spread {
     }
 }
 
-/// One line of a table: what, the figure, what was aimed at.
+/// One line of a table: what was measured, the figure, and its target.
 pub(crate) fn row(what: &str, figure: &impl std::fmt::Display, aim: &str) {
     println!("{what:<44} {figure:<34} {aim}");
 }

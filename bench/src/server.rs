@@ -1,6 +1,6 @@
-//! The built-in server: durable posts a second, fan-out to a thousand websockets, memory of an idle one.
+//! The built-in server: durable posts per second, time to reach a thousand websockets, memory per idle websocket.
 //!
-//! Measured at the server's own port, beside raw durable commits of the same file system: what a post costs over what the disk costs.
+//! Requests go to the server's own port. Posts per second are compared with fsyncs per second on the same disk.
 
 use std::io::Write as _;
 use std::path::Path;
@@ -21,13 +21,13 @@ use xtask::run::Failure;
 use crate::deployment::{Deployment, resident_mb};
 use crate::{Spread, row};
 
-/// Concurrent posters.
+/// How many clients post at the same time.
 const POSTERS: usize = 64;
 /// How long they post.
 const POSTING: Duration = Duration::from_secs(5);
-/// Websockets that hear.
+/// How many websockets receive the posts.
 const LISTENERS: usize = 1_000;
-/// Posts whose arrival at every listener is timed.
+/// How many posts are timed until the last websocket has received them.
 const TIMED: usize = 20;
 
 pub(crate) fn run(mainstay: &Path) -> Result<(), Failure> {
@@ -96,7 +96,11 @@ impl Session {
         request.headers_mut().insert("authorization", bearer);
         let stream = TcpStream::connect(address).await?;
         let (mut socket, _) = client_async(request, stream).await.map_err(failed)?;
-        socket.next().await.ok_or_else(|| Failure("no hello".to_owned()))?.map_err(failed)?;
+        socket
+            .next()
+            .await
+            .ok_or_else(|| Failure("the websocket closed before it sent hello".to_owned()))?
+            .map_err(failed)?;
         Ok(socket)
     }
 }
@@ -142,7 +146,7 @@ async fn flood(session: &Arc<Session>) -> Result<(u64, f64), Failure> {
     Ok((done.load(Ordering::Relaxed), began.elapsed().as_secs_f64()))
 }
 
-/// What the disk gives when every append waits for it.
+/// How many appends per second the disk takes when each is followed by an fsync.
 fn commits_a_second() -> Result<f64, Failure> {
     let mut file = tempfile::tempfile()?;
     let began = Instant::now();

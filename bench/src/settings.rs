@@ -1,4 +1,4 @@
-//! From an environment to config.json, the whole process, beside what it costs to fill a template with `sed`, one process a variable.
+//! Time to render environment variables to config.json, compared with filling a template by one `sed` process per variable.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -10,10 +10,10 @@ use crate::{Spread, row};
 
 const RUNS: usize = 40;
 
-/// Every variable that docker-mattermost documents, as the golden test has them.
+/// Every variable that docker-mattermost documents, from the golden test.
 const ENVIRONMENT: &str = include_str!("../../crates/settings/tests/golden/11.7/full.env");
 
-/// How a shell does it: a line a variable, replaced in place.
+/// How a shell script does it: one line per variable, replaced in place.
 const TEMPLATE: &str = r#"
 cd "$1"
 for name in $2; do echo "  \"$name\": \"{{$name}}\","; done > config.json

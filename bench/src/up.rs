@@ -1,4 +1,4 @@
-//! From an empty directory to verified, and how long `--help` takes.
+//! Time from an empty directory to a verified deployment, and time for `--help`.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -23,7 +23,7 @@ pub(crate) fn run(mainstay: &Path) -> Result<(), Failure> {
         deployment.up()?;
         again.push(began.elapsed().as_secs_f64() * 1000.0);
     }
-    // The shell's own `true` beside it: what starting any process costs here and now.
+    // For comparison, `true`: what it takes to start any process on this machine.
     let (mut help, mut nothing) = (Vec::new(), Vec::new());
     for _ in 0..20 {
         help.push(wall(Command::new(mainstay).arg("--help"))?);
@@ -40,7 +40,7 @@ pub(crate) fn run(mainstay: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-/// How long a command takes that must succeed, in ms.
+/// How long a command takes, in ms. It must succeed.
 pub(crate) fn wall(command: &mut Command) -> Result<f64, Failure> {
     let began = Instant::now();
     let status = command.stdout(Stdio::null()).stderr(Stdio::null()).status()?;

@@ -1,10 +1,10 @@
-//! An authority of our own, and server certificates by it, for 127.0.0.1 alone.
+//! Server certificates for 127.0.0.1, and the authority that signs them.
 
 use std::path::Path;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
 
-/// Writes `ca.pem`, `server.pem` and `server.key` into a directory.
+/// Writes `ca.pem`, `server.pem` and `server.key` to a directory.
 pub fn write(dir: &Path, expired: bool) {
     let mut authority = CertificateParams::new([]).unwrap();
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);

@@ -1,4 +1,4 @@
-//! A database server that ends with this executable, however that ends, and its directory with it.
+//! Runs a server that ends, and whose directory is removed, when this executable ends, in whatever way.
 
 use std::fs::Permissions;
 use std::io::Write as _;
@@ -7,8 +7,9 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-/// Starts and stops the server by the line, until the pipe from the test executable breaks: that happens at its exit, and at
-/// `kill -9` just as well. The server is a child of this shell, so its process id cannot have become another's.
+/// A shell that starts and stops the server as the test executable tells it, line by line, until that pipe breaks, which
+/// it does when the executable exits or is killed with `kill -9`. The server is a child of this shell, so its process id
+/// cannot have passed to another process.
 const GUARD: &str = r#"
 dir=$1 signal=$2; shift 2
 server=
@@ -29,21 +30,21 @@ while read -r word; do
     fi
 done
 stop
-# An installation that was cut off may still be writing.
+# A program of the server that was interrupted may still write here.
 for try in 1 2 3 4 5 6 7 8 9 10; do
     rm -rf "$dir" 2>/dev/null && break
     sleep 0.5
 done
 "#;
 
-/// A directory with a server in it, once started. Dropped, the server is stopped and waited for, and the directory removed.
+/// A server and its directory. When this is dropped, the server is stopped, and the directory removed after it has ended.
 pub struct Guarded {
     guard: Child,
     dir: PathBuf,
 }
 
 impl Guarded {
-    /// A directory whose server will be this program, run as `account` (see [`run`]); `signal` stops it.
+    /// Makes the directory of a server, which will be `program`, run as `account` (see [`run`]) and stopped by `signal`.
     pub fn new(account: &str, signal: &str, program: &Path, args: impl Fn(&Path) -> Vec<String>) -> Self {
         let dir = tempfile::Builder::new()
             .prefix("mainstay-testbed-")
@@ -61,17 +62,17 @@ impl Guarded {
         Self { guard, dir: dir.keep() }
     }
 
-    /// Starts the server, and returns at once.
+    /// Starts the server. Does not wait until it is ready.
     pub fn start(&mut self) {
         self.guard.stdin.as_mut().unwrap().write_all(b"start\n").unwrap();
     }
 
-    /// Stops the server, and returns at once. It can be started again.
+    /// Stops the server. Does not wait until it has ended. It can be started again.
     pub fn stop(&mut self) {
         self.guard.stdin.as_mut().unwrap().write_all(b"stop\n").unwrap();
     }
 
-    /// Its directory.
+    /// The server's directory.
     pub fn dir(&self) -> &Path {
         &self.dir
     }
@@ -89,7 +90,8 @@ impl Drop for Guarded {
     }
 }
 
-/// Runs a program and waits for it: as `account`, the package's own, if we are root, which database servers refuse to be.
+/// Runs a program to its end. If this is root, it runs as `account`, the one that its package has made: database servers
+/// refuse to run as root.
 pub fn run(account: &str, program: &Path, args: &[String]) {
     let done = Command::new("setpriv")
         .args(["--pdeathsig", "KILL"])
@@ -102,7 +104,7 @@ pub fn run(account: &str, program: &Path, args: &[String]) {
     assert!(done.status.success(), "{}: {}", program.display(), String::from_utf8_lossy(&done.stderr));
 }
 
-/// Hands a directory over to `account`, if we are root.
+/// If this is root, makes `account` the owner of a directory.
 pub fn hand_over(dir: &Path, account: &str) {
     if rustix::process::geteuid().is_root() {
         let done = Command::new("chown").args(["-R", &format!("{account}:")]).arg(dir).status().unwrap();
@@ -110,7 +112,7 @@ pub fn hand_over(dir: &Path, account: &str) {
     }
 }
 
-/// As root, the account that the package made; otherwise ourselves.
+/// Arguments of `setpriv`: `account` if this is root, otherwise none.
 fn identity(account: &str) -> Vec<String> {
     if rustix::process::geteuid().is_root() {
         vec![format!("--reuid={account}"), format!("--regid={account}"), "--clear-groups".into()]
@@ -119,12 +121,12 @@ fn identity(account: &str) -> Vec<String> {
     }
 }
 
-/// A port that nobody listens on.
+/// A port on which nothing listens.
 pub fn free_port() -> u16 {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
 }
 
-/// The program, or how to get it.
+/// The first of `candidates` that exists. Panics with how to install it if there is none.
 pub fn program(candidates: &[&str], packages: &str) -> PathBuf {
     candidates.iter().map(PathBuf::from).find(|path| path.is_file()).unwrap_or_else(|| {
         panic!(

@@ -1,4 +1,5 @@
-//! A Docker daemon in a network of its own, so that the machine's stays as it is. The network is gone with the last process in it.
+//! A Docker daemon in a network namespace of its own, so that it does not change the machine's network. The namespace
+//! ends with the last process in it.
 
 use std::path::PathBuf;
 use std::process::{Command, Output};
@@ -9,10 +10,10 @@ use crate::child::{self, Guarded};
 
 const PACKAGES: &str = "docker.io docker-compose iptables iproute2 util-linux";
 
-/// Debian's client: a machine may carry another one that wants plugins.
+/// Debian's client. Another one that is installed may need plugins.
 const CLIENT: &str = "/usr/bin/docker";
 
-/// One `docker` command takes no longer, in seconds.
+/// The longest that a `docker` command may take, in seconds.
 const LONGEST: &str = "120";
 
 /// A daemon with its own images, containers and network.
@@ -21,7 +22,7 @@ pub struct Docker {
 }
 
 impl Docker {
-    /// Starts one, and waits until it answers.
+    /// Starts a daemon, and waits until it answers.
     pub fn start() -> Self {
         assert!(
             rustix::process::geteuid().is_root(),
@@ -47,24 +48,24 @@ impl Docker {
         let docker = Self { daemon };
         let deadline = Instant::now() + PATIENCE;
         while docker.attempt(&["info"]).is_err() {
-            assert!(Instant::now() < deadline, "no dockerd: {}", docker.daemon.log());
+            assert!(Instant::now() < deadline, "dockerd does not answer: {}", docker.daemon.log());
             std::thread::sleep(Duration::from_millis(100));
         }
         docker
     }
 
-    /// Where it answers: the value of `DOCKER_HOST`.
+    /// The value of `DOCKER_HOST` with which a client reaches it.
     pub fn host(&self) -> String {
         format!("unix://{}", self.daemon.dir().join("socket").display())
     }
 
-    /// Runs its client; returns what it printed.
+    /// Runs a `docker` command. Returns what it printed.
     pub fn run(&self, args: &[&str]) -> String {
         self.attempt(args)
             .unwrap_or_else(|said| panic!("docker {}: {said}\n{}", args.join(" "), self.daemon.log()))
     }
 
-    /// The same; `Err` is what it complained of.
+    /// Runs a `docker` command. `Err` is what it printed to stderr.
     pub fn attempt(&self, args: &[&str]) -> Result<String, String> {
         let output = Command::new("timeout")
             .args([LONGEST, CLIENT])
@@ -76,7 +77,7 @@ impl Docker {
         if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
     }
 
-    /// Runs a program in the daemon's network: its published ports are this program's loopback.
+    /// Runs a program in the daemon's network namespace, where published ports are on loopback.
     pub fn inside(&self, program: &str, args: &[&str]) -> Output {
         let pid = std::fs::read_to_string(self.daemon.dir().join("pid")).expect("the daemon runs");
         let mut command = Command::new("nsenter");

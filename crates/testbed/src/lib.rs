@@ -1,10 +1,12 @@
-//! Real servers for tests, databases, a Docker daemon and a registry: made in a moment, thrown away with the test executable, however that ends.
+//! Real servers for tests: databases, a Docker daemon and a registry of images. They start quickly, and end with the test
+//! executable, however that ends.
 //!
-//! It promises that no server, directory or process stays behind, also after `kill -9`, and that servers of several
-//! executables never meet. It refuses to skip: a program that is missing fails the test and says which package has it.
+//! It promises that no server, directory or process is left behind, even after `kill -9`, and that the servers of several
+//! executables do not get in each other's way. It skips nothing: if a program is missing, the test fails and names the
+//! package that has it.
 //!
-//! Rejected designs: servers of the machine (their data is somebody's), containers (a daemon for a process), and a pure
-//! in-memory stand-in (what differs is what the tests are for).
+//! Rejected designs: servers that run on the machine already (their data is not ours), containers (they need a daemon
+//! where a process is enough), and fakes in memory (the tests are there for what a fake does differently).
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
@@ -16,8 +18,8 @@ pub mod registry;
 
 use std::time::Duration;
 
-/// Enough for a machine under load; nothing waits for it to pass.
+/// Enough for a machine under load. Reached only if something hangs.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A server_version_num that every server has.
+/// A `server_version_num` that is lower than any server's.
 pub const ANY_VERSION: u32 = 90_000;

@@ -1,4 +1,4 @@
-//! PostgreSQL clusters: one that all tests share, and copies of it for those that need one of their own.
+//! PostgreSQL clusters. One is initialised once for each test executable; each cluster is a copy of it.
 
 use std::fmt::Write as _;
 use std::os::unix::fs::PermissionsExt;
@@ -18,7 +18,7 @@ const ACCOUNT: &str = "postgres";
 const PACKAGES: &str = "postgresql-15";
 const PASSWORD: &str = "the superuser's: p@ss/w%rd";
 
-/// A line for each way in that a test needs; the first that fits counts.
+/// A line for each way to log in that a test needs. The first that matches is used.
 const HBA: &str = "
 local   all     all                     scram-sha-256
 hostssl tlsonly all       127.0.0.1/32  scram-sha-256
@@ -31,9 +31,9 @@ host    all     all       127.0.0.1/32  scram-sha-256
 /// What distinguishes one cluster from another.
 #[derive(Default)]
 pub struct Kind<'a> {
-    /// Some(expired) for TLS.
+    /// Some for TLS; whether the certificate has expired.
     pub certificate: Option<bool>,
-    /// More of postgresql.conf.
+    /// More lines of postgresql.conf.
     pub settings: &'a [(&'a str, &'a str)],
     /// `recovery.signal` or `standby.signal`.
     pub signal: Option<&'a str>,
@@ -52,7 +52,7 @@ pub fn url(server: &Server) -> String {
     server.data_source().expect("PostgreSQL's addresses can contain everything").expose_secret().to_owned()
 }
 
-/// A program of PostgreSQL's.
+/// Path of one of PostgreSQL's programs.
 pub fn program(name: &str) -> PathBuf {
     let versions =
         ["18", "17", "16", "15"].map(|version| format!("/usr/lib/postgresql/{version}/bin/{name}"));
@@ -61,7 +61,7 @@ pub fn program(name: &str) -> PathBuf {
     child::program(&candidates, PACKAGES)
 }
 
-/// A fresh cluster that never runs, to copy: cheaper than making each anew.
+/// A cluster that never runs. Copying it is faster than `initdb`.
 static TEMPLATE: LazyLock<Guarded> = LazyLock::new(|| {
     let template = Guarded::new(ACCOUNT, "INT", &program("postgres"), |_| vec![]);
     std::fs::write(template.dir().join("password"), PASSWORD).unwrap();
@@ -75,7 +75,7 @@ static TEMPLATE: LazyLock<Guarded> = LazyLock::new(|| {
 });
 
 impl Cluster {
-    /// Makes one, which does not run yet.
+    /// Makes a cluster, and does not start it.
     pub fn new(kind: &Kind) -> Self {
         let port = child::free_port();
         let server = Guarded::new(ACCOUNT, "INT", &program("postgres"), |dir| {
@@ -109,16 +109,16 @@ impl Cluster {
         Self { server, port }
     }
 
-    /// Starts it, and returns at once.
+    /// Starts it. Does not wait until it is ready.
     pub fn start(&mut self) {
         self.server.start();
     }
 
-    /// Stops it, and returns when nobody listens any more. It can be started again.
+    /// Stops it, and waits until it has ended. It can be started again.
     pub fn stop(&mut self) {
         self.server.stop();
         let deadline = Instant::now() + PATIENCE;
-        // Removed by the server as the last thing it does.
+        // The server removes this file last.
         while self.dir().join("data/postmaster.pid").exists() {
             assert!(Instant::now() < deadline, "it does not stop\n{}", self.log());
             std::thread::sleep(Duration::from_millis(20));
@@ -130,7 +130,7 @@ impl Cluster {
         self.server.dir()
     }
 
-    /// The authority of its certificate.
+    /// Certificate of the authority that signed its certificate.
     pub fn ca(&self) -> PathBuf {
         self.dir().join("ca.pem")
     }
@@ -140,7 +140,7 @@ impl Cluster {
         self.server.log()
     }
 
-    /// Somebody's way to a database.
+    /// How a user reaches a database.
     pub fn to(&self, user: &str, password: &str, name: &str) -> Server {
         let mut server = Server::new(Engine::Postgres, Host::parse("127.0.0.1").unwrap());
         server.port = self.port;
@@ -148,7 +148,7 @@ impl Cluster {
         server
     }
 
-    /// The superuser's way to a database.
+    /// How the superuser reaches a database.
     pub fn admin(&self, name: &str) -> Server {
         self.to("postgres", PASSWORD, name)
     }

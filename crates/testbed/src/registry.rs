@@ -5,7 +5,7 @@ use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-/// Debian's docker-registry on loopback, ended when dropped.
+/// Debian's docker-registry on loopback. It ends when this is dropped.
 pub struct Registry {
     child: Child,
     /// `127.0.0.1:PORT`
@@ -13,7 +13,7 @@ pub struct Registry {
 }
 
 impl Registry {
-    /// One that keeps its images in `dir`. `auth` is the configuration's section of that name, if any.
+    /// Starts a registry that stores its images in `dir`. `auth` is the section of that name in its configuration, or empty.
     pub fn start(dir: &Path, auth: &str) -> Self {
         let storage = dir.join("registry");
         fs::create_dir(&storage).unwrap();
@@ -40,7 +40,7 @@ impl Registry {
             }
             said.push_str(&line);
         };
-        // What it goes on to say must not fill the pipe.
+        // Goes on reading, or the pipe would fill up and block it.
         std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
         Self { child, address }
     }
