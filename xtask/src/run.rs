@@ -24,6 +24,7 @@ pub fn root() -> PathBuf {
 }
 
 /// The target directory that this xtask was built into.
+#[expect(clippy::disallowed_methods, reason = "a developer may choose it in the environment")]
 pub fn target() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
 }
@@ -47,6 +48,7 @@ fn run_with(program: &str, args: &[&str], variables: &[(&str, &str)]) -> Result<
 }
 
 /// The cargo that started xtask.
+#[expect(clippy::disallowed_methods, reason = "cargo names itself in the environment")]
 pub fn cargo_program() -> String {
     std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned())
 }
@@ -78,6 +80,7 @@ pub fn output(program: &Path, args: &[&str]) -> Result<String, Failure> {
 }
 
 /// Whether a program exists: by name on the path, or at this absolute path.
+#[expect(clippy::disallowed_methods, reason = "programs are found on the path")]
 pub fn exists(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let dirs = std::env::split_paths(&path).chain(["/usr/sbin", "/sbin"].map(PathBuf::from));

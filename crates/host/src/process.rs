@@ -113,6 +113,10 @@ pub(crate) struct Child {
 
 impl Child {
     /// Starts the command; its output (both streams, in order) comes out of the pipe.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a supervised process gets a few variables of ours, listed by name"
+    )]
     pub(crate) fn start(command: &Command) -> io::Result<(Self, PipeReader)> {
         let (output, stdout) = io::pipe()?;
         let stderr = stdout.try_clone()?;

@@ -13,6 +13,10 @@ use crate::printer::Printer;
 /// Arguments that make no sense, as Mattermost's own command line ends.
 const USAGE: u8 = 1;
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the place where the environment of the built-in server comes in"
+)]
 pub(crate) fn main() -> ExitCode {
     let printer = Printer { json: false, verbose: false };
     let args: Vec<String> =

@@ -1,4 +1,8 @@
 //! Parts that child processes of the tests play: this executable, started again with one test's name.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "the suite tells its other processes what to do in the environment"
+)]
 //! Run as tests of the suite they check what they refuse.
 use std::ffi::OsString;
 use std::io::Write as _;

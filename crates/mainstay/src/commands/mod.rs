@@ -122,6 +122,10 @@ fn world(common: &Common) -> Result<World, Error> {
 }
 
 /// Our environment, as far as it is text.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place where the environment comes in; from here on it is a map"
+)]
 fn variables() -> BTreeMap<String, String> {
     let text =
         |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
@@ -149,6 +153,7 @@ fn dir(common: &Common) -> Result<PathBuf, Error> {
     std::path::absolute(&dir).map_err(|error| Error::path("find", dir, &error))
 }
 
+#[expect(clippy::disallowed_methods, reason = "a path in the environment may be no text")]
 fn data_home() -> Result<PathBuf, Error> {
     let absolute = |path: &PathBuf| path.is_absolute();
     let given = std::env::var_os("XDG_DATA_HOME").map(PathBuf::from).filter(absolute);

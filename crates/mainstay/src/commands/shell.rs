@@ -9,6 +9,7 @@ use deploy::{Error, World};
 use crate::exit::Exit;
 
 /// Becomes the shell: its exit code is ours.
+#[expect(clippy::disallowed_methods, reason = "the shell is the one that the person who asks uses")]
 pub(super) fn run(world: &World) -> Result<Exit, Error> {
     let layout = &world.layout;
     if !layout.current().exists() {

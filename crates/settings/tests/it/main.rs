@@ -1,4 +1,5 @@
 //! The table at work, through the crate's public face alone.
+#![allow(clippy::disallowed_methods, reason = "golden files are read, and written on request")]
 
 mod golden;
 mod properties;

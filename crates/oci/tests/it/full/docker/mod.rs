@@ -9,6 +9,7 @@ use crate::name;
 use testbed::docker::Docker;
 
 /// A static program that uses no crate, so that the compiler alone can build it.
+#[expect(clippy::disallowed_methods, reason = "the compiler is the one that cargo uses")]
 fn probe(dir: &Path) -> PathBuf {
     let program = dir.join("probe");
     let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/full/docker/probe.rs");
