@@ -1,8 +1,8 @@
-//! How much the server takes: `load [SECONDS [SOCKETS]]` runs it on loopback in this process and measures posts per second (each
-//! durable before it is answered), the fan-out of a post to many websockets, and the memory of idle ones.
+//! A load test: `load [SECONDS [SOCKETS]]` runs the server on loopback in this process. It measures posts per second (each
+//! durable before it is answered), how long a post takes to reach many websockets, and the memory of idle websockets.
 //!
-//! The clients share the machine and the process with the server, and write their requests by hand: a comfortable HTTP
-//! client would cost more than the server.
+//! The clients run in the same process and write their requests by hand, because an HTTP client library would take more
+//! time than the server.
 
 use std::error::Error;
 use std::io::Write;
@@ -22,7 +22,7 @@ type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 const POSTERS: usize = 64;
 const PASSWORD: &str = "load and nothing else 1";
 
-/// A connection that is kept open between requests.
+/// A connection that stays open between requests.
 struct Line {
     stream: TcpStream,
     address: String,
@@ -99,7 +99,7 @@ async fn main() -> Outcome<()> {
     Ok(())
 }
 
-/// An account, its token, and a channel to post in.
+/// Creates an account and a team; returns the token and the id of a channel.
 async fn enter(address: &str) -> Outcome<(String, String)> {
     let mut line = Line::open(address, "").await?;
     line.ask("POST", "users", &json!({"email": "a@b.c", "username": "load", "password": PASSWORD})).await?;

@@ -67,7 +67,7 @@ impl Caller {
         allowed(self.may_in_channel(channel, permission).await?, permission)
     }
 
-    /// Reading a channel's posts: members, and for public channels everyone in the team.
+    /// Allows members to read a channel's posts, and everyone in the team if the channel is public.
     pub(crate) async fn must_read(&self, channel: &Channel) -> Result<()> {
         if channel.kind() == ChannelKind::Public
             && self.may_in_team(channel.team_id, READ_PUBLIC_CHANNEL).await?
@@ -77,19 +77,19 @@ impl Caller {
         self.must_in_channel(channel, READ_CHANNEL_CONTENT).await
     }
 
-    /// Acting for `user`: oneself, or whoever may edit other accounts.
+    /// Allows acting for `user` to that user, and to callers who may edit other accounts.
     pub(crate) async fn must_act_for(&self, user: Id) -> Result<()> {
         if user == self.user.id { Ok(()) } else { self.must(EDIT_OTHER_USERS).await }
     }
 }
 
 impl Caller {
-    /// The channel `id`, whether archived or not; 404 if there is none.
+    /// The channel `id`, archived or not; 404 if there is none.
     pub(crate) async fn channel(&self, id: Id) -> Result<Arc<Channel>> {
         self.app.store.channel(id).await?.ok_or_else(store::no_such_channel)
     }
 
-    /// The team `id`, whether archived or not; 404 if there is none.
+    /// The team `id`, archived or not; 404 if there is none.
     pub(crate) async fn team(&self, id: Id) -> Result<Arc<Team>> {
         self.app.store.team(id).await?.ok_or_else(store::no_such_team)
     }

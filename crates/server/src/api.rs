@@ -1,4 +1,4 @@
-//! The routes of API v4, one module a resource.
+//! The routes of API v4, one module for each resource.
 
 mod categories;
 mod channel_members;
@@ -29,7 +29,7 @@ use axum::routing::get;
 use crate::app::App;
 use crate::{web, websocket};
 
-/// All routes, the web client's included.
+/// All routes, including the web client's.
 pub(crate) fn router() -> Router<App> {
     let v4 = Router::new()
         .merge(categories::router())

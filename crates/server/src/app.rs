@@ -1,4 +1,4 @@
-//! What every request works with.
+//! The server's shared state.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -16,11 +16,11 @@ use crate::hub::Hub;
 use crate::id::Id;
 use crate::store::Store;
 
-/// A post that was created, as its author was answered.
+/// The answer to a request that created a post.
 #[derive(Clone)]
 pub(crate) struct CreatedPost {
     pub(crate) body: Bytes,
-    /// When, in milliseconds since the epoch.
+    /// When it was created, in milliseconds since the epoch.
     pub(crate) at: i64,
 }
 
@@ -33,18 +33,19 @@ pub(crate) struct State {
     pub(crate) config: Config,
     pub(crate) store: Store,
     pub(crate) hub: Hub,
-    /// Cancelled when the server shall end.
+    /// Cancelled when the server has to stop.
     pub(crate) stop: CancellationToken,
-    /// `X-Version-Id`, and the version in `hello`.
+    /// The value of `X-Version-Id`, and the version in the `hello` event.
     pub(crate) version: String,
-    /// Password hashing takes a core for a tenth of a second: as many at once as there are cores.
+    /// Limits concurrent password hashing, which takes a core for a tenth of a second, to the number of cores.
     pub(crate) hashing: Semaphore,
-    /// Logins of one account take turns.
+    /// A lock for each account, so that its logins run one at a time.
     pub(crate) login_turns: Cache<Id, Arc<Mutex<()>>>,
-    /// Posts by author and `pending_post_id`: a repeated request gets the first one's post.
+    /// Recent posts by author and `pending_post_id`: a repeated request gets the post that the first one created.
     pub(crate) recent_posts: Cache<(Id, String), Arc<OnceCell<CreatedPost>>>,
-    /// Public facts that do not change while the server runs.
+    /// The installation date, in milliseconds since the epoch.
     pub(crate) installed_at: String,
+    /// Mattermost's random id of this installation.
     pub(crate) diagnostic_id: String,
 }
 
@@ -79,7 +80,7 @@ impl App {
         })))
     }
 
-    /// Forgets websocket connections whose clients did not come back, until it is aborted.
+    /// Drops websocket connections whose clients did not come back, until the task is aborted.
     pub(crate) async fn drop_old_connections(self) {
         let mut tick = tokio::time::interval(Duration::from_secs(30));
         loop {
@@ -89,7 +90,7 @@ impl App {
     }
 }
 
-/// Changes when the configuration does: clients then read it again.
+/// A hash of the configuration: when it changes, clients load the configuration again.
 fn config_hash(config: &Config) -> String {
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, format!("{config:?}").as_bytes());
     digest.as_ref().iter().take(16).map(|byte| format!("{byte:02x}")).collect()

@@ -1,4 +1,4 @@
-//! The picture of an account that has none: its initial on a colour of its own.
+//! The default profile picture: the user name's first letter on a colour that depends on the name.
 
 use image::{ImageFormat, Rgb, RgbImage};
 
@@ -7,10 +7,10 @@ use crate::error::{AppError, Result};
 /// Width and height, in pixels.
 const SIDE: u32 = 128;
 
-/// Pixels of the picture for one of the letter's.
+/// How many pixels of the picture one pixel of the letter takes, in each direction.
 const SCALE: u32 = 12;
 
-/// Dark enough for white letters at a contrast of 4.5 and more.
+/// Background colours. White letters on them have a contrast of at least 4.5.
 const COLOURS: [[u8; 3]; 8] = [
     [0x1c, 0x58, 0xd9],
     [0x8a, 0x2b, 0x8f],
@@ -22,7 +22,7 @@ const COLOURS: [[u8; 3]; 8] = [
     [0x5b, 0x4a, 0x3a],
 ];
 
-/// `0`-`9` and `a`-`z` as capitals, 5 by 7: one row a byte, the left pixel in bit 4.
+/// The digits `0`-`9` and the capitals of `a`-`z`, 5 by 7 pixels: a byte for each row, the left pixel in bit 4.
 const LETTERS: [[u8; 7]; 36] = [
     [14, 17, 19, 21, 25, 17, 14],
     [4, 12, 4, 4, 4, 4, 14],
@@ -62,7 +62,7 @@ const LETTERS: [[u8; 7]; 36] = [
     [31, 1, 2, 4, 8, 16, 31],
 ];
 
-/// A PNG for the account called `username`, always the same one.
+/// The PNG for the account called `username`. It is the same every time.
 pub(crate) fn png(username: &str) -> Result<Vec<u8>> {
     let initial = username.bytes().find(u8::is_ascii_alphanumeric).unwrap_or(b'x');
     let letter = match initial {

@@ -1,11 +1,11 @@
-//! A bounded cache whose entries are never older than the last invalidation.
+//! A cache with bounded size, which never holds a value from before its last invalidation.
 
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Two generations of entries: reads revive, and when the young one is full the old one goes. This keeps what is in
-/// use, costs O(1), and holds at most twice `capacity` entries.
+/// Entries are in two generations. Reading an old entry moves it to the young generation; when that is full, the old
+/// generation is dropped. This keeps entries that are in use, costs O(1), and holds at most twice `capacity` entries.
 pub(crate) struct Cache<K, V> {
     capacity: usize,
     inner: Mutex<Inner<K, V>>,
@@ -14,11 +14,11 @@ pub(crate) struct Cache<K, V> {
 struct Inner<K, V> {
     young: HashMap<K, V>,
     old: HashMap<K, V>,
-    /// Counts invalidations. What was read from the database before one may not be put in after it.
+    /// Counts invalidations. A value that was loaded before an invalidation must not be cached after it.
     epoch: u64,
 }
 
-/// When a load began; see [`Cache::put`].
+/// The state of the cache when a load began; see [`Cache::put`].
 #[derive(Clone, Copy)]
 pub(crate) struct Epoch(u64);
 
@@ -29,7 +29,7 @@ impl<K: Eq + Hash + Clone, V: Clone> Cache<K, V> {
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner<K, V>> {
-        // No code that can panic runs under the lock, so a poisoned one is still whole.
+        // No code that can panic runs under the lock, so the data behind a poisoned lock is still consistent.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -48,7 +48,7 @@ impl<K: Eq + Hash + Clone, V: Clone> Cache<K, V> {
         }
     }
 
-    /// Keeps what was loaded since `epoch`, unless anything was invalidated meanwhile.
+    /// Caches a value whose load began at `epoch`, unless there was an invalidation since.
     pub(crate) fn put(&self, epoch: Epoch, key: K, value: V) {
         let mut inner = self.lock();
         if inner.epoch == epoch.0 {
@@ -71,7 +71,7 @@ impl<K: Eq + Hash + Clone, V: Clone> Cache<K, V> {
         Ok(value)
     }
 
-    /// The cached value, or the one that `make` makes, which is then the cached one.
+    /// The cached value, or the one that `make` returns, which is then cached.
     pub(crate) fn get_or_put(&self, key: K, make: impl FnOnce() -> V) -> V {
         let mut inner = self.lock();
         if let Some(value) = inner.young.get(&key) {
@@ -82,7 +82,7 @@ impl<K: Eq + Hash + Clone, V: Clone> Cache<K, V> {
         value
     }
 
-    /// Forgets `key`.
+    /// Removes `key`.
     pub(crate) fn forget(&self, key: &K) {
         let mut inner = self.lock();
         inner.epoch += 1;
@@ -90,7 +90,7 @@ impl<K: Eq + Hash + Clone, V: Clone> Cache<K, V> {
         inner.old.remove(key);
     }
 
-    /// Forgets every key that `matches`.
+    /// Removes every entry that `matches`.
     pub(crate) fn forget_where(&self, matches: impl Fn(&K, &V) -> bool) {
         let mut inner = self.lock();
         inner.epoch += 1;
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_used_stays_and_the_size_is_bounded() {
+    fn entries_in_use_stay_and_the_size_is_bounded() {
         let cache = Cache::new(4);
         for key in 0..100 {
             fill(&cache, key);
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn a_load_that_an_invalidation_overtook_is_not_kept() {
+    fn a_value_loaded_before_an_invalidation_is_not_cached() {
         let cache = Cache::new(4);
         let Err(epoch) = cache.get(&1) else { panic!("an empty cache has no entry") };
         cache.forget(&1);

@@ -1,4 +1,4 @@
-//! The wire's clock.
+//! The times that the API uses: milliseconds since the epoch.
 
 use std::collections::HashMap;
 use std::sync::{LazyLock, Mutex, PoisonError};
@@ -6,22 +6,23 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::id::Id;
 
-/// Channels whose last time is remembered; more are forgotten first where their time has passed.
+/// How many channels' last times are remembered. Beyond this number, times that have passed are forgotten.
 const REMEMBERED: usize = 4096;
 
-/// How far a flood may push the times of a channel ahead of the clock, in ms.
+/// How far many posts at once may push a channel's times ahead of the clock, in milliseconds.
 const AHEAD: i64 = 1000;
 
-/// Milliseconds since the epoch; 0 if the machine's clock stands before it.
+/// Milliseconds since the epoch; 0 if the machine's clock is before it.
 pub(crate) fn now() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
 }
 
-/// The time of a post that is made, changed or deleted in `channel`: later than the one before, although both may be of one
-/// millisecond.
+/// The time for a post that is created, changed or deleted in `channel`. It is later than the channel's previous time,
+/// even within the same millisecond.
 ///
-/// Pages, read marks and "unread from here" are told by these times. A channel is written by one process only, so its memory
-/// is enough; a flood of more than a post a millisecond shares times once it is [`AHEAD`] of the clock.
+/// Pages, read marks and "mark as unread" depend on these times. Only this process writes to a channel, so the last
+/// times can be kept in memory. If there is more than one post a millisecond for long, and the times are [`AHEAD`] of
+/// the clock, posts share times.
 pub(crate) fn for_post(channel: Id) -> i64 {
     static LAST: LazyLock<Mutex<HashMap<Id, i64>>> = LazyLock::new(Mutex::default);
     let now = now();
@@ -39,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn posts_of_a_channel_never_share_a_time_and_channels_do_not_wait_for_each_other() {
+    fn posts_of_a_channel_have_increasing_times_and_channels_are_independent() {
         let (one, other) = (Id::random(), Id::random());
         let times: Vec<i64> = (0..500).map(|_| for_post(one)).collect();
         assert!(times.windows(2).all(|pair| pair[0] < pair[1]), "{times:?}");

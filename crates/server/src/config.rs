@@ -1,7 +1,7 @@
 //! The server's configuration: Mattermost's `config.json`, overridden by `MM_SECTION_KEY` variables.
 //!
-//! Keys match in any case and unknown ones are ignored, as in the official server; a known key of the wrong type
-//! or outside its range is refused with its place.
+//! Keys match in any case, and unknown keys are ignored, as in the official server. A known key with a value of the wrong
+//! type or range is an error, which names its place.
 
 mod reading;
 mod refusal;
@@ -16,7 +16,7 @@ pub(crate) use sections::{
     Email, File, Localization, NativeApp, Password, Plugin, Privacy, Service, Sql, Support, Team,
 };
 
-/// What the server runs with. Read it with [`Config::load`].
+/// The server's configuration. Read it with [`Config::load`].
 #[derive(Debug, Clone, Default)]
 pub struct Config {
     pub(crate) service: Service,
@@ -40,7 +40,7 @@ impl Config {
         Config::from_json(path, &text, environment)
     }
 
-    /// As [`Config::load`], from `text`; `path` is named in errors.
+    /// Like [`Config::load`], but from `text`. Errors name `path`.
     pub fn from_json(
         path: &Path,
         text: &str,
@@ -62,7 +62,7 @@ impl Config {
         Ok(config)
     }
 
-    /// `ServiceSettings.ListenAddress`; a bare `:8065` means every address.
+    /// `ServiceSettings.ListenAddress`. `:8065` means port 8065 of every address.
     pub fn listen_address(&self) -> String {
         match self.service.listen_address.strip_prefix(':') {
             Some(port) => format!("0.0.0.0:{port}"),
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn defaults_are_mattermosts() -> Result<(), ConfigError> {
+    fn defaults_equal_mattermosts() -> Result<(), ConfigError> {
         let config = read("{}", &[])?;
         assert_eq!(config.listen_address(), "127.0.0.1:8065");
         assert_eq!(config.service.maximum_login_attempts, 10);
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_match_in_any_case_and_variables_win() -> Result<(), ConfigError> {
+    fn keys_match_in_any_case_and_variables_override_them() -> Result<(), ConfigError> {
         let text = r#"{"teamsettings":{"SITENAME":"Ours","Unknown":1},"Later":{}}"#;
         assert_eq!(read(text, &[])?.team.site_name, "Ours");
         assert_eq!(read(text, &[("MM_TEAMSETTINGS_SITENAME", "Env")])?.team.site_name, "Env");
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn refusals_say_where_and_what_is_allowed() {
+    fn errors_name_the_place_and_the_allowed_values() {
         let wrong = read("{\n \"TeamSettings\": {\n  \"MaxUsersPerTeam\": \"many\"\n }\n}", &[]);
         let text = wrong.err().map(|error| error.to_string()).unwrap_or_default();
         assert_eq!(

@@ -1,4 +1,4 @@
-//! The release contract: what a release's `bin/mattermost` answers to.
+//! The release contract: the command line of a release's `bin/mattermost`.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -6,7 +6,7 @@ use std::path::PathBuf;
 /// The version of Mattermost's API that the server speaks.
 pub const API_VERSION: &str = "11.6.0";
 
-/// Our own version, which stands where Mattermost has its build number.
+/// This server's own version, given where Mattermost gives its build number.
 pub const BUILD_NUMBER: &str = env!("CARGO_PKG_VERSION");
 
 const COMMANDS: [&str; 4] = ["server", "version", "db", "help"];
@@ -35,7 +35,7 @@ pub enum Invocation {
 /// A command line that was not understood.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum UsageError {
-    /// A word that is no command.
+    /// A word that is not a command.
     #[error(
         "unknown command {given:?}: did you mean {nearest:?}? Commands are server, db migrate, version, help"
     )]
@@ -63,7 +63,7 @@ pub enum UsageError {
     },
 }
 
-/// Reads the words after the program's name. `MM_CONFIG` names the config file where no flag does.
+/// Parses the words after the program's name. `MM_CONFIG` names the config file unless a flag does.
 pub fn parse(args: &[String], env: &BTreeMap<String, String>) -> Result<Invocation, UsageError> {
     let mut config =
         env.get("MM_CONFIG").filter(|path| !path.is_empty()).map_or(DEFAULT_CONFIG, String::as_str);
@@ -124,7 +124,7 @@ pub fn help_text() -> String {
         .to_owned()
 }
 
-/// Empty unless the build was told its commit.
+/// The commit that was built, or an empty text if the build was not given one.
 pub(crate) fn build_hash() -> &'static str {
     option_env!("MAINSTAY_BUILD_HASH").unwrap_or_default()
 }
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn the_contract_is_understood() {
+    fn every_command_is_parsed() {
         let serve = |path: &str| Ok(Invocation::Serve { config: path.into() });
         assert_eq!(run(&[]), serve("config/config.json"));
         assert_eq!(run(&["server", "-c", "x.json"]), serve("x.json"));
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slip_gets_the_nearest_name() {
+    fn a_wrong_word_gets_the_nearest_name() {
         assert!(matches!(run(&["serve"]), Err(UsageError::Command { nearest: "server", .. })));
         assert!(matches!(run(&["--confg", "x"]), Err(UsageError::Flag { nearest: "--config", .. })));
         assert!(matches!(run(&["db", "migrat"]), Err(UsageError::Command { nearest: "db migrate", .. })));

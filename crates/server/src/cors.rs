@@ -1,15 +1,15 @@
-//! Requests from pages of other sites, which `ServiceSettings.AllowCorsFrom` lets in.
+//! Requests from pages of other sites (`ServiceSettings.AllowCorsFrom`).
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 
 use crate::config::Config;
 
-/// How long a browser may remember the answer to its preflight, in seconds.
+/// How long a browser may cache the answer to a preflight request, in seconds.
 const MAX_AGE: &str = "86400";
 
 const METHODS: &str = "POST, GET, OPTIONS, PUT, PATCH, DELETE";
 
-/// The request's origin, if the list has it. Without a list there is no sharing at all.
+/// The request's origin, if it is in the list. An empty list allows no origin.
 pub(crate) fn allowed_origin(config: &Config, headers: &HeaderMap) -> Option<HeaderValue> {
     let origin = headers.get(header::ORIGIN)?;
     let text = origin.to_str().ok()?;
@@ -17,12 +17,12 @@ pub(crate) fn allowed_origin(config: &Config, headers: &HeaderMap) -> Option<Hea
     list.any(|one| one == "*" || one.eq_ignore_ascii_case(text)).then(|| origin.clone())
 }
 
-/// Whether a browser asks what it may send.
+/// Whether this is a browser's preflight request.
 pub(crate) fn is_preflight(method: &Method, headers: &HeaderMap) -> bool {
     method == Method::OPTIONS && headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
 }
 
-/// Tells the browser that the page at `origin` may read the answer.
+/// Adds the headers that allow the page at `origin` to read the answer.
 pub(crate) fn add_headers(config: &Config, origin: HeaderValue, headers: &mut HeaderMap) {
     let mut set = |name: HeaderName, value: &str| {
         if let Ok(value) = HeaderValue::from_str(value) {

@@ -1,4 +1,4 @@
-//! [`AppError`]: the error that a client is sent.
+//! [`AppError`]: an error that is sent to a client.
 
 use std::borrow::Cow;
 
@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use serde::Serialize;
 
-/// The id of the error that answers routes which exist in Mattermost but not here.
+/// The error id for routes that Mattermost has and this server does not.
 pub const NOT_IMPLEMENTED: &str = "api.not_implemented.app_error";
 
 /// Mattermost's error body, before the request's id is known (`answer` adds it).
@@ -20,7 +20,7 @@ pub(crate) struct AppError {
 
 pub(crate) type Result<T, E = AppError> = std::result::Result<T, E>;
 
-/// The error's form on the wire, in Mattermost's field order.
+/// The error as JSON, with the fields in Mattermost's order.
 #[derive(Serialize)]
 struct Wire<'a> {
     id: &'a str,
@@ -90,7 +90,7 @@ impl AppError {
         )
     }
 
-    /// A fault of ours; `cause` goes to the log and, for developers, into the body.
+    /// A fault of the server. The log has `cause`, and the body too if developer mode is on.
     pub(crate) fn internal(cause: impl std::fmt::Display) -> AppError {
         AppError::new(
             StatusCode::INTERNAL_SERVER_ERROR,
@@ -126,7 +126,7 @@ impl AppError {
         &self.detail
     }
 
-    /// The error's form on the wire. The detail is for developers only (`ServiceSettings.EnableDeveloper`).
+    /// The error as JSON. The detail is for developers only (`ServiceSettings.EnableDeveloper`).
     fn wire<'a>(&'a self, request_id: &'a str, developer: bool) -> Wire<'a> {
         Wire {
             id: &self.id,
@@ -137,7 +137,7 @@ impl AppError {
         }
     }
 
-    /// The error inside a websocket's reply.
+    /// The error in a websocket's reply.
     pub(crate) fn json(&self) -> serde_json::Value {
         serde_json::to_value(self.wire("", false)).unwrap_or_default()
     }
@@ -149,8 +149,8 @@ impl AppError {
 }
 
 impl From<sqlx::Error> for AppError {
-    /// A text that a column cannot hold is its sender's mistake: one with a NUL character, or for PostgreSQL (`22001`,
-    /// `22021` and `22P05` of its manual's appendix A) one that is too long.
+    /// A text that a column cannot store is the client's mistake: it contains a NUL character, or, on PostgreSQL (codes
+    /// `22001`, `22021` and `22P05` in appendix A of its manual), is too long.
     fn from(error: sqlx::Error) -> AppError {
         let code = error.as_database_error().and_then(|cause| cause.code());
         let unstorable = matches!(error, sqlx::Error::Encode(_))
@@ -168,7 +168,7 @@ impl From<sqlx::Error> for AppError {
 }
 
 impl IntoResponse for AppError {
-    /// Leaves the error in the response's extensions: `answer` writes the body once it knows the request.
+    /// Puts the error into the response's extensions; `answer` writes the body, because it knows the request's id.
     fn into_response(self) -> Response {
         let mut response = self.status.into_response();
         response.extensions_mut().insert(self);
@@ -176,7 +176,7 @@ impl IntoResponse for AppError {
     }
 }
 
-/// Whether `error` is a unique constraint that was hit.
+/// Whether `error` is a violated unique constraint.
 pub(crate) fn is_duplicate(error: &sqlx::Error) -> bool {
     error.as_database_error().is_some_and(|cause| cause.is_unique_violation())
 }

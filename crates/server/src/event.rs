@@ -1,4 +1,4 @@
-//! Websocket events: what happened, and to whom it is told.
+//! Websocket events, and who gets them.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::id::Id;
 
-/// To whom an event goes. The first of connection, user, channel, team that is named decides; else it is everyone.
+/// Who gets an event. The first field that is set decides: connection, user, channel, team. If none is, everyone does.
 #[derive(Debug, Clone, Default, Serialize)]
 pub(crate) struct Broadcast {
     pub(crate) omit_users: Option<BTreeMap<Id, bool>>,
@@ -42,14 +42,14 @@ impl Broadcast {
     }
 }
 
-/// An event, serialised once for all who get it: only the sequence number differs between connections, and it is
-/// the last field.
+/// An event, serialised once for all connections: only the sequence number differs between them, and it is the last
+/// field.
 #[derive(Debug)]
 pub(crate) struct Event {
     /// The JSON up to and including `"seq":`.
     head: String,
     pub(crate) broadcast: Broadcast,
-    /// Goes only to connections that look at the channel, if they said what they look at.
+    /// Whether connections get it only while they show the channel. Those that never said what they show get it anyway.
     pub(crate) scoped: bool,
 }
 
@@ -69,7 +69,7 @@ impl Event {
         Event { head, broadcast, scoped }
     }
 
-    /// The whole JSON with its number on one connection.
+    /// The complete JSON with the sequence number `seq`.
     pub(crate) fn frame(&self, seq: u64) -> String {
         let mut frame = String::with_capacity(self.head.len() + 12);
         frame.push_str(&self.head);
@@ -79,12 +79,12 @@ impl Event {
     }
 }
 
-/// `value` as the JSON string that many events carry inside their JSON.
+/// `value` as JSON in a string, which is how many events carry objects.
 pub(crate) fn nested(value: &impl Serialize) -> Value {
     Value::String(serde_json::to_string(value).unwrap_or_default())
 }
 
-/// The people whom an event reaches.
+/// The users who get an event.
 #[derive(Debug, Clone)]
 pub(crate) enum Audience {
     Everyone,
@@ -98,7 +98,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn a_frame_is_the_documented_json() {
+    fn a_frame_has_the_documented_json() {
         let event = Event::new("typing", &json!({"user_id": "u"}), Broadcast::everyone());
         assert_eq!(
             event.frame(7),

@@ -1,4 +1,4 @@
-//! [`ServerError`]: why the server did not start, or stopped.
+//! [`ServerError`]: why the server did not start, or had to stop.
 
 use std::path::PathBuf;
 
@@ -7,27 +7,27 @@ use dsn::AddressError;
 
 use crate::config::ConfigError;
 
-/// Why the server could not start, migrate or go on.
+/// Why the server could not start, migrate or keep running.
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
-    /// The configuration is not one this server can run with.
+    /// The configuration has a value that is not allowed.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// `SqlSettings.DriverName` names an engine that this server does not speak.
+    /// `SqlSettings.DriverName` names an engine that this server does not support.
     #[error(
-        "SqlSettings.DriverName is {driver:?}, but \"postgres\" or \"sqlite\" is allowed: the built-in server does not \
-         speak MySQL, as no Mattermost since 11.0 does. Set it to one of them, and DataSource with it"
+        "SqlSettings.DriverName is {driver:?}, but \"postgres\" or \"sqlite\" is allowed: like Mattermost since 11.0, the \
+         built-in server does not support MySQL. Set it to one of them, and DataSource to match"
     )]
     Driver {
         /// What the configuration asks for.
         driver: String,
     },
-    /// `SqlSettings.DataSource` is no address.
+    /// `SqlSettings.DataSource` is not an address.
     #[error("SqlSettings.DataSource: {0}")]
     DataSource(#[source] AddressError),
     /// `SqlSettings.DataSource` is a file, or the address of another engine.
     #[error(
-        "SqlSettings.DriverName is \"postgres\", but DataSource is no address of PostgreSQL. Write \
+        "SqlSettings.DriverName is \"postgres\", but DataSource is not a PostgreSQL address. Write \
          postgres://USER:PASSWORD@HOST:5432/NAME, or set DriverName to \"sqlite\""
     )]
     OtherDataSource,
@@ -35,14 +35,14 @@ pub enum ServerError {
     #[error(transparent)]
     Server(#[from] Failure),
     /// The database cannot be opened or read.
-    #[error("the database {database} cannot be used: {reason}. {way_out}")]
+    #[error("the database {database} cannot be used: {reason}. {hint}")]
     Database {
         /// The file, or the address without its password.
         database: String,
         /// What the engine or the system said.
         reason: String,
         /// What to do next.
-        way_out: String,
+        hint: String,
     },
     /// A directory the server writes to cannot be written.
     #[error("the directory {} cannot be written: {reason}. Create it, or give it to the server's user", path.display())]

@@ -1,9 +1,9 @@
-//! Attached files: what they are, what they are called, where they lie, and the pictures made of images.
+//! Attached files: their types, names and places, and the previews of images.
 //!
-//! Promises: a file is on disk, synced, before its row exists; a refused or broken upload leaves nothing behind (only a
-//! crash can leave a directory that no row names); no name from outside decides a path. The layout is Mattermost's.
-//! Rejected: previews on first sight, because the first reader would wait and every reader would have to be trusted
-//! with a decoder.
+//! Promises: a file is synced to disk before its row is stored; a refused or broken upload leaves nothing behind (only a
+//! crash can leave a directory without a row); names given by clients do not decide paths. The layout is Mattermost's.
+//! Rejected: making previews when they are first shown, because the first reader would have to wait, and every reader
+//! could start a decoder.
 
 pub(crate) mod directory;
 pub(crate) mod kind;
@@ -25,16 +25,16 @@ use crate::model::FileInfo;
 pub(crate) use range::Range;
 pub(crate) use storage::{Incoming, Kept, ReceiveError, Storage};
 
-/// Images decoded at once: each may need some hundred megabytes and a processor.
+/// Limits how many images are decoded at once: each may need a core and several hundred megabytes.
 static DECODERS: Semaphore = Semaphore::const_new(2);
 
-/// A received file with all that is known of it; it is deleted again unless it is kept.
+/// A received file and its row. The file is deleted on drop unless it is kept.
 pub(crate) struct Attachment {
     pub(crate) info: FileInfo,
     pub(crate) kept: Kept,
 }
 
-/// A place for one file of `user` in `channel`, whose name is what the client calls it.
+/// Begins to receive a file of `user` in `channel`, which the client calls `client_name`.
 pub(crate) async fn receive(
     storage: &Storage,
     channel: Id,
@@ -61,7 +61,7 @@ pub(crate) async fn receive(
     Ok((info, storage.receive(&directory, &stored, limit).await?))
 }
 
-/// Syncs a file that has wholly arrived, and makes the pictures of an image.
+/// Syncs a file that has arrived completely, and makes the previews if it is an image.
 pub(crate) async fn complete(mut info: FileInfo, incoming: Incoming) -> std::io::Result<Attachment> {
     info.size = incoming.written() as i64;
     info.mime_type = kind::media_type(&info.name, incoming.head()).to_owned();
@@ -78,7 +78,7 @@ pub(crate) async fn complete(mut info: FileInfo, incoming: Incoming) -> std::io:
             match made {
                 Ok(Ok(pictures)) => Some(pictures),
                 Ok(Err(reason)) => {
-                    tracing::info!(file = %info.id, %reason, "a file stays without preview");
+                    tracing::info!(file = %info.id, %reason, "no preview was made of a file");
                     None
                 }
                 Err(panic) => {
@@ -108,14 +108,14 @@ pub(crate) async fn complete(mut info: FileInfo, incoming: Incoming) -> std::io:
         info.mini_preview = Some(pictures.miniature);
     }
     let directories = kept.new_directories();
-    tokio::task::spawn_blocking(move || settle(&written, &directories))
+    tokio::task::spawn_blocking(move || write_previews(&written, &directories))
         .await
         .map_err(std::io::Error::other)??;
     Ok(Attachment { info, kept })
 }
 
-/// Writes the pictures and makes all that is new in the file's directory durable.
-fn settle(written: &[(PathBuf, Vec<u8>)], directories: &[PathBuf]) -> std::io::Result<()> {
+/// Writes the previews, and syncs the directories that are new.
+fn write_previews(written: &[(PathBuf, Vec<u8>)], directories: &[PathBuf]) -> std::io::Result<()> {
     for (path, bytes) in written {
         let mut file = File::create_new(path)?;
         file.write_all(bytes)?;

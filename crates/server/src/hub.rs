@@ -1,7 +1,7 @@
-//! The hub: every authenticated connection, its queue, and its numbers.
+//! The hub: every authenticated websocket connection, its queue of events, and their sequence numbers.
 //!
-//! A connection outlives its socket for a while: events go on into its queue, and a client that comes back with the
-//! connection's id and the number it expects next is given what it missed.
+//! A connection stays for a while after its socket closed: events still enter its queue, and a client that returns with
+//! the connection's id and the next number it expects gets the events that it missed.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -12,16 +12,16 @@ use tokio::sync::Notify;
 use crate::event::{Audience, Event};
 use crate::id::Id;
 
-/// Events that may wait for a connection. One that lets more pile up is dropped: its client starts afresh.
+/// The most events waiting in a connection's queue. A connection with more is ended, and its client begins a new one.
 const QUEUE: usize = 256;
 
-/// Sent events that are kept to be sent again.
+/// How many sent events are kept to be sent again.
 const KEPT: usize = 128;
 
 /// How long a connection without a socket is kept.
 const PARKED: Duration = Duration::from_secs(5 * 60);
 
-/// Connections without a socket that one person may have; the oldest give way.
+/// The most connections without a socket that one user may have; the oldest are dropped first.
 const PARKED_PER_USER: usize = 10;
 
 /// All authenticated connections, by their user.
@@ -30,17 +30,17 @@ pub(crate) struct Hub {
     users: RwLock<Users>,
 }
 
-type Users = HashMap<Id, Own>;
+type Users = HashMap<Id, UserConnections>;
 
-/// The connections of one person. Ten thousand of them may come and go at once, so none of this looks at all of them.
+/// The connections of one user. There may be ten thousand, so opening, parking and resuming one does not loop over them.
 #[derive(Default)]
-struct Own {
+struct UserConnections {
     connections: HashMap<Id, Arc<Connection>>,
-    /// Those without a socket and since when, oldest first; a few at most.
+    /// The connections without a socket, and since when; oldest first. There are only a few.
     parked: VecDeque<(Instant, Id)>,
 }
 
-impl Own {
+impl UserConnections {
     fn remove(&mut self, id: Id) {
         self.connections.remove(&id);
         self.parked.retain(|(_, parked)| *parked != id);
@@ -53,7 +53,7 @@ pub(crate) struct Connection {
     pub(crate) user: Id,
     pub(crate) session: Id,
     queue: Mutex<Queue>,
-    /// Wakes the socket's task: something waits, or the connection ended.
+    /// Wakes the socket's task: there is an event, or the connection ended.
     pub(crate) wake: Notify,
 }
 
@@ -64,18 +64,19 @@ struct Queue {
     sent: VecDeque<Arc<Event>>,
     /// The number of the next event.
     next: u64,
-    /// Which socket holds the connection: counts up, so that a socket that was taken over finds out.
+    /// The number of the socket that holds the connection. It grows with each new socket, so that the former one's task
+    /// notices that it was replaced.
     holder: u64,
     ended: bool,
-    /// The channel and the thread's channel that the client said it looks at.
+    /// The channel, and the thread's channel, that the client said it shows.
     looking_at: [Id; 2],
 }
 
-/// A socket's claim on its connection.
+/// The number of a socket that holds a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Holder(u64);
 
-/// What a socket's task finds when it looks at the queue.
+/// The next thing that a socket's task has to do.
 pub(crate) enum Next {
     Frame(String),
     Nothing,
@@ -84,7 +85,7 @@ pub(crate) enum Next {
 }
 
 impl Hub {
-    /// A new connection whose first event, with number 0, is made by `hello` from its id.
+    /// Opens a new connection. Its first event, number 0, is what `hello` returns for its id.
     pub(crate) fn open(
         &self,
         user: Id,
@@ -100,7 +101,7 @@ impl Hub {
         (connection, Holder(0))
     }
 
-    /// The connection `id` of `user`, ready to send again from number `next`, if nothing of it was lost.
+    /// Resumes the connection `id` of `user` at the number `next`, if the hub still has all events from there.
     pub(crate) fn resume(
         &self,
         id: Id,
@@ -115,7 +116,7 @@ impl Hub {
         let holder = connection.lock().rewind(next)?;
         own.parked.retain(|(_, parked)| *parked != id);
         drop(users);
-        // The former socket's task, if there still is one, wakes up and finds itself replaced.
+        // The former socket's task, if it still runs, wakes up and notices that it was replaced.
         connection.wake.notify_waiters();
         connection.wake.notify_one();
         Some((connection, holder))
@@ -125,7 +126,7 @@ impl Hub {
     pub(crate) fn send(&self, event: &Arc<Event>, audience: &Audience) {
         let omitted =
             |user: &Id| event.broadcast.omit_users.as_ref().is_some_and(|omit| omit.contains_key(user));
-        let deliver = |own: &Own| {
+        let deliver = |own: &UserConnections| {
             for connection in own.connections.values() {
                 if connection.id != event.broadcast.omit_connection_id {
                     connection.push(event);
@@ -138,7 +139,7 @@ impl Hub {
             Audience::Everyone => {
                 users.iter().filter(|(user, _)| !omitted(user)).for_each(|(_, own)| deliver(own));
             }
-            // Whichever is fewer is walked through.
+            // Loop over the smaller of the two sets.
             Audience::Members(members) if members.len() < users.len() => members
                 .iter()
                 .filter(|user| !omitted(user))
@@ -151,13 +152,14 @@ impl Hub {
         }
     }
 
-    /// Gives a socket's connection up; it waits for its client for a while. `true` if it was the last of its user.
+    /// Keeps the connection of a closed socket for a while, so that its client can resume it. `true` if the user has no
+    /// other socket.
     pub(crate) fn park(&self, connection: &Connection, holder: Holder) -> bool {
         let mut users = self.write();
         let ended = {
             let queue = connection.lock();
             if queue.holder != holder.0 {
-                // This wake-up may have been the new holder's.
+                // The former task may have taken a wake-up that was meant for the new holder.
                 connection.wake.notify_one();
                 return false;
             }
@@ -181,12 +183,12 @@ impl Hub {
         last
     }
 
-    /// Whether events for `user` reach anybody.
+    /// Whether `user` has a connection.
     pub(crate) fn has_connections(&self, user: Id) -> bool {
         self.read().contains_key(&user)
     }
 
-    /// Ends all connections that `matches`, as when their session is revoked.
+    /// Ends all connections of `user` that `matches`, for example those of a revoked session.
     pub(crate) fn end_where(&self, user: Id, matches: impl Fn(&Connection) -> bool) {
         let mut users = self.write();
         let Some(own) = users.get_mut(&user) else { return };
@@ -204,7 +206,7 @@ impl Hub {
         }
     }
 
-    /// Forgets connections whose clients did not come back in time.
+    /// Drops connections whose clients did not come back in time.
     pub(crate) fn drop_old(&self, now: Instant) {
         self.write().retain(|_, own| {
             while let Some((since, id)) = own.parked.front().copied()
@@ -216,7 +218,7 @@ impl Hub {
         });
     }
 
-    // No code that can panic runs under these locks, so poisoned ones are still whole.
+    // No code that can panic runs under these locks, so the data behind a poisoned lock is still consistent.
     fn read(&self) -> RwLockReadGuard<'_, Users> {
         self.users.read().unwrap_or_else(PoisonError::into_inner)
     }
@@ -252,7 +254,7 @@ impl Connection {
         self.wake.notify_one();
     }
 
-    /// Takes the next event off the queue, with its number.
+    /// Takes the next event from the queue and gives it its number.
     pub(crate) fn next(&self, holder: Holder) -> Next {
         let mut queue = self.lock();
         if queue.ended || queue.holder != holder.0 {
@@ -274,7 +276,7 @@ impl Connection {
         Next::Frame(event.frame(number))
     }
 
-    /// Notes which channel (0) or thread's channel (1) the client looks at.
+    /// Notes which channel (`place` 0) or thread's channel (`place` 1) the client shows.
     pub(crate) fn look_at(&self, place: usize, channel: Id) {
         if let Some(looking_at) = self.lock().looking_at.get_mut(place) {
             *looking_at = channel;
@@ -287,7 +289,7 @@ impl Queue {
         self.looking_at == [Id::NONE; 2] || self.looking_at.contains(&channel)
     }
 
-    /// Makes `next` the number of the next event again, for a new holder.
+    /// Goes back to the event with the number `next`, for a new holder.
     fn rewind(&mut self, next: u64) -> Option<Holder> {
         let again = usize::try_from(self.next.checked_sub(next)?).ok()?;
         if self.ended || again > self.sent.len() {
@@ -318,7 +320,7 @@ mod tests {
         hub.open(Id::random(), Id::random(), |_| Event::new("hello", &json!({}), Broadcast::everyone()))
     }
 
-    /// The numbers of all frames that wait.
+    /// The numbers of all waiting frames.
     fn drain(connection: &Connection, holder: Holder) -> Vec<u64> {
         std::iter::from_fn(|| match connection.next(holder) {
             Next::Frame(frame) => serde_json::from_str::<Value>(&frame).ok()?["seq"].as_u64(),
@@ -328,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_count_from_hello_and_resume_replays() {
+    fn numbers_start_at_hello_and_resuming_replays_missed_events() {
         let hub = Hub::default();
         let (connection, holder) = open(&hub);
         (1..=5).for_each(|n| hub.send(&event(n), &Audience::Everyone));
@@ -336,13 +338,15 @@ mod tests {
         assert!(hub.park(&connection, holder));
         hub.send(&event(6), &Audience::Everyone);
         let resumed = hub.resume(connection.id, connection.user, connection.session, 4);
-        let Some((again, new_holder)) = resumed else { panic!("nothing was lost, yet it was not resumed") };
+        let Some((again, new_holder)) = resumed else {
+            panic!("all events are kept, yet the connection was not resumed")
+        };
         assert_eq!(drain(&again, new_holder), [4, 5, 6]);
         assert!(matches!(connection.next(holder), Next::Gone), "the former socket still holds it");
     }
 
     #[test]
-    fn what_is_too_old_or_not_yet_sent_cannot_be_resumed() {
+    fn resuming_at_a_dropped_or_future_number_is_refused() {
         let hub = Hub::default();
         let (connection, holder) = open(&hub);
         for n in 0..200 {
@@ -354,7 +358,7 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_that_never_reads_is_ended_and_bounded() {
+    fn a_connection_that_never_reads_is_ended_and_its_queue_freed() {
         let hub = Hub::default();
         let (connection, holder) = open(&hub);
         (0..1000).for_each(|n| hub.send(&event(n), &Audience::Everyone));
@@ -363,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_newest_lost_connections_of_a_person_wait_for_their_clients() {
+    fn only_the_newest_closed_connections_of_a_user_are_kept() {
         let hub = Hub::default();
         let user = Id::random();
         let hello = |_| Event::new("hello", &json!({}), Broadcast::everyone());
@@ -372,18 +376,18 @@ mod tests {
         assert_eq!(
             last.iter().position(|last| *last),
             Some(all.len() - 1),
-            "the last one is told so, and no other"
+            "only the last park reports that no socket is left"
         );
         let resumable =
             |(connection, _): &&(Arc<Connection>, Holder)| hub.resume(connection.id, user, user, 0).is_some();
         assert_eq!(all.iter().filter(resumable).count(), PARKED_PER_USER);
         assert!(hub.has_connections(user));
         hub.drop_old(Instant::now() + 2 * PARKED);
-        assert!(hub.has_connections(user), "those that came back are not old");
+        assert!(hub.has_connections(user), "resumed connections must not be dropped");
     }
 
     #[test]
-    fn another_persons_connection_is_out_of_reach() {
+    fn another_users_connection_cannot_be_resumed() {
         let hub = Hub::default();
         let (connection, _) = open(&hub);
         assert!(hub.resume(connection.id, Id::random(), connection.session, 0).is_none());

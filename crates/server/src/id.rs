@@ -1,4 +1,4 @@
-//! Mattermost's identifiers: 26 characters, 16 random bytes in z-base-32.
+//! Mattermost's identifiers: 16 random bytes as 26 characters of z-base-32.
 
 use std::fmt;
 
@@ -13,12 +13,12 @@ pub(crate) const LENGTH: usize = 26;
 
 const ALPHABET: &[u8; 32] = b"ybndrfg8ejkmcpqxot1uwisza345h769";
 
-/// An identifier, or [`Id::NONE`]: the wire and the tables write "no id" as the empty string.
+/// An identifier, or [`Id::NONE`], which JSON and the tables write as the empty string.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Id([u8; LENGTH]);
 
 impl Id {
-    /// No identifier: `""` on the wire, as the team of a direct channel.
+    /// No identifier, for example as the team of a direct channel.
     pub(crate) const NONE: Id = Id([0; LENGTH]);
 
     /// A new identifier from 122 random bits (a version 4 UUID).
@@ -37,7 +37,7 @@ impl Id {
         Id(text)
     }
 
-    /// The identifier in `text`, if it is one: 26 letters or digits, which is all that Mattermost asks.
+    /// Parses an identifier: 26 letters or digits. Mattermost checks no more either.
     pub(crate) fn parse(text: &str) -> Option<Id> {
         let bytes: [u8; LENGTH] = text.as_bytes().try_into().ok()?;
         bytes.iter().all(u8::is_ascii_alphanumeric).then_some(Id(bytes))
@@ -99,12 +99,12 @@ fn in_column(text: &str) -> Result<Id, BoxDynError> {
     stored(text).ok_or_else(|| format!("the column holds {text:?}, which is not an id").into())
 }
 
-/// What a table or a client may hold: an id, or nothing.
+/// Parses an identifier or the empty string, as tables and clients have them.
 fn stored(text: &str) -> Option<Id> {
     if text.is_empty() { Some(Id::NONE) } else { Id::parse(text) }
 }
 
-/// `length` characters of the identifier alphabet from the system's random source: tokens and salts.
+/// `length` random characters of the identifier alphabet, for tokens and invites.
 pub(crate) fn random_text(length: usize) -> String {
     (0..length).map(|_| char::from(ALPHABET[usize::from(rand::random::<u8>() & 31)])).collect()
 }
@@ -115,7 +115,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn a_random_id_is_an_id_and_differs_from_the_next() {
+    fn random_ids_are_valid_and_differ() {
         let (a, b) = (Id::random(), Id::random());
         assert_ne!(a, b);
         assert_eq!(Id::parse(a.as_str()), Some(a));
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn no_id_is_the_empty_string_and_the_empty_string_no_id() {
+    fn no_id_is_written_as_the_empty_string() {
         assert_eq!(Id::NONE.as_str(), "");
         assert_eq!(Id::parse(""), None);
         assert_eq!(serde_json::from_str::<Id>("\"\"").ok(), Some(Id::NONE));

@@ -1,5 +1,5 @@
-//! JSON in, with Go's tolerance: `null` and absent fields are zero, unknown fields are ignored, of duplicates
-//! the last wins, and names match whatever their case. The official clients rely on each of these.
+//! JSON bodies and answers. Bodies are read as leniently as Go does, because the official clients rely on it: `null` and
+//! absent fields are zero, unknown fields are ignored, the last of duplicate fields counts, and names match in any case.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -17,13 +17,13 @@ use tokio::time::timeout;
 use crate::app::App;
 use crate::error::{AppError, Result};
 
-/// How much of a refused body is read and thrown away, so that its sender lives to see the 413, in bytes.
+/// How many bytes of a refused body are still read, so that the client can finish sending and read the 413.
 const DISCARDED: usize = 32 << 20;
 
-/// How long a sender may leave the server waiting for the next part of a body.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long the server waits for the next part of a body.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A request's body as `T`, which must be a struct with `#[serde(default)]` or a list.
+/// A request's body as a `T`, which must be a struct with `#[serde(default)]` or a list.
 pub(crate) struct Body<T>(pub(crate) T);
 
 impl<T: DeserializeOwned> FromRequest<App> for Body<T> {
@@ -35,7 +35,7 @@ impl<T: DeserializeOwned> FromRequest<App> for Body<T> {
     }
 }
 
-/// A body read as a flat map of strings. One value that is no string makes all of it empty, as in Mattermost.
+/// A body as a flat map of strings. If one value is not a string, the whole map is empty, as in Mattermost.
 pub(crate) struct StringMapBody(BTreeMap<String, String>);
 
 impl StringMapBody {
@@ -62,12 +62,12 @@ fn string_map(bytes: &[u8]) -> BTreeMap<String, String> {
         .collect()
 }
 
-/// The whole body, or 413 when it is longer than `limit` bytes.
+/// The whole body, or 413 if it is longer than `limit` bytes.
 async fn read(request: Request, limit: usize) -> Result<Bytes> {
     let mut body = request.into_body();
     let mut collected = BytesMut::new();
     let mut seen = 0;
-    while let Some(frame) = timeout(PATIENCE, body.frame()).await.map_err(|_| AppError::body("body"))? {
+    while let Some(frame) = timeout(BODY_TIMEOUT, body.frame()).await.map_err(|_| AppError::body("body"))? {
         let frame = frame.map_err(|_| AppError::body("body"))?;
         let Ok(data) = frame.into_data() else { continue };
         seen += data.len();
@@ -91,33 +91,33 @@ fn too_large(limit: usize) -> AppError {
     )
 }
 
-/// `bytes` as `T`, or 400.
+/// Parses a `T`; the error is a 400.
 pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
     let malformed = |error: serde_json::Error| AppError::body("body").detail(error.to_string());
     let mut value: Value = serde_json::from_slice(bytes).map_err(malformed)?;
-    forgive(&mut value);
+    normalise(&mut value);
     serde_json::from_value(value).map_err(malformed)
 }
 
-/// Drops nulls and lowers names at the top level of an object, or of each object in a list. Deeper levels are
-/// the client's own data (a post's props), which must come back as they were sent.
-fn forgive(value: &mut Value) {
+/// Drops nulls and converts names to lower case at the top level of an object, or of each object in a list. Deeper
+/// levels are the client's own data (a post's props) and must be stored as they were sent.
+fn normalise(value: &mut Value) {
     match value {
         Value::Object(map) => {
             map.retain(|_, value| !value.is_null());
             if map.keys().any(|name| name.bytes().any(|byte| byte.is_ascii_uppercase())) {
                 for (name, value) in std::mem::take(map) {
-                    // Capitals sort before small letters, so the exact name comes last and wins.
+                    // Capitals sort before lower-case letters, so the exact name comes last and overrides the others.
                     map.insert(name.to_ascii_lowercase(), value);
                 }
             }
         }
-        Value::Array(items) => items.iter_mut().filter(|item| item.is_object()).for_each(forgive),
+        Value::Array(items) => items.iter_mut().filter(|item| item.is_object()).for_each(normalise),
         _ => {}
     }
 }
 
-/// An answer: `application/json` and nothing after it, because both official clients compare for equality.
+/// A JSON answer. Its type is exactly `application/json`, because both official clients compare for equality.
 pub(crate) struct Json<T>(pub(crate) T);
 
 impl<T: Serialize> IntoResponse for Json<T> {
@@ -129,19 +129,19 @@ impl<T: Serialize> IntoResponse for Json<T> {
     }
 }
 
-/// `bytes`, which are JSON, as an answer.
+/// An answer with these bytes, which must be JSON.
 pub(crate) fn json_response(bytes: Bytes) -> Response {
     let mut response = bytes.into_response();
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }
 
-/// Mattermost's answer when there is nothing to return.
+/// Mattermost's answer if there is nothing to return.
 pub(crate) fn ok() -> Json<Value> {
     Json(serde_json::json!({"status": "OK"}))
 }
 
-/// 201 with `value`.
+/// An answer with status 201.
 pub(crate) fn created<T: Serialize>(value: T) -> (StatusCode, Json<T>) {
     (StatusCode::CREATED, Json(value))
 }
@@ -164,23 +164,23 @@ mod tests {
     }
 
     #[test]
-    fn null_and_absent_are_zero_and_unknown_is_ignored() {
+    fn null_and_absent_fields_are_zero_and_unknown_ones_are_ignored() {
         assert_eq!(sample(r#"{"name":null,"other":[1]}"#), Some(Sample::default()));
     }
 
     #[test]
-    fn the_last_of_duplicates_wins() {
+    fn the_last_of_duplicate_fields_counts() {
         assert_eq!(sample(r#"{"count":1,"count":2}"#).map(|s| s.count), Some(2));
     }
 
     #[test]
-    fn names_match_in_any_case_and_the_exact_one_wins() {
+    fn names_match_in_any_case_and_the_exact_one_is_preferred() {
         assert_eq!(sample(r#"{"NAME":"a"}"#).map(|s| s.name), Some("a".to_owned()));
         assert_eq!(sample(r#"{"name":"exact","Name":"other"}"#).map(|s| s.name), Some("exact".to_owned()));
     }
 
     #[test]
-    fn nulls_inside_a_clients_own_data_stay() {
+    fn nulls_in_a_clients_own_data_are_kept() {
         let props = sample(r#"{"props":{"A":null}}"#).map(|s| s.props);
         assert_eq!(props.and_then(|props| props.get("A").cloned()), Some(Value::Null));
     }

@@ -1,27 +1,28 @@
-//! The built-in server: Mattermost's API v4 and websocket over SQLite or PostgreSQL.
+//! The built-in server: Mattermost's API v4 and websocket on SQLite or PostgreSQL.
 //!
 //! It promises:
-//! - the wire of Mattermost 11.6: paths, JSON, headers, error ids, cookies, event sequence numbers;
-//! - that an answered write is on the disk, also when the process is killed in the next instant;
-//! - that of concurrent first sign-ups exactly one becomes administrator;
-//! - Mattermost's table and column names and types, so that on PostgreSQL the official server takes the database over;
+//! - Mattermost 11.6's API as clients see it: paths, JSON, headers, error ids, cookies, event sequence numbers;
+//! - a write is on disk before it is answered, even if the process is killed right after;
+//! - if several people sign up first at the same time, exactly one becomes administrator;
+//! - Mattermost's table names, column names and types, so that the official server can take over a PostgreSQL database;
 //! - the same behaviour on both engines: the same tests run on each;
-//! - that a PostgreSQL server may go and come back: what is asked meanwhile fails, and what comes after works;
-//! - bounded queues and caches: a slow websocket, a large body or a flood of either costs its sender only.
+//! - a PostgreSQL server may stop and start again: requests fail in between and work afterwards;
+//! - bounded queues and caches: slow websockets, large bodies and floods of them slow down only the clients that send them.
 //!
 //! It refuses: routes that it does not implement, with 501 and the error id [`NOT_IMPLEMENTED`], never with an empty
-//! 200; MySQL, which no Mattermost speaks since 11.0; a second server on the same database; msgpack on the websocket; licences, plugins, integrations.
+//! 200; MySQL, which Mattermost does not support since 11.0; a second server on the same database; msgpack on the
+//! websocket; licences, plugins and integrations.
 //!
 //! Rejected designs:
-//! - a transaction per request: each would wait for its own fsync. One writer commits what waits together;
-//! - a compile-time checked query layer: the SQL must stay readable beside Mattermost's own tables;
-//! - sqlx's `Any` driver: it knows no `jsonb`, no arrays and no enums, and would copy every value once more;
-//! - a trait with an implementation for each engine: a hundred statements twice, of which four differ;
-//! - several writers on PostgreSQL: what reads before it writes (the first account, a limit, a counter) would need locks
-//!   that SQLite does not have; what waits together is committed together instead;
-//! - events through a broadcast channel per topic: every idle socket would pay for it. Sockets have a queue each,
-//!   which is empty until something happens, and an event is serialised once for all of them;
-//! - ids as strings: they are 26 bytes, copied for free, and cannot be confused with other text.
+//! - a transaction for each request: each would need its own fsync. One writer commits all waiting writes together;
+//! - a query layer checked at compile time: the SQL must be easy to compare with Mattermost's own tables;
+//! - sqlx's `Any` driver: it supports no `jsonb`, arrays or enums, and copies every value once more;
+//! - a trait with an implementation for each engine: a hundred statements would exist twice, although only four differ;
+//! - several writers on PostgreSQL: a write that depends on a read (the first account, a limit, a counter) would need
+//!   locks that SQLite does not have;
+//! - a broadcast channel for each topic of events: idle sockets would have to read them too. Each socket has its own
+//!   queue, and an event is serialised once for all of them;
+//! - ids as strings: 26 bytes are cheap to copy, and cannot be confused with other text.
 
 mod access;
 mod answer;
@@ -65,14 +66,15 @@ use store::{Database, Store};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-/// Creates the database and its tables, or adds what is missing. Safe to run again.
+/// Creates the database and its tables, or adds missing ones. Safe to run again.
 pub async fn migrate(config: &Config) -> Result<(), ServerError> {
     store::migrate(&Database::of(&config.sql)?).await
 }
 
-/// Serves until `stop` is cancelled; then accepts nobody, closes websockets, and returns when all is written.
+/// Serves until `stop` is cancelled. Then accepts no more connections, closes websockets, and returns when all writes
+/// are committed.
 ///
-/// The schema is brought up to date first, as the official server does at its start.
+/// Brings the schema up to date first, as the official server does when it starts.
 pub async fn serve(
     config: Config,
     listener: TcpListener,
@@ -87,10 +89,10 @@ pub async fn serve(
     let served = listener::run(listener, router, stop).await;
     reaper.abort();
     let _aborted = reaper.await;
-    // The writer ends, with everything committed, when the last handle to it is gone.
+    // When its last handle is dropped, the writer commits everything and ends.
     drop(app);
     if tokio::time::timeout(listener::GRACE, written).await.is_err() {
-        tracing::warn!("requests were still running at the end; what they write is not waited for");
+        tracing::warn!("some requests were still running at the end; their writes may be lost");
     }
     served
 }

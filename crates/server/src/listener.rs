@@ -1,4 +1,4 @@
-//! Accepting connections and serving HTTP/1.1 on them until the end.
+//! Accepts connections and serves HTTP/1.1 on them until the server stops.
 
 use std::pin::pin;
 use std::time::Duration;
@@ -13,16 +13,16 @@ use tokio_util::task::TaskTracker;
 
 use crate::failure::ServerError;
 
-/// How long running requests may take once the server shall end.
+/// How long running requests may still take once the server has to stop.
 pub(crate) const GRACE: Duration = Duration::from_secs(10);
 
-/// How long a client may take to send a request's head, and an idle connection may wait for the next one.
+/// How long a client may take to send a request's head, and how long a connection may be idle.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Buffers of a connection, in bytes: heads fit, and thousands of idle connections stay cheap.
+/// The buffer of a connection, in bytes: large enough for heads, small enough for thousands of idle connections.
 const BUFFER: usize = 16 << 10;
 
-/// Serves `router` on `listener` until `stop`.
+/// Serves `router` on `listener` until `stop` is cancelled.
 pub(crate) async fn run(
     listener: TcpListener,
     router: Router,
@@ -35,8 +35,8 @@ pub(crate) async fn run(
         let stream = tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => stream,
-                Err(error) if is_passing(&error) => {
-                    // Out of file descriptors, most likely: wait for some connection to end.
+                Err(error) if is_temporary(&error) => {
+                    // Probably too many open files: wait until some connection ends.
                     tracing::warn!(%error, "a connection was not accepted");
                     tokio::time::sleep(Duration::from_millis(50)).await;
                     continue;
@@ -55,7 +55,7 @@ pub(crate) async fn run(
     Ok(())
 }
 
-/// Serves one connection; once `stop` is cancelled, only the request that is running.
+/// Serves one connection. After `stop` is cancelled, only finishes the running request.
 async fn serve(stream: TcpStream, server: http1::Builder, router: Router, stop: CancellationToken) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "TCP_NODELAY was not set");
@@ -70,13 +70,13 @@ async fn serve(stream: TcpStream, server: http1::Builder, router: Router, stop: 
         }
     };
     if let Err(error) = ended {
-        // Noise, resets, time-outs: the client's business.
+        // Invalid data, a reset or a timeout: not a fault of the server.
         tracing::debug!(%error, "a connection ended early");
     }
 }
 
-/// Whether accepting may work again without the listener being made anew.
-fn is_passing(error: &std::io::Error) -> bool {
+/// Whether the same listener may accept connections again later.
+fn is_temporary(error: &std::io::Error) -> bool {
     use std::io::ErrorKind::{InvalidInput, NotConnected};
     !matches!(error.kind(), InvalidInput | NotConnected)
 }

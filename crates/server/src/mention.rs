@@ -1,20 +1,20 @@
-//! What a message says to whom: mentions and hashtags.
+//! The mentions and hashtags in a message.
 
 use std::collections::BTreeSet;
 
-/// Longest list of hashtags that a post stores, in characters.
+/// The longest list of hashtags of a post, in characters.
 const LONGEST: usize = 1000;
 
-/// The people a message calls by name, and whether it calls everybody.
+/// The user names that a message mentions, and whether it mentions everyone.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Mentions {
-    /// User names that may be meant. A trailing `.`, `-` or `_` may be punctuation, so both readings are here.
+    /// Possible user names. A trailing `.`, `-` or `_` may be punctuation, so the name is here with and without it.
     pub(crate) names: BTreeSet<String>,
     /// `@all`, `@channel` or `@here`.
     pub(crate) everyone: bool,
 }
 
-/// Finds `@name` where a word begins.
+/// Finds each `@name` at the beginning of a word.
 pub(crate) fn mentions(message: &str) -> Mentions {
     let mut found = Mentions::default();
     for (at, _) in message.match_indices('@') {
@@ -37,7 +37,7 @@ pub(crate) fn mentions(message: &str) -> Mentions {
     found
 }
 
-/// The `#words` of a message, separated by spaces: a letter first, at least two characters after the sign.
+/// The hashtags of a message, separated by spaces. A hashtag has at least two characters after the `#`, a letter first.
 pub(crate) fn hashtags(message: &str) -> String {
     let mut tags = String::new();
     for word in message.split(|c: char| c.is_whitespace() || ",;!?()[]\"".contains(c)) {
@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_found_where_words_begin() {
+    fn names_are_found_at_the_beginning_of_words() {
         let found = mentions("hi @Bob, (@al.b) mail a@b.c and @eve.");
         let names: Vec<&str> = found.names.iter().map(String::as_str).collect();
         assert_eq!(names, ["al.b", "bob", "eve", "eve."]);

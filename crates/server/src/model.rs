@@ -1,4 +1,4 @@
-//! Mattermost's objects: one struct each, whose fields are the wire's names beside the table's columns.
+//! Mattermost's objects: a struct for each, which gives the JSON name and the table's column of every field.
 
 mod category;
 mod channel;

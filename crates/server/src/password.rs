@@ -1,7 +1,7 @@
-//! Passwords: the rules for new ones, and their hashes.
+//! Passwords: their rules and hashes.
 //!
-//! Written is what Mattermost 11 writes: `$pbkdf2$f=SHA256,w=600000,l=32$SALT$HASH`. Read is also the bcrypt of the
-//! versions before it.
+//! Hashes are written as Mattermost 11 writes them: `$pbkdf2$f=SHA256,w=600000,l=32$SALT$HASH`. The bcrypt hashes of
+//! earlier versions are read too.
 
 use std::num::NonZeroU32;
 
@@ -17,29 +17,29 @@ const ITERATIONS: u32 = 600_000;
 const KEY_LENGTH: usize = 32;
 const SALT_LENGTH: usize = 16;
 
-/// Work that a stored hash may ask for at most; a database from elsewhere must not stop the server.
+/// The most iterations of a stored hash. An imported database must not be able to stall the server.
 const MOST_ITERATIONS: u32 = 10_000_000;
 
-/// The longest password, in bytes: bcrypt reads no further.
+/// The longest password, in bytes: bcrypt ignores the rest.
 pub(crate) const LONGEST: usize = 72;
 
-/// How a password compares to a stored hash.
+/// The result of comparing a password with a stored hash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verdict {
     Wrong,
     Right,
-    /// Right, but the hash is of an old kind or strength and should be written anew.
-    RightButDated,
+    /// Right, but the hash is of an old kind or strength and should be replaced.
+    RightButOutdated,
 }
 
 impl App {
-    /// Hashes off the event loop, a bounded number at once.
+    /// Hashes a password outside the async threads. Only a limited number of hashes runs at once.
     pub(crate) async fn hash_password(&self, password: String) -> Result<String> {
         let _slot = self.hashing.acquire().await.map_err(AppError::internal)?;
         tokio::task::spawn_blocking(move || hash(&password)).await.map_err(AppError::internal)
     }
 
-    /// Compares off the event loop, a bounded number at once.
+    /// Compares a password with a hash, outside the async threads and with the same limit.
     pub(crate) async fn verify_password(&self, password: String, stored: String) -> Result<Verdict> {
         let _slot = self.hashing.acquire().await.map_err(AppError::internal)?;
         tokio::task::spawn_blocking(move || verify(&password, &stored)).await.map_err(AppError::internal)
@@ -58,19 +58,19 @@ fn hash(password: &str) -> String {
 fn verify(password: &str, stored: &str) -> Verdict {
     let Some((iterations, salt, key)) = parse(stored) else {
         return match bcrypt::verify(password, stored) {
-            Ok(true) => Verdict::RightButDated,
+            Ok(true) => Verdict::RightButOutdated,
             _ => Verdict::Wrong,
         };
     };
     let same = pbkdf2::verify(pbkdf2::PBKDF2_HMAC_SHA256, iterations, &salt, password.as_bytes(), &key);
     match same {
         Err(_) => Verdict::Wrong,
-        Ok(()) if iterations.get() < ITERATIONS => Verdict::RightButDated,
+        Ok(()) if iterations.get() < ITERATIONS => Verdict::RightButOutdated,
         Ok(()) => Verdict::Right,
     }
 }
 
-/// Iterations, salt and key of a hash in Mattermost's dialect.
+/// The iterations, salt and key of a hash in Mattermost's format.
 fn parse(stored: &str) -> Option<(NonZeroU32, Vec<u8>, Vec<u8>)> {
     let mut parts = stored.strip_prefix("$pbkdf2$")?.split('$');
     let (parameters, salt, key) = (parts.next()?, parts.next()?, parts.next()?);
@@ -87,7 +87,7 @@ fn parse(stored: &str) -> Option<(NonZeroU32, Vec<u8>, Vec<u8>)> {
         .then_some((iterations, salt, key))
 }
 
-/// Refuses a new password that breaks the rules. The error's id names the rules that are on, as Mattermost's does.
+/// Refuses a new password that breaks the rules. As in Mattermost, the error's id lists the rules that are enabled.
 pub(crate) fn check(rules: &config::Password, password: &str) -> Result<()> {
     let has = |class: fn(char) -> bool| password.chars().any(class);
     let classes = [
@@ -126,7 +126,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_hash_verifies_its_password_only() {
+    fn a_hash_matches_only_its_password() {
         let stored = hash("correct horse");
         assert!(stored.starts_with("$pbkdf2$f=SHA256,w=600000,l=32$") && stored.len() <= 128);
         assert_eq!(verify("correct horse", &stored), Verdict::Right);
@@ -134,15 +134,15 @@ mod tests {
     }
 
     #[test]
-    fn bcrypt_is_read_and_dated() -> Result<(), bcrypt::BcryptError> {
+    fn bcrypt_hashes_match_and_are_outdated() -> Result<(), bcrypt::BcryptError> {
         let stored = bcrypt::hash("old secret", 4)?;
-        assert_eq!(verify("old secret", &stored), Verdict::RightButDated);
+        assert_eq!(verify("old secret", &stored), Verdict::RightButOutdated);
         assert_eq!(verify("other", &stored), Verdict::Wrong);
         Ok(())
     }
 
     #[test]
-    fn nonsense_matches_nothing() {
+    fn malformed_hashes_match_no_password() {
         for stored in
             ["", "$", "$pbkdf2$", "$pbkdf2$f=SHA256,w=0,l=32$AA$AA", "$pbkdf2$f=MD5,w=1,l=1$AA$AA", "x"]
         {
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn the_error_id_names_the_rules() {
+    fn the_error_id_lists_the_rules() {
         let mut rules = config::Password::default();
         assert!(check(&rules, "12345678").is_ok());
         let id = |rules: &config::Password, password: &str| {

@@ -3,7 +3,7 @@
 macro_rules! permissions {
     ($($constant:ident $name:literal;)*) => {
         $(pub(crate) const $constant: &str = $name;)*
-        /// Every permission that a route of ours asks for, or that clients look for in a role.
+        /// Every permission that a route checks, or that clients look for in a role.
         pub(crate) const ALL: &[&str] = &[$($name),*];
     };
 }
@@ -55,7 +55,7 @@ permissions! {
     VIEW_TEAM "view_team";
 }
 
-/// A role as a new database has it.
+/// A role of a new database.
 pub(crate) struct DefaultRole {
     pub(crate) name: &'static str,
     pub(crate) display_name: &'static str,

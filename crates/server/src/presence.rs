@@ -11,7 +11,7 @@ use crate::model::Status;
 use crate::permission::CREATE_POST;
 use crate::session::Caller;
 
-/// The statuses of `users`: those without a row are offline.
+/// The statuses of `users`. Users without a row are offline.
 pub(crate) async fn of(app: &App, users: &[Id]) -> Result<Vec<Status>> {
     let mut found = app.store.statuses(users).await?;
     for user in users {
@@ -24,14 +24,14 @@ pub(crate) async fn of(app: &App, users: &[Id]) -> Result<Vec<Status>> {
 
 /// Stores a status and sends it to its user's clients.
 pub(crate) async fn save(app: &App, status: Status) -> Result<()> {
-    let told = json!({"status": status.status, "user_id": status.user_id});
+    let data = json!({"status": status.status, "user_id": status.user_id});
     let user = status.user_id;
     app.store.save_status(status).await?;
-    app.publish("status_change", &told, Broadcast::user(user)).await;
+    app.publish("status_change", &data, Broadcast::user(user)).await;
     Ok(())
 }
 
-/// Sets a status, unless it is that already or one chosen by hand stands against it.
+/// Sets a status, unless the user has it already, or has chosen another by hand and this change is automatic.
 pub(crate) async fn change(app: &App, user: Id, word: &str, manual: bool) -> Result<()> {
     let current = of(app, &[user]).await?.into_iter().next().unwrap_or_default();
     if (current.manual && !manual) || (current.status == word && current.manual == manual) {
@@ -41,7 +41,7 @@ pub(crate) async fn change(app: &App, user: Id, word: &str, manual: bool) -> Res
     save(app, Status { user_id: user, status, manual, last_activity_at, ..Status::default() }).await
 }
 
-/// A map from user to status, for the websocket.
+/// A map from user to status, as the websocket sends it.
 pub(crate) async fn by_user(app: &App, users: &[Id]) -> Result<Value> {
     let found = of(app, users).await?;
     let map: Map<String, Value> =
@@ -49,13 +49,13 @@ pub(crate) async fn by_user(app: &App, users: &[Id]) -> Result<Value> {
     Ok(Value::Object(map))
 }
 
-/// As [`by_user`], of everyone the caller shares a channel with.
+/// Like [`by_user`], for everyone who shares a channel with the caller.
 pub(crate) async fn of_connected(caller: &Caller) -> Result<Value> {
     let known = caller.app.store.known_users(caller.user.id).await?;
     by_user(&caller.app, &known).await
 }
 
-/// Tells a channel that `user` is writing.
+/// Publishes to a channel that `user` is typing.
 pub(crate) async fn publish_typing(caller: &Caller, user: Id, channel: Id, parent: Id) -> Result<()> {
     if !caller.app.config.service.enable_user_typing_messages {
         return Ok(());

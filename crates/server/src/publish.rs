@@ -1,4 +1,4 @@
-//! Sending an event to everyone it is for.
+//! Publishing events to the clients that should get them.
 
 use std::sync::Arc;
 
@@ -11,18 +11,18 @@ use crate::event::{Audience, Broadcast, Event};
 use crate::id::Id;
 
 impl App {
-    /// Tells an event to all connections that it is for.
+    /// Sends an event to all connections in its broadcast.
     pub(crate) async fn publish(&self, name: &str, data: &impl Serialize, broadcast: Broadcast) {
-        let told = self.audience(&broadcast).await;
-        match told {
+        let audience = self.audience(&broadcast).await;
+        match audience {
             Ok(audience) => self.hub.send(&Arc::new(Event::new(name, data, broadcast)), &audience),
             Err(error) => {
-                tracing::error!(event = name, detail = error.detail_text(), "an event was not told");
+                tracing::error!(event = name, detail = error.detail_text(), "an event was not published");
             }
         }
     }
 
-    /// Who a broadcast reaches, before omissions.
+    /// The users whom a broadcast reaches, before those whom it omits are left out.
     pub(crate) async fn audience(&self, broadcast: &Broadcast) -> Result<Audience> {
         Ok(if !broadcast.user_id.is_none() {
             Audience::User(broadcast.user_id)
@@ -35,8 +35,8 @@ impl App {
         })
     }
 
-    /// Tells that `user` is in `channel` now.
-    pub(crate) async fn tell_user_added(&self, channel: Id, team: Id, user: Id) {
+    /// Publishes to `channel` that `user` joined it.
+    pub(crate) async fn publish_user_added(&self, channel: Id, team: Id, user: Id) {
         self.publish("user_added", &json!({"user_id": user, "team_id": team}), Broadcast::channel(channel))
             .await;
     }

@@ -1,10 +1,10 @@
-//! What names, addresses and lengths Mattermost accepts. The tables do not enforce these: this does.
+//! The names, email addresses and lengths that Mattermost accepts. The tables do not enforce these rules.
 
 use crate::error::{AppError, Result};
 
 const RESERVED_USERNAMES: [&str; 4] = ["all", "channel", "matterbot", "system"];
 
-/// A team's name must not begin with one of these: they are the first parts of the server's own paths.
+/// The beginnings of the server's own paths. A team's name must not begin with one of them.
 const RESERVED_TEAMS: [&str; 18] = [
     "admin",
     "api",
@@ -26,14 +26,14 @@ const RESERVED_TEAMS: [&str; 18] = [
     "mainstay",
 ];
 
-/// `1..=64` bytes of small letters, digits, dot, dash and underscore.
+/// Whether `name` is a user name: 1 to 64 lower-case letters, digits, dots, dashes and underscores.
 pub(crate) fn is_username(name: &str) -> bool {
     (1..=64).contains(&name.len())
         && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b".-_".contains(&b))
         && !RESERVED_USERNAMES.contains(&name)
 }
 
-/// A bare address: one `@` with something before it and a host after it, no blanks, at most 128 bytes.
+/// Whether `address` is a bare email address: a host after the `@`, no spaces, at most 128 bytes.
 pub(crate) fn is_email(address: &str) -> bool {
     let Some((local, host)) = address.rsplit_once('@') else { return false };
     let local_is_fine = !local.is_empty()
@@ -51,17 +51,18 @@ pub(crate) fn is_email(address: &str) -> bool {
     address.len() <= 128 && !address.chars().any(char::is_uppercase) && local_is_fine && host_is_fine
 }
 
-/// Mattermost's team names: `2..=64` small letters, digits and inner dashes, or one inner `__`.
+/// Whether `name` is a team name: 2 to 64 lower-case letters and digits, with dashes or one `__` between them.
 pub(crate) fn is_team_name(name: &str) -> bool {
     (2..=64).contains(&name.len()) && is_path_name(name, false)
 }
 
-/// Whether `name` begins with a word that the server's own paths begin with.
+/// Whether `name` begins like one of the server's own paths.
 pub(crate) fn is_reserved_team_name(name: &str) -> bool {
     RESERVED_TEAMS.iter().any(|reserved| name.starts_with(reserved))
 }
 
-/// Mattermost's channel names: `1..=64` small letters and digits, dashes and underscores after the first.
+/// Whether `name` is a channel name: 1 to 64 lower-case letters, digits, dashes and underscores, the first a letter or
+/// digit.
 pub(crate) fn is_channel_name(name: &str) -> bool {
     (1..=64).contains(&name.len()) && is_path_name(name, true)
 }
@@ -74,15 +75,15 @@ fn is_path_name(name: &str, is_channel: bool) -> bool {
         return letter(*first) && bytes.iter().all(|b| letter(*b) || b"-_".contains(b));
     }
     let inner_is_fine = match name.split_once("__") {
-        // The double underscore stands alone between plain words.
+        // One double underscore may separate two words of letters and digits.
         Some((left, right)) => !left.is_empty() && left.bytes().chain(right.bytes()).all(letter),
         None => bytes.iter().all(|b| letter(*b) || *b == b'-'),
     };
     letter(*first) && letter(*last) && inner_is_fine
 }
 
-/// Whether `address` ends with one of the domains in `list` (separated by spaces, commas, `@`). An empty list
-/// allows all.
+/// Whether `address` is in one of the domains in `list`, which are separated by spaces, commas or `@`. An empty list
+/// allows every domain.
 pub(crate) fn is_domain_allowed(list: &str, address: &str) -> bool {
     let mut domains =
         list.split([' ', ',', '@']).map(str::trim).filter(|domain| !domain.is_empty()).peekable();
@@ -91,7 +92,7 @@ pub(crate) fn is_domain_allowed(list: &str, address: &str) -> bool {
         || domains.any(|domain| address.ends_with(&format!("@{}", domain.to_lowercase())))
 }
 
-/// The longest message, in characters: a quarter of the column's bytes.
+/// The longest message, in characters. The column's bytes suffice for four per character.
 pub(crate) const MAX_POST_SIZE: usize = 16_383;
 
 /// Refuses a message that is too long for a post.
@@ -104,7 +105,7 @@ pub(crate) fn check_message(message: &str) -> Result<()> {
     })
 }
 
-/// Refuses `text` when it has more than `most` characters.
+/// Refuses `text` if it has more than `most` characters.
 pub(crate) fn at_most(most: usize, text: &str, name: &str) -> Result<()> {
     if text.chars().nth(most).is_none() { Ok(()) } else { Err(AppError::body(name)) }
 }

@@ -1,4 +1,4 @@
-//! Who is calling: tokens, cookies, the CSRF rule, expiry.
+//! The session of a request: tokens, cookies, CSRF protection and expiry.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ const CSRF_COOKIE: &str = "MMCSRF";
 const HOUR: i64 = 3_600_000;
 const DAY: i64 = 24 * HOUR;
 
-/// A request with a valid session. As an extractor it answers 401 where there is none.
+/// The user and session of a request. As an extractor, it answers 401 if there is no valid session.
 #[derive(Clone)]
 pub(crate) struct Caller {
     pub(crate) app: App,
@@ -28,10 +28,10 @@ pub(crate) struct Caller {
     pub(crate) user: Arc<User>,
 }
 
-/// A request with or without a session.
+/// The caller of a request, if it has a valid session.
 pub(crate) struct Visitor(pub(crate) Option<Caller>);
 
-/// Where a token was found. Only cookies are sent by browsers without being asked.
+/// Where a token was found. Browsers send cookies with every request, so these need CSRF protection.
 #[derive(Debug, PartialEq, Eq)]
 enum Source {
     Cookie,
@@ -65,9 +65,9 @@ impl FromRequestParts<App> for Visitor {
 }
 
 impl Caller {
-    /// The holder of `token`, if its session is alive.
+    /// The user and session of `token`, if the session has not expired.
     pub(crate) async fn from_token(app: &App, token: &str) -> Result<Option<Caller>> {
-        // A token is an id; whatever else was sent needs no look-up.
+        // Tokens have the form of ids: do not look up anything else.
         if Id::parse(token).is_none() {
             return Ok(None);
         }
@@ -81,7 +81,7 @@ impl Caller {
         Ok(Some(Caller { app: app.clone(), session, user }))
     }
 
-    /// A session that came as a cookie may change things only if the request shows that our own page made it.
+    /// Refuses a change with a session from a cookie unless the request proves that it comes from this server's page.
     fn check_csrf(&self, method: &Method, headers: &HeaderMap) -> Result<()> {
         if method == Method::GET || method == Method::HEAD {
             return Ok(());
@@ -98,7 +98,7 @@ impl Caller {
         }
     }
 
-    /// Moves the expiry of a session in use, now and then.
+    /// Extends a session that is in use, but not at every request.
     fn note_activity(&self) {
         let (session, now) = (&self.session, clock::now());
         let length = lifetime(&self.app.config, !session.device_id.is_empty());
@@ -128,7 +128,7 @@ pub(crate) fn lifetime(config: &Config, mobile: bool) -> i64 {
     }
 }
 
-/// The request's token: the cookie's first, even where a header has another.
+/// The request's token. The cookie's is preferred to the header's.
 fn token(headers: &HeaderMap) -> Option<(&str, Source)> {
     if let Some(token) = cookie(headers, TOKEN_COOKIE).filter(|token| !token.is_empty()) {
         return Some((token, Source::Cookie));
@@ -139,7 +139,7 @@ fn token(headers: &HeaderMap) -> Option<(&str, Source)> {
     known.then(|| (token.trim(), Source::Header))
 }
 
-/// The caller of a websocket handshake, where the CSRF rule has no place: the Origin is checked instead.
+/// The caller of a websocket handshake. CSRF protection is not possible there; the Origin is checked instead.
 pub(crate) async fn handshake_caller(app: &App, headers: &HeaderMap) -> Result<Option<Caller>> {
     match token(headers) {
         Some((token, _)) => Caller::from_token(app, token).await,
@@ -160,7 +160,7 @@ pub(crate) fn has_cookie(headers: &HeaderMap) -> bool {
     cookie(headers, TOKEN_COOKIE).is_some()
 }
 
-/// The three cookies of a login from a browser.
+/// The three cookies that a browser's login sets.
 pub(crate) fn cookies(config: &Config, session: &Session, headers: &HeaderMap) -> Vec<HeaderValue> {
     let age = config.service.session_length_web_in_hours * 3600;
     let mut attributes = format!("; Path={}; Max-Age={age}", cookie_path(config));
@@ -181,14 +181,14 @@ pub(crate) fn cookies(config: &Config, session: &Session, headers: &HeaderMap) -
     values.iter().filter_map(|value| HeaderValue::from_str(value).ok()).collect()
 }
 
-/// Takes the token's cookie away.
+/// A `Set-Cookie` value that removes the token's cookie.
 pub(crate) fn removed_cookie(config: &Config) -> HeaderValue {
     let value = format!("{TOKEN_COOKIE}=; Path={}; Max-Age=0; HttpOnly", cookie_path(config));
     HeaderValue::from_str(&value)
         .unwrap_or(HeaderValue::from_static("MMAUTHTOKEN=; Path=/; Max-Age=0; HttpOnly"))
 }
 
-/// The SiteURL's path, or `/`.
+/// The path of SiteURL, or `/`.
 fn cookie_path(config: &Config) -> String {
     let path = url::Url::parse(&config.service.site_url).map(|url| url.path().to_owned());
     match path.as_deref().map(|path| path.trim_end_matches('/')) {
@@ -197,7 +197,7 @@ fn cookie_path(config: &Config) -> String {
     }
 }
 
-/// What is known of a browser, for the list of sessions.
+/// The browser's properties, for the list of sessions.
 pub(crate) fn props(headers: &HeaderMap, csrf: Id) -> StringMap {
     let agent = headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let first =
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn the_cookie_wins_over_the_header() {
+    fn the_cookie_is_preferred_to_the_header() {
         let both = headers(&[("cookie", "a=1; MMAUTHTOKEN=c"), ("authorization", "Bearer h")]);
         assert_eq!(token(&both), Some(("c", Source::Cookie)));
     }

@@ -1,8 +1,7 @@
 //! Statements that SQLite and PostgreSQL both run.
 //!
-//! They are written once, as PostgreSQL reads them, with `$1` for values. SQLite differs in two words, which are
-//! replaced on the way: `= ANY($1)` for a list and `greatest(`. Where the engines differ in more, [`Dialects`] has
-//! both statements side by side.
+//! They are written once, in PostgreSQL's dialect, with `$1` for values. For SQLite, `= ANY($1)` (a list) and `greatest(`
+//! are replaced. If the engines differ in more, [`Dialects`] has both statements side by side.
 
 mod column;
 mod row;
@@ -25,7 +24,7 @@ pub(crate) enum Connection {
     Postgres(PgConnection),
 }
 
-/// Connections that read.
+/// Connections for reading.
 pub(crate) enum Pool {
     Sqlite(SqlitePool),
     Postgres(PgPool),
@@ -56,19 +55,18 @@ pub(crate) struct Query {
     values: Vec<Value>,
 }
 
-/// How long a read may take on PostgreSQL before the connection is given up: longer than any does, shorter than
-/// clients wait.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// How long a read on PostgreSQL may take before it fails: longer than any statement takes, shorter than clients wait.
+const READ_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// How many lost connections a read may meet before it fails: more than there are.
+/// How many lost connections a read may get before it fails: more than the pool has.
 const TRIES: u32 = 20;
 
-/// A statement without values yet.
+/// A statement that has no values yet.
 pub(crate) fn query(text: impl Into<Text>) -> Query {
     Query { text: text.into(), values: Vec::new() }
 }
 
-/// `INSERT INTO table` of whole rows.
+/// The statement that inserts a row with these columns.
 pub(crate) fn insert(table: &str, columns: &[&str]) -> String {
     let marks: Vec<String> = (1..=columns.len()).map(|number| format!("${number}")).collect();
     format!("INSERT INTO {table} ({}) VALUES ({})", columns.join(", "), marks.join(", "))
@@ -105,7 +103,7 @@ impl<'a> From<&'a Pool> for Place<'a> {
 }
 
 impl Connection {
-    /// Runs statements without values, as they are.
+    /// Runs statements that have no values, unchanged.
     pub(crate) async fn run(&mut self, statements: &'static str) -> sqlx::Result<()> {
         match self {
             Connection::Sqlite(connection) => connection.execute(statements).await.map(drop),
@@ -113,7 +111,7 @@ impl Connection {
         }
     }
 
-    /// Closes the connection in order.
+    /// Closes the connection properly.
     pub(crate) async fn close(self) -> sqlx::Result<()> {
         match self {
             Connection::Sqlite(connection) => sqlx::Connection::close(connection).await,
@@ -149,17 +147,17 @@ macro_rules! run {
                         }
                     }
                 };
-                tokio::time::timeout(PATIENCE, read).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))
+                tokio::time::timeout(READ_TIMEOUT, read).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))
             }
         }
     };
 }
 
-/// Whether `error` tells of a connection that was lost, as all are when the server starts anew.
+/// Whether `error` means that the connection was lost, for example because the database server restarts.
 fn is_loss(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Io(_) => true,
-        // Class 57: the server ends, or somebody ended the connection.
+        // Class 57: the server shuts down, or an administrator ended the connection.
         sqlx::Error::Database(cause) => cause.code().is_some_and(|code| code.starts_with("57P0")),
         _ => false,
     }
@@ -172,7 +170,7 @@ impl Query {
         self
     }
 
-    /// Adds to the text.
+    /// Appends to the text.
     pub(crate) fn push(&mut self, more: &str) -> &mut Query {
         if let Text::Common(text) = &mut self.text {
             text.to_mut().push_str(more);
@@ -180,7 +178,7 @@ impl Query {
         self
     }
 
-    /// Adds a value, and its `$1` to the text.
+    /// Binds a value, and appends its `$1` to the text.
     pub(crate) fn push_bind(&mut self, value: impl Into<Value>) -> &mut Query {
         self.values.push(value.into());
         let mark = format!("${}", self.values.len());
@@ -210,7 +208,7 @@ impl Query {
         self.fetch_optional(place).await?.ok_or(sqlx::Error::RowNotFound)
     }
 
-    // The drivers' futures are large: they are compiled here once, not for every type of row.
+    // The drivers' futures are large: here they are compiled once, not for every type of row.
 
     async fn change(self, place: Place<'_>) -> sqlx::Result<u64> {
         run!(self, place, |statement, executor| Ok(statement.execute(executor).await?.rows_affected()))
@@ -252,7 +250,7 @@ pub(crate) fn escape_like(text: &str) -> String {
     text.replace('\\', r"\\").replace('%', r"\%").replace('_', r"\_")
 }
 
-/// The statement in SQLite's words: it has no lists, but reads them from JSON, and its `max` is two functions.
+/// The statement in SQLite's dialect: lists are read from JSON, and `greatest` is called `max`.
 fn in_sqlite(text: Cow<'static, str>) -> Cow<'static, str> {
     const LIST: &str = "= ANY($";
     const GREATEST: &str = "greatest(";
@@ -278,7 +276,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sqlite_reads_lists_from_json_and_calls_the_greatest_max() {
+    fn for_sqlite_lists_are_read_from_json_and_greatest_is_max() {
         let text = "SELECT greatest(a, $1) FROM t WHERE a = ANY($2) OR b = ANY($11) AND c = $3";
         let expected = "SELECT max(a, $1) FROM t WHERE a IN (SELECT value FROM json_each($2)) OR \
                         b IN (SELECT value FROM json_each($11)) AND c = $3";

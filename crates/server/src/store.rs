@@ -1,4 +1,4 @@
-//! The database: one writer with group commit, a few readers, and caches that the writer empties.
+//! The database: one writer with group commit, a few readers, and caches that the writer invalidates.
 
 mod caches;
 mod categories;

@@ -1,9 +1,9 @@
-//! The web client: its page, its assets, and the Markdown it shows.
+//! The web client: its page, its assets, and the parsing of Markdown for it.
 //!
-//! The page is built by hand-written modules in `crates/server/web`, served as they are. Their address carries a hash
-//! of them all, so that browsers may keep them for ever and never mix two versions. The policy of the page forbids
-//! inline script, foreign origins and turning strings into markup. Rejected: a framework with a build step, because
-//! the client must build with nothing but Rust and be readable as it is served.
+//! The page consists of hand-written modules in `crates/server/web`, served unchanged. Their URLs contain a hash of all
+//! of them, so that browsers may cache them for ever and never mix two versions. The page's policy forbids inline
+//! scripts, other origins and turning strings into markup. Rejected: a framework with a build step, because the client
+//! must build with Rust alone, and be readable as it is served.
 
 mod assets;
 mod markdown;
@@ -21,19 +21,19 @@ use crate::error::{AppError, Result};
 use crate::json::{Body, Json};
 use crate::session::Caller;
 
-/// Texts that may be sent in one request for their trees.
+/// The most texts in one request.
 const MOST_TEXTS: usize = 100;
 
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; \
     connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; \
     require-trusted-types-for 'script'; trusted-types 'none'";
 
-/// The assets and the Markdown service. [`page`] answers every other path that is not the API's.
+/// The routes of the assets and of the Markdown parser. [`page`] answers every other path outside the API.
 pub(crate) fn router() -> Router<App> {
     Router::new().route("/static/{version}/{*path}", get(asset)).route("/mainstay/markdown", post(trees))
 }
 
-/// The page, which reads its place from the address.
+/// The page. Its script finds out from the URL what to show.
 pub(crate) async fn page(State(app): State<App>) -> Response {
     let root =
         Url::parse(&app.config.service.site_url).map(|url| url.path().trim_end_matches('/').to_owned());
@@ -67,7 +67,7 @@ async fn asset(Path((version, path)): Path<(String, String)>, request: HeaderMap
     response
 }
 
-/// The trees of an array of texts, in their order. For people who are logged in: parsing is work.
+/// Parses Markdown texts and returns their trees in the same order. Only for logged-in users, because parsing costs time.
 async fn trees(_caller: Caller, Body(texts): Body<Vec<String>>) -> Result<Json<Vec<Vec<markdown::Node>>>> {
     if texts.len() > MOST_TEXTS {
         return Err(AppError::body("texts").detail(format!("at most {MOST_TEXTS} texts")));

@@ -1,4 +1,4 @@
-//! The websocket: handshake, challenge, the client's requests, and sending what the hub queued.
+//! The websocket: handshake, challenge, the client's requests, and sending the events from the hub's queue.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,17 +24,17 @@ use crate::id::Id;
 use crate::presence;
 use crate::session::{Caller, handshake_caller};
 
-/// Time to answer the challenge.
+/// How long a client may take to authenticate.
 const CHALLENGE: Duration = Duration::from_secs(5);
-/// Between two pings of ours.
+/// Time between two pings from the server.
 const PING: Duration = Duration::from_secs(60);
-/// Silence after which a peer counts as gone.
+/// After this long without a message or pong, the client counts as gone.
 const SILENCE: Duration = Duration::from_secs(100);
-/// Time that one write may take.
+/// How long one write may take.
 const WRITE: Duration = Duration::from_secs(30);
-/// The longest message that clients may send, in bytes.
+/// The longest message from a client, in bytes.
 const LONGEST: usize = 8192;
-/// Buffers of an idle socket, in bytes: tungstenite's own default is 128 KiB each.
+/// The read buffer of a socket, in bytes. tungstenite's default is 128 KiB, too much for thousands of idle sockets.
 const BUFFER: usize = 1024;
 
 #[derive(Deserialize)]
@@ -43,7 +43,7 @@ pub(crate) struct Handshake {
     sequence_number: Option<String>,
 }
 
-/// A request of the client's.
+/// A request from the client.
 #[derive(Deserialize)]
 struct Request {
     #[serde(default)]
@@ -78,16 +78,16 @@ pub(crate) async fn open(
             let stop = app.stop.clone();
             let mut socket = socket;
             tokio::select! {
-                () = talk(&app, &mut socket, caller, &handshake) => {}
+                () = serve(&app, &mut socket, caller, &handshake) => {}
                 () = stop.cancelled() => {}
             }
             let _already_closed = timeout(Duration::from_secs(1), socket.send(Message::Close(None))).await;
         }))
 }
 
-/// From handshake to the end of the socket.
-async fn talk(app: &App, socket: &mut WebSocket, caller: Option<Caller>, handshake: &Handshake) {
-    let Some(place) = Place::wanted(handshake) else { return };
+/// Serves a socket from its handshake to its end.
+async fn serve(app: &App, socket: &mut WebSocket, caller: Option<Caller>, handshake: &Handshake) {
+    let Some(resume_point) = ResumePoint::parse(handshake) else { return };
     let (caller, challenge) = match caller {
         Some(caller) => (caller, None),
         None => match timeout(CHALLENGE, answer_challenge(app, socket)).await {
@@ -95,32 +95,33 @@ async fn talk(app: &App, socket: &mut WebSocket, caller: Option<Caller>, handsha
             _ => return,
         },
     };
-    let (connection, holder) = place.connect(app, &caller);
+    let (connection, holder) = resume_point.connect(app, &caller);
     let user = caller.user.id;
-    let mut talk = Talk { app, socket, caller, connection, holder };
-    talk.run(challenge).await;
-    if app.hub.park(&talk.connection, holder) {
+    let mut socket = AuthenticatedSocket { app, socket, caller, connection, holder };
+    socket.run(challenge).await;
+    if app.hub.park(&socket.connection, holder) {
         note_presence(app, user, "offline").await;
     }
 }
 
 async fn note_presence(app: &App, user: Id, status: &str) {
     if let Err(error) = presence::change(app, user, status, false).await {
-        tracing::warn!(%user, detail = error.detail_text(), "a status was not written");
+        tracing::warn!(%user, detail = error.detail_text(), "a status was not stored");
     }
 }
 
-/// Where a client wants to go on: nowhere, or at a number of a connection.
-struct Place(Option<(Id, u64)>);
+/// The connection that a client wants to resume, and the number of the next event that it expects; none for a new
+/// connection.
+struct ResumePoint(Option<(Id, u64)>);
 
-impl Place {
-    /// `None` if the parameters are malformed: the socket is closed then.
-    fn wanted(handshake: &Handshake) -> Option<Place> {
+impl ResumePoint {
+    /// `None` if the parameters are malformed; the socket is then closed.
+    fn parse(handshake: &Handshake) -> Option<ResumePoint> {
         let Some(id) = handshake.connection_id.as_deref().filter(|id| !id.is_empty()) else {
-            return Some(Place(None));
+            return Some(ResumePoint(None));
         };
         let number = handshake.sequence_number.as_deref().unwrap_or("0").parse().ok()?;
-        Some(Place(Some((Id::parse(id)?, number))))
+        Some(ResumePoint(Some((Id::parse(id)?, number))))
     }
 
     fn connect(self, app: &App, caller: &Caller) -> (Arc<Connection>, Holder) {
@@ -128,7 +129,7 @@ impl Place {
         let resumed = self.0.and_then(|(id, number)| {
             let resumed = app.hub.resume(id, user, session, number);
             if resumed.is_none() {
-                // What the client remembers is gone; nobody else may ask for it either.
+                // Events that the client expects are lost, so this connection cannot be resumed any more.
                 app.hub.end_where(user, |connection| connection.id == id && connection.session == session);
             }
             resumed
@@ -142,7 +143,7 @@ impl Place {
     }
 }
 
-/// Waits for a valid challenge; returns its session and number. `None` ends the socket.
+/// Waits for the client to authenticate; returns the caller and the request's number. `None` closes the socket.
 async fn answer_challenge(app: &App, socket: &mut WebSocket) -> Option<(Caller, i64)> {
     loop {
         let Message::Text(text) = socket.recv().await?.ok()? else { continue };
@@ -160,7 +161,7 @@ async fn answer_challenge(app: &App, socket: &mut WebSocket) -> Option<(Caller, 
 }
 
 /// An authenticated socket.
-struct Talk<'a> {
+struct AuthenticatedSocket<'a> {
     app: &'a App,
     socket: &'a mut WebSocket,
     caller: Caller,
@@ -168,8 +169,8 @@ struct Talk<'a> {
     holder: Holder,
 }
 
-impl Talk<'_> {
-    /// Greets, answers the challenge with number `challenge`, and goes on until the end.
+impl AuthenticatedSocket<'_> {
+    /// Sends `hello`, answers the authentication request with the number `challenge`, and serves the socket until its end.
     async fn run(&mut self, challenge: Option<i64>) -> Option<()> {
         self.flush().await?;
         if let Some(seq) = challenge {
@@ -197,7 +198,7 @@ impl Talk<'_> {
         }
     }
 
-    /// Sends all that is queued. `None` ends the socket, as elsewhere here.
+    /// Sends all queued events. `None` closes the socket, as in the other functions here.
     async fn flush(&mut self) -> Option<()> {
         loop {
             match self.connection.next(self.holder) {
@@ -219,7 +220,7 @@ impl Talk<'_> {
         let text = match message {
             Message::Text(text) => text,
             Message::Ping(_) | Message::Pong(_) => return Some(()),
-            // Binary frames are msgpack, which this server does not speak.
+            // Binary frames are msgpack, which this server does not support.
             Message::Binary(_) | Message::Close(_) => return None,
         };
         let Ok(request) = serde_json::from_str::<Request>(&text) else { return None };
@@ -278,7 +279,7 @@ impl Talk<'_> {
     }
 }
 
-/// Whether the session that opened a socket has not ended since. A fault of the database is no end.
+/// Whether the session that opened the socket is still valid. If the database fails, it counts as valid.
 async fn is_alive(caller: &Caller) -> bool {
     !matches!(Caller::from_token(&caller.app, &caller.session.token).await, Ok(None))
 }
@@ -296,7 +297,7 @@ fn reply(seq: i64, answer: Result<Option<Value>>) -> Message {
     Message::Text(json.to_string().into())
 }
 
-/// Whether a browser's page may open a websocket here. Programs send no Origin and may.
+/// Whether the page that opens this websocket may do so. Programs other than browsers send no Origin and always may.
 fn is_origin_allowed(config: &Config, headers: &HeaderMap) -> bool {
     let Some(origin) = headers.get(header::ORIGIN) else { return true };
     let Ok(origin) = origin.to_str() else { return false };
@@ -317,7 +318,7 @@ fn is_origin_allowed(config: &Config, headers: &HeaderMap) -> bool {
     }
 }
 
-/// What a handshake that is no websocket gets.
+/// The error for a request that is not a websocket handshake.
 fn not_a_websocket() -> AppError {
     AppError::new(
         StatusCode::BAD_REQUEST,
@@ -342,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn origins_must_be_ours() {
+    fn the_origin_must_be_the_site() {
         assert!(is_origin_allowed(&Config::default(), &HeaderMap::new()));
         assert!(allowed("https://chat.example", "", "https://chat.example", "x"));
         assert!(allowed("https://chat.example:443/sub", "", "https://CHAT.example", "x"));
@@ -354,7 +355,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cors_list_opens_for_its_members_and_the_site() {
+    fn with_a_cors_list_its_members_and_the_site_are_allowed() {
         assert!(allowed("https://a.example", "https://b.example", "https://b.example", "x"));
         assert!(allowed("https://a.example", "https://b.example", "https://a.example", "x"));
         assert!(!allowed("https://a.example", "https://b.example", "https://c.example", "x"));

@@ -1,10 +1,10 @@
-// The server's HTTP API: one function a call, answers as parsed JSON, failures as ApiError.
+// The server's HTTP API: a function for each call. Answers are parsed JSON, failures are thrown as ApiError.
 
-/** The site's root path with a slash at its end: assets live in <root>static/<hash>/. */
+/** The site's root path with a trailing slash. The assets are in <root>static/<hash>/. */
 export const root = new URL('../../', import.meta.url).pathname;
 const base = `${root}api/v4`;
 
-/** A refusal by the server (its `id` is the stable key), or `status` 0: it could not be reached. */
+/** A refusal by the server, identified by its `id`. `status` 0 means that the server could not be reached. */
 export class ApiError extends Error {
   constructor(status, id, message) {
     super(message);
@@ -18,7 +18,7 @@ export function cookie(name) {
   return entry ? decodeURIComponent(entry.slice(name.length + 1)) : '';
 }
 
-/** Told when the session has ended; main.js shows the login page. */
+/** Gets an event when the session has ended; main.js then shows the login page. */
 export const session = new EventTarget();
 
 function headers(extra) {
@@ -97,13 +97,13 @@ export const removeReaction = (id, name) => remove(`/users/me/posts/${id}/reacti
 export const unreadThreads = (team) => get(`/users/me/teams/${team}/threads?per_page=100&unread=true&extended=false`);
 export const readThread = (team, id, time) => put(`/users/me/teams/${team}/threads/${id}/read/${time}`);
 
-/** Trees of the texts' Markdown (markdown.js), in the same order. */
+/** The Markdown trees of the texts (see markdown.js), in the same order. */
 export const markdown = (texts) => request('POST', `${root}mainstay/markdown`, texts);
 
 export const fileUrl = (id, form = '') => `${base}/files/${id}${form}`;
 export const avatarUrl = (user) => `${base}/users/${user.id}/image?_=${user.last_picture_update}`;
 
-/** Sends one file; XMLHttpRequest, because fetch does not report upload progress. `progress` gets 0 to 1. */
+/** Uploads one file and calls `progress` with 0 to 1. Uses XMLHttpRequest, because fetch reports no upload progress. */
 export function upload(channelId, file, progress, signal) {
   const form = new FormData();
   form.append('channel_id', channelId);

@@ -1,7 +1,8 @@
-// Elements from data. Text always goes in as text: no string is ever parsed as HTML.
+// Creates elements. Text is always inserted as text: no string is ever parsed as HTML.
 
 /**
- * An element. `props`: functions under `on…` listen, `true` sets an empty attribute, `null`/`false` none.
+ * Creates an element. In `props`, functions named `on…` are listeners, `true` sets an empty attribute, `null` and `false`
+ * set none.
  * @param {string} tag @param {object} [props] @param {...(Node|string|null|false|Array)} children
  */
 export function h(tag, props, ...children) {
@@ -16,7 +17,7 @@ export function h(tag, props, ...children) {
   return element;
 }
 
-/** Makes `nodes` the children of `parent`, touching only those that changed place. */
+/** Makes `nodes` the children of `parent`, and moves only those whose position changed. */
 export function arrange(parent, nodes) {
   const wanted = new Set(nodes);
   for (const child of [...parent.childNodes]) if (!wanted.has(child)) child.remove();
@@ -29,7 +30,7 @@ export function arrange(parent, nodes) {
 
 const SVG = 'http://www.w3.org/2000/svg';
 
-// 20 x 20, stroked.
+// Paths in a 20 x 20 box, drawn as strokes.
 const ICONS = {
   attach: 'M14.5 8.5 9 14a2.6 2.6 0 0 1-3.7-3.7l6-6a3.6 3.6 0 0 1 5.1 5.1l-6 6',
   back: 'm12 4-6 6 6 6',
@@ -51,7 +52,7 @@ const ICONS = {
   trash: 'M4 6h12M8 6V4h4v2M6 6l.7 10h6.6L14 6',
 };
 
-/** A decorative picture: the control around it carries the name. */
+/** A decorative icon. The control around it has the accessible name. */
 export function icon(name) {
   const svg = document.createElementNS(SVG, 'svg');
   svg.setAttribute('viewBox', '0 0 20 20');
@@ -63,7 +64,7 @@ export function icon(name) {
   return svg;
 }
 
-/** A button that shows only an icon; `label` is its name and its tooltip. */
+/** A button that shows only an icon. `label` is its accessible name and its tooltip. */
 export function iconButton(name, label, props) {
   return h('button', { type: 'button', class: 'icon-button', title: label, 'aria-label': label, ...props }, icon(name));
 }

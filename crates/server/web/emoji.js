@@ -1,4 +1,4 @@
-// The few emoji that the picker offers, under the names that travel on the wire; `:name:` in a text shows any of them.
+// The emoji that the picker offers, by the names that the API uses. `:name:` in a text shows the emoji.
 
 export const EMOJI = {
   '+1': '👍', '-1': '👎', heart: '❤️', tada: '🎉', smile: '😄', joy: '😂', slightly_smiling_face: '🙂', wink: '😉',
@@ -8,7 +8,7 @@ export const EMOJI = {
 
 const ALIASES = { thumbsup: '+1', thumbsdown: '-1', thinking: 'thinking_face', hundred: '100' };
 
-/** The character for a name, or `:name:` where we have none. */
+/** The character for a name, or `:name:` if the name is unknown. */
 export function glyph(name) {
   return EMOJI[ALIASES[name] ?? name] ?? `:${name}:`;
 }

@@ -1,4 +1,4 @@
-// The server's live events, applied to the store. One function an event; an event not named here is not of interest.
+// Applies the server's events to the store. There is a function for each event; other events are ignored.
 
 import * as api from './api.js';
 import * as data from './store.js';
@@ -104,7 +104,7 @@ async function refreshTeams() {
   data.setTeams(await api.myTeams());
 }
 
-/** Adds or takes away one reaction of a known post. */
+/** Adds or removes a reaction of a known post. */
 export function react(reaction, present) {
   const post = state.posts.get(reaction.post_id);
   if (!post) return;
@@ -113,7 +113,7 @@ export function react(reaction, present) {
   data.updatePost({ ...post, metadata: { ...post.metadata, reactions: present ? [...others, reaction] : others } });
 }
 
-/** Applies one event of the socket. */
+/** Applies one event from the socket. */
 export function apply({ event, data: detail, broadcast }) {
   if (!state.me) return;
   Promise.resolve(on[event]?.(detail, broadcast)).catch((error) => console.warn(`event ${event}: ${error.message}`));

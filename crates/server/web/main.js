@@ -1,4 +1,4 @@
-// The start: who is here, which page the address means, and the live connection.
+// The entry point: the session, the pages by their addresses, and the websocket connection.
 
 import * as api from './api.js';
 import { h } from './dom.js';
@@ -23,7 +23,7 @@ function show(element) {
 
 // ---- the session
 
-/** Loads who we are; the socket goes first, so that nothing falls between loading and listening. */
+/** Loads the session's user. The socket is opened first, so that no event is missed between loading and listening. */
 async function enter() {
   const listening = new Promise((done) => {
     socket.addEventListener('fresh', done, { once: true });
@@ -47,11 +47,11 @@ function forget() {
   for (const name of ['MMUSERID', 'MMCSRF']) {
     for (const path of [api.root, api.root.slice(0, -1)]) document.cookie = `${name}=; Max-Age=0; Path=${path}`;
   }
-  // A page load, so that nothing of one person's session stays in memory for the next.
+  // Loads the page again, so that no data of this session stays in memory for the next user.
   location.assign(`${api.root}login`);
 }
 
-/** After signing up or in: to the invited team, or to the first one. */
+/** After signing up or logging in: goes to the team of the invite, or to the first team. */
 async function entered(invite) {
   await enter();
   await (invite ? joinInvited(invite) : go('', { replace: true }));
@@ -63,7 +63,7 @@ async function joinInvited(invite) {
   await go(`${state.teams.get(team_id)?.name ?? ''}/channels/town-square`, { replace: true });
 }
 
-// ---- the live connection
+// ---- the websocket connection
 
 socket.addEventListener('message', ({ detail }) => apply(detail));
 socket.addEventListener('fresh', () => state.team && refresh().catch((error) => console.warn(error.message)));
@@ -127,7 +127,7 @@ function fail(error, title = 'That did not work') {
 async function start() {
   startTheme();
   listen();
-  // A file dropped beside the box must not replace the page.
+  // A file that is dropped outside the message box must not replace the page.
   for (const type of ['dragover', 'drop']) addEventListener(type, (event) => event.preventDefault());
   if (api.cookie('MMUSERID')) {
     try {

@@ -1,5 +1,5 @@
-// Message text as elements. The server parses Markdown into trees (web/markdown.rs); here a tree becomes DOM, tag by
-// tag from a fixed list. Text is shown at once and its formatting follows, so a slow answer never hides a message.
+// Shows message text. The server parses Markdown into trees (web/markdown.rs); this module creates elements from them,
+// with tags from a fixed list. The plain text is shown first, so that a slow answer never hides a message.
 
 import * as api from './api.js';
 import { h } from './dom.js';
@@ -13,7 +13,7 @@ const MOST_TEXTS = 50;
 const trees = new Map();
 const waiting = new Map();
 
-/** An element that shows `text`, formatted as soon as its tree is known, and `after` it at the end of its last line. */
+/** An element that shows `text`, formatted as soon as its tree is loaded, with `after` at the end of its last line. */
 export function message(text, props, after) {
   const element = h('div', { ...props, class: 'text' });
   const show = (nodes) => {
@@ -50,7 +50,7 @@ async function fetchTrees() {
 const TAGS = new Set(['p', 'h1', 'h2', 'h3', 'h4', 'h5', 'h6', 'blockquote', 'ul', 'ol', 'li', 'em', 'strong', 'del', 'code',
   'pre', 'table', 'tr', 'th', 'td', 'hr', 'br', 'a', 'input']);
 
-// The nodes of one tree node.
+// The DOM nodes for one node of a tree.
 function build(node) {
   if (typeof node === 'string') return inline(node);
   const { tag, href, start, lang, checked, align, children = [] } = node;

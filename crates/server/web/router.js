@@ -1,4 +1,4 @@
-// The address bar: every place has a path, links are real links, and back and forward work.
+// Routing: every page has a path, links are real links, and back and forward work.
 
 import { root } from './api.js';
 
@@ -12,13 +12,13 @@ export function route(pattern, show) {
   routes.push({ expression: new RegExp(`^${source}/?$`), names, show });
 }
 
-/** Shows `path` (below the site's root); `replace` keeps the present page out of the history. */
+/** Shows `path` (relative to the site's root). `replace` replaces the current page in the history. */
 export function go(path, { replace = false } = {}) {
   history[replace ? 'replaceState' : 'pushState'](null, '', root + path.replace(/^\//, ''));
   return resolve();
 }
 
-/** Shows what the address bar says. The page before it is told by its signal to let go of what it holds. */
+/** Shows the page for the current address. Aborts the previous page's signal, so that its listeners are removed. */
 export function resolve() {
   current?.abort();
   current = new AbortController();
@@ -32,7 +32,7 @@ export function resolve() {
   return go('', { replace: true });
 }
 
-/** Follows history and plain clicks on our own links. */
+/** Handles back, forward, and plain clicks on links within the site. */
 export function listen() {
   addEventListener('popstate', resolve);
   document.addEventListener('click', (event) => {

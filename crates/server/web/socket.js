@@ -1,15 +1,15 @@
-// The live connection. It promises its owner every event once and in order from a `fresh` start: where the server cannot
-// replay what was missed, or a sequence number is skipped, it starts afresh and the owner fetches again.
+// The websocket connection. After `fresh`, its owner gets every event once and in order. If the server cannot replay missed
+// events, or a sequence number is skipped, the connection starts again with `fresh`, and the owner loads everything again.
 
 import { root } from './api.js';
 
 const PING_MS = 30_000;
 const FIRST_RETRY_MS = 250;
 const LONGEST_RETRY_MS = 30_000;
-/** Shorter breaks are not worth alarming anybody. */
+/** Interruptions shorter than this are not reported. */
 const PATIENCE_MS = 2_000;
 
-/** Events: `fresh` (what was loaded before it may be stale), `message` (detail: the server's event), `lost`, `connected`. */
+/** Events: `fresh` (data loaded earlier may be out of date), `message` (detail: the server's event), `lost`, `connected`. */
 export class Socket extends EventTarget {
   #socket = null;
   #connection = '';
@@ -38,7 +38,7 @@ export class Socket extends EventTarget {
     socket.onclose = () => this.#lost(socket);
   }
 
-  /** Closes for good (log out). */
+  /** Closes the connection permanently, at logout. */
   close() {
     this.#closed = true;
     clearTimeout(this.#retry);
@@ -49,7 +49,7 @@ export class Socket extends EventTarget {
     this.#socket?.close();
   }
 
-  /** Tries at once instead of waiting for the back-off: the network came back, or the page was shown. */
+  /** Connects immediately instead of after the delay, because the network is back or the page is visible again. */
   hurry() {
     if (this.#closed || !this.#retry) return;
     clearTimeout(this.#retry);
@@ -57,7 +57,7 @@ export class Socket extends EventTarget {
     this.open();
   }
 
-  /** Sends an action; false where there is no connection. */
+  /** Sends an action; false if there is no connection. */
   send(action, data) {
     if (this.#socket?.readyState !== WebSocket.OPEN) return false;
     this.#socket.send(JSON.stringify({ seq: this.#request++, action, data }));
@@ -68,7 +68,7 @@ export class Socket extends EventTarget {
     this.dispatchEvent(new CustomEvent(type, { detail }));
   }
 
-  // A ping that was not answered by the next one means a dead line that the browser has not noticed.
+  // If a ping is still unanswered at the next one, the connection is dead and the browser has not noticed.
   #beat() {
     if (!this.#answered) return this.#socket.close();
     this.#answered = false;

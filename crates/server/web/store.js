@@ -1,11 +1,11 @@
-// What the page knows, and how it changes. Views read `state` and listen on `store` for the name of what they show;
-// nothing else writes `state`.
+// The page's data. Views read `state`, and listen on `store` for changes of the topics that they show. Only this module
+// writes `state`.
 
 import * as api from './api.js';
 
 export const store = new EventTarget();
 
-/** Posts in a page, as api.js asks for them. */
+/** Number of posts in a page that api.js loads. */
 const PAGE = 60;
 const VIEW_EVERY_MS = 500;
 
@@ -16,32 +16,32 @@ export const state = {
   statuses: new Map(),
   teams: new Map(),
   team: null,
-  /** This team's channels and the direct ones, by id; `members` holds our membership of each. */
+  /** This team's channels and the direct ones, by id; `members` has this user's membership in each. */
   channels: new Map(),
   members: new Map(),
   posts: new Map(),
   /** Channel id -> { ids: root posts, oldest first; whole: nothing older exists; loading }. */
   timelines: new Map(),
-  /** Root id -> ids of its replies, oldest first; only of threads that were opened. */
+  /** Root id -> ids of its replies, oldest first; only for threads that were opened. */
   threads: new Map(),
-  /** Root ids with replies not yet read -> channel id. */
+  /** Root id of a thread with unread replies -> channel id. */
   unreadThreads: new Map(),
   /** Channel or root id -> Map of user id -> time (ms) at which the typing mark ends. */
   typing: new Map(),
   open: { channel: null, thread: null },
 };
 
-/** Tells listeners of `topic`: session, teams, channels, users, statuses, typing, timeline, thread, open. */
+/** Notifies the listeners of `topic`: session, teams, channels, users, statuses, typing, timeline, thread, open. */
 export function changed(topic, detail) {
   store.dispatchEvent(new CustomEvent(topic, { detail }));
 }
 
-// ---- people
+// ---- users
 
 const asked = new Set();
 let wanted = [];
 
-/** The user, or null now and a `users` event later. An id that nobody has is asked for once. */
+/** The user, or null until a `users` event later. An unknown id is requested only once. */
 export function user(id) {
   const known = state.users.get(id);
   if (!known && id && !asked.has(id)) {
@@ -104,7 +104,7 @@ export async function enterTeam(team) {
   changed('channels');
 }
 
-/** Adds a channel that we just made or joined. */
+/** Adds a channel that this user just created or joined. */
 export async function addChannel(channel) {
   const member = await api.membership(channel.id);
   state.channels.set(channel.id, channel);
@@ -119,7 +119,7 @@ export function removeChannel(id) {
   changed('channels');
 }
 
-/** The other person of a direct channel (ourselves, in the channel with ourselves); null for other channels. */
+/** The other user of a direct channel (or this user, in the channel with themselves); null for other channels. */
 export function teammate(channel) {
   if (channel.type !== 'D') return null;
   const [first, second] = channel.name.split('__');
@@ -137,7 +137,7 @@ export function channelPath(channel) {
   return `${api.root}${state.team.name}/${place}`;
 }
 
-/** { messages, mentions, threads }: what is unread in a channel. */
+/** { messages, mentions, threads }: the unread counts of a channel. */
 export function unread(channel) {
   const member = state.members.get(channel.id);
   const threads = [...state.unreadThreads.values()].filter((id) => id === channel.id).length;
@@ -149,7 +149,7 @@ export function unread(channel) {
 
 const viewing = new Set();
 
-/** Marks a channel read: here at once, on the server in a moment, so that a busy channel costs few requests. */
+/** Marks a channel as read: immediately here, and later on the server, so that a busy channel causes few requests. */
 export function markRead(channel) {
   const member = state.members.get(channel.id);
   if (!member) return;
@@ -185,7 +185,7 @@ function rootsOf(list) {
   return list.order.map((id) => list.posts[id]).filter((post) => !post.root_id).reverse();
 }
 
-// What a fetched list cannot know: posts that came while it was on its way, and unsent ones.
+// The posts that a loaded list lacks: those that arrived while it was loading, and unsent ones.
 function notIn(fetched, ids) {
   const newest = fetched.at(-1)?.create_at ?? 0;
   const known = new Set(fetched.map((post) => post.id));
@@ -193,9 +193,9 @@ function notIn(fetched, ids) {
   return ids.filter((id) => isNews(state.posts.get(id)));
 }
 
-/** Loads the newest page: replaces what was there, so that nothing missed stays missing. */
+/** Loads the newest page and replaces the known posts, so that missed posts are shown. */
 export async function loadTimeline(channel) {
-  // From now on, live posts have a place to go to.
+  // From now on, posts from events are added to this list.
   if (!state.timelines.has(channel)) state.timelines.set(channel, { ids: [], whole: true, loading: true });
   const list = await api.posts(channel, { page: 0 });
   const roots = rootsOf(list);
@@ -225,7 +225,7 @@ export async function loadThread(root) {
   changed('thread', root);
 }
 
-/** Takes in a post that is new to us: from the server's event, its answer, or (with `delivery`) about to be sent. */
+/** Adds a new post: from an event, from the answer to sending it, or (with `delivery`) before it is sent. */
 export function addPost(post) {
   const before = keep(post) ?? state.posts.get(post.pending_post_id);
   if (post.root_id) {
@@ -251,7 +251,7 @@ export function addPost(post) {
   return !before;
 }
 
-/** Takes in a new version of a known post. */
+/** Replaces a known post with a new version. */
 export function updatePost(post) {
   const before = state.posts.get(post.id);
   if (!before) return;
@@ -272,7 +272,7 @@ export function removePost(post) {
   changed('thread', post.root_id || post.id);
 }
 
-/** Shows the post at once, then sends it; a failed one stays, marked, and can be sent again. */
+/** Shows the post, then sends it. If that fails, it stays, is marked as failed, and can be sent again. */
 export async function sendPost({ channel_id, root_id = '', message, files = [] }, again) {
   const now = Date.now();
   const id = again?.id ?? `${state.me.id}:${now}`;

@@ -1,4 +1,4 @@
-// Light or dark: the system's wish, unless this browser was told otherwise.
+// Light or dark theme: the system's preference, unless the user chose one in this browser.
 
 const KEY = 'theme';
 const dark = matchMedia('(prefers-color-scheme: dark)');

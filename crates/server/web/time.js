@@ -1,4 +1,4 @@
-// Moments as people read them, in their own language and time zone.
+// Times as text, in the user's language and time zone.
 
 const clock = new Intl.DateTimeFormat(undefined, { hour: 'numeric', minute: '2-digit' });
 const date = new Intl.DateTimeFormat(undefined, { weekday: 'long', day: 'numeric', month: 'long' });
@@ -9,7 +9,7 @@ const relative = new Intl.RelativeTimeFormat(undefined, { numeric: 'auto' });
 export const timeOfDay = (ms) => clock.format(ms);
 export const fullTime = (ms) => full.format(ms);
 
-/** A key that is equal for two moments of the same local day. */
+/** A key that is equal for two times on the same local day. */
 export const dayOf = (ms) => new Date(ms).toDateString();
 
 export function dayName(ms) {

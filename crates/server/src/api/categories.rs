@@ -1,4 +1,4 @@
-//! The sidebar's categories, read only.
+//! The sidebar's categories. They cannot be changed.
 
 use std::collections::HashSet;
 
@@ -19,7 +19,7 @@ pub(super) fn router() -> Router<App> {
     Router::new().route("/users/{user_id}/teams/{team_id}/channels/categories", get(list))
 }
 
-/// Each channel is in the category it was put in by hand, or else in the one for its kind.
+/// Each channel is in the category that its user chose, or else in the default category for its kind.
 async fn list(caller: Caller, params: Params) -> Result<Json<Value>> {
     let (user, team) = (params.user(&caller)?, params.id("team_id")?);
     caller.must_act_for(user).await?;

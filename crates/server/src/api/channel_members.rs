@@ -1,4 +1,4 @@
-//! Who belongs to a channel, and what they have read of it.
+//! The members of channels, and what they have read.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -81,7 +81,7 @@ async fn add(caller: Caller, params: Params, Body(new): Body<NewMembers>) -> Res
     for id in ids {
         members.push(join(&caller, &channel, id).await?);
     }
-    // A single user_id is answered with one membership, a list with a list.
+    // The answer to a single user_id is one membership; the answer to a list is a list.
     let body = match (new.user_ids.is_empty(), members.first()) {
         (true, Some(member)) => json!(member),
         _ => json!(members),
@@ -108,8 +108,8 @@ async fn join(caller: &Caller, channel: &Arc<Channel>, id: Id) -> Result<Channel
     };
     let membership = app.store.join_channel(Arc::clone(channel), Arc::clone(&user), message).await?;
     if let Some(post) = &membership.post {
-        app.tell_user_added(channel.id, channel.team_id, id).await;
-        super::posts::tell_posted(app, channel, post, &user).await;
+        app.publish_user_added(channel.id, channel.team_id, id).await;
+        super::posts::publish_posted(app, channel, post, &user).await;
     }
     Ok(membership.member.seen_by(caller.user.id))
 }
@@ -149,7 +149,7 @@ async fn remove(caller: Caller, params: Params) -> Result<Json<Value>> {
     app.publish("user_removed", &to_channel, Broadcast::channel(channel.id)).await;
     let to_user = json!({"channel_id": channel.id, "remover_id": remover});
     app.publish("user_removed", &to_user, Broadcast::user(user)).await;
-    super::posts::tell_posted(app, &channel, &post, &person).await;
+    super::posts::publish_posted(app, &channel, &post, &person).await;
     Ok(ok())
 }
 
@@ -211,7 +211,7 @@ async fn change_roles(
         }
         Ok(())
     });
-    tell_updated(&caller.app, &changed.await?).await;
+    publish_updated(&caller.app, &changed.await?).await;
     Ok(ok())
 }
 
@@ -227,16 +227,16 @@ async fn set_notify_props(
         member.notify_props.extend(props);
         Ok(())
     });
-    tell_updated(&caller.app, &changed.await?).await;
+    publish_updated(&caller.app, &changed.await?).await;
     Ok(ok())
 }
 
-async fn tell_updated(app: &App, member: &ChannelMember) {
-    let told = json!({"channelMember": nested(member)});
-    app.publish("channel_member_updated", &told, Broadcast::user(member.user_id)).await;
+async fn publish_updated(app: &App, member: &ChannelMember) {
+    let data = json!({"channelMember": nested(member)});
+    app.publish("channel_member_updated", &data, Broadcast::user(member.user_id)).await;
 }
 
-/// The time zones of a channel's members, each once.
+/// The time zones of a channel's members, without duplicates.
 async fn time_zones(caller: Caller, params: Params) -> Result<Json<Vec<String>>> {
     let channel = caller.channel(params.id("channel_id")?).await?;
     caller.must_in_channel(&channel, READ_CHANNEL).await?;
@@ -293,13 +293,13 @@ async fn read(caller: &Caller, user: Id, channels: Vec<Id>) -> Result<Json<Value
         false => caller.app.store.view_channels(user, channels).await?,
     };
     if !times.is_empty() {
-        let told = json!({ "channel_times": times });
-        caller.app.publish("multiple_channels_viewed", &told, Broadcast::user(user)).await;
+        let data = json!({ "channel_times": times });
+        caller.app.publish("multiple_channels_viewed", &data, Broadcast::user(user)).await;
     }
     Ok(Json(json!({"status": "OK", "last_viewed_at_times": times})))
 }
 
-/// `page=-1` is all of them, a line each: what the official web client asks for.
+/// For `page=-1`, which the official web client sends, the answer is all memberships, one JSON line each.
 async fn of_user(caller: Caller, params: Params, query: Search) -> Result<Response> {
     let user = params.user(&caller)?;
     caller.must_act_for(user).await?;

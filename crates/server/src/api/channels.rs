@@ -27,7 +27,7 @@ use crate::rules;
 use crate::session::Caller;
 use crate::store::{no_such_channel, no_such_team, no_such_user};
 
-/// The channel of a team that nobody leaves and that stays.
+/// The channel that every team has. Nobody can leave, rename or archive it.
 pub(super) const TOWN_SQUARE: &str = "town-square";
 
 pub(super) fn router() -> Router<App> {
@@ -51,7 +51,7 @@ pub(super) fn router() -> Router<App> {
 }
 
 impl Caller {
-    /// Seeing that a channel exists: its members, and for public ones everyone in the team.
+    /// Allows members to see that a channel exists, and everyone in the team if the channel is public.
     async fn must_see(&self, channel: &Channel) -> Result<()> {
         if channel.kind() == ChannelKind::Public
             && self.may_in_team(channel.team_id, READ_PUBLIC_CHANNEL).await?
@@ -100,8 +100,8 @@ async fn create(caller: Caller, Body(new): Body<NewChannel>) -> Result<(StatusCo
     check(&channel)?;
     let most = caller.app.config.team.max_channels_per_team;
     let channel = caller.app.store.create_channel(channel, caller.user.clone(), most).await?;
-    let told = json!({"channel_id": channel.id, "team_id": team});
-    caller.app.publish("channel_created", &told, Broadcast::user(caller.user.id)).await;
+    let data = json!({"channel_id": channel.id, "team_id": team});
+    caller.app.publish("channel_created", &data, Broadcast::user(caller.user.id)).await;
     Ok(created(channel))
 }
 
@@ -126,14 +126,14 @@ async fn create_direct(caller: Caller, Body(ids): Body<Vec<String>>) -> Result<(
         return Err(AppError::body("user_ids"));
     }
     caller.must(CREATE_DIRECT_CHANNEL).await?;
-    // One id is a channel with oneself.
+    // A single id means a channel with oneself.
     let (Some(first), Some(last)) = (ids.first(), ids.last()) else { return Err(AppError::body("user_ids")) };
     let name = format!("{first}__{last}");
     let (channel, is_new) = direct(&caller, "D", name, String::new(), &ids).await?;
     if is_new {
         let teammate = ids.iter().find(|id| **id != caller.user.id).unwrap_or(first);
-        let told = json!({"creator_id": caller.user.id, "teammate_id": teammate});
-        caller.app.publish("direct_added", &told, Broadcast::channel(channel.id)).await;
+        let data = json!({"creator_id": caller.user.id, "teammate_id": teammate});
+        caller.app.publish("direct_added", &data, Broadcast::channel(channel.id)).await;
     }
     Ok(created(channel))
 }
@@ -157,13 +157,13 @@ async fn create_group(caller: Caller, Body(ids): Body<Vec<String>>) -> Result<(S
     let display_name = names.into_iter().collect::<Vec<_>>().join(", ").chars().take(64).collect();
     let (channel, is_new) = direct(&caller, "G", name, display_name, &ids).await?;
     if is_new {
-        let told = json!({"teammate_ids": nested(&all)});
-        caller.app.publish("group_added", &told, Broadcast::channel(channel.id)).await;
+        let data = json!({"teammate_ids": nested(&all)});
+        caller.app.publish("group_added", &data, Broadcast::channel(channel.id)).await;
     }
     Ok(created(channel))
 }
 
-/// The one channel that exactly `people` share.
+/// The channel between exactly `people`, created if there is none; `true` if it was created.
 async fn direct(
     caller: &Caller,
     kind: &str,
@@ -225,7 +225,7 @@ async fn find(caller: &Caller, team: Id, name: &str, query: &Search) -> Result<J
     let channel = channel.ok_or_else(|| {
         AppError::not_found("app.channel.get_by_name.missing.app_error", "Channel does not exist.")
     })?;
-    // To who may not see it, a private channel does not exist.
+    // Callers who may not see a private channel are data that it does not exist.
     match caller.must_see(&channel).await {
         Err(_) if channel.kind() == ChannelKind::Private => Err(no_such_channel()),
         other => other.map(|()| Json(channel)),
@@ -256,11 +256,11 @@ struct ChannelSearch {
 async fn search(
     caller: Caller,
     params: Params,
-    Body(wanted): Body<ChannelSearch>,
+    Body(request): Body<ChannelSearch>,
 ) -> Result<Json<Vec<Channel>>> {
     let team = params.id("team_id")?;
     caller.must_in_team(team, LIST_TEAM_CHANNELS).await?;
-    Ok(Json(caller.app.store.public_channels(team, &wanted.term, 0, 100).await?))
+    Ok(Json(caller.app.store.public_channels(team, &request.term, 0, 100).await?))
 }
 
 async fn autocomplete(caller: Caller, params: Params, query: Search) -> Result<Json<Vec<Channel>>> {
@@ -337,13 +337,13 @@ async fn change(caller: &Caller, id: Id, patch: ChannelPatch) -> Result<Json<Cha
         if direct { rules::at_most(1024, &channel.header, "header") } else { check(channel) }
     });
     let channel = changed.await?;
-    tell_updated(caller, &channel).await;
+    publish_updated(caller, &channel).await;
     Ok(Json(channel))
 }
 
-async fn tell_updated(caller: &Caller, channel: &Channel) {
-    let told = json!({"channel": nested(channel)});
-    caller.app.publish("channel_updated", &told, Broadcast::channel(channel.id)).await;
+async fn publish_updated(caller: &Caller, channel: &Channel) {
+    let data = json!({"channel": nested(channel)});
+    caller.app.publish("channel_updated", &data, Broadcast::channel(channel.id)).await;
 }
 
 async fn set_privacy(caller: Caller, params: Params, body: StringMapBody) -> Result<Json<Channel>> {
@@ -362,7 +362,7 @@ async fn set_privacy(caller: Caller, params: Params, body: StringMapBody) -> Res
         Ok(())
     });
     let channel = changed.await?;
-    tell_updated(&caller, &channel).await;
+    publish_updated(&caller, &channel).await;
     Ok(Json(channel))
 }
 
@@ -391,8 +391,8 @@ async fn archive(caller: Caller, params: Params) -> Result<Json<Value>> {
         Ok(())
     });
     changed.await?;
-    let told = json!({"channel_id": channel.id, "delete_at": now});
-    caller.app.publish("channel_deleted", &told, audience(&channel)).await;
+    let data = json!({"channel_id": channel.id, "delete_at": now});
+    caller.app.publish("channel_deleted", &data, audience(&channel)).await;
     Ok(ok())
 }
 
@@ -408,7 +408,7 @@ async fn restore(caller: Caller, params: Params) -> Result<Json<Channel>> {
     Ok(Json(channel))
 }
 
-/// Who hears of a channel's end or return: all of the team, or the members of a private one.
+/// Who gets the event that a channel was archived or restored: its whole team, or the members of a private channel.
 fn audience(channel: &Channel) -> Broadcast {
     match channel.kind() {
         ChannelKind::Public => Broadcast::team(channel.team_id),

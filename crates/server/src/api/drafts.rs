@@ -1,4 +1,4 @@
-//! Drafts, synchronised between a person's clients.
+//! Drafts, synchronised between a user's clients.
 
 use axum::Router;
 use axum::routing::{delete, get, post};
@@ -86,8 +86,8 @@ async fn save(caller: Caller, Body(new): Body<NewDraft>) -> Result<(StatusCode, 
         ..Draft::default()
     };
     caller.app.store.save_draft(draft.clone()).await?;
-    let told = json!({"draft": nested(&draft)});
-    caller.app.publish("draft_updated", &told, Broadcast::user(caller.user.id)).await;
+    let data = json!({"draft": nested(&draft)});
+    caller.app.publish("draft_updated", &data, Broadcast::user(caller.user.id)).await;
     Ok(created(draft))
 }
 
@@ -99,7 +99,7 @@ async fn remove_in_thread(caller: Caller, params: Params) -> Result<Json<Value>>
     forget(&caller, &params, params.id("thread_id")?).await
 }
 
-/// Clients ask for this after every post, mostly in vain: no draft is no error.
+/// Deletes a draft. Clients ask for this after every post, so a draft that does not exist is not an error.
 async fn forget(caller: &Caller, params: &Params, root_id: Id) -> Result<Json<Value>> {
     must_be_on(caller)?;
     let (user, channel_id) = (params.user(caller)?, params.id("channel_id")?);

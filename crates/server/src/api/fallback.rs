@@ -1,4 +1,4 @@
-//! Answers for paths and methods that no route takes.
+//! Answers to requests that match no route.
 
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
@@ -8,7 +8,7 @@ use crate::app::App;
 use crate::error::AppError;
 use crate::web;
 
-/// The first parts of all of Mattermost's v4 paths.
+/// The first part of every path in Mattermost's API v4.
 const RESOURCES: &[&str] = &[
     "access_control_policies",
     "actions",
@@ -83,7 +83,7 @@ const RESOURCES: &[&str] = &[
     "websocket",
 ];
 
-/// 501 where Mattermost may have a route, 404 where it has none.
+/// 501 if Mattermost may have such a route, otherwise 404.
 pub(super) async fn in_api(request: Request) -> AppError {
     let path = request.uri().path();
     let resource =
@@ -95,12 +95,12 @@ pub(super) async fn in_api(request: Request) -> AppError {
     }
 }
 
-/// A path of ours with a method that is not.
+/// 501: this server has the path, but not with this method.
 pub(super) async fn not_implemented(request: Request) -> AppError {
     AppError::not_implemented(&format!("{} {}", request.method(), request.uri().path()))
 }
 
-/// The web client's page for whatever a browser may have in its address bar; 404 for the rest.
+/// The web client's page for every path that a browser's address bar may show; 404 for all others.
 pub(super) async fn outside_api(State(app): State<App>, request: Request) -> Response {
     let path = request.uri().path();
     let is_page =

@@ -28,11 +28,11 @@ use crate::model::FileInfo;
 use crate::permission::{GET_PUBLIC_LINK, UPLOAD_FILE};
 use crate::session::Caller;
 
-/// Files in one request: a message carries no more.
+/// The most files in one request, which is the most that a post can have.
 const MOST_FILES: usize = 10;
-/// Bytes of a form field that is not a file.
+/// The longest form field that is not a file, in bytes.
 const LONGEST_FIELD: usize = 1024;
-/// Bytes of a refused upload that are read and thrown away, so that its sender lives to see why.
+/// How many bytes of a refused upload are still read, so that the client can finish sending and read the answer.
 const DISCARDED: usize = 32 << 20;
 
 /// The routes below `/api/v4`.
@@ -46,7 +46,7 @@ pub(crate) fn router() -> Router<App> {
         .route("/files/{file_id}/link", get(link))
 }
 
-/// The route outside the API: whoever has the link may read.
+/// The public route outside the API: whoever has the link may read the file.
 pub(crate) fn public_router() -> Router<App> {
     Router::new().route("/files/{file_id}/public", get(public))
 }
@@ -59,7 +59,7 @@ struct Uploaded {
     client_ids: Vec<String>,
 }
 
-/// What an upload has brought so far.
+/// What has arrived of an upload so far.
 #[derive(Default)]
 struct Received {
     channel: Option<Id>,
@@ -80,7 +80,7 @@ async fn upload(caller: Caller, search: Search, request: Request) -> Result<Resp
     let mut received = Received::default();
     let result = match boundary {
         Some(boundary) => {
-            // Borrowed, so that what is left can be discarded after a refusal.
+            // Borrowed, so that the rest can be discarded if the upload is refused.
             let form = Multipart::new(body.by_ref(), boundary);
             read_form(&caller, &search, form, &mut received).await
         }
@@ -94,7 +94,7 @@ async fn upload(caller: Caller, search: Search, request: Request) -> Result<Resp
     Ok(created(Uploaded { file_infos, client_ids }).into_response())
 }
 
-/// `channel_id` (in the query or as a field), then `client_ids` and `files`, each any number of times.
+/// Reads a form: `channel_id` (in the query or as a field), then any number of `client_ids` and `files`.
 async fn read_form(
     caller: &Caller,
     search: &Search,
@@ -146,7 +146,7 @@ async fn read_form(
     Ok(())
 }
 
-/// The whole body is one file; its channel and name are in the query.
+/// Reads a body that is one file; its channel and name are in the query.
 async fn read_raw(
     caller: &Caller,
     search: &Search,
@@ -166,7 +166,7 @@ async fn read_raw(
     Ok(())
 }
 
-/// The channel named by `text`, where the caller may upload to it.
+/// The channel with the id `text`, if the caller may upload to it.
 async fn permitted(caller: &Caller, text: &str) -> Result<Id> {
     let id = Id::parse(text).ok_or_else(|| AppError::body("channel_id"))?;
     let channel = caller.app.store.channel(id).await?.ok_or_else(|| AppError::permission(UPLOAD_FILE))?;
@@ -220,7 +220,8 @@ async fn discard(body: &mut (impl Stream<Item = Result<Bytes, axum::Error>> + Un
     }
 }
 
-/// Writes the rows and keeps the files. In a task of its own: a client that leaves must not part a row from its file.
+/// Stores the rows and keeps the files. This runs in a separate task, so that a client that disconnects cannot stop it
+/// between a row and its file.
 async fn keep(app: &App, received: Received) -> Result<(Vec<FileInfo>, Vec<String>)> {
     let app = app.clone();
     let task = tokio::spawn(async move {
@@ -245,7 +246,7 @@ fn missing() -> AppError {
     AppError::not_found("app.file_info.get.app_error", "There is no such file.")
 }
 
-/// The file, where the caller may see it: its channel's readers, and its uploader until it is attached.
+/// The file, if the caller may read its channel, or uploaded it and has not attached it to a post yet.
 async fn readable(caller: &Caller, id: Id) -> Result<FileInfo> {
     let info = caller.app.store.file(id).await?.ok_or_else(missing)?;
     if info.post_id.is_none() && info.creator_id == caller.user.id {
@@ -293,14 +294,14 @@ async fn picture(
     send(app, &Served { path, media_type, name: &info.name }, request, download).await
 }
 
-/// A stored file and how it is presented.
+/// A stored file, and how to serve it.
 struct Served<'a> {
     path: &'a str,
     media_type: &'a str,
     name: &'a str,
 }
 
-/// Streams the file, or the part of it that was asked for.
+/// Streams the file, or the requested range of it.
 async fn send(app: &App, served: &Served<'_>, request: &HeaderMap, download: bool) -> Result<Response> {
     let (mut file, length) = storage(app).open(served.path).await.map_err(|error| match error.kind() {
         std::io::ErrorKind::NotFound => missing().detail(error.to_string()),
@@ -347,7 +348,7 @@ struct Link {
     link: String,
 }
 
-/// The secret part of a public link: a digest of the salt and the file's id, as in Mattermost.
+/// The secret part of a public link: the digest of the salt and the file's id, as in Mattermost.
 fn link_hash(salt: &str, id: Id) -> String {
     let mut hash = digest::Context::new(&digest::SHA256);
     hash.update(salt.as_bytes());
@@ -356,7 +357,7 @@ fn link_hash(salt: &str, id: Id) -> String {
 }
 
 fn must_be_public(app: &App) -> Result<()> {
-    // Without a salt anybody could compute the hash of any id.
+    // Without a salt, anybody could compute the hash of any id.
     if app.config.file.enable_public_link && !app.config.file.public_link_salt.is_empty() {
         return Ok(());
     }

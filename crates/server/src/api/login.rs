@@ -45,12 +45,12 @@ async fn login(State(app): State<App>, headers: HeaderMap, body: StringMapBody) 
     Ok(response)
 }
 
-/// The account that the credentials belong to. No account, a deactivated one and a wrong password look the same
-/// from outside.
+/// The account that the credentials belong to. The error is the same for a missing account, a deactivated account and
+/// a wrong password.
 async fn authenticate(app: &App, id: &str, login_id: &str, password: &str) -> Result<User> {
     let refused = || wrong_credentials(app);
     let id = find(app, id, login_id).await?.ok_or_else(refused)?;
-    // One attempt of an account at a time, or many at once would get more guesses than their number.
+    // One attempt per account at a time: parallel attempts could exceed the allowed number of guesses.
     let turn = app.login_turns.get_or_put(id, Arc::default);
     let _turn = turn.lock().await;
     let user = app.store.user(id).await?.ok_or_else(refused)?;
@@ -62,7 +62,7 @@ async fn authenticate(app: &App, id: &str, login_id: &str, password: &str) -> Re
     }
     let hash = match app.verify_password(password.to_owned(), user.password.clone()).await? {
         Verdict::Right => None,
-        Verdict::RightButDated => Some(app.hash_password(password.to_owned()).await?),
+        Verdict::RightButOutdated => Some(app.hash_password(password.to_owned()).await?),
         Verdict::Wrong => {
             app.store.count_failed_login(id).await?;
             return Err(refused());
@@ -95,7 +95,7 @@ async fn find(app: &App, id: &str, login_id: &str) -> Result<Option<Id>> {
     Ok(None)
 }
 
-/// The lock does not pass with time: the password has to be reset.
+/// The account is locked until its password is reset.
 pub(super) fn too_many_attempts() -> AppError {
     AppError::new(
         StatusCode::UNAUTHORIZED,
@@ -138,7 +138,7 @@ async fn open_session(app: &App, user: &User, headers: &HeaderMap, device_id: &s
     Ok(session)
 }
 
-/// Ends the session, if there is one, and takes the cookie away in any case.
+/// Ends the session, if there is one, and removes the cookie in any case.
 async fn logout(Visitor(caller): Visitor, State(app): State<App>) -> Result<Response> {
     if let Some(Caller { session, user, .. }) = caller {
         app.store.revoke_session(user.id, session.id).await?;

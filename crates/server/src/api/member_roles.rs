@@ -1,4 +1,4 @@
-//! The roles of a member, as the routes of channels and of teams set them.
+//! The request bodies that set a member's roles in a channel or a team.
 
 use serde::Deserialize;
 
@@ -24,13 +24,13 @@ impl SchemeRoles {
 /// The roles in the body of a `roles` route.
 pub(super) struct MemberRoles {
     pub(super) admin: bool,
-    /// The other roles than user and administrator, separated by spaces.
+    /// The roles other than user and administrator, separated by spaces.
     pub(super) explicit: String,
 }
 
 impl MemberRoles {
-    /// Reads the roles of a member of a `scope` (`channel`, `team`). Refuses explicit roles that are not `allowed` or
-    /// do not exist.
+    /// Reads the roles of a member of a `scope` (`channel`, `team`). Refuses explicit roles that do not exist or are not
+    /// `allowed`.
     pub(super) async fn read(
         caller: &Caller,
         body: &StringMapBody,

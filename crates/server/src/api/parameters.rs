@@ -32,7 +32,7 @@ impl Params {
         self.values.iter().find(|(own, _)| own == name).map_or("", |(_, value)| value)
     }
 
-    /// The id in parameter `name`: 404 if it could be none by its letters, 400 if by its length.
+    /// The id in parameter `name`; 404 if it has characters that no id has, 400 if it has the wrong length.
     pub(crate) fn id(&self, name: &str) -> Result<Id> {
         let text = self.text(name);
         if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
@@ -50,7 +50,7 @@ impl Params {
     }
 }
 
-/// A body's list of ids; `name` is what the error calls it.
+/// Parses a body's list of ids, which errors call `name`.
 pub(super) fn parse_ids(texts: &[String], name: &str) -> Result<Vec<Id>> {
     if texts.is_empty() || texts.len() > MOST_IDS {
         return Err(AppError::body(name));
@@ -58,10 +58,10 @@ pub(super) fn parse_ids(texts: &[String], name: &str) -> Result<Vec<Id>> {
     texts.iter().map(|text| Id::parse(text).ok_or_else(|| AppError::body(name))).collect()
 }
 
-/// Ids that one request may ask for.
+/// The most ids in one request.
 const MOST_IDS: usize = 1000;
 
-/// `page` and `per_page` of a query string, as numbers that a database can take.
+/// `page` and `per_page` of a query string, limited to numbers that the database accepts.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Paging {
     pub(crate) page: i64,
@@ -77,7 +77,7 @@ impl Paging {
     }
 }
 
-/// A query string, read as leniently as Mattermost does: what does not parse counts as absent.
+/// A query string, read as leniently as Mattermost does: a value that does not parse counts as absent.
 pub(crate) struct Search(Vec<(String, String)>);
 
 impl<S: Send + Sync> FromRequestParts<S> for Search {

@@ -1,4 +1,4 @@
-//! Patches: the fields of an object that a request changes.
+//! Changing some fields of an object.
 
 /// Replaces each field that has a new value.
 pub(super) fn apply<T, const N: usize>(fields: [(&mut T, Option<T>); N]) {

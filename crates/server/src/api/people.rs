@@ -1,4 +1,4 @@
-//! Looking for accounts, and what callers see of each other.
+//! Listing and searching accounts, and which fields a caller sees of them.
 
 use axum::Router;
 use axum::routing::{get, post};
@@ -15,7 +15,7 @@ use crate::permission::{MANAGE_SYSTEM, READ_CHANNEL, VIEW_TEAM};
 use crate::session::Caller;
 use crate::store::{UserFilter, no_such_user};
 
-/// Accounts that one search returns at most.
+/// The most accounts that one search returns.
 const MOST: i64 = 1000;
 
 pub(super) fn router() -> Router<App> {
@@ -93,7 +93,7 @@ async fn list(caller: Caller, search: Search) -> Result<Json<Vec<User>>> {
     find(&caller, &filter).await.map(Json)
 }
 
-/// The accounts that `filter` lets through. Lists of a team's or channel's people are for those who may see it.
+/// The accounts that match `filter`. Only callers who may see a team or channel may list its members.
 async fn find(caller: &Caller, filter: &UserFilter) -> Result<Vec<User>> {
     for team in [filter.in_team, filter.not_in_team].into_iter().flatten() {
         caller.must_in_team(team, VIEW_TEAM).await?;
@@ -132,8 +132,8 @@ struct UserSearch {
     limit: i64,
 }
 
-async fn search(caller: Caller, Body(wanted): Body<UserSearch>) -> Result<Json<Vec<User>>> {
-    if wanted.term.is_empty() {
+async fn search(caller: Caller, Body(request): Body<UserSearch>) -> Result<Json<Vec<User>>> {
+    if request.term.is_empty() {
         return Err(AppError::body("term"));
     }
     let optional = |text: &str, name| match text {
@@ -141,14 +141,14 @@ async fn search(caller: Caller, Body(wanted): Body<UserSearch>) -> Result<Json<V
         text => Id::parse(text).map(Some).ok_or_else(|| AppError::body(name)),
     };
     let filter = UserFilter {
-        in_team: optional(&wanted.team_id, "team_id")?,
-        not_in_team: optional(&wanted.not_in_team_id, "not_in_team_id")?,
-        in_channel: optional(&wanted.in_channel_id, "in_channel_id")?,
-        not_in_channel: optional(&wanted.not_in_channel_id, "not_in_channel_id")?,
-        without_team: wanted.without_team,
-        active: !wanted.allow_inactive,
-        term: wanted.term.trim_start_matches('@').to_owned(),
-        limit: if wanted.limit > 0 { wanted.limit.min(MOST) } else { 100 },
+        in_team: optional(&request.team_id, "team_id")?,
+        not_in_team: optional(&request.not_in_team_id, "not_in_team_id")?,
+        in_channel: optional(&request.in_channel_id, "in_channel_id")?,
+        not_in_channel: optional(&request.not_in_channel_id, "not_in_channel_id")?,
+        without_team: request.without_team,
+        active: !request.allow_inactive,
+        term: request.term.trim_start_matches('@').to_owned(),
+        limit: if request.limit > 0 { request.limit.min(MOST) } else { 100 },
         ..UserFilter::default()
     };
     find(&caller, &filter).await.map(Json)

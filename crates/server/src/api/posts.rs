@@ -1,4 +1,4 @@
-//! Posts: writing, changing, deleting.
+//! Posts: creating, changing and deleting them.
 
 mod completion;
 mod pages;
@@ -24,7 +24,7 @@ use crate::permission::{
 use crate::rules;
 use crate::session::Caller;
 use crate::sql::Column;
-pub(super) use posting::tell_posted;
+pub(super) use posting::publish_posted;
 
 pub(super) fn router() -> Router<App> {
     Router::new()
@@ -69,7 +69,7 @@ async fn pinned(caller: Caller, params: Params) -> Result<Json<PostList>> {
     Ok(Json(PostList::of(caller.complete(posts).await?)))
 }
 
-/// The fields of a post that may change; those that are absent stay.
+/// The fields of a post that may change; absent fields stay as they are.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct PostPatch {
@@ -80,7 +80,7 @@ struct PostPatch {
     file_ids: Option<Vec<String>>,
 }
 
-/// The whole post: what it says of its text counts, and its id must be the path's.
+/// Takes the whole post. An absent message is an empty one, and the id must equal the path's.
 async fn update(caller: Caller, params: Params, Body(whole): Body<PostPatch>) -> Result<Json<Post>> {
     let id = params.id("post_id")?;
     if whole.id.as_deref() != Some(id.as_str()) {
@@ -110,14 +110,14 @@ async fn change(caller: &Caller, id: Id, patch: PostPatch) -> Result<Json<Post>>
             post.props = Column(props);
         }
         if let Some(files) = kept_files {
-            // An edit may drop files; it cannot attach others.
+            // An edit may remove files, but not attach new ones.
             post.file_ids.retain(|file| files.contains(file));
         }
         post.is_pinned = patch.is_pinned.unwrap_or(post.is_pinned);
         Ok(())
     });
     let post = caller.complete_one(changed.await?).await?;
-    tell(caller, "post_edited", &post).await;
+    publish(caller, "post_edited", &post).await;
     Ok(Json(post))
 }
 
@@ -142,9 +142,9 @@ async fn must_edit(caller: &Caller, post: &Post, channel: &Channel) -> Result<()
     Ok(())
 }
 
-async fn tell(caller: &Caller, event: &str, post: &Post) {
-    let told = json!({"post": nested(post)});
-    caller.app.publish(event, &told, Broadcast::channel(post.channel_id)).await;
+async fn publish(caller: &Caller, event: &str, post: &Post) {
+    let data = json!({"post": nested(post)});
+    caller.app.publish(event, &data, Broadcast::channel(post.channel_id)).await;
 }
 
 async fn delete(caller: Caller, params: Params) -> Result<Json<Value>> {
@@ -153,7 +153,7 @@ async fn delete(caller: Caller, params: Params) -> Result<Json<Value>> {
     caller.must_in_channel(&channel, if own { DELETE_POST } else { DELETE_OTHERS_POSTS }).await?;
     caller.app.store.delete_post(post.clone(), caller.user.id).await?;
     let deleted = Post { delete_at: clock::now(), ..caller.complete_one(post).await? };
-    tell(&caller, "post_deleted", &deleted).await;
+    publish(&caller, "post_deleted", &deleted).await;
     Ok(ok())
 }
 
@@ -173,7 +173,7 @@ async fn set_pinned(caller: &Caller, id: Id, pinned: bool) -> Result<Json<Value>
         Ok(())
     });
     let post = caller.complete_one(changed.await?).await?;
-    tell(caller, "post_edited", &post).await;
+    publish(caller, "post_edited", &post).await;
     Ok(ok())
 }
 
@@ -197,8 +197,8 @@ async fn set_unread(caller: Caller, params: Params) -> Result<Json<Value>> {
         "urgent_mention_count": member.urgent_mention_count,
         "last_viewed_at": member.last_viewed_at,
     });
-    let mut told = state.clone();
-    told["post_id"] = json!(post.id);
-    caller.app.publish("post_unread", &told, Broadcast::user(user)).await;
+    let mut data = state.clone();
+    data["post_id"] = json!(post.id);
+    caller.app.publish("post_unread", &data, Broadcast::user(user)).await;
     Ok(Json(state))
 }

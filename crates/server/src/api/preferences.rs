@@ -14,7 +14,7 @@ use crate::model::Preference;
 use crate::rules;
 use crate::session::Caller;
 
-/// Preferences that one request may change.
+/// The most preferences in one request.
 const MOST: usize = 100;
 
 pub(super) fn router() -> Router<App> {
@@ -65,8 +65,8 @@ async fn delete(
     Ok(ok())
 }
 
-/// The user in the path, and the data of the event that tells their clients; an error where the caller may not change
-/// these preferences.
+/// Checks that the caller may change these preferences. Returns the user in the path, and the data of the event for
+/// that user's clients.
 async fn checked(caller: &Caller, params: &Params, preferences: &[Preference]) -> Result<(Id, Value)> {
     let user = params.user(caller)?;
     caller.must_act_for(user).await?;

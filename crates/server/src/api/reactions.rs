@@ -59,7 +59,7 @@ async fn add(caller: Caller, Body(new): Body<NewReaction>) -> Result<Json<Reacti
         ..Reaction::default()
     };
     caller.app.store.add_reaction(reaction.clone()).await?;
-    tell(&caller, "reaction_added", &reaction).await;
+    publish(&caller, "reaction_added", &reaction).await;
     Ok(Json(reaction))
 }
 
@@ -79,13 +79,13 @@ async fn remove(caller: Caller, params: Params) -> Result<Json<Value>> {
         channel_id: channel.id,
         ..Reaction::default()
     };
-    tell(&caller, "reaction_removed", &reaction).await;
+    publish(&caller, "reaction_removed", &reaction).await;
     Ok(ok())
 }
 
-async fn tell(caller: &Caller, event: &str, reaction: &Reaction) {
-    let told = json!({"reaction": nested(reaction)});
-    caller.app.publish(event, &told, Broadcast::channel(reaction.channel_id)).await;
+async fn publish(caller: &Caller, event: &str, reaction: &Reaction) {
+    let data = json!({"reaction": nested(reaction)});
+    caller.app.publish(event, &data, Broadcast::channel(reaction.channel_id)).await;
 }
 
 async fn of_post(caller: Caller, params: Params) -> Result<Json<Vec<Reaction>>> {

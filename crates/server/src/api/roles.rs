@@ -1,4 +1,4 @@
-//! Roles. Clients show and hide what they offer by these lists.
+//! Roles. Clients show or hide controls by the permissions in them.
 
 use axum::Router;
 use axum::routing::{get, post};
@@ -11,7 +11,7 @@ use crate::model::Role;
 use crate::permission::MANAGE_SYSTEM;
 use crate::session::Caller;
 
-/// Roles that one request may ask for.
+/// The most roles in one request.
 const MOST: usize = 100;
 
 pub(super) fn router() -> Router<App> {

@@ -1,4 +1,4 @@
-//! Who is there.
+//! The statuses of users: online, away, offline.
 
 use axum::Router;
 use axum::routing::{get, post};
@@ -33,27 +33,27 @@ async fn by_ids(caller: Caller, Body(ids): Body<Vec<String>>) -> Result<Json<Vec
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct Wanted {
+struct StatusRequest {
     user_id: String,
     status: String,
     dnd_end_time: i64,
 }
 
-async fn set(caller: Caller, params: Params, Body(wanted): Body<Wanted>) -> Result<Json<Status>> {
+async fn set(caller: Caller, params: Params, Body(request): Body<StatusRequest>) -> Result<Json<Status>> {
     let user = params.user(&caller)?;
-    if Id::parse(&wanted.user_id) != Some(user) {
+    if Id::parse(&request.user_id) != Some(user) {
         return Err(AppError::body("user_id"));
     }
     caller.must_act_for(user).await?;
-    if !STATUSES.contains(&wanted.status.as_str()) {
+    if !STATUSES.contains(&request.status.as_str()) {
         return Err(AppError::body("status"));
     }
     let status = Status {
         user_id: user,
-        // A status that was chosen stays, whatever the sockets do; "online" hands it back to them.
-        manual: wanted.status != "online",
-        dnd_end_time: if wanted.status == "dnd" { wanted.dnd_end_time.max(0) } else { 0 },
-        status: wanted.status,
+        // A status set by hand is not changed when sockets open and close, until the user sets "online" again.
+        manual: request.status != "online",
+        dnd_end_time: if request.status == "dnd" { request.dnd_end_time.max(0) } else { 0 },
+        status: request.status,
         last_activity_at: clock::now(),
         previous: String::new(),
     };

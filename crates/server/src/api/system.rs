@@ -1,4 +1,4 @@
-//! Health, client configuration, licence, limits.
+//! Health, client configuration, licence and limits.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -22,10 +22,10 @@ use crate::rules::MAX_POST_SIZE;
 use crate::session::{Caller, Visitor};
 use crate::store::USER_LIMIT;
 
-/// A database that does not answer for so long is not healthy.
+/// A database that takes longer to answer than this is unhealthy.
 const PROBE: Duration = Duration::from_secs(5);
 
-/// Active users from which on clients warn their administrators.
+/// Clients warn administrators when there are more active users than this.
 const USER_WARNING: i64 = 200;
 
 pub(super) fn router() -> Router<App> {
@@ -114,12 +114,12 @@ struct ClientLog {
     message: String,
 }
 
-/// Errors that a client's script met. Cut short, because anybody may send them.
+/// Logs an error that a client reports. The text is truncated, because anybody may send one.
 async fn client_log(Visitor(caller): Visitor, Body(log): Body<ClientLog>) -> Json<Value> {
     let user = caller.map(|caller| caller.user.id).unwrap_or_default();
     let message: String = log.message.chars().take(400).collect();
     let level: String = log.level.chars().take(10).collect();
-    tracing::info!(%user, level, message, "a client reports");
+    tracing::info!(%user, level, message, "a client reported an error");
     Json(json!({ "message": message }))
 }
 
@@ -135,7 +135,7 @@ async fn client_config(
     Ok(Json(values))
 }
 
-/// What everybody may know: enough to draw the login page.
+/// The settings that a client gets before login: those that the login page needs.
 fn limited_config(app: &App) -> BTreeMap<&'static str, String> {
     let config = &app.config;
     let text = |text: &str| text.to_owned();
@@ -167,7 +167,7 @@ fn limited_config(app: &App) -> BTreeMap<&'static str, String> {
         ("PasswordRequireUppercase", config.password.uppercase.to_string()),
         ("PasswordRequireNumber", config.password.number.to_string()),
         ("PasswordRequireSymbol", config.password.symbol.to_string()),
-        // Plugins are not run here, whatever the configuration wants.
+        // This server runs no plugins, even if the configuration enables them.
         ("PluginsEnabled", text("false")),
         ("CustomDescriptionText", config.team.custom_description_text.clone()),
         ("EnableCustomBrand", text("false")),
@@ -191,7 +191,7 @@ fn limited_config(app: &App) -> BTreeMap<&'static str, String> {
     ])
 }
 
-/// What a logged-in client needs besides.
+/// The further settings that a logged-in client gets.
 fn full_config(app: &App) -> Vec<(&'static str, String)> {
     let config = &app.config;
     let text = |text: &str| text.to_owned();

@@ -1,4 +1,4 @@
-//! Who belongs to a team.
+//! The members of teams.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -38,8 +38,8 @@ pub(super) fn router() -> Router<App> {
         .route("/users/{user_id}/teams/unread", get(unread))
 }
 
-/// Tells of somebody who joined a team: the team, the default channels, and the person.
-pub(super) async fn tell_joined(app: &App, user: &User, joined: &Joined) {
+/// Publishes that a user joined a team, to the user and to the team's default channels.
+pub(super) async fn publish_joined(app: &App, user: &User, joined: &Joined) {
     if joined.channels.is_empty() {
         return;
     }
@@ -47,8 +47,8 @@ pub(super) async fn tell_joined(app: &App, user: &User, joined: &Joined) {
     app.publish("added_to_team", &json!({"team_id": team, "user_id": user.id}), Broadcast::user(user.id))
         .await;
     for (channel, post) in &joined.channels {
-        app.tell_user_added(channel.id, team, user.id).await;
-        super::posts::tell_posted(app, channel, post, user).await;
+        app.publish_user_added(channel.id, team, user.id).await;
+        super::posts::publish_posted(app, channel, post, user).await;
     }
 }
 
@@ -64,7 +64,7 @@ async fn join(app: &App, team: &Team, user: Arc<User>) -> Result<TeamMember> {
         ));
     }
     let joined = app.store.join_team(team.id, Arc::clone(&user), app.config.team.max_users_per_team).await?;
-    tell_joined(app, &user, &joined).await;
+    publish_joined(app, &user, &joined).await;
     Ok(joined.member)
 }
 
@@ -143,9 +143,9 @@ async fn remove(caller: Caller, params: Params) -> Result<Json<Value>> {
     }
     let app = &caller.app;
     app.store.team_member(team, user).await?.ok_or_else(no_such_team_member)?;
-    let told = json!({"team_id": team, "user_id": user});
-    // Told first, while the team's members still include who leaves.
-    app.publish("leave_team", &told, Broadcast::team(team)).await;
+    let data = json!({"team_id": team, "user_id": user});
+    // Published first, while the user is still a member and gets it too.
+    app.publish("leave_team", &data, Broadcast::team(team)).await;
     let remover = json!({"user_id": user, "remover_id": caller.user.id});
     for channel in app.store.leave_team(team, user).await? {
         app.publish("user_removed", &remover, Broadcast::channel(channel)).await;
@@ -180,8 +180,8 @@ async fn change_roles(
     caller.must_in_team(team, MANAGE_TEAM_ROLES).await?;
     caller.app.store.set_team_roles(team, user, admin, explicit).await?;
     if let Some(member) = caller.app.store.team_member(team, user).await? {
-        let told = json!({"member": nested(&*member)});
-        caller.app.publish("memberrole_updated", &told, Broadcast::user(user)).await;
+        let data = json!({"member": nested(&*member)});
+        caller.app.publish("memberrole_updated", &data, Broadcast::user(user)).await;
     }
     Ok(ok())
 }
@@ -199,7 +199,7 @@ async fn of_user(caller: Caller, params: Params) -> Result<Json<Vec<TeamMember>>
     Ok(Json(caller.app.store.memberships_in_teams(user).await?))
 }
 
-/// The unread counters of each team, but the one in `exclude_team`.
+/// The unread counters of each team except the one in `exclude_team`.
 async fn unread(caller: Caller, params: Params, query: Search) -> Result<Json<Vec<Value>>> {
     let user = params.user(&caller)?;
     caller.must_act_for(user).await?;

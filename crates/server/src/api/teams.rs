@@ -78,7 +78,7 @@ async fn create(caller: Caller, Body(new): Body<NewTeam>) -> Result<(StatusCode,
     check_name(&team.name)?;
     check(&team)?;
     let (team, joined) = caller.app.store.create_team(team, caller.user.clone()).await?;
-    super::team_members::tell_joined(&caller.app, &caller.user, &joined).await;
+    super::team_members::publish_joined(&caller.app, &caller.user, &joined).await;
     Ok(created(team))
 }
 
@@ -131,7 +131,7 @@ impl Caller {
         Ok(seen)
     }
 
-    /// Seeing a team: its members, and for open ones whoever may list those.
+    /// Allows members to see a team, and callers who may list open teams if it is open.
     async fn must_view_team(&self, team: &Team) -> Result<()> {
         if team.allow_open_invite && self.may(LIST_PUBLIC_TEAMS).await? {
             return Ok(());
@@ -164,7 +164,7 @@ async fn exists(caller: Caller, params: Params) -> Result<Json<Value>> {
     Ok(Json(json!({ "exists": visible })))
 }
 
-/// What an invite link's page may show to somebody who has no account yet.
+/// What the page of an invite link shows to a visitor without an account.
 async fn by_invite(State(app): State<App>, params: Params) -> Result<Json<Value>> {
     let team = app.store.team_by_invite(params.text("invite_id")).await?.ok_or_else(no_such_invite)?;
     if team.kind != "O" {
@@ -192,7 +192,7 @@ async fn list(caller: Caller, query: Search) -> Result<Response> {
     Ok(Json(teams).into_response())
 }
 
-/// Whether the caller may list open teams, and the others.
+/// Whether the caller may list open teams, and whether other teams.
 async fn directory(caller: &Caller) -> Result<(bool, bool)> {
     match (caller.may(LIST_PUBLIC_TEAMS).await?, caller.may(LIST_PRIVATE_TEAMS).await?) {
         (false, false) => Err(AppError::permission(LIST_PUBLIC_TEAMS)),
@@ -208,14 +208,14 @@ struct TeamSearch {
     per_page: Option<i64>,
 }
 
-async fn search(caller: Caller, Body(wanted): Body<TeamSearch>) -> Result<Response> {
+async fn search(caller: Caller, Body(request): Body<TeamSearch>) -> Result<Response> {
     let shown = directory(&caller).await?;
-    let per_page = wanted.per_page.unwrap_or(100).clamp(0, 200);
-    let offset = wanted.page.unwrap_or(0).max(0).saturating_mul(per_page);
-    let (teams, total) = caller.app.store.teams(shown, &wanted.term, offset, per_page).await?;
+    let per_page = request.per_page.unwrap_or(100).clamp(0, 200);
+    let offset = request.page.unwrap_or(0).max(0).saturating_mul(per_page);
+    let (teams, total) = caller.app.store.teams(shown, &request.term, offset, per_page).await?;
     let teams = caller.view_teams(teams).await?;
-    // Asked for a page, Mattermost answers with an object, and else with a list.
-    if wanted.page.is_some() {
+    // As in Mattermost: an object if the request asks for a page, otherwise a list.
+    if request.page.is_some() {
         return Ok(Json(json!({"teams": teams, "total_count": total})).into_response());
     }
     Ok(Json(teams).into_response())
@@ -260,11 +260,11 @@ async fn change(caller: &Caller, id: Id, patch: TeamPatch) -> Result<Json<Team>>
         check(team)
     });
     let team = changed.await?;
-    tell(caller, "update_team", &team).await;
+    publish(caller, "update_team", &team).await;
     Ok(Json(caller.view_team(team).await?))
 }
 
-/// Opens or closes a team. A link that was known while it was open is worth nothing afterwards.
+/// Opens or closes a team. Closing it changes its invite id, so that invite links from before no longer work.
 fn open_for_all(team: &mut Team, open: bool) {
     if team.allow_open_invite && !open {
         team.invite_id = new_invite();
@@ -272,8 +272,8 @@ fn open_for_all(team: &mut Team, open: bool) {
     team.allow_open_invite = open;
 }
 
-/// Tells the team of a change, without what only some may see.
-async fn tell(caller: &Caller, event: &str, team: &Team) {
+/// Publishes a change to the team, without the fields that only some members may see.
+async fn publish(caller: &Caller, event: &str, team: &Team) {
     let data = json!({"team": nested(&team.clone().without_secrets())});
     caller.app.publish(event, &data, Broadcast::team(team.id)).await;
 }
@@ -292,19 +292,19 @@ async fn set_privacy(caller: Caller, params: Params, body: StringMapBody) -> Res
         Ok(())
     });
     let team = changed.await?;
-    tell(&caller, "update_team", &team).await;
+    publish(&caller, "update_team", &team).await;
     Ok(Json(caller.view_team(team).await?))
 }
 
 async fn archive(caller: Caller, params: Params) -> Result<Json<Value>> {
     let team = set_deleted(&caller, &params, clock::now()).await?;
-    tell(&caller, "delete_team", &team).await;
+    publish(&caller, "delete_team", &team).await;
     Ok(ok())
 }
 
 async fn restore(caller: Caller, params: Params) -> Result<Json<Team>> {
     let team = set_deleted(&caller, &params, 0).await?;
-    tell(&caller, "restore_team", &team).await;
+    publish(&caller, "restore_team", &team).await;
     Ok(Json(caller.view_team(team).await?))
 }
 
@@ -328,6 +328,6 @@ async fn regenerate_invite(caller: Caller, params: Params) -> Result<Json<Team>>
         Ok(())
     });
     let team = changed.await?;
-    tell(&caller, "update_team", &team).await;
+    publish(&caller, "update_team", &team).await;
     Ok(Json(caller.view_team(team).await?))
 }

@@ -24,7 +24,7 @@ pub(super) fn router() -> Router<App> {
         .route("/users/{user_id}/teams/{team_id}/threads/{thread_id}/following", put(follow).delete(unfollow))
 }
 
-/// The user and team of a path, if the caller may act for the one and see the other.
+/// The user and team in the path, if the caller may act for the user and see the team.
 async fn place(caller: &Caller, params: &Params) -> Result<(Id, Id)> {
     let (user, team) = (params.user(caller)?, params.id("team_id")?);
     caller.must_act_for(user).await?;
@@ -79,17 +79,17 @@ fn counters(thread: &Followed) -> Value {
     })
 }
 
-/// Tells those of `followers` who are there of a new reply.
-pub(super) async fn tell_followers(app: &App, root: Id, team: Id, followers: &[Id]) {
+/// Publishes a new reply to those of `followers` who are connected.
+pub(super) async fn publish_reply(app: &App, root: Id, team: Id, followers: &[Id]) {
     for user in followers.iter().copied().filter(|user| app.hub.has_connections(*user)) {
         let Ok(Some(thread)) = app.store.followed_thread(user, root).await else { continue };
-        let told = json!({
+        let data = json!({
             "thread": nested(&counters(&thread)),
             "previous_unread_replies": (thread.unread_replies - 1).max(0),
             "previous_unread_mentions": thread.unread_mentions,
         });
         let broadcast = Broadcast { team_id: team, ..Broadcast::user(user) };
-        app.publish("thread_updated", &told, broadcast).await;
+        app.publish("thread_updated", &data, broadcast).await;
     }
 }
 
@@ -115,7 +115,7 @@ async fn read(caller: Caller, params: Params) -> Result<Json<Value>> {
     let before = followed(&caller, user, &params).await?;
     caller.app.store.read_thread(user, before.post_id, at).await?;
     let thread = followed(&caller, user, &params).await?;
-    let told = json!({
+    let data = json!({
         "thread_id": thread.post_id,
         "timestamp": at,
         "unread_mentions": thread.unread_mentions,
@@ -124,7 +124,7 @@ async fn read(caller: Caller, params: Params) -> Result<Json<Value>> {
         "previous_unread_replies": before.unread_replies,
     });
     let broadcast = Broadcast { team_id: team, ..Broadcast::user(user) };
-    caller.app.publish("thread_read_changed", &told, broadcast).await;
+    caller.app.publish("thread_read_changed", &data, broadcast).await;
     response(&caller, thread).await.map(Json)
 }
 
@@ -150,8 +150,8 @@ async fn set_following(caller: &Caller, params: &Params, following: bool) -> Res
     let (post, _) = caller.readable_post(params.id("thread_id")?).await?;
     caller.app.store.follow_thread(user, post.id, following).await?;
     let replies = caller.app.store.threads(&[post.id]).await?.first().map_or(0, |thread| thread.reply_count);
-    let told = json!({"thread_id": post.id, "state": following, "reply_count": replies});
+    let data = json!({"thread_id": post.id, "state": following, "reply_count": replies});
     let broadcast = Broadcast { team_id: team, ..Broadcast::user(user) };
-    caller.app.publish("thread_follow_changed", &told, broadcast).await;
+    caller.app.publish("thread_follow_changed", &data, broadcast).await;
     Ok(ok())
 }

@@ -1,4 +1,4 @@
-//! Accounts: making, changing, ending.
+//! Accounts: creating, changing and deactivating them.
 
 use axum::Router;
 use axum::extract::State;
@@ -39,7 +39,7 @@ pub(super) fn router() -> Router<App> {
         .route("/users/{user_id}/typing", post(typing))
 }
 
-/// What a sign-up form sends. Ids, times and roles are never the client's to say, verification only an administrator's.
+/// The fields of a new account. The server sets ids, times and roles; only administrators may set `email_verified`.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct NewUser {
@@ -79,7 +79,7 @@ async fn create(
     let invited = admit_invited(&app, search.text("iid"), &new.email).await?;
     let admitted = app.config.team.enable_open_server || invited || by_administrator;
     if !admitted && app.store.has_users().await? {
-        // Asked again inside the transaction; here it spares a stranger the price of hashing.
+        // The transaction checks this again. Checking it here too avoids hashing passwords for strangers.
         return Err(crate::store::no_open_server());
     }
     if !by_administrator
@@ -97,7 +97,8 @@ async fn create(
     Ok(created(user))
 }
 
-/// Whether `invite` names a team that takes `email`; an invite that does not is an error.
+/// `true` if `invite` belongs to a team that accepts `email`, `false` if there is no invite. Any other invite is an
+/// error.
 async fn admit_invited(app: &App, invite: &str, email: &str) -> Result<bool> {
     if invite.is_empty() {
         return Ok(false);
@@ -112,7 +113,7 @@ async fn admit_invited(app: &App, invite: &str, email: &str) -> Result<bool> {
     Ok(true)
 }
 
-/// The account that a form describes, checked, with its password hashed.
+/// Checks a new account's fields and hashes its password.
 async fn account(app: &App, new: NewUser) -> Result<User> {
     let now = clock::now();
     let with_defaults = |given: StringMap, mut map: StringMap| {
@@ -169,7 +170,7 @@ fn check(user: &User) -> Result<()> {
     rules::at_most(256, &timezone, "timezone")
 }
 
-/// The fields of an account that its owner may change; those that are absent stay.
+/// The fields of an account that its owner may change; absent fields stay as they are.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct UserPatch {
@@ -192,7 +193,7 @@ async fn patch(caller: Caller, params: Params, Body(patch): Body<UserPatch>) -> 
     change(&caller, id, patch).await
 }
 
-/// The whole account, of which only the owner's fields count.
+/// Takes a whole account, and changes the fields that its owner may change.
 async fn update(caller: Caller, params: Params, Body(whole): Body<NewUser>) -> Result<Json<User>> {
     let id = params.user(&caller)?;
     caller.must_act_for(id).await?;
@@ -217,7 +218,7 @@ async fn change(caller: &Caller, id: Id, patch: UserPatch) -> Result<Json<User>>
     let current = app.store.user(id).await?.ok_or_else(no_such_user)?;
     let new_email = patch.email.map(|email| email.to_lowercase()).filter(|email| *email != current.email);
     if let Some(email) = &new_email {
-        // Who holds no more than a session must not take the account over.
+        // A session alone must not be enough to take over the account.
         if id == caller.user.id {
             must_know_password(app, &current, patch.password.unwrap_or_default()).await?;
         }
@@ -247,12 +248,12 @@ async fn change(caller: &Caller, id: Id, patch: UserPatch) -> Result<Json<User>>
         check(user)
     });
     let user = changed.await?;
-    tell_updated(app, &user).await;
+    publish_updated(app, &user).await;
     Ok(Json(caller.view(&user).await?))
 }
 
-/// Tells of a changed account in three forms: to its owner, to administrators, to all others.
-async fn tell_updated(app: &App, user: &User) {
+/// Publishes a changed account in three forms: to its owner, to administrators and to all others.
+async fn publish_updated(app: &App, user: &User) {
     app.publish("user_updated", &json!({ "user": user }), Broadcast::user(user.id)).await;
     let administrators = UserFilter {
         active: true,
@@ -301,7 +302,7 @@ async fn change_password(caller: Caller, params: Params, body: StringMapBody) ->
     Ok(ok())
 }
 
-/// Guesses through a stolen session count as much as guesses at the login.
+/// Wrong guesses here, through a stolen session for example, count like failed logins.
 async fn must_know_password(app: &App, user: &User, password: String) -> Result<()> {
     if user.failed_attempts >= app.config.service.maximum_login_attempts {
         return Err(super::login::too_many_attempts());
@@ -325,13 +326,13 @@ async fn set_roles(caller: Caller, params: Params, body: StringMapBody) -> Resul
             return Err(AppError::body("roles"));
         }
     }
-    let told = json!({"user_id": id, "roles": roles});
+    let data = json!({"user_id": id, "roles": roles});
     let changed = caller.app.store.update_user(id, move |user| {
         user.roles = roles;
         Ok(())
     });
     changed.await?;
-    caller.app.publish("user_role_updated", &told, Broadcast::user(id)).await;
+    caller.app.publish("user_role_updated", &data, Broadcast::user(id)).await;
     Ok(ok())
 }
 
@@ -348,11 +349,11 @@ async fn set_active(caller: Caller, params: Params, Body(body): Body<Active>) ->
     }
     caller.must(EDIT_OTHER_USERS).await?;
     let user = caller.app.store.activate_user(id).await?;
-    tell_updated(&caller.app, &user).await;
+    publish_updated(&caller.app, &user).await;
     Ok(ok())
 }
 
-/// An administrator knows the address to be right.
+/// Marks an email address as verified, because an administrator says so.
 async fn verify_email(caller: Caller, params: Params) -> Result<Json<User>> {
     let id = params.user(&caller)?;
     caller.must(MANAGE_SYSTEM).await?;
@@ -361,7 +362,7 @@ async fn verify_email(caller: Caller, params: Params) -> Result<Json<User>> {
         Ok(())
     });
     let user = changed.await?;
-    tell_updated(&caller.app, &user).await;
+    publish_updated(&caller.app, &user).await;
     Ok(Json(caller.view(&user).await?))
 }
 
@@ -370,7 +371,7 @@ async fn deactivate(caller: Caller, params: Params) -> Result<Json<Value>> {
     end_account(&caller, id).await
 }
 
-/// Deactivates an account: its rows stay, its sessions end.
+/// Deactivates an account: its data stays, its sessions end.
 async fn end_account(caller: &Caller, id: Id) -> Result<Json<Value>> {
     if id != caller.user.id || !caller.app.config.team.enable_user_deactivation {
         caller.must(EDIT_OTHER_USERS).await?;
@@ -383,7 +384,7 @@ async fn end_account(caller: &Caller, id: Id) -> Result<Json<Value>> {
     let user = changed.await?;
     app.store.revoke_sessions(id).await?;
     app.hub.end_where(id, |_| true);
-    tell_updated(app, &user).await;
+    publish_updated(app, &user).await;
     Ok(ok())
 }
 

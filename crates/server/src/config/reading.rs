@@ -1,4 +1,4 @@
-//! Reading one setting: from the file, then from the environment.
+//! Reading a setting from the environment or the file.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -7,14 +7,14 @@ use serde_json::Value;
 
 use super::refusal::ConfigError;
 
-/// A parsed `config.json`, with its text to find lines in.
+/// A parsed `config.json`. Its text is kept to find the lines of settings.
 pub(super) struct Document {
     path: PathBuf,
     text: String,
     root: Value,
 }
 
-/// The place of a setting.
+/// The name of a setting, and its smallest value.
 pub(super) struct Key {
     pub(super) section: &'static str,
     pub(super) name: &'static str,
@@ -45,7 +45,7 @@ impl Document {
         field(field(&self.root, key.section)?, key.name).filter(|value| !value.is_null())
     }
 
-    /// The line on which `key` stands: the first mention of its name after its section's.
+    /// The line of `key`: the first one with its name after the name of its section.
     fn line(&self, key: &Key) -> usize {
         let text = self.text.to_ascii_lowercase();
         let find = |from: usize, name: &str| {
@@ -57,7 +57,7 @@ impl Document {
     }
 }
 
-/// The member of `object` called `name` in any case; the exact name first.
+/// The member of `object` with the name `name`, in any case. The exact name is preferred.
 fn field<'a>(object: &'a Value, name: &str) -> Option<&'a Value> {
     let object = object.as_object()?;
     object
@@ -65,7 +65,7 @@ fn field<'a>(object: &'a Value, name: &str) -> Option<&'a Value> {
         .or_else(|| object.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value))
 }
 
-/// Puts the value of `key` into `target`, if the environment or the file has one.
+/// Sets `target` to the value of `key` in the environment, or else in the file, if either has one.
 pub(super) fn read<T: Setting>(
     target: &mut T,
     key: &Key,

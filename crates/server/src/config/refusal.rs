@@ -14,7 +14,7 @@ pub enum ConfigError {
         reason: std::io::Error,
     },
     /// The file is not JSON.
-    #[error("{}:{line}:{column}: this is not JSON: {reason}. Mend the file there, or restore it", path.display())]
+    #[error("{}:{line}:{column}: this is not JSON: {reason}. Correct the file there, or restore it", path.display())]
     Malformed {
         /// The file.
         path: PathBuf,

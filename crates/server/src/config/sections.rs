@@ -1,4 +1,4 @@
-//! The sections and keys that the server reads, with Mattermost's defaults. Numbers name their minimum.
+//! The sections and keys that the server reads, with Mattermost's defaults and the minimum of each number.
 
 use std::collections::BTreeMap;
 

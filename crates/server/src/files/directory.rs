@@ -6,7 +6,7 @@ use crate::config::Config;
 use crate::failure::ServerError;
 use crate::id::Id;
 
-/// Makes the directory of attachments and proves that it can be written.
+/// Creates the directory of attachments and checks that it is writable.
 pub(crate) fn prepare(config: &Config) -> Result<(), ServerError> {
     let path = Path::new(&config.file.directory);
     let refused = |reason| ServerError::Directory { path: path.to_owned(), reason };

@@ -1,9 +1,9 @@
-//! What a file is: its media type by its first bytes, then by its extension; and how it may be shown.
+//! A file's media type, from its first bytes and then its extension, and how to serve it.
 
-/// Bytes of a file that [`media_type`] looks at.
+/// How many bytes of a file [`media_type`] looks at.
 pub(crate) const SNIFFED: usize = 512;
 
-/// First bytes that leave no doubt.
+/// First bytes that identify a type.
 const SIGNATURES: &[(&[u8], &str)] = &[
     (b"\x89PNG\r\n\x1a\n", "image/png"),
     (b"\xff\xd8\xff", "image/jpeg"),
@@ -65,8 +65,8 @@ const EXTENSIONS: &[(&str, &str)] = &[
     ("zip", "application/zip"),
 ];
 
-/// The media type of a file of this name that begins with `head`. A name that claims one of the image types we
-/// recognise, without that type's first bytes, is not believed.
+/// The media type of a file with this name and these first bytes. The extension of an image type is ignored if the file
+/// does not begin like that type.
 pub(crate) fn media_type(name: &str, head: &[u8]) -> &'static str {
     let extension = extension(name).to_ascii_lowercase();
     let container = |kind: &[u8]| head.starts_with(b"RIFF") && head.get(8..12) == Some(kind);
@@ -92,7 +92,7 @@ pub(crate) fn media_type(name: &str, head: &[u8]) -> &'static str {
     if is_text(head) { "text/plain" } else { "application/octet-stream" }
 }
 
-/// Whether `head` reads as UTF-8 text, whose last character may be cut.
+/// Whether `head` is UTF-8 text. Its last character may be incomplete.
 fn is_text(head: &[u8]) -> bool {
     let valid = match std::str::from_utf8(head) {
         Ok(_) => true,
@@ -103,7 +103,7 @@ fn is_text(head: &[u8]) -> bool {
         && !head.iter().any(|byte| *byte < 0x20 && !matches!(byte, b'\t' | b'\n' | b'\r' | 0x0c))
 }
 
-/// The extension of a name without its dot, or `""`.
+/// The extension of a name, without the dot; `""` if it has none.
 pub(crate) fn extension(name: &str) -> &str {
     match name.rsplit_once('.') {
         Some((stem, extension)) if !stem.is_empty() => extension,
@@ -111,7 +111,7 @@ pub(crate) fn extension(name: &str) -> &str {
     }
 }
 
-/// The type to answer with. What a browser would run comes as plain text, as in Mattermost.
+/// The type to serve a file as. Types that a browser would run are served as plain text, as in Mattermost.
 pub(crate) fn served_type(media_type: &str) -> &str {
     const RUNS: [&str; 9] = [
         "text/html",
@@ -127,7 +127,7 @@ pub(crate) fn served_type(media_type: &str) -> &str {
     if RUNS.contains(&media_type) { "text/plain" } else { media_type }
 }
 
-/// Whether a browser may show it in its place; everything else is downloaded.
+/// Whether a browser may show the type in the page; other types are downloaded.
 pub(crate) fn is_shown(media_type: &str) -> bool {
     let raster = ["image/png", "image/jpeg", "image/gif", "image/webp", "image/bmp"].contains(&media_type);
     raster || media_type.starts_with("video/") || media_type.starts_with("audio/")
@@ -138,12 +138,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn extensions_are_in_order() {
+    fn extensions_are_sorted() {
         assert!(EXTENSIONS.is_sorted());
     }
 
     #[test]
-    fn content_goes_before_the_name() {
+    fn content_decides_before_the_name() {
         for (name, head, expected) in [
             ("a.txt", &b"\x89PNG\r\n\x1a\nrest"[..], "image/png"),
             ("a.png", b"<html>", "text/plain"),
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn what_would_run_is_text_and_not_shown() {
+    fn types_that_a_browser_would_run_are_served_as_text_and_not_shown() {
         for media_type in ["text/html", "image/svg+xml", "text/javascript", "application/xhtml+xml"] {
             assert_eq!(served_type(media_type), "text/plain");
             assert!(!is_shown(media_type));

@@ -1,16 +1,17 @@
-//! Names of files: the one people see, the one on disk, and the one in a header. A client's path never reaches the disk.
+//! The names of a file: the one that users see, the one on disk, and the one in a header. A path given by a client is
+//! never used on disk.
 
 use jiff::Zoned;
 
 use crate::id::Id;
 
-/// Characters of a displayed name (the column's width).
+/// The longest displayed name, in characters: the column's width.
 const LONGEST_SHOWN: usize = 256;
-/// Bytes of a name on disk, so that with the directories before it the path fits its column (512).
+/// The longest name on disk, in bytes: with its directories, the path must fit into its column (512).
 const LONGEST_STORED: usize = 100;
 
-/// The name to show: the last part of a client's path, without characters that cannot be seen or that turn the text
-/// around; the extension survives shortening.
+/// The displayed name: the last part of the client's path, without invisible characters and those that change the
+/// direction of text. Shortening keeps the extension.
 pub(crate) fn shown(client_name: &str) -> String {
     let last = client_name.rsplit(['/', '\\']).next().unwrap_or_default();
     let visible = |c: &char| {
@@ -24,7 +25,7 @@ pub(crate) fn shown(client_name: &str) -> String {
     }
 }
 
-/// The name on disk for a displayed one: ASCII letters, digits, `.`, `-`, `_`, and no dot at its start.
+/// The name on disk for a displayed name: ASCII letters, digits, `.`, `-` and `_`, without a leading dot.
 pub(crate) fn stored(shown: &str) -> String {
     let plain = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_') { c } else { '_' };
     let name: String = shown.chars().map(plain).collect();
@@ -50,12 +51,12 @@ fn shortened(name: &str, longest: usize) -> String {
     short
 }
 
-/// The directory of one file, relative to `FileSettings.Directory`; Mattermost's layout.
+/// The directory of one file, relative to `FileSettings.Directory`, in Mattermost's layout.
 pub(crate) fn directory(day: &Zoned, channel: Id, user: Id, file: Id) -> String {
     format!("{}/teams/noteam/channels/{channel}/users/{user}/{file}", day.strftime("%Y%m%d"))
 }
 
-/// `Content-Disposition` with a name for old readers (ASCII) and the real one (RFC 8187).
+/// A `Content-Disposition` header with an ASCII name for old clients, and the real one (RFC 8187).
 pub(crate) fn disposition(inline: bool, shown: &str) -> String {
     let kind = if inline { "inline" } else { "attachment" };
     let quotable =
@@ -78,7 +79,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn paths_are_cut_to_their_last_part() {
+    fn only_the_last_part_of_a_path_is_kept() {
         for (client, expected) in [
             ("../../etc/passwd", "passwd"),
             ("C:\\Users\\me\\a b.png", "a b.png"),
@@ -102,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn headers_carry_odd_names_safely() {
+    fn special_characters_are_escaped_in_headers() {
         assert_eq!(
             disposition(true, "a\"b é.png"),
             "inline; filename=\"a_b _.png\"; filename*=UTF-8''a%22b%20%C3%A9.png"

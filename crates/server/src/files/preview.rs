@@ -1,5 +1,5 @@
-//! Thumbnail, preview and miniature of an image, made within bounds: a picture that would take too much memory or
-//! time to decode is kept as a file and has none of them.
+//! The thumbnail, preview and miniature of an image. An image that would take too much memory or time to decode gets
+//! none of them.
 
 use std::io::{BufRead, Cursor, Seek};
 
@@ -17,22 +17,22 @@ use image::{
 pub(crate) const MOST_PIXELS: u64 = 33_177_600;
 /// Bytes of the largest file that is decoded as an image.
 pub(crate) const MOST_BYTES: u64 = 40 << 20;
-/// Bytes a decoder may allocate.
+/// The most memory that a decoder may allocate, in bytes.
 const MOST_MEMORY: u64 = 256 << 20;
 const THUMBNAIL: (u32, u32) = (120, 100);
 const PREVIEW_WIDTH: u32 = 1920;
 const MINIATURE: u32 = 16;
 const JPEG_QUALITY: u8 = 90;
 
-/// An image as it is shown: sizes are in pixels, after its orientation has been applied.
+/// The previews of an image, and its size in pixels after its orientation was applied.
 #[derive(Debug)]
 pub(crate) struct Previews {
     pub(crate) width: u32,
     pub(crate) height: u32,
-    /// `jpg`, or `png` where something shows through: the extension of both pictures.
+    /// The extension of thumbnail and preview: `png` if the image has transparent pixels, otherwise `jpg`.
     pub(crate) extension: &'static str,
     pub(crate) thumbnail: Vec<u8>,
-    /// None for a moving picture, which is its own preview.
+    /// None for an animation, which is its own preview.
     pub(crate) preview: Option<Vec<u8>>,
     /// 16 x 16, always JPEG.
     pub(crate) miniature: Vec<u8>,
@@ -51,7 +51,7 @@ pub(crate) enum PreviewError {
     Read(#[from] std::io::Error),
 }
 
-/// The format that goes with a media type, if we make previews of it.
+/// The image format of a media type, if previews are made of it.
 pub(crate) fn format(media_type: &str) -> Option<ImageFormat> {
     match media_type {
         "image/png" => Some(ImageFormat::Png),
@@ -62,7 +62,7 @@ pub(crate) fn format(media_type: &str) -> Option<ImageFormat> {
     }
 }
 
-/// Decodes `source` and makes its previews. Takes up to a second of one processor: call it off the async threads.
+/// Decodes `source` and makes its previews. Takes up to a second of one core: call it outside the async threads.
 pub(crate) fn previews<R: BufRead + Seek>(
     mut source: R,
     format: ImageFormat,
@@ -113,7 +113,7 @@ fn is_moving<R: BufRead + Seek>(source: &mut R) -> Result<bool, PreviewError> {
     Ok(moving)
 }
 
-/// Three or four channels of eight bits each, without a copy where it is so already.
+/// Converts to three or four channels of eight bits each, without a copy if the image already is like that.
 fn eight_bit(image: DynamicImage) -> DynamicImage {
     if image.color().has_alpha() {
         DynamicImage::ImageRgba8(image.into_rgba8())
@@ -122,7 +122,7 @@ fn eight_bit(image: DynamicImage) -> DynamicImage {
     }
 }
 
-/// The largest size with the same proportions within `bounds`; never larger than the image itself.
+/// The largest size with the same proportions that fits into `bounds` and does not exceed the image's own.
 fn fit(width: u32, height: u32, bounds: (u32, u32)) -> (u32, u32) {
     let scale =
         (f64::from(bounds.0) / f64::from(width)).min(f64::from(bounds.1) / f64::from(height)).min(1.0);
@@ -148,7 +148,7 @@ fn resized(image: &DynamicImage, (width, height): (u32, u32)) -> Result<DynamicI
     image.ok_or_else(|| broken(&"its size is impossible"))
 }
 
-/// JPEG, or PNG where there is an alpha channel.
+/// Encodes as PNG if there is an alpha channel, otherwise as JPEG.
 fn encoded(image: &DynamicImage) -> Result<Vec<u8>, PreviewError> {
     let mut bytes = Cursor::new(Vec::new());
     if image.color().has_alpha() {
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn pictures_fit_and_keep_their_proportions() -> Result<(), PreviewError> {
+    fn previews_fit_and_keep_the_proportions() -> Result<(), PreviewError> {
         for ((width, height), thumbnail, preview) in [
             ((3000, 1500), (120, 60), (1920, 960)),
             ((100, 400), (25, 100), (100, 400)),
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn transparency_stays() -> Result<(), PreviewError> {
+    fn transparency_is_kept() -> Result<(), PreviewError> {
         let clear = png(RgbaImage::from_pixel(300, 300, Rgba([1, 2, 3, 10])))?;
         let made = previews(Cursor::new(clear), ImageFormat::Png)?;
         assert_eq!(made.extension, "png");
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn bombs_are_refused_by_their_header() -> Result<(), PreviewError> {
+    fn images_that_claim_too_many_pixels_are_refused() -> Result<(), PreviewError> {
         // A header that claims 60 000 x 60 000 pixels over the data of one.
         let mut file = png(RgbImage::new(1, 1))?;
         file[16..20].copy_from_slice(&60_000_u32.to_be_bytes());

@@ -1,9 +1,9 @@
 //! The `Range` header of RFC 9110, for one range of bytes.
 
-/// What a `Range` header asks of a file.
+/// The part of a file that a `Range` header asks for.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Range {
-    /// Several ranges or a form we do not know: the header is ignored, as RFC 9110 allows.
+    /// The whole file: the header has several ranges or an unknown form, and is ignored, as RFC 9110 allows.
     Whole,
     /// Both ends are included.
     Part {
@@ -14,7 +14,7 @@ pub(crate) enum Range {
 }
 
 impl Range {
-    /// What `value` asks of a file of `length` bytes.
+    /// The part that `value` asks for, of a file of `length` bytes.
     pub(crate) fn parse(value: &str, length: u64) -> Range {
         let Some((first, last)) = value.strip_prefix("bytes=").and_then(|range| range.trim().split_once('-'))
         else {
@@ -38,7 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ranges_are_read_as_the_standard_says() {
+    fn ranges_are_parsed_as_in_the_standard() {
         for (value, expected) in [
             ("bytes=0-4", Range::Part { first: 0, last: 4 }),
             ("bytes=5-", Range::Part { first: 5, last: 9 }),

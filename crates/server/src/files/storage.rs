@@ -1,4 +1,4 @@
-//! The file store: a directory (`FileSettings.Directory`), and files on their way into it.
+//! The file store: a directory (`FileSettings.Directory`), and the files that are being received into it.
 
 use std::io;
 use std::path::{Component, Path, PathBuf};
@@ -28,7 +28,7 @@ impl Storage {
         Storage { root: root.into() }
     }
 
-    /// The place of a stored path. One that would leave the root (a row that is not ours) is refused.
+    /// The place of a stored path. Refuses a path that leads out of the root, which this server never stores.
     fn place(&self, path: &str) -> io::Result<PathBuf> {
         if path.is_empty() || !Path::new(path).components().all(|part| matches!(part, Component::Normal(_))) {
             return Err(io::Error::new(
@@ -46,10 +46,10 @@ impl Storage {
         Ok((file, length))
     }
 
-    /// Begins a file of at most `limit` bytes in a new directory of its own.
+    /// Begins to receive a file of at most `limit` bytes into a new directory.
     pub(crate) async fn receive(&self, directory: &str, name: &str, limit: u64) -> io::Result<Incoming> {
         let place = self.place(directory)?;
-        // What exists before tells which directories are new, and so must be synced.
+        // The deepest directory that exists now: those below it are new, and must be synced.
         let known = place.ancestors().find(|ancestor| ancestor.is_dir()).unwrap_or(&self.root).to_owned();
         tokio::fs::create_dir_all(&place).await?;
         let kept = Kept { root: self.root.clone(), directory: place, known, keep: false };
@@ -88,7 +88,7 @@ impl Incoming {
         &self.head
     }
 
-    /// Makes the content durable. The file still goes when what this returns is dropped.
+    /// Syncs the content to disk. Dropping the result still deletes the file.
     pub(crate) async fn finish(mut self) -> io::Result<Kept> {
         self.file.flush().await?;
         self.file.sync_all().await?;
@@ -96,17 +96,17 @@ impl Incoming {
     }
 }
 
-/// The directory of one received file. Dropped, it takes the file with it, unless it was told to keep it.
+/// The directory of one received file. Dropping it deletes the directory, unless [`Kept::keep`] was called.
 pub(crate) struct Kept {
     root: PathBuf,
     directory: PathBuf,
-    /// The deepest directory that was there before.
+    /// The deepest directory that existed before.
     known: PathBuf,
     keep: bool,
 }
 
 impl Kept {
-    /// A stored path on disk.
+    /// The place of a stored path on disk.
     pub(super) fn path(&self, stored: &str) -> PathBuf {
         self.root.join(stored)
     }
@@ -117,7 +117,7 @@ impl Kept {
         new.chain([&*self.known]).map(Path::to_owned).collect()
     }
 
-    /// The file now has a row: it stays.
+    /// Keeps the file, because it has a row now.
     pub(crate) fn keep(mut self) {
         self.keep = true;
     }
@@ -128,7 +128,7 @@ impl Drop for Kept {
         if self.keep {
             return;
         }
-        // A few unlinks; a destructor cannot wait.
+        // This blocks for a few unlinks: a destructor cannot await.
         if let Err(error) = std::fs::remove_dir_all(&self.directory) {
             tracing::warn!(directory = %self.directory.display(), %error, "a refused upload was not removed");
         }
@@ -140,7 +140,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_file_that_is_not_kept_goes() -> Result<(), Box<dyn std::error::Error>> {
+    async fn a_file_that_is_not_kept_is_deleted() -> Result<(), Box<dyn std::error::Error>> {
         let root = tempfile::tempdir()?;
         let storage = Storage::new(root.path());
         let mut incoming = storage.receive("day/teams/one", "a.txt", 10).await?;
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn no_path_leaves_the_root() -> Result<(), Box<dyn std::error::Error>> {
+    async fn paths_out_of_the_root_are_refused() -> Result<(), Box<dyn std::error::Error>> {
         let root = tempfile::tempdir()?;
         let storage = Storage::new(root.path().join("store"));
         std::fs::write(root.path().join("secret"), "x")?;

@@ -6,7 +6,7 @@ use super::record::record;
 use crate::id::Id;
 
 record! {
-    /// A group of channels in one person's sidebar of one team.
+    /// A group of channels in a user's sidebar of one team.
     struct Category in "sidebarcategories" {
         id id: String,
         user_id userid: Id,
@@ -21,7 +21,7 @@ record! {
     }
 }
 
-/// A category and the channels in it.
+/// A category and its channels.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct CategoryWithChannels {
     #[serde(flatten)]
@@ -30,7 +30,7 @@ pub(crate) struct CategoryWithChannels {
 }
 
 impl Category {
-    /// The three categories that everyone has in a team.
+    /// The three categories that every user has in a team.
     pub(crate) fn initial(user_id: Id, team_id: Id) -> [Category; 3] {
         [
             ("favorites", "Favorites", 0),

@@ -1,4 +1,4 @@
-//! Channels and who belongs to them.
+//! Channels and their members.
 
 use serde_json::Value;
 
@@ -9,7 +9,7 @@ use super::team::effective_roles;
 use crate::id::Id;
 use crate::sql::Column;
 
-/// The four kinds of channel, by their letter.
+/// The four kinds of channel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ChannelKind {
     Public,
@@ -96,7 +96,7 @@ impl Channel {
 }
 
 impl ChannelMember {
-    /// A new member who has read nothing yet, and all of whose notifications follow the account.
+    /// A new member who has read nothing yet, and has the account's notification settings.
     pub(crate) fn new(channel_id: Id, user_id: Id, admin: bool, now: i64) -> ChannelMember {
         let member = ChannelMember {
             channel_id,
@@ -122,7 +122,7 @@ impl ChannelMember {
         self
     }
 
-    /// The membership for `viewer`: when others read is nobody's business.
+    /// The membership as `viewer` sees it: without the times when another user read the channel.
     pub(crate) fn seen_by(mut self, viewer: Id) -> ChannelMember {
         if self.user_id != viewer {
             self.last_viewed_at = -1;

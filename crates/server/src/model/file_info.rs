@@ -7,7 +7,7 @@ use super::record::{is_zero, record};
 use crate::id::Id;
 
 record! {
-    /// A stored file; its paths are relative to `FileSettings.Directory`.
+    /// A stored file. Its paths are relative to `FileSettings.Directory`.
     struct FileInfo in "fileinfo" {
         id id: Id,
         #[serde(rename = "user_id")]

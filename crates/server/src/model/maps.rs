@@ -1,4 +1,4 @@
-//! Maps that objects carry.
+//! Maps in objects.
 
 use std::collections::BTreeMap;
 

@@ -13,7 +13,7 @@ use crate::id::Id;
 use crate::sql::Column;
 
 record! {
-    /// A message. `kind` is empty for what people write and `system_…` for what the server does.
+    /// A message. `kind` is empty for a user's message and `system_…` for one of the server.
     struct Post in "posts" {
         id id: Id,
         create_at createat: i64,
@@ -49,7 +49,7 @@ record! {
     }
 }
 
-/// What a client needs beside the text to draw a post.
+/// What a client needs besides the text to show a post.
 #[derive(Debug, Clone, Default, Serialize)]
 pub(crate) struct Metadata {
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -58,7 +58,7 @@ pub(crate) struct Metadata {
     pub(crate) reactions: Vec<Reaction>,
 }
 
-/// A page of posts: `order` has those that were asked for, `posts` also the roots of listed replies.
+/// A page of posts. `order` has the requested posts; `posts` also has the roots of replies.
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct PostList {
     pub(crate) order: Vec<Id>,
@@ -71,7 +71,7 @@ pub(crate) struct PostList {
 }
 
 record! {
-    /// One person's emoji on one post.
+    /// A user's emoji on a post.
     struct Reaction in "reactions" {
         user_id userid: Id,
         post_id postid: Id,
@@ -85,7 +85,7 @@ record! {
 }
 
 record! {
-    /// A message that was not sent yet.
+    /// A message that is not sent yet.
     struct Draft in "drafts" {
         create_at createat: i64,
         update_at updateat: i64,

@@ -6,7 +6,7 @@ use super::record::record;
 use crate::id::Id;
 
 record! {
-    /// One setting of one person.
+    /// One setting of a user.
     #[derive(Deserialize)]
     #[serde(default)]
     struct Preference in "preferences" {

@@ -1,6 +1,6 @@
 //! The macro that declares a table's row.
 
-/// Declares a struct that is a row of a table: `field column: Type`. What is under `computed` is not stored.
+/// Declares a struct that is a row of a table: `field column: Type`. The fields under `computed` are not stored.
 macro_rules! record {
     (
         $(#[$meta:meta])*
@@ -22,7 +22,7 @@ macro_rules! record {
 
         #[allow(dead_code, reason = "not every table is written whole")]
         impl $name {
-            /// The statement that stores it as a new row.
+            /// The statement that inserts it as a new row.
             pub(crate) fn insert(&self) -> crate::sql::Query {
                 static INSERT: std::sync::LazyLock<String> = std::sync::LazyLock::new(|| {
                     crate::sql::insert($table, &[stringify!($first_column), $(stringify!($column)),*])
@@ -30,7 +30,7 @@ macro_rules! record {
                 self.bind_to(INSERT.as_str())
             }
 
-            /// `statement` with every column bound, in the order of the declaration.
+            /// `statement` with every column bound, in the order of their declaration.
             pub(crate) fn bind_to(
                 &self,
                 statement: impl Into<crate::sql::Text>,
@@ -42,7 +42,7 @@ macro_rules! record {
 }
 pub(crate) use record;
 
-/// Whether serde leaves a number out.
+/// For `skip_serializing_if`.
 pub(super) fn is_zero(number: &i64) -> bool {
     *number == 0
 }

@@ -31,7 +31,7 @@ impl FromRow for Role {
             create_at: row.get("createat")?,
             update_at: row.get("updateat")?,
             delete_at: row.get("deleteat")?,
-            // The table writes each permission behind one space.
+            // The table has a space before each permission.
             permissions: row.get::<String>("permissions")?.split_whitespace().map(str::to_owned).collect(),
             scheme_managed: row.get("schememanaged")?,
             built_in: row.get("builtin")?,

@@ -7,7 +7,7 @@ use crate::id::Id;
 use crate::sql::Column;
 
 record! {
-    /// A login. The token stands in the table in clear, as Mattermost's does.
+    /// A login. The table has the token in clear text, as Mattermost's does.
     struct Session in "sessions" {
         id id: Id,
         token token: String,
@@ -28,7 +28,7 @@ record! {
 }
 
 impl Session {
-    /// The session as a list may show it.
+    /// The session as it may be shown in a list.
     pub(crate) fn without_secrets(mut self) -> Session {
         self.token.clear();
         self.props.remove("csrf");

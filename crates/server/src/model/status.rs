@@ -1,10 +1,10 @@
-//! Who is there.
+//! The statuses of users.
 
 use super::record::record;
 use crate::id::Id;
 
 record! {
-    /// A person's status: `online`, `away`, `dnd`, `offline` or `ooo`. `dnd_end_time` is in seconds, alone of all times.
+    /// A user's status: `online`, `away`, `dnd`, `offline` or `ooo`. `dnd_end_time` is the only time in seconds.
     struct Status in "status" {
         user_id userid: Id,
         status status: String,

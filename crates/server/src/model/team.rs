@@ -1,4 +1,4 @@
-//! Teams and who belongs to them.
+//! Teams and their members.
 
 use super::record::{is_zero, record};
 use crate::id::Id;
@@ -50,7 +50,7 @@ record! {
 }
 
 impl Team {
-    /// The team for members who may neither manage it nor invite.
+    /// The team as seen by members who may neither manage it nor invite.
     pub(crate) fn without_secrets(mut self) -> Team {
         self.email.clear();
         self.invite_id.clear();

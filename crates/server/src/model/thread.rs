@@ -1,4 +1,4 @@
-//! Threads: what is known of a root post that has replies.
+//! Threads: a root post and its replies.
 
 use super::record::record;
 use crate::id::Id;

@@ -1,4 +1,4 @@
-//! People.
+//! User accounts.
 
 use super::maps::{StringMap, string_map};
 use super::record::{is_zero, record};
@@ -16,7 +16,7 @@ record! {
         username username: String,
         #[serde(skip)]
         password password: String,
-        /// NULL for accounts with a password; the wire then has the empty string.
+        /// NULL for accounts with a password; JSON then has the empty string.
         #[serde(serialize_with = "text_or_empty")]
         auth_data authdata: Option<String>,
         auth_service authservice: String,
@@ -55,7 +55,7 @@ record! {
 }
 
 impl User {
-    /// The account as another person may see it; `administrator` sees mail addresses and names in any case.
+    /// The account as another user may see it. An `administrator` always sees email addresses and names.
     pub(crate) fn as_seen_by_others(&self, config: &Config, administrator: bool) -> User {
         let mut seen = User {
             notify_props: Column::default(),
@@ -76,7 +76,7 @@ impl User {
     }
 }
 
-/// What a new account is notified of.
+/// The notification settings of a new account.
 pub(crate) fn default_notify_props() -> StringMap {
     string_map(&[
         ("email", "true"),
@@ -94,7 +94,7 @@ pub(crate) fn default_notify_props() -> StringMap {
     ])
 }
 
-/// The time zone of an account that has not said one.
+/// The time zone settings of a new account.
 pub(crate) fn default_timezone() -> StringMap {
     string_map(&[("automaticTimezone", ""), ("manualTimezone", ""), ("useAutomaticTimezone", "true")])
 }

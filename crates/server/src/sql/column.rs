@@ -9,7 +9,7 @@ use sqlx::postgres::PgValueRef;
 use sqlx::sqlite::SqliteValueRef;
 use sqlx::{Decode, Postgres, Sqlite};
 
-/// A value that its column keeps as JSON text. An empty column is the type's default.
+/// A value that is stored as JSON text. An empty column is read as the type's default.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(crate) struct Column<T>(pub(crate) T);
@@ -36,7 +36,7 @@ impl<'r, T: DeserializeOwned + Default> Decode<'r, Sqlite> for Column<T> {
 impl<'r, T: DeserializeOwned + Default> Decode<'r, Postgres> for Column<T> {
     fn decode(value: PgValueRef<'r>) -> Result<Column<T>, BoxDynError> {
         let text = <&str as Decode<Postgres>>::decode(value)?;
-        // `jsonb` puts the version of its form before the text.
+        // `jsonb` has a version byte before the text.
         parsed(text.strip_prefix('\u{1}').unwrap_or(text))
     }
 }

@@ -1,4 +1,4 @@
-//! Rows on their way out of a statement.
+//! Reading the rows that a statement returns.
 
 use sqlx::postgres::PgRow;
 use sqlx::sqlite::SqliteRow;
@@ -12,7 +12,7 @@ pub(crate) enum Row<'r> {
     Postgres(&'r PgRow),
 }
 
-/// What a statement answered.
+/// The rows that a statement returned.
 pub(super) enum Rows {
     Sqlite(Vec<SqliteRow>),
     Postgres(Vec<PgRow>),
@@ -40,17 +40,18 @@ impl Rows {
     }
 }
 
-/// What a column can be read as. No type is checked: PostgreSQL's `integer` is read as [`i64`], and its enums as text.
+/// A type that a column can be read as. Column types are not checked: PostgreSQL's `integer` can be read as [`i64`], and
+/// its enums as text.
 pub(crate) trait Field: Default + for<'r> Decode<'r, Sqlite> + for<'r> Decode<'r, Postgres> {}
 impl<T: Default + for<'r> Decode<'r, Sqlite> + for<'r> Decode<'r, Postgres>> Field for T {}
 
-/// What a row can be read as.
+/// A type that a row can be read as.
 pub(crate) trait FromRow: Sized {
     fn from_row(row: &Row<'_>) -> sqlx::Result<Self>;
 }
 
 impl Row<'_> {
-    /// The column of this name. NULL is the type's default: the official server leaves many columns so.
+    /// The column with this name. NULL, which the official server writes into many columns, is the type's default.
     pub(crate) fn get<T: Field>(&self, name: &str) -> sqlx::Result<T> {
         match self {
             Row::Sqlite(row) => field(row.try_get_raw(name)?),
@@ -59,7 +60,7 @@ impl Row<'_> {
         .map_err(|source| sqlx::Error::ColumnDecode { index: name.to_owned(), source })
     }
 
-    /// The column at this place, from 0; NULL as in [`Row::get`].
+    /// The column at this index, from 0. NULL is the type's default.
     pub(crate) fn at<T: Field>(&self, index: usize) -> sqlx::Result<T> {
         match self {
             Row::Sqlite(row) => field(row.try_get_raw(index)?),
@@ -101,7 +102,7 @@ impl<A: Field, B: Field, C: Field> FromRow for (A, B, C) {
     }
 }
 
-/// Declares a struct that is read from a row: `field column: Type`. What is under `computed` is not in the row.
+/// Declares a struct that is read from a row: `field column: Type`. The fields under `computed` are not in the row.
 macro_rules! row {
     (
         $(#[$meta:meta])*

@@ -1,4 +1,4 @@
-//! Values on their way into a statement.
+//! Binding values to a statement.
 
 use serde::Serialize;
 use sqlx::encode::IsNull;
@@ -33,8 +33,8 @@ impl Value {
             Value::Flag(flag) => Arguments::add(arguments, flag),
             Value::Number(number) => Arguments::add(arguments, number),
             Value::Id(id) => Arguments::add(arguments, id.as_str().to_owned()),
-            // PostgreSQL stores none, and neither engine shall take what the other refuses.
-            Value::Text(text) if text.contains('\0') => Err("a text holds a NUL character".into()),
+            // PostgreSQL cannot store NUL, and both engines must refuse the same texts.
+            Value::Text(text) if text.contains('\0') => Err("a text contains a NUL character".into()),
             Value::Text(text) | Value::Json(text) => Arguments::add(arguments, text),
             Value::Bytes(bytes) => Arguments::add(arguments, bytes),
             Value::List(items) => Arguments::add(arguments, serde_json::to_string(&items)?),
@@ -55,8 +55,8 @@ impl Value {
     }
 }
 
-/// Text whose type PostgreSQL finds out from where it stands: a column's `varchar`, or one of Mattermost's enums, to
-/// which nothing that is declared as text is assigned.
+/// Text without a type: PostgreSQL derives it from the context. It may become a `varchar`, or one of Mattermost's enums,
+/// to which a value of type text cannot be assigned.
 struct Untyped<'a>(&'a str);
 
 impl Type<Postgres> for Untyped<'_> {
@@ -73,7 +73,7 @@ impl Encode<'_, Postgres> for Untyped<'_> {
     }
 }
 
-/// JSON for a `jsonb` column. Into columns that keep JSON as text, PostgreSQL casts it by itself.
+/// JSON for a `jsonb` column. PostgreSQL casts it by itself for columns that store JSON as text.
 struct Jsonb<'a>(&'a str);
 
 impl Type<Postgres> for Jsonb<'_> {
@@ -85,14 +85,14 @@ impl Type<Postgres> for Jsonb<'_> {
 
 impl Encode<'_, Postgres> for Jsonb<'_> {
     fn encode_by_ref(&self, buffer: &mut PgArgumentBuffer) -> Result<IsNull, BoxDynError> {
-        // The version of the binary form, which is text otherwise.
+        // The version byte of the binary form; the rest is text.
         buffer.push(1);
         buffer.extend_from_slice(self.0.as_bytes());
         Ok(IsNull::No)
     }
 }
 
-/// `From` a type and from a reference to it.
+/// Implements `From` for a type and for a reference to it.
 macro_rules! from {
     ($($type:ty => |$value:ident| $made:expr;)*) => {$(
         impl From<$type> for Value {
@@ -141,7 +141,7 @@ impl From<&Vec<Id>> for Value {
 
 impl<T: Serialize> From<&Column<T>> for Value {
     fn from(column: &Column<T>) -> Value {
-        // No type of ours has keys that JSON cannot write, so this does not fail.
+        // This cannot fail: none of the types has keys that JSON does not allow.
         Value::Json(serde_json::to_string(&column.0).unwrap_or_default())
     }
 }

@@ -1,4 +1,4 @@
-//! What reads keep in memory, and what a write makes them forget.
+//! The caches of rows, and their invalidation.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use crate::cache::Cache;
 use crate::id::Id;
 use crate::model::{Channel, ChannelMember, Role, Session, Team, TeamMember, User};
 
-/// What a write changed, so that caches forget it.
+/// A row that a write changed, and that caches must forget.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Touched {
     User(Id),
@@ -22,11 +22,11 @@ pub(crate) enum Touched {
         user: Id,
     },
     Session(String),
-    /// All sessions of a person.
+    /// All sessions of a user.
     Sessions(Id),
 }
 
-/// The caches. Capacities bound memory; an entry is some hundred bytes.
+/// The caches. Their capacities bound memory; an entry takes a few hundred bytes.
 pub(super) struct Caches {
     pub(super) users: Cache<Id, Option<Arc<User>>>,
     pub(super) teams: Cache<Id, Option<Arc<Team>>>,

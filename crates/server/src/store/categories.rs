@@ -13,7 +13,7 @@ impl Store {
         Ok(rows.bind(user).bind(team).fetch_all(&self.readers).await?)
     }
 
-    /// Which category a channel was put in by hand, in order.
+    /// The channels that the user put into a category by hand, in order: category and channel.
     pub(crate) async fn sidebar_channels(&self, user: Id) -> Result<Vec<(String, Id)>> {
         let rows =
             query("SELECT categoryid, channelid FROM sidebarchannels WHERE userid = $1 ORDER BY sortorder");

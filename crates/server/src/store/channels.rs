@@ -12,21 +12,21 @@ use crate::id::Id;
 use crate::model::{Channel, ChannelKind, ChannelMember, Post, User};
 use crate::sql::{escape_like, query};
 
-/// A person in a channel; said of additions and removals.
+/// The result of joining a channel.
 pub(crate) struct Membership {
     pub(crate) member: ChannelMember,
-    /// The post that tells the channel; none if nothing changed or in direct channels.
+    /// The system post about it; none if the user was a member already, or in a direct or group channel.
     pub(crate) post: Option<Post>,
 }
 
 impl Store {
-    /// The channel without fresh counters (they change with each post): for checks, names and kinds.
+    /// The channel, from the cache. Its counters, which change with each post, may be out of date.
     pub(crate) async fn channel(&self, id: Id) -> Result<Option<Arc<Channel>>> {
         let load = async { Ok(self.channel_with_counters(id).await?.map(Arc::new)) };
         self.caches.channels.get_or_load(id, load).await
     }
 
-    /// The channel as it is now.
+    /// The channel with its current counters.
     pub(crate) async fn channel_with_counters(&self, id: Id) -> Result<Option<Channel>> {
         Ok(query("SELECT * FROM channels WHERE id = $1").bind(id).fetch_optional(&self.readers).await?)
     }
@@ -51,7 +51,7 @@ impl Store {
         self.caches.channel_members.get_or_load((channel, user), load).await
     }
 
-    /// The membership as it is now.
+    /// The membership with its current counters.
     pub(crate) async fn channel_member_with_counters(
         &self,
         channel: Id,
@@ -63,7 +63,7 @@ impl Store {
         Ok(member.map(ChannelMember::with_roles))
     }
 
-    /// Everyone in `channel`.
+    /// All members of `channel`.
     pub(crate) async fn members_of_channel(&self, channel: Id) -> Result<Arc<HashSet<Id>>> {
         let load = async {
             let rows = query("SELECT userid FROM channelmembers WHERE channelid = $1");
@@ -85,7 +85,7 @@ impl Store {
         Ok(rows.into_iter().map(ChannelMember::with_roles).collect())
     }
 
-    /// The channels of `user`: those of `team` and the direct ones, or all of them.
+    /// The channels of `user`: those of `team` and the direct ones, or all if `team` is none.
     pub(crate) async fn channels_of(
         &self,
         user: Id,
@@ -101,7 +101,7 @@ impl Store {
         Ok(rows.bind(user).bind(team).bind(deleted).fetch_all(&self.readers).await?)
     }
 
-    /// The memberships of `user`: in `team`'s channels and the direct ones, or in all.
+    /// The memberships of `user` in channels of `team` and direct ones, or in all if `team` is none.
     pub(crate) async fn memberships_in_channels(
         &self,
         user: Id,
@@ -137,7 +137,7 @@ impl Store {
         Ok(rows.bind(team).bind(pattern).bind(limit).bind(offset).fetch_all(&self.readers).await?)
     }
 
-    /// Members, pinned posts and files of a channel.
+    /// The numbers of members, pinned posts and files of a channel.
     pub(crate) async fn channel_stats(&self, channel: Id) -> Result<(i64, i64, i64)> {
         let row = query(
             "SELECT (SELECT count(*) FROM channelmembers JOIN users ON users.id = channelmembers.userid \
@@ -175,7 +175,7 @@ impl Store {
         .await
     }
 
-    /// The direct or group channel of `users`, made if it is missing; `true` if it was.
+    /// The direct or group channel of `users`, created if there is none; `true` if it was created.
     pub(crate) async fn direct_channel(&self, channel: Channel, users: Vec<Id>) -> Result<(Channel, bool)> {
         self.write(move |tx| {
             Box::pin(async move {
@@ -193,7 +193,7 @@ impl Store {
         .await
     }
 
-    /// Adds `user` to `channel`; `message` is what the channel is told, by its kind and text.
+    /// Adds `user` to `channel`. `message` is the kind and text of the system post about it.
     pub(crate) async fn join_channel(
         &self,
         channel: Arc<Channel>,
@@ -217,7 +217,7 @@ impl Store {
         .await
     }
 
-    /// Takes `user` out of `channel`.
+    /// Removes `user` from `channel`.
     pub(crate) async fn leave_channel(
         &self,
         channel: Arc<Channel>,
@@ -241,7 +241,7 @@ impl Store {
         .await
     }
 
-    /// Changes a channel: `change` sees the stored one.
+    /// Changes a channel: `change` gets the stored one.
     pub(crate) async fn update_channel<F>(&self, id: Id, change: F) -> Result<Channel>
     where
         F: FnOnce(&mut Channel) -> Result<()> + Send + 'static,
@@ -276,7 +276,7 @@ impl Store {
         .await
     }
 
-    /// Changes a membership: `change` sees the stored one.
+    /// Changes a membership: `change` gets the stored one.
     pub(crate) async fn update_channel_member<F>(
         &self,
         channel: Id,
@@ -339,7 +339,7 @@ impl Transaction<'_> {
         Ok(())
     }
 
-    /// `false` if `user` was a member already. What is in the channel so far counts as read.
+    /// Adds a member; `false` if `user` was one already. The channel's posts so far count as read.
     pub(crate) async fn add_channel_member(&mut self, channel: Id, user: Id, admin: bool) -> Result<bool> {
         let now = clock::now();
         let mut member = ChannelMember::new(channel, user, admin, now);
@@ -378,7 +378,7 @@ impl Transaction<'_> {
         .bind(user)
         .execute(&mut *self.connection)
         .await?;
-        // What is said in its threads is no longer theirs to see.
+        // The user may no longer see the channel's threads.
         query(
             "DELETE FROM threadmemberships WHERE userid = $2 \
              AND postid IN (SELECT postid FROM threads WHERE channelid = $1)",

@@ -21,8 +21,7 @@ pub(crate) enum Database {
 }
 
 impl Database {
-    /// Where `SqlSettings.DriverName` and `DataSource` say that the data is. SQLite's file is given as a path or as
-    /// `sqlite://PATH`.
+    /// The database that `SqlSettings.DriverName` and `DataSource` name. SQLite's file is a path or `sqlite://PATH`.
     pub(crate) fn of(settings: &Sql) -> Result<Database, ServerError> {
         let driver = settings.driver_name.to_ascii_lowercase();
         let source = settings.data_source.as_str();
@@ -44,7 +43,7 @@ impl Database {
         }
     }
 
-    /// A connection that may write.
+    /// Opens a connection for writing.
     pub(super) async fn connect(&self) -> Result<Connection, ServerError> {
         match self {
             Database::Sqlite(path) => sqlite::connect(path, false).await.map(Connection::Sqlite),
@@ -52,7 +51,7 @@ impl Database {
         }
     }
 
-    /// Connections that read.
+    /// Opens the connections for reading.
     pub(super) async fn readers(&self) -> Result<Pool, ServerError> {
         match self {
             Database::Sqlite(path) => sqlite::readers(path).await.map(Pool::Sqlite),
@@ -85,11 +84,11 @@ mod tests {
     }
 
     #[test]
-    fn a_data_source_that_is_none_is_refused_and_not_repeated() {
+    fn an_invalid_data_source_is_refused_and_not_shown() {
         for (driver, source, expected) in [
-            ("mysql", "mm:secret@tcp(db:3306)/chat", "no Mattermost since 11.0"),
+            ("mysql", "mm:secret@tcp(db:3306)/chat", "like Mattermost since 11.0"),
             ("oracle", "secret", "\"oracle\""),
-            ("postgres", "mm:secret@tcp(db:3306)/chat", "no address of PostgreSQL"),
+            ("postgres", "mm:secret@tcp(db:3306)/chat", "not a PostgreSQL address"),
             ("postgres", "/var/secret.db", "postgres://USER:PASSWORD@HOST"),
             ("postgres", "postgres://mm:se/cret@db/chat", "percent-encode"),
         ] {

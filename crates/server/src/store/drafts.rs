@@ -34,7 +34,7 @@ impl Store {
         .await
     }
 
-    /// `false` if there was none.
+    /// Deletes a draft; `false` if there was none.
     pub(crate) async fn delete_draft(&self, user: Id, channel: Id, root: Id) -> Result<bool> {
         let found = query(
             "SELECT EXISTS (SELECT 1 FROM drafts WHERE userid = $1 AND channelid = $2 AND rootid = $3)",

@@ -20,7 +20,8 @@ pub(crate) struct Store {
 }
 
 impl Store {
-    /// Opens the database, which [`migrate`] made. The handle ends when all was written after the last store is gone.
+    /// Opens a database whose schema is up to date. The returned task ends when the last `Store` is dropped and everything
+    /// is written.
     pub(crate) async fn open(database: Database) -> Result<(Store, JoinHandle<()>), ServerError> {
         let connection = database.connect().await?;
         let readers = database.readers().await?;
@@ -32,7 +33,7 @@ impl Store {
         Ok((Store { writer, readers, caches }, ended))
     }
 
-    /// Runs `job` in the writer's next transaction; returns when it is durable. See [`Writer::write`].
+    /// Runs `job` in the writer's next transaction and returns when it is durable. See [`Writer::write`].
     pub(crate) async fn write<T, F>(&self, job: F) -> Result<T>
     where
         T: Send + 'static,

@@ -10,13 +10,13 @@ use super::{roles, systems};
 use crate::failure::ServerError;
 use crate::sql::{Connection, query};
 
-/// Mattermost's tables, in SQL that both engines read.
+/// Mattermost's tables, in SQL that both engines understand.
 const TABLES: &str = include_str!("migration/tables.sql");
 
 const SQLITE_INDEXES: &str = include_str!("migration/indexes.sqlite.sql");
 const POSTGRES_INDEXES: &str = include_str!("migration/indexes.postgres.sql");
 
-/// Servers that start at once take turns. The number is ours alone: `mainstay` in ASCII.
+/// The lock makes servers that start at the same time migrate one after the other. Its number is `mainstay` in ASCII.
 const POSTGRES_BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; \
     SELECT pg_advisory_xact_lock(x'6d61696e73746179'::bigint); \
     SET LOCAL client_min_messages = warning; \
@@ -25,10 +25,10 @@ const POSTGRES_BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; \
         IF to_regtype('team_type') IS NULL THEN CREATE TYPE team_type AS ENUM ('I', 'O'); END IF; \
     END $$";
 
-/// The oldest PostgreSQL that Mattermost 11.6 takes.
+/// The oldest PostgreSQL that Mattermost 11.6 supports.
 const MINIMUM: u32 = 140_000;
 
-/// Creates what is missing of the schema and of the rows that a server starts with.
+/// Creates the missing tables, indexes and initial rows.
 pub(crate) async fn migrate(database: &Database) -> Result<(), ServerError> {
     match database {
         Database::Sqlite(path) => migrate_sqlite(path).await,
@@ -36,7 +36,7 @@ pub(crate) async fn migrate(database: &Database) -> Result<(), ServerError> {
     }
 }
 
-/// In the transaction that `begin` opens: the tables, the indexes of the engine, and the first rows.
+/// In one transaction, which `begin` opens, creates the missing tables, indexes and initial rows.
 async fn create_missing(
     mut connection: Connection,
     begin: &'static str,
@@ -62,12 +62,12 @@ async fn migrate_sqlite(path: &Path) -> Result<(), ServerError> {
 }
 
 async fn migrate_postgres(server: &Server) -> Result<(), ServerError> {
-    let facts = wait_ready(server, MINIMUM, postgres::patience(server), |waiting| {
+    let facts = wait_ready(server, MINIMUM, postgres::connect_timeout(server), |waiting| {
         tracing::warn!(failure = %waiting.failure, "waiting for the database");
     })
     .await?;
     for warning in &facts.warnings {
-        tracing::info!(%warning, "the database works, and could be better");
+        tracing::info!(%warning, "the database works, but its setup could be better");
     }
     let connection = Connection::Postgres(postgres::connect(server).await?);
     let created = create_missing(connection, POSTGRES_BEGIN, POSTGRES_INDEXES).await;
@@ -78,11 +78,11 @@ async fn migrate_postgres(server: &Server) -> Result<(), ServerError> {
     closed.map_err(|error| postgres::unusable(server, &error))
 }
 
-/// Databases up to this size, in bytes, are read through at the start.
+/// The largest database that is checked for damage at the start, in bytes.
 const CHECKED: u64 = 64 << 20;
 
-/// Looks for damage, so that it is found at the start and not at midnight; not in a large database, which would keep
-/// everybody waiting.
+/// Checks the database for damage, so that it is found at the start and not while people work. A large database is not
+/// checked, because that would delay the start.
 async fn check(path: &Path, connection: &mut Connection) -> sqlx::Result<()> {
     if std::fs::metadata(path).is_ok_and(|file| file.len() > CHECKED) {
         return Ok(());

@@ -1,4 +1,4 @@
-//! Posts: writing them with the counters they move, and reading pages of them.
+//! Posts: storing them together with the counters that they change, and reading pages of them.
 
 use super::handle::Store;
 use super::writer::Transaction;
@@ -11,22 +11,22 @@ use crate::sql::{Column, Dialects, query};
 /// A post to be stored.
 pub(crate) struct NewPost {
     pub(crate) post: Post,
-    /// The team of the channel; none for direct ones.
+    /// The channel's team; none for a direct channel.
     pub(crate) team_id: Id,
-    /// Who is mentioned, the author left out.
+    /// The mentioned users, without the author.
     pub(crate) mentions: Vec<Id>,
-    /// Whether those concerned follow the thread from now on (`ServiceSettings.ThreadAutoFollow`).
+    /// Whether author and mentioned users begin to follow the thread (`ServiceSettings.ThreadAutoFollow`).
     pub(crate) follow: bool,
 }
 
-/// What storing a post made of it.
+/// A post as it was stored.
 pub(crate) struct Written {
     pub(crate) post: Post,
-    /// Who follows the post's thread; empty for root posts.
+    /// The followers of the post's thread; empty for root posts.
     pub(crate) followers: Vec<Id>,
 }
 
-/// Which posts of a channel a page has.
+/// A page of a channel's posts.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Page {
     /// The newest, after skipping `offset`.
@@ -37,8 +37,8 @@ pub(crate) enum Page {
     After { post: Id, offset: i64 },
 }
 
-/// Stores a post, moves the channel's counters, and counts the channel as read by its author: one round trip, because
-/// this is the path that decides how many posts a second the server takes.
+/// Stores a post, updates the channel's counters, and marks the channel as read by the author. It is one round trip,
+/// because it decides how many posts a second the server can store.
 const INSERT: Dialects = Dialects { sqlite: INSERT_SQLITE, postgres: INSERT_POSTGRES };
 
 const INSERT_SQLITE: &str = "\
@@ -71,7 +71,7 @@ impl Store {
         self.write(move |tx| Box::pin(async move { tx.insert_post(new).await })).await
     }
 
-    /// A post that was not deleted.
+    /// The post `id`, unless it was deleted.
     pub(crate) async fn post(&self, id: Id) -> Result<Option<Post>> {
         let row = query("SELECT * FROM posts WHERE id = $1 AND deleteat = 0");
         Ok(row.bind(id).fetch_optional(&self.readers).await?)
@@ -85,7 +85,7 @@ impl Store {
         Ok(rows.bind(ids).fetch_all(&self.readers).await?)
     }
 
-    /// A page of a channel, newest first; without replies if `roots_only`.
+    /// A page of a channel, newest first, without replies if `roots_only`.
     pub(crate) async fn channel_posts(
         &self,
         channel: Id,
@@ -118,7 +118,7 @@ impl Store {
         Ok(posts)
     }
 
-    /// Posts that changed after `since`, deleted ones included, newest first.
+    /// The posts that changed after `since`, including deleted ones, newest first.
     pub(crate) async fn posts_since(&self, channel: Id, since: i64, roots_only: bool) -> Result<Vec<Post>> {
         let rows = query(
             "SELECT * FROM posts WHERE channelid = $1 AND updateat > $2 AND originalid = '' \
@@ -148,8 +148,8 @@ impl Store {
         Ok(rows.bind(channel).fetch_all(&self.readers).await?)
     }
 
-    /// Changes a post: `change` sees the stored one. If `keep` says so, the former text stays as a row of its own
-    /// that names this post as its original.
+    /// Changes a post: `change` gets the stored one. With `keep`, the former version is stored too, in a row whose
+    /// `originalid` is this post.
     pub(crate) async fn update_post<F>(&self, id: Id, keep: bool, change: F) -> Result<Post>
     where
         F: FnOnce(&mut Post) -> Result<()> + Send + 'static,
@@ -268,7 +268,7 @@ impl Transaction<'_> {
         Ok(Written { post, followers })
     }
 
-    /// A post of the server's own about `user`.
+    /// Stores a system post about `user`.
     pub(crate) async fn insert_system_post(
         &mut self,
         channel: &Channel,
@@ -292,7 +292,8 @@ impl Transaction<'_> {
         Ok(self.insert_post(new).await?.post)
     }
 
-    /// Ties the author's loose files of this channel to the post. Others are dropped from the list.
+    /// Attaches to the post those of its files that its author uploaded to this channel and that belong to no post yet.
+    /// Returns their ids.
     async fn attach_files(&mut self, post: &Post) -> Result<Vec<Id>> {
         let attached: Vec<Id> = query(
             "UPDATE fileinfo SET postid = $1, updateat = $2 WHERE id = ANY($3) \

@@ -8,7 +8,7 @@ use crate::model::Preference;
 use crate::sql::query;
 
 impl Store {
-    /// A person's preferences; an empty `category` or `name` means all.
+    /// A user's preferences; an empty `category` or `name` means all.
     pub(crate) async fn preferences(&self, user: Id, category: &str, name: &str) -> Result<Vec<Preference>> {
         let rows = query(
             "SELECT * FROM preferences WHERE userid = $1 AND ($2 = '' OR category = $2) AND ($3 = '' OR name = $3) \

@@ -17,7 +17,7 @@ impl Store {
         Ok(rows.bind(posts).fetch_all(&self.readers).await?)
     }
 
-    /// Stores a reaction; one that is there already stays.
+    /// Stores a reaction, if it does not exist yet.
     pub(crate) async fn add_reaction(&self, reaction: Reaction) -> Result<()> {
         self.write(move |tx| {
             Box::pin(async move {
@@ -52,7 +52,7 @@ impl Store {
 }
 
 impl Transaction<'_> {
-    /// Keeps `posts.hasreactions` true to the table of reactions.
+    /// Updates `posts.hasreactions` from the table of reactions.
     async fn note_reactions(&mut self, post: Id) -> Result<()> {
         query(
             "UPDATE posts SET updateat = greatest(updateat + 1, $2), hasreactions = EXISTS \

@@ -10,7 +10,7 @@ use crate::model::Role;
 use crate::permission::DEFAULT_ROLES;
 use crate::sql::{Connection, query};
 
-/// Inserts the default roles that are missing. Those that are there keep what was made of them.
+/// Inserts the missing default roles. Existing ones are not changed.
 pub(super) async fn insert_defaults(connection: &mut Connection) -> sqlx::Result<()> {
     for role in DEFAULT_ROLES {
         let permissions: String = role.permissions.iter().flat_map(|name| [" ", name]).collect();

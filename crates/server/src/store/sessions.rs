@@ -10,7 +10,7 @@ use crate::id::Id;
 use crate::model::Session;
 use crate::sql::query;
 
-/// Sessions a person may have; the least recently used ones give way.
+/// The most sessions of a user; the least recently used are deleted first.
 const SESSIONS_PER_USER: i64 = 500;
 
 impl Store {
@@ -24,7 +24,7 @@ impl Store {
             .fetch_optional(&self.readers)
             .await?
             .map(Arc::new);
-        // Unknown tokens are not kept: anybody can make them up.
+        // Unknown tokens are not cached: anybody can invent any number of them.
         if session.is_some() {
             self.caches.sessions.put(epoch, token.to_owned(), session.clone());
         }
@@ -58,7 +58,7 @@ impl Store {
         self.write(move |tx| Box::pin(async move { tx.revoke_sessions(user).await })).await
     }
 
-    /// Notes that a session was used, and moves its expiry.
+    /// Stores that a session was used, and its new expiry.
     pub(crate) async fn extend_session(
         &self,
         id: Id,

@@ -1,4 +1,4 @@
-//! Who is there.
+//! The statuses of users.
 
 use super::handle::Store;
 use crate::error::Result;

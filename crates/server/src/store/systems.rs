@@ -1,4 +1,4 @@
-//! Facts about this server that outlive it, and the probe of the database.
+//! Facts about this installation, and the check that the database works.
 
 use super::handle::Store;
 use crate::clock;
@@ -6,8 +6,8 @@ use crate::error::Result;
 use crate::id::Id;
 use crate::sql::{Connection, query};
 
-/// Rows that a new database has. The two completed migrations keep the official server from recomputing counters
-/// that are already right.
+/// Inserts the rows of a new database. The two completed migrations stop the official server from recomputing counters
+/// that are correct already.
 pub(super) async fn insert_defaults(connection: &mut Connection) -> sqlx::Result<()> {
     let now = clock::now().to_string();
     let rows = [
@@ -33,7 +33,7 @@ impl Store {
         Ok(value.fetch_optional(&self.readers).await?)
     }
 
-    /// Writes a row and returns when it is on the disk: the proof that the database can be written.
+    /// Checks that the database is writable: writes a row and returns when it is on disk.
     pub(crate) async fn probe(&self) -> Result<()> {
         self.set_system("DatabaseProbe", clock::now().to_string()).await
     }

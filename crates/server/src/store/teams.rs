@@ -12,13 +12,13 @@ use crate::id::Id;
 use crate::model::{Category, Channel, Post, Team, TeamMember, User};
 use crate::sql::{escape_like, query};
 
-/// The channels that every member of a team is in.
+/// The channels that every new member of a team joins.
 const DEFAULT_CHANNELS: [(&str, &str); 2] = [("town-square", "Town Square"), ("off-topic", "Off-Topic")];
 
-/// What joining a team brought about.
+/// The result of joining a team.
 pub(crate) struct Joined {
     pub(crate) member: TeamMember,
-    /// The default channels that were joined, with the posts that say so. Empty for who was a member already.
+    /// The default channels that the user joined, with the system posts about it. Empty if the user was a member already.
     pub(crate) channels: Vec<(Channel, Post)>,
 }
 
@@ -50,7 +50,7 @@ impl Store {
         self.caches.team_members.get_or_load((team, user), load).await
     }
 
-    /// Everyone in `team`.
+    /// All members of `team`.
     pub(crate) async fn members_of_team(&self, team: Id) -> Result<Arc<HashSet<Id>>> {
         let load = async {
             let rows = query("SELECT userid FROM teammembers WHERE teamid = $1 AND deleteat = 0");
@@ -67,7 +67,7 @@ impl Store {
         Ok(rows.into_iter().map(TeamMember::with_roles).collect())
     }
 
-    /// All members of `team`, and those of them whose accounts are active.
+    /// The number of members of `team`, and of those whose accounts are active.
     pub(crate) async fn team_stats(&self, team: Id) -> Result<(i64, i64)> {
         let row = query(
             "SELECT count(*), count(*) FILTER (WHERE users.deleteat = 0) FROM teammembers \
@@ -91,7 +91,8 @@ impl Store {
         Ok(rows.bind(user).fetch_all(&self.readers).await?)
     }
 
-    /// The team directory: the open teams if `open`, the others if `closed`; those that match `term`, if any.
+    /// Lists teams: the open ones if `open`, the others if `closed`, and only those that match `term` if it is not empty.
+    /// Also returns their total number.
     pub(crate) async fn teams(
         &self,
         (open, closed): (bool, bool),
@@ -145,12 +146,12 @@ impl Store {
         .await
     }
 
-    /// Makes `user` a member of `team`, unless it then had more than `max_users`.
+    /// Makes `user` a member of `team`, unless it already has `max_users` members.
     pub(crate) async fn join_team(&self, team: Id, user: Arc<User>, max_users: i64) -> Result<Joined> {
         self.write(move |tx| Box::pin(async move { tx.join_team(team, &user, false, max_users).await })).await
     }
 
-    /// Ends a membership, and those in the team's channels, whose ids are returned.
+    /// Ends a membership in a team and its channels. Returns the ids of these channels.
     pub(crate) async fn leave_team(&self, team: Id, user: Id) -> Result<Vec<Id>> {
         self.write(move |tx| {
             Box::pin(async move {
@@ -179,7 +180,7 @@ impl Store {
         .await
     }
 
-    /// Changes a team: `change` sees the stored one.
+    /// Changes a team: `change` gets the stored one.
     pub(crate) async fn update_team<F>(&self, id: Id, change: F) -> Result<Team>
     where
         F: FnOnce(&mut Team) -> Result<()> + Send + 'static,
@@ -207,7 +208,7 @@ impl Store {
         .await
     }
 
-    /// Sets a member's flags and explicit roles.
+    /// Sets whether a member is an administrator, and the explicit roles.
     pub(crate) async fn set_team_roles(
         &self,
         team: Id,

@@ -1,4 +1,4 @@
-//! Threads: the counters of roots, and who follows them.
+//! Threads: their counters and followers.
 
 use super::handle::Store;
 use super::writer::Transaction;
@@ -9,7 +9,7 @@ use crate::model::{Post, Thread};
 use crate::sql::{Column, Dialects, query, row};
 
 row! {
-    /// A followed thread, as its reader sees it.
+    /// A followed thread, with its follower's unread counters.
     #[derive(Debug)]
     struct Followed {
         post_id postid: Id,
@@ -31,7 +31,7 @@ const FOLLOWED: &str = "\
     WHERE threadmemberships.userid = $1 AND threadmemberships.following \
         AND coalesce(threads.threaddeleteat, 0) = 0 ";
 
-/// Counts a reply (of `$3`, at `$2`) in the thread `$1`, which its first reply makes.
+/// Counts a reply (by `$3`, at `$2`) in the thread `$1`, and creates the thread at its first reply.
 const COUNT_SQLITE: &str = "\
     INSERT INTO threads (postid, replycount, lastreplyat, participants, channelid, threaddeleteat, threadteamid) \
     VALUES ($1, 1, $2, json_array($3), $4, 0, $5) ON CONFLICT (postid) DO UPDATE SET \
@@ -45,7 +45,7 @@ const COUNT_POSTGRES: &str = "\
         WHEN threads.participants ? $3::text THEN threads.participants \
         ELSE threads.participants || jsonb_build_array($3::text) END";
 
-/// Counts the replies of the thread `$1` anew.
+/// Recounts the replies of the thread `$1`.
 const RECOUNT_SQLITE: &str = "\
     UPDATE threads SET (replycount, lastreplyat) = (SELECT count(*), coalesce(max(createat), 0) \
         FROM posts WHERE rootid = $1 AND deleteat = 0), participants = (SELECT json_group_array(userid) FROM \
@@ -56,7 +56,7 @@ const RECOUNT_POSTGRES: &str = "\
         FROM posts WHERE rootid = $1 AND deleteat = 0) WHERE postid = $1";
 
 impl Store {
-    /// The counters of those of `roots` that have replies.
+    /// The threads of those `roots` that have replies.
     pub(crate) async fn threads(&self, roots: &[Id]) -> Result<Vec<Thread>> {
         let rows = query("SELECT * FROM threads WHERE postid = ANY($1)");
         Ok(rows.bind(roots).fetch_all(&self.readers).await?)
@@ -163,7 +163,7 @@ impl Store {
         Ok(row.bind(user).bind(team).fetch_one(&self.readers).await?)
     }
 
-    /// How many of them have unread replies, and the unread mentions in them.
+    /// How many of these threads have unread replies, and how many unread mentions they have.
     pub(crate) async fn unread_threads(&self, user: Id, team: Id) -> Result<(i64, i64)> {
         let row = query(
             "SELECT count(*) FILTER (WHERE lastreplyat > lastviewed), \
@@ -176,8 +176,8 @@ impl Store {
 }
 
 impl Transaction<'_> {
-    /// Counts `reply` in its thread. If `follow`, its author, the root's author and the mentioned follow the thread from
-    /// now on, as far as they are in the channel. Returns the thread's followers.
+    /// Counts `reply` in its thread. With `follow`, its author, the root's author and the mentioned users begin to follow
+    /// the thread, if they are in the channel. Returns the thread's followers.
     pub(super) async fn add_reply(
         &mut self,
         reply: &Post,
@@ -217,7 +217,7 @@ impl Transaction<'_> {
         .bind(reply.channel_id)
         .execute(&mut *self.connection)
         .await?;
-        // The change must be seen by readers who ask for what changed since.
+        // So that clients that ask for changed posts get the root.
         query("UPDATE posts SET updateat = greatest(updateat, $2) WHERE id = $1")
             .bind(reply.root_id)
             .bind(reply.create_at)
@@ -227,7 +227,7 @@ impl Transaction<'_> {
         Ok(rows.bind(reply.root_id).fetch_all(&mut *self.connection).await?)
     }
 
-    /// Recomputes a thread's counters after a reply went.
+    /// Recomputes a thread's counters after a reply was deleted.
     pub(super) async fn recount_thread(&mut self, root: Id) -> Result<()> {
         query(Dialects { sqlite: RECOUNT_SQLITE, postgres: RECOUNT_POSTGRES })
             .bind(root)

@@ -1,4 +1,4 @@
-//! What was read and what was not.
+//! Unread counters.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use crate::id::Id;
 use crate::sql::{query, row};
 
 row! {
-    /// What a person has not read of a channel.
+    /// A user's unread counters of a channel.
     #[derive(Debug, Serialize)]
     struct ChannelUnread {
         team_id teamid: Id,
@@ -26,7 +26,7 @@ row! {
 }
 
 impl Store {
-    /// The unread counters of all channels of `user`, or of one.
+    /// The unread counters of all channels of `user`, or of one channel.
     pub(crate) async fn unread(&self, user: Id, channel: Option<Id>) -> Result<Vec<ChannelUnread>> {
         let rows = query(
             "SELECT channels.teamid, channels.id AS channelid, \
@@ -39,12 +39,12 @@ impl Store {
         Ok(rows.bind(user).bind(channel.unwrap_or(Id::NONE)).fetch_all(&self.readers).await?)
     }
 
-    /// Counts `channels` as read by `user`; returns when each was read.
+    /// Marks `channels` as read by `user`; returns the time at which each was read.
     pub(crate) async fn view_channels(&self, user: Id, channels: Vec<Id>) -> Result<BTreeMap<Id, i64>> {
         self.write(move |tx| Box::pin(async move { tx.view_channels(user, &channels).await })).await
     }
 
-    /// Makes `post` the first unread one of its channel.
+    /// Marks the posts of a channel as unread from the time `create_at` on.
     pub(crate) async fn set_unread_from(&self, user: Id, channel: Id, create_at: i64) -> Result<()> {
         self.write(move |tx| {
             Box::pin(async move {

@@ -11,10 +11,10 @@ use crate::id::Id;
 use crate::model::{Preference, User};
 use crate::sql::{escape_like, query};
 
-/// Accounts that may be active without a licence.
+/// The most active accounts without a licence.
 pub(crate) const USER_LIMIT: i64 = 250;
 
-/// Which accounts a list has. Absent conditions do not restrict.
+/// Conditions for a list of accounts. Conditions that are not set do not restrict it.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct UserFilter {
     pub(crate) in_team: Option<Id>,
@@ -24,18 +24,18 @@ pub(crate) struct UserFilter {
     pub(crate) without_team: bool,
     pub(crate) active: bool,
     pub(crate) inactive: bool,
-    /// Accounts with at least one of these system roles.
+    /// At least one of these system roles.
     pub(crate) roles: Vec<String>,
-    /// Beginning of the user name, a name, or the mail address.
+    /// The beginning of the user name, a name or the email address.
     pub(crate) term: String,
     pub(crate) newest_first: bool,
     pub(crate) offset: i64,
     pub(crate) limit: i64,
 }
 
-/// How an account may come to be on a server that is not open.
+/// Whether a new account is allowed.
 pub(crate) struct Admission {
-    /// The server is open, or somebody who may vouched for the account (an invite, an administrator).
+    /// The server is open, or an invite or an administrator admits the account. The first account is always allowed.
     pub(crate) admitted: bool,
 }
 
@@ -113,7 +113,7 @@ impl Store {
         Ok(query.fetch_all(&self.readers).await?)
     }
 
-    /// Whether there is any account, deleted ones included.
+    /// Whether there is any account, including deactivated ones.
     pub(crate) async fn has_users(&self) -> Result<bool> {
         Ok(query("SELECT EXISTS (SELECT 1 FROM users)").fetch_one(&self.readers).await?)
     }
@@ -122,7 +122,7 @@ impl Store {
         Ok(query("SELECT count(*) FROM users WHERE deleteat = 0").fetch_one(&self.readers).await?)
     }
 
-    /// People who share a channel with `user`.
+    /// The users who share a channel with `user`.
     pub(crate) async fn known_users(&self, user: Id) -> Result<Vec<Id>> {
         let rows = query(
             "SELECT DISTINCT other.userid FROM channelmembers own \
@@ -132,8 +132,8 @@ impl Store {
         Ok(rows.bind(user).fetch_all(&self.readers).await?)
     }
 
-    /// Stores a new account. The first of all becomes system administrator: the question is asked inside the write
-    /// transaction, so that of any number of concurrent sign-ups exactly one is the first.
+    /// Stores a new account. The first one becomes system administrator. This is decided inside the write transaction, so
+    /// that exactly one of several concurrent sign-ups is the first.
     pub(crate) async fn create_user(&self, mut user: User, admission: Admission) -> Result<User> {
         self.write(move |tx| {
             Box::pin(async move {
@@ -158,7 +158,7 @@ impl Store {
         .await
     }
 
-    /// Activates an account, unless the server has its number of users.
+    /// Activates an account, unless the server has its maximum of active accounts.
     pub(crate) async fn activate_user(&self, id: Id) -> Result<User> {
         self.write(move |tx| {
             Box::pin(async move {
@@ -193,8 +193,8 @@ impl Store {
         .await
     }
 
-    /// Resets the count of failed logins. A better `hash` replaces the stored one, unless that is no longer the
-    /// `checked` one: the password may have been changed meanwhile.
+    /// Resets the count of failed logins. If there is a better `hash`, it replaces the stored one, unless that is no longer
+    /// the `checked` one, because the password was changed meanwhile.
     pub(crate) async fn note_login(&self, id: Id, hash: Option<String>, checked: String) -> Result<()> {
         self.write(move |tx| {
             Box::pin(async move {
@@ -215,7 +215,7 @@ impl Store {
         .await
     }
 
-    /// Changes an account: `change` sees the stored one, so that concurrent changes of other fields survive.
+    /// Changes an account: `change` gets the stored one, so that concurrent changes of other fields are kept.
     pub(crate) async fn update_user<F>(&self, id: Id, change: F) -> Result<User>
     where
         F: FnOnce(&mut User) -> Result<()> + Send + 'static,
@@ -256,7 +256,7 @@ impl Transaction<'_> {
     }
 }
 
-/// A clash of user names or mail addresses, said as Mattermost says it.
+/// Mattermost's error for a user name or email address that is taken.
 fn taken(error: sqlx::Error) -> AppError {
     if !is_duplicate(&error) {
         return error.into();
@@ -293,7 +293,7 @@ fn server_full() -> AppError {
     )
 }
 
-/// What Mattermost stores for a new account beside it.
+/// The preferences that Mattermost stores for a new account.
 fn initial_preferences(user_id: Id) -> [Preference; 3] {
     let preference = |category: &str, name: String, value: &str| Preference {
         user_id,

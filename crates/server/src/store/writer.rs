@@ -1,7 +1,7 @@
-//! The one writer. Jobs that wait together are committed together, so that many of them share one fsync, and on
-//! PostgreSQL round trips as well.
+//! The only writer. Waiting jobs are committed together, so that they share one fsync, and on PostgreSQL round trips as
+//! well.
 //!
-//! A connection to PostgreSQL may be lost. Then the jobs of the batch fail, and the next batch connects again.
+//! If the connection to PostgreSQL is lost, the jobs of the current batch fail, and the next batch connects again.
 
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
@@ -16,32 +16,32 @@ use super::database::Database;
 use crate::error::{AppError, Result};
 use crate::sql::Connection;
 
-/// Jobs in one transaction at most: bounds how long the first of them waits for the last.
+/// The most jobs in one transaction: limits how long the first job waits for the last.
 const BATCH: usize = 256;
 
-/// Jobs that may wait for the writer; more make their callers wait before queueing.
+/// The most jobs in the queue; further callers wait until there is room.
 const QUEUE: usize = 1024;
 
-/// How long a batch may take: longer than any does.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a batch may take before it fails: longer than any batch takes.
+const BATCH_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// What a job works on: the open transaction, and the note of what it changed.
+/// The open transaction of a job, and the list of the rows that it changed.
 pub(crate) struct Transaction<'c> {
     pub(crate) connection: &'c mut Connection,
-    /// What caches must forget once this is committed.
+    /// The rows that caches must forget after the commit.
     pub(crate) touched: &'c mut Vec<Touched>,
 }
 
-/// The way to the database, which may break.
-struct Line {
+/// The connection that the writer uses; none after it was lost.
+struct WriteConnection {
     database: Database,
     connection: Option<Connection>,
 }
 
-/// A job, which hands back how to answer its caller once the commit is known.
+/// A job. It returns how to answer its caller after the commit.
 type Job = Box<dyn for<'c, 't> FnOnce(&'c mut Transaction<'t>) -> BoxFuture<'c, Option<Answer>> + Send>;
 
-/// Tells the caller: `Ok` when the batch was committed.
+/// Answers a job's caller with the result of the commit.
 type Answer = Box<dyn FnOnce(Result<(), AppError>) + Send>;
 
 /// The sending side of the writer.
@@ -51,19 +51,19 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    /// Starts the writer on a `connection` to `database`. `forget` is called after each commit, before any caller is answered. The
-    /// task ends, with everything written, when the last `Writer` is gone.
+    /// Starts the writer on a `connection` to `database`. It calls `forget` for each changed row, after the commit and
+    /// before any caller is answered. When the last `Writer` is dropped, the task writes everything and ends.
     pub(super) fn start(
         connection: Connection,
         database: Database,
         forget: impl Fn(Touched) + Send + 'static,
     ) -> (Writer, JoinHandle<()>) {
         let (jobs, waiting) = mpsc::channel(QUEUE);
-        let line = Line { database, connection: Some(connection) };
-        (Writer { jobs }, tokio::spawn(run(line, waiting, forget)))
+        let writes = WriteConnection { database, connection: Some(connection) };
+        (Writer { jobs }, tokio::spawn(run(writes, waiting, forget)))
     }
 
-    /// Runs `job` inside a transaction and returns when it is durable. If the job fails, nothing of it stays.
+    /// Runs `job` inside a transaction and returns when it is durable. If the job fails, all its changes are undone.
     pub(crate) async fn write<T, F>(&self, job: F) -> Result<T>
     where
         T: Send + 'static,
@@ -72,7 +72,7 @@ impl Writer {
         let (sender, receiver) = oneshot::channel();
         let job: Job = Box::new(move |transaction| {
             async move {
-                // A job that panics must not take the writer with it.
+                // A job that panics must not end the writer.
                 let done = AssertUnwindSafe(job(transaction)).catch_unwind().await;
                 match done.unwrap_or_else(|_| Err(AppError::internal("a write job panicked"))) {
                     Ok(value) => {
@@ -94,40 +94,40 @@ impl Writer {
     }
 }
 
-async fn run(mut line: Line, mut waiting: mpsc::Receiver<Job>, forget: impl Fn(Touched)) {
+async fn run(mut writes: WriteConnection, mut waiting: mpsc::Receiver<Job>, forget: impl Fn(Touched)) {
     let mut batch = Vec::with_capacity(BATCH);
     while waiting.recv_many(&mut batch, BATCH).await > 0 {
         let mut answers = Vec::with_capacity(batch.len());
         let mut touched = Vec::new();
-        let result = match line.begin().await {
+        let result = match writes.begin().await {
             Ok(connection) => {
                 let committed = commit(connection, batch.drain(..), &mut answers, &mut touched);
-                let committed = tokio::time::timeout(PATIENCE, committed).await;
+                let committed = tokio::time::timeout(BATCH_TIMEOUT, committed).await;
                 committed.unwrap_or(Err(sqlx::Error::PoolTimedOut)).map_err(AppError::internal)
             }
             Err(error) => {
-                // The callers learn it from the end of their jobs.
+                // Dropping the jobs makes their callers fail.
                 batch.clear();
                 Err(error)
             }
         };
         if let Err(error) = &result {
             tracing::error!(error = error.detail_text(), "a batch of writes was not committed");
-            line.abandon().await;
+            writes.abandon().await;
         }
         touched.into_iter().for_each(&forget);
         for answer in answers {
             answer(result.clone());
         }
     }
-    if let Some(connection) = line.connection
+    if let Some(connection) = writes.connection
         && let Err(error) = connection.close().await
     {
         tracing::error!(%error, "the database was not closed cleanly");
     }
 }
 
-/// Runs the jobs, each in a savepoint called `job`, the first of which is there, and commits them.
+/// Runs the jobs, each in a savepoint called `job`, and commits them. The first savepoint exists already.
 async fn commit(
     connection: &mut Connection,
     batch: impl Iterator<Item = Job>,
@@ -140,12 +140,13 @@ async fn commit(
         let answer = job(&mut Transaction { connection, touched }).await;
         let last = batch.peek().is_none();
         let done = answer.is_some();
-        // Pushed first: if the release fails, the caller learns it with the whole batch.
+        // Added before the release: if that fails, this caller gets the same error as the rest of the batch.
         answers.extend(answer);
         if !done {
             touched.truncate(before);
         }
-        // A release fails where a statement did, whatever the job made of that; a commit would only seem to be one.
+        // If a statement failed, the release fails too, even if the job ignored the error. A commit alone would seem to
+        // succeed.
         connection
             .run(match (done, last) {
                 (true, false) => "RELEASE job; SAVEPOINT job",
@@ -158,14 +159,14 @@ async fn commit(
     Ok(())
 }
 
-impl Line {
-    /// Opens a transaction and a savepoint in it, on a new connection where the former one is lost.
+impl WriteConnection {
+    /// Opens a transaction with a savepoint, on a new connection if the former one was lost.
     async fn begin(&mut self) -> Result<&mut Connection> {
         if let Some(connection) = &mut self.connection {
             let begun = begin(connection).await;
             match connection {
                 Connection::Sqlite(_) => begun?,
-                // It was lost since the last batch. Nothing else was: no job has run.
+                // The connection was lost since the last batch. No job was lost, because none has run.
                 Connection::Postgres(_) if begun.is_err() => self.connection = None,
                 Connection::Postgres(_) => {}
             }
@@ -181,19 +182,20 @@ impl Line {
         }
     }
 
-    /// Ends what a failed batch left. On SQLite the transaction may still be open (a full disk); if it is not, SQLite says
-    /// so and nothing is lost. A connection to a server is not trusted again.
+    /// Cleans up after a failed batch. On SQLite the transaction may still be open (after a full disk), and is rolled back.
+    /// A connection to a server is dropped.
     async fn abandon(&mut self) {
         match &mut self.connection {
             Some(connection @ Connection::Sqlite(_)) => {
-                let _already_over = connection.run("ROLLBACK").await;
+                let _no_transaction = connection.run("ROLLBACK").await;
             }
             _ => self.connection = None,
         }
     }
 }
 
-/// Takes the write lock where there is one. Another process (a backup, a reader with `sqlite3`) may hold it for a moment.
+/// Begins a transaction with a savepoint. On SQLite this takes the write lock, which another process (a backup,
+/// `sqlite3`) may hold for a moment.
 async fn begin(connection: &mut Connection) -> sqlx::Result<()> {
     let statements = match connection {
         Connection::Sqlite(_) => "BEGIN IMMEDIATE; SAVEPOINT job",
@@ -201,7 +203,7 @@ async fn begin(connection: &mut Connection) -> sqlx::Result<()> {
     };
     let mut attempts = 0;
     loop {
-        let begun = tokio::time::timeout(PATIENCE, connection.run(statements)).await;
+        let begun = tokio::time::timeout(BATCH_TIMEOUT, connection.run(statements)).await;
         match begun.unwrap_or(Err(sqlx::Error::PoolTimedOut)) {
             Ok(()) => return Ok(()),
             Err(error) if attempts < 5 && error.to_string().contains("locked") => {

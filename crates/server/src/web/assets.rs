@@ -1,4 +1,4 @@
-//! The client's files, compiled in, with the hash that is their version.
+//! The client's files, which are compiled in, and the hash that is their version.
 
 use std::collections::HashMap;
 use std::io::Write;
@@ -80,17 +80,17 @@ fn asset(path: &str, plain: &'static [u8]) -> Asset {
 
 fn compressed(plain: &[u8]) -> Bytes {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
-    // Writing to memory does not fail.
+    // Writing to memory cannot fail.
     encoder.write_all(plain).and_then(|()| encoder.finish()).map(Bytes::from).unwrap_or_default()
 }
 
-/// The file `path` of the version that is served.
+/// The file `path`, if `version` is the current one.
 pub(super) fn find(version: &str, path: &str) -> Option<&'static Asset> {
     ASSETS.files.get(path).filter(|_| version == ASSETS.version)
 }
 
-/// The page for a site whose paths begin with `root` (`""` or `/chat`). All modules are named in it, so that the
-/// browser asks for them at once instead of import by import.
+/// The page of a site whose paths begin with `root` (`""` or `/chat`). It lists all modules, so that the browser loads
+/// them in parallel instead of one import after the other.
 pub(super) fn page(root: &str, title: &str) -> String {
     let place = format!("{}/static/{}", escaped(root), ASSETS.version);
     let modules = FILES.iter().filter(|(path, _)| path.ends_with(".js") && *path != "main.js");
@@ -130,14 +130,14 @@ mod tests {
     }
 
     #[test]
-    fn a_site_name_cannot_write_markup() {
+    fn a_site_name_is_escaped() {
         let page = page("", "<script>x</script>\"&");
         assert!(page.contains("<title>&lt;script&gt;x&lt;/script&gt;&quot;&amp;</title>"));
         assert!(!page.contains("{{"));
     }
 
     #[test]
-    fn nothing_of_the_client_turns_text_into_markup_or_code() {
+    fn the_client_never_turns_text_into_markup_or_code() {
         for (path, bytes) in FILES.iter().filter(|(path, _)| path.ends_with(".js")) {
             let source = String::from_utf8_lossy(bytes);
             for forbidden in

@@ -1,19 +1,19 @@
-//! Markdown as a tree of elements that the page builds one by one: what is not in [`Tag`] cannot appear in it.
+//! Parses Markdown into a tree of elements. The page creates each element itself, so only those in [`Tag`] can appear.
 //!
-//! Raw HTML is text, images are links, and a link leads to http, https or mailto or is no link. Rejected: sanitised
-//! HTML, because the page would need `innerHTML` and with it a Content-Security-Policy that allows it.
+//! Raw HTML becomes text, images become links, and links to other schemes than http, https and mailto become text.
+//! Rejected: sanitised HTML, because the page would need `innerHTML` and a Content-Security-Policy that allows it.
 
 use pulldown_cmark::{Alignment, CodeBlockKind, Event, Options, Parser, Tag as Start};
 use serde::Serialize;
 
-/// The longest text that is parsed, in bytes: four for each of the 16 383 characters a post may have.
+/// The longest text that is parsed, in bytes: four for each of the 16 383 characters that a post may have.
 const LONGEST: usize = 65_535;
-/// Elements inside elements; what is nested deeper keeps its text and loses its formatting.
+/// The deepest nesting of elements; deeper ones keep their text and lose their formatting.
 const DEEPEST: usize = 16;
-/// Elements in one text: a post made to be slow to show is shown as plain text.
+/// The most elements in one text. A post with more, which would be slow to show, is shown as plain text.
 const MOST: usize = 4_000;
 
-/// A piece of text, or an element around other nodes.
+/// A text, or an element that contains other nodes.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
 pub(crate) enum Node {
@@ -21,13 +21,13 @@ pub(crate) enum Node {
     Element(Element),
 }
 
-/// An element and what the page needs to build it.
+/// An element, with what the page needs to create it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct Element {
     tag: Tag,
     #[serde(skip_serializing_if = "Option::is_none")]
     href: Option<String>,
-    /// The language of a code block, as its author named it.
+    /// The language of a code block, as the author wrote it.
     #[serde(skip_serializing_if = "Option::is_none")]
     lang: Option<String>,
     /// The first number of an ordered list.
@@ -41,7 +41,7 @@ pub(crate) struct Element {
     children: Vec<Node>,
 }
 
-/// Every element there is, under its HTML name.
+/// All elements, by their HTML names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Tag {
@@ -77,7 +77,7 @@ impl Element {
     }
 }
 
-/// The tree of `text`. Text that is too long, or has too many elements, is one piece of plain text.
+/// Parses `text`. If it is too long or has too many elements, the result is one plain text.
 pub(crate) fn tree(text: &str) -> Vec<Node> {
     let plain = || vec![Node::Text(text.to_owned())];
     if text.len() > LONGEST {
@@ -94,7 +94,7 @@ pub(crate) fn tree(text: &str) -> Vec<Node> {
     builder.finish()
 }
 
-/// Open elements, innermost last. `None` is an element that gives its children to its parent.
+/// The open elements, innermost last. `None` stands for an element whose children go to its parent.
 #[derive(Default)]
 struct Builder {
     open: Vec<(Option<Element>, Vec<Node>)>,
@@ -219,7 +219,7 @@ impl Builder {
     }
 }
 
-/// The first word of a fence, where it looks like the name of a language.
+/// The first word after a code fence, if it looks like the name of a language.
 fn language(kind: &CodeBlockKind<'_>) -> Option<String> {
     let CodeBlockKind::Fenced(info) = kind else { return None };
     let word = info.split([' ', ',', '{']).next().unwrap_or_default();
@@ -227,7 +227,7 @@ fn language(kind: &CodeBlockKind<'_>) -> Option<String> {
     (!word.is_empty() && word.len() <= 24 && word.bytes().all(plain)).then(|| word.to_owned())
 }
 
-/// Whether a link may lead there. Relative ones may not: in a message they would mean another place for each reader.
+/// Whether links to `address` are allowed. Relative addresses are not: they would depend on where the message is shown.
 fn is_safe(address: &str) -> bool {
     let starts =
         |scheme: &str| address.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme));
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn trees_are_what_the_page_expects() {
+    fn trees_have_the_form_that_the_page_expects() {
         for (text, expected) in [
             ("", "[]"),
             ("plain", r#"[{"tag":"p","children":["plain"]}]"#),
@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn html_is_text() {
+    fn html_becomes_text() {
         assert_eq!(json("a <b>c</b>"), r#"[{"tag":"p","children":["a <b>c</b>"]}]"#);
         assert_eq!(
             json("<script>alert(1)</script>"),
@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn dangerous_links_are_text() {
+    fn dangerous_links_become_text() {
         for address in [
             "javascript:alert(1)",
             "JaVaScRiPt:x",
@@ -343,7 +343,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(400))]
 
-        /// The element names are a closed list by type; what is left to prove is where links lead, and that it ends.
+        /// The type of a tag allows only the listed elements. This checks the links, and that parsing ends.
         #[test]
         fn no_tree_holds_a_link_to_anything_but_the_web(
             parts in proptest::collection::vec(prop_oneof![

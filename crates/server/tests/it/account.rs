@@ -1,4 +1,4 @@
-//! Sign-up, its gates, and changing accounts.
+//! Sign-up, who may sign up, and changing accounts.
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::site::{PASSWORD, Site, account, redacted, refused, text};
 
 #[tokio::test]
-async fn an_account_is_what_the_documentation_says() {
+async fn an_account_has_the_documented_fields() {
     let site = Site::new().await;
     let answer = site.request("POST", "users").json(&account("ada")).send().await.expect("an answer");
     assert_eq!(answer.status(), 201);
@@ -33,7 +33,7 @@ async fn an_account_is_what_the_documentation_says() {
 }
 
 #[tokio::test]
-async fn of_fifty_concurrent_sign_ups_one_is_the_administrator() {
+async fn one_of_fifty_concurrent_sign_ups_becomes_administrator() {
     let site = Site::new().await;
     let sign_ups = (0..50).map(|n| site.request("POST", "users").json(&account(&format!("user{n}"))).send());
     let mut administrators = 0;
@@ -47,7 +47,7 @@ async fn of_fifty_concurrent_sign_ups_one_is_the_administrator() {
 }
 
 #[tokio::test]
-async fn a_closed_server_takes_the_first_the_invited_and_the_administrators_own() {
+async fn a_closed_server_accepts_only_the_first_account_invites_and_accounts_by_administrators() {
     let site = Site::with(json!({"TeamSettings": {"EnableOpenServer": false}})).await;
     let ada = site.sign_up("ada").await;
     let stranger = site.request("POST", "users").json(&account("eve"));
@@ -62,7 +62,7 @@ async fn a_closed_server_takes_the_first_the_invited_and_the_administrators_own(
 }
 
 #[tokio::test]
-async fn concurrent_strangers_do_not_slip_into_a_closed_server() {
+async fn concurrent_sign_ups_on_a_closed_server_are_refused() {
     let site = Site::with(json!({"TeamSettings": {"EnableOpenServer": false}})).await;
     let sign_ups = (0..10).map(|n| site.request("POST", "users").json(&account(&format!("user{n}"))).send());
     let statuses: Vec<u16> = join_all(sign_ups)
@@ -75,7 +75,7 @@ async fn concurrent_strangers_do_not_slip_into_a_closed_server() {
 }
 
 #[tokio::test]
-async fn sign_up_can_be_off() {
+async fn sign_up_can_be_disabled() {
     for settings in [
         json!({"EmailSettings": {"EnableSignUpWithEmail": false}}),
         json!({"TeamSettings": {"EnableUserCreation": false}}),
@@ -107,7 +107,7 @@ async fn malformed_accounts_are_refused() {
 }
 
 #[tokio::test]
-async fn others_see_less() {
+async fn other_users_see_fewer_fields() {
     let site =
         Site::with(json!({"PrivacySettings": {"ShowEmailAddress": false, "ShowFullName": false}})).await;
     let (ada, bob) = (site.sign_up("ada").await, site.sign_up("bob").await);
@@ -124,7 +124,7 @@ async fn others_see_less() {
 }
 
 #[tokio::test]
-async fn people_are_found_by_many_roads() {
+async fn users_are_found_by_name_address_id_and_search() {
     let site = Site::new().await;
     let (ada, bob) = (site.sign_up("ada").await, site.sign_up("bob").await);
     for path in [
@@ -151,7 +151,7 @@ async fn people_are_found_by_many_roads() {
 }
 
 #[tokio::test]
-async fn an_account_is_changed_by_its_owner_or_an_administrator() {
+async fn only_the_owner_or_an_administrator_changes_an_account() {
     let site = Site::new().await;
     let (ada, bob) = (site.sign_up("ada").await, site.sign_up("bob").await);
     let patched = bob.put("users/me/patch", json!({"nickname": "Bobby", "first_name": null})).await;
@@ -168,7 +168,7 @@ async fn an_account_is_changed_by_its_owner_or_an_administrator() {
 }
 
 #[tokio::test]
-async fn roles_and_deactivation_are_for_administrators() {
+async fn only_administrators_set_roles_and_deactivate() {
     let site = Site::new().await;
     let (ada, bob) = (site.sign_up("ada").await, site.sign_up("bob").await);
     let roles = json!({"roles": "system_user system_admin"});
@@ -191,7 +191,7 @@ async fn roles_and_deactivation_are_for_administrators() {
 }
 
 #[tokio::test]
-async fn preferences_are_ones_own() {
+async fn preferences_of_other_users_are_refused() {
     let site = Site::new().await;
     let (ada, bob) = (site.sign_up("ada").await, site.sign_up("bob").await);
     let preference = json!({"user_id": bob.id, "category": "theme", "name": "", "value": "dark"});
@@ -206,7 +206,7 @@ async fn preferences_are_ones_own() {
 }
 
 #[tokio::test]
-async fn a_picture_is_made_of_the_initial() {
+async fn the_default_picture_shows_the_initial() {
     let site = Site::new().await;
     let ada = site.sign_up("ada").await;
     let answer = ada.request("GET", "users/me/image").send().await.expect("an answer");
@@ -216,7 +216,7 @@ async fn a_picture_is_made_of_the_initial() {
 }
 
 #[tokio::test]
-async fn an_address_is_verified_by_an_administrator_and_by_nobody_else() {
+async fn only_an_administrator_verifies_an_address() {
     let site = Site::new().await;
     let ada = site.sign_up("ada").await;
     let said_so = |name: &str| {

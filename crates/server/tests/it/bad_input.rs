@@ -1,14 +1,14 @@
-//! What no client should send. None of it may end the server, or be answered with an empty success.
+//! Malformed requests. None of them may stop the server, or get an empty success as answer.
 
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::site::{PATIENCE, Site, refused, text};
+use crate::site::{Site, TIMEOUT, refused, text};
 
 #[tokio::test]
-async fn bodies_that_are_too_large() {
+async fn bodies_that_are_too_large_are_refused() {
     let site = Site::new().await;
     let ada = site.sign_up("ada").await;
     let large = json!({"channel_id": "x", "message": "x".repeat(10 << 20)});
@@ -21,7 +21,7 @@ async fn bodies_that_are_too_large() {
 }
 
 #[tokio::test]
-async fn bodies_that_are_no_json() {
+async fn bodies_that_are_not_json_are_refused() {
     let site = Site::new().await;
     let ada = site.sign_up("ada").await;
     let deep = "[".repeat(100_000);
@@ -50,7 +50,7 @@ async fn bodies_that_are_no_json() {
     ] {
         assert_eq!(refused(ada.request(method, path).body("}")).await.0, 400, "{method} {path}");
     }
-    // Where Mattermost reads a flat map, a broken one is an empty one.
+    // Routes that take a flat map read a malformed one as empty, as Mattermost does.
     assert_eq!(
         refused(site.request("POST", "users/login").body("}")).await.1,
         "api.user.login.blank_pwd.app_error"
@@ -58,7 +58,7 @@ async fn bodies_that_are_no_json() {
 }
 
 #[tokio::test]
-async fn json_is_read_as_go_reads_it() {
+async fn json_is_read_as_leniently_as_in_go() {
     let site = Site::new().await;
     let ada = site.sign_up("ada").await;
     let (_, square) = ada.team("harbour").await;
@@ -77,7 +77,7 @@ async fn json_is_read_as_go_reads_it() {
 }
 
 #[tokio::test]
-async fn odd_paths_and_parameters() {
+async fn malformed_paths_and_parameters_do_no_harm() {
     let site = Site::new().await;
     let ada = site.sign_up("ada").await;
     for (path, status) in [
@@ -99,28 +99,29 @@ async fn odd_paths_and_parameters() {
     }
 }
 
-/// What happens on a connection after its bytes.
+/// What the client does after it has sent its bytes.
 #[derive(PartialEq)]
 enum Then {
     Nothing,
     End,
 }
 
-/// What the server sends back on a connection that gets `bytes`, until it lets go.
+/// Sends `bytes` on a new connection, and returns what the server sends until it closes.
 async fn raw(site: &Site, bytes: &[u8], then: Then) -> String {
     let mut stream = TcpStream::connect(site.address()).await.expect("a connection");
-    // The server may close before all is written.
+    // The server may close before everything is written.
     let _closed_early = stream.write_all(bytes).await;
     if then == Then::End {
         let _closed_early = stream.shutdown().await;
     }
     let mut answer = Vec::new();
-    let _reset = timeout(PATIENCE, stream.read_to_end(&mut answer)).await.expect("the server lets go");
+    let _reset =
+        timeout(TIMEOUT, stream.read_to_end(&mut answer)).await.expect("the server closes the connection");
     String::from_utf8_lossy(&answer).into_owned()
 }
 
 #[tokio::test]
-async fn noise_and_truncated_requests() {
+async fn invalid_and_truncated_requests_do_no_harm() {
     let site = Site::new().await;
     let ada = site.sign_up("ada").await;
     for seed in 0..50_u32 {
@@ -152,5 +153,5 @@ async fn noise_and_truncated_requests() {
     let many =
         raw(&site, format!("GET / HTTP/1.1\r\nHost: x\r\n{headers}\r\n").as_bytes(), Then::Nothing).await;
     assert!(many.starts_with("HTTP/1.1 431"), "{many}");
-    assert_eq!(text(&ada.get("users/me").await["id"]), ada.id, "the server is as well as before");
+    assert_eq!(text(&ada.get("users/me").await["id"]), ada.id, "the server still works");
 }

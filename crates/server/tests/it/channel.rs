@@ -1,11 +1,11 @@
-//! Channels, their members, and what those have read.
+//! Channels, their members, and unread counters.
 
 use serde_json::{Value, json};
 
 use crate::site::{Site, redacted, refused, text};
 
 #[tokio::test]
-async fn a_channel_is_what_the_documentation_says() {
+async fn a_channel_has_the_documented_fields() {
     let site = Site::new().await;
     let ada = site.sign_up("ada").await;
     let (team, _) = ada.team("harbour").await;
@@ -70,7 +70,7 @@ async fn private_channels_are_hidden_from_others() {
 }
 
 #[tokio::test]
-async fn public_channels_are_joined_and_left() {
+async fn users_join_and_leave_public_channels() {
     let site = Site::new().await;
     let (ada, bob) = (site.sign_up("ada").await, site.sign_up("bob").await);
     let (team, square) = ada.team("harbour").await;
@@ -108,7 +108,7 @@ async fn public_channels_are_joined_and_left() {
 }
 
 #[tokio::test]
-async fn direct_and_group_channels_are_one_for_the_same_people() {
+async fn the_same_people_get_the_same_direct_or_group_channel() {
     let site = Site::new().await;
     let (ada, bob, eve) = (site.sign_up("ada").await, site.sign_up("bob").await, site.sign_up("eve").await);
     let direct = ada.post("channels/direct", json!([ada.id, bob.id])).await;
@@ -129,7 +129,7 @@ async fn direct_and_group_channels_are_one_for_the_same_people() {
 }
 
 #[tokio::test]
-async fn direct_channels_can_be_kept_within_teams() {
+async fn direct_channels_can_be_restricted_to_teams() {
     let site = Site::with(json!({"TeamSettings": {"RestrictDirectMessage": "team"}})).await;
     let (ada, bob) = (site.sign_up("ada").await, site.sign_up("bob").await);
     let refusal = refused(ada.request("POST", "channels/direct").json(&json!([ada.id, bob.id]))).await;
@@ -170,11 +170,11 @@ async fn unread_counters_follow_reading() {
     bob.post(&format!("users/me/posts/{}/set_unread", text(&third["id"])), json!({})).await;
     assert_eq!(unread().await["msg_count"], 2);
     bob.say(&square, "mine").await;
-    assert_eq!(unread().await["msg_count"], 0, "who writes has read");
+    assert_eq!(unread().await["msg_count"], 0, "the author has read the channel");
 }
 
 #[tokio::test]
-async fn memberships_come_as_lines_or_as_a_list() {
+async fn memberships_are_returned_as_lines_or_as_a_list() {
     let site = Site::new().await;
     let ada = site.sign_up("ada").await;
     let (team, _) = ada.team("harbour").await;

@@ -1,4 +1,4 @@
-//! What was acknowledged is there after the process was killed in the middle of its work.
+//! Acknowledged writes survive when the process is killed in the middle of its work.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -18,10 +18,10 @@ use crate::site::{PASSWORD, Site, account, client, config, text};
 
 const DIRECTORY: &str = "MAINSTAY_TEST_DIRECTORY";
 
-/// Posts that must be acknowledged before the kill.
+/// How many posts must be acknowledged before the kill.
 const ENOUGH: usize = 400;
 
-/// The server's process: this test's own executable, started with a directory in its environment.
+/// Runs the server in a child process: this test's own executable, started with a directory in its environment.
 async fn serve(directory: &Path) -> Result<(), ServerError> {
     let listener = TcpListener::bind("127.0.0.1:0").await.map_err(ServerError::Listener)?;
     let port = listener.local_addr().map_err(ServerError::Listener)?.port();
@@ -82,13 +82,13 @@ async fn acknowledged_posts_survive_a_kill() {
             for n in 0.. {
                 let body = json!({"channel_id": square, "message": format!("{poster}/{n}")});
                 let sent = client.post(format!("{url}/posts")).bearer_auth(&token).json(&body).send().await;
-                // An answer that was cut off acknowledges nothing.
+                // A truncated answer does not count as an acknowledgement.
                 let Ok(answer) = sent else { return };
                 let Ok(post) = answer.json::<Value>().await else { return };
                 let mut acknowledged = acknowledged.lock().expect("no poster panicked");
                 acknowledged.push(text(&post["id"]));
                 if acknowledged.len() == ENOUGH {
-                    // SIGKILL, while fifteen other posts are on their way.
+                    // SIGKILL, while fifteen other posts are being sent.
                     child.lock().expect("no poster panicked").kill().expect("the child was there");
                 }
             }
@@ -103,7 +103,7 @@ async fn acknowledged_posts_survive_a_kill() {
     let ada = site.log_in("ada").await;
     for some in acknowledged.chunks(100) {
         let found = ada.post("posts/ids", json!(some)).await;
-        assert_eq!(found.as_array().map(Vec::len), Some(some.len()), "an acknowledged post is gone");
+        assert_eq!(found.as_array().map(Vec::len), Some(some.len()), "an acknowledged post is lost");
     }
     let channel = ada.get(&format!("channels/{square}")).await;
     let count = format!("SELECT cast(count(*) AS text) FROM posts WHERE channelid = '{square}'");
@@ -116,7 +116,7 @@ async fn acknowledged_posts_survive_a_kill() {
 }
 
 #[tokio::test]
-async fn a_directory_that_cannot_be_made_is_named() {
+async fn the_error_names_a_directory_that_cannot_be_created() {
     let directory = TempDir::new().expect("a temporary directory");
     engine::prepare(directory.path()).await;
     std::fs::write(directory.path().join("file"), b"").expect("a file");

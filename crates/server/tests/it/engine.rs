@@ -1,18 +1,18 @@
-//! SQLite: a file in the site's directory.
+//! SQLite: the database is a file in the site's directory.
 
 use std::path::Path;
 
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, SqlitePool};
 
-/// Makes the database of `directory`, if there is none.
+/// Creates the database of `directory`, if there is none.
 pub(crate) async fn prepare(_: &Path) {}
 
 pub(crate) fn sql_settings(directory: &Path) -> Value {
     json!({"DriverName": "sqlite", "DataSource": directory.join("mattermost.db")})
 }
 
-/// The text in the first row and column of what `statement` answers; empty if it answers nothing.
+/// The text in the first row and column of the result of `statement`; empty if it has no rows.
 pub(crate) async fn ask(directory: &Path, statement: &str) -> String {
     let url = format!("sqlite://{}", directory.join("mattermost.db").display());
     let pool = SqlitePool::connect(&url).await.expect("the database is there");

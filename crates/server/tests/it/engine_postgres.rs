@@ -1,4 +1,4 @@
-//! PostgreSQL: a cluster for all tests, and a database of its own for each site.
+//! PostgreSQL: one cluster for all tests, and a database for each site.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -19,26 +19,26 @@ pub(crate) static CLUSTER: LazyLock<Cluster> = LazyLock::new(|| {
     cluster
 });
 
-/// A migrated database to copy: cheaper than making each table again.
+/// A migrated database to copy, which is faster than migrating each one.
 static TEMPLATE: OnceCell<()> = OnceCell::const_new();
 
-/// The file that keeps the database's address: a child process reads it too.
+/// The file with the database's address, for the test and its child processes.
 fn address_file(directory: &Path) -> PathBuf {
     directory.join("database.url")
 }
 
-/// The name of the database of `directory`.
+/// The name of the database for `directory`.
 pub(crate) fn name(directory: &Path) -> String {
     let name = directory.file_name().expect("a directory has a name").to_string_lossy();
     format!("site{}", name.replace('.', "_"))
 }
 
-/// The way of a site to its database: without a password, whose check takes longer than most tests.
+/// The address of a site's database, without a password, because checking one takes longer than most tests.
 fn site_of(name: &str) -> Server {
     CLUSTER.to("nobody", "", name)
 }
 
-/// Makes the database of `directory`, if there is none.
+/// Creates the database of `directory`, if there is none.
 pub(crate) async fn prepare(directory: &Path) {
     if address_file(directory).exists() {
         return;
@@ -64,7 +64,7 @@ pub(crate) fn sql_settings(directory: &Path) -> Value {
     json!({"DriverName": "postgres", "DataSource": url})
 }
 
-/// The text in the first row and column of what `statement` answers; empty if it answers nothing.
+/// The text in the first row and column of the result of `statement`; empty if it has no rows.
 pub(crate) async fn ask(directory: &Path, statement: &str) -> String {
     let settings = sql_settings(directory);
     let source = settings["DataSource"].as_str().unwrap_or_default();

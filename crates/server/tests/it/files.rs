@@ -1,4 +1,4 @@
-//! Uploads and downloads: forms, names, limits, pictures, permissions.
+//! Uploads and downloads: forms, names, limits, previews, permissions.
 
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use crate::site::{Person, Site, refused};
 
 type Outcome = Result<(), Box<dyn std::error::Error>>;
 
-/// A site with one person in Town Square of one team.
+/// A site with one user, who is in Town Square of one team.
 struct Place {
     site: Site,
     ada: Person,
@@ -66,7 +66,7 @@ fn header<'a>(answer: &'a Response, name: &str) -> &'a str {
 }
 
 #[tokio::test]
-async fn a_form_with_several_files_comes_back_byte_for_byte() -> Outcome {
+async fn files_uploaded_in_a_form_are_downloaded_unchanged() -> Outcome {
     let place = place(json!({})).await?;
     let contents: Vec<Vec<u8>> = (0..10_u8).map(|n| vec![n; usize::from(n) * 70_001]).collect();
     let mut form = place.form();
@@ -112,7 +112,7 @@ async fn a_raw_body_is_one_file() -> Outcome {
 }
 
 #[tokio::test]
-async fn no_name_leaves_the_directory() -> Outcome {
+async fn file_names_do_not_lead_out_of_the_directory() -> Outcome {
     let place = place(json!({})).await?;
     for (name, shown) in [
         ("../../x", "x"),
@@ -139,12 +139,12 @@ async fn no_name_leaves_the_directory() -> Outcome {
 }
 
 #[tokio::test]
-async fn refused_uploads_leave_nothing() -> Outcome {
+async fn refused_uploads_leave_no_files() -> Outcome {
     let place = place(json!({"FileSettings": {"MaxFileSize": 1000}})).await?;
     let post = || place.ada.request("POST", "files");
     let file = |size: usize| Part::bytes(vec![7; size]).file_name("a.bin");
 
-    // The second file is too large: the first one goes with it.
+    // The second file is too large, so the first one is deleted too.
     let form = place.form().part("files", file(10)).part("files", file(2_000_000));
     let too_large = "api.file.upload_file.too_large_detailed.app_error".to_owned();
     assert_eq!(refused(post().multipart(form)).await, (413, too_large));
@@ -162,7 +162,7 @@ async fn refused_uploads_leave_nothing() -> Outcome {
     assert_eq!(refused(post().multipart(place.form())).await.0, 400);
     assert_eq!(refused(post().multipart(Form::new().text("channel_id", "no-id"))).await.0, 400);
 
-    // A form that ends in the middle of a file, one without its boundary, and one that is no form at all.
+    // A form that ends in the middle of a file, one without a boundary, and a body that is not a form.
     let start = format!(
         "--b\r\nContent-Disposition: form-data; name=\"channel_id\"\r\n\r\n{}\r\n--b\r\nContent-Disposition: form-data; \
          name=\"files\"; filename=\"a\"\r\n\r\nhalf a fi",
@@ -180,7 +180,7 @@ async fn refused_uploads_leave_nothing() -> Outcome {
 }
 
 #[tokio::test]
-async fn attachments_can_be_switched_off() -> Outcome {
+async fn attachments_can_be_disabled() -> Outcome {
     let place = place(json!({"FileSettings": {"EnableFileAttachments": false}})).await?;
     let form = place.form().part("files", Part::bytes(vec![1]).file_name("a"));
     let (status, id) = refused(place.ada.request("POST", "files").multipart(form)).await;
@@ -189,7 +189,7 @@ async fn attachments_can_be_switched_off() -> Outcome {
 }
 
 #[tokio::test]
-async fn images_get_pictures_that_fit() -> Outcome {
+async fn images_get_thumbnails_and_previews() -> Outcome {
     let place = place(json!({})).await?;
     let original = png(2400, 1200)?;
     let info = place.upload("crane.png", &original).await?;
@@ -211,7 +211,7 @@ async fn images_get_pictures_that_fit() -> Outcome {
 #[tokio::test]
 async fn what_is_no_image_or_too_large_a_one_stays_a_file() -> Outcome {
     let place = place(json!({})).await?;
-    // A header that promises 65 000 x 65 000 pixels.
+    // A header that claims 65 000 x 65 000 pixels.
     let mut bomb = png(1, 1)?;
     bomb[16..20].copy_from_slice(&65_000_u32.to_be_bytes());
     bomb[20..24].copy_from_slice(&65_000_u32.to_be_bytes());
@@ -234,7 +234,7 @@ async fn what_is_no_image_or_too_large_a_one_stays_a_file() -> Outcome {
 }
 
 #[tokio::test]
-async fn what_a_browser_would_run_comes_as_text() -> Outcome {
+async fn files_that_a_browser_would_run_are_served_as_text() -> Outcome {
     let place = place(json!({})).await?;
     for name in ["page.html", "drawing.svg", "code.js"] {
         let info = place.upload(name, b"<svg onload='alert(1)'/>").await?;
@@ -248,7 +248,7 @@ async fn what_a_browser_would_run_comes_as_text() -> Outcome {
 }
 
 #[tokio::test]
-async fn parts_and_heads_are_answered() -> Outcome {
+async fn range_and_head_requests_are_answered() -> Outcome {
     let place = place(json!({})).await?;
     let info = place.upload("digits.txt", b"0123456789").await?;
     let path = format!("files/{}", info["id"].as_str().unwrap_or_default());
@@ -263,7 +263,7 @@ async fn parts_and_heads_are_answered() -> Outcome {
 }
 
 #[tokio::test]
-async fn files_are_for_the_channels_people() -> Outcome {
+async fn only_members_of_the_channel_get_its_files() -> Outcome {
     let place = place(json!({})).await?;
     let stranger = place.site.sign_up("eve").await;
     let colleague = place.site.sign_up("bob").await;
@@ -291,7 +291,7 @@ async fn files_are_for_the_channels_people() -> Outcome {
 }
 
 #[tokio::test]
-async fn public_links_open_with_their_hash_only() -> Outcome {
+async fn public_links_need_their_hash() -> Outcome {
     let settings = json!({"FileSettings": {"EnablePublicLink": true, "PublicLinkSalt": "salt"}});
     let place = place(settings).await?;
     let info = place.upload("plan.txt", b"public plan").await?;

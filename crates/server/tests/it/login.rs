@@ -1,4 +1,4 @@
-//! Logging in, sessions, cookies, the CSRF rule, the lock.
+//! Logging in, sessions, cookies, CSRF protection and locked accounts.
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
@@ -11,7 +11,7 @@ fn credentials(password: &str) -> Value {
 }
 
 #[tokio::test]
-async fn by_name_by_mail_and_by_id() {
+async fn users_log_in_by_name_address_or_id() {
     let site = Site::new().await;
     let ada = site.sign_up("ada").await;
     for body in [
@@ -26,7 +26,7 @@ async fn by_name_by_mail_and_by_id() {
 }
 
 #[tokio::test]
-async fn failures_do_not_tell_who_has_an_account() {
+async fn failures_do_not_reveal_who_has_an_account() {
     let site = Site::new().await;
     site.sign_up("ada").await;
     let failure = async |body: Value| refused(site.request("POST", "users/login").json(&body)).await;
@@ -35,12 +35,12 @@ async fn failures_do_not_tell_who_has_an_account() {
     assert_eq!(failure(json!({"login_id": "nobody", "password": "wrong"})).await, masked);
     let blank = (400, "api.user.login.blank_pwd.app_error".to_owned());
     assert_eq!(failure(json!({"login_id": "ada"})).await, blank);
-    // One value that is no string empties the whole map.
+    // One value that is not a string makes the whole map empty.
     assert_eq!(failure(json!({"login_id": "ada", "password": PASSWORD, "extra": 1})).await, blank);
 }
 
 #[tokio::test]
-async fn sign_in_methods_can_be_off() {
+async fn sign_in_methods_can_be_disabled() {
     let site = Site::with(json!({"EmailSettings": {"EnableSignInWithEmail": false}})).await;
     site.sign_up("ada").await;
     let by_mail = json!({"login_id": "ada@example.com", "password": PASSWORD});
@@ -49,11 +49,11 @@ async fn sign_in_methods_can_be_off() {
 }
 
 #[tokio::test]
-async fn the_account_locks_after_its_attempts_and_stays_locked() {
+async fn too_many_attempts_lock_the_account_for_good() {
     let site = Site::with(json!({"ServiceSettings": {"MaximumLoginAttempts": 3}})).await;
     let admin = site.sign_up("root").await;
     let ada = site.sign_up("ada").await;
-    // All at once: more guesses than allowed must not slip through together.
+    // All at once: concurrent guesses must not exceed the limit.
     let guesses = (0..8).map(|_| refused(site.request("POST", "users/login").json(&credentials("wrong"))));
     let too_many = "api.user.check_user_login_attempts.too_many.app_error";
     let locked =
@@ -66,7 +66,7 @@ async fn the_account_locks_after_its_attempts_and_stays_locked() {
 }
 
 #[tokio::test]
-async fn a_good_login_resets_the_count() {
+async fn a_successful_login_resets_the_count() {
     let site = Site::with(json!({"ServiceSettings": {"MaximumLoginAttempts": 2}})).await;
     site.sign_up("ada").await;
     for _ in 0..3 {
@@ -76,7 +76,7 @@ async fn a_good_login_resets_the_count() {
 }
 
 #[tokio::test]
-async fn cookies_come_with_their_rules() {
+async fn cookies_have_their_attributes_and_need_csrf_protection() {
     let site = Site::with(json!({"ServiceSettings": {"SiteURL": "https://chat.example/sub"}})).await;
     let ada = site.sign_up("ada").await;
     let login = site.request("POST", "users/login").json(&credentials(PASSWORD));
@@ -111,13 +111,13 @@ async fn cookies_come_with_their_rules() {
         let own = by_cookie("PUT").json(&preference).header(name, value);
         assert_eq!(own.send().await.expect("an answer").status(), 200, "{name}");
     }
-    // A bad cookie beats a good header.
+    // An invalid cookie is preferred to a valid header.
     let both = ada.request("GET", "users/me").header("cookie", "MMAUTHTOKEN=abcdefghijklmnopqrstuvwxyz");
     assert_eq!(refused(both).await.0, 401);
 }
 
 #[tokio::test]
-async fn strict_csrf_wants_the_token() {
+async fn strict_csrf_protection_requires_the_token() {
     let site = Site::with(json!({"ServiceSettings": {"ExperimentalStrictCSRFEnforcement": true}})).await;
     let ada = site.sign_up("ada").await;
     let cookie = format!("MMAUTHTOKEN={}", ada.token);
@@ -126,7 +126,7 @@ async fn strict_csrf_wants_the_token() {
 }
 
 #[tokio::test]
-async fn sessions_are_listed_without_secrets_and_end_at_once() {
+async fn sessions_are_listed_without_secrets_and_end_immediately() {
     let site = Site::new().await;
     let first = site.sign_up("ada").await;
     let second = site.log_in("ada").await;
@@ -142,7 +142,7 @@ async fn sessions_are_listed_without_secrets_and_end_at_once() {
 }
 
 #[tokio::test]
-async fn a_password_is_changed_by_who_knows_it() {
+async fn changing_a_password_requires_the_current_one() {
     let site = Site::new().await;
     let ada = site.sign_up("ada").await;
     let change = |current: &str, new: &str| {
@@ -156,7 +156,7 @@ async fn a_password_is_changed_by_who_knows_it() {
 }
 
 #[tokio::test]
-async fn a_hash_of_an_older_version_is_read_and_written_anew() {
+async fn a_hash_of_an_older_version_is_accepted_and_replaced() {
     let site = Site::new().await;
     site.sign_up("ada").await;
     let directory = site.end().await;

@@ -1,4 +1,4 @@
-//! The server on loopback, with SQLite, spoken to over HTTP and websockets as any client speaks to it.
+//! The server on loopback with SQLite. The tests use HTTP and websockets, as any client does.
 
 mod account;
 mod bad_input;

@@ -1,4 +1,4 @@
-//! The tests of `main.rs` on PostgreSQL, and those of what can happen to a database server only.
+//! The tests of `main.rs` on PostgreSQL, and tests of failures that only a database server has.
 
 mod account;
 mod bad_input;

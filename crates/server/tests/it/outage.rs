@@ -1,4 +1,4 @@
-//! The database server goes, and comes back.
+//! The database server stops and starts again.
 
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -8,18 +8,18 @@ use serde_json::{Value, json};
 use testbed::postgres::{Cluster, Kind, url};
 
 use crate::engine;
-use crate::site::{PATIENCE, Site, text};
+use crate::site::{Site, TIMEOUT, text};
 
 const HEALTH: &str = "system/ping?get_server_status=true";
 
 async fn database_status(site: &Site) -> (u16, String) {
-    let answer = site.request("GET", HEALTH).send().await.expect("the server is there all the time");
+    let answer = site.request("GET", HEALTH).send().await.expect("the server answers all the time");
     let status = answer.headers()["database_status"].to_str().expect("ASCII").to_owned();
     (answer.status().as_u16(), status)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_server_outlives_its_database() {
+async fn the_server_keeps_running_while_its_database_is_down() {
     let mut cluster = Cluster::new(&Kind::default());
     cluster.start();
     cluster.execute("postgres", "CREATE DATABASE chat").await;
@@ -38,7 +38,7 @@ async fn a_server_outlives_its_database() {
     assert_eq!(answer.status(), 500);
 
     cluster.start();
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     while database_status(&site).await.0 != 200 {
         assert!(Instant::now() < deadline, "it stays unhealthy");
         tokio::time::sleep(Duration::from_millis(100)).await;
@@ -46,15 +46,15 @@ async fn a_server_outlives_its_database() {
     let after = ada.say(&square, "after").await;
     let page = ada.get(&format!("channels/{square}/posts")).await;
     let order: Vec<String> = page["order"].as_array().expect("a list").iter().map(text).collect();
-    assert_eq!(order[..2], [text(&after["id"]), text(&before["id"])], "what was refused is not there");
+    assert_eq!(order[..2], [text(&after["id"]), text(&before["id"])], "the refused post must not be stored");
     site.end().await;
 }
 
-/// Posts that must be acknowledged before each of the cuts.
+/// How many posts must be acknowledged before connections are cut again.
 const BETWEEN: usize = 60;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_was_acknowledged_stays_when_connections_are_cut() {
+async fn acknowledged_posts_survive_when_connections_are_cut() {
     let site = Site::new().await;
     let ada = site.sign_up("ada").await;
     let (_, square) = ada.team("harbour").await;
@@ -67,7 +67,7 @@ async fn what_was_acknowledged_stays_when_connections_are_cut() {
                 while acknowledged.lock().expect("no poster panicked").len() < 5 * BETWEEN {
                     let body = json!({"channel_id": square, "message": format!("of {poster}")});
                     let answer = ada.request("POST", "posts").json(&body).send().await.expect("an answer");
-                    // A batch that was cut is refused as a whole.
+                    // All posts of an interrupted batch are refused.
                     if answer.status() == 201 {
                         let post: Value = answer.json().await.expect("JSON");
                         acknowledged.lock().expect("no poster panicked").push(text(&post["id"]));
@@ -87,13 +87,13 @@ async fn what_was_acknowledged_stays_when_connections_are_cut() {
             engine::CLUSTER.execute("postgres", &cut).await;
         }
     };
-    tokio::time::timeout(4 * PATIENCE, async { tokio::join!(posters, cuts) })
+    tokio::time::timeout(4 * TIMEOUT, async { tokio::join!(posters, cuts) })
         .await
         .expect("no poster waits for ever");
     let acknowledged = acknowledged.into_inner().expect("no poster panicked");
     for some in acknowledged.chunks(100) {
         let found = ada.post("posts/ids", json!(some)).await;
-        assert_eq!(found.as_array().map(Vec::len), Some(some.len()), "an acknowledged post is gone");
+        assert_eq!(found.as_array().map(Vec::len), Some(some.len()), "an acknowledged post is lost");
     }
     let rows = format!("SELECT count(*)::text FROM posts WHERE channelid = '{square}'");
     let channel = ada.get(&format!("channels/{square}")).await;

@@ -1,4 +1,4 @@
-//! Posts: writing, reading, changing, deleting, reacting.
+//! Posts: creating, reading, changing and deleting them; reactions and drafts.
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::site::{Site, redacted, refused, text};
 
 #[tokio::test]
-async fn a_post_is_what_the_documentation_says() {
+async fn a_post_has_the_documented_fields() {
     let site = Site::new().await;
     let ada = site.sign_up("ada").await;
     let (_, square) = ada.team("harbour").await;
@@ -33,7 +33,7 @@ async fn a_post_is_what_the_documentation_says() {
 }
 
 #[tokio::test]
-async fn what_makes_no_post_is_refused() {
+async fn malformed_posts_are_refused() {
     let site = Site::new().await;
     let ada = site.sign_up("ada").await;
     let (team, square) = ada.team("harbour").await;
@@ -69,7 +69,7 @@ async fn what_makes_no_post_is_refused() {
 }
 
 #[tokio::test]
-async fn a_repeated_request_makes_one_post() {
+async fn a_repeated_request_creates_one_post() {
     let site = Site::new().await;
     let ada = site.sign_up("ada").await;
     let (_, square) = ada.team("harbour").await;
@@ -82,7 +82,7 @@ async fn a_repeated_request_makes_one_post() {
 }
 
 #[tokio::test]
-async fn pages_meet_without_gap_or_overlap() {
+async fn consecutive_pages_have_no_gap_or_overlap() {
     let site = Site::new().await;
     let ada = site.sign_up("ada").await;
     let (_, square) = ada.team("harbour").await;
@@ -92,7 +92,7 @@ async fn pages_meet_without_gap_or_overlap() {
     let page = async |query: String| ada.get(&format!("channels/{square}/posts?{query}")).await;
     let all = page("per_page=200".to_owned()).await;
     let all: Vec<String> = all["order"].as_array().into_iter().flatten().map(text).collect();
-    assert_eq!(all.len(), 26, "25 posts and one that tells of joining");
+    assert_eq!(all.len(), 26, "25 posts and the system post about joining");
     let mut seen = Vec::new();
     let mut next = page("per_page=10".to_owned()).await;
     loop {
@@ -112,7 +112,7 @@ async fn pages_meet_without_gap_or_overlap() {
 }
 
 #[tokio::test]
-async fn since_tells_of_changes_and_deletions() {
+async fn since_returns_changed_and_deleted_posts() {
     let site = Site::new().await;
     let ada = site.sign_up("ada").await;
     let (_, square) = ada.team("harbour").await;
@@ -131,7 +131,7 @@ async fn since_tells_of_changes_and_deletions() {
 }
 
 #[tokio::test]
-async fn posts_are_changed_by_their_authors() {
+async fn only_authors_change_their_posts() {
     let site = Site::new().await;
     let (ada, bob) = (site.sign_up("ada").await, site.sign_up("bob").await);
     let (team, square) = ada.team("harbour").await;
@@ -159,7 +159,7 @@ async fn posts_are_changed_by_their_authors() {
 }
 
 #[tokio::test]
-async fn reactions_are_counted_once_and_removed() {
+async fn a_reaction_is_stored_once_and_can_be_removed() {
     let site = Site::new().await;
     let (ada, bob) = (site.sign_up("ada").await, site.sign_up("bob").await);
     let (team, square) = ada.team("harbour").await;
@@ -191,7 +191,7 @@ async fn reactions_are_counted_once_and_removed() {
 }
 
 #[tokio::test]
-async fn drafts_are_kept_until_they_go() {
+async fn drafts_are_stored_and_deleted() {
     let site = Site::new().await;
     let ada = site.sign_up("ada").await;
     let (team, square) = ada.team("harbour").await;

@@ -1,4 +1,4 @@
-//! Databases that cannot be used, and servers that start at once.
+//! Unusable databases, and servers that start at the same time.
 
 use dsn::Server;
 use futures_util::future::join_all;
@@ -9,7 +9,7 @@ use testbed::postgres::url;
 use crate::engine::{self, CLUSTER};
 use crate::site::{Site, config};
 
-/// Why the server does not start on `server`.
+/// The error with which the server refuses to start on `server`.
 async fn refusal(server: &Server) -> String {
     let directory = TempDir::new().expect("a temporary directory");
     engine::prepare(directory.path()).await;
@@ -19,7 +19,7 @@ async fn refusal(server: &Server) -> String {
 }
 
 #[tokio::test]
-async fn a_database_that_cannot_be_used_is_refused_with_the_reason_and_the_way_out() {
+async fn the_error_for_an_unusable_database_has_the_reason_and_a_hint() {
     for sql in [
         "CREATE ROLE guest LOGIN PASSWORD 'gu3st-secret'",
         "CREATE DATABASE locked",
@@ -31,7 +31,7 @@ async fn a_database_that_cannot_be_used_is_refused_with_the_reason_and_the_way_o
         CLUSTER.execute("postgres", sql).await;
     }
     CLUSTER.execute("foreign_schema", "REVOKE CREATE ON SCHEMA public FROM PUBLIC").await;
-    // Somebody else's table, of the name of one of ours.
+    // Another program's table with the name of one of Mattermost's.
     CLUSTER.execute("taken", "GRANT ALL ON SCHEMA public TO guest").await;
     CLUSTER.execute("taken", "CREATE TABLE teams (id int)").await;
     let mut nobody = CLUSTER.to("guest", "gu3st-secret", "chat");
@@ -52,26 +52,26 @@ async fn a_database_that_cannot_be_used_is_refused_with_the_reason_and_the_way_o
 }
 
 #[tokio::test]
-async fn servers_that_start_at_once_make_one_schema() {
+async fn servers_that_start_at_the_same_time_create_one_schema() {
     let directory = TempDir::new().expect("a temporary directory");
     engine::prepare(directory.path()).await;
-    // Empty again: the tests' databases are copies of one that has its tables.
+    // Make the database empty: it is a copy of a migrated one.
     let name = engine::name(directory.path());
     CLUSTER.execute(&name, "DROP SCHEMA public CASCADE; CREATE SCHEMA public AUTHORIZATION nobody").await;
     let config = config(directory.path(), &json!({}));
     for migrated in join_all((0..8).map(|_| server::migrate(&config))).await {
-        migrated.expect("they take turns");
+        migrated.expect("they migrate one after the other");
     }
     let id = engine::ask(directory.path(), "SELECT value FROM systems WHERE name = 'DiagnosticId'").await;
     assert_eq!(id.len(), 26);
     let site = Site::in_directory(directory, json!({})).await;
     let again = engine::ask(site.directory(), "SELECT value FROM systems WHERE name = 'DiagnosticId'").await;
-    assert_eq!(id, again, "what is there stays");
+    assert_eq!(id, again, "existing rows are kept");
 }
 
-/// What the official server would otherwise have to change: its own types, and no table of its migrations.
+/// The schema needs no change by the official server: it has the same types, and no table of migrations.
 #[tokio::test]
-async fn the_columns_have_mattermosts_types() {
+async fn columns_have_mattermosts_types() {
     let site = Site::new().await;
     site.sign_up("ada").await.team("harbour").await;
     let types = "SELECT string_agg(udt_name || coalesce('(' || character_maximum_length || ')', ''), ' ' ORDER BY \

@@ -1,4 +1,4 @@
-//! A server with a directory of its own, and people who use it.
+//! A server with its own directory, and its users.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -21,8 +21,8 @@ use crate::engine;
 
 pub(crate) const PASSWORD: &str = "correct horse 1";
 
-/// Longer than anything here takes; only a hang reaches it.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+/// Longer than anything here takes: only a test that hangs reaches it.
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A running server.
 pub(crate) struct Site {
@@ -33,7 +33,7 @@ pub(crate) struct Site {
     served: JoinHandle<Result<(), ServerError>>,
 }
 
-/// Somebody with an account and a session.
+/// A user with a session.
 #[derive(Clone)]
 pub(crate) struct Person {
     pub(crate) id: String,
@@ -45,8 +45,8 @@ pub(crate) struct Person {
 /// An open websocket.
 pub(crate) struct Socket(pub(crate) WebSocketStream<MaybeTlsStream<TcpStream>>);
 
-/// The configuration of a site in `directory`, which [`engine::prepare`] saw: open for sign-ups, but for what
-/// `settings` says.
+/// The configuration of a site in `directory`, after [`engine::prepare`]: open for sign-ups unless `settings` change
+/// that.
 pub(crate) fn config(directory: &Path, settings: &Value) -> Config {
     let mut document = json!({
         "ServiceSettings": {},
@@ -69,7 +69,7 @@ pub(crate) fn client() -> Client {
     PROVIDER.call_once(|| {
         rustls::crypto::aws_lc_rs::default_provider().install_default().expect("there is no other provider");
     });
-    Client::builder().timeout(PATIENCE).build().expect("a plain client can be made")
+    Client::builder().timeout(TIMEOUT).build().expect("a plain client can be made")
 }
 
 impl Site {
@@ -77,12 +77,12 @@ impl Site {
         Site::with(json!({})).await
     }
 
-    /// A new site with `settings` over the defaults.
+    /// A new site whose `settings` override the defaults.
     pub(crate) async fn with(settings: Value) -> Site {
         Site::in_directory(TempDir::new().expect("a temporary directory can be made"), settings).await
     }
 
-    /// A site on what another one left in `directory`.
+    /// A site with the data that another one left in `directory`.
     pub(crate) async fn in_directory(directory: TempDir, settings: Value) -> Site {
         engine::prepare(directory.path()).await;
         let client = client();
@@ -93,10 +93,10 @@ impl Site {
         Site { address, directory, client, stop, served }
     }
 
-    /// Ends the server as a signal would, and returns its directory.
+    /// Stops the server as a signal does, and returns its directory.
     pub(crate) async fn end(self) -> TempDir {
         self.stop.cancel();
-        let served = tokio::time::timeout(PATIENCE, self.served).await.expect("the server ends in time");
+        let served = tokio::time::timeout(TIMEOUT, self.served).await.expect("the server ends in time");
         served.expect("the server does not panic").expect("the server ends without an error");
         self.directory
     }
@@ -117,7 +117,7 @@ impl Site {
         self.directory.path()
     }
 
-    /// A request of somebody without a session.
+    /// A request without a session.
     pub(crate) fn request(&self, method: &str, path: &str) -> RequestBuilder {
         request(&self.client, &self.url(), method, path)
     }
@@ -140,7 +140,7 @@ impl Site {
         Person { id: text(&user["id"]), token, url: self.url(), client: self.client.clone() }
     }
 
-    /// Opens a websocket with these query parameters and headers; not authenticated by itself.
+    /// Opens a websocket with these query parameters and headers. It does not authenticate.
     pub(crate) async fn socket(
         &self,
         query: &str,
@@ -154,7 +154,7 @@ impl Site {
         Ok(Socket(socket))
     }
 
-    /// A websocket of `person`, authenticated by its header; the hello is still to be read.
+    /// Opens a websocket of `person`, authenticated by a header. Its first message, `hello`, is not read yet.
     pub(crate) async fn socket_of(&self, person: &Person, query: &str) -> Socket {
         let bearer = format!("Bearer {}", person.token);
         self.socket(query, &[("authorization", &bearer)]).await.expect("the upgrade is accepted")
@@ -190,14 +190,14 @@ impl Person {
         succeeded(self.request("DELETE", path)).await
     }
 
-    /// A team of this person's, and its Town Square.
+    /// Creates a team and returns it with the id of its Town Square.
     pub(crate) async fn team(&self, name: &str) -> (Value, String) {
         let team = self.post("teams", json!({"name": name, "display_name": name, "type": "O"})).await;
         let square = self.get(&format!("teams/{}/channels/name/town-square", text(&team["id"]))).await;
         (team, text(&square["id"]))
     }
 
-    /// Joins a team by its invite.
+    /// Joins a team by its invite id.
     pub(crate) async fn join(&self, team: &Value) {
         self.post(&format!("teams/members/invite?invite_id={}", text(&team["invite_id"])), json!({})).await;
     }
@@ -216,7 +216,7 @@ async fn succeeded(request: RequestBuilder) -> Value {
     serde_json::from_str(&body).expect("JSON")
 }
 
-/// The status and error id of a request that must fail, whose body must be a whole AppError.
+/// The status and error id of a request that must fail. Its body must be a complete AppError.
 pub(crate) async fn refused(request: RequestBuilder) -> (u16, String) {
     refusal(request.send().await.expect("the server answers")).await
 }
@@ -236,7 +236,7 @@ pub(crate) fn text(value: &Value) -> String {
     value.as_str().unwrap_or_else(|| panic!("no text: {value}")).to_owned()
 }
 
-/// `value` with ids and times, which differ each time, replaced by their names.
+/// `value` with its ids and times, which differ each time, replaced by their names.
 pub(crate) fn redacted(value: &Value) -> Value {
     match value {
         Value::String(text) if text.len() == 26 && text.bytes().all(|b| b.is_ascii_alphanumeric()) => {
@@ -250,11 +250,11 @@ pub(crate) fn redacted(value: &Value) -> Value {
 }
 
 impl Socket {
-    /// The next JSON message; `None` when the server closed.
+    /// The next JSON message; `None` if the server closed the socket.
     pub(crate) async fn next(&mut self) -> Option<Value> {
         loop {
             let message =
-                tokio::time::timeout(PATIENCE, self.0.next()).await.expect("a message arrives in time");
+                tokio::time::timeout(TIMEOUT, self.0.next()).await.expect("a message arrives in time");
             match message?.ok()? {
                 Message::Text(text) => return serde_json::from_str(&text).ok(),
                 Message::Close(_) => return None,
@@ -263,7 +263,7 @@ impl Socket {
         }
     }
 
-    /// The next message called `event`, whatever stands before it.
+    /// The next event called `event`; messages before it are skipped.
     pub(crate) async fn event(&mut self, event: &str) -> Value {
         loop {
             let message = self.next().await.unwrap_or_else(|| panic!("the socket closed before {event}"));
@@ -277,7 +277,7 @@ impl Socket {
         self.0.send(Message::Text(message.to_string().into())).await.expect("the socket is open");
     }
 
-    /// Sends a request and returns its answer, whatever events stand before it.
+    /// Sends a request and returns its answer; events before it are skipped.
     pub(crate) async fn ask(&mut self, seq: i64, action: &str, data: Value) -> Value {
         self.send(&json!({"seq": seq, "action": action, "data": data})).await;
         loop {

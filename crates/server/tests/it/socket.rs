@@ -1,4 +1,4 @@
-//! The websocket: challenge, numbers, events, resumption, and who is kept out.
+//! The websocket: authentication, sequence numbers, events, resuming, and refusals.
 
 use futures_util::SinkExt;
 use serde_json::{Value, json};
@@ -9,7 +9,7 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 use crate::site::{Site, redacted, text};
 
 #[tokio::test]
-async fn a_challenge_opens_the_stream_at_number_zero() {
+async fn after_authentication_the_events_start_at_number_zero() {
     let site = Site::new().await;
     let ada = site.sign_up("ada").await;
     let mut socket =
@@ -36,7 +36,7 @@ async fn a_challenge_opens_the_stream_at_number_zero() {
 }
 
 #[tokio::test]
-async fn a_wrong_token_and_silence_are_closed() {
+async fn sockets_with_a_wrong_token_or_none_are_closed() {
     let site = Site::new().await;
     site.sign_up("ada").await;
     let mut wrong = site.socket("", &[]).await.expect("the upgrade is accepted");
@@ -55,7 +55,7 @@ async fn the_origin_must_be_the_site() {
         [("https://chat.example", true), ("https://evil.example", false), ("null", false)]
     {
         match site.socket("", &[("origin", origin)]).await {
-            Ok(_) => assert!(allowed, "{origin} was let in"),
+            Ok(_) => assert!(allowed, "{origin} was accepted"),
             Err(Error::Http(answer)) => {
                 let body: Value =
                     serde_json::from_slice(answer.body().as_deref().unwrap_or_default()).expect("JSON");
@@ -70,7 +70,7 @@ async fn the_origin_must_be_the_site() {
 }
 
 #[tokio::test]
-async fn each_side_sees_the_others_posts() {
+async fn members_get_each_others_posts() {
     let site = Site::new().await;
     let (ada, bob) = (site.sign_up("ada").await, site.sign_up("bob").await);
     let (team, square) = ada.team("harbour").await;
@@ -103,7 +103,7 @@ async fn each_side_sees_the_others_posts() {
     loop {
         let own = at_ada.event("posted").await;
         if text(&own["data"]["post"]).contains("hi @bob") {
-            assert!(own["data"].get("mentions").is_none(), "mentions are told to the mentioned alone");
+            assert!(own["data"].get("mentions").is_none(), "only mentioned users get mentions");
             break;
         }
     }
@@ -131,7 +131,7 @@ async fn each_side_sees_the_others_posts() {
 }
 
 #[tokio::test]
-async fn what_is_private_stays_private() {
+async fn events_of_private_channels_go_to_their_members_only() {
     let site = Site::new().await;
     let (ada, bob, eve) = (site.sign_up("ada").await, site.sign_up("bob").await, site.sign_up("eve").await);
     let (team, square) = ada.team("harbour").await;
@@ -146,7 +146,7 @@ async fn what_is_private_stays_private() {
 }
 
 #[tokio::test]
-async fn numbers_are_without_gaps_and_a_resumed_stream_goes_on() {
+async fn numbers_have_no_gaps_and_a_resumed_connection_continues() {
     let site = Site::new().await;
     let ada = site.sign_up("ada").await;
     let (_, square) = ada.team("harbour").await;
@@ -167,7 +167,7 @@ async fn numbers_are_without_gaps_and_a_resumed_stream_goes_on() {
     }
     drop(socket);
     ada.say(&square, "while away").await;
-    // The client saw all but the last two events, say.
+    // Suppose that the client got all but the last two events.
     let mut again =
         site.socket_of(&ada, &format!("connection_id={id}&sequence_number={}", expected - 2)).await;
     let mut missed = Vec::new();
@@ -198,7 +198,7 @@ async fn numbers_are_without_gaps_and_a_resumed_stream_goes_on() {
 }
 
 #[tokio::test]
-async fn events_are_scoped_to_what_is_looked_at() {
+async fn typing_events_go_to_clients_that_show_the_channel() {
     let site = Site::new().await;
     let (ada, bob) = (site.sign_up("ada").await, site.sign_up("bob").await);
     let (team, square) = ada.team("harbour").await;
@@ -213,7 +213,7 @@ async fn events_are_scoped_to_what_is_looked_at() {
 }
 
 #[tokio::test]
-async fn the_end_of_a_session_ends_its_sockets() {
+async fn ending_a_session_closes_its_sockets() {
     let site = Site::new().await;
     let ada = site.sign_up("ada").await;
     let mut socket = site.socket_of(&ada, "").await;
@@ -223,7 +223,7 @@ async fn the_end_of_a_session_ends_its_sockets() {
 }
 
 #[tokio::test]
-async fn presence_follows_the_sockets() {
+async fn a_users_status_follows_their_sockets() {
     let site = Site::new().await;
     let (ada, bob) = (site.sign_up("ada").await, site.sign_up("bob").await);
     let status = async || text(&bob.get(&format!("users/{}/status", ada.id)).await["status"]);
@@ -239,7 +239,7 @@ async fn presence_follows_the_sockets() {
 }
 
 #[tokio::test]
-async fn messages_that_are_too_long_or_no_json_close_the_socket() {
+async fn messages_that_are_too_long_or_not_json_close_the_socket() {
     let site = Site::new().await;
     let ada = site.sign_up("ada").await;
     for message in [
@@ -255,7 +255,7 @@ async fn messages_that_are_too_long_or_no_json_close_the_socket() {
 }
 
 #[tokio::test]
-async fn a_client_that_does_not_read_is_dropped_and_holds_nobody_up() {
+async fn a_client_that_does_not_read_is_dropped_without_delaying_others() {
     let site = Site::new().await;
     let ada = site.sign_up("ada").await;
     let (_, square) = ada.team("harbour").await;
@@ -270,19 +270,23 @@ async fn a_client_that_does_not_read_is_dropped_and_holds_nobody_up() {
             posted += 1;
         }
     });
-    // More than the socket's buffers and the queue hold together.
+    // More than fits into the socket's buffers and the queue.
     let message = "x".repeat(16_000);
     for _ in 0..600 {
         ada.say(&square, &message).await;
     }
-    reader.await.expect("the quick reader gets all");
+    reader.await.expect("the other client gets all posts");
     let id = text(&hello["data"]["connection_id"]);
     let mut fresh = site.socket_of(&ada, &format!("connection_id={id}&sequence_number=1")).await;
-    assert_eq!(fresh.next().await.expect("hello")["event"], "hello", "what was lost cannot be resumed");
+    assert_eq!(
+        fresh.next().await.expect("hello")["event"],
+        "hello",
+        "a connection with lost events cannot be resumed"
+    );
 }
 
 #[tokio::test]
-async fn a_server_that_ends_closes_its_sockets() {
+async fn a_stopping_server_closes_its_sockets() {
     let site = Site::new().await;
     let ada = site.sign_up("ada").await;
     let mut socket = site.socket_of(&ada, "").await;

@@ -1,4 +1,4 @@
-//! What is wrong with files.
+//! Unusable SQLite files.
 
 use serde_json::json;
 use tempfile::TempDir;
@@ -6,7 +6,7 @@ use tempfile::TempDir;
 use crate::site::config;
 
 #[tokio::test]
-async fn a_database_that_is_none_is_named_with_the_way_out() {
+async fn the_error_for_a_damaged_file_has_its_name_and_a_hint() {
     let directory = TempDir::new().expect("a temporary directory");
     std::fs::write(
         directory.path().join("mattermost.db"),
@@ -19,7 +19,7 @@ async fn a_database_that_is_none_is_named_with_the_way_out() {
 }
 
 #[tokio::test]
-async fn a_file_whose_directory_cannot_be_made_is_named() {
+async fn the_error_for_a_directory_that_cannot_be_created_names_it() {
     let directory = TempDir::new().expect("a temporary directory");
     std::fs::write(directory.path().join("file"), b"").expect("a file");
     let settings = json!({"SqlSettings": {"DataSource": directory.path().join("file/x.db")}});

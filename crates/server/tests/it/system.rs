@@ -1,11 +1,11 @@
-//! Health, client configuration, what every answer carries, and what is not implemented.
+//! Health, client configuration, common headers, and routes that are not implemented.
 
 use serde_json::{Value, json};
 
 use crate::site::{Site, refusal, refused};
 
 #[tokio::test]
-async fn ping_writes_to_the_database_and_the_file_store() {
+async fn ping_checks_the_database_and_the_file_store() {
     let site = Site::new().await;
     let answer = site.request("GET", "system/ping?get_server_status=true").send().await.expect("an answer");
     assert_eq!(answer.headers()["database_status"], "OK");
@@ -20,7 +20,7 @@ async fn ping_writes_to_the_database_and_the_file_store() {
 }
 
 #[tokio::test]
-async fn ping_tells_of_a_file_store_that_is_gone() {
+async fn ping_reports_a_missing_file_store() {
     let site = Site::new().await;
     let path = "system/ping?get_server_status=true";
     assert_eq!(site.request("GET", path).send().await.expect("an answer").status(), 200);
@@ -36,7 +36,7 @@ async fn ping_tells_of_a_file_store_that_is_gone() {
 }
 
 #[tokio::test]
-async fn every_answer_carries_the_common_headers() {
+async fn every_answer_has_the_common_headers() {
     let site = Site::new().await;
     let answer = site.request("GET", "system/ping").send().await.expect("an answer");
     let header = |name: &str| answer.headers()[name].to_str().expect("ASCII").to_owned();
@@ -53,7 +53,7 @@ async fn every_answer_carries_the_common_headers() {
 }
 
 #[tokio::test]
-async fn other_sites_are_let_in_by_the_list_alone() {
+async fn only_listed_sites_pass_cors() {
     let preflight = |site: &Site| {
         let request = site.request("OPTIONS", "users/me").header("origin", "https://other.example");
         request.header("access-control-request-method", "GET").send()
@@ -74,7 +74,7 @@ async fn other_sites_are_let_in_by_the_list_alone() {
 }
 
 #[tokio::test]
-async fn client_config_is_flat_text_and_larger_with_a_session() {
+async fn the_client_configuration_is_flat_and_larger_with_a_session() {
     let site = Site::new().await;
     let limited: Value = site
         .request("GET", "config/client?format=old")
@@ -95,7 +95,7 @@ async fn client_config_is_flat_text_and_larger_with_a_session() {
 }
 
 #[tokio::test]
-async fn the_license_wants_its_format() {
+async fn the_license_route_requires_a_format() {
     let site = Site::new().await;
     let answer = site.request("GET", "license/client?format=old").send().await.expect("an answer");
     assert_eq!(answer.text().await.expect("a body"), r#"{"IsLicensed":"false"}"#);
@@ -111,7 +111,7 @@ async fn limits_are_camel_case() {
 }
 
 #[tokio::test]
-async fn what_is_not_implemented_says_so() {
+async fn routes_that_are_not_implemented_answer_501() {
     let site = Site::new().await;
     let ada = site.sign_up("ada").await;
     for (method, path) in [

@@ -1,11 +1,11 @@
-//! Teams: making, joining, managing, leaving.
+//! Teams: creating, joining, managing and leaving them.
 
 use serde_json::{Value, json};
 
 use crate::site::{Site, redacted, refused, text};
 
 #[tokio::test]
-async fn a_team_is_what_the_documentation_says() {
+async fn a_team_has_the_documented_fields() {
     let site = Site::new().await;
     let ada = site.sign_up("ada").await;
     let (team, _) = ada.team("harbour").await;
@@ -51,7 +51,7 @@ async fn names_are_checked_and_unique() {
 }
 
 #[tokio::test]
-async fn joining_takes_an_open_team_or_an_invite() {
+async fn joining_requires_an_open_team_or_an_invite() {
     let site = Site::new().await;
     let (ada, bob) = (site.sign_up("ada").await, site.sign_up("bob").await);
     let (team, _) = ada.team("harbour").await;
@@ -81,7 +81,7 @@ async fn joining_takes_an_open_team_or_an_invite() {
 }
 
 #[tokio::test]
-async fn closing_a_team_makes_its_old_link_worthless() {
+async fn closing_a_team_invalidates_its_invite_link() {
     let site = Site::new().await;
     let (ada, bob) = (site.sign_up("ada").await, site.sign_up("bob").await);
     let (team, _) = ada.team("harbour").await;
@@ -109,7 +109,7 @@ async fn the_number_and_domains_of_members_are_limited() {
 }
 
 #[tokio::test]
-async fn roles_come_and_go_with_a_membership() {
+async fn roles_in_a_team_end_with_the_membership() {
     let site = Site::new().await;
     let (ada, bob) = (site.sign_up("ada").await, site.sign_up("bob").await);
     let (team, square) = ada.team("harbour").await;

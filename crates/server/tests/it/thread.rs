@@ -1,10 +1,10 @@
-//! Threads: replies, followers, what is unread of them.
+//! Threads: replies, followers and unread counters.
 
 use serde_json::{Value, json};
 
 use crate::site::{Person, Site, refused, text};
 
-/// Two people in Town Square, and a post of the first.
+/// Two users in Town Square, and a post by the first.
 async fn scene(site: &Site) -> (Person, Person, String, String, Value) {
     let (ada, bob) = (site.sign_up("ada").await, site.sign_up("bob").await);
     let (team, square) = ada.team("harbour").await;
@@ -18,7 +18,7 @@ async fn reply(person: &Person, channel: &str, root: &Value, message: &str) -> V
 }
 
 #[tokio::test]
-async fn replies_move_the_roots_counters() {
+async fn replies_change_the_roots_counters() {
     let site = Site::new().await;
     let (ada, bob, _, square, root) = scene(&site).await;
     let first = reply(&bob, &square, &root, "one").await;
@@ -50,7 +50,7 @@ async fn replies_move_the_roots_counters() {
     assert_eq!(collapsed["order"], json!([root["id"]]));
     let flat = ada.get(&format!("channels/{square}/posts?per_page=1")).await;
     assert_eq!(flat["order"], json!([second["id"]]));
-    assert!(flat["posts"].get(&id).is_some(), "the root of a listed reply is beside it");
+    assert!(flat["posts"].get(&id).is_some(), "the list must contain the roots of its replies");
 
     bob.delete(&format!("posts/{}", text(&second["id"]))).await;
     assert_eq!(ada.get(&format!("posts/{id}")).await["reply_count"], 1);
@@ -59,7 +59,7 @@ async fn replies_move_the_roots_counters() {
 }
 
 #[tokio::test]
-async fn who_left_the_channel_follows_nothing_in_it() {
+async fn leaving_a_channel_ends_following_its_threads() {
     let site = Site::new().await;
     let (ada, bob) = (site.sign_up("ada").await, site.sign_up("bob").await);
     let (team, _) = ada.team("harbour").await;
@@ -77,7 +77,7 @@ async fn who_left_the_channel_follows_nothing_in_it() {
 }
 
 #[tokio::test]
-async fn following_by_itself_can_be_off() {
+async fn automatic_following_can_be_disabled() {
     let site = Site::with(json!({"ServiceSettings": {"ThreadAutoFollow": false}})).await;
     let (ada, bob, team, square, root) = scene(&site).await;
     reply(&bob, &square, &root, "hello").await;
@@ -86,7 +86,7 @@ async fn following_by_itself_can_be_off() {
 }
 
 #[tokio::test]
-async fn followers_see_what_is_unread() {
+async fn followers_get_unread_counters() {
     let site = Site::new().await;
     let (ada, bob, team, square, root) = scene(&site).await;
     let answer = reply(&bob, &square, &root, "for you, @ada").await;
@@ -104,7 +104,7 @@ async fn followers_see_what_is_unread() {
         (&root["id"], &json!(1), &json!(1))
     );
     assert_eq!(thread["post"]["message"], "root");
-    assert_eq!(bob.get(&path).await["total_unread_threads"], 0, "who replied has read");
+    assert_eq!(bob.get(&path).await["total_unread_threads"], 0, "the author of a reply has read the thread");
     let one = format!("{path}/{}", text(&root["id"]));
     ada.put(&format!("{one}/read/{}", answer["create_at"]), json!({})).await;
     assert_eq!(ada.get(&path).await["total_unread_threads"], 0);

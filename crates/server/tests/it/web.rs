@@ -1,4 +1,4 @@
-//! The web client as it is served: the page, its policy, its assets, and Markdown.
+//! How the web client is served: the page, its policy, its assets, and Markdown.
 
 use reqwest::{Response, StatusCode};
 use serde_json::{Value, json};
@@ -12,7 +12,7 @@ fn header<'a>(answer: &'a Response, name: &str) -> &'a str {
 }
 
 #[tokio::test]
-async fn every_path_that_is_not_the_apis_is_the_page() -> Outcome {
+async fn every_path_outside_the_api_returns_the_page() -> Outcome {
     let site = Site::with(json!({"TeamSettings": {"SiteName": "Harbour <Works>"}})).await;
     for path in
         ["/", "/login", "/signup_user_complete/?id=x", "/harbour/channels/town-square", "/a/messages/@b"]
@@ -34,7 +34,7 @@ async fn every_path_that_is_not_the_apis_is_the_page() -> Outcome {
 }
 
 #[tokio::test]
-async fn the_policy_forbids_what_the_page_does_not_do() -> Outcome {
+async fn the_policy_forbids_everything_that_the_page_does_not_need() -> Outcome {
     let site = Site::with(json!({})).await;
     let answer = reqwest::get(site.url()).await?;
     let policy = header(&answer, "content-security-policy").to_owned();
@@ -61,7 +61,7 @@ async fn the_policy_forbids_what_the_page_does_not_do() -> Outcome {
 }
 
 #[tokio::test]
-async fn all_that_the_page_names_is_served_for_ever() -> Outcome {
+async fn all_files_that_the_page_names_are_served_and_cacheable_for_ever() -> Outcome {
     let site = Site::with(json!({})).await;
     let page = reqwest::get(site.url()).await?.text().await?;
     let named: Vec<_> = page.split('"').filter(|text| text.starts_with("/static/")).collect();
@@ -82,7 +82,7 @@ async fn all_that_the_page_names_is_served_for_ever() -> Outcome {
 }
 
 #[tokio::test]
-async fn markdown_is_for_people_who_are_logged_in() -> Outcome {
+async fn only_logged_in_users_get_markdown_parsed() -> Outcome {
     let site = Site::with(json!({})).await;
     let url = format!("{}/mainstay/markdown", site.url());
     let texts = json!(["plain", "**b** <script>alert(1)</script> [x](javascript:y)"]);

@@ -1,4 +1,4 @@
-// Files on their way into a message: picked, pasted or dropped, uploaded at once, shown before they are sent.
+// The attachments of a message that is being written: picked, pasted or dropped files, uploaded immediately and shown.
 
 import * as api from '../api.js';
 import { h, icon, iconButton } from '../dom.js';
@@ -8,7 +8,7 @@ import { fileSize } from './files.js';
 
 const MOST_FILES = 10;
 
-/** { element, add(files), take(): Promise of the uploaded FileInfos, which it forgets; busy() }. */
+/** { element, add(files), take(): Promise of the uploaded FileInfos, which are then removed; busy() }. */
 export function attachments({ channel, changed }) {
   const element = h('ul', { class: 'attachments', 'aria-label': 'Attached files' });
   let items = [];
@@ -68,7 +68,7 @@ export function attachments({ channel, changed }) {
   };
 }
 
-/** Files dropped anywhere on `zone` go to `add`. */
+/** Passes files that are dropped on `zone` to `add`. */
 export function acceptDrops(zone, add, signal) {
   const carriesFiles = (event) => event.dataTransfer?.types.includes('Files');
   let depth = 0;

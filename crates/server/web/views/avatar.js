@@ -1,4 +1,4 @@
-// A person's picture: their own, or their initial on a colour that follows from their id.
+// A user's picture: their own, or their initial on a colour that depends on their id.
 
 import * as api from '../api.js';
 import { h } from '../dom.js';
@@ -12,7 +12,7 @@ function hue(id) {
   return sum % HUES;
 }
 
-/** Decorative: the name stands beside it. `status` adds the presence dot; with a `signal` it follows changes until then. */
+/** The picture, which is decorative: the name is beside it. `status` adds the status dot, which is updated until `signal`. */
 export function avatar(id, { small = false, status = false, signal } = {}) {
   const element = h('span', { class: `avatar hue-${hue(id)}${small ? ' avatar--small' : ''}`, 'aria-hidden': 'true' });
   const paint = () => {

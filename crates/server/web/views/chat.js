@@ -1,4 +1,4 @@
-// The frame of the chat: sidebar, one channel, and a thread beside it.
+// The chat page: the sidebar, one channel, and a thread beside it.
 
 import * as api from '../api.js';
 import { h, icon, iconButton } from '../dom.js';
@@ -14,7 +14,7 @@ import { timeline } from './timeline.js';
 const { state, store } = data;
 let frame = null;
 
-/** Shows a channel, loading its team first where that is not the open one. */
+/** Shows a channel. Loads its team first, if another team is open. */
 export async function showChat(page, { team: teamName, channel: channelName, person }, { socket, leave, signal }) {
   const team = [...state.teams.values()].find((one) => one.name === teamName);
   if (!team) throw new Error(`There is no team “${teamName}”, or you are not a member of it. Ask for an invite link.`);
@@ -96,7 +96,7 @@ function readOpen() {
   if (channel && document.visibilityState === 'visible' && data.unread(channel).messages) data.markRead(channel);
 }
 
-// The tab's title counts mentions over all channels.
+// The tab's title shows the number of mentions in all channels.
 function showTitle() {
   const channel = state.channels.get(state.open.channel);
   const heading = document.getElementById('channelHeaderTitle');
@@ -147,7 +147,7 @@ async function leaveChannel(channel) {
   }
 }
 
-// A channel that we left, were removed from, or that was archived while it was open.
+// Leaves the page of a channel that the user left or was removed from, or that was archived.
 function leaveLost() {
   if (state.open.channel && !state.channels.has(state.open.channel)) {
     state.open = { channel: null, thread: null };
@@ -178,7 +178,7 @@ function openThread(root, socket) {
   pane.focus();
 }
 
-/** Fetches again all that is shown, after events may have been missed. */
+/** Loads everything that is shown again, because events may have been missed. */
 export async function refresh() {
   const { channel, thread: root } = state.open;
   state.timelines = new Map([...state.timelines].filter(([id]) => id === channel));

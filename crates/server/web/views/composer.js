@@ -1,4 +1,4 @@
-// The box in which a message is written: Enter sends, Shift+Enter breaks the line, Up edits the last message.
+// The box for writing a message: Enter sends, Shift+Enter begins a new line, Up edits the last message.
 
 import { h, iconButton } from '../dom.js';
 import * as data from '../store.js';
@@ -8,7 +8,7 @@ import { notice } from './dialogs.js';
 const { state, store } = data;
 const TYPING_EVERY_MS = 5_000;
 
-/** For a channel, or with `root` for the thread of that post. */
+/** The box of a channel, or with `root` of that post's thread. */
 export function composer({ channel, root = '', socket, signal, editLast, dropZone }) {
   const place = root || channel;
   const draft = `draft:${place}`;

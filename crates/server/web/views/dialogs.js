@@ -1,5 +1,5 @@
-// Dialogs: invite, browse and create channels, choose a person, jump anywhere, confirm. The browser's own <dialog>
-// keeps the focus inside, closes on Escape and gives the focus back.
+// Dialogs: invite, browse and create channels, choose a person, jump to a channel, confirm. The browser's <dialog> keeps
+// the focus inside, closes on Escape and restores the focus.
 
 import * as api from '../api.js';
 import { h, icon, iconButton } from '../dom.js';
@@ -19,7 +19,7 @@ function open(title, ...content) {
   return dialog;
 }
 
-/** A short message that goes by itself; read out at once. */
+/** A short message that disappears by itself. Screen readers read it immediately. */
 export function notice(text) {
   const element = h('div', { class: 'notice', role: 'alert' }, text);
   document.body.append(element);
@@ -42,7 +42,7 @@ export function invite(team) {
     try {
       await navigator.clipboard.writeText(url);
     } catch {
-      // Plain http has no clipboard: the selected text is one key away.
+      // The clipboard is not available over plain HTTP: select the text, so that the user can copy it.
       input.select();
       copy.textContent = 'Press Ctrl+C';
       return;
@@ -54,7 +54,7 @@ export function invite(team) {
 
 // ---- lists to choose from
 
-/** A filtered list; `find(text)` gives [{ key, symbol, label, note, choose }]. Arrow keys move, Enter chooses. */
+/** A filtered list. `find(text)` returns [{ key, symbol, label, note, choose }]. Arrow keys move, Enter chooses. */
 function chooser(title, placeholder, find, ...after) {
   let entries = [];
   let at = 0;
@@ -121,7 +121,7 @@ export function choosePerson() {
   loadPeople((found) => { ids = found; paint(); }).catch((error) => notice(error.message));
 }
 
-/** Ctrl+K: any channel or person. */
+/** Ctrl+K: go to any channel or person. */
 export function switcher() {
   if (document.querySelector('dialog[open]')) return;
   let ids = [];

@@ -1,10 +1,10 @@
-// The doors: sign up (by invite or openly) and log in.
+// The pages to sign up, with an invite or on an open server, and to log in.
 
 import * as api from '../api.js';
 import { h } from '../dom.js';
 import { state } from '../store.js';
 
-/** A labelled input of a form; `hint` is read out with it. */
+/** A labelled input of a form. Screen readers read `hint` with it. */
 export function field({ id, label, hint, ...input }) {
   return h('div', { class: 'field' },
     h('label', { for: id }, label),
@@ -12,7 +12,7 @@ export function field({ id, label, hint, ...input }) {
     hint && h('p', { class: 'hint', id: `${id}-hint` }, hint));
 }
 
-/** A card with a form: `submit` may throw, and what it throws is shown and read out. */
+/** A card with a form. An error that `submit` throws is shown, and read by screen readers. */
 export function formCard({ title, lead, fields, action, actionId, submit, after }) {
   const problem = h('p', { class: 'problem', role: 'alert', id: 'problem' });
   const button = h('button', { type: 'submit', class: 'button', id: actionId }, action);

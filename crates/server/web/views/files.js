@@ -1,4 +1,4 @@
-// Files of a post: images as previews that open large, everything else as a card to download.
+// The files of a post: images as previews that open in full size, other files as cards to download.
 
 import * as api from '../api.js';
 import { h, icon, iconButton } from '../dom.js';
@@ -17,7 +17,7 @@ export function fileList(files) {
   return h('div', { class: 'files' }, files.map((file) => (isPicture(file) ? image(file) : card(file))));
 }
 
-// A moving picture has no preview: it is shown itself.
+// An animation has no preview: the file itself is shown.
 const isPicture = (file) => file.has_preview_image || (file.mime_type === 'image/gif' && file.width > 0);
 const pictureUrl = (file) => api.fileUrl(file.id, file.has_preview_image ? '/preview' : '');
 
@@ -25,7 +25,7 @@ function image(file) {
   const scale = Math.min(1, MAX_WIDTH / file.width, MAX_HEIGHT / file.height) || 1;
   const img = h('img', { src: pictureUrl(file), alt: file.name, loading: 'lazy',
     width: Math.max(1, Math.round(file.width * scale)), height: Math.max(1, Math.round(file.height * scale)) });
-  // The tiny picture that came with the post stands in until the preview is here.
+  // The miniature in the post is shown until the preview is loaded.
   if (file.mini_preview) img.style.backgroundImage = `url("data:image/jpeg;base64,${file.mini_preview}")`;
   img.addEventListener('load', () => { img.style.backgroundImage = ''; }, { once: true });
   return h('button', { type: 'button', class: 'file-image', title: file.name, 'aria-label': `Open ${file.name}`, onclick: () => viewer(file) }, img);

@@ -1,4 +1,4 @@
-// One post: who, when, text, files, reactions, thread, and what can be done with it.
+// One post: author, time, text, files, reactions, thread and actions.
 
 import * as api from '../api.js';
 import { h, icon, iconButton } from '../dom.js';
@@ -13,7 +13,7 @@ import { fileList } from './files.js';
 
 const { state } = data;
 
-/** `place`: `center` or `rhs`; ids follow it, as in Mattermost's own page. `grouped`: the name was just shown. */
+/** `place` is `center` or `rhs` and part of ids, as in Mattermost's page. `grouped`: the post above shows the name. */
 export function postView(post, { place, grouped, openThread }) {
   const rhs = place === 'rhs';
   const system = post.type.startsWith('system_');
@@ -111,7 +111,7 @@ async function deletePost(post) {
   }
 }
 
-/** Replaces the text of a shown post with a box; Enter saves, Escape leaves it as it was. */
+/** Replaces the text of a post with a box to edit it. Enter saves, Escape cancels. */
 export function editPost(post, element) {
   const body = element?.querySelector('.post__body');
   if (!body || body.querySelector('.edit')) return;

@@ -1,4 +1,4 @@
-// The sidebar: the team and its menu, channels, people, and who we are.
+// The sidebar: the team and its menu, channels, direct messages, and the current user.
 
 import * as api from '../api.js';
 import { arrange, h, icon, iconButton } from '../dom.js';
@@ -50,7 +50,7 @@ function teamMenu(team, leave) {
     team.invite_id && iconButton('invite', 'Invite people', { onclick: () => invite(team) }), menu);
 }
 
-// Keeps one element a channel, built anew only when what it shows has changed: the focus stays where it is.
+// Keeps one element for each channel and rebuilds it only when its data changed, so that it keeps the focus.
 function placeElements() {
   const built = new Map();
   return (channel) => {

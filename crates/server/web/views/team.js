@@ -1,4 +1,4 @@
-// Making a team in two steps (name, address), and choosing one.
+// The pages to create a team in two steps (name, address), and to choose one.
 
 import * as api from '../api.js';
 import { h } from '../dom.js';

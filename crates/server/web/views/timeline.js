@@ -1,4 +1,4 @@
-// The posts of a channel: oldest at the top, days and the first unread one marked, older ones loaded by scrolling.
+// The posts of a channel: oldest at the top, with marks for days and the first unread post. Scrolling loads older posts.
 
 import { arrange, h, icon } from '../dom.js';
 import * as data from '../store.js';
@@ -10,13 +10,13 @@ const GROUP_MS = 5 * 60_000;
 const NEAR_END_PX = 60;
 const NEAR_START_PX = 600;
 
-/** Posts by one person in a row are shown under one name. */
+/** Consecutive posts by one user are shown under one name. */
 export function continues(before, post) {
   return Boolean(before) && before.user_id === post.user_id && post.create_at - before.create_at < GROUP_MS
     && !before.type && !post.type && dayOf(before.create_at) === dayOf(post.create_at);
 }
 
-/** Keeps one element a post, built anew only when what it shows has changed. */
+/** Keeps one element for each post and rebuilds it only when its data changed. */
 export function postElements(options) {
   const built = new Map();
   return (post, grouped) => {
@@ -29,7 +29,7 @@ export function postElements(options) {
   };
 }
 
-/** `since` (ms): posts after it are new; Infinity for none. */
+/** Posts after `since` (in ms) are marked as new; Infinity marks none. */
 export function timeline({ channel, since, signal, openThread }) {
   const list = h('div', { class: 'posts', role: 'log', 'aria-label': 'Messages', id: 'postListContent', tabindex: 0, onkeydown: walk });
   const start = h('div', { class: 'posts__start' });
@@ -48,7 +48,7 @@ export function timeline({ channel, since, signal, openThread }) {
 
   function paint() {
     const shown = state.timelines.get(channel);
-    // Busy: a screen reader shall not read out what was there before.
+    // While busy, a screen reader does not read the posts that were there before.
     list.setAttribute('aria-busy', String(!shown || shown.loading));
     if (!shown || shown.loading) return start.replaceChildren(h('p', { class: 'quiet' }, 'Loading…'));
     const nodes = [];
@@ -69,7 +69,7 @@ export function timeline({ channel, since, signal, openThread }) {
       nodes.push(elementOf(post, continues(before, post)));
       before = post;
     }
-    // Whoever reads further up keeps their place when posts come in above it.
+    // Keeps the scroll position of a user who reads further up when posts are added above.
     const anchor = atEnd ? null : list.querySelector('.post');
     const top = anchor?.getBoundingClientRect().top;
     start.replaceChildren(shown.whole ? welcome() : h('p', { class: 'quiet' }, 'Loading older messages…'));
@@ -108,7 +108,7 @@ export function timeline({ channel, since, signal, openThread }) {
     if (scroller.scrollTop < NEAR_START_PX) older();
   }, { passive: true });
 
-  // Images and formatting arrive late: whoever reads the end stays there.
+  // Images and formatting change heights later: a user at the end stays at the end.
   const sizes = new ResizeObserver(() => {
     if (atEnd) toEnd();
     if (scroller.scrollHeight <= scroller.clientHeight + NEAR_START_PX) older();
@@ -134,7 +134,7 @@ export function timeline({ channel, since, signal, openThread }) {
 
 export const isEditable = (post) => post && post.user_id === state.me.id && !post.type && !post.delivery;
 
-/** Arrow keys walk from post to post; Tab then reaches the actions of the post walked to. */
+/** Arrow keys move from post to post; Tab then reaches the actions of that post. */
 export function walk(event) {
   if (!['ArrowUp', 'ArrowDown', 'Home', 'End'].includes(event.key) || event.target.closest('textarea, input')) return;
   const posts = [...event.currentTarget.querySelectorAll('.post')];

@@ -1,5 +1,5 @@
-//! What a stored post lacks on the wire: reply counters, files, reactions. A fixed number of queries for any
-//! number of posts.
+//! Adds to stored posts what clients get with them: reply counters, files and reactions. The number of queries does not
+//! depend on the number of posts.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -14,7 +14,7 @@ impl Caller {
         completed.into_iter().next().ok_or_else(crate::store::no_such_post)
     }
 
-    /// `posts`, in their order, with all that clients draw.
+    /// `posts`, in their order, with everything that clients get with a post.
     pub(crate) async fn complete(&self, mut posts: Vec<Post>) -> Result<Vec<Post>> {
         self.add_threads(&mut posts).await?;
         self.add_files(&mut posts).await?;
@@ -84,7 +84,7 @@ impl Caller {
 }
 
 impl Post {
-    /// The root of the post's thread: itself, if it is no reply.
+    /// The root of the post's thread: the post itself, unless it is a reply.
     pub(super) fn thread(&self) -> Id {
         if self.root_id.is_none() { self.id } else { self.root_id }
     }

@@ -12,7 +12,7 @@ use crate::model::{Post, PostList};
 use crate::session::Caller;
 use crate::store::{Page, no_such_channel_member};
 
-/// Posts of a thread that one request may ask for.
+/// The most posts of a thread in one request.
 const MOST_OF_THREAD: i64 = 200;
 
 pub(super) fn router() -> Router<App> {
@@ -39,14 +39,14 @@ async fn of_channel(caller: Caller, params: Params, query: Search) -> Result<Jso
         (None, Some(post)) => Page::After { post, offset },
         (None, None) => Page::Newest { offset },
     };
-    // One more than asked tells whether there is a next page.
+    // One more post than asked for shows whether there is a next page.
     let mut posts = store.channel_posts(channel.id, page, paging.per_page + 1, roots_only).await?;
     let more = (posts.len() as i64 > paging.per_page).then(|| match page {
         Page::After { .. } => posts.remove(0).id,
         _ => posts.pop().map(|post| post.id).unwrap_or_default(),
     });
     let (next, previous) = match page {
-        // Newer posts than the page's first one, then older ones than its last.
+        // The next newer post than this page's first, and the next older one than its last.
         Page::Newest { offset: 0 } => (None, more),
         Page::Newest { .. } => (None, more),
         Page::Before { post, offset: 0 } => (Some(post), more),
@@ -59,7 +59,7 @@ async fn of_channel(caller: Caller, params: Params, query: Search) -> Result<Jso
     Ok(Json(answer))
 }
 
-/// A completed list of `posts`; unless told to skip them, with the roots of replies beside.
+/// A completed list of `posts`, with the roots of its replies unless the query says `skipFetchThreads`.
 async fn list(caller: &Caller, posts: Vec<Post>, query: &Search) -> Result<PostList> {
     let order: Vec<Id> = posts.iter().map(|post| post.id).collect();
     let mut all = posts;
@@ -75,7 +75,7 @@ async fn list(caller: &Caller, posts: Vec<Post>, query: &Search) -> Result<PostL
     Ok(PostList { order, ..PostList::of(caller.complete(all).await?) })
 }
 
-/// The posts around the oldest unread one; the newest, if all is read.
+/// The posts around the oldest unread one, or the newest posts if all are read.
 async fn around_unread(caller: Caller, params: Params, query: Search) -> Result<Json<PostList>> {
     let user = params.user(&caller)?;
     caller.must_act_for(user).await?;
@@ -113,7 +113,7 @@ async fn around_unread(caller: Caller, params: Params, query: Search) -> Result<
     Ok(Json(answer))
 }
 
-/// The root and its replies, oldest first; or a page of the replies beside it.
+/// The root and its replies, oldest first, or the root and one page of the replies.
 async fn thread(caller: Caller, params: Params, query: Search) -> Result<Json<PostList>> {
     let (post, _) = caller.readable_post(params.id("post_id")?).await?;
     let store = &caller.app.store;
@@ -134,7 +134,7 @@ async fn thread(caller: Caller, params: Params, query: Search) -> Result<Json<Po
         let from = (from, query.id("fromPost")?.unwrap_or_default());
         replies.retain(|reply| match ((reply.create_at, reply.id), upwards) {
             (place, false) => place > from,
-            // Without a post, all of the same millisecond are on the near side.
+            // If the query names no post, replies of exactly that millisecond are left out.
             (place, true) => place < from || (from.1.is_none() && place.0 < from.0),
         });
     }

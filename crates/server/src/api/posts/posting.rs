@@ -1,4 +1,4 @@
-//! Writing a post, and telling of it.
+//! Creating a post, and publishing the event.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -24,16 +24,16 @@ use crate::session::Caller;
 use crate::sql::Column;
 use crate::store::{NewPost, Written};
 
-/// Files that one post may have: as many ids as its column holds.
+/// The most files of a post: its column has room for this many ids.
 const MOST_FILES: usize = 10;
 
 /// How long a `pending_post_id` is remembered, in milliseconds.
 const PENDING: i64 = 30_000;
 
-/// What clients may say of a post. Its author, id and times are never theirs to say.
+/// The fields of a new post that clients may set. The server sets author, id and times.
 #[derive(Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Wanted {
+pub(super) struct PostRequest {
     channel_id: String,
     message: String,
     root_id: String,
@@ -45,15 +45,19 @@ pub(super) struct Wanted {
     kind: String,
 }
 
-pub(super) async fn create(caller: Caller, query: Search, Body(wanted): Body<Wanted>) -> Result<Response> {
+pub(super) async fn create(
+    caller: Caller,
+    query: Search,
+    Body(request): Body<PostRequest>,
+) -> Result<Response> {
     let set_online = query.text("set_online") != "false";
-    if wanted.pending_post_id.is_empty() {
-        return Ok(answer(&write(&caller, wanted, set_online).await?));
+    if request.pending_post_id.is_empty() {
+        return Ok(answer(&write(&caller, request, set_online).await?));
     }
-    // A client that repeats a request, since the answer was lost, gets the post that the first one made; also when
-    // both are here at once.
+    // A client that lost the answer repeats its request, and gets the post that the first request created, even while
+    // the first is still running.
     let pending = &caller.app.recent_posts;
-    let key = (caller.user.id, wanted.pending_post_id.chars().take(100).collect::<String>());
+    let key = (caller.user.id, request.pending_post_id.chars().take(100).collect::<String>());
     let is_old =
         |cell: &OnceCell<CreatedPost>| cell.get().is_some_and(|made| made.at + PENDING < clock::now());
     let cell = match pending.get(&key) {
@@ -63,7 +67,7 @@ pub(super) async fn create(caller: Caller, query: Search, Body(wanted): Body<Wan
             pending.get_or_put(key, Arc::default)
         }
     };
-    let made = cell.get_or_try_init(|| write(&caller, wanted, set_online)).await?;
+    let made = cell.get_or_try_init(|| write(&caller, request, set_online)).await?;
     Ok(answer(made))
 }
 
@@ -73,16 +77,16 @@ fn answer(made: &CreatedPost) -> Response {
     response
 }
 
-async fn write(caller: &Caller, wanted: Wanted, set_online: bool) -> Result<CreatedPost> {
+async fn write(caller: &Caller, request: PostRequest, set_online: bool) -> Result<CreatedPost> {
     let app = &caller.app;
-    let channel = Id::parse(&wanted.channel_id).ok_or_else(|| AppError::body("channel_id"))?;
+    let channel = Id::parse(&request.channel_id).ok_or_else(|| AppError::body("channel_id"))?;
     let channel = app.store.channel(channel).await?.ok_or_else(|| AppError::permission(CREATE_POST))?;
     caller.must_in_channel(&channel, CREATE_POST).await?;
-    check(&wanted, &channel)?;
-    let root_id = root(app, &wanted.root_id, &channel).await?;
-    let keeps_time = wanted.create_at != 0 && caller.may(MANAGE_SYSTEM).await?;
-    let now = if keeps_time { wanted.create_at } else { clock::for_post(channel.id) };
-    let mentions = mentioned(caller, &channel, &wanted.message).await?;
+    check(&request, &channel)?;
+    let root_id = root(app, &request.root_id, &channel).await?;
+    let keeps_time = request.create_at != 0 && caller.may(MANAGE_SYSTEM).await?;
+    let now = if keeps_time { request.create_at } else { clock::for_post(channel.id) };
+    let mentions = mentioned(caller, &channel, &request.message).await?;
     let post = Post {
         id: Id::random(),
         create_at: now,
@@ -90,11 +94,11 @@ async fn write(caller: &Caller, wanted: Wanted, set_online: bool) -> Result<Crea
         user_id: caller.user.id,
         channel_id: channel.id,
         root_id,
-        hashtags: mention::hashtags(&wanted.message),
-        message: wanted.message,
-        kind: wanted.kind,
-        props: Column(wanted.props),
-        file_ids: Column(wanted.file_ids.iter().filter_map(|id| Id::parse(id)).collect()),
+        hashtags: mention::hashtags(&request.message),
+        message: request.message,
+        kind: request.kind,
+        props: Column(request.props),
+        file_ids: Column(request.file_ids.iter().filter_map(|id| Id::parse(id)).collect()),
         ..Post::default()
     };
     let follow = app.config.service.thread_auto_follow;
@@ -103,42 +107,42 @@ async fn write(caller: &Caller, wanted: Wanted, set_online: bool) -> Result<Crea
     if !root_id.is_none() || !post.file_ids.is_empty() {
         post = caller.complete_one(post).await?;
     }
-    post.pending_post_id = wanted.pending_post_id;
+    post.pending_post_id = request.pending_post_id;
     let body = serde_json::to_string(&post).map_err(AppError::internal)?;
-    let telling = Telling { app, channel: &channel, post: &post, sender: &caller.user, set_online };
-    telling.tell(&body, &mentions, &followers).await;
+    let event = PostedEvent { app, channel: &channel, post: &post, sender: &caller.user, set_online };
+    event.publish(&body, &mentions, &followers).await;
     if !root_id.is_none() {
-        super::super::threads::tell_followers(app, root_id, channel.team_id, &followers).await;
+        super::super::threads::publish_reply(app, root_id, channel.team_id, &followers).await;
     }
     Ok(CreatedPost { body: body.into(), at: clock::now() })
 }
 
-fn check(wanted: &Wanted, channel: &Channel) -> Result<()> {
+fn check(request: &PostRequest, channel: &Channel) -> Result<()> {
     if channel.delete_at != 0 {
         return Err(AppError::bad_request(
             "api.post.create_post.can_not_post_to_deleted.error",
             "Can not post to deleted channel.",
         ));
     }
-    rules::check_message(&wanted.message)?;
-    if wanted.message.is_empty() && wanted.file_ids.is_empty() && wanted.props.is_empty() {
+    rules::check_message(&request.message)?;
+    if request.message.is_empty() && request.file_ids.is_empty() && request.props.is_empty() {
         return Err(AppError::body("message"));
     }
-    if wanted.file_ids.len() > MOST_FILES {
+    if request.file_ids.len() > MOST_FILES {
         return Err(AppError::bad_request(
             "model.post.is_valid.file_ids.app_error",
             format!("A post has at most {MOST_FILES} files."),
         ));
     }
-    let allowed =
-        ["", "me", "slack_attachment"].contains(&wanted.kind.as_str()) || wanted.kind.starts_with("custom_");
-    if !allowed || wanted.kind.len() > 26 {
+    let allowed = ["", "me", "slack_attachment"].contains(&request.kind.as_str())
+        || request.kind.starts_with("custom_");
+    if !allowed || request.kind.len() > 26 {
         return Err(AppError::body("type"));
     }
     Ok(())
 }
 
-/// The root that a post names: a post of the same channel which is no reply itself.
+/// The root that a reply names. It must be in the same channel, and not be a reply itself.
 async fn root(app: &App, text: &str, channel: &Channel) -> Result<Id> {
     if text.is_empty() {
         return Ok(Id::NONE);
@@ -157,7 +161,7 @@ async fn root(app: &App, text: &str, channel: &Channel) -> Result<Id> {
     if root.root_id.is_none() { Ok(id) } else { Err(invalid()) }
 }
 
-/// The channel's members whom the message is to notify, its author left out.
+/// The channel's members whom the message mentions, without its author.
 async fn mentioned(caller: &Caller, channel: &Channel, message: &str) -> Result<Vec<Id>> {
     let store = &caller.app.store;
     let author = caller.user.id;
@@ -181,14 +185,14 @@ async fn mentioned(caller: &Caller, channel: &Channel, message: &str) -> Result<
     Ok(people.filter(|user| *user != author && members.contains(user)).collect())
 }
 
-/// Tells a channel of a post that the server itself made for `user`.
-pub(crate) async fn tell_posted(app: &App, channel: &Channel, post: &Post, user: &User) {
+/// Publishes a post that the server itself created about `user`.
+pub(crate) async fn publish_posted(app: &App, channel: &Channel, post: &Post, user: &User) {
     let body = serde_json::to_string(post).unwrap_or_default();
-    Telling { app, channel, post, sender: user, set_online: false }.tell(&body, &[], &[]).await;
+    PostedEvent { app, channel, post, sender: user, set_online: false }.publish(&body, &[], &[]).await;
 }
 
-/// A new post and what its event says of it.
-struct Telling<'a> {
+/// A new post, with what its event needs.
+struct PostedEvent<'a> {
     app: &'a App,
     channel: &'a Channel,
     post: &'a Post,
@@ -196,7 +200,7 @@ struct Telling<'a> {
     set_online: bool,
 }
 
-/// The data of `posted`. Mentions and followers are told to those alone whom they name.
+/// The data of the `posted` event. Each mentioned user or follower gets a copy that names only them.
 #[derive(Clone, Serialize)]
 struct Posted<'a> {
     channel_display_name: &'a str,
@@ -216,10 +220,10 @@ struct Posted<'a> {
     followers: Option<String>,
 }
 
-impl Telling<'_> {
-    async fn tell(&self, body: &str, mentions: &[Id], followers: &[Id]) {
+impl PostedEvent<'_> {
+    async fn publish(&self, body: &str, mentions: &[Id], followers: &[Id]) {
         let Ok(members) = self.app.store.members_of_channel(self.channel.id).await else {
-            tracing::error!(channel = %self.channel.id, "a post was not told: the channel's members are unknown");
+            tracing::error!(channel = %self.channel.id, "a post was not published: its channel's members are unknown");
             return;
         };
         let sender_name = format!("@{}", self.sender.username);
@@ -255,8 +259,8 @@ impl Telling<'_> {
         send(&plain, &Audience::Members(Arc::new(others)));
         for user in named.into_iter().filter(|user| self.app.hub.has_connections(*user)) {
             let own = |list: &[Id]| list.contains(&user).then(|| json!([user]).to_string());
-            let told = Posted { mentions: own(mentions), followers: own(followers), ..plain.clone() };
-            send(&told, &Audience::User(user));
+            let data = Posted { mentions: own(mentions), followers: own(followers), ..plain.clone() };
+            send(&data, &Audience::User(user));
         }
     }
 }

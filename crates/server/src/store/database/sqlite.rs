@@ -1,4 +1,4 @@
-//! The SQLite file.
+//! Opening the SQLite file.
 
 use std::path::Path;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use sqlx::{ConnectOptions, SqliteConnection};
 
 use crate::failure::ServerError;
 
-/// Read connections. Reads are short; more would only compete for the same cores.
+/// The number of connections for reading. Reads are short, so more would only compete for the same cores.
 const READERS: u32 = 4;
 
 pub(in crate::store) async fn readers(path: &Path) -> Result<SqlitePool, ServerError> {
@@ -26,7 +26,7 @@ fn options(path: &Path, create: bool) -> SqliteConnectOptions {
         .filename(path)
         .create_if_missing(create)
         .journal_mode(SqliteJournalMode::Wal)
-        // Every commit reaches the disk before it is answered.
+        // A commit returns only when it is on disk.
         .synchronous(SqliteSynchronous::Full)
         .busy_timeout(Duration::from_secs(10))
         .foreign_keys(false)
@@ -42,7 +42,7 @@ pub(in crate::store) async fn connect(path: &Path, create: bool) -> Result<Sqlit
     options(path, create).connect().await.map_err(|error| unusable(path, &error))
 }
 
-/// A failure of this file, with what to do about it.
+/// An error of this file, with a hint.
 pub(in crate::store) fn unusable(path: &Path, error: &sqlx::Error) -> ServerError {
     let reason = match error {
         sqlx::Error::Database(cause) => cause.message().to_owned(),
@@ -50,10 +50,10 @@ pub(in crate::store) fn unusable(path: &Path, error: &sqlx::Error) -> ServerErro
     };
     let damaged =
         ["malformed", "not a database", "***", "disk image"].iter().any(|word| reason.contains(word));
-    let way_out = if damaged {
+    let hint = if damaged {
         "It is damaged: move it aside and restore a backup; what is left can be read with `sqlite3 FILE .recover`"
     } else {
         "Check that its directory exists, that the server's user may write to it, and that the disk is not full"
     };
-    ServerError::Database { database: path.display().to_string(), reason, way_out: way_out.to_owned() }
+    ServerError::Database { database: path.display().to_string(), reason, hint: hint.to_owned() }
 }
