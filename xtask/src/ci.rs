@@ -56,8 +56,10 @@ pub(crate) fn all() -> Result<(), Failure> {
     if failed.is_empty() { Ok(()) } else { Err(Failure(format!("failed: {}", failed.join(", ")))) }
 }
 
-/// Licences, sources and banned crates, by `deny.toml`. Security advisories are not checked: their database comes from the network.
+/// Licences, sources and banned crates (`deny.toml`), and dependencies that no code uses. Security advisories are not checked: their
+/// database comes from the network.
 fn dependencies() -> Result<(), Failure> {
-    let deny = tools::cargo_deny()?;
-    run(&deny.to_string_lossy(), &["--locked", "check", "bans", "licenses", "sources"])
+    let [deny, shear] = tools::dependency_checkers()?;
+    run(&deny.to_string_lossy(), &["--locked", "check", "bans", "licenses", "sources"])?;
+    run(&shear.to_string_lossy(), &["--locked", "--deny-warnings"])
 }

