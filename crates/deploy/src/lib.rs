@@ -45,6 +45,6 @@ pub use place::machine::host_name;
 pub use state::creation::{ADMINISTRATORS, Creation};
 pub use state::desired::{DEFAULT_USER, Desired, Machine, default_site_url};
 pub use state::in_force::InForce;
-pub use state::settled::{drift, present_release, settings_of};
+pub use state::settled::{deployed_settings, present_release, settings_of};
 pub use state::wanted::wanted_file;
 pub use world::World;

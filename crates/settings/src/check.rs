@@ -6,8 +6,8 @@ use version::Series;
 
 use crate::finding::{Finding, Notice};
 use crate::kind::Kind;
+use crate::layering::Layering;
 use crate::origin::Origin;
-use crate::resolve::Layering;
 use crate::resolved::Setting;
 
 /// The first release without MySQL (upgrade notes of 11.0).

@@ -5,14 +5,17 @@ use secrecy::ExposeSecret as _;
 use serde_json::Value;
 
 use crate::finding::{Finding, HIDDEN, Notice};
+use crate::kind::Kind;
+use crate::layering::Layering;
 use crate::origin::Origin;
-use crate::resolve::Layering;
-use crate::resolved::Setting;
+
+const SITE_URL: (&str, &str) = ("ServiceSettings", "SiteURL");
 
 impl Layering {
     /// Puts together the site URL and the database's address.
-    pub(crate) fn compose(&mut self) {
+    pub(crate) fn compose(&mut self, default_site_url: Option<&str>) {
         self.compose_site_url();
+        self.settle_site_url(default_site_url);
         self.compose_data_source();
     }
 
@@ -38,6 +41,22 @@ impl Layering {
         };
         let from = self.said(&["MATTERMOST_HOST", "MATTERMOST_HTTPS", "MATTERMOST_PORT"]);
         self.lay_at("ServiceSettings", "SiteURL", Origin::Composed { from }, url);
+    }
+
+    /// Brings every layer of the site URL to one form, so that it is the same text wherever it was given. Where `default` is there,
+    /// an empty one is none.
+    fn settle_site_url(&mut self, default: Option<&str>) {
+        if let Some(setting) = self.settings.get_mut(&SITE_URL) {
+            setting.change_texts(|text| match Kind::SiteUrl.read(text) {
+                _ if text.is_empty() && default.is_some() => None,
+                Ok(url) => Some(url),
+                // What is wrong with it is told by the check that follows.
+                Err(_) => Some(text.into()),
+            });
+        }
+        if let Some(url) = default {
+            self.lay_at(SITE_URL.0, SITE_URL.1, Origin::Derived { from: "listen".to_owned() }, url);
+        }
     }
 
     fn compose_data_source(&mut self) {
@@ -191,28 +210,6 @@ impl Layering {
         if let Some((from, value)) = said {
             self.lay_at(target.0, target.1, Origin::Derived { from }, value);
         }
-    }
-
-    /// The setting at that place, if a layer says something.
-    pub(crate) fn at(&self, section: &str, key: &str) -> Option<&Setting> {
-        let known = crate::known::find(section, key, self.version)?;
-        self.settings.get(&(known.section, known.key))
-    }
-
-    /// The text that holds there; an empty one is none.
-    pub(crate) fn text(&self, section: &str, key: &str) -> Option<&str> {
-        self.at(section, key)?.value()?.as_str().filter(|text| !text.is_empty())
-    }
-
-    /// Whether a text is there that somebody said.
-    pub(crate) fn is_given(&self, section: &str, key: &str) -> bool {
-        self.text(section, key).is_some()
-            && self.at(section, key).and_then(Setting::origin).is_some_and(Origin::is_given)
-    }
-
-    /// The text of a row without a place.
-    pub(crate) fn input(&self, row: &str) -> Option<&str> {
-        self.inputs.get(row)?.value.as_str()
     }
 
     /// Which of these rows somebody said, each by the variable that says it.

@@ -5,12 +5,14 @@ use std::fmt;
 use serde_json::Value;
 use version::Series;
 
+use crate::config;
 use crate::finding::HIDDEN;
 use crate::keys;
 use crate::known::{self, KnownKey};
 use crate::nearest;
 use crate::origin::Origin;
-use crate::resolved::{Resolved, Setting};
+use crate::ownership::{Owner, Reconciled};
+use crate::resolved::{Layer, Resolved, Setting};
 use crate::row::{Form, Place, Row, server_variable};
 use crate::table;
 
@@ -21,6 +23,48 @@ pub struct Held {
     pub value: String,
     /// Where it comes from.
     pub origin: Origin,
+}
+
+/// What a deployment has of a setting.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct InForce {
+    /// Its value in config.json, or its default there, as a message may show it; `None` = the server's default, which is no
+    /// constant.
+    pub value: Option<String>,
+    /// What the next `up` makes it; the same, unless something is still to be applied.
+    pub next: Option<String>,
+    /// Who decides it from then on.
+    #[serde(flatten)]
+    pub owner: Owner,
+}
+
+impl InForce {
+    fn of(section: &str, key: &str, deployed: Option<&Reconciled>) -> Option<Self> {
+        let state = deployed?.state(section, key);
+        let text = |value: Option<Value>| value.map(|value| config::shown(section, key, &value));
+        // Two secrets look the same when they are hidden.
+        let changes = state.now != state.next;
+        let (value, next) = (text(state.now), text(state.next));
+        let next = if changes && value == next { Some(format!("{HIDDEN}, another one")) } else { next };
+        Some(Self { value, next, owner: state.owner })
+    }
+
+    /// Whether it holds already.
+    pub fn is_applied(&self) -> bool {
+        self.value == self.next
+    }
+}
+
+/// Shows the value and who decides it.
+impl fmt::Display for InForce {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = |value: &Option<String>| value.clone().unwrap_or_else(|| "not set".to_owned());
+        if self.is_applied() {
+            write!(f, "{}  ({})", text(&self.value), self.owner)
+        } else {
+            write!(f, "{}; `mainstay up` makes it {}  ({})", text(&self.value), text(&self.next), self.owner)
+        }
+    }
 }
 
 /// Everything there is to say about a setting.
@@ -42,7 +86,9 @@ pub struct Explanation {
     pub toml: Option<String>,
     /// The variables that set it, the strongest last.
     pub variables: Vec<String>,
-    /// What holds, and what lies beneath it, downwards; empty = the release's default or the System Console decides.
+    /// What the deployment has; `None` = there is no deployment, or the setting has no place in its config.json.
+    pub in_force: Option<InForce>,
+    /// What is declared, and what lies beneath it, downwards; empty = nobody says anything.
     pub layers: Vec<Held>,
     /// What held in docker-mattermost when nobody said anything.
     pub default_then: Option<String>,
@@ -56,15 +102,20 @@ pub struct Explanation {
     pub source: String,
 }
 
-/// Explains a setting by a row's name, a key of `mainstay.toml`, `Section.Key` or `MM_SECTION_KEY`.
+/// Explains a setting by a row's name, a key of `mainstay.toml`, `Section.Key` or `MM_SECTION_KEY`. `deployed` is the deployment
+/// that these settings are about, if there is one.
 ///
 /// # Errors
 /// There is no such setting: said with the nearest name.
-pub fn explain(name: &str, resolved: &Resolved) -> Result<Explanation, String> {
+pub fn explain(
+    name: &str,
+    resolved: &Resolved,
+    deployed: Option<&Reconciled>,
+) -> Result<Explanation, String> {
     let version = resolved.version();
     if let Some(row) = table::rows().find(|row| row.name.eq_ignore_ascii_case(name) || row.key == Some(name))
     {
-        return Ok(of_row(row, resolved));
+        return Ok(of_row(row, resolved, deployed));
     }
     if let Some(key) = keys::key(name) {
         return Ok(Explanation {
@@ -76,7 +127,8 @@ pub fn explain(name: &str, resolved: &Resolved) -> Result<Explanation, String> {
             form: None,
             toml: Some(format!("{} = ...", key.name)),
             variables: Vec::new(),
-            layers: Vec::new(),
+            in_force: None,
+            layers: held(resolved.key(key.name), shown),
             default_then: None,
             default_now: Some(key.default.to_owned()),
             change: None,
@@ -91,7 +143,7 @@ pub fn explain(name: &str, resolved: &Resolved) -> Result<Explanation, String> {
             .and_then(|known| known::find(known.section, known.key, version)),
     };
     match known {
-        Some(known) => Ok(of_key(known, resolved)),
+        Some(known) => Ok(of_key(known, resolved, deployed)),
         None => {
             let rows = table::rows().map(|row| row.name.to_owned());
             let names: Vec<_> = rows.chain(known::of(version).map(KnownKey::path)).collect();
@@ -107,16 +159,19 @@ pub fn explain(name: &str, resolved: &Resolved) -> Result<Explanation, String> {
     }
 }
 
-fn held(setting: &Setting) -> Vec<Held> {
-    let layers = setting.layers().iter();
-    layers.map(|layer| Held { value: setting.shown(&layer.value), origin: layer.origin.clone() }).collect()
+fn held(layers: &[Layer], shown: impl Fn(&Value) -> String) -> Vec<Held> {
+    layers.iter().map(|layer| Held { value: shown(&layer.value), origin: layer.origin.clone() }).collect()
 }
 
-fn of_row(row: &'static Row, resolved: &Resolved) -> Explanation {
+fn held_of(setting: &Setting) -> Vec<Held> {
+    held(setting.layers(), |value| setting.shown(value))
+}
+
+fn of_row(row: &'static Row, resolved: &Resolved, deployed: Option<&Reconciled>) -> Explanation {
     let place = row.place(resolved.version());
     let setting = place.and_then(|place| resolved.setting(place.section, place.key));
     let layers = match (setting, resolved.input(row.name)) {
-        (Some(setting), _) => held(setting),
+        (Some(setting), _) => held_of(setting),
         (None, Some(layer)) => {
             let value = if row.secret { HIDDEN.to_owned() } else { shown(&layer.value) };
             vec![Held { value, origin: layer.origin.clone() }]
@@ -140,6 +195,7 @@ fn of_row(row: &'static Row, resolved: &Resolved) -> Explanation {
             Form::Either(..) => Some("as a word"),
         }),
         toml,
+        in_force: place.and_then(|place| InForce::of(place.section, place.key, deployed)),
         variables: std::iter::once(row.name.to_owned()).chain(place.map(Place::variable)).collect(),
         layers,
         default_then: row.then.map(str::to_owned),
@@ -150,9 +206,9 @@ fn of_row(row: &'static Row, resolved: &Resolved) -> Explanation {
     }
 }
 
-fn of_key(known: &'static KnownKey, resolved: &Resolved) -> Explanation {
+fn of_key(known: &'static KnownKey, resolved: &Resolved, deployed: Option<&Reconciled>) -> Explanation {
     if let Some(row) = resolved.setting(known.section, known.key).and_then(|setting| setting.row) {
-        return of_row(row, resolved);
+        return of_row(row, resolved, deployed);
     }
     let until = known.span.until.map(|until| format!("since {until}: the server no longer has it"));
     Explanation {
@@ -164,7 +220,8 @@ fn of_key(known: &'static KnownKey, resolved: &Resolved) -> Explanation {
         form: None,
         toml: Some(format!("[mattermost.{}] {} = ...", known.section, known.key)),
         variables: vec![server_variable(known.section, known.key)],
-        layers: resolved.setting(known.section, known.key).map(held).unwrap_or_default(),
+        in_force: InForce::of(known.section, known.key, deployed),
+        layers: resolved.setting(known.section, known.key).map(held_of).unwrap_or_default(),
         default_then: None,
         default_now: (!known.default.is_empty()).then(|| known.default.to_owned()),
         change: until,
@@ -180,17 +237,23 @@ fn shown(value: &Value) -> String {
 impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}\n  {}.", self.name, self.meaning)?;
-        match self.layers.split_first() {
-            Some((top, beneath)) => {
-                writeln!(f, "  value        {}  ({})", top.value, top.origin)?;
-                for layer in beneath {
-                    writeln!(f, "  beneath      {}  ({})", layer.value, layer.origin)?;
+        let mut beneath = self.layers.as_slice();
+        match (&self.in_force, self.layers.split_first()) {
+            (Some(in_force), top) => {
+                writeln!(f, "  value        {in_force}")?;
+                // What is in force need not be said twice.
+                if let (Owner::Declared { .. }, Some((_, rest))) = (&in_force.owner, top) {
+                    beneath = rest;
                 }
             }
-            None => writeln!(
-                f,
-                "  value        not said: the release's default, or what the System Console says"
-            )?,
+            (None, Some((top, rest))) => {
+                writeln!(f, "  value        {}  ({})", top.value, top.origin)?;
+                beneath = rest;
+            }
+            (None, None) => writeln!(f, "  value        not declared: the default holds")?,
+        }
+        for layer in beneath {
+            writeln!(f, "  beneath      {}  ({})", layer.value, layer.origin)?;
         }
         let mut line = |name: &str, text: Option<&str>| match text {
             Some(text) => writeln!(f, "  {name:<12} {text}"),
@@ -220,19 +283,22 @@ pub struct Entry {
     pub name: String,
     /// Its key in config.json of the version; `None` = there is none.
     pub config: Option<String>,
-    /// What holds, if anybody said something.
+    /// What the deployment has, if there is one.
+    pub in_force: Option<InForce>,
+    /// What is declared, if anything.
     pub held: Option<Held>,
     /// What it means; empty for a key without a row.
     pub meaning: &'static str,
 }
 
-/// Every row, and every other setting that somebody said something about.
-pub fn list(resolved: &Resolved) -> Vec<Entry> {
+/// Every row, and every other setting that somebody declares.
+pub fn list(resolved: &Resolved, deployed: Option<&Reconciled>) -> Vec<Entry> {
     let rows = table::rows().map(|row| {
-        let explanation = of_row(row, resolved);
+        let explanation = of_row(row, resolved, deployed);
         Entry {
             name: explanation.name,
             config: explanation.config,
+            in_force: explanation.in_force,
             held: explanation.layers.into_iter().next(),
             meaning: row.meaning,
         }
@@ -240,7 +306,8 @@ pub fn list(resolved: &Resolved) -> Vec<Entry> {
     let others = resolved.settings().filter(|setting| setting.row.is_none()).map(|setting| Entry {
         name: setting.path(),
         config: Some(setting.path()),
-        held: held(setting).into_iter().next(),
+        in_force: InForce::of(setting.section, setting.key, deployed),
+        held: held_of(setting).into_iter().next(),
         meaning: "",
     });
     rows.chain(others).collect()

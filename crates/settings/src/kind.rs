@@ -88,7 +88,7 @@ impl Kind {
                 Ok(_) => Ok(text.into()),
                 Err(_) => Err(format!("is `{text}`, which is no address with a port")),
             },
-            Self::SiteUrl => site_url(text).map(|()| text.trim_end_matches('/').into()),
+            Self::SiteUrl => site_url(text).map(|url| url.as_str().trim_end_matches('/').into()),
             Self::Url => web_url(text).map(|_| text.into()),
             Self::Text if text.contains(['\n', '\r', '\0']) => Err("has a line break".to_owned()),
             Self::Text | Self::Anything => Ok(text.into()),
@@ -180,7 +180,7 @@ fn web_url(value: &str) -> Result<Url, String> {
     Ok(url)
 }
 
-fn site_url(value: &str) -> Result<(), String> {
+fn site_url(value: &str) -> Result<Url, String> {
     let url = web_url(value)?;
     if !url.username().is_empty() || url.password().is_some() {
         return Err("has a user name or a password in it".to_owned());
@@ -188,7 +188,7 @@ fn site_url(value: &str) -> Result<(), String> {
     if url.query().is_some() || url.fragment().is_some() {
         return Err("has a query or a fragment".to_owned());
     }
-    Ok(())
+    Ok(url)
 }
 
 /// Networks in one form: parted by a comma and a space.

@@ -20,6 +20,8 @@
 //! - rewriting `mainstay.toml` from data: the comments are the operator's; changes go through `toml_edit`.
 
 mod check;
+mod config;
+mod declared;
 mod derive;
 mod environment;
 mod explain;
@@ -27,10 +29,12 @@ mod finding;
 mod keys;
 mod kind;
 pub mod known;
+mod layering;
+mod memory;
 mod nearest;
 mod origin;
+mod ownership;
 mod reference;
-mod rendered;
 mod resolve;
 mod resolved;
 mod row;
@@ -39,17 +43,20 @@ mod secrets;
 pub mod table;
 mod wanted;
 
+pub use config::mask;
+pub use declared::Declared;
 pub use environment::{ReadFile, of_file};
-pub use explain::{Entry, Explanation, Held, explain, list};
+pub use explain::{Entry, Explanation, Held, InForce, explain, list};
 pub use finding::{Finding, Findings, HIDDEN, Notice};
 pub use keys::{KEYS, Key};
 pub use kind::Kind;
+pub use memory::{Memory, MemoryError};
 pub use nearest::nearest;
 pub use origin::Origin;
+pub use ownership::{Drift, Owner, Present, Reason, Reconciled, State, Undeclared, reconcile, render};
 pub use reference::reference;
-pub use rendered::{Base, Declared, Drift, diff, mask, render, render_for};
 pub use resolve::{Defaults, Sources, resolve};
-pub use resolved::{Layer, Owner, Resolved, Setting};
+pub use resolved::{Layer, Resolved, Setting};
 pub use row::{Change, Form, Place, Row};
 pub use schema::schema;
 pub use secrets::{Rotated, SALTS, Salt, Secrets, VERIFIER, random_password};

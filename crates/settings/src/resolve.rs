@@ -8,10 +8,12 @@ use version::Series;
 
 use crate::environment::{self, Environment, Given, ReadFile};
 use crate::finding::{Finding, Findings, Notice};
+use crate::keys::{self, KEYS, Key};
 use crate::known::{self, Absence, KnownKey};
+use crate::layering::Layering;
 use crate::nearest;
 use crate::origin::Origin;
-use crate::resolved::{Layer, Resolved, Setting};
+use crate::resolved::{Layer, Resolved};
 use crate::row::Row;
 use crate::secrets::Secrets;
 use crate::table;
@@ -38,8 +40,10 @@ pub struct Sources<'a> {
     pub wanted: Option<&'a Wanted>,
     /// The environment.
     pub environment: &'a BTreeMap<String, String>,
-    /// Values from the command line: by a row's name, by `Section.Key`, or `site_url`.
+    /// Values from the command line: by a key of `mainstay.toml`, by a row's name, or by `Section.Key`.
     pub flags: &'a BTreeMap<String, String>,
+    /// The site URL where nobody gives one; `None` = the server is told none.
+    pub site_url: Option<&'a str>,
     /// Reads the file that a `_FILE` variable names.
     pub read_file: ReadFile<'a>,
 }
@@ -62,48 +66,13 @@ pub fn resolve(version: Series, sources: &Sources<'_>) -> Result<Resolved, Findi
     }
     layering.take_environment(environment);
     layering.take_flags(sources.flags);
-    layering.compose();
+    layering.compose(sources.site_url);
     layering.derive();
     layering.check();
     layering.finish()
 }
 
-/// The layers while they are laid.
-pub(crate) struct Layering {
-    pub(crate) version: Series,
-    pub(crate) settings: BTreeMap<(&'static str, &'static str), Setting>,
-    /// Values of rows without a place of their own.
-    pub(crate) inputs: BTreeMap<&'static str, Layer>,
-    pub(crate) findings: Vec<Finding>,
-    pub(crate) notices: Vec<Notice>,
-}
-
 impl Layering {
-    fn new(version: Series) -> Self {
-        Self {
-            version,
-            settings: BTreeMap::new(),
-            inputs: BTreeMap::new(),
-            findings: Vec::new(),
-            notices: Vec::new(),
-        }
-    }
-
-    /// Lays a value at a key that this release has.
-    pub(crate) fn lay(&mut self, known: &'static KnownKey, origin: Origin, value: Value) {
-        let setting = self.settings.entry((known.section, known.key)).or_insert_with(|| {
-            Setting::new(known.section, known.key, row_at(known, self.version), known.secret)
-        });
-        setting.add(Layer { origin, value });
-    }
-
-    /// The same by names; a key that this release does not have is passed over.
-    pub(crate) fn lay_at(&mut self, section: &str, key: &str, origin: Origin, value: impl Into<Value>) {
-        if let Some(known) = known::find(section, key, self.version) {
-            self.lay(known, origin, value.into());
-        }
-    }
-
     fn take_defaults(&mut self) {
         for row in table::rows() {
             let (Some(place), Some(then)) = (row.place(self.version), row.then) else { continue };
@@ -123,6 +92,12 @@ impl Layering {
     }
 
     fn take_file(&mut self, wanted: &Wanted) {
+        let own = KEYS.iter().filter(|key| table::rows().all(|row| row.key != Some(key.name)));
+        for key in own {
+            if let Some(text) = wanted.get(key.name) {
+                self.take_key(key, &Given { text: text.to_owned(), origin: wanted.origin(key.name) });
+            }
+        }
         for row in table::rows() {
             if let Some(text) = row.key.and_then(|key| wanted.get(key)) {
                 let origin = row.key.map_or(Origin::Flag, |key| wanted.origin(key));
@@ -180,15 +155,14 @@ impl Layering {
     }
 
     fn take_flags(&mut self, flags: &BTreeMap<String, String>) {
-        // Mainstay's own keys may be among them; what is no row is none of the server's.
-        let own =
-            |name: &str| crate::keys::key(name).is_some() && table::rows().all(|row| row.key != Some(name));
-        for (name, text) in flags.iter().filter(|(name, _)| !own(name)) {
+        for (name, text) in flags {
             let given = Given { text: text.clone(), origin: Origin::Flag };
             if let Some(row) =
                 table::rows().find(|row| row.name.eq_ignore_ascii_case(name) || row.key == Some(name))
             {
                 self.take_row(row, &given);
+            } else if let Some(key) = keys::key(name) {
+                self.take_key(key, &given);
             } else if let Some((section, key)) = name.split_once('.') {
                 if let Some(known) = self.known(section, key, name, &Origin::Flag) {
                     self.take_text(known, name, &given);
@@ -196,6 +170,21 @@ impl Layering {
             } else {
                 let near = nearest(name, table::rows().map(|row| row.name));
                 self.findings.push(Finding::new(Origin::Flag, name, "is no setting").nearest(near));
+            }
+        }
+    }
+
+    /// A key of Mainstay's own, which the server knows nothing of.
+    fn take_key(&mut self, key: &'static Key, given: &Given) {
+        match key.kind.read(&given.text) {
+            Ok(value) => {
+                let layer = Layer { origin: given.origin.clone(), value };
+                self.keys.entry(key.name).or_default().insert(0, layer);
+            }
+            Err(problem) => {
+                let finding =
+                    Finding::new(given.origin.clone(), key.name, problem).allowed(key.kind.allowed());
+                self.findings.push(finding.value(&given.text, false));
             }
         }
     }
@@ -287,11 +276,6 @@ impl Layering {
         None
     }
 
-    pub(crate) fn notice(&mut self, origin: &Origin, name: &str, what: impl Into<String>) {
-        let (origin, name) = (origin.clone(), name.to_owned());
-        self.notices.push(Notice { origin, name, since: None, effective: false, what: what.into() });
-    }
-
     fn finish(mut self) -> Result<Resolved, Findings> {
         if !self.findings.is_empty() {
             self.findings.sort_by_key(|finding| {
@@ -305,6 +289,7 @@ impl Layering {
             version: self.version,
             settings: self.settings,
             inputs: self.inputs,
+            keys: self.keys,
             notices: self.notices,
         })
     }
@@ -315,13 +300,4 @@ fn line(origin: &Origin) -> usize {
         Origin::File { line, .. } => *line,
         _ => 0,
     }
-}
-
-/// The row that has its place there in that release.
-fn row_at(known: &KnownKey, version: Series) -> Option<&'static Row> {
-    table::rows().find(|row| {
-        row.place(version).is_some_and(|place| {
-            place.section.eq_ignore_ascii_case(known.section) && place.key.eq_ignore_ascii_case(known.key)
-        })
-    })
 }

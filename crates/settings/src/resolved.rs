@@ -6,9 +6,9 @@ use std::fmt;
 use serde_json::Value;
 use version::Series;
 
+use crate::declared::Declared;
 use crate::finding::{HIDDEN, Notice};
 use crate::origin::Origin;
-use crate::rendered::Declared;
 use crate::row::{Row, server_variable};
 
 /// One layer of a setting. Without `Debug`: its value may be a secret.
@@ -35,28 +35,6 @@ pub struct Setting {
     layers: Vec<Layer>,
 }
 
-/// Who decides a key of config.json.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Owner {
-    /// mainstay.toml, the environment or the command line: laid over the file every time.
-    Declared,
-    /// The same, and its value is shown to nobody.
-    Secret,
-    /// The System Console: Mainstay never touches it.
-    Console,
-}
-
-impl std::fmt::Display for Owner {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Declared => "declared",
-            Self::Console => "the console's",
-            Self::Secret => "a secret",
-        })
-    }
-}
-
 impl Setting {
     pub(crate) fn new(
         section: &'static str,
@@ -71,6 +49,18 @@ impl Setting {
     pub(crate) fn add(&mut self, layer: Layer) {
         let above = self.layers.iter().position(|old| old.origin.rank() <= layer.origin.rank());
         self.layers.insert(above.unwrap_or(self.layers.len()), layer);
+    }
+
+    /// Replaces the text of every layer; `None` removes the layer.
+    pub(crate) fn change_texts(&mut self, change: impl Fn(&str) -> Option<Value>) {
+        self.layers.retain_mut(|layer| match layer.value.as_str().map(&change) {
+            Some(Some(value)) => {
+                layer.value = value;
+                true
+            }
+            Some(None) => false,
+            None => true,
+        });
     }
 
     /// `Section.Key`.
@@ -120,13 +110,9 @@ impl Setting {
         }
     }
 
-    /// Whose it is. A default only fills a new config.json, which is the console's from then on.
-    pub fn owner(&self) -> Owner {
-        match self.origin() {
-            None | Some(Origin::Default) => Owner::Console,
-            Some(_) if self.secret => Owner::Secret,
-            Some(_) => Owner::Declared,
-        }
+    /// Whether somebody declares it, or it follows from what is declared. A default only fills a new config.json.
+    pub fn is_declared(&self) -> bool {
+        self.origin().is_some_and(|origin| *origin != Origin::Default)
     }
 }
 
@@ -136,6 +122,7 @@ pub struct Resolved {
     pub(crate) version: Series,
     pub(crate) settings: BTreeMap<(&'static str, &'static str), Setting>,
     pub(crate) inputs: BTreeMap<&'static str, Layer>,
+    pub(crate) keys: BTreeMap<&'static str, Vec<Layer>>,
     pub(crate) notices: Vec<Notice>,
 }
 
@@ -172,8 +159,12 @@ impl Resolved {
         &self.notices
     }
 
-    /// Says out loud that a setting has no effect, if somebody gave it: whoever renders config.json decides it, for the
-    /// reason `why`.
+    /// The layers of one of Mainstay's own keys that the server knows nothing of, as `listen`; the first holds.
+    pub fn key(&self, name: &str) -> &[Layer] {
+        self.keys.get(name).map_or(&[], Vec::as_slice)
+    }
+
+    /// Mainstay itself decides a key of config.json, for the reason `why`. Whoever gives it is told that this has no effect.
     pub fn overrule(&mut self, section: &str, key: &str, why: &str) {
         let given = self.setting(section, key).and_then(|setting| {
             Some((setting.name(), setting.origin().filter(|origin| origin.is_given())?.clone()))
@@ -183,11 +174,20 @@ impl Resolved {
         }
     }
 
-    /// What config.json must say, whatever else it says.
-    pub fn declared(&self) -> Vec<Declared> {
-        let ours = self.settings().filter(|setting| setting.owner() != Owner::Console);
-        ours.filter_map(|setting| Some(Declared::new(setting.section, setting.key, setting.value()?.clone())))
-            .collect()
+    /// What config.json must say, whatever else it says, and who says so.
+    pub fn declared(&self) -> impl Iterator<Item = (Declared, Origin)> {
+        self.settings().filter(|setting| setting.is_declared()).filter_map(|setting| {
+            let Layer { origin, value } = setting.layers.first()?;
+            Some((Declared::new(setting.section, setting.key, value.clone()), origin.clone()))
+        })
+    }
+
+    /// What a new config.json says where nobody declares anything: docker-mattermost's defaults.
+    pub(crate) fn defaults(&self) -> impl Iterator<Item = Declared> {
+        self.settings().filter_map(|setting| {
+            let default = setting.layers.iter().find(|layer| layer.origin == Origin::Default)?;
+            Some(Declared::new(setting.section, setting.key, default.value.clone()))
+        })
     }
 }
 
@@ -215,6 +215,6 @@ mod tests {
         }
         let values: Vec<_> = setting.layers().iter().filter_map(|layer| layer.value.as_str()).collect();
         assert_eq!(values, ["second flag", "first flag", "variable", "default"]);
-        assert_eq!(setting.owner(), Owner::Declared);
+        assert!(setting.is_declared());
     }
 }

@@ -9,9 +9,9 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
 use toml::de::{DeTable, DeValue};
 
+use crate::config;
 use crate::finding::{Finding, Findings, line_at, unreadable};
 use crate::nearest;
-use crate::rendered::at_path;
 use crate::row::Row;
 use crate::table;
 
@@ -122,7 +122,7 @@ impl Secrets {
         let missing: Vec<_> = SALTS.iter().filter(|salt| !self.salts.contains_key(salt.name)).collect();
         for salt in &missing {
             let places = salt.row().map_or(&[][..], |row| row.places);
-            let kept = places.iter().find_map(|place| match at_path(config, place.section, place.key) {
+            let kept = places.iter().find_map(|place| match config::get(config, place.section, place.key) {
                 Some(Value::String(text)) if text.chars().count() >= 32 => Some(text.clone()),
                 _ => None,
             });

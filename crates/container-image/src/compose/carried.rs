@@ -73,6 +73,7 @@ mod tests {
             wanted: Some(&wanted),
             environment,
             flags: &BTreeMap::new(),
+            site_url: None,
             read_file: &|_| Ok("from a file\n".to_owned()),
         };
         settings::resolve(Series::new(11, 6), &sources).expect("valid settings")

@@ -23,8 +23,8 @@ pub(super) struct Kept {
 }
 
 impl Kept {
-    /// Where the old content waits.
-    fn place(world: &World, name: &str) -> PathBuf {
+    /// Where the old content is kept.
+    pub(super) fn place(world: &World, name: &str) -> PathBuf {
         world.layout.before().join(name)
     }
 

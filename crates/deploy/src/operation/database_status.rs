@@ -162,8 +162,13 @@ fn of_deployment(world: &World) -> Result<Found, Error> {
     let source = resolved.setting(location::SECTION, "DataSource").and_then(|setting| setting.origin());
     let origins = match (source, &location) {
         (Some(Origin::Composed { from }), _) => settings::table::rows()
-            .filter(|row| from.iter().any(|part| part == row.name))
-            .filter_map(|row| Some((row.name.to_owned(), resolved.input(row.name)?.origin.to_string())))
+            .filter_map(|row| {
+                let origin = &resolved.input(row.name)?.origin;
+                // A docker link's variables have other names than the rows.
+                let name = if let Origin::Variable { name, .. } = origin { name } else { row.name };
+                let is_part = from.iter().any(|part| part == name);
+                is_part.then(|| (row.name.to_owned(), origin.to_string()))
+            })
             .collect(),
         (_, Location::File) if !location::is_said(&resolved, "DriverName") => Vec::new(),
         _ => vec![("SqlSettings.DataSource".to_owned(), location::origin(&resolved, "DataSource"))],

@@ -43,7 +43,7 @@ pub async fn planned(world: &World, names: &[String]) -> Result<Plan<Action>, Er
         return Err(Error::not_ready(format!("there is no deployment in {}", layout.root().display()))
             .hint("install one with `mainstay up`, or name its directory with `--dir`"));
     }
-    let Settled { desired, release, .. } = settle(world, &BTreeMap::new(), None)?;
+    let Settled { desired, release, config, .. } = settle(world, &BTreeMap::new(), None)?;
     let agent = world.agent.status().await?;
     let server = agent.as_ref().and_then(|status| status.server.as_ref());
     let mut steps = Steps::default();
@@ -54,7 +54,16 @@ pub async fn planned(world: &World, names: &[String]) -> Result<Plan<Action>, Er
     steps.add("rotation", "Generate the new secrets", Some("Put the old ones back"), 10, Rotation { names });
     let listen = server_listen(layout, agent.as_ref());
     let user = desired.user.clone();
-    let configuration = Configuration { release, listen, user, replaces: layout.config().exists() };
+    let configuration = Configuration {
+        release,
+        listen,
+        user,
+        replaces: config.config.is_some(),
+        remembers: config.memory.is_some(),
+        only_remembers: false,
+        // The environment that `up` had need not be here.
+        undeclared_goes_back: false,
+    };
     steps.add("configuration", "Write config.json", Some("Put it back as it was"), 10, configuration);
     if let Some(server) = server {
         let start = Server { switch: Switch::On, spec: server.spec.clone() };

@@ -18,9 +18,10 @@ use crate::state::location;
 use crate::world::World;
 
 /// What stays with `--keep-data`: everything that a later `up` in the same directory goes on with.
-const DATA: [&str; 9] = [
+const DATA: [&str; 10] = [
     "mainstay.toml",
     "secrets.toml",
+    "declared.json",
     "config",
     "data",
     "database",

@@ -23,7 +23,7 @@ use crate::error::{Error, Kind};
 use crate::operation::runner::{Caller, Turn};
 use crate::part::database::readiness::Patience;
 use crate::part::database::steps as database_steps;
-use crate::part::observed::{Observed, observe};
+use crate::part::observed::{ConfigChange, Observed, observe};
 use crate::part::preflight;
 use crate::place::ground::ground;
 use crate::place::layout::Layout;
@@ -215,7 +215,7 @@ fn plan_up(
         listen: observed.listen,
         overrides: BTreeMap::new(),
     };
-    let reconfigured = observed.config_differs != Some(false);
+    let reconfigured = matches!(observed.config, ConfigChange::New | ConfigChange::Changes);
     let running = server.filter(|server| !reconfigured && observed.healthy && server.spec == spec);
     if let Some(server) = server.filter(|_| running.is_none()) {
         steps.add(
@@ -226,11 +226,18 @@ fn plan_up(
             Server { switch: Switch::Off, spec: server.spec.clone() },
         );
     }
-    if reconfigured {
-        let replaces = observed.config_differs.is_some();
-        let action =
-            Configuration { release: release.clone(), listen: spec.listen, user: user.clone(), replaces };
-        steps.add("configuration", "Write config.json", Some("Put it back as it was"), 10, action);
+    if observed.config != ConfigChange::Stays {
+        let action = Configuration {
+            release: release.clone(),
+            listen: spec.listen,
+            user: user.clone(),
+            replaces: observed.config != ConfigChange::New,
+            remembers: settled.config.memory.is_some(),
+            only_remembers: !reconfigured,
+            undeclared_goes_back: true,
+        };
+        let title = if reconfigured { "Write config.json" } else { "Remember what is declared" };
+        steps.add("configuration", title, Some("Put it back as it was"), 10, action);
     }
     database_steps::add_steps(settled, request, observed, &mut steps);
     if observed.current.as_ref() != Some(release) {
@@ -347,6 +354,7 @@ pub(crate) mod tests {
     use super::*;
     use crate::control::protocol::{EdgeStatus, ServerStatus, Status};
     use crate::place::container::VersionChange;
+    use crate::state::config_file::ConfigFiles;
     use crate::state::desired::Machine;
 
     fn layout() -> Layout {
@@ -364,6 +372,7 @@ pub(crate) mod tests {
             wanted: None,
             environment: &none,
             flags: &none,
+            site_url: None,
             read_file: &|_| Err(std::io::ErrorKind::NotFound.into()),
         };
         let version = "11.6".parse().expect("a version");
@@ -374,6 +383,7 @@ pub(crate) mod tests {
             release: release::builtin(),
             file,
             location: crate::state::location::Location::File,
+            config: ConfigFiles { config: None, shipped: serde_json::json!({}), memory: None },
             before: None,
             moved: false,
         }
@@ -400,7 +410,7 @@ pub(crate) mod tests {
             releases: Vec::new(),
             current: None,
             listen: listen(),
-            config_differs: None,
+            config: ConfigChange::New,
             database: false,
             lacking: None,
             warnings: Vec::new(),
@@ -423,7 +433,7 @@ pub(crate) mod tests {
             secrets: true,
             releases: vec![release::builtin()],
             current: Some(release::builtin()),
-            config_differs: Some(false),
+            config: ConfigChange::Stays,
             database: true,
             agent: Some(Status { agent_pid: 1, since: 0, server: Some(server), edge: Some(edge) }),
             healthy: true,
@@ -466,7 +476,7 @@ pub(crate) mod tests {
 
     #[test]
     fn a_changed_setting_stops_the_server_before_it_is_written() {
-        let observed = Observed { config_differs: Some(true), ..finished() };
+        let observed = Observed { config: ConfigChange::Changes, ..finished() };
         let expected = ["stop-server", "configuration", "server", "administrator", "acceptance"];
         assert_eq!(names(&plan(&observed, false)), expected);
     }

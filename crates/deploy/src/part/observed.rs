@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use database::Lacking;
 use release::ReleaseId;
+use settings::Undeclared;
 
 use crate::action::Directories;
 use crate::control::health;
@@ -14,11 +15,23 @@ use crate::error::Error;
 use crate::part::database::readiness::{self, Patience};
 use crate::place::container::{VersionChange, volume_change};
 use crate::place::layout::Layout;
-use crate::state::config_file::differs;
 use crate::state::creation::Creation;
 use crate::state::location::Location;
-use crate::state::settled::Settled;
+use crate::state::settled::{Settled, reconcile};
 use crate::world::World;
+
+/// What happens to config.json, and to `declared.json` with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ConfigChange {
+    /// There is none yet.
+    New,
+    /// It changes.
+    Changes,
+    /// It stays, but other things are to be remembered of it.
+    OnlyRemembered,
+    /// Nothing.
+    Stays,
+}
 
 /// What is there.
 #[derive(Debug, Clone)]
@@ -35,8 +48,8 @@ pub(crate) struct Observed {
     pub current: Option<ReleaseId>,
     /// Where the server listens, or will.
     pub listen: SocketAddr,
-    /// Whether config.json would change; `None` when there is none.
-    pub config_differs: Option<bool>,
+    /// What happens to config.json.
+    pub config: ConfigChange,
     /// Whether there is a database with Mattermost's tables.
     pub database: bool,
     /// What its server lacks and shall be created.
@@ -62,7 +75,7 @@ pub(crate) async fn observe(
     patience: &mut Patience<'_>,
 ) -> Result<Observed, Error> {
     let layout = &world.layout;
-    let Settled { desired, resolved, release, .. } = settled;
+    let Settled { desired, release, .. } = settled;
     let agent = world.agent.status().await?;
     let listen = server_listen(layout, agent.as_ref());
     let healthy = match agent.as_ref().and_then(|status| status.server.as_ref()) {
@@ -85,13 +98,26 @@ pub(crate) async fn observe(
         releases: release::installed(&layout.releases())?,
         current: release::current(&layout.current()),
         listen,
-        config_differs: differs(layout, resolved, desired, release, listen)?,
+        config: config_change(settled, layout, listen)?,
         database,
         lacking,
         warnings,
         agent,
         healthy,
         volume: volume_change(layout, release)?,
+    })
+}
+
+fn config_change(settled: &Settled, layout: &Layout, listen: SocketAddr) -> Result<ConfigChange, Error> {
+    let Settled { resolved, release, config, .. } = settled;
+    if config.config.is_none() {
+        return Ok(ConfigChange::New);
+    }
+    let next = reconcile(resolved, release, layout, listen, config, Undeclared::GoesBack)?;
+    Ok(match next.changes_config() {
+        true => ConfigChange::Changes,
+        false if config.memory.as_ref() != Some(&next.memory) => ConfigChange::OnlyRemembered,
+        false => ConfigChange::Stays,
     })
 }
 

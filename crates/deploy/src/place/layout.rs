@@ -31,9 +31,10 @@ const SERVER_DIRS: [&str; 4] = ["config", "logs/mattermost", "plugins", "client-
 const OWN_DIRS: [&str; 1] = ["logs"];
 
 /// Every name that may stand at the top of a deployment's directory.
-const OURS: [&str; 16] = [
+const OURS: [&str; 17] = [
     "mainstay.toml",
     "secrets.toml",
+    "declared.json",
     "current",
     "releases",
     "config",
@@ -119,6 +120,11 @@ impl Layout {
     /// 0600: what was generated once.
     pub fn secrets(&self) -> PathBuf {
         self.root.join("secrets.toml")
+    }
+
+    /// 0600: what was declared last, and what it replaced in config.json.
+    pub fn declared(&self) -> PathBuf {
+        self.root.join("declared.json")
     }
 
     /// The link to the active release.

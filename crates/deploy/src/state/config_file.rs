@@ -1,16 +1,13 @@
-//! The server's config.json on disk.
+//! The server's config.json on disk, and `declared.json` beside it.
 
-use std::net::SocketAddr;
 use std::path::Path;
 
 use release::ReleaseId;
 use serde_json::Value;
-use settings::{Base, Resolved};
+use settings::{Memory, MemoryError, Present};
 
 use crate::error::{Error, Kind};
 use crate::place::layout::{FILE_LIMIT, Layout};
-use crate::state::desired::Desired;
-use crate::state::settled::config_json;
 
 /// The file as data.
 ///
@@ -23,7 +20,7 @@ pub(crate) fn read(path: &Path) -> Result<Value, Error> {
     let value: Value = serde_json::from_slice(&content.bytes).map_err(|error| {
         Error::new(Kind::Settings, format!("{}:{}: it is no JSON ({error})", path.display(), error.line()))
             .hint(
-                "mend the file, or move it aside and run `mainstay up`: a new one is made from the release's",
+                "correct the file, or move it aside and run `mainstay up`: a new one is made from the release's",
             )
     })?;
     if value.is_object() {
@@ -43,17 +40,65 @@ pub(crate) fn deployed(layout: &Layout) -> Result<Option<Value>, Error> {
     path.symlink_metadata().is_ok().then(|| read(&path)).transpose()
 }
 
-/// What a rendered config.json differs in from the one in place; `None` when there is none.
-pub(crate) fn differs(
-    layout: &Layout,
-    resolved: &Resolved,
-    desired: &Desired,
-    release: &ReleaseId,
-    listen: SocketAddr,
-) -> Result<Option<bool>, Error> {
-    let Some(config) = deployed(layout)? else { return Ok(None) };
-    let rendered = config_json(resolved, desired, release, layout, listen, Base::Deployed(&config))?;
-    Ok(Some(rendered != config))
+/// A deployment's config.json and what is needed to write it anew. An operation reads them once. Without `Debug`: they hold
+/// secrets.
+#[derive(Clone)]
+pub(crate) struct ConfigFiles {
+    /// The deployment's config.json; `None` = there is none yet.
+    pub config: Option<Value>,
+    /// The config.json that the release ships; empty where the release is not unpacked yet.
+    pub shipped: Value,
+    /// What Mainstay declared last; `None` = nothing was ever remembered.
+    pub memory: Option<Memory>,
+}
+
+impl ConfigFiles {
+    /// Reads them.
+    ///
+    /// # Errors
+    /// One of them cannot be read, is a link or somebody else's, or is damaged.
+    pub(crate) fn read(layout: &Layout, release: &ReleaseId) -> Result<Self, Error> {
+        Ok(Self {
+            config: deployed(layout)?,
+            shipped: shipped(layout, release)?,
+            memory: memory(&layout.declared())?,
+        })
+    }
+
+    pub(crate) fn present(&self) -> Present<'_> {
+        Present { config: self.config.as_ref(), shipped: &self.shipped, memory: self.memory.as_ref() }
+    }
+}
+
+/// The config.json that the release ships; empty where the release is not unpacked yet.
+///
+/// # Errors
+/// As [`read`].
+pub(crate) fn shipped(layout: &Layout, release: &ReleaseId) -> Result<Value, Error> {
+    let path = layout.releases().join(release.to_string()).join("config/config.json");
+    if path.exists() { read(&path) } else { Ok(Value::Object(serde_json::Map::new())) }
+}
+
+/// What is remembered in a file; `None` = there is no such file.
+///
+/// # Errors
+/// It cannot be read, or it is not what Mainstay writes.
+pub(crate) fn memory(path: &Path) -> Result<Option<Memory>, Error> {
+    if path.symlink_metadata().is_err() {
+        return Ok(None);
+    }
+    let read = host::disk::read_guarded(path, FILE_LIMIT);
+    let content = read.map_err(|error| Error::path("read", path, &error.source))?;
+    let text = String::from_utf8_lossy(&content.bytes);
+    Memory::parse(&text).map(Some).map_err(|error| {
+        let hint = match error {
+            MemoryError::Newer(_) => "use the newer Mainstay again",
+            MemoryError::Damaged { .. } => {
+                "put it back from a backup; without the file, `mainstay up` begins to remember anew, and what is no longer declared stays as it is"
+            }
+        };
+        Error::new(Kind::Settings, format!("{}: {error}", path.display())).hint(hint)
+    })
 }
 
 /// As it is written.

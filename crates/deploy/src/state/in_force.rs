@@ -8,11 +8,11 @@ use services::Trust;
 use services::front::{Front, Login};
 use services::gitlab::GitLab;
 use services::mail::{MailServer, Security};
-use settings::{Base, Resolved};
+use settings::{Resolved, Undeclared};
 
 use crate::action::verifier_login;
 use crate::error::{Error, Kind};
-use crate::state::config_file::deployed;
+use crate::state::config_file::ConfigFiles;
 use crate::state::settled::settings_of;
 use crate::world::World;
 
@@ -33,12 +33,11 @@ impl InForce {
     /// # Errors
     /// A setting is wrong; config.json cannot be read.
     pub fn read(world: &World) -> Result<Self, Error> {
-        let version = crate::present_release(&world.layout).version;
-        let resolved: Resolved = settings_of(world, &crate::wanted_file(&world.layout)?, &version)?;
-        let nothing = Value::Object(serde_json::Map::new());
-        let deployed = deployed(&world.layout)?;
-        let base = deployed.as_ref().map_or(Base::Shipped(&nothing), Base::Deployed);
-        Ok(Self { config: settings::render_for(&resolved, base) })
+        let release = crate::present_release(&world.layout);
+        let resolved: Resolved = settings_of(world, &crate::wanted_file(&world.layout)?, &release.version)?;
+        let config = ConfigFiles::read(&world.layout, &release)?;
+        let next = settings::reconcile(&resolved, &[], config.present(), Undeclared::GoesBack);
+        Ok(Self { config: next.config })
     }
 
     fn value(&self, section: &str, key: &str) -> &Value {

@@ -176,6 +176,7 @@ mod tests {
             wanted: None,
             environment: &environment,
             flags: &BTreeMap::new(),
+            site_url: None,
             read_file: &|_| Err(std::io::ErrorKind::NotFound.into()),
         };
         settings::resolve(version.parse().expect("a version"), &sources)

@@ -7,13 +7,13 @@ use std::path::Path;
 
 use release::{Edition, ReleaseId};
 use serde_json::Value;
-use settings::{Base, Declared, Drift, Resolved, Sources, Wanted};
+use settings::{Declared, Reconciled, Resolved, Sources, Undeclared, Wanted};
 use version::Version;
 
 use crate::error::{Error, Kind};
 use crate::place::container::image_release;
 use crate::place::layout::Layout;
-use crate::state::config_file;
+use crate::state::config_file::ConfigFiles;
 use crate::state::desired::{Desired, Machine};
 use crate::state::location::{self, Location};
 use crate::state::wanted::read_wanted;
@@ -32,6 +32,8 @@ pub(crate) struct Settled {
     pub file: Option<Wanted>,
     /// Where the data is, or will be.
     pub location: Location,
+    /// config.json as it is, and what is remembered of it.
+    pub config: ConfigFiles,
     /// Where it is by now, as config.json says; `None` when there is none.
     pub before: Option<Location>,
     /// Whether the site URL followed the edge to another address.
@@ -62,32 +64,29 @@ pub(crate) fn settle(
                 .hint("replace the container by one of another image"));
         }
     };
-    let resolved = settings_of(world, &desired.wanted, &release.version)?;
-    let deployed = config_file::deployed(layout)?;
-    let location = location::location(&resolved, deployed.as_ref(), &release)?;
-    let before = deployed.as_ref().and_then(location::deployed);
+    let resolved = resolve(world, &desired, &release.version)?;
+    let config = ConfigFiles::read(layout, &release)?;
+    let location = location::location(&resolved, config.config.as_ref(), &release)?;
+    let before = config.config.as_ref().and_then(location::deployed);
     let from_flag = flags.get("site_url").filter(|_| !moved).map(|_| desired.site_url.clone());
-    let desired = with_site_url(desired, &resolved, deployed.as_ref())?;
+    let desired = with_site_url(desired, &resolved, &config)?;
     match from_flag.filter(|url| *url != desired.site_url) {
         Some(url) => Err(Error::new(
             Kind::Usage,
             format!("`--site-url` says {url}, and the environment says {}", desired.site_url_text()),
         )
         .hint("give the site URL in one place")),
-        None => Ok(Settled { desired, resolved, release, file, location, before, moved }),
+        None => Ok(Settled { desired, resolved, release, file, location, config, before, moved }),
     }
 }
 
 /// With the site URL that holds: given by the environment, or by the System Console (in the config.json in place) where nobody
 /// else says one.
-pub(crate) fn with_site_url(
-    desired: Desired,
-    resolved: &Resolved,
-    deployed: Option<&Value>,
-) -> Result<Desired, Error> {
+fn with_site_url(desired: Desired, resolved: &Resolved, config: &ConfigFiles) -> Result<Desired, Error> {
     let mut desired = desired.given(resolved)?;
-    if let Some(config) = deployed.filter(|_| !desired.tells_site_url) {
-        let url = config["ServiceSettings"]["SiteURL"].as_str().and_then(|url| url.parse().ok());
+    if !desired.tells_site_url && config.config.is_some() {
+        let next = settings::reconcile(resolved, &[], config.present(), Undeclared::GoesBack);
+        let url = next.config["ServiceSettings"]["SiteURL"].as_str().and_then(|url| url.parse().ok());
         desired.site_url = url.unwrap_or(desired.site_url);
     }
     Ok(desired)
@@ -147,11 +146,26 @@ fn wanted_release(
     })
 }
 
-/// What holds in a server of that version, and where each value comes from.
+/// What is declared for a server of that version, and where each value comes from.
 ///
 /// # Errors
 /// Every mistake in `mainstay.toml` and in the environment at once; a rule of the release that forbids one.
 pub fn settings_of(world: &World, wanted: &Wanted, version: &Version) -> Result<Resolved, Error> {
+    resolve_with(world, wanted, None, version)
+}
+
+/// The same for a deployment, whose server is told its site URL though nobody gives one.
+pub(crate) fn resolve(world: &World, desired: &Desired, version: &Version) -> Result<Resolved, Error> {
+    let site_url = desired.tells_site_url.then(|| desired.site_url_text());
+    resolve_with(world, &desired.wanted, site_url, version)
+}
+
+fn resolve_with(
+    world: &World,
+    wanted: &Wanted,
+    site_url: Option<&str>,
+    version: &Version,
+) -> Result<Resolved, Error> {
     let secrets = if world.layout.secrets().exists() { Some(world.secrets()?) } else { None };
     let sources = Sources {
         defaults: world.defaults(),
@@ -159,6 +173,7 @@ pub fn settings_of(world: &World, wanted: &Wanted, version: &Version) -> Result<
         wanted: Some(wanted),
         environment: &world.variables,
         flags: &[].into(),
+        site_url,
         read_file: &read_secret_file,
     };
     let mut resolved = settings::resolve(version.series(), &sources).map_err(|findings| {
@@ -178,18 +193,22 @@ pub(crate) fn read_secret_file(path: &Path) -> std::io::Result<String> {
     Ok(text)
 }
 
-/// The config.json that the deployment's server must have: what is settled, and above it what follows from the house itself.
-pub(crate) fn config_json(
+/// What the deployment's config.json must become.
+///
+/// # Errors
+/// The database that is declared cannot be used.
+pub(crate) fn reconcile(
     resolved: &Resolved,
-    desired: &Desired,
     release: &ReleaseId,
     layout: &Layout,
     listen: SocketAddr,
-    base: Base<'_>,
-) -> Result<Value, Error> {
-    let deployed = if let Base::Deployed(config) = base { Some(config) } else { None };
+    config: &ConfigFiles,
+    undeclared: Undeclared,
+) -> Result<Reconciled, Error> {
+    let deployed = config.config.as_ref();
     let location = location::location(resolved, deployed, release)?;
-    Ok(settings::render(&settings::render_for(resolved, base), &own(desired, &location, layout, listen)))
+    let own = own(resolved, deployed, &location, layout, listen);
+    Ok(settings::reconcile(resolved, &own, config.present(), undeclared))
 }
 
 /// A key that follows from the house itself, whatever the settings say.
@@ -263,12 +282,15 @@ fn text(path: &Path) -> Value {
     path.to_string_lossy().into_owned().into()
 }
 
-fn own(desired: &Desired, location: &Location, layout: &Layout, listen: SocketAddr) -> Vec<Declared> {
+fn own(
+    resolved: &Resolved,
+    deployed: Option<&Value>,
+    location: &Location,
+    layout: &Layout,
+    listen: SocketAddr,
+) -> Vec<Declared> {
     let mut own: Vec<Declared> =
         OWN.iter().map(|own| Declared::new(own.section, own.key, (own.value)(layout, listen))).collect();
-    if desired.tells_site_url {
-        own.push(Declared::new("ServiceSettings", "SiteURL", desired.site_url_text()));
-    }
     match location {
         Location::File => {
             own.push(Declared::new("SqlSettings", "DriverName", "sqlite"));
@@ -276,17 +298,34 @@ fn own(desired: &Desired, location: &Location, layout: &Layout, listen: SocketAd
         }
         Location::Server(server) => {
             own.push(Declared::new("SqlSettings", "DriverName", server.engine.driver_name()));
+            // A database that is no longer declared is still where the data is.
+            let is_declared = |setting: &settings::Setting| setting.is_declared();
+            if !resolved.setting("SqlSettings", "DataSource").is_some_and(is_declared)
+                && let Some(source) = deployed.map(|config| &config["SqlSettings"]["DataSource"])
+            {
+                own.push(Declared::new("SqlSettings", "DataSource", source.clone()));
+            }
         }
     }
     own
 }
 
-/// What the deployment's config.json would change at the next `up`, and who decides each key.
+/// The settings of the deployment and what its config.json becomes at the next `up`; `None` = there is no config.json yet.
 ///
 /// # Errors
-/// There is no config.json, or it is no JSON.
-pub fn drift(world: &World, resolved: &Resolved) -> Result<Vec<Drift>, Error> {
-    let on_disk = config_file::read(&world.layout.config())?;
-    let rendered = settings::render_for(resolved, Base::Deployed(&on_disk));
-    Ok(settings::diff(resolved, &on_disk, &rendered))
+/// A setting is wrong; a file cannot be read.
+pub fn deployed_settings(world: &World) -> Result<Option<(Resolved, Reconciled)>, Error> {
+    let layout = &world.layout;
+    let release = present_release(layout);
+    let config = ConfigFiles::read(layout, &release)?;
+    let Some(deployed) = &config.config else { return Ok(None) };
+    // Whoever asks need not be able to become the server's user.
+    let machine = Machine { root: true, ..Machine::here(layout, true) };
+    let wanted = read_wanted(layout)?.map(|(wanted, _)| wanted).unwrap_or_default();
+    let resolved = resolve(world, &Desired::decide(&wanted, &BTreeMap::new(), &machine)?, &release.version)?;
+    // While the server runs its address stays, and a stopped one may get another.
+    let listen = deployed["ServiceSettings"]["ListenAddress"].as_str().and_then(|text| text.parse().ok());
+    let listen = listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0)));
+    let reconciled = reconcile(&resolved, &release, layout, listen, &config, Undeclared::GoesBack)?;
+    Ok(Some((resolved, reconciled)))
 }

@@ -238,7 +238,7 @@ fn told_of(printer: Printer, world: &World) -> Result<Printer, Error> {
         user.gid,
         world.layout.root().display()
     ));
-    for entry in settings::list(&resolved) {
+    for entry in settings::list(&resolved, None) {
         if let Some(held) = entry.held {
             printer.say(&format!("debug: {} = {} ({})", entry.name, held.value, held.origin));
         }

@@ -2,7 +2,7 @@
 
 use deploy::{Error, InForce, Kind, World};
 use finding::Report;
-use settings::{Base, Resolved};
+use settings::{Reason, Reconciled, Resolved};
 use tokio_util::sync::CancellationToken;
 use version::{Version, VersionError};
 
@@ -19,8 +19,14 @@ pub(super) async fn run(
     cancel: CancellationToken,
 ) -> Result<Exit, Error> {
     match command {
-        Settings::List(version) => list(printer, &resolved(world, &version)?),
-        Settings::Explain { name, version } => return explain(printer, &name, &resolved(world, &version)?),
+        Settings::List(version) => {
+            let (resolved, deployed) = with_deployment(world, &version)?;
+            list(printer, &resolved, deployed.as_ref());
+        }
+        Settings::Explain { name, version } => {
+            let (resolved, deployed) = with_deployment(world, &version)?;
+            return explain(printer, &name, &resolved, deployed.as_ref());
+        }
         Settings::Check(version) => check(printer, &resolved(world, &version)?),
         Settings::Render(version) => render(printer, &resolved(world, &version)?),
         Settings::Schema(version) => {
@@ -76,20 +82,39 @@ fn parse(text: &str) -> Result<Version, Error> {
     full.parse().map_err(|error: VersionError| Error::new(Kind::Usage, error.to_string()))
 }
 
-fn list(printer: Printer, resolved: &Resolved) {
-    let entries = settings::list(resolved);
+/// The same, with what the deployment has, where they are about its own version.
+fn with_deployment(world: &World, version: &For) -> Result<(Resolved, Option<Reconciled>), Error> {
+    let resolved = resolved(world, version)?;
+    Ok(match deploy::deployed_settings(world)? {
+        Some((of_deployment, deployed)) if of_deployment.version() == resolved.version() => {
+            (of_deployment, Some(deployed))
+        }
+        _ => (resolved, None),
+    })
+}
+
+fn list(printer: Printer, resolved: &Resolved, deployed: Option<&Reconciled>) {
+    let entries = settings::list(resolved, deployed);
     printer.data(&entries);
     let width = entries.iter().map(|entry| entry.name.len()).max().unwrap_or(0);
     for entry in entries {
-        let held =
-            entry.held.map_or_else(|| "-".to_owned(), |held| format!("{} ({})", held.value, held.origin));
-        printer.show(&format!("{:<width$}  {held}", entry.name));
+        let value = match (entry.in_force, entry.held) {
+            (Some(in_force), _) => in_force.to_string(),
+            (None, Some(held)) => format!("{} ({})", held.value, held.origin),
+            (None, None) => "-".to_owned(),
+        };
+        printer.show(&format!("{:<width$}  {value}", entry.name));
     }
 }
 
-fn explain(printer: Printer, name: &str, resolved: &Resolved) -> Result<Exit, Error> {
+fn explain(
+    printer: Printer,
+    name: &str,
+    resolved: &Resolved,
+    deployed: Option<&Reconciled>,
+) -> Result<Exit, Error> {
     let explanation =
-        settings::explain(name, resolved).map_err(|problem| Error::new(Kind::Usage, problem))?;
+        settings::explain(name, resolved, deployed).map_err(|problem| Error::new(Kind::Usage, problem))?;
     printer.data(&explanation);
     printer.show(&explanation.to_string());
     Ok(Exit::Done)
@@ -107,25 +132,32 @@ fn check(printer: Printer, resolved: &Resolved) {
 
 fn render(printer: Printer, resolved: &Resolved) {
     let shipped = serde_json::Value::Object(serde_json::Map::new());
-    let mut config = settings::render_for(resolved, Base::Shipped(&shipped));
+    let mut config = settings::render(resolved, &shipped);
     settings::mask(&mut config);
     printer.raw(&serde_json::to_string_pretty(&config).unwrap_or_default());
 }
 
 fn diff(printer: Printer, world: &World) -> Result<(), Error> {
-    let resolved = resolved(world, &For { version: None })?;
-    let drifts = deploy::drift(world, &resolved)?;
+    let Some((_, deployed)) = deploy::deployed_settings(world)? else {
+        let config = world.layout.config();
+        return Err(Error::not_ready(format!("there is no {}", config.display()))
+            .hint("install a deployment with `mainstay up`, or name its directory with `--dir`"));
+    };
+    let drifts = deployed.drift();
     printer.data(&drifts);
-    if drifts.is_empty() {
+    if drifts.iter().all(|drift| !drift.changes()) {
         printer.show("config.json says what is declared");
     }
     for drift in drifts {
         let side = |value: Option<String>| value.unwrap_or_else(|| "nothing".to_owned());
-        let (now, then) = (side(drift.on_disk), side(drift.rendered));
-        printer.show(&format!(
-            "{} ({}): config.json says {now}, `mainstay up` makes it {then}",
-            drift.path, drift.owner
-        ));
+        let (now, next) = (side(drift.on_disk), side(drift.rendered));
+        let (path, owner) = (drift.path, drift.owner);
+        printer.show(&match drift.reason {
+            Reason::KeptFromConsole => format!("{path}: stays {now} ({})", drift.reason),
+            reason => {
+                format!("{path}: config.json says {now}, `mainstay up` makes it {next} ({owner}; {reason})")
+            }
+        });
     }
     Ok(())
 }

@@ -10,6 +10,7 @@ mod external;
 mod flood;
 mod image;
 mod lifecycle;
+mod ownership;
 mod place;
 mod postgres_image;
 mod promises;

@@ -8,7 +8,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use settings::{Base, Defaults, Sources};
+use settings::{Defaults, Sources};
 use version::Series;
 
 /// A file whose variables are `NAME=value`, as docker reads them: no quotes, no escapes.
@@ -43,11 +43,12 @@ fn outcome(version: Series, case: &Path) -> BTreeMap<&'static str, String> {
         wanted: Some(&wanted),
         environment: &environment,
         flags: &BTreeMap::new(),
+        site_url: None,
         read_file: &secret_file,
     };
     match settings::resolve(version, &sources) {
         Ok(resolved) => {
-            let config = settings::render_for(&resolved, Base::Shipped(&serde_json::json!({})));
+            let config = settings::render(&resolved, &serde_json::json!({}));
             let config = serde_json::to_string_pretty(&config).expect("JSON can be written");
             let notices: String = resolved.notices().iter().map(|notice| format!("{notice}\n")).collect();
             [("json", config + "\n"), ("notices.txt", notices)].into()

@@ -2,5 +2,6 @@
 #![allow(clippy::disallowed_methods, reason = "golden files are read, and written on request")]
 
 mod golden;
+mod ownership;
 mod properties;
 mod said;

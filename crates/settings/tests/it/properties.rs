@@ -6,7 +6,7 @@ use std::path::Path;
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use settings::{Base, Defaults, Kind, Row, Sources, table};
+use settings::{Defaults, Kind, Present, Row, Sources, Undeclared, table};
 use version::Series;
 
 /// Begins every secret here; it can be part of no message by chance.
@@ -165,6 +165,7 @@ proptest! {
             wanted: None,
             environment: &environment,
             flags: &BTreeMap::new(),
+            site_url: None,
             read_file: &no_file,
         };
         let resolved = match settings::resolve(version, &sources) {
@@ -176,7 +177,7 @@ proptest! {
                 return shows_no_secret(&json!(findings).to_string());
             }
         };
-        let config = settings::render_for(&resolved, Base::Shipped(&json!({})));
+        let config = settings::render(&resolved, &json!({}));
         let text = config.to_string();
         prop_assert_eq!(&serde_json::from_str::<Value>(&text).expect("rendered JSON parses"), &config);
 
@@ -196,15 +197,22 @@ proptest! {
             shows_no_secret(&notice.to_string())?;
             shows_no_secret(&json!(notice).to_string())?;
         }
-        for entry in settings::list(&resolved) {
-            shows_no_secret(&json!(entry).to_string())?;
-            if let Ok(explanation) = settings::explain(&entry.name, &resolved) {
-                shows_no_secret(&explanation.to_string())?;
-                shows_no_secret(&json!(explanation).to_string())?;
-            }
-        }
-        for drift in settings::diff(&resolved, &json!({"SqlSettings": {"DataSource": MARK}}), &config) {
+        // Every secret was changed by hand, and another one is declared.
+        let on_disk = json!({"SqlSettings": {"DataSource": MARK}, "FileSettings": {"PublicLinkSalt": MARK}});
+        let present = Present { config: Some(&on_disk), shipped: &json!({}), memory: None };
+        let reconciled = settings::reconcile(&resolved, &[], present, Undeclared::GoesBack);
+        shows_no_secret(&format!("{:?}", reconciled.memory))?;
+        for drift in reconciled.drift() {
             shows_no_secret(&json!(drift).to_string())?;
+        }
+        for deployed in [None, Some(&reconciled)] {
+            for entry in settings::list(&resolved, deployed) {
+                shows_no_secret(&json!(entry).to_string())?;
+                if let Ok(explanation) = settings::explain(&entry.name, &resolved, deployed) {
+                    shows_no_secret(&explanation.to_string())?;
+                    shows_no_secret(&json!(explanation).to_string())?;
+                }
+            }
         }
     }
 }

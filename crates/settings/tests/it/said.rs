@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 
 use serde_json::json;
-use settings::{Base, Defaults, Owner, Resolved, Secrets, Sources};
+use settings::{Defaults, Resolved, Secrets, Sources};
 use version::Series;
 
 const V11_7: Series = Series::new(11, 7);
@@ -26,6 +26,7 @@ fn resolved(
         wanted: Some(&wanted),
         environment: &map(environment),
         flags: &map(flags),
+        site_url: None,
         read_file: &|_| Err(io::Error::from(io::ErrorKind::NotFound)),
     };
     settings::resolve(V11_7, &sources).unwrap_or_else(|findings| panic!("{findings}"))
@@ -37,7 +38,7 @@ fn an_explanation_shows_every_layer_and_where_it_comes_from() {
     let environment =
         [("MATTERMOST_NAME", "from a variable"), ("MM_TEAMSETTINGS_SITENAME", "from the server's own")];
     let resolved = resolved(toml, &environment, &[("MATTERMOST_NAME", "from a flag")], None);
-    let explanation = settings::explain("TeamSettings.SiteName", &resolved).expect("a setting");
+    let explanation = settings::explain("TeamSettings.SiteName", &resolved, None).expect("a setting");
     let layers: Vec<_> =
         explanation.layers.iter().map(|held| format!("{} ({})", held.value, held.origin)).collect();
     let expected = [
@@ -50,14 +51,15 @@ fn an_explanation_shows_every_layer_and_where_it_comes_from() {
     assert_eq!(layers, expected);
     assert_eq!(explanation.config.as_deref(), Some("TeamSettings.SiteName"));
     for name in ["mattermost_name", "MM_TEAMSETTINGS_SITENAME", "teamsettings.sitename"] {
-        assert_eq!(settings::explain(name, &resolved).as_ref(), Ok(&explanation), "{name}");
+        assert_eq!(settings::explain(name, &resolved, None).as_ref(), Ok(&explanation), "{name}");
     }
 }
 
 #[test]
 fn days_are_explained_as_the_hours_that_they_become() {
     let resolved = resolved("", &[("MATTERMOST_WEB_SESSION_DAYS", "7")], &[], None);
-    let text = settings::explain("MATTERMOST_WEB_SESSION_DAYS", &resolved).expect("a setting").to_string();
+    let text =
+        settings::explain("MATTERMOST_WEB_SESSION_DAYS", &resolved, None).expect("a setting").to_string();
     assert!(text.contains("value        168  (environment variable MATTERMOST_WEB_SESSION_DAYS)"), "{text}");
     assert!(text.contains("ServiceSettings.SessionLengthWebInHours (server 11.7, days times 24)"), "{text}");
 }
@@ -65,42 +67,11 @@ fn days_are_explained_as_the_hours_that_they_become() {
 #[test]
 fn a_setting_without_a_row_and_a_key_of_mainstay_are_explained_too() {
     let resolved = resolved("", &[], &[], None);
-    let of_key = settings::explain("ServiceSettings.EnableLocalMode", &resolved).expect("a key");
+    let of_key = settings::explain("ServiceSettings.EnableLocalMode", &resolved, None).expect("a key");
     assert_eq!(of_key.variables, ["MM_SERVICESETTINGS_ENABLELOCALMODE"]);
-    assert!(settings::explain("listen", &resolved).expect("a key of ours").meaning.contains("edge"));
-    let unknown = settings::explain("MATTERMOST_NMAE", &resolved).expect_err("no such setting");
+    assert!(settings::explain("listen", &resolved, None).expect("a key of ours").meaning.contains("edge"));
+    let unknown = settings::explain("MATTERMOST_NMAE", &resolved, None).expect_err("no such setting");
     assert!(unknown.contains("did you mean `MATTERMOST_NAME`?"), "{unknown}");
-}
-
-#[test]
-fn drift_says_whose_a_key_is_and_hides_secrets() {
-    let secrets = Secrets::generate("admin");
-    let resolved = resolved("site_url = \"https://new.example.com\"\n", &[], &[], Some(&secrets));
-    let on_disk = json!({
-        "ServiceSettings": {"SiteURL": "https://old.example.com", "EnableLocalMode": true},
-        "FileSettings": {"PublicLinkSalt": "another salt of thirty-two characters and more"},
-        "BleveSettings": {"IndexDir": "/x"},
-    });
-    let rendered = settings::render_for(&resolved, Base::Deployed(&on_disk));
-    assert_eq!(rendered["ServiceSettings"]["EnableLocalMode"], true);
-    // A default fills a new file and no other.
-    assert!(rendered["TeamSettings"].is_null());
-    let drifts = settings::diff(&resolved, &on_disk, &rendered);
-    let find = |path: &str| {
-        drifts.iter().find(|drift| drift.path == path).unwrap_or_else(|| panic!("{path}: {drifts:?}"))
-    };
-    assert_eq!(find("ServiceSettings.SiteURL").owner, Owner::Declared);
-    assert_eq!(find("ServiceSettings.SiteURL").rendered.as_deref(), Some("https://new.example.com"));
-    let salt = find("FileSettings.PublicLinkSalt");
-    assert_eq!((salt.owner, salt.on_disk.as_deref()), (Owner::Secret, Some(settings::HIDDEN)));
-    assert!(salt.breaks.is_some_and(|breaks| breaks.contains("public link")));
-    assert_eq!(find("BleveSettings.IndexDir").owner, Owner::Console);
-    assert_eq!(find("BleveSettings.IndexDir").rendered, None);
-    assert_eq!(settings::diff(&resolved, &rendered, &rendered), []);
-    assert!(
-        settings::diff(&resolved, &rendered, &settings::render_for(&resolved, Base::Deployed(&rendered)))
-            .is_empty()
-    );
 }
 
 #[test]

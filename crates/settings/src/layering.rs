@@ -1,0 +1,89 @@
+//! The layers while they are put on top of each other: what [`crate::resolve`] fills, composes, derives and checks.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+use version::Series;
+
+use crate::finding::{Finding, Notice};
+use crate::known::{self, KnownKey};
+use crate::origin::Origin;
+use crate::resolved::{Layer, Setting};
+use crate::row::Row;
+use crate::table;
+
+/// The layers while they are laid.
+pub(crate) struct Layering {
+    pub(crate) version: Series,
+    pub(crate) settings: BTreeMap<(&'static str, &'static str), Setting>,
+    /// Values of rows without a place of their own.
+    pub(crate) inputs: BTreeMap<&'static str, Layer>,
+    /// Mainstay's own keys, the layer that holds first.
+    pub(crate) keys: BTreeMap<&'static str, Vec<Layer>>,
+    pub(crate) findings: Vec<Finding>,
+    pub(crate) notices: Vec<Notice>,
+}
+
+impl Layering {
+    pub(crate) fn new(version: Series) -> Self {
+        Self {
+            version,
+            settings: BTreeMap::new(),
+            inputs: BTreeMap::new(),
+            keys: BTreeMap::new(),
+            findings: Vec::new(),
+            notices: Vec::new(),
+        }
+    }
+
+    /// Lays a value at a key that this release has.
+    pub(crate) fn lay(&mut self, known: &'static KnownKey, origin: Origin, value: Value) {
+        let setting = self.settings.entry((known.section, known.key)).or_insert_with(|| {
+            Setting::new(known.section, known.key, row_at(known, self.version), known.secret)
+        });
+        setting.add(Layer { origin, value });
+    }
+
+    /// The same by names; a key that this release does not have is passed over.
+    pub(crate) fn lay_at(&mut self, section: &str, key: &str, origin: Origin, value: impl Into<Value>) {
+        if let Some(known) = known::find(section, key, self.version) {
+            self.lay(known, origin, value.into());
+        }
+    }
+
+    /// The setting at that place, if a layer says something.
+    pub(crate) fn at(&self, section: &str, key: &str) -> Option<&Setting> {
+        let known = known::find(section, key, self.version)?;
+        self.settings.get(&(known.section, known.key))
+    }
+
+    /// The text that holds there; an empty one is none.
+    pub(crate) fn text(&self, section: &str, key: &str) -> Option<&str> {
+        self.at(section, key)?.value()?.as_str().filter(|text| !text.is_empty())
+    }
+
+    /// Whether a text is there that somebody said.
+    pub(crate) fn is_given(&self, section: &str, key: &str) -> bool {
+        self.text(section, key).is_some()
+            && self.at(section, key).and_then(Setting::origin).is_some_and(Origin::is_given)
+    }
+
+    /// The text of a row without a place.
+    pub(crate) fn input(&self, row: &str) -> Option<&str> {
+        self.inputs.get(row)?.value.as_str()
+    }
+
+    pub(crate) fn notice(&mut self, origin: &Origin, name: &str, what: impl Into<String>) {
+        let (origin, name) = (origin.clone(), name.to_owned());
+        self.notices.push(Notice { origin, name, since: None, effective: false, what: what.into() });
+    }
+}
+
+/// The row that has its place there in that release.
+fn row_at(known: &KnownKey, version: Series) -> Option<&'static Row> {
+    table::rows().find(|row| {
+        row.place(version).is_some_and(|place| {
+            place.section.eq_ignore_ascii_case(known.section) && place.key.eq_ignore_ascii_case(known.key)
+        })
+    })
+}
