@@ -1,20 +1,25 @@
 //! The account that `docker login` saved for a registry: in docker's config.json, or with a credential helper that the file names.
 
 use std::collections::BTreeMap;
-use std::io::{Read as _, Write as _};
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use finding::Exit;
+use host::tool::{End, Tool, ToolError};
 use oci::Credentials;
 use serde::Deserialize;
 
 use crate::error::{Error, reason};
 
-/// How much of docker's config.json and of a helper's answer is read, in bytes.
+/// How much of docker's config.json is read, in bytes.
 const LONGEST: u64 = 1024 * 1024;
+/// How much of a helper's answer is kept, in bytes.
+const LONGEST_ANSWER: usize = 1024 * 1024;
+/// How long a helper may take: it may ask for a passphrase.
+const HELPER_LIMIT: Duration = Duration::from_secs(300);
 
 /// The key that `docker login` uses when no registry is named.
 const DOCKER_HUB: &str = "https://index.docker.io/v1/";
@@ -137,28 +142,23 @@ fn ask(helper: &str, key: &str) -> Result<Option<Credentials>, Error> {
         Error::not_ready(format!("the credential helper `{program}` in docker's configuration {why}"))
             .hint("repair it, or give `--username` and `--password-file`")
     };
-    let child = Command::new(&program)
+    let asked = Tool::new(&program, HELPER_LIMIT)
         .arg("get")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn();
-    let mut child = child.map_err(|error| failed(format!("cannot be run: {}", reason(&error))))?;
-    if let Some(mut stdin) = child.stdin.take() {
-        // A helper may answer without reading its input.
-        let _ = stdin.write_all(key.as_bytes());
-    }
-    let mut answer = Vec::new();
-    if let Some(stdout) = child.stdout.take() {
-        let _ = stdout.take(LONGEST).read_to_end(&mut answer);
-    }
-    let status = child.wait().map_err(|error| failed(format!("did not end properly: {error}")))?;
-    if !status.success() {
+        .inherit_environment()
+        .keep(LONGEST_ANSWER)
+        .input(key.into())
+        .run_blocking();
+    let output = match asked {
+        Ok(output) => output,
         // The protocol's message for "no such account"; anything else is an error.
-        let none = String::from_utf8_lossy(&answer).contains("credentials not found");
-        return if none { Ok(None) } else { Err(failed(format!("ended with {status}"))) };
-    }
-    let answer: Answer = serde_json::from_slice(&answer)
+        Err(error) if error.output.stdout.contains("credentials not found") => return Ok(None),
+        Err(ToolError { end: End::NotStarted { source, .. }, .. }) => {
+            return Err(failed(format!("cannot be run: {}", reason(&source))));
+        }
+        // Without its output, which may contain the secret.
+        Err(error) => return Err(failed(error.end.to_string())),
+    };
+    let answer: Answer = serde_json::from_str(&output.stdout)
         .map_err(|_| failed("gave an answer that is not an account".to_owned()))?;
     match answer {
         Answer { username, .. } if username == TOKEN_USER => Err(identity_token(host(key))),

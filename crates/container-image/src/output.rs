@@ -1,10 +1,11 @@
 //! Where a built image goes.
 
 use std::fs;
-use std::io::{self, Read as _};
+use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::time::Duration;
 
+use host::tool::{End, NO_LIMIT, Tool, ToolError};
 use oci::Layout;
 
 use crate::error::{Error, reason};
@@ -52,10 +53,8 @@ impl Output {
             Self::Archive(path) if fs::symlink_metadata(path).is_ok() => Err(taken(path)),
             Self::Archive(_) => Ok(()),
             Self::Docker => {
-                let answer =
-                    Command::new("docker").args(["version", "--format", "{{.Server.Version}}"]).output();
-                let answer = answer.map_err(|error| no_client(&error))?;
-                if answer.status.success() { Ok(()) } else { Err(refused(&answer.stderr)) }
+                let version = docker(LIMIT).args(["version", "--format", "{{.Server.Version}}"]);
+                version.run_blocking().map(drop).map_err(|error| failed(&error))
             }
         }
     }
@@ -84,35 +83,34 @@ impl Output {
 
 /// Runs `docker load` with the archive on its standard input, so that the archive takes no disk space.
 fn load(layout: &Layout) -> Result<(), Error> {
-    let docker = Command::new("docker")
+    let mut written = Ok(());
+    docker(NO_LIMIT)
         .args(["load", "--quiet"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn();
-    let mut docker = docker.map_err(|error| no_client(&error))?;
-    let (stdin, stderr) = (docker.stdin.take(), docker.stderr.take());
-    let complaints = std::thread::spawn(move || {
-        let mut said = Vec::new();
-        let _ = stderr.map(|stderr| stderr.take(LONGEST).read_to_end(&mut said));
-        said
-    });
-    let written = match stdin {
-        // Dropping it at the end tells docker that the archive is complete.
-        Some(stdin) => layout.write_archive(stdin).map(drop),
-        None => Ok(()),
-    };
-    let status = docker.wait().map_err(|error| Error::path("wait for", "docker", &error))?;
-    let said = complaints.join().unwrap_or_default();
-    // When docker stops reading, its own message is the cause.
-    if !status.success() {
-        return Err(refused(&said));
-    }
+        .feed(|stdin| {
+            written = layout.write_archive(stdin).map(drop);
+            Ok(())
+        })
+        .run_blocking()
+        // When docker stops reading, its own message is the cause.
+        .map_err(|error| failed(&error))?;
     Ok(written?)
 }
 
-/// How much of docker's error output is read, in bytes.
-const LONGEST: u64 = 16 * 1024;
+/// How long the engine may take to answer.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// The `docker` command, which reads its context and its account from the user's environment.
+fn docker<'a>(limit: Duration) -> Tool<'a> {
+    Tool::new("docker", limit).inherit_environment()
+}
+
+fn failed(error: &ToolError) -> Error {
+    match &error.end {
+        End::NotStarted { source, .. } => no_client(source),
+        End::TooLong(limit) => refused(&format!("it did not answer within {} s", limit.as_secs())),
+        _ => refused(error.last_line().unwrap_or("it gives no reason")),
+    }
+}
 
 fn no_client(error: &io::Error) -> Error {
     Error::not_ready(format!("cannot run `docker`: {}", reason(error))).hint(
@@ -120,10 +118,8 @@ fn no_client(error: &io::Error) -> Error {
     )
 }
 
-fn refused(said: &[u8]) -> Error {
-    let said = String::from_utf8_lossy(said);
-    let last = said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it gives no reason");
-    Error::not_ready(format!("Docker did not accept the image: {}", last.trim())).hint(
+fn refused(why: &str) -> Error {
+    Error::not_ready(format!("Docker did not accept the image: {why}")).hint(
         "`docker info` must work for this user with the current DOCKER_HOST or context; or write a file with `--output FILE.tar`",
     )
 }

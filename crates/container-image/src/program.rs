@@ -1,15 +1,19 @@
 //! Checks that a program can run in an image, which has no loader and no shell.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::time::Duration;
 
 use finding::Exit;
+use host::tool::{End, Tool, ToolError};
 use oci::{Architecture, Program};
 
 use crate::error::Error;
 
 /// The file name that `cargo xtask dist` gives the statically linked program.
 const STATIC: &str = "mainstay-static";
+
+/// How long a program may take to print its version.
+const LIMIT: Duration = Duration::from_secs(20);
 
 /// The `mainstay` for an image: `given` if there is one, otherwise `own` (the running program) if it is static, otherwise
 /// `mainstay-static` in the same directory.
@@ -40,9 +44,14 @@ pub fn static_mainstay(given: Option<&Path>, own: &Path) -> Result<PathBuf, Erro
             .hint("`cargo xtask dist` builds a static Mainstay, target/dist/mainstay-static"));
     }
     // Every container starts with this program, so a wrong file must be found now.
-    let said = Command::new(&found).arg("--version").env_clear().output();
-    let said = said.map_err(|error| Error::path("run", &found, &error))?;
-    if !said.status.success() || !said.stdout.starts_with(b"mainstay ") {
+    let is_mainstay = match Tool::new(&found, LIMIT).arg("--version").run_blocking() {
+        Ok(output) => output.stdout.starts_with("mainstay "),
+        Err(ToolError { end: End::NotStarted { source, .. }, .. }) => {
+            return Err(Error::path("run", &found, &source));
+        }
+        Err(_) => false,
+    };
+    if !is_mainstay {
         return Err(Error::new(Exit::Usage, format!("{} is not Mainstay", found.display()))
             .hint("name a static Mainstay with `--mainstay FILE`"));
     }

@@ -106,6 +106,12 @@ not_ready!(
     version::VersionError,
 );
 
+impl From<host::ToolError> for Error {
+    fn from(error: host::ToolError) -> Self {
+        Self::not_ready(error.to_string()).detail(error.output.text())
+    }
+}
+
 impl From<plan::JournalError> for Error {
     fn from(error: plan::JournalError) -> Self {
         let damaged = matches!(error, plan::JournalError::Corrupt { .. });

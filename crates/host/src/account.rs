@@ -1,57 +1,48 @@
-//! System accounts: made and removed with the machine's own tools, so that its policies (id ranges,
+//! System accounts: created and removed with the machine's own tools, so that its policies (id ranges,
 //! SELinux, shadow files) hold.
-use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
+use crate::tool::{Tool, ToolError};
 use crate::user::{User, UserError, group_id};
 
 /// Where system tools are; an ordinary user's `PATH` often lacks them.
 const DIRECTORIES: [&str; 4] = ["/usr/sbin", "/sbin", "/usr/bin", "/bin"];
+/// How long a tool may take: it may wait for another that holds the user database.
+const LIMIT: Duration = Duration::from_secs(60);
 
-/// Why an account was not made or removed.
+/// Why an account was not created or removed.
 #[derive(Debug, thiserror::Error)]
 pub enum AccountError {
     /// The name would be refused, or be taken for an option.
-    #[error("{0:?} is no user name: a lower-case letter or _, then up to 31 letters, digits, - or _")]
+    #[error(
+        "{0:?} is not a user name: write a lower-case letter or _, then up to 31 letters, digits, - or _"
+    )]
     Name(String),
-    /// Root must not be removed.
-    #[error("user {0} is not a system account of ours: it is not removed")]
+    /// Only system accounts are removed.
+    #[error("user {0} is not a system account: Mainstay does not remove it")]
     Refused(String),
-    /// The machine has no tool for it.
+    /// The machine has no tool for this.
     #[error("neither {0} is installed; create the user by hand and name it with --user")]
     NoTool(&'static str),
-    /// The tool did not run.
-    #[error("cannot run {}: {source}", tool.display())]
-    Run {
-        /// The tool.
-        tool: PathBuf,
-        /// What the kernel said.
-        source: io::Error,
-    },
-    /// The tool refused.
-    #[error("{} failed: {said}; only root can change the accounts of a machine", tool.display())]
-    Failed {
-        /// The tool.
-        tool: PathBuf,
-        /// Its last words.
-        said: String,
-    },
+    /// The tool did not do it.
+    #[error("{0}; only root can change the accounts of a machine")]
+    Failed(#[from] ToolError),
     /// The user database could not be read, or does not show the new user.
     #[error(transparent)]
     User(#[from] UserError),
 }
 
-/// What [`create`] found or made.
+/// What [`create`] found or created.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Account {
     /// The user.
     pub user: User,
-    /// False when it was there before: then its removal is not ours to do.
+    /// False when it was there before: then Mainstay must not remove it.
     pub created: bool,
 }
 
-/// Makes a system user with a group of the same name, no password, no login and no home directory made.
+/// Creates a system user with a group of the same name, no password and no login. The home directory is not created.
 /// Safe to run again: an existing user is returned as it is.
 pub fn create(name: &str, home: &Path) -> Result<Account, AccountError> {
     check(name)?;
@@ -61,35 +52,39 @@ pub fn create(name: &str, home: &Path) -> Result<Account, AccountError> {
         Err(e) => return Err(e.into()),
     }
     let home = home.as_os_str().to_owned();
-    // A group left over from an interrupted removal is taken over.
+    // An interrupted removal may have left the group behind: use it.
     let group_exists = group_id(name)?.is_some();
     if let Some(useradd) = find("useradd") {
         let group: &[&str] = if group_exists { &["--gid", name] } else { &["--user-group"] };
-        let mut command = Command::new(&useradd);
-        command.args(["--system", "--no-create-home", "--shell", "/usr/sbin/nologin", "--home-dir"]);
-        run(&useradd, command.arg(home).args(group).arg(name))?;
+        tool(useradd)
+            .args(["--system", "--no-create-home", "--shell", "/usr/sbin/nologin", "--home-dir"])
+            .arg(home)
+            .args(group)
+            .arg(name)
+            .run_blocking()?;
     } else if let (Some(adduser), Some(addgroup)) = (find("adduser"), find("addgroup")) {
         // Busybox (Alpine).
         if !group_exists {
-            run(&addgroup, Command::new(&addgroup).args(["-S", name]))?;
+            tool(addgroup).args(["-S", name]).run_blocking()?;
         }
-        let mut command = Command::new(&adduser);
-        command.args(["-S", "-D", "-H", "-s", "/sbin/nologin", "-G", name, "-h"]);
-        run(&adduser, command.arg(home).arg(name))?;
+        tool(adduser)
+            .args(["-S", "-D", "-H", "-s", "/sbin/nologin", "-G", name, "-h"])
+            .arg(home)
+            .arg(name)
+            .run_blocking()?;
     } else {
         return Err(AccountError::NoTool("useradd nor adduser"));
     }
     Ok(Account { user: User::named(name)?, created: true })
 }
 
-/// Removes a system user and its group, and no file. Safe to run again. Ordinary users (id 1000 and up) and
-/// root are refused.
+/// Removes a system user and its group, and no file. Safe to run again. Root and ordinary users (id 1000 and up) are
+/// refused.
 pub fn delete(name: &str) -> Result<(), AccountError> {
     check(name)?;
     match User::named(name) {
         Ok(user) if (1..1000).contains(&user.uid) => {
-            let (tool, mut command) = tool_of(["userdel", "deluser"], "userdel nor deluser")?;
-            run(&tool, command.arg(name))?;
+            one_of(["userdel", "deluser"], "userdel nor deluser")?.arg(name).run_blocking()?;
         }
         Ok(user) => return Err(AccountError::Refused(user.name)),
         Err(UserError::Unknown(_)) => {}
@@ -97,16 +92,18 @@ pub fn delete(name: &str) -> Result<(), AccountError> {
     }
     // Most tools remove the group along with its only member.
     if group_id(name)?.is_some() {
-        let (tool, mut command) = tool_of(["groupdel", "delgroup"], "groupdel nor delgroup")?;
-        run(&tool, command.arg(name))?;
+        one_of(["groupdel", "delgroup"], "groupdel nor delgroup")?.arg(name).run_blocking()?;
     }
     Ok(())
 }
 
-fn tool_of(names: [&str; 2], missing: &'static str) -> Result<(PathBuf, Command), AccountError> {
-    let tool = names.into_iter().find_map(find).ok_or(AccountError::NoTool(missing))?;
-    let command = Command::new(&tool);
-    Ok((tool, command))
+fn one_of(names: [&str; 2], missing: &'static str) -> Result<Tool<'static>, AccountError> {
+    names.into_iter().find_map(find).map(tool).ok_or(AccountError::NoTool(missing))
+}
+
+fn tool(path: PathBuf) -> Tool<'static> {
+    // Busybox's tools look for each other in `PATH`.
+    Tool::new(path, LIMIT).env("PATH", DIRECTORIES.join(":"))
 }
 
 fn check(name: &str) -> Result<(), AccountError> {
@@ -118,19 +115,6 @@ fn check(name: &str) -> Result<(), AccountError> {
 
 fn find(tool: &str) -> Option<PathBuf> {
     DIRECTORIES.iter().map(|dir| Path::new(dir).join(tool)).find(|path| path.is_file())
-}
-
-fn run(tool: &Path, command: &mut Command) -> Result<(), AccountError> {
-    let output: Output = command
-        .stdin(Stdio::null())
-        .output()
-        .map_err(|source| AccountError::Run { tool: tool.to_path_buf(), source })?;
-    if output.status.success() {
-        return Ok(());
-    }
-    let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-    let said = if said.is_empty() { output.status.to_string() } else { said };
-    Err(AccountError::Failed { tool: tool.to_path_buf(), said })
 }
 
 #[cfg(test)]

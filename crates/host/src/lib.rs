@@ -46,6 +46,7 @@ pub mod shim;
 mod sockets;
 pub mod spawner;
 pub mod supervisor;
+pub mod tool;
 mod tree;
 pub mod user;
 
@@ -59,6 +60,7 @@ pub use process::{Command, Exit};
 pub use shim::Shim;
 pub use spawner::Spawner;
 pub use supervisor::{Held, HeldState, Policy, State, Status, Supervisor};
+pub use tool::{Tool, ToolError};
 pub use user::User;
 
 use std::time::{SystemTime, UNIX_EPOCH};

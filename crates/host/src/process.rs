@@ -104,6 +104,15 @@ impl From<WaitStatus> for Exit {
     }
 }
 
+/// The variables that a program inherits besides those it is given.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a started program gets a few variables of ours, listed by name"
+)]
+pub(crate) fn inherited() -> impl Iterator<Item = (&'static str, OsString)> {
+    INHERITED.into_iter().filter_map(|name| Some((name, std::env::var_os(name)?)))
+}
+
 /// A living child, the leader of its group. It is known by its process id alone, so that a program can adopt what the
 /// program before it in the same process has started; the id is ours until the child is reaped.
 pub(crate) struct Child {
@@ -113,10 +122,6 @@ pub(crate) struct Child {
 
 impl Child {
     /// Starts the command; its output (both streams, in order) comes out of the pipe.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "a supervised process gets a few variables of ours, listed by name"
-    )]
     pub(crate) fn start(command: &Command) -> io::Result<(Self, PipeReader)> {
         let (output, stdout) = io::pipe()?;
         let stderr = stdout.try_clone()?;
@@ -131,7 +136,7 @@ impl Child {
             .arg(&command.program)
             .args(&command.args)
             .env_clear()
-            .envs(INHERITED.iter().filter_map(|name| Some((*name, std::env::var_os(name)?))))
+            .envs(inherited())
             .envs(&command.env)
             .current_dir(&command.cwd)
             .stdin(Stdio::null())

@@ -3,7 +3,9 @@
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _, chown};
 use std::path::Path;
 
-use crate::error::{Error, reason};
+use host::tool::{NO_LIMIT, Tool};
+
+use crate::error::Error;
 
 /// User and group id.
 pub(crate) type Owner = (u32, u32);
@@ -38,26 +40,11 @@ pub(crate) fn make_dir(path: &Path, mode: u32, owner: Option<Owner>) -> Result<(
     Ok(())
 }
 
-/// Runs a program to its end as another user, with an environment of its own, and gives what it said.
+/// Runs a program of a release to its end as another user. It may take any time; dropping the future kills it.
 ///
 /// # Errors
 /// It cannot be started, or it fails: its last line.
 pub(crate) async fn run_to_end(call: &release::Call, user: Option<&host::User>) -> Result<(), Error> {
-    let mut command = tokio::process::Command::new(&call.program);
-    command.args(&call.args).env_clear().envs(&call.env).current_dir(&call.cwd).kill_on_drop(true);
-    if let Some(user) = user.filter(|user| !user.is_current()) {
-        command.uid(user.uid).gid(user.gid);
-    }
-    let program = call.program.display();
-    let output = command.output().await;
-    let output =
-        output.map_err(|error| Error::not_ready(format!("cannot run {program}: {}", reason(&error))))?;
-    if output.status.success() {
-        return Ok(());
-    }
-    let said = [output.stdout, output.stderr]
-        .map(|bytes| String::from_utf8_lossy(&bytes).trim().to_owned())
-        .join("\n");
-    let last = said.lines().rev().find(|line| !line.is_empty()).unwrap_or("it said nothing").to_owned();
-    Err(Error::not_ready(format!("{program} failed: {last}")).detail(said))
+    let tool = Tool::new(&call.program, NO_LIMIT).args(&call.args).envs(call.env.clone()).cwd(&call.cwd);
+    Ok(tool.user(user.cloned()).run().await.map(drop)?)
 }

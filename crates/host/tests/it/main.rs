@@ -8,6 +8,7 @@ mod init;
 mod log;
 mod port;
 mod supervise;
+mod tool;
 
 use std::path::Path;
 use std::time::{Duration, Instant};

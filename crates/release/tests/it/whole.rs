@@ -67,7 +67,7 @@ fn a_server_that_does_not_say_who_it_is_is_not_kept() {
         ("#!/bin/sh\necho libc.so.6: version GLIBC_2.34 not found >&2; exit 1\n", "GLIBC_2.34 not found"),
         ("#!/bin/sh\necho hello\n", "no line \"Version"),
         ("#!/nowhere/sh\n", "does not exist"),
-        ("\x7fELF for another machine", "another machine"),
+        ("\x7fELF for another machine", "another kind of machine"),
     ] {
         let error = unpack(&Tarball::of(server).tar()).map(|_| ()).unwrap_err();
         assert!(matches!(error, ReleaseError::Unidentified { .. }), "{error:?}");
