@@ -11,7 +11,7 @@ use oci::{
     Architecture, Compression, Entry, Healthcheck, ImageSpec, Layer, Layout, MATTERMOST, Meter, Owner,
     Protocol, Reference, scaffold, tree, write_layout,
 };
-use release::{Edition, ReleaseId, Source};
+use release::{Origin, ReleaseId};
 
 use crate::error::Error;
 use crate::name::{default_name, familiar};
@@ -29,8 +29,8 @@ const BUNDLES: [&str; 4] = [
 /// What an image is made of.
 #[derive(Debug, Clone)]
 pub struct Recipe {
-    /// The release's tarball; `None` = the built-in server.
-    pub release: Option<PathBuf>,
+    /// Where the release comes from.
+    pub release: Origin,
     /// The static `mainstay` program: see [`static_mainstay`](crate::static_mainstay).
     pub mainstay: PathBuf,
     /// The PEM file of certificates that programs in the image trust; `None` = the one of this machine.
@@ -80,11 +80,7 @@ pub fn build(
     report(Stage::Unpacking);
     let unpacked = scratch.join("release");
     std::fs::create_dir(&unpacked).map_err(|error| Error::path("make", &unpacked, &error))?;
-    let source = match &recipe.release {
-        Some(tarball) => Source::Tarball(tarball.clone()),
-        None => Source::Builtin { binary: recipe.mainstay.clone() },
-    };
-    let release = release::unpack_for_copy(source, &unpacked)?;
+    let release = release::unpack_for_copy(&recipe.release, &recipe.mainstay, &unpacked)?;
     program::check_server(&release.binary())?;
 
     let id = release.id().clone();
@@ -126,7 +122,7 @@ fn layers(recipe: &Recipe, release: &Path, id: &ReleaseId) -> Result<[Layer; 3],
     let certificates = certificates(recipe.certificates.as_deref())?;
     let mut server = tree(HOME, release, Owner::ROOT)?;
     server.push(Entry::symlink(format!("{RELEASES}/{id}"), HOME));
-    if id.edition == Edition::Builtin && recipe.release.is_none() {
+    if recipe.release == Origin::Builtin {
         // The server is `mainstay` itself: store it once.
         let binary = format!("{HOME}/bin/mattermost");
         server.retain(|entry| entry.path != binary);

@@ -54,6 +54,16 @@ pub enum ReleaseError {
         /// What happened, and what helps.
         why: String,
     },
+    /// The release must be downloaded first.
+    #[error(
+        "{release} has not been fetched, and this version of Mainstay does not download releases: download {url} and name the file"
+    )]
+    NotFetched {
+        /// The release.
+        release: String,
+        /// Where it is.
+        url: String,
+    },
     /// The disk refused.
     #[error("cannot {action} {}: {source}{}", path.display(), hint(source))]
     Disk {

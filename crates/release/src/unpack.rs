@@ -1,7 +1,7 @@
 //! From an archive to a directory under `releases/`.
 use std::fs::{self, File};
 use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::thread;
 
 use crate::archive::{Limits, Unpacker};
@@ -10,37 +10,69 @@ use crate::edition::ReleaseId;
 use crate::error::ReleaseError;
 use crate::identity::Identity;
 use crate::layout::{self, BINARY, IDENTITY, Release};
+use crate::origin::Origin;
 use crate::pack::pack_builtin;
 use crate::run;
 
-/// Where a release comes from.
-pub enum Source {
-    /// A `.tar.gz` or `.tar` file.
-    Tarball(PathBuf),
-    /// The built-in server: the `mainstay` binary itself, packed and unpacked without compression.
-    Builtin {
-        /// The binary that will be `bin/mattermost`.
-        binary: PathBuf,
-    },
-    /// A stream of such a file.
-    Reader {
-        /// What errors call it.
-        name: String,
-        /// Its bytes.
-        reader: Box<dyn Read + Send>,
-    },
-}
-
-/// Unpacks a release into `releases`, an existing directory, under the name its own binary gives.
+/// Unpacks a release into `releases`, an existing directory, under the name that its own binary gives. The built-in
+/// server is made of `mainstay`.
 ///
-/// Blocks; run it where that is allowed. Nothing stays on failure, and what a killed run left is removed by the
-/// next. A whole release that is there already is returned as it is.
-pub fn unpack(source: Source, releases: &Path) -> Result<Release, ReleaseError> {
-    unpack_within(source, releases, Limits::default())
+/// Blocks; run it where that is allowed. A failure leaves nothing behind, and the next call removes what a killed one
+/// left. A whole release that is there already is returned as it is.
+///
+/// # Errors
+/// The archive is damaged or not a release; the disk refuses; the release is a download, which nothing fetches yet.
+pub fn unpack(origin: &Origin, mainstay: &Path, releases: &Path) -> Result<Release, ReleaseError> {
+    unpack_source(Source::of(origin, mainstay)?, releases, Limits::default())
 }
 
-/// [`unpack`] with limits of one's own.
-pub fn unpack_within(source: Source, releases: &Path, limits: Limits) -> Result<Release, ReleaseError> {
+/// [`unpack`] for the bytes of such a file, as they come. `name` is for errors.
+///
+/// # Errors
+/// As [`unpack`].
+pub fn unpack_stream(
+    name: &str,
+    stream: impl Read,
+    releases: &Path,
+    limits: Limits,
+) -> Result<Release, ReleaseError> {
+    unpack_source(Source::Stream { name: name.to_owned(), stream: Box::new(stream) }, releases, limits)
+}
+
+/// Unpacks a release into `root`, an empty directory, to be copied from at once: it is neither synced nor made
+/// read-only, and after a failure the caller must remove what is there.
+///
+/// # Errors
+/// As [`unpack`].
+pub fn unpack_for_copy(origin: &Origin, mainstay: &Path, root: &Path) -> Result<Release, ReleaseError> {
+    fill(Source::of(origin, mainstay)?, root, Limits::default())?;
+    Release::open(root)
+}
+
+/// What is unpacked.
+enum Source<'a> {
+    File(&'a Path),
+    /// Packed and unpacked without compression.
+    Builtin(&'a Path),
+    Stream {
+        name: String,
+        stream: Box<dyn Read + 'a>,
+    },
+}
+
+impl<'a> Source<'a> {
+    fn of(origin: &'a Origin, mainstay: &'a Path) -> Result<Self, ReleaseError> {
+        match origin {
+            Origin::Builtin => Ok(Self::Builtin(mainstay)),
+            Origin::File { path } => Ok(Self::File(path)),
+            Origin::Download { release, url, .. } => {
+                Err(ReleaseError::NotFetched { release: release.to_string(), url: url.to_string() })
+            }
+        }
+    }
+}
+
+fn unpack_source(source: Source<'_>, releases: &Path, limits: Limits) -> Result<Release, ReleaseError> {
     let staging = Staging::within(releases)?;
     let identity = fill(source, staging.path(), limits)?;
     let root = releases.join(identity.release.to_string());
@@ -51,15 +83,8 @@ pub fn unpack_within(source: Source, releases: &Path, limits: Limits) -> Result<
     Release::open(&root)
 }
 
-/// Unpacks a release into `root`, an empty directory, to be copied from at once: it is neither synced nor made
-/// read-only, and what a failure leaves there is the caller's to remove.
-pub fn unpack_for_copy(source: Source, root: &Path) -> Result<Release, ReleaseError> {
-    fill(source, root, Limits::default())?;
-    Release::open(root)
-}
-
-/// Fills an empty directory with a whole release, which says who it is.
-fn fill(source: Source, root: &Path, limits: Limits) -> Result<Identity, ReleaseError> {
+/// Unpacks into an empty directory and asks the binary for its identity.
+fn fill(source: Source<'_>, root: &Path, limits: Limits) -> Result<Identity, ReleaseError> {
     let name = extract(source, root, limits)?;
     layout::check(root).map_err(|problem| ReleaseError::Refused {
         archive: name,
@@ -89,25 +114,25 @@ pub fn identify(tarball: &Path) -> Result<ReleaseId, ReleaseError> {
 }
 
 /// Unpacks any source; returns its name.
-fn extract(source: Source, into: &Path, limits: Limits) -> Result<String, ReleaseError> {
+fn extract(source: Source<'_>, into: &Path, limits: Limits) -> Result<String, ReleaseError> {
     match source {
-        Source::Tarball(path) => {
+        Source::File(path) => {
             let name = path.display().to_string();
-            Unpacker { name: &name, limits }.unpack(open(&path)?, into)?;
+            Unpacker { name: &name, limits }.unpack(open(path)?, into)?;
             Ok(name)
         }
-        Source::Reader { name, reader } => {
-            Unpacker { name: &name, limits }.unpack(reader, into)?;
+        Source::Stream { name, stream } => {
+            Unpacker { name: &name, limits }.unpack(stream, into)?;
             Ok(name)
         }
-        Source::Builtin { binary } => {
+        Source::Builtin(binary) => {
             let name = "the built-in server".to_owned();
-            let (reader, writer) = io::pipe().map_err(|e| ReleaseError::disk("read", &binary, e))?;
+            let (reader, writer) = io::pipe().map_err(|e| ReleaseError::disk("read", binary, e))?;
             thread::scope(|scope| {
-                let packing = scope.spawn(|| pack_builtin(&binary, writer));
+                let packing = scope.spawn(|| pack_builtin(binary, writer));
                 let unpacked = Unpacker { name: &name, limits }.unpack(reader, into);
                 match (packing.join(), unpacked) {
-                    // A failed disk on this side breaks the pipe on the other: the cause comes first.
+                    // A failed disk here breaks the pipe there: report the cause.
                     (_, Err(error @ ReleaseError::Disk { .. })) => Err(error),
                     (Ok(Err(error)), _) => Err(error),
                     (_, unpacked) => unpacked,

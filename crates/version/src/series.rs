@@ -4,7 +4,6 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::error::VersionError;
-use crate::whole::number;
 
 /// `11.7`: every version from 11.7.0 up to, but not including, 11.8.0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -44,6 +43,11 @@ impl FromStr for Series {
             _ => Err(VersionError::Series(text.to_owned())),
         }
     }
+}
+
+/// A number of digits alone: no sign, no space.
+pub(crate) fn number(text: &str) -> Option<u32> {
+    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::error::VersionError;
-use crate::series::Series;
+use crate::series::{Series, number};
 
 /// `11.6.0`, or `11.6.0+0.1.0` where one version has several builds. Ordered by its numbers, then its build.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -37,11 +37,6 @@ impl Version {
     pub const fn series(&self) -> Series {
         Series::new(self.major, self.minor)
     }
-}
-
-/// A number of digits alone: no sign, no space.
-pub(crate) fn number(text: &str) -> Option<u32> {
-    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
 }
 
 impl FromStr for Version {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use plan::Progress;
-use release::{ReleaseId, Source};
+use release::{Origin, ReleaseId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -27,11 +27,8 @@ impl Unpacking {
             if releases.join(this.release.to_string()).exists() {
                 return Ok(Value::Null);
             }
-            let source = match this.tarball {
-                Some(tarball) => Source::Tarball(tarball),
-                None => Source::Builtin { binary: mainstay },
-            };
-            let unpacked = release::unpack(source, &releases)?;
+            let origin = Origin::file_or_builtin(this.tarball);
+            let unpacked = release::unpack(&origin, &mainstay, &releases)?;
             if *unpacked.id() == this.release {
                 return Ok(Value::Null);
             }

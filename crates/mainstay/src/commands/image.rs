@@ -56,7 +56,7 @@ async fn build(
     let recipe = Recipe {
         mainstay: container_image::static_mainstay(args.mainstay.as_deref(), &world.mainstay)
             .map_err(operation_error)?,
-        release: args.release,
+        release: release::Origin::file_or_builtin(args.release),
         certificates: args.certificates,
         name,
         compression: match args.compression {

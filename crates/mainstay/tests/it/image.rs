@@ -63,8 +63,7 @@ impl Image {
         // Of an earlier build of this test.
         host::disk::remove_tree(&dir).expect("removed");
         std::fs::create_dir_all(&dir).expect("a directory");
-        let source = release::Source::Builtin { binary: MAINSTAY.into() };
-        let unpacked = release::unpack(source, &dir).expect("unpacked");
+        let unpacked = release::unpack(&release::Origin::Builtin, MAINSTAY.as_ref(), &dir).expect("unpacked");
         let root = unpacked.root().to_owned();
         std::fs::set_permissions(&root, PermissionsExt::from_mode(0o755)).expect("a mode");
         std::fs::create_dir(root.join("data")).expect("the volume's place");

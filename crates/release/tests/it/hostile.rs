@@ -3,7 +3,7 @@ use std::fs;
 use std::io::Cursor;
 
 use flate2::Compression;
-use release::{Limits, ReleaseError, Source};
+use release::{Limits, ReleaseError};
 use tar::EntryType;
 
 use crate::tarball::{Tarball, gz, unpack};
@@ -190,8 +190,7 @@ fn an_end_is_an_end() {
 fn bombs_stop_at_the_limits() {
     let releases = tempfile::tempdir().unwrap();
     let unpack = |bytes: Vec<u8>, limits| {
-        let source = Source::Reader { name: "bomb".into(), reader: Box::new(Cursor::new(bytes)) };
-        let error = release::unpack_within(source, releases.path(), limits).unwrap_err();
+        let error = release::unpack_stream("bomb", Cursor::new(bytes), releases.path(), limits).unwrap_err();
         assert_eq!(crate::names(releases.path()), [""; 0]);
         error.to_string()
     };
@@ -213,9 +212,8 @@ fn bombs_stop_at_the_limits() {
 fn a_full_disk_is_told_apart_from_a_bad_archive() {
     let dir = tempfile::tempdir().unwrap();
     let absent = dir.path().join("releases");
-    let source =
-        Source::Reader { name: "t".into(), reader: Box::new(Cursor::new(Tarball::official().tar())) };
-    let error = release::unpack(source, &absent).unwrap_err();
+    let unpack = |bytes, into| release::unpack_stream("t", Cursor::new(bytes), into, Limits::default());
+    let error = unpack(Tarball::official().tar(), &absent).unwrap_err();
     assert!(matches!(error, ReleaseError::Disk { .. }), "{error:?}");
 
     let small = dir.path().join("small");
@@ -228,8 +226,7 @@ fn a_full_disk_is_told_apart_from_a_bad_archive() {
             .is_ok_and(|status| status.success());
     if mounted {
         let big = Tarball::official().file("mattermost/client/big", &vec![b'x'; 1 << 20]).tar_gz();
-        let source = Source::Reader { name: "t".into(), reader: Box::new(Cursor::new(big)) };
-        let error = release::unpack(source, &small).unwrap_err().to_string();
+        let error = unpack(big, &small).unwrap_err().to_string();
         let left = crate::names(&small);
         std::process::Command::new("umount").arg("-l").arg(&small).status().unwrap();
         assert!(error.contains("No space left") && error.contains("free some space"), "{error}");

@@ -3,7 +3,7 @@ use std::io::{Cursor, Write};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use release::{Release, ReleaseError, Source};
+use release::{Limits, Release, ReleaseError};
 use tar::{EntryType, Header};
 
 /// What every release has, from a server of the given version output.
@@ -105,8 +105,8 @@ pub(crate) fn gz(bytes: &[u8]) -> Vec<u8> {
 /// Unpacks into a new `releases/`; on failure nothing may be left there.
 pub(crate) fn unpack(bytes: &[u8]) -> Result<(tempfile::TempDir, Release), ReleaseError> {
     let releases = tempfile::tempdir().unwrap();
-    let source = Source::Reader { name: "test.tar.gz".into(), reader: Box::new(Cursor::new(bytes.to_vec())) };
-    let unpacked = release::unpack(source, releases.path());
+    let unpacked =
+        release::unpack_stream("test.tar.gz", Cursor::new(bytes), releases.path(), Limits::default());
     if unpacked.is_err() {
         assert_eq!(crate::names(releases.path()), [""; 0], "nothing is left behind");
     }

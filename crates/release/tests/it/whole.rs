@@ -1,13 +1,31 @@
 //! Releases that are as they should be.
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use release::{Edition, Release, ReleaseError, Source};
+use release::{Edition, Origin, Release, ReleaseError};
 
 use crate::tarball::{Tarball, unpack};
 use crate::{builtin_binary, names, write_program};
+
+fn from_file(path: PathBuf, releases: &Path) -> Result<Release, ReleaseError> {
+    release::unpack(&Origin::File { path }, Path::new("/no/mainstay"), releases)
+}
+
+#[test]
+fn a_download_is_not_fetched_yet() {
+    let releases = tempfile::tempdir().unwrap();
+    let url = "https://releases.mattermost.com/11.7.15/team.tar.gz";
+    let origin = Origin::Download {
+        release: "11.7.15-team".parse().unwrap(),
+        url: url.parse().unwrap(),
+        sha256: "0".repeat(64).try_into().unwrap(),
+    };
+    let error = release::unpack(&origin, Path::new("/no/mainstay"), releases.path()).unwrap_err().to_string();
+    assert!(error.contains("11.7.15-team has not been fetched") && error.contains(url), "{error}");
+    assert_eq!(names(releases.path()), [""; 0]);
+}
 
 fn mode(path: &Path) -> u32 {
     fs::symlink_metadata(path).unwrap().permissions().mode() & 0o7777
@@ -47,7 +65,7 @@ fn unpacking_again_gives_the_same_release_and_keeps_it() {
     let (releases, release) = unpack(&Tarball::official().tar_gz()).unwrap();
     let path = releases.path().join("again.tar.gz");
     fs::write(&path, Tarball::official().file("mattermost/new", b"x").tar_gz()).unwrap();
-    assert_eq!(release::unpack(Source::Tarball(path), releases.path()).unwrap(), release);
+    assert_eq!(from_file(path, releases.path()).unwrap(), release);
     assert!(!release.root().join("new").exists());
     assert_eq!(names(releases.path()), ["11.7.15-team/", "again.tar.gz"]);
 }
@@ -123,7 +141,7 @@ fn what_a_killed_run_left_is_removed_and_what_another_fills_is_not() {
     rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive).unwrap();
     let path = releases.path().join("t.tar");
     fs::write(&path, Tarball::official().tar()).unwrap();
-    release::unpack(Source::Tarball(path), releases.path()).unwrap();
+    from_file(path, releases.path()).unwrap();
     assert_eq!(names(releases.path()), [".unpack-living/", "11.7.15-team/", "t.tar"]);
 }
 
@@ -142,8 +160,8 @@ fn the_built_in_server_packs_to_the_same_bytes_and_unpacks() {
     let [packed, direct] = ["packed", "direct"].map(|name| dir.path().join(name));
     fs::create_dir(&packed).unwrap();
     fs::create_dir(&direct).unwrap();
-    let from_tarball = release::unpack(Source::Tarball(one), &packed).unwrap();
-    let from_binary = release::unpack(Source::Builtin { binary: binary.clone() }, &direct).unwrap();
+    let from_tarball = from_file(one, &packed).unwrap();
+    let from_binary = release::unpack(&Origin::Builtin, &binary, &direct).unwrap();
     assert_eq!(*from_binary.id(), release::builtin());
     assert_eq!(from_binary.id().edition, Edition::Builtin);
     assert_eq!(from_tarball.identity(), from_binary.identity());
@@ -171,7 +189,7 @@ fn a_large_binary_is_unpacked_quickly() {
     let releases = dir.path().join("releases");
     fs::create_dir(&releases).unwrap();
     let began = Instant::now();
-    release::unpack(Source::Builtin { binary }, &releases).unwrap();
+    release::unpack(&Origin::Builtin, &binary, &releases).unwrap();
     let took = began.elapsed();
     println!("unpacking the built-in server of 40 MiB took {took:?}");
     // The budget is 150 ms; a shared machine and an unoptimised build get ten times that.
