@@ -1,6 +1,6 @@
 //! Statements that SQLite and PostgreSQL both run.
 //!
-//! They are written once, in PostgreSQL's dialect, with `$1` for values. For SQLite, `= ANY($1)` (a list) and `greatest(`
+//! They are written once, in PostgreSQL's dialect, with `$1` for values. For SQLite, `= any($1)` (a list) and `greatest(`
 //! are replaced. If the engines differ in more, [`Dialects`] has both statements side by side.
 
 mod column;
@@ -69,7 +69,7 @@ pub(crate) fn query(text: impl Into<Text>) -> Query {
 /// The statement that inserts a row with these columns.
 pub(crate) fn insert(table: &str, columns: &[&str]) -> String {
     let marks: Vec<String> = (1..=columns.len()).map(|number| format!("${number}")).collect();
-    format!("INSERT INTO {table} ({}) VALUES ({})", columns.join(", "), marks.join(", "))
+    format!("insert into {table} ({}) values ({})", columns.join(", "), marks.join(", "))
 }
 
 impl From<&'static str> for Text {
@@ -252,7 +252,7 @@ pub(crate) fn escape_like(text: &str) -> String {
 
 /// The statement in SQLite's dialect: lists are read from JSON, and `greatest` is called `max`.
 fn in_sqlite(text: Cow<'static, str>) -> Cow<'static, str> {
-    const LIST: &str = "= ANY($";
+    const LIST: &str = "= any($";
     const GREATEST: &str = "greatest(";
     if !text.contains(LIST) && !text.contains(GREATEST) {
         return text;
@@ -262,7 +262,7 @@ fn in_sqlite(text: Cow<'static, str>) -> Cow<'static, str> {
     while let Some((before, list)) = rest.split_once(LIST) {
         let (number, after) = list.split_once(')').unwrap_or((list, ""));
         translated.push_str(before);
-        translated.push_str("IN (SELECT value FROM json_each($");
+        translated.push_str("in (select value from json_each($");
         translated.push_str(number);
         translated.push_str("))");
         rest = after;
@@ -277,10 +277,10 @@ mod tests {
 
     #[test]
     fn for_sqlite_lists_are_read_from_json_and_greatest_is_max() {
-        let text = "SELECT greatest(a, $1) FROM t WHERE a = ANY($2) OR b = ANY($11) AND c = $3";
-        let expected = "SELECT max(a, $1) FROM t WHERE a IN (SELECT value FROM json_each($2)) OR \
-                        b IN (SELECT value FROM json_each($11)) AND c = $3";
+        let text = "select greatest(a, $1) from t where a = any($2) or b = any($11) and c = $3";
+        let expected = "select max(a, $1) from t where a in (select value from json_each($2)) or \
+                        b in (select value from json_each($11)) and c = $3";
         assert_eq!(in_sqlite(text.into()), expected);
-        assert!(matches!(in_sqlite("SELECT max(a) FROM t".into()), Cow::Borrowed(_)));
+        assert!(matches!(in_sqlite("select max(a) from t".into()), Cow::Borrowed(_)));
     }
 }

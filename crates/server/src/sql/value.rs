@@ -22,7 +22,7 @@ pub(crate) enum Value {
     /// JSON as text.
     Json(String),
     Bytes(Vec<u8>),
-    /// For `= ANY($1)`.
+    /// For `= any($1)`.
     List(Vec<String>),
 }
 

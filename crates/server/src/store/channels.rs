@@ -28,7 +28,7 @@ impl Store {
 
     /// The channel with its current counters.
     pub(crate) async fn channel_with_counters(&self, id: Id) -> Result<Option<Channel>> {
-        Ok(query("SELECT * FROM channels WHERE id = $1").bind(id).fetch_optional(&self.readers).await?)
+        Ok(query("select * from channels where id = $1").bind(id).fetch_optional(&self.readers).await?)
     }
 
     pub(crate) async fn channel_by_name(
@@ -37,12 +37,12 @@ impl Store {
         name: &str,
         deleted: bool,
     ) -> Result<Option<Channel>> {
-        let row = query("SELECT * FROM channels WHERE name = $1 AND teamid = $2 AND ($3 OR deleteat = 0)");
+        let row = query("select * from channels where name = $1 and teamid = $2 and ($3 or deleteat = 0)");
         Ok(row.bind(name).bind(team).bind(deleted).fetch_optional(&self.readers).await?)
     }
 
     pub(crate) async fn channels_by_ids(&self, ids: &[Id]) -> Result<Vec<Channel>> {
-        let rows = query("SELECT * FROM channels WHERE id = ANY($1)");
+        let rows = query("select * from channels where id = any($1)");
         Ok(rows.bind(ids).fetch_all(&self.readers).await?)
     }
 
@@ -57,7 +57,7 @@ impl Store {
         channel: Id,
         user: Id,
     ) -> Result<Option<ChannelMember>> {
-        let row = query("SELECT * FROM channelmembers WHERE channelid = $1 AND userid = $2");
+        let row = query("select * from channelmembers where channelid = $1 and userid = $2");
         let member: Option<ChannelMember> =
             row.bind(channel).bind(user).fetch_optional(&self.readers).await?;
         Ok(member.map(ChannelMember::with_roles))
@@ -66,7 +66,7 @@ impl Store {
     /// All members of `channel`.
     pub(crate) async fn members_of_channel(&self, channel: Id) -> Result<Arc<HashSet<Id>>> {
         let load = async {
-            let rows = query("SELECT userid FROM channelmembers WHERE channelid = $1");
+            let rows = query("select userid from channelmembers where channelid = $1");
             Ok(Arc::new(rows.bind(channel).fetch_all(&self.readers).await?.into_iter().collect()))
         };
         self.caches.members_of_channel.get_or_load(channel, load).await
@@ -79,7 +79,7 @@ impl Store {
         limit: i64,
     ) -> Result<Vec<ChannelMember>> {
         let rows =
-            query("SELECT * FROM channelmembers WHERE channelid = $1 ORDER BY userid LIMIT $2 OFFSET $3");
+            query("select * from channelmembers where channelid = $1 order by userid limit $2 offset $3");
         let rows: Vec<ChannelMember> =
             rows.bind(channel).bind(limit).bind(offset).fetch_all(&self.readers).await?;
         Ok(rows.into_iter().map(ChannelMember::with_roles).collect())
@@ -93,9 +93,9 @@ impl Store {
         deleted: bool,
     ) -> Result<Vec<Channel>> {
         let rows = query(
-            "SELECT channels.* FROM channels JOIN channelmembers ON channelmembers.channelid = channels.id \
-             WHERE channelmembers.userid = $1 AND ($2 = '' OR channels.teamid IN ($2, '')) \
-             AND ($3 OR channels.deleteat = 0) ORDER BY channels.displayname",
+            "select channels.* from channels join channelmembers on channelmembers.channelid = channels.id \
+             where channelmembers.userid = $1 and ($2 = '' or channels.teamid in ($2, '')) \
+             and ($3 or channels.deleteat = 0) order by channels.displayname",
         );
         let team = team.unwrap_or(Id::NONE);
         Ok(rows.bind(user).bind(team).bind(deleted).fetch_all(&self.readers).await?)
@@ -109,9 +109,9 @@ impl Store {
         (offset, limit): (i64, i64),
     ) -> Result<Vec<ChannelMember>> {
         let rows = query(
-            "SELECT channelmembers.* FROM channelmembers JOIN channels ON channels.id = channelmembers.channelid \
-             WHERE channelmembers.userid = $1 AND ($2 = '' OR channels.teamid IN ($2, '')) AND channels.deleteat = 0 \
-             ORDER BY channelmembers.channelid LIMIT $3 OFFSET $4",
+            "select channelmembers.* from channelmembers join channels on channels.id = channelmembers.channelid \
+             where channelmembers.userid = $1 and ($2 = '' or channels.teamid in ($2, '')) and channels.deleteat = 0 \
+             order by channelmembers.channelid limit $3 offset $4",
         );
         let team = team.unwrap_or(Id::NONE);
         let rows: Vec<ChannelMember> =
@@ -128,10 +128,10 @@ impl Store {
         limit: i64,
     ) -> Result<Vec<Channel>> {
         let rows = query(
-            "SELECT channels.* FROM publicchannels JOIN channels ON channels.id = publicchannels.id \
-             WHERE publicchannels.teamid = $1 AND publicchannels.deleteat = 0 \
-             AND (lower(publicchannels.displayname) LIKE $2 ESCAPE '\\' OR publicchannels.name LIKE $2 ESCAPE '\\') \
-             ORDER BY publicchannels.displayname LIMIT $3 OFFSET $4",
+            "select channels.* from publicchannels join channels on channels.id = publicchannels.id \
+             where publicchannels.teamid = $1 and publicchannels.deleteat = 0 \
+             and (lower(publicchannels.displayname) like $2 escape '\\' or publicchannels.name like $2 escape '\\') \
+             order by publicchannels.displayname limit $3 offset $4",
         );
         let pattern = format!("%{}%", escape_like(&term.to_lowercase()));
         Ok(rows.bind(team).bind(pattern).bind(limit).bind(offset).fetch_all(&self.readers).await?)
@@ -140,10 +140,10 @@ impl Store {
     /// The numbers of members, pinned posts and files of a channel.
     pub(crate) async fn channel_stats(&self, channel: Id) -> Result<(i64, i64, i64)> {
         let row = query(
-            "SELECT (SELECT count(*) FROM channelmembers JOIN users ON users.id = channelmembers.userid \
-             WHERE channelid = $1 AND users.deleteat = 0), \
-             (SELECT count(*) FROM posts WHERE channelid = $1 AND ispinned AND deleteat = 0), \
-             (SELECT count(*) FROM fileinfo WHERE channelid = $1 AND deleteat = 0 AND postid <> '')",
+            "select (select count(*) from channelmembers join users on users.id = channelmembers.userid \
+             where channelid = $1 and users.deleteat = 0), \
+             (select count(*) from posts where channelid = $1 and ispinned and deleteat = 0), \
+             (select count(*) from fileinfo where channelid = $1 and deleteat = 0 and postid <> '')",
         );
         Ok(row.bind(channel).fetch_one(&self.readers).await?)
     }
@@ -157,7 +157,7 @@ impl Store {
     ) -> Result<Channel> {
         self.write(move |tx| {
             Box::pin(async move {
-                let channels: i64 = query("SELECT count(*) FROM channels WHERE teamid = $1 AND deleteat = 0")
+                let channels: i64 = query("select count(*) from channels where teamid = $1 and deleteat = 0")
                     .bind(channel.team_id)
                     .fetch_one(&mut *tx.connection)
                     .await?;
@@ -179,7 +179,7 @@ impl Store {
     pub(crate) async fn direct_channel(&self, channel: Channel, users: Vec<Id>) -> Result<(Channel, bool)> {
         self.write(move |tx| {
             Box::pin(async move {
-                let row = query("SELECT * FROM channels WHERE name = $1 AND teamid = ''").bind(&channel.name);
+                let row = query("select * from channels where name = $1 and teamid = ''").bind(&channel.name);
                 if let Some(found) = row.fetch_optional(&mut *tx.connection).await? {
                     return Ok((found, false));
                 }
@@ -208,7 +208,7 @@ impl Store {
                 } else {
                     None
                 };
-                let row = query("SELECT * FROM channelmembers WHERE channelid = $1 AND userid = $2");
+                let row = query("select * from channelmembers where channelid = $1 and userid = $2");
                 let member: ChannelMember =
                     row.bind(channel.id).bind(user.id).fetch_one(&mut *tx.connection).await?;
                 Ok(Membership { member: member.with_roles(), post })
@@ -226,7 +226,7 @@ impl Store {
     ) -> Result<Option<Post>> {
         self.write(move |tx| {
             Box::pin(async move {
-                let gone = query("DELETE FROM channelmembers WHERE channelid = $1 AND userid = $2")
+                let gone = query("delete from channelmembers where channelid = $1 and userid = $2")
                     .bind(channel.id)
                     .bind(user.id)
                     .execute(&mut *tx.connection)
@@ -248,14 +248,14 @@ impl Store {
     {
         self.write(move |tx| {
             Box::pin(async move {
-                let row = query("SELECT * FROM channels WHERE id = $1").bind(id);
+                let row = query("select * from channels where id = $1").bind(id);
                 let mut channel: Channel =
                     row.fetch_optional(&mut *tx.connection).await?.ok_or_else(no_such_channel)?;
                 change(&mut channel)?;
                 channel.update_at = clock::now().max(channel.update_at + 1);
                 query(
-                    "UPDATE channels SET updateat = $2, deleteat = $3, type = $4, displayname = $5, name = $6, \
-                     header = $7, purpose = $8 WHERE id = $1",
+                    "update channels set updateat = $2, deleteat = $3, type = $4, displayname = $5, name = $6, \
+                     header = $7, purpose = $8 where id = $1",
                 )
                 .bind(channel.id)
                 .bind(channel.update_at)
@@ -288,7 +288,7 @@ impl Store {
     {
         self.write(move |tx| {
             Box::pin(async move {
-                let row = query("SELECT * FROM channelmembers WHERE channelid = $1 AND userid = $2");
+                let row = query("select * from channelmembers where channelid = $1 and userid = $2");
                 let mut member: ChannelMember = row
                     .bind(channel)
                     .bind(user)
@@ -298,8 +298,8 @@ impl Store {
                 change(&mut member)?;
                 member.last_update_at = clock::now();
                 query(
-                    "UPDATE channelmembers SET roles = $3, schemeadmin = $4, notifyprops = $5, lastupdateat = $6 \
-                     WHERE channelid = $1 AND userid = $2",
+                    "update channelmembers set roles = $3, schemeadmin = $4, notifyprops = $5, lastupdateat = $6 \
+                     where channelid = $1 and userid = $2",
                 )
                 .bind(channel)
                 .bind(user)
@@ -328,12 +328,12 @@ impl Transaction<'_> {
     /// Keeps `publicchannels` equal to the public rows of `channels`.
     async fn save_public_copy(&mut self, channel: &Channel) -> Result<()> {
         let statement = if channel.kind() == ChannelKind::Public {
-            "INSERT INTO publicchannels (id, deleteat, teamid, displayname, name, header, purpose) \
-             SELECT id, deleteat, teamid, displayname, name, header, purpose FROM channels WHERE id = $1 \
-             ON CONFLICT (id) DO UPDATE SET deleteat = excluded.deleteat, displayname = excluded.displayname, \
+            "insert into publicchannels (id, deleteat, teamid, displayname, name, header, purpose) \
+             select id, deleteat, teamid, displayname, name, header, purpose from channels where id = $1 \
+             on conflict (id) do update set deleteat = excluded.deleteat, displayname = excluded.displayname, \
              name = excluded.name, header = excluded.header, purpose = excluded.purpose"
         } else {
-            "DELETE FROM publicchannels WHERE id = $1"
+            "delete from publicchannels where id = $1"
         };
         query(statement).bind(channel.id).execute(&mut *self.connection).await?;
         Ok(())
@@ -346,11 +346,11 @@ impl Transaction<'_> {
         member.last_viewed_at = now;
         let done = member
             .bind_to(
-                "INSERT INTO channelmembers (channelid, userid, roles, lastviewedat, msgcount, mentioncount, \
+                "insert into channelmembers (channelid, userid, roles, lastviewedat, msgcount, mentioncount, \
                  mentioncountroot, urgentmentioncount, msgcountroot, notifyprops, lastupdateat, schemeguest, schemeuser, \
                  schemeadmin, autotranslation, autotranslationdisabled) \
-                 SELECT id, $2, $3, $4, totalmsgcount, $6, $7, $8, totalmsgcountroot, $10, $11, $12, $13, $14, $15, $16 \
-                 FROM channels WHERE id = $1 ON CONFLICT (channelid, userid) DO NOTHING",
+                 select id, $2, $3, $4, totalmsgcount, $6, $7, $8, totalmsgcountroot, $10, $11, $12, $13, $14, $15, $16 \
+                 from channels where id = $1 on conflict (channelid, userid) do nothing",
             )
             .execute(&mut *self.connection)
             .await?;
@@ -358,7 +358,7 @@ impl Transaction<'_> {
             return Ok(false);
         }
         query(
-            "INSERT INTO channelmemberhistory (channelid, userid, jointime) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
+            "insert into channelmemberhistory (channelid, userid, jointime) values ($1, $2, $3) on conflict do nothing",
         )
         .bind(channel)
         .bind(user)
@@ -371,7 +371,7 @@ impl Transaction<'_> {
 
     pub(crate) async fn note_leaving(&mut self, channel: Id, user: Id, now: i64) -> Result<()> {
         query(
-            "UPDATE channelmemberhistory SET leavetime = $1 WHERE channelid = $2 AND userid = $3 AND leavetime IS NULL",
+            "update channelmemberhistory set leavetime = $1 where channelid = $2 and userid = $3 and leavetime is null",
         )
         .bind(now)
         .bind(channel)
@@ -380,8 +380,8 @@ impl Transaction<'_> {
         .await?;
         // The user may no longer see the channel's threads.
         query(
-            "DELETE FROM threadmemberships WHERE userid = $2 \
-             AND postid IN (SELECT postid FROM threads WHERE channelid = $1)",
+            "delete from threadmemberships where userid = $2 \
+             and postid in (select postid from threads where channelid = $1)",
         )
         .bind(channel)
         .bind(user)

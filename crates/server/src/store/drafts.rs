@@ -10,8 +10,8 @@ impl Store {
     /// The drafts of `user` in the channels of `team` and in direct ones.
     pub(crate) async fn drafts(&self, user: Id, team: Id) -> Result<Vec<Draft>> {
         let rows = query(
-            "SELECT drafts.* FROM drafts JOIN channels ON channels.id = drafts.channelid \
-             WHERE drafts.userid = $1 AND channels.teamid IN ($2, '') AND drafts.deleteat = 0 ORDER BY drafts.updateat DESC",
+            "select drafts.* from drafts join channels on channels.id = drafts.channelid \
+             where drafts.userid = $1 and channels.teamid in ($2, '') and drafts.deleteat = 0 order by drafts.updateat desc",
         );
         Ok(rows.bind(user).bind(team).fetch_all(&self.readers).await?)
     }
@@ -21,9 +21,9 @@ impl Store {
             Box::pin(async move {
                 draft
                     .bind_to(
-                        "INSERT INTO drafts (createat, updateat, deleteat, userid, channelid, rootid, message, props, \
-                         fileids, priority, type) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) \
-                         ON CONFLICT (userid, channelid, rootid) DO UPDATE SET updateat = $2, deleteat = 0, \
+                        "insert into drafts (createat, updateat, deleteat, userid, channelid, rootid, message, props, \
+                         fileids, priority, type) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) \
+                         on conflict (userid, channelid, rootid) do update set updateat = $2, deleteat = 0, \
                          message = $7, props = $8, fileids = $9, priority = $10, type = $11",
                     )
                     .execute(&mut *tx.connection)
@@ -37,14 +37,14 @@ impl Store {
     /// Deletes a draft; `false` if there was none.
     pub(crate) async fn delete_draft(&self, user: Id, channel: Id, root: Id) -> Result<bool> {
         let found = query(
-            "SELECT EXISTS (SELECT 1 FROM drafts WHERE userid = $1 AND channelid = $2 AND rootid = $3)",
+            "select exists (select 1 from drafts where userid = $1 and channelid = $2 and rootid = $3)",
         );
         if !found.bind(user).bind(channel).bind(root).fetch_one::<bool>(&self.readers).await? {
             return Ok(false);
         }
         self.write(move |tx| {
             Box::pin(async move {
-                query("DELETE FROM drafts WHERE userid = $1 AND channelid = $2 AND rootid = $3")
+                query("delete from drafts where userid = $1 and channelid = $2 and rootid = $3")
                     .bind(user)
                     .bind(channel)
                     .bind(root)

@@ -8,14 +8,14 @@ use crate::sql::query;
 
 impl Store {
     pub(crate) async fn file(&self, id: Id) -> Result<Option<FileInfo>> {
-        let row = query("SELECT * FROM fileinfo WHERE id = $1 AND deleteat = 0");
+        let row = query("select * from fileinfo where id = $1 and deleteat = 0");
         Ok(row.bind(id).fetch_optional(&self.readers).await?)
     }
 
     pub(crate) async fn files_of_posts(&self, posts: &[Id]) -> Result<Vec<FileInfo>> {
         let rows = query(
-            "SELECT * FROM fileinfo WHERE postid = ANY($1) AND deleteat = 0 \
-             ORDER BY createat, id",
+            "select * from fileinfo where postid = any($1) and deleteat = 0 \
+             order by createat, id",
         );
         Ok(rows.bind(posts).fetch_all(&self.readers).await?)
     }

@@ -17,13 +17,13 @@ const SQLITE_INDEXES: &str = include_str!("migration/indexes.sqlite.sql");
 const POSTGRES_INDEXES: &str = include_str!("migration/indexes.postgres.sql");
 
 /// The lock makes servers that start at the same time migrate one after the other. Its number is `mainstay` in ASCII.
-const POSTGRES_BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; \
-    SELECT pg_advisory_xact_lock(x'6d61696e73746179'::bigint); \
-    SET LOCAL client_min_messages = warning; \
-    DO $$ BEGIN \
-        IF to_regtype('channel_type') IS NULL THEN CREATE TYPE channel_type AS ENUM ('P', 'G', 'O', 'D'); END IF; \
-        IF to_regtype('team_type') IS NULL THEN CREATE TYPE team_type AS ENUM ('I', 'O'); END IF; \
-    END $$";
+const POSTGRES_BEGIN: &str = "begin isolation level read committed read write; \
+    select pg_advisory_xact_lock(x'6d61696e73746179'::bigint); \
+    set local client_min_messages = warning; \
+    do $$ begin \
+        if to_regtype('channel_type') is null then create type channel_type as enum ('P', 'G', 'O', 'D'); end if; \
+        if to_regtype('team_type') is null then create type team_type as enum ('I', 'O'); end if; \
+    end $$";
 
 /// The oldest PostgreSQL that Mattermost 11.6 supports.
 const MINIMUM: u32 = 140_000;
@@ -47,14 +47,14 @@ async fn create_missing(
     }
     roles::insert_defaults(&mut connection).await?;
     systems::insert_defaults(&mut connection).await?;
-    connection.run("COMMIT").await?;
+    connection.run("commit").await?;
     Ok(connection)
 }
 
 async fn migrate_sqlite(path: &Path) -> Result<(), ServerError> {
     let connection = Connection::Sqlite(sqlite::connect(path, true).await?);
     let result = async {
-        let mut connection = create_missing(connection, "BEGIN IMMEDIATE", SQLITE_INDEXES).await?;
+        let mut connection = create_missing(connection, "begin immediate", SQLITE_INDEXES).await?;
         check(path, &mut connection).await?;
         connection.close().await
     };
@@ -87,6 +87,6 @@ async fn check(path: &Path, connection: &mut Connection) -> sqlx::Result<()> {
     if std::fs::metadata(path).is_ok_and(|file| file.len() > CHECKED) {
         return Ok(());
     }
-    let verdict: String = query("PRAGMA quick_check(1)").fetch_one(connection).await?;
+    let verdict: String = query("pragma quick_check(1)").fetch_one(connection).await?;
     if verdict == "ok" { Ok(()) } else { Err(sqlx::Error::Protocol(verdict)) }
 }

@@ -42,28 +42,28 @@ pub(crate) enum Page {
 const INSERT: Dialects = Dialects { sqlite: INSERT_SQLITE, postgres: INSERT_POSTGRES };
 
 const INSERT_SQLITE: &str = "\
-    INSERT INTO posts (id, createat, updateat, editat, deleteat, ispinned, userid, channelid, rootid, originalid, \
+    insert into posts (id, createat, updateat, editat, deleteat, ispinned, userid, channelid, rootid, originalid, \
         message, type, props, hashtags, filenames, fileids, hasreactions, remoteid) \
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18); \
-    UPDATE channels SET lastpostat = max(lastpostat, $2), totalmsgcount = totalmsgcount + 1, \
-        lastrootpostat = CASE $9 WHEN '' THEN max(lastrootpostat, $2) ELSE lastrootpostat END, \
-        totalmsgcountroot = totalmsgcountroot + ($9 = '') WHERE id = $8; \
-    UPDATE channelmembers SET lastviewedat = max(lastviewedat, $2), mentioncount = 0, mentioncountroot = 0, \
-        msgcount = (SELECT totalmsgcount FROM channels WHERE id = $8), \
-        msgcountroot = (SELECT totalmsgcountroot FROM channels WHERE id = $8) \
-        WHERE channelid = $8 AND userid = $7";
+    values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18); \
+    update channels set lastpostat = max(lastpostat, $2), totalmsgcount = totalmsgcount + 1, \
+        lastrootpostat = case $9 when '' then max(lastrootpostat, $2) else lastrootpostat end, \
+        totalmsgcountroot = totalmsgcountroot + ($9 = '') where id = $8; \
+    update channelmembers set lastviewedat = max(lastviewedat, $2), mentioncount = 0, mentioncountroot = 0, \
+        msgcount = (select totalmsgcount from channels where id = $8), \
+        msgcountroot = (select totalmsgcountroot from channels where id = $8) \
+        where channelid = $8 and userid = $7";
 
 const INSERT_POSTGRES: &str = "\
-    WITH post AS (INSERT INTO posts (id, createat, updateat, editat, deleteat, ispinned, userid, channelid, rootid, \
+    with post as (insert into posts (id, createat, updateat, editat, deleteat, ispinned, userid, channelid, rootid, \
         originalid, message, type, props, hashtags, filenames, fileids, hasreactions, remoteid) \
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)), \
-    counters AS (UPDATE channels SET lastpostat = greatest(lastpostat, $2), totalmsgcount = totalmsgcount + 1, \
-        lastrootpostat = CASE $9 WHEN '' THEN greatest(lastrootpostat, $2) ELSE lastrootpostat END, \
-        totalmsgcountroot = totalmsgcountroot + CASE $9 WHEN '' THEN 1 ELSE 0 END WHERE id = $8 \
-        RETURNING totalmsgcount, totalmsgcountroot) \
-    UPDATE channelmembers SET lastviewedat = greatest(lastviewedat, $2), mentioncount = 0, mentioncountroot = 0, \
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)), \
+    counters as (update channels set lastpostat = greatest(lastpostat, $2), totalmsgcount = totalmsgcount + 1, \
+        lastrootpostat = case $9 when '' then greatest(lastrootpostat, $2) else lastrootpostat end, \
+        totalmsgcountroot = totalmsgcountroot + case $9 when '' then 1 else 0 end where id = $8 \
+        returning totalmsgcount, totalmsgcountroot) \
+    update channelmembers set lastviewedat = greatest(lastviewedat, $2), mentioncount = 0, mentioncountroot = 0, \
         msgcount = counters.totalmsgcount, msgcountroot = counters.totalmsgcountroot \
-        FROM counters WHERE channelid = $8 AND userid = $7";
+        from counters where channelid = $8 and userid = $7";
 
 impl Store {
     /// Stores a post; it is durable when this returns.
@@ -73,14 +73,14 @@ impl Store {
 
     /// The post `id`, unless it was deleted.
     pub(crate) async fn post(&self, id: Id) -> Result<Option<Post>> {
-        let row = query("SELECT * FROM posts WHERE id = $1 AND deleteat = 0");
+        let row = query("select * from posts where id = $1 and deleteat = 0");
         Ok(row.bind(id).fetch_optional(&self.readers).await?)
     }
 
     pub(crate) async fn posts_by_ids(&self, ids: &[Id]) -> Result<Vec<Post>> {
         let rows = query(
-            "SELECT * FROM posts WHERE id = ANY($1) AND deleteat = 0 \
-             ORDER BY createat DESC, id",
+            "select * from posts where id = any($1) and deleteat = 0 \
+             order by createat desc, id",
         );
         Ok(rows.bind(ids).fetch_all(&self.readers).await?)
     }
@@ -93,14 +93,14 @@ impl Store {
         limit: i64,
         roots_only: bool,
     ) -> Result<Vec<Post>> {
-        const NEWEST: &str = "SELECT * FROM posts WHERE channelid = $1 AND deleteat = 0 AND (NOT $2 OR rootid = '') \
-             ORDER BY createat DESC, id DESC LIMIT $3 OFFSET $4";
-        const BEFORE: &str = "SELECT * FROM posts WHERE channelid = $1 AND deleteat = 0 AND (NOT $2 OR rootid = '') \
-             AND (createat, id) < (SELECT createat, id FROM posts WHERE id = $5) \
-             ORDER BY createat DESC, id DESC LIMIT $3 OFFSET $4";
-        const AFTER: &str = "SELECT * FROM posts WHERE channelid = $1 AND deleteat = 0 AND (NOT $2 OR rootid = '') \
-             AND (createat, id) > (SELECT createat, id FROM posts WHERE id = $5) \
-             ORDER BY createat, id LIMIT $3 OFFSET $4";
+        const NEWEST: &str = "select * from posts where channelid = $1 and deleteat = 0 and (not $2 or rootid = '') \
+             order by createat desc, id desc limit $3 offset $4";
+        const BEFORE: &str = "select * from posts where channelid = $1 and deleteat = 0 and (not $2 or rootid = '') \
+             and (createat, id) < (select createat, id from posts where id = $5) \
+             order by createat desc, id desc limit $3 offset $4";
+        const AFTER: &str = "select * from posts where channelid = $1 and deleteat = 0 and (not $2 or rootid = '') \
+             and (createat, id) > (select createat, id from posts where id = $5) \
+             order by createat, id limit $3 offset $4";
         let (statement, post, offset) = match page {
             Page::Newest { offset } => (NEWEST, None, offset),
             Page::Before { post, offset } => (BEFORE, Some(post), offset),
@@ -121,8 +121,8 @@ impl Store {
     /// The posts that changed after `since`, including deleted ones, newest first.
     pub(crate) async fn posts_since(&self, channel: Id, since: i64, roots_only: bool) -> Result<Vec<Post>> {
         let rows = query(
-            "SELECT * FROM posts WHERE channelid = $1 AND updateat > $2 AND originalid = '' \
-             AND (NOT $3 OR rootid = '') ORDER BY createat DESC, id DESC LIMIT 1000",
+            "select * from posts where channelid = $1 and updateat > $2 and originalid = '' \
+             and (not $3 or rootid = '') order by createat desc, id desc limit 1000",
         );
         Ok(rows.bind(channel).bind(since).bind(roots_only).fetch_all(&self.readers).await?)
     }
@@ -135,15 +135,15 @@ impl Store {
         roots_only: bool,
     ) -> Result<Option<Post>> {
         let row = query(
-            "SELECT * FROM posts WHERE channelid = $1 AND deleteat = 0 AND createat > $2 \
-             AND (NOT $3 OR rootid = '') ORDER BY createat, id LIMIT 1",
+            "select * from posts where channelid = $1 and deleteat = 0 and createat > $2 \
+             and (not $3 or rootid = '') order by createat, id limit 1",
         );
         Ok(row.bind(channel).bind(viewed_at).bind(roots_only).fetch_optional(&self.readers).await?)
     }
 
     pub(crate) async fn pinned_posts(&self, channel: Id) -> Result<Vec<Post>> {
         let rows = query(
-            "SELECT * FROM posts WHERE channelid = $1 AND ispinned AND deleteat = 0 ORDER BY createat DESC, id DESC",
+            "select * from posts where channelid = $1 and ispinned and deleteat = 0 order by createat desc, id desc",
         );
         Ok(rows.bind(channel).fetch_all(&self.readers).await?)
     }
@@ -156,7 +156,7 @@ impl Store {
     {
         self.write(move |tx| {
             Box::pin(async move {
-                let row = query("SELECT * FROM posts WHERE id = $1 AND deleteat = 0").bind(id);
+                let row = query("select * from posts where id = $1 and deleteat = 0").bind(id);
                 let mut post: Post =
                     row.fetch_optional(&mut *tx.connection).await?.ok_or_else(no_such_post)?;
                 let mut former = post.clone();
@@ -172,8 +172,8 @@ impl Store {
                     former.insert().execute(&mut *tx.connection).await?;
                 }
                 query(
-                    "UPDATE posts SET updateat = $2, editat = $3, ispinned = $4, message = $5, props = $6, \
-                     hashtags = $7, fileids = $8, hasreactions = $9 WHERE id = $1",
+                    "update posts set updateat = $2, editat = $3, ispinned = $4, message = $5, props = $6, \
+                     hashtags = $7, fileids = $8, hasreactions = $9 where id = $1",
                 )
                 .bind(id)
                 .bind(post.update_at)
@@ -198,12 +198,12 @@ impl Store {
             Box::pin(async move {
                 let now = clock::for_post(post.channel_id);
                 query(Dialects {
-                    sqlite: "UPDATE posts SET deleteat = $2, updateat = $2, \
+                    sqlite: "update posts set deleteat = $2, updateat = $2, \
                              props = json_set(props, '$.deleteBy', $3) \
-                             WHERE (id = $1 OR rootid = $1) AND deleteat = 0",
-                    postgres: "UPDATE posts SET deleteat = $2, updateat = $2, \
+                             where (id = $1 or rootid = $1) and deleteat = 0",
+                    postgres: "update posts set deleteat = $2, updateat = $2, \
                                props = jsonb_set(props, '{deleteBy}', to_jsonb($3::text)) \
-                               WHERE (id = $1 OR rootid = $1) AND deleteat = 0",
+                               where (id = $1 or rootid = $1) and deleteat = 0",
                 })
                 .bind(post.id)
                 .bind(now)
@@ -211,14 +211,14 @@ impl Store {
                 .execute(&mut *tx.connection)
                 .await?;
                 query(
-                    "UPDATE fileinfo SET deleteat = $2 WHERE postid IN (SELECT id FROM posts WHERE id = $1 OR rootid = $1)",
+                    "update fileinfo set deleteat = $2 where postid in (select id from posts where id = $1 or rootid = $1)",
                 )
                 .bind(post.id)
                 .bind(now)
                 .execute(&mut *tx.connection)
                 .await?;
                 if post.root_id.is_none() {
-                    query("UPDATE threads SET threaddeleteat = $2 WHERE postid = $1")
+                    query("update threads set threaddeleteat = $2 where postid = $1")
                         .bind(post.id)
                         .bind(now)
                         .execute(&mut *tx.connection)
@@ -252,8 +252,8 @@ impl Transaction<'_> {
         if !mentions.is_empty() {
             let root = i64::from(post.root_id.is_none());
             query(
-                "UPDATE channelmembers SET mentioncount = mentioncount + 1, mentioncountroot = mentioncountroot + $3 \
-                 WHERE channelid = $1 AND userid = ANY($2)",
+                "update channelmembers set mentioncount = mentioncount + 1, mentioncountroot = mentioncountroot + $3 \
+                 where channelid = $1 and userid = any($2)",
             )
             .bind(post.channel_id)
             .bind(&mentions)
@@ -296,8 +296,8 @@ impl Transaction<'_> {
     /// Returns their ids.
     async fn attach_files(&mut self, post: &Post) -> Result<Vec<Id>> {
         let attached: Vec<Id> = query(
-            "UPDATE fileinfo SET postid = $1, updateat = $2 WHERE id = ANY($3) \
-             AND creatorid = $4 AND channelid = $5 AND postid = '' AND deleteat = 0 RETURNING id",
+            "update fileinfo set postid = $1, updateat = $2 where id = any($3) \
+             and creatorid = $4 and channelid = $5 and postid = '' and deleteat = 0 returning id",
         )
         .bind(post.id)
         .bind(post.update_at)

@@ -11,8 +11,8 @@ impl Store {
     /// A user's preferences; an empty `category` or `name` means all.
     pub(crate) async fn preferences(&self, user: Id, category: &str, name: &str) -> Result<Vec<Preference>> {
         let rows = query(
-            "SELECT * FROM preferences WHERE userid = $1 AND ($2 = '' OR category = $2) AND ($3 = '' OR name = $3) \
-             ORDER BY category, name",
+            "select * from preferences where userid = $1 and ($2 = '' or category = $2) and ($3 = '' or name = $3) \
+             order by category, name",
         );
         Ok(rows.bind(user).bind(category).bind(name).fetch_all(&self.readers).await?)
     }
@@ -33,7 +33,7 @@ impl Store {
         self.write(move |tx| {
             Box::pin(async move {
                 for preference in &preferences {
-                    query("DELETE FROM preferences WHERE userid = $1 AND category = $2 AND name = $3")
+                    query("delete from preferences where userid = $1 and category = $2 and name = $3")
                         .bind(preference.user_id)
                         .bind(&preference.category)
                         .bind(&preference.name)
@@ -51,8 +51,8 @@ impl Transaction<'_> {
     pub(crate) async fn save_preference(&mut self, preference: &Preference) -> Result<()> {
         preference
             .bind_to(
-                "INSERT INTO preferences (userid, category, name, value) VALUES ($1, $2, $3, $4) \
-                 ON CONFLICT (userid, category, name) DO UPDATE SET value = $4",
+                "insert into preferences (userid, category, name, value) values ($1, $2, $3, $4) \
+                 on conflict (userid, category, name) do update set value = $4",
             )
             .execute(&mut *self.connection)
             .await?;

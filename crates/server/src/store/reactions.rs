@@ -11,8 +11,8 @@ use crate::sql::query;
 impl Store {
     pub(crate) async fn reactions(&self, posts: &[Id]) -> Result<Vec<Reaction>> {
         let rows = query(
-            "SELECT * FROM reactions WHERE postid = ANY($1) AND coalesce(deleteat, 0) = 0 \
-             ORDER BY createat",
+            "select * from reactions where postid = any($1) and coalesce(deleteat, 0) = 0 \
+             order by createat",
         );
         Ok(rows.bind(posts).fetch_all(&self.readers).await?)
     }
@@ -23,9 +23,9 @@ impl Store {
             Box::pin(async move {
                 reaction
                     .bind_to(
-                        "INSERT INTO reactions (userid, postid, emojiname, createat, updateat, deleteat, remoteid, channelid) \
-                         VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (postid, userid, emojiname) \
-                         DO UPDATE SET updateat = $5, deleteat = 0",
+                        "insert into reactions (userid, postid, emojiname, createat, updateat, deleteat, remoteid, channelid) \
+                         values ($1, $2, $3, $4, $5, $6, $7, $8) on conflict (postid, userid, emojiname) \
+                         do update set updateat = $5, deleteat = 0",
                     )
                     .execute(&mut *tx.connection)
                     .await?;
@@ -38,7 +38,7 @@ impl Store {
     pub(crate) async fn remove_reaction(&self, user: Id, post: Id, emoji: String) -> Result<()> {
         self.write(move |tx| {
             Box::pin(async move {
-                query("DELETE FROM reactions WHERE userid = $1 AND postid = $2 AND emojiname = $3")
+                query("delete from reactions where userid = $1 and postid = $2 and emojiname = $3")
                     .bind(user)
                     .bind(post)
                     .bind(emoji)
@@ -55,8 +55,8 @@ impl Transaction<'_> {
     /// Updates `posts.hasreactions` from the table of reactions.
     async fn note_reactions(&mut self, post: Id) -> Result<()> {
         query(
-            "UPDATE posts SET updateat = greatest(updateat + 1, $2), hasreactions = EXISTS \
-             (SELECT 1 FROM reactions WHERE postid = $1 AND coalesce(deleteat, 0) = 0) WHERE id = $1",
+            "update posts set updateat = greatest(updateat + 1, $2), hasreactions = exists \
+             (select 1 from reactions where postid = $1 and coalesce(deleteat, 0) = 0) where id = $1",
         )
         .bind(post)
         .bind(clock::now())

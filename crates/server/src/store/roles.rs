@@ -15,9 +15,9 @@ pub(super) async fn insert_defaults(connection: &mut Connection) -> sqlx::Result
     for role in DEFAULT_ROLES {
         let permissions: String = role.permissions.iter().flat_map(|name| [" ", name]).collect();
         query(
-            "INSERT INTO roles (id, name, displayname, description, createat, updateat, deleteat, permissions, \
-             schememanaged, builtin, schemeid) VALUES ($1, $2, $3, $4, $5, $5, 0, $6, true, true, NULL) \
-             ON CONFLICT (name) DO NOTHING",
+            "insert into roles (id, name, displayname, description, createat, updateat, deleteat, permissions, \
+             schememanaged, builtin, schemeid) values ($1, $2, $3, $4, $5, $5, 0, $6, true, true, null) \
+             on conflict (name) do nothing",
         )
         .bind(Id::random())
         .bind(role.name)
@@ -34,17 +34,17 @@ pub(super) async fn insert_defaults(connection: &mut Connection) -> sqlx::Result
 impl Store {
     pub(crate) async fn role(&self, name: &str) -> Result<Option<Arc<Role>>> {
         let load = async {
-            let row = query("SELECT * FROM roles WHERE name = $1").bind(name);
+            let row = query("select * from roles where name = $1").bind(name);
             Ok(row.fetch_optional(&self.readers).await?.map(Arc::new))
         };
         self.caches.roles.get_or_load(name.to_owned(), load).await
     }
 
     pub(crate) async fn role_by_id(&self, id: Id) -> Result<Option<Role>> {
-        Ok(query("SELECT * FROM roles WHERE id = $1").bind(id).fetch_optional(&self.readers).await?)
+        Ok(query("select * from roles where id = $1").bind(id).fetch_optional(&self.readers).await?)
     }
 
     pub(crate) async fn roles(&self) -> Result<Vec<Role>> {
-        Ok(query("SELECT * FROM roles WHERE deleteat = 0 ORDER BY name").fetch_all(&self.readers).await?)
+        Ok(query("select * from roles where deleteat = 0 order by name").fetch_all(&self.readers).await?)
     }
 }

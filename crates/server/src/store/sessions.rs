@@ -19,7 +19,7 @@ impl Store {
             Ok(session) => return Ok(session),
             Err(epoch) => epoch,
         };
-        let session = query("SELECT * FROM sessions WHERE token = $1")
+        let session = query("select * from sessions where token = $1")
             .bind(token)
             .fetch_optional(&self.readers)
             .await?
@@ -32,7 +32,7 @@ impl Store {
     }
 
     pub(crate) async fn sessions_of(&self, user: Id) -> Result<Vec<Session>> {
-        let rows = query("SELECT * FROM sessions WHERE userid = $1 ORDER BY lastactivityat DESC");
+        let rows = query("select * from sessions where userid = $1 order by lastactivityat desc");
         Ok(rows.bind(user).fetch_all(&self.readers).await?)
     }
 
@@ -41,7 +41,7 @@ impl Store {
         self.write(move |tx| {
             Box::pin(async move {
                 let token: Option<String> =
-                    query("DELETE FROM sessions WHERE id = $1 AND userid = $2 RETURNING token")
+                    query("delete from sessions where id = $1 and userid = $2 returning token")
                         .bind(session)
                         .bind(user)
                         .fetch_optional(&mut *tx.connection)
@@ -68,7 +68,7 @@ impl Store {
     ) -> Result<()> {
         self.write(move |tx| {
             Box::pin(async move {
-                query("UPDATE sessions SET lastactivityat = $2, expiresat = $3 WHERE id = $1")
+                query("update sessions set lastactivityat = $2, expiresat = $3 where id = $1")
                     .bind(id)
                     .bind(now)
                     .bind(expires_at)
@@ -86,8 +86,8 @@ impl Transaction<'_> {
     pub(crate) async fn insert_session(&mut self, session: &Session) -> Result<()> {
         session.insert().execute(&mut *self.connection).await?;
         let given_way: Vec<String> = query(
-            "DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE userid = $1 \
-             ORDER BY lastactivityat DESC, createat DESC LIMIT 9223372036854775807 OFFSET $2) RETURNING token",
+            "delete from sessions where id in (select id from sessions where userid = $1 \
+             order by lastactivityat desc, createat desc limit 9223372036854775807 offset $2) returning token",
         )
         .bind(session.user_id)
         .bind(SESSIONS_PER_USER)
@@ -98,7 +98,7 @@ impl Transaction<'_> {
     }
 
     pub(crate) async fn revoke_sessions(&mut self, user: Id) -> Result<()> {
-        query("DELETE FROM sessions WHERE userid = $1").bind(user).execute(&mut *self.connection).await?;
+        query("delete from sessions where userid = $1").bind(user).execute(&mut *self.connection).await?;
         self.touched.push(Touched::Sessions(user));
         Ok(())
     }

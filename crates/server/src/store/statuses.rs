@@ -9,7 +9,7 @@ use crate::sql::query;
 impl Store {
     /// The statuses of those of `users` who have one.
     pub(crate) async fn statuses(&self, users: &[Id]) -> Result<Vec<Status>> {
-        let rows = query("SELECT * FROM status WHERE userid = ANY($1)");
+        let rows = query("select * from status where userid = any($1)");
         Ok(rows.bind(users).fetch_all(&self.readers).await?)
     }
 
@@ -18,8 +18,8 @@ impl Store {
             Box::pin(async move {
                 status
                     .bind_to(
-                        "INSERT INTO status (userid, status, manual, lastactivityat, dndendtime, prevstatus) \
-                         VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (userid) DO UPDATE SET \
+                        "insert into status (userid, status, manual, lastactivityat, dndendtime, prevstatus) \
+                         values ($1, $2, $3, $4, $5, $6) on conflict (userid) do update set \
                          status = $2, manual = $3, lastactivityat = $4, dndendtime = $5, prevstatus = $6",
                     )
                     .execute(&mut *tx.connection)

@@ -18,7 +18,7 @@ pub(super) async fn insert_defaults(connection: &mut Connection) -> sqlx::Result
         ("CRTThreadCountsAndUnreadsMigrationComplete", "true".to_owned()),
     ];
     for (name, value) in rows {
-        query("INSERT INTO systems (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING")
+        query("insert into systems (name, value) values ($1, $2) on conflict (name) do nothing")
             .bind(name)
             .bind(value)
             .execute(&mut *connection)
@@ -29,7 +29,7 @@ pub(super) async fn insert_defaults(connection: &mut Connection) -> sqlx::Result
 
 impl Store {
     pub(crate) async fn system(&self, name: &str) -> Result<Option<String>> {
-        let value = query("SELECT value FROM systems WHERE name = $1").bind(name);
+        let value = query("select value from systems where name = $1").bind(name);
         Ok(value.fetch_optional(&self.readers).await?)
     }
 
@@ -42,8 +42,8 @@ impl Store {
         self.write(move |tx| {
             Box::pin(async move {
                 query(
-                    "INSERT INTO systems (name, value) VALUES ($1, $2) \
-                     ON CONFLICT (name) DO UPDATE SET value = $2",
+                    "insert into systems (name, value) values ($1, $2) \
+                     on conflict (name) do update set value = $2",
                 )
                 .bind(name)
                 .bind(value)

@@ -25,25 +25,25 @@ pub(crate) struct Joined {
 impl Store {
     pub(crate) async fn team(&self, id: Id) -> Result<Option<Arc<Team>>> {
         let load = async {
-            let row = query("SELECT * FROM teams WHERE id = $1").bind(id);
+            let row = query("select * from teams where id = $1").bind(id);
             Ok(row.fetch_optional(&self.readers).await?.map(Arc::new))
         };
         self.caches.teams.get_or_load(id, load).await
     }
 
     pub(crate) async fn team_by_name(&self, name: &str) -> Result<Option<Team>> {
-        Ok(query("SELECT * FROM teams WHERE name = $1").bind(name).fetch_optional(&self.readers).await?)
+        Ok(query("select * from teams where name = $1").bind(name).fetch_optional(&self.readers).await?)
     }
 
     pub(crate) async fn team_by_invite(&self, invite_id: &str) -> Result<Option<Team>> {
-        let row = query("SELECT * FROM teams WHERE inviteid = $1 AND inviteid <> '' AND deleteat = 0");
+        let row = query("select * from teams where inviteid = $1 and inviteid <> '' and deleteat = 0");
         Ok(row.bind(invite_id).fetch_optional(&self.readers).await?)
     }
 
     /// The active membership of `user` in `team`.
     pub(crate) async fn team_member(&self, team: Id, user: Id) -> Result<Option<Arc<TeamMember>>> {
         let load = async {
-            let row = query("SELECT * FROM teammembers WHERE teamid = $1 AND userid = $2 AND deleteat = 0");
+            let row = query("select * from teammembers where teamid = $1 and userid = $2 and deleteat = 0");
             let member: Option<TeamMember> = row.bind(team).bind(user).fetch_optional(&self.readers).await?;
             Ok(member.map(|member| Arc::new(member.with_roles())))
         };
@@ -53,7 +53,7 @@ impl Store {
     /// All members of `team`.
     pub(crate) async fn members_of_team(&self, team: Id) -> Result<Arc<HashSet<Id>>> {
         let load = async {
-            let rows = query("SELECT userid FROM teammembers WHERE teamid = $1 AND deleteat = 0");
+            let rows = query("select userid from teammembers where teamid = $1 and deleteat = 0");
             Ok(Arc::new(rows.bind(team).fetch_all(&self.readers).await?.into_iter().collect()))
         };
         self.caches.members_of_team.get_or_load(team, load).await
@@ -61,7 +61,7 @@ impl Store {
 
     pub(crate) async fn team_members(&self, team: Id, offset: i64, limit: i64) -> Result<Vec<TeamMember>> {
         let rows = query(
-            "SELECT * FROM teammembers WHERE teamid = $1 AND deleteat = 0 ORDER BY userid LIMIT $2 OFFSET $3",
+            "select * from teammembers where teamid = $1 and deleteat = 0 order by userid limit $2 offset $3",
         );
         let rows: Vec<TeamMember> = rows.bind(team).bind(limit).bind(offset).fetch_all(&self.readers).await?;
         Ok(rows.into_iter().map(TeamMember::with_roles).collect())
@@ -70,23 +70,23 @@ impl Store {
     /// The number of members of `team`, and of those whose accounts are active.
     pub(crate) async fn team_stats(&self, team: Id) -> Result<(i64, i64)> {
         let row = query(
-            "SELECT count(*), count(*) FILTER (WHERE users.deleteat = 0) FROM teammembers \
-             JOIN users ON users.id = teammembers.userid WHERE teammembers.teamid = $1 AND teammembers.deleteat = 0",
+            "select count(*), count(*) filter (where users.deleteat = 0) from teammembers \
+             join users on users.id = teammembers.userid where teammembers.teamid = $1 and teammembers.deleteat = 0",
         );
         Ok(row.bind(team).fetch_one(&self.readers).await?)
     }
 
     pub(crate) async fn memberships_in_teams(&self, user: Id) -> Result<Vec<TeamMember>> {
-        let rows = query("SELECT * FROM teammembers WHERE userid = $1 AND deleteat = 0");
+        let rows = query("select * from teammembers where userid = $1 and deleteat = 0");
         let rows: Vec<TeamMember> = rows.bind(user).fetch_all(&self.readers).await?;
         Ok(rows.into_iter().map(TeamMember::with_roles).collect())
     }
 
     pub(crate) async fn teams_of(&self, user: Id) -> Result<Vec<Team>> {
         let rows = query(
-            "SELECT teams.* FROM teams JOIN teammembers ON teammembers.teamid = teams.id \
-             WHERE teammembers.userid = $1 AND teammembers.deleteat = 0 AND teams.deleteat = 0 \
-             ORDER BY teams.displayname",
+            "select teams.* from teams join teammembers on teammembers.teamid = teams.id \
+             where teammembers.userid = $1 and teammembers.deleteat = 0 and teams.deleteat = 0 \
+             order by teams.displayname",
         );
         Ok(rows.bind(user).fetch_all(&self.readers).await?)
     }
@@ -100,10 +100,10 @@ impl Store {
         offset: i64,
         limit: i64,
     ) -> Result<(Vec<Team>, i64)> {
-        const WHERE: &str = "FROM teams WHERE deleteat = 0 AND (($1 AND allowopeninvite) OR ($2 AND NOT allowopeninvite)) \
-             AND (lower(displayname) LIKE $3 ESCAPE '\\' OR name LIKE $3 ESCAPE '\\')";
+        const MATCHING: &str = "from teams where deleteat = 0 and (($1 and allowopeninvite) or ($2 and not allowopeninvite)) \
+             and (lower(displayname) like $3 escape '\\' or name like $3 escape '\\')";
         let pattern = format!("%{}%", escape_like(&term.to_lowercase()));
-        let teams = query(format!("SELECT * {WHERE} ORDER BY displayname LIMIT $4 OFFSET $5"))
+        let teams = query(format!("select * {MATCHING} order by displayname limit $4 offset $5"))
             .bind(open)
             .bind(closed)
             .bind(&pattern)
@@ -111,7 +111,7 @@ impl Store {
             .bind(offset)
             .fetch_all(&self.readers)
             .await?;
-        let total = query(format!("SELECT count(*) {WHERE}"))
+        let total = query(format!("select count(*) {MATCHING}"))
             .bind(open)
             .bind(closed)
             .bind(&pattern)
@@ -156,7 +156,7 @@ impl Store {
         self.write(move |tx| {
             Box::pin(async move {
                 let now = clock::now();
-                query("UPDATE teammembers SET deleteat = $1, roles = '', schemeadmin = false WHERE teamid = $2 AND userid = $3")
+                query("update teammembers set deleteat = $1, roles = '', schemeadmin = false where teamid = $2 and userid = $3")
                     .bind(now)
                     .bind(team)
                     .bind(user)
@@ -164,8 +164,8 @@ impl Store {
                     .await?;
                 tx.touched.push(Touched::TeamMember { team, user });
                 let channels: Vec<Id> = query(
-                    "DELETE FROM channelmembers WHERE userid = $1 AND channelid IN \
-                     (SELECT id FROM channels WHERE teamid = $2) RETURNING channelid",
+                    "delete from channelmembers where userid = $1 and channelid in \
+                     (select id from channels where teamid = $2) returning channelid",
                 )
                 .bind(user)
                 .bind(team)
@@ -187,16 +187,16 @@ impl Store {
     {
         self.write(move |tx| {
             Box::pin(async move {
-                let row = query("SELECT * FROM teams WHERE id = $1").bind(id);
+                let row = query("select * from teams where id = $1").bind(id);
                 let mut team: Team =
                     row.fetch_optional(&mut *tx.connection).await?.ok_or_else(no_such_team)?;
                 change(&mut team)?;
                 team.update_at = clock::now().max(team.update_at + 1);
                 team.bind_to(
-                    "UPDATE teams SET createat = $2, updateat = $3, deleteat = $4, displayname = $5, name = $6, \
+                    "update teams set createat = $2, updateat = $3, deleteat = $4, displayname = $5, name = $6, \
                      description = $7, email = $8, type = $9, companyname = $10, alloweddomains = $11, inviteid = $12, \
                      allowopeninvite = $13, lastteamiconupdate = $14, schemeid = $15, groupconstrained = $16, \
-                     cloudlimitsarchived = $17 WHERE id = $1",
+                     cloudlimitsarchived = $17 where id = $1",
                 )
                 .execute(&mut *tx.connection)
                 .await
@@ -219,7 +219,7 @@ impl Store {
         self.write(move |tx| {
             Box::pin(async move {
                 let done = query(
-                    "UPDATE teammembers SET schemeadmin = $3, roles = $4 WHERE teamid = $1 AND userid = $2 AND deleteat = 0",
+                    "update teammembers set schemeadmin = $3, roles = $4 where teamid = $1 and userid = $2 and deleteat = 0",
                 )
                 .bind(team)
                 .bind(user)
@@ -238,14 +238,14 @@ impl Store {
 impl Transaction<'_> {
     async fn join_team(&mut self, team: Id, user: &User, admin: bool, max_users: i64) -> Result<Joined> {
         let row =
-            query("SELECT * FROM teammembers WHERE teamid = $1 AND userid = $2").bind(team).bind(user.id);
+            query("select * from teammembers where teamid = $1 and userid = $2").bind(team).bind(user.id);
         let former: Option<TeamMember> = row.fetch_optional(&mut *self.connection).await?;
         if let Some(member) = former.as_ref().filter(|member| member.delete_at == 0) {
             return Ok(Joined { member: member.clone().with_roles(), channels: Vec::new() });
         }
         let members: i64 = query(
-            "SELECT count(*) FROM teammembers JOIN users ON users.id = teammembers.userid \
-             WHERE teammembers.teamid = $1 AND teammembers.deleteat = 0 AND users.deleteat = 0",
+            "select count(*) from teammembers join users on users.id = teammembers.userid \
+             where teammembers.teamid = $1 and teammembers.deleteat = 0 and users.deleteat = 0",
         )
         .bind(team)
         .fetch_one(&mut *self.connection)
@@ -270,8 +270,8 @@ impl Transaction<'_> {
         };
         member
             .bind_to(
-                "INSERT INTO teammembers (teamid, userid, roles, deleteat, schemeuser, schemeadmin, schemeguest, createat) \
-                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (teamid, userid) DO UPDATE SET \
+                "insert into teammembers (teamid, userid, roles, deleteat, schemeuser, schemeadmin, schemeguest, createat) \
+                 values ($1, $2, $3, $4, $5, $6, $7, $8) on conflict (teamid, userid) do update set \
                  roles = $3, deleteat = $4, schemeuser = $5, schemeadmin = $6, schemeguest = $7, createat = $8",
             )
             .execute(&mut *self.connection)
@@ -286,8 +286,8 @@ impl Transaction<'_> {
         for category in Category::initial(user, team) {
             category
                 .bind_to(
-                    "INSERT INTO sidebarcategories (id, userid, teamid, sortorder, sorting, type, displayname, muted, \
-                     collapsed) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (id) DO NOTHING",
+                    "insert into sidebarcategories (id, userid, teamid, sortorder, sorting, type, displayname, muted, \
+                     collapsed) values ($1, $2, $3, $4, $5, $6, $7, $8, $9) on conflict (id) do nothing",
                 )
                 .execute(&mut *self.connection)
                 .await?;
@@ -302,8 +302,8 @@ impl Transaction<'_> {
         admin: bool,
     ) -> Result<Vec<(Channel, Post)>> {
         let rows = query(
-            "SELECT * FROM channels WHERE teamid = $1 AND name IN ('town-square', 'off-topic') AND deleteat = 0 \
-             ORDER BY name DESC",
+            "select * from channels where teamid = $1 and name in ('town-square', 'off-topic') and deleteat = 0 \
+             order by name desc",
         );
         let channels: Vec<Channel> = rows.bind(team).fetch_all(&mut *self.connection).await?;
         let mut joined = Vec::new();

@@ -23,48 +23,48 @@ row! {
 }
 
 const FOLLOWED: &str = "\
-    SELECT threads.postid, threads.replycount, threads.lastreplyat, threads.participants, \
+    select threads.postid, threads.replycount, threads.lastreplyat, threads.participants, \
         threadmemberships.lastviewed, threadmemberships.unreadmentions, \
-        (SELECT count(*) FROM posts WHERE rootid = threads.postid AND deleteat = 0 \
-            AND createat > threadmemberships.lastviewed AND userid <> threadmemberships.userid) AS unreadreplies \
-    FROM threadmemberships JOIN threads ON threads.postid = threadmemberships.postid \
-    WHERE threadmemberships.userid = $1 AND threadmemberships.following \
-        AND coalesce(threads.threaddeleteat, 0) = 0 ";
+        (select count(*) from posts where rootid = threads.postid and deleteat = 0 \
+            and createat > threadmemberships.lastviewed and userid <> threadmemberships.userid) as unreadreplies \
+    from threadmemberships join threads on threads.postid = threadmemberships.postid \
+    where threadmemberships.userid = $1 and threadmemberships.following \
+        and coalesce(threads.threaddeleteat, 0) = 0 ";
 
 /// Counts a reply (by `$3`, at `$2`) in the thread `$1`, and creates the thread at its first reply.
 const COUNT_SQLITE: &str = "\
-    INSERT INTO threads (postid, replycount, lastreplyat, participants, channelid, threaddeleteat, threadteamid) \
-    VALUES ($1, 1, $2, json_array($3), $4, 0, $5) ON CONFLICT (postid) DO UPDATE SET \
-        replycount = replycount + 1, lastreplyat = max(lastreplyat, $2), participants = CASE \
-        WHEN EXISTS (SELECT 1 FROM json_each(participants) WHERE value = $3) THEN participants \
-        ELSE json_insert(participants, '$[#]', $3) END";
+    insert into threads (postid, replycount, lastreplyat, participants, channelid, threaddeleteat, threadteamid) \
+    values ($1, 1, $2, json_array($3), $4, 0, $5) on conflict (postid) do update set \
+        replycount = replycount + 1, lastreplyat = max(lastreplyat, $2), participants = case \
+        when exists (select 1 from json_each(participants) where value = $3) then participants \
+        else json_insert(participants, '$[#]', $3) end";
 const COUNT_POSTGRES: &str = "\
-    INSERT INTO threads (postid, replycount, lastreplyat, participants, channelid, threaddeleteat, threadteamid) \
-    VALUES ($1, 1, $2, jsonb_build_array($3::text), $4, 0, $5) ON CONFLICT (postid) DO UPDATE SET \
-        replycount = threads.replycount + 1, lastreplyat = greatest(threads.lastreplyat, $2), participants = CASE \
-        WHEN threads.participants ? $3::text THEN threads.participants \
-        ELSE threads.participants || jsonb_build_array($3::text) END";
+    insert into threads (postid, replycount, lastreplyat, participants, channelid, threaddeleteat, threadteamid) \
+    values ($1, 1, $2, jsonb_build_array($3::text), $4, 0, $5) on conflict (postid) do update set \
+        replycount = threads.replycount + 1, lastreplyat = greatest(threads.lastreplyat, $2), participants = case \
+        when threads.participants ? $3::text then threads.participants \
+        else threads.participants || jsonb_build_array($3::text) end";
 
 /// Recounts the replies of the thread `$1`.
 const RECOUNT_SQLITE: &str = "\
-    UPDATE threads SET (replycount, lastreplyat) = (SELECT count(*), coalesce(max(createat), 0) \
-        FROM posts WHERE rootid = $1 AND deleteat = 0), participants = (SELECT json_group_array(userid) FROM \
-        (SELECT DISTINCT userid FROM posts WHERE rootid = $1 AND deleteat = 0)) WHERE postid = $1";
+    update threads set (replycount, lastreplyat) = (select count(*), coalesce(max(createat), 0) \
+        from posts where rootid = $1 and deleteat = 0), participants = (select json_group_array(userid) from \
+        (select distinct userid from posts where rootid = $1 and deleteat = 0)) where postid = $1";
 const RECOUNT_POSTGRES: &str = "\
-    UPDATE threads SET (replycount, lastreplyat) = (SELECT count(*), coalesce(max(createat), 0) \
-        FROM posts WHERE rootid = $1 AND deleteat = 0), participants = (SELECT coalesce(jsonb_agg(DISTINCT userid), '[]') \
-        FROM posts WHERE rootid = $1 AND deleteat = 0) WHERE postid = $1";
+    update threads set (replycount, lastreplyat) = (select count(*), coalesce(max(createat), 0) \
+        from posts where rootid = $1 and deleteat = 0), participants = (select coalesce(jsonb_agg(distinct userid), '[]') \
+        from posts where rootid = $1 and deleteat = 0) where postid = $1";
 
 impl Store {
     /// The threads of those `roots` that have replies.
     pub(crate) async fn threads(&self, roots: &[Id]) -> Result<Vec<Thread>> {
-        let rows = query("SELECT * FROM threads WHERE postid = ANY($1)");
+        let rows = query("select * from threads where postid = any($1)");
         Ok(rows.bind(roots).fetch_all(&self.readers).await?)
     }
 
     /// The replies of a thread, oldest first.
     pub(crate) async fn replies(&self, root: Id) -> Result<Vec<Post>> {
-        let rows = query("SELECT * FROM posts WHERE rootid = $1 AND deleteat = 0 ORDER BY createat, id");
+        let rows = query("select * from posts where rootid = $1 and deleteat = 0 order by createat, id");
         Ok(rows.bind(root).fetch_all(&self.readers).await?)
     }
 
@@ -76,22 +76,22 @@ impl Store {
         since: i64,
         limit: i64,
     ) -> Result<Vec<Followed>> {
-        const LIST: &str = "AND (threads.threadteamid = $2 OR coalesce(threads.threadteamid, '') = '') \
-             AND threads.lastreplyat >= $3 ORDER BY threads.lastreplyat DESC LIMIT $4";
+        const LIST: &str = "and (threads.threadteamid = $2 or coalesce(threads.threadteamid, '') = '') \
+             and threads.lastreplyat >= $3 order by threads.lastreplyat desc limit $4";
         let rows = query([FOLLOWED, LIST].concat());
         Ok(rows.bind(user).bind(team).bind(since).bind(limit).fetch_all(&self.readers).await?)
     }
 
     pub(crate) async fn followed_thread(&self, user: Id, post: Id) -> Result<Option<Followed>> {
-        let row = query([FOLLOWED, "AND threads.postid = $2"].concat());
+        let row = query([FOLLOWED, "and threads.postid = $2"].concat());
         Ok(row.bind(user).bind(post).fetch_optional(&self.readers).await?)
     }
 
     /// Those of `roots` that `user` follows.
     pub(crate) async fn following(&self, user: Id, roots: &[Id]) -> Result<Vec<Id>> {
         let rows = query(
-            "SELECT postid FROM threadmemberships WHERE userid = $1 AND following \
-             AND postid = ANY($2)",
+            "select postid from threadmemberships where userid = $1 and following \
+             and postid = any($2)",
         );
         Ok(rows.bind(user).bind(roots).fetch_all(&self.readers).await?)
     }
@@ -100,8 +100,8 @@ impl Store {
         self.write(move |tx| {
             Box::pin(async move {
                 query(
-                    "INSERT INTO threadmemberships (postid, userid, following, lastviewed, lastupdated, unreadmentions) \
-                     VALUES ($1, $2, $3, $4, $4, 0) ON CONFLICT (postid, userid) DO UPDATE SET following = $3, lastupdated = $4",
+                    "insert into threadmemberships (postid, userid, following, lastviewed, lastupdated, unreadmentions) \
+                     values ($1, $2, $3, $4, $4, 0) on conflict (postid, userid) do update set following = $3, lastupdated = $4",
                 )
                 .bind(post)
                 .bind(user)
@@ -120,8 +120,8 @@ impl Store {
         self.write(move |tx| {
             Box::pin(async move {
                 query(
-                    "UPDATE threadmemberships SET lastviewed = $3, lastupdated = $4, unreadmentions = 0 \
-                     WHERE userid = $1 AND postid = $2",
+                    "update threadmemberships set lastviewed = $3, lastupdated = $4, unreadmentions = 0 \
+                     where userid = $1 and postid = $2",
                 )
                 .bind(user)
                 .bind(post)
@@ -140,8 +140,8 @@ impl Store {
         self.write(move |tx| {
             Box::pin(async move {
                 query(
-                    "UPDATE threadmemberships SET lastviewed = $3, lastupdated = $3, unreadmentions = 0 \
-                     WHERE userid = $1 AND postid IN (SELECT postid FROM threads WHERE threadteamid IN ($2, ''))",
+                    "update threadmemberships set lastviewed = $3, lastupdated = $3, unreadmentions = 0 \
+                     where userid = $1 and postid in (select postid from threads where threadteamid in ($2, ''))",
                 )
                 .bind(user)
                 .bind(team)
@@ -157,8 +157,8 @@ impl Store {
     /// How many threads `user` follows in `team` and in direct channels.
     pub(crate) async fn count_threads(&self, user: Id, team: Id) -> Result<i64> {
         let row = query(
-            "SELECT count(*) FROM threadmemberships JOIN threads ON threads.postid = threadmemberships.postid \
-             WHERE userid = $1 AND following AND coalesce(threaddeleteat, 0) = 0 AND threadteamid IN ($2, '')",
+            "select count(*) from threadmemberships join threads on threads.postid = threadmemberships.postid \
+             where userid = $1 and following and coalesce(threaddeleteat, 0) = 0 and threadteamid in ($2, '')",
         );
         Ok(row.bind(user).bind(team).fetch_one(&self.readers).await?)
     }
@@ -166,10 +166,10 @@ impl Store {
     /// How many of these threads have unread replies, and how many unread mentions they have.
     pub(crate) async fn unread_threads(&self, user: Id, team: Id) -> Result<(i64, i64)> {
         let row = query(
-            "SELECT count(*) FILTER (WHERE lastreplyat > lastviewed), \
-             cast(coalesce(sum(unreadmentions), 0) AS bigint) \
-             FROM threadmemberships JOIN threads ON threads.postid = threadmemberships.postid \
-             WHERE userid = $1 AND following AND coalesce(threaddeleteat, 0) = 0 AND threadteamid IN ($2, '')",
+            "select count(*) filter (where lastreplyat > lastviewed), \
+             cast(coalesce(sum(unreadmentions), 0) as bigint) \
+             from threadmemberships join threads on threads.postid = threadmemberships.postid \
+             where userid = $1 and following and coalesce(threaddeleteat, 0) = 0 and threadteamid in ($2, '')",
         );
         Ok(row.bind(user).bind(team).fetch_one(&self.readers).await?)
     }
@@ -185,7 +185,7 @@ impl Transaction<'_> {
         mentions: &[Id],
         follow: bool,
     ) -> Result<Vec<Id>> {
-        let author: Id = query("SELECT userid FROM posts WHERE id = $1")
+        let author: Id = query("select userid from posts where id = $1")
             .bind(reply.root_id)
             .fetch_one(&mut *self.connection)
             .await?;
@@ -200,13 +200,13 @@ impl Transaction<'_> {
         let mut followers = if follow { mentions.to_vec() } else { Vec::new() };
         followers.extend(follow.then_some([author, reply.user_id]).into_iter().flatten());
         query(
-            "INSERT INTO threadmemberships (postid, userid, following, lastviewed, lastupdated, unreadmentions) \
-             SELECT $1, userid, true, CASE userid WHEN $3 THEN $4 ELSE 0 END, $4, \
-                 CASE WHEN userid = ANY($5) THEN 1 ELSE 0 END \
-             FROM channelmembers WHERE channelid = $6 AND userid = ANY($2) \
-             ON CONFLICT (postid, userid) DO UPDATE SET lastupdated = $4, \
-                 lastviewed = CASE threadmemberships.userid WHEN $3 THEN greatest(threadmemberships.lastviewed, $4) \
-                     ELSE threadmemberships.lastviewed END, \
+            "insert into threadmemberships (postid, userid, following, lastviewed, lastupdated, unreadmentions) \
+             select $1, userid, true, case userid when $3 then $4 else 0 end, $4, \
+                 case when userid = any($5) then 1 else 0 end \
+             from channelmembers where channelid = $6 and userid = any($2) \
+             on conflict (postid, userid) do update set lastupdated = $4, \
+                 lastviewed = case threadmemberships.userid when $3 then greatest(threadmemberships.lastviewed, $4) \
+                     else threadmemberships.lastviewed end, \
                  unreadmentions = threadmemberships.unreadmentions + excluded.unreadmentions",
         )
         .bind(reply.root_id)
@@ -218,12 +218,12 @@ impl Transaction<'_> {
         .execute(&mut *self.connection)
         .await?;
         // So that clients that ask for changed posts get the root.
-        query("UPDATE posts SET updateat = greatest(updateat, $2) WHERE id = $1")
+        query("update posts set updateat = greatest(updateat, $2) where id = $1")
             .bind(reply.root_id)
             .bind(reply.create_at)
             .execute(&mut *self.connection)
             .await?;
-        let rows = query("SELECT userid FROM threadmemberships WHERE postid = $1 AND following");
+        let rows = query("select userid from threadmemberships where postid = $1 and following");
         Ok(rows.bind(reply.root_id).fetch_all(&mut *self.connection).await?)
     }
 

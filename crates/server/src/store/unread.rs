@@ -29,12 +29,12 @@ impl Store {
     /// The unread counters of all channels of `user`, or of one channel.
     pub(crate) async fn unread(&self, user: Id, channel: Option<Id>) -> Result<Vec<ChannelUnread>> {
         let rows = query(
-            "SELECT channels.teamid, channels.id AS channelid, \
-                 greatest(0, channels.totalmsgcount - member.msgcount) AS msgcount, member.mentioncount, \
+            "select channels.teamid, channels.id as channelid, \
+                 greatest(0, channels.totalmsgcount - member.msgcount) as msgcount, member.mentioncount, \
                  member.mentioncountroot, member.urgentmentioncount, \
-                 greatest(0, channels.totalmsgcountroot - member.msgcountroot) AS msgcountroot \
-             FROM channelmembers member JOIN channels ON channels.id = member.channelid \
-             WHERE member.userid = $1 AND ($2 = '' OR channels.id = $2) AND channels.deleteat = 0",
+                 greatest(0, channels.totalmsgcountroot - member.msgcountroot) as msgcountroot \
+             from channelmembers member join channels on channels.id = member.channelid \
+             where member.userid = $1 and ($2 = '' or channels.id = $2) and channels.deleteat = 0",
         );
         Ok(rows.bind(user).bind(channel.unwrap_or(Id::NONE)).fetch_all(&self.readers).await?)
     }
@@ -49,12 +49,12 @@ impl Store {
         self.write(move |tx| {
             Box::pin(async move {
                 query(
-                    "UPDATE channelmembers SET lastviewedat = $3 - 1, lastupdateat = $4, \
-                     msgcount = (SELECT totalmsgcount FROM channels WHERE id = $1) - (SELECT count(*) FROM posts \
-                         WHERE channelid = $1 AND createat >= $3 AND deleteat = 0), \
-                     msgcountroot = (SELECT totalmsgcountroot FROM channels WHERE id = $1) - (SELECT count(*) FROM posts \
-                         WHERE channelid = $1 AND createat >= $3 AND deleteat = 0 AND rootid = '') \
-                     WHERE channelid = $1 AND userid = $2",
+                    "update channelmembers set lastviewedat = $3 - 1, lastupdateat = $4, \
+                     msgcount = (select totalmsgcount from channels where id = $1) - (select count(*) from posts \
+                         where channelid = $1 and createat >= $3 and deleteat = 0), \
+                     msgcountroot = (select totalmsgcountroot from channels where id = $1) - (select count(*) from posts \
+                         where channelid = $1 and createat >= $3 and deleteat = 0 and rootid = '') \
+                     where channelid = $1 and userid = $2",
                 )
                 .bind(channel)
                 .bind(user)
@@ -72,12 +72,12 @@ impl Store {
 impl Transaction<'_> {
     async fn view_channels(&mut self, user: Id, channels: &[Id]) -> Result<BTreeMap<Id, i64>> {
         let rows: Vec<(Id, i64)> = query(
-            "UPDATE channelmembers SET mentioncount = 0, mentioncountroot = 0, urgentmentioncount = 0, \
+            "update channelmembers set mentioncount = 0, mentioncountroot = 0, urgentmentioncount = 0, \
                  msgcount = counters.totalmsgcount, msgcountroot = counters.totalmsgcountroot, \
                  lastviewedat = greatest(lastviewedat, counters.lastpostat), lastupdateat = $3 \
-             FROM (SELECT id, totalmsgcount, totalmsgcountroot, lastpostat FROM channels) counters \
-             WHERE counters.id = channelid AND userid = $1 AND channelid = ANY($2) \
-             RETURNING channelid, lastviewedat",
+             from (select id, totalmsgcount, totalmsgcountroot, lastpostat from channels) counters \
+             where counters.id = channelid and userid = $1 and channelid = any($2) \
+             returning channelid, lastviewedat",
         )
         .bind(user)
         .bind(channels)

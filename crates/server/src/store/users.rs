@@ -42,61 +42,61 @@ pub(crate) struct Admission {
 impl Store {
     pub(crate) async fn user(&self, id: Id) -> Result<Option<Arc<User>>> {
         let load = async {
-            let row = query("SELECT * FROM users WHERE id = $1").bind(id);
+            let row = query("select * from users where id = $1").bind(id);
             Ok(row.fetch_optional(&self.readers).await?.map(Arc::new))
         };
         self.caches.users.get_or_load(id, load).await
     }
 
     pub(crate) async fn user_by_name(&self, username: &str) -> Result<Option<User>> {
-        let row = query("SELECT * FROM users WHERE username = $1");
+        let row = query("select * from users where username = $1");
         Ok(row.bind(username.to_lowercase()).fetch_optional(&self.readers).await?)
     }
 
     pub(crate) async fn user_by_email(&self, email: &str) -> Result<Option<User>> {
-        let row = query("SELECT * FROM users WHERE email = $1");
+        let row = query("select * from users where email = $1");
         Ok(row.bind(email.to_lowercase()).fetch_optional(&self.readers).await?)
     }
 
     pub(crate) async fn users_by_ids(&self, ids: &[Id]) -> Result<Vec<User>> {
-        let rows = query("SELECT * FROM users WHERE id = ANY($1)");
+        let rows = query("select * from users where id = any($1)");
         Ok(rows.bind(ids).fetch_all(&self.readers).await?)
     }
 
     pub(crate) async fn users_by_names(&self, names: &[String]) -> Result<Vec<User>> {
         let names: Vec<String> = names.iter().map(|name| name.to_lowercase()).collect();
-        let rows = query("SELECT * FROM users WHERE username = ANY($1)");
+        let rows = query("select * from users where username = any($1)");
         Ok(rows.bind(names).fetch_all(&self.readers).await?)
     }
 
     pub(crate) async fn users(&self, filter: &UserFilter) -> Result<Vec<User>> {
-        let mut query = query("SELECT * FROM users WHERE true");
-        const TEAM: &str = "(SELECT userid FROM teammembers WHERE deleteat = 0 AND teamid = ";
-        const CHANNEL: &str = "(SELECT userid FROM channelmembers WHERE channelid = ";
+        let mut query = query("select * from users where true");
+        const TEAM: &str = "(select userid from teammembers where deleteat = 0 and teamid = ";
+        const CHANNEL: &str = "(select userid from channelmembers where channelid = ";
         for (condition, id, select) in [
-            (" AND id IN ", filter.in_team, TEAM),
-            (" AND id NOT IN ", filter.not_in_team, TEAM),
-            (" AND id IN ", filter.in_channel, CHANNEL),
-            (" AND id NOT IN ", filter.not_in_channel, CHANNEL),
+            (" and id in ", filter.in_team, TEAM),
+            (" and id not in ", filter.not_in_team, TEAM),
+            (" and id in ", filter.in_channel, CHANNEL),
+            (" and id not in ", filter.not_in_channel, CHANNEL),
         ] {
             if let Some(id) = id {
                 query.push(condition).push(select).push_bind(id).push(")");
             }
         }
         if filter.without_team {
-            query.push(" AND id NOT IN (SELECT userid FROM teammembers WHERE deleteat = 0)");
+            query.push(" and id not in (select userid from teammembers where deleteat = 0)");
         }
         if filter.active {
-            query.push(" AND deleteat = 0");
+            query.push(" and deleteat = 0");
         }
         if filter.inactive {
-            query.push(" AND deleteat > 0");
+            query.push(" and deleteat > 0");
         }
         if !filter.roles.is_empty() {
             query.push(" AND (false");
             for role in &filter.roles {
-                query.push(" OR ' ' || roles || ' ' LIKE ").push_bind(format!("% {} %", escape_like(role)));
-                query.push(r" ESCAPE '\'");
+                query.push(" or ' ' || roles || ' ' like ").push_bind(format!("% {} %", escape_like(role)));
+                query.push(r" escape '\'");
             }
             query.push(")");
         }
@@ -104,30 +104,30 @@ impl Store {
             let term = format!("{}%", escape_like(&filter.term.to_lowercase()));
             query.push(" AND (false");
             for column in ["username", "lower(nickname)", "lower(firstname)", "lower(lastname)", "email"] {
-                query.push(" OR ").push(column).push(" LIKE ").push_bind(term.clone()).push(r" ESCAPE '\'");
+                query.push(" OR ").push(column).push(" like ").push_bind(term.clone()).push(r" escape '\'");
             }
             query.push(")");
         }
-        query.push(if filter.newest_first { " ORDER BY createat DESC" } else { " ORDER BY username" });
-        query.push(" LIMIT ").push_bind(filter.limit).push(" OFFSET ").push_bind(filter.offset);
+        query.push(if filter.newest_first { " order by createat desc" } else { " order by username" });
+        query.push(" limit ").push_bind(filter.limit).push(" offset ").push_bind(filter.offset);
         Ok(query.fetch_all(&self.readers).await?)
     }
 
     /// Whether there is any account, including deactivated ones.
     pub(crate) async fn has_users(&self) -> Result<bool> {
-        Ok(query("SELECT EXISTS (SELECT 1 FROM users)").fetch_one(&self.readers).await?)
+        Ok(query("select exists (select 1 from users)").fetch_one(&self.readers).await?)
     }
 
     pub(crate) async fn active_users(&self) -> Result<i64> {
-        Ok(query("SELECT count(*) FROM users WHERE deleteat = 0").fetch_one(&self.readers).await?)
+        Ok(query("select count(*) from users where deleteat = 0").fetch_one(&self.readers).await?)
     }
 
     /// The users who share a channel with `user`.
     pub(crate) async fn known_users(&self, user: Id) -> Result<Vec<Id>> {
         let rows = query(
-            "SELECT DISTINCT other.userid FROM channelmembers own \
-             JOIN channelmembers other ON other.channelid = own.channelid \
-             WHERE own.userid = $1 AND other.userid <> $1",
+            "select distinct other.userid from channelmembers own \
+             join channelmembers other on other.channelid = own.channelid \
+             where own.userid = $1 and other.userid <> $1",
         );
         Ok(rows.bind(user).fetch_all(&self.readers).await?)
     }
@@ -138,7 +138,7 @@ impl Store {
         self.write(move |tx| {
             Box::pin(async move {
                 let (all, active): (i64, i64) =
-                    query("SELECT count(*), count(*) FILTER (WHERE deleteat = 0) FROM users")
+                    query("select count(*), count(*) filter (where deleteat = 0) from users")
                         .fetch_one(&mut *tx.connection)
                         .await?;
                 if all > 0 && !admission.admitted {
@@ -162,7 +162,7 @@ impl Store {
     pub(crate) async fn activate_user(&self, id: Id) -> Result<User> {
         self.write(move |tx| {
             Box::pin(async move {
-                let active: i64 = query("SELECT count(*) FROM users WHERE deleteat = 0 AND id <> $1")
+                let active: i64 = query("select count(*) from users where deleteat = 0 and id <> $1")
                     .bind(id)
                     .fetch_one(&mut *tx.connection)
                     .await?;
@@ -182,7 +182,7 @@ impl Store {
     pub(crate) async fn count_failed_login(&self, id: Id) -> Result<()> {
         self.write(move |tx| {
             Box::pin(async move {
-                query("UPDATE users SET failedattempts = failedattempts + 1 WHERE id = $1")
+                query("update users set failedattempts = failedattempts + 1 where id = $1")
                     .bind(id)
                     .execute(&mut *tx.connection)
                     .await?;
@@ -199,8 +199,8 @@ impl Store {
         self.write(move |tx| {
             Box::pin(async move {
                 query(
-                    "UPDATE users SET failedattempts = 0, lastlogin = $2, \
-                     password = CASE password WHEN $4 THEN coalesce($3, password) ELSE password END WHERE id = $1",
+                    "update users set failedattempts = 0, lastlogin = $2, \
+                     password = case password when $4 then coalesce($3, password) else password end where id = $1",
                 )
                 .bind(id)
                 .bind(clock::now())
@@ -235,7 +235,7 @@ impl Store {
 
 impl Transaction<'_> {
     pub(crate) async fn user(&mut self, id: Id) -> Result<Option<User>> {
-        Ok(query("SELECT * FROM users WHERE id = $1").bind(id).fetch_optional(&mut *self.connection).await?)
+        Ok(query("select * from users where id = $1").bind(id).fetch_optional(&mut *self.connection).await?)
     }
 
     async fn save_user(&mut self, user: &User, new: bool) -> Result<()> {
@@ -243,11 +243,11 @@ impl Transaction<'_> {
             user.insert()
         } else {
             user.bind_to(
-                "UPDATE users SET createat = $2, updateat = $3, deleteat = $4, username = $5, password = $6, \
+                "update users set createat = $2, updateat = $3, deleteat = $4, username = $5, password = $6, \
                  authdata = $7, authservice = $8, email = $9, emailverified = $10, nickname = $11, firstname = $12, \
                  lastname = $13, position = $14, roles = $15, allowmarketing = $16, props = $17, notifyprops = $18, \
                  lastpasswordupdate = $19, lastpictureupdate = $20, failedattempts = $21, locale = $22, \
-                 timezone = $23, mfaactive = $24, mfasecret = $25, lastlogin = $26 WHERE id = $1",
+                 timezone = $23, mfaactive = $24, mfasecret = $25, lastlogin = $26 where id = $1",
             )
         };
         statement.execute(&mut *self.connection).await.map_err(taken)?;

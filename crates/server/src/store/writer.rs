@@ -149,10 +149,10 @@ async fn commit(
         // succeed.
         connection
             .run(match (done, last) {
-                (true, false) => "RELEASE job; SAVEPOINT job",
-                (true, true) => "RELEASE job; COMMIT",
-                (false, false) => "ROLLBACK TO job",
-                (false, true) => "ROLLBACK TO job; COMMIT",
+                (true, false) => "release job; savepoint job",
+                (true, true) => "release job; commit",
+                (false, false) => "rollback to job",
+                (false, true) => "rollback to job; commit",
             })
             .await?;
     }
@@ -187,7 +187,7 @@ impl WriteConnection {
     async fn abandon(&mut self) {
         match &mut self.connection {
             Some(connection @ Connection::Sqlite(_)) => {
-                let _no_transaction = connection.run("ROLLBACK").await;
+                let _no_transaction = connection.run("rollback").await;
             }
             _ => self.connection = None,
         }
@@ -198,8 +198,8 @@ impl WriteConnection {
 /// `sqlite3`) may hold for a moment.
 async fn begin(connection: &mut Connection) -> sqlx::Result<()> {
     let statements = match connection {
-        Connection::Sqlite(_) => "BEGIN IMMEDIATE; SAVEPOINT job",
-        Connection::Postgres(_) => "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SAVEPOINT job",
+        Connection::Sqlite(_) => "begin immediate; savepoint job",
+        Connection::Postgres(_) => "begin isolation level read committed read write; savepoint job",
     };
     let mut attempts = 0;
     loop {

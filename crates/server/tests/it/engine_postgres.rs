@@ -45,8 +45,8 @@ pub(crate) async fn prepare(directory: &Path) {
     }
     TEMPLATE
         .get_or_init(|| async {
-            CLUSTER.execute("postgres", "CREATE ROLE nobody LOGIN").await;
-            CLUSTER.execute("postgres", "CREATE DATABASE model OWNER nobody").await;
+            CLUSTER.execute("postgres", "create role nobody login").await;
+            CLUSTER.execute("postgres", "create database model owner nobody").await;
             let sql = json!({"DriverName": "postgres", "DataSource": url(&site_of("model"))});
             let config = json!({"SqlSettings": sql}).to_string();
             let config = Config::from_json(directory, &config, &BTreeMap::new()).expect("it is valid");
@@ -54,7 +54,7 @@ pub(crate) async fn prepare(directory: &Path) {
         })
         .await;
     let name = name(directory);
-    CLUSTER.execute("postgres", &format!("CREATE DATABASE \"{name}\" TEMPLATE model OWNER nobody")).await;
+    CLUSTER.execute("postgres", &format!("create database \"{name}\" template model owner nobody")).await;
     let url = url(&site_of(&name));
     std::fs::write(address_file(directory), url).expect("the directory can be written");
 }

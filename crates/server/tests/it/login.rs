@@ -161,10 +161,10 @@ async fn a_hash_of_an_older_version_is_accepted_and_replaced() {
     site.sign_up("ada").await;
     let directory = site.end().await;
     let bcrypt = bcrypt::hash(PASSWORD, 4).expect("a hash");
-    engine::ask(directory.path(), &format!("UPDATE users SET password = '{bcrypt}'")).await;
+    engine::ask(directory.path(), &format!("update users set password = '{bcrypt}'")).await;
     let site = Site::in_directory(directory, json!({})).await;
     site.log_in("ada").await;
-    let hash = engine::ask(site.directory(), "SELECT password FROM users").await;
+    let hash = engine::ask(site.directory(), "select password from users").await;
     assert!(hash.starts_with("$pbkdf2$f=SHA256,w=600000,l=32$"), "{hash}");
     site.log_in("ada").await;
 }

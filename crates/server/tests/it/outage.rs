@@ -22,7 +22,7 @@ async fn database_status(site: &Site) -> (u16, String) {
 async fn the_server_keeps_running_while_its_database_is_down() {
     let mut cluster = Cluster::new(&Kind::default());
     cluster.start();
-    cluster.execute("postgres", "CREATE DATABASE chat").await;
+    cluster.execute("postgres", "create database chat").await;
     let url = url(&cluster.admin("chat"));
     let site = Site::with(json!({"SqlSettings": {"DataSource": url}})).await;
     let ada = site.sign_up("ada").await;
@@ -79,7 +79,7 @@ async fn acknowledged_posts_survive_when_connections_are_cut() {
     };
     let cuts = async {
         let name = engine::name(site.directory());
-        let cut = format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'");
+        let cut = format!("select pg_terminate_backend(pid) from pg_stat_activity where datname = '{name}'");
         for number in 1..=4 {
             while count() < number * BETWEEN {
                 tokio::time::sleep(Duration::from_millis(1)).await;
@@ -95,7 +95,7 @@ async fn acknowledged_posts_survive_when_connections_are_cut() {
         let found = ada.post("posts/ids", json!(some)).await;
         assert_eq!(found.as_array().map(Vec::len), Some(some.len()), "an acknowledged post is lost");
     }
-    let rows = format!("SELECT count(*)::text FROM posts WHERE channelid = '{square}'");
+    let rows = format!("select count(*)::text from posts where channelid = '{square}'");
     let channel = ada.get(&format!("channels/{square}")).await;
     assert_eq!(channel["total_msg_count"].to_string(), engine::ask(site.directory(), &rows).await);
 }

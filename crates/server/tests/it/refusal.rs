@@ -21,19 +21,19 @@ async fn refusal(server: &Server) -> String {
 #[tokio::test]
 async fn the_error_for_an_unusable_database_has_the_reason_and_a_hint() {
     for sql in [
-        "CREATE ROLE guest LOGIN PASSWORD 'gu3st-secret'",
-        "CREATE DATABASE locked",
+        "create role guest login password 'gu3st-secret'",
+        "create database locked",
         "REVOKE ALL ON DATABASE locked FROM PUBLIC",
-        "CREATE DATABASE foreign_schema",
-        "CREATE DATABASE taken",
-        "CREATE DATABASE latin ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0",
+        "create database foreign_schema",
+        "create database taken",
+        "create database latin encoding 'LATIN1' lc_collate 'C' lc_ctype 'C' template template0",
     ] {
         CLUSTER.execute("postgres", sql).await;
     }
-    CLUSTER.execute("foreign_schema", "REVOKE CREATE ON SCHEMA public FROM PUBLIC").await;
+    CLUSTER.execute("foreign_schema", "revoke create on schema public from public").await;
     // Another program's table with the name of one of Mattermost's.
     CLUSTER.execute("taken", "GRANT ALL ON SCHEMA public TO guest").await;
-    CLUSTER.execute("taken", "CREATE TABLE teams (id int)").await;
+    CLUSTER.execute("taken", "create table teams (id int)").await;
     let mut nobody = CLUSTER.to("guest", "gu3st-secret", "chat");
     nobody.port = testbed::child::free_port();
     nobody.parameters.insert("connect_timeout".to_owned(), "1".to_owned());
@@ -57,15 +57,15 @@ async fn servers_that_start_at_the_same_time_create_one_schema() {
     engine::prepare(directory.path()).await;
     // Make the database empty: it is a copy of a migrated one.
     let name = engine::name(directory.path());
-    CLUSTER.execute(&name, "DROP SCHEMA public CASCADE; CREATE SCHEMA public AUTHORIZATION nobody").await;
+    CLUSTER.execute(&name, "drop schema public cascade; create schema public authorization nobody").await;
     let config = config(directory.path(), &json!({}));
     for migrated in join_all((0..8).map(|_| server::migrate(&config))).await {
         migrated.expect("they migrate one after the other");
     }
-    let id = engine::ask(directory.path(), "SELECT value FROM systems WHERE name = 'DiagnosticId'").await;
+    let id = engine::ask(directory.path(), "select value from systems where name = 'DiagnosticId'").await;
     assert_eq!(id.len(), 26);
     let site = Site::in_directory(directory, json!({})).await;
-    let again = engine::ask(site.directory(), "SELECT value FROM systems WHERE name = 'DiagnosticId'").await;
+    let again = engine::ask(site.directory(), "select value from systems where name = 'DiagnosticId'").await;
     assert_eq!(id, again, "existing rows are kept");
 }
 
@@ -74,14 +74,14 @@ async fn servers_that_start_at_the_same_time_create_one_schema() {
 async fn columns_have_mattermosts_types() {
     let site = Site::new().await;
     site.sign_up("ada").await.team("harbour").await;
-    let types = "SELECT string_agg(udt_name || coalesce('(' || character_maximum_length || ')', ''), ' ' ORDER BY \
-                 table_name, column_name) FROM information_schema.columns WHERE (table_name, column_name) IN \
+    let types = "select string_agg(udt_name || coalesce('(' || character_maximum_length || ')', ''), ' ' order by \
+                 table_name, column_name) from information_schema.columns where (table_name, column_name) in \
                  (('channels', 'type'), ('posts', 'props'), ('posts', 'fileids'), ('posts', 'createat'), \
                  ('teams', 'type'), ('threads', 'participants'), ('users', 'id'), ('users', 'failedattempts'))";
     assert_eq!(
         engine::ask(site.directory(), types).await,
         "channel_type int8 varchar(300) jsonb team_type jsonb int4 varchar(26)"
     );
-    let migrations = "SELECT coalesce(to_regclass('db_migrations')::text, 'none')";
+    let migrations = "select coalesce(to_regclass('db_migrations')::text, 'none')";
     assert_eq!(engine::ask(site.directory(), migrations).await, "none");
 }

@@ -1,19 +1,19 @@
--- What is read by more than its key: indexes of Mattermost's own, with its names and definitions, and of those only the
--- ones that the built-in server uses. The official server adds the others.
+-- Those of Mattermost's indexes that the built-in server uses, with Mattermost's names and definitions. The official
+-- server adds the others.
 
-CREATE INDEX IF NOT EXISTS idx_teams_invite_id ON teams (inviteid);
-CREATE INDEX IF NOT EXISTS idx_teammembers_user_id ON teammembers (userid);
-CREATE INDEX IF NOT EXISTS idx_channels_team_id_display_name ON channels (teamid, displayname);
-CREATE INDEX IF NOT EXISTS idx_publicchannels_team_id ON publicchannels (teamid);
-CREATE INDEX IF NOT EXISTS idx_channelmembers_user_id_channel_id_last_viewed_at
-    ON channelmembers (userid, channelid, lastviewedat);
-CREATE INDEX IF NOT EXISTS idx_posts_channel_id_delete_at_create_at ON posts (channelid, deleteat, createat);
-CREATE INDEX IF NOT EXISTS idx_posts_root_id_delete_at ON posts (rootid, deleteat);
-CREATE INDEX IF NOT EXISTS idx_posts_channel_id_update_at ON posts (channelid, updateat);
-CREATE INDEX IF NOT EXISTS idx_threads_channel_id_last_reply_at ON threads (channelid, lastreplyat);
-CREATE INDEX IF NOT EXISTS idx_thread_memberships_user_id ON threadmemberships (userid);
-CREATE INDEX IF NOT EXISTS idx_fileinfo_postid_at ON fileinfo (postid);
-CREATE INDEX IF NOT EXISTS idx_fileinfo_channel_id_create_at ON fileinfo (channelid, createat);
-CREATE INDEX IF NOT EXISTS idx_sessions_token ON sessions (token);
-CREATE INDEX IF NOT EXISTS idx_sessions_user_id ON sessions (userid);
-CREATE INDEX IF NOT EXISTS idx_sidebarcategories_userid_teamid ON sidebarcategories (userid, teamid);
+create index if not exists idx_teams_invite_id on teams (inviteid);
+create index if not exists idx_teammembers_user_id on teammembers (userid);
+create index if not exists idx_channels_team_id_display_name on channels (teamid, displayname);
+create index if not exists idx_publicchannels_team_id on publicchannels (teamid);
+create index if not exists idx_channelmembers_user_id_channel_id_last_viewed_at
+    on channelmembers (userid, channelid, lastviewedat);
+create index if not exists idx_posts_channel_id_delete_at_create_at on posts (channelid, deleteat, createat);
+create index if not exists idx_posts_root_id_delete_at on posts (rootid, deleteat);
+create index if not exists idx_posts_channel_id_update_at on posts (channelid, updateat);
+create index if not exists idx_threads_channel_id_last_reply_at on threads (channelid, lastreplyat);
+create index if not exists idx_thread_memberships_user_id on threadmemberships (userid);
+create index if not exists idx_fileinfo_postid_at on fileinfo (postid);
+create index if not exists idx_fileinfo_channel_id_create_at on fileinfo (channelid, createat);
+create index if not exists idx_sessions_token on sessions (token);
+create index if not exists idx_sessions_user_id on sessions (userid);
+create index if not exists idx_sidebarcategories_userid_teamid on sidebarcategories (userid, teamid);

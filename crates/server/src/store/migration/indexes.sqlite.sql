@@ -1,18 +1,18 @@
--- What is read by more than its key.
+-- Indexes for reads by other columns than the primary key.
 
-CREATE INDEX IF NOT EXISTS idx_teams_invite_id ON teams (inviteid);
-CREATE INDEX IF NOT EXISTS idx_teammembers_user_id ON teammembers (userid);
-CREATE INDEX IF NOT EXISTS idx_channels_team_id_display_name ON channels (teamid, displayname);
-CREATE INDEX IF NOT EXISTS idx_publicchannels_team_id ON publicchannels (teamid);
-CREATE INDEX IF NOT EXISTS idx_channelmembers_user_id ON channelmembers (userid, channelid);
-CREATE INDEX IF NOT EXISTS idx_posts_channel_id_delete_at_create_at ON posts (channelid, deleteat, createat);
-CREATE INDEX IF NOT EXISTS idx_posts_root_id_delete_at ON posts (rootid, deleteat) WHERE rootid <> '';
-CREATE INDEX IF NOT EXISTS idx_posts_is_pinned ON posts (channelid) WHERE ispinned;
-CREATE INDEX IF NOT EXISTS idx_posts_original_id ON posts (originalid) WHERE originalid <> '';
-CREATE INDEX IF NOT EXISTS idx_threads_channel_id_last_reply_at ON threads (channelid, lastreplyat);
-CREATE INDEX IF NOT EXISTS idx_threadmemberships_user_id ON threadmemberships (userid);
-CREATE INDEX IF NOT EXISTS idx_fileinfo_postid_at ON fileinfo (postid);
-CREATE INDEX IF NOT EXISTS idx_fileinfo_channel_id_create_at ON fileinfo (channelid, createat);
-CREATE INDEX IF NOT EXISTS idx_sessions_token ON sessions (token);
-CREATE INDEX IF NOT EXISTS idx_sessions_user_id ON sessions (userid);
-CREATE INDEX IF NOT EXISTS idx_sidebarcategories_userid_teamid ON sidebarcategories (userid, teamid);
+create index if not exists idx_teams_invite_id on teams (inviteid);
+create index if not exists idx_teammembers_user_id on teammembers (userid);
+create index if not exists idx_channels_team_id_display_name on channels (teamid, displayname);
+create index if not exists idx_publicchannels_team_id on publicchannels (teamid);
+create index if not exists idx_channelmembers_user_id on channelmembers (userid, channelid);
+create index if not exists idx_posts_channel_id_delete_at_create_at on posts (channelid, deleteat, createat);
+create index if not exists idx_posts_root_id_delete_at on posts (rootid, deleteat) where rootid <> '';
+create index if not exists idx_posts_is_pinned on posts (channelid) where ispinned;
+create index if not exists idx_posts_original_id on posts (originalid) where originalid <> '';
+create index if not exists idx_threads_channel_id_last_reply_at on threads (channelid, lastreplyat);
+create index if not exists idx_threadmemberships_user_id on threadmemberships (userid);
+create index if not exists idx_fileinfo_postid_at on fileinfo (postid);
+create index if not exists idx_fileinfo_channel_id_create_at on fileinfo (channelid, createat);
+create index if not exists idx_sessions_token on sessions (token);
+create index if not exists idx_sessions_user_id on sessions (userid);
+create index if not exists idx_sidebarcategories_userid_teamid on sidebarcategories (userid, teamid);

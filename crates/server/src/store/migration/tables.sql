@@ -1,15 +1,15 @@
--- Mattermost's tables, with its names and column types in lower case, so that on PostgreSQL the official server takes
--- them over. SQLite reads the types as affinities and does not enforce the lengths: the API does.
--- There is no db_migrations table on purpose: its absence tells the official server to adopt what it finds.
+-- Mattermost's tables, with its names and column types in lower case, so that the official server can take over a
+-- PostgreSQL database. SQLite uses the types as affinities and does not enforce the lengths; the API checks them.
+-- There is no db_migrations table on purpose: without it, the official server keeps the existing tables.
 
-CREATE TABLE IF NOT EXISTS users (
-    id varchar(26) PRIMARY KEY NOT NULL,
+create table if not exists users (
+    id varchar(26) primary key not null,
     createat bigint, updateat bigint, deleteat bigint,
-    username varchar(64) UNIQUE,
+    username varchar(64) unique,
     password varchar(128),
-    authdata varchar(128) UNIQUE,
+    authdata varchar(128) unique,
     authservice varchar(32),
-    email varchar(128) UNIQUE,
+    email varchar(128) unique,
     emailverified boolean,
     nickname varchar(64), firstname varchar(64), lastname varchar(64),
     roles varchar(256),
@@ -22,15 +22,15 @@ CREATE TABLE IF NOT EXISTS users (
     position varchar(128),
     timezone jsonb,
     remoteid varchar(26),
-    lastlogin bigint NOT NULL DEFAULT 0,
+    lastlogin bigint not null default 0,
     mfausedtimestamps jsonb
 );
 
-CREATE TABLE IF NOT EXISTS teams (
-    id varchar(26) PRIMARY KEY NOT NULL,
+create table if not exists teams (
+    id varchar(26) primary key not null,
     createat bigint, updateat bigint, deleteat bigint,
     displayname varchar(64),
-    name varchar(64) UNIQUE,
+    name varchar(64) unique,
     description varchar(255),
     email varchar(128),
     type team_type,
@@ -41,21 +41,21 @@ CREATE TABLE IF NOT EXISTS teams (
     allowopeninvite boolean,
     lastteamiconupdate bigint,
     groupconstrained boolean,
-    cloudlimitsarchived boolean NOT NULL DEFAULT false
+    cloudlimitsarchived boolean not null default false
 );
 
-CREATE TABLE IF NOT EXISTS teammembers (
-    teamid varchar(26) NOT NULL,
-    userid varchar(26) NOT NULL,
+create table if not exists teammembers (
+    teamid varchar(26) not null,
+    userid varchar(26) not null,
     roles varchar(256),
     deleteat bigint,
     schemeuser boolean, schemeadmin boolean, schemeguest boolean,
-    createat bigint DEFAULT 0,
-    PRIMARY KEY (teamid, userid)
+    createat bigint default 0,
+    primary key (teamid, userid)
 );
 
-CREATE TABLE IF NOT EXISTS channels (
-    id varchar(26) PRIMARY KEY NOT NULL,
+create table if not exists channels (
+    id varchar(26) primary key not null,
     createat bigint, updateat bigint, deleteat bigint,
     teamid varchar(26),
     type channel_type,
@@ -71,28 +71,28 @@ CREATE TABLE IF NOT EXISTS channels (
     groupconstrained boolean,
     shared boolean,
     totalmsgcountroot bigint,
-    lastrootpostat bigint DEFAULT 0,
+    lastrootpostat bigint default 0,
     bannerinfo jsonb,
-    defaultcategoryname varchar(64) NOT NULL DEFAULT '',
-    autotranslation boolean NOT NULL DEFAULT false,
-    UNIQUE (name, teamid)
+    defaultcategoryname varchar(64) not null default '',
+    autotranslation boolean not null default false,
+    unique (name, teamid)
 );
 
--- The public channels once more: what listings and searches read.
-CREATE TABLE IF NOT EXISTS publicchannels (
-    id varchar(26) PRIMARY KEY NOT NULL,
+-- A copy of the public channels, for listing and searching them.
+create table if not exists publicchannels (
+    id varchar(26) primary key not null,
     deleteat bigint,
     teamid varchar(26),
     displayname varchar(64),
     name varchar(64),
     header varchar(1024),
     purpose varchar(250),
-    UNIQUE (name, teamid)
+    unique (name, teamid)
 );
 
-CREATE TABLE IF NOT EXISTS channelmembers (
-    channelid varchar(26) NOT NULL,
-    userid varchar(26) NOT NULL,
+create table if not exists channelmembers (
+    channelid varchar(26) not null,
+    userid varchar(26) not null,
     roles varchar(256),
     lastviewedat bigint,
     msgcount bigint,
@@ -103,21 +103,21 @@ CREATE TABLE IF NOT EXISTS channelmembers (
     mentioncountroot bigint,
     msgcountroot bigint,
     urgentmentioncount bigint,
-    autotranslation boolean NOT NULL DEFAULT false,
-    autotranslationdisabled boolean NOT NULL DEFAULT false,
-    PRIMARY KEY (channelid, userid)
+    autotranslation boolean not null default false,
+    autotranslationdisabled boolean not null default false,
+    primary key (channelid, userid)
 );
 
-CREATE TABLE IF NOT EXISTS channelmemberhistory (
-    channelid varchar(26) NOT NULL,
-    userid varchar(26) NOT NULL,
-    jointime bigint NOT NULL,
+create table if not exists channelmemberhistory (
+    channelid varchar(26) not null,
+    userid varchar(26) not null,
+    jointime bigint not null,
     leavetime bigint,
-    PRIMARY KEY (channelid, userid, jointime)
+    primary key (channelid, userid, jointime)
 );
 
-CREATE TABLE IF NOT EXISTS posts (
-    id varchar(26) PRIMARY KEY NOT NULL,
+create table if not exists posts (
+    id varchar(26) primary key not null,
     createat bigint, updateat bigint, deleteat bigint,
     userid varchar(26),
     channelid varchar(26),
@@ -135,8 +135,8 @@ CREATE TABLE IF NOT EXISTS posts (
     remoteid varchar(26)
 );
 
-CREATE TABLE IF NOT EXISTS threads (
-    postid varchar(26) PRIMARY KEY NOT NULL,
+create table if not exists threads (
+    postid varchar(26) primary key not null,
     replycount bigint,
     lastreplyat bigint,
     participants jsonb,
@@ -145,28 +145,28 @@ CREATE TABLE IF NOT EXISTS threads (
     threadteamid varchar(26)
 );
 
-CREATE TABLE IF NOT EXISTS threadmemberships (
-    postid varchar(26) NOT NULL,
-    userid varchar(26) NOT NULL,
+create table if not exists threadmemberships (
+    postid varchar(26) not null,
+    userid varchar(26) not null,
     following boolean,
     lastviewed bigint,
     lastupdated bigint,
     unreadmentions bigint,
-    PRIMARY KEY (postid, userid)
+    primary key (postid, userid)
 );
 
-CREATE TABLE IF NOT EXISTS reactions (
-    userid varchar(26) NOT NULL,
-    postid varchar(26) NOT NULL,
-    emojiname varchar(64) NOT NULL,
+create table if not exists reactions (
+    userid varchar(26) not null,
+    postid varchar(26) not null,
+    emojiname varchar(64) not null,
     createat bigint, updateat bigint, deleteat bigint,
     remoteid varchar(26),
-    channelid varchar(26) NOT NULL DEFAULT '',
-    PRIMARY KEY (postid, userid, emojiname)
+    channelid varchar(26) not null default '',
+    primary key (postid, userid, emojiname)
 );
 
-CREATE TABLE IF NOT EXISTS fileinfo (
-    id varchar(26) PRIMARY KEY NOT NULL,
+create table if not exists fileinfo (
+    id varchar(26) primary key not null,
     creatorid varchar(26),
     postid varchar(26),
     createat bigint, updateat bigint, deleteat bigint,
@@ -180,12 +180,12 @@ CREATE TABLE IF NOT EXISTS fileinfo (
     minipreview bytea,
     content text,
     remoteid varchar(26),
-    archived boolean NOT NULL DEFAULT false,
+    archived boolean not null default false,
     channelid varchar(26)
 );
 
-CREATE TABLE IF NOT EXISTS sessions (
-    id varchar(26) PRIMARY KEY NOT NULL,
+create table if not exists sessions (
+    id varchar(26) primary key not null,
     token varchar(26),
     createat bigint, expiresat bigint, lastactivityat bigint,
     userid varchar(26),
@@ -196,22 +196,22 @@ CREATE TABLE IF NOT EXISTS sessions (
     expirednotify boolean
 );
 
-CREATE TABLE IF NOT EXISTS preferences (
-    userid varchar(26) NOT NULL,
-    category varchar(32) NOT NULL,
-    name varchar(32) NOT NULL,
+create table if not exists preferences (
+    userid varchar(26) not null,
+    category varchar(32) not null,
+    name varchar(32) not null,
     value text,
-    PRIMARY KEY (userid, category, name)
+    primary key (userid, category, name)
 );
 
-CREATE TABLE IF NOT EXISTS systems (
-    name varchar(64) PRIMARY KEY NOT NULL,
+create table if not exists systems (
+    name varchar(64) primary key not null,
     value varchar(1024)
 );
 
-CREATE TABLE IF NOT EXISTS roles (
-    id varchar(26) PRIMARY KEY NOT NULL,
-    name varchar(64) UNIQUE,
+create table if not exists roles (
+    id varchar(26) primary key not null,
+    name varchar(64) unique,
     displayname varchar(128),
     description varchar(1024),
     createat bigint, updateat bigint, deleteat bigint,
@@ -221,8 +221,8 @@ CREATE TABLE IF NOT EXISTS roles (
     schemeid varchar(26)
 );
 
-CREATE TABLE IF NOT EXISTS status (
-    userid varchar(26) PRIMARY KEY NOT NULL,
+create table if not exists status (
+    userid varchar(26) primary key not null,
     status varchar(32),
     manual boolean,
     lastactivityat bigint,
@@ -230,15 +230,15 @@ CREATE TABLE IF NOT EXISTS status (
     prevstatus varchar(32)
 );
 
-CREATE TABLE IF NOT EXISTS tokens (
-    token varchar(64) PRIMARY KEY NOT NULL,
+create table if not exists tokens (
+    token varchar(64) primary key not null,
     createat bigint,
     type varchar(64),
     extra varchar(2048)
 );
 
-CREATE TABLE IF NOT EXISTS sidebarcategories (
-    id varchar(128) PRIMARY KEY NOT NULL,
+create table if not exists sidebarcategories (
+    id varchar(128) primary key not null,
     userid varchar(26),
     teamid varchar(26),
     sortorder bigint,
@@ -249,29 +249,29 @@ CREATE TABLE IF NOT EXISTS sidebarcategories (
     collapsed boolean
 );
 
-CREATE TABLE IF NOT EXISTS sidebarchannels (
-    channelid varchar(26) NOT NULL,
-    userid varchar(26) NOT NULL,
-    categoryid varchar(128) NOT NULL,
+create table if not exists sidebarchannels (
+    channelid varchar(26) not null,
+    userid varchar(26) not null,
+    categoryid varchar(128) not null,
     sortorder bigint,
-    PRIMARY KEY (channelid, userid, categoryid)
+    primary key (channelid, userid, categoryid)
 );
 
-CREATE TABLE IF NOT EXISTS drafts (
+create table if not exists drafts (
     createat bigint, updateat bigint, deleteat bigint,
-    userid varchar(26) NOT NULL,
-    channelid varchar(26) NOT NULL,
-    rootid varchar(26) NOT NULL DEFAULT '',
+    userid varchar(26) not null,
+    channelid varchar(26) not null,
+    rootid varchar(26) not null default '',
     message varchar(65535),
     props varchar(8000),
     fileids varchar(300),
     priority text,
     type text,
-    PRIMARY KEY (userid, channelid, rootid)
+    primary key (userid, channelid, rootid)
 );
 
-CREATE TABLE IF NOT EXISTS audits (
-    id varchar(26) PRIMARY KEY NOT NULL,
+create table if not exists audits (
+    id varchar(26) primary key not null,
     createat bigint,
     userid varchar(26),
     action varchar(512),
