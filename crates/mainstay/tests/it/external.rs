@@ -25,6 +25,16 @@ fn wait<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime").block_on(future)
 }
 
+/// A database that exists or not, with its user, for the golden files.
+pub(crate) fn database(name: &str, exists: bool) -> Server {
+    let server = CLUSTER.to(name, "p@ss/w:rd?", name);
+    CLUSTER.ready();
+    if exists {
+        wait(database::create(&CLUSTER.admin(""), &server, PATIENCE)).expect("created");
+    }
+    server
+}
+
 /// A deployment, and the database that it is told of.
 struct Chat {
     place: Place,
