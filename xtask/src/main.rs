@@ -30,9 +30,11 @@ usage: cargo xtask COMMAND
 const ALL_TESTS: [&str; 3] = ["test", "--workspace", "--no-fail-fast"];
 
 /// Unit tests, and the integration tests that need no root and no other programs. Those that do are in a module named `full`, or in a
-/// test target whose name is not `it` (`it_postgres`).
-const QUICK_TESTS: [&str; 10] =
-    ["test", "--workspace", "--no-fail-fast", "--lib", "--bins", "--test", "it", "--", "--skip", "full::"];
+/// test target whose name is not `it` (`it_postgres`). Examples are built, because tests of the edge start one.
+#[rustfmt::skip]
+const QUICK_TESTS: [&str; 11] = [
+    "test", "--workspace", "--no-fail-fast", "--lib", "--bins", "--examples", "--test", "it", "--", "--skip", "full::",
+];
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
