@@ -6,7 +6,7 @@ mod mutation;
 mod proxy;
 mod walk;
 
-/// What needs root, or programs other than our own: `cargo xtask test --quick` skips it.
+/// What needs root or programs other than our own, or takes long: `cargo xtask test --quick` skips it.
 mod full {
     mod browser;
     mod web_client;

@@ -3,7 +3,7 @@
 
 mod shared;
 
-/// What needs root, or programs other than our own: `cargo xtask test --quick` skips it.
+/// What needs root or programs other than our own, or takes long: `cargo xtask test --quick` skips it.
 mod full {
     mod contents;
     mod creation;

@@ -90,8 +90,8 @@ fn the_reference_page_of_the_settings() {
 mod full {
     use secrecy::ExposeSecret as _;
 
-    use crate::external::database;
-    use crate::image::{Run, Volume};
+    use crate::full::external::database;
+    use crate::full::image::{Run, Volume};
     use crate::session::Session;
 
     /// A session whose settings name a database on a server.

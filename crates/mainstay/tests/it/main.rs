@@ -1,18 +1,22 @@
 //! The real binary, in real directories, on real ports. One executable: one link step.
 
 mod bad_input;
-mod browser;
-mod clients;
-mod container;
-mod crash;
-mod docker;
-mod external;
-mod flood;
 mod golden;
-mod image;
 mod lifecycle;
 mod ownership;
 mod place;
-mod postgres_image;
 mod promises;
 mod session;
+
+/// What needs root or programs other than our own, or takes long: `cargo xtask test --quick` skips it.
+mod full {
+    mod browser;
+    mod clients;
+    mod container;
+    mod crash;
+    mod docker;
+    pub(crate) mod external;
+    mod flood;
+    pub(crate) mod image;
+    mod postgres_image;
+}

@@ -8,7 +8,7 @@ mod refusal;
 mod reproducible;
 mod server;
 
-/// What needs root, or programs other than our own: `cargo xtask test --quick` skips it.
+/// What needs root or programs other than our own, or takes long: `cargo xtask test --quick` skips it.
 mod full {
     mod docker;
     mod layout;

@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt};
 
-use crate::image::{Container, Image, Run, Volume, all_gone, processes, upload};
+use super::image::{Container, Image, Run, Volume, all_gone, processes, upload};
 use crate::place::is_root;
 
 /// The administrator's password, and everything else that was generated once.

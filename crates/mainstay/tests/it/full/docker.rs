@@ -9,8 +9,8 @@ use testbed::PATIENCE;
 use testbed::docker::Docker;
 use testbed::registry::Registry;
 
+use super::postgres_image;
 use crate::place::{MAINSTAY, Ran};
-use crate::postgres_image;
 
 /// What the documented quick start publishes.
 const URL: &str = "http://127.0.0.1:8080";
