@@ -21,9 +21,21 @@ fn build(profile: &str, directory: &str, settings: &[(&str, &str)]) -> Result<Pa
     Ok(target().join(triple).join(directory).join("mainstay"))
 }
 
-/// For the tests, and to try: quick to build, without debug information.
+/// For the tests, and to try: quick to build, without debug information. Its version is the next one after this workspace's, so that
+/// the tests have two programs of different versions.
 pub(crate) fn quick() -> Result<PathBuf, Failure> {
-    build("dev", "debug", &[("CARGO_PROFILE_DEV_DEBUG", "false"), ("CARGO_PROFILE_DEV_STRIP", "true")])
+    let settings = [
+        ("CARGO_PROFILE_DEV_DEBUG", "false"),
+        ("CARGO_PROFILE_DEV_STRIP", "true"),
+        ("MAINSTAY_VERSION", &*next_version()),
+    ];
+    build("dev", "debug", &settings)
+}
+
+/// The patch version after this workspace's.
+fn next_version() -> String {
+    let (series, patch) = env!("CARGO_PKG_VERSION").rsplit_once('.').unwrap_or(("0.0", "0"));
+    format!("{series}.{}", patch.parse::<u32>().unwrap_or_default() + 1)
 }
 
 /// For benchmarks.

@@ -10,7 +10,8 @@
 //! Refused: decisions by edition (a release's capabilities come from its version), printing, reading the process environment.
 //!
 //! Rejected designs:
-//! - An agent that converges by itself: two minds, one plan. The agent does what it is told and remembers nothing.
+//! - An agent that converges by itself: agent and command could decide differently. The agent does what it is told and remembers
+//!   nothing.
 //! - A daemon that the command line asks to run operations: then the operation dies with the thing it replaces.
 //! - Installing into `/opt/mattermost` in place: undoing an upgrade needs the old tree.
 
@@ -26,7 +27,9 @@ mod world;
 
 pub use action::Action;
 pub use agent::run as run_agent;
-pub use control::protocol::{EdgeSpec, EdgeStatus, ServerStatus, Status as AgentStatus};
+pub use control::protocol::{
+    EdgeSpec, EdgeStatus, PartSpec, PartStatus, ServerStatus, Status as AgentStatus,
+};
 pub use error::{Error, Kind};
 pub use operation::database_status::{
     DatabaseStatus, Reached, address as database_address, database_status, sql_script,

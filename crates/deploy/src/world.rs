@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use settings::{Defaults, Secrets};
 
-use crate::control::protocol::Client;
+use crate::control::client::Client;
 use crate::error::{Error, Kind};
 use crate::place::layout::Layout;
 
@@ -22,16 +22,23 @@ pub struct World {
     pub variables: BTreeMap<String, String>,
     /// The way to the agent.
     pub agent: Client,
+    /// The version of the running program, such as `0.1.0`.
+    pub version: String,
 }
 
 impl World {
     /// The world of the deployment in `layout`.
-    pub fn new(layout: Layout, mainstay: PathBuf, variables: BTreeMap<String, String>) -> Self {
+    pub fn new(
+        layout: Layout,
+        mainstay: PathBuf,
+        version: &str,
+        variables: BTreeMap<String, String>,
+    ) -> Self {
         let agent = Client::new(layout.socket());
         let inherited = ["PATH", "LANG", "TZ", container_contract::VARIABLE].into_iter();
         let env =
             inherited.filter_map(|name| Some((name.to_owned(), variables.get(name)?.clone()))).collect();
-        Self { layout, mainstay, env, variables, agent }
+        Self { layout, mainstay, env, variables, agent, version: version.to_owned() }
     }
 
     /// The defaults at the bottom: a container may take over one of docker-mattermost's.

@@ -9,7 +9,7 @@ use url::Url;
 
 /// Installs, verifies and runs a Mattermost deployment.
 #[derive(Debug, Parser)]
-#[command(name = "mainstay", version, max_term_width = 100)]
+#[command(name = "mainstay", version = crate::VERSION, max_term_width = 100)]
 #[command(
     after_help = "Start with `mainstay up`. Exit codes: 0 done, 2 usage, 3 settings, 4 the machine is not ready, 5 not \
                         verified, 6 failed and undone, 7 needs you, 8 refused, 9 busy."
@@ -68,7 +68,11 @@ pub(crate) enum Command {
     },
     /// Run the deployment's parts (started by `up`)
     #[command(hide = true)]
-    Agent,
+    Agent {
+        /// Go on with what the program before this one, in the same process, has handed over
+        #[arg(long)]
+        handed_over: bool,
+    },
     /// Run a container: what an image's ENTRYPOINT is
     Entrypoint(Entrypoint),
     /// Become a program that dies with its parent

@@ -13,6 +13,12 @@ mod terminal;
 use std::path::Path;
 use std::process::ExitCode;
 
+/// This program's version. A build may be given another number, as the tests' second build is.
+const VERSION: &str = match option_env!("MAINSTAY_VERSION") {
+    Some(version) => version,
+    None => env!("CARGO_PKG_VERSION"),
+};
+
 fn main() -> ExitCode {
     // One crypto provider for the whole process, before anything can ask for another.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();

@@ -13,6 +13,7 @@ use std::{
     ffi::OsString,
     fs::{File, OpenOptions, TryLockError},
     io::{self, Read, Seek, Write},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::{Path, PathBuf},
 };
 
@@ -20,7 +21,7 @@ use std::{
 #[derive(Debug)]
 pub struct Lock {
     /// Holds the `flock`.
-    _file: File,
+    file: File,
     holder: Holder,
 }
 
@@ -94,7 +95,28 @@ impl Lock {
         match file.try_lock() {
             Ok(()) => {
                 write(&mut file, holder).map_err(fault)?;
-                Ok(Self { _file: file, holder: holder.clone() })
+                Ok(Self { file, holder: holder.clone() })
+            }
+            Err(TryLockError::WouldBlock) => {
+                let holder = read(&mut file).map_err(fault)?;
+                Err(LockError::Held { holder, path: path.to_owned() })
+            }
+            Err(TryLockError::Error(source)) => Err(fault(source)),
+        }
+    }
+
+    /// Takes over a lock from the program that this process was before, by its open file; it is never free in between.
+    ///
+    /// # Errors
+    /// [`LockError::Held`] when the file does not hold the lock and another process does, and [`LockError::Io`].
+    pub fn take_over(path: &Path, file: OwnedFd, holder: &Holder) -> Result<Self, LockError> {
+        let fault = |source| LockError::Io { path: path.to_owned(), source };
+        let _gate = gate(path).map_err(fault)?;
+        let mut file = File::from(file);
+        match file.try_lock() {
+            Ok(()) => {
+                write(&mut file, holder).map_err(fault)?;
+                Ok(Self { file, holder: holder.clone() })
             }
             Err(TryLockError::WouldBlock) => {
                 let holder = read(&mut file).map_err(fault)?;
@@ -125,6 +147,13 @@ impl Lock {
     /// Who holds this lock: what it was acquired with.
     pub fn holder(&self) -> &Holder {
         &self.holder
+    }
+}
+
+/// For a process that goes on with the lock as another program: see [`Lock::take_over`].
+impl AsFd for Lock {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
     }
 }
 

@@ -52,7 +52,7 @@ impl Administrator {
     /// The running server, as it is meant to be: a kill may have left it open to the first.
     async fn as_usual(&self, world: &World) -> Result<ServerSpec, Error> {
         let status = world.agent.status().await?;
-        let spec = status.and_then(|status| status.server).map(|server| server.spec);
+        let spec = status.as_ref().and_then(|status| status.server()).map(|server| server.spec.clone());
         let mut spec = spec.ok_or_else(|| Error::not_ready("the server does not run"))?;
         if !spec.overrides.is_empty() {
             spec.overrides.clear();
@@ -137,7 +137,7 @@ fn open_to_the_first(email: &str) -> BTreeMap<String, String> {
 /// Has the agent run this server in place of the one that runs, and waits until it is well.
 async fn start(world: &World, spec: ServerSpec) -> Result<(), Error> {
     let listen = spec.listen;
-    world.agent.ask(&Ask::StartServer(spec), START_PATIENCE).await?;
+    world.agent.ask(&Ask::start_server(spec), START_PATIENCE).await?;
     health::wait(world, listen, START_PATIENCE, None).await
 }
 

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::{Action, blocking};
 use crate::control::health;
-use crate::control::protocol::{Ask, EdgeSpec, ServerSpec};
+use crate::control::protocol::{Age, Ask, EDGE, EdgeSpec, PartSpec, SERVER, ServerSpec, Status};
 use crate::error::Error;
 use crate::world::World;
 
@@ -20,6 +20,9 @@ const SERVER_PATIENCE: Duration = Duration::from_secs(3600);
 
 /// How long the agent may take to stop everything: connections drain, then the server has its grace.
 const STOP_PATIENCE: Duration = Duration::from_secs(90);
+
+/// The first protocol in which an agent can hand over.
+const HANDS_OVER: u32 = 2;
 
 /// Whether something shall run, and so what its undo does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,10 +73,72 @@ pub(crate) async fn revive(done: &[Step<Action>], world: &World) -> Result<(), E
             Action::Agent(agent) if agent.switch == Switch::On => agent.apply(world, &silent).await?,
             Action::Server(server) if server.switch == Switch::On => server.apply(world, &silent).await?,
             Action::Edge(edge) if edge.spec.is_some() => edge.apply(world, &silent).await?,
+            Action::HandOver(handover) => handover.apply(world, &silent).await?,
             _ => Value::Null,
         };
     }
     Ok(())
+}
+
+/// An older agent becomes this version's, and what runs goes on. Where that fails for good, a new agent is started with the same
+/// parts, so the server restarts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HandOver {
+    /// The older version; `None` where it does not tell one.
+    from: Option<String>,
+    /// The version of the protocol that it speaks.
+    protocol: u32,
+    /// What runs, in the order in which it is started.
+    parts: Vec<(String, PartSpec)>,
+}
+
+impl HandOver {
+    /// What an older agent runs; `None` where it is not older than `version`.
+    pub(crate) fn from(status: &Status, version: &str) -> Option<Self> {
+        let Status { version: from, protocol, .. } = status.clone();
+        (status.age(version) == Age::Older).then(|| Self { from, protocol, parts: status.specs() })
+    }
+
+    /// What it does, for the plan.
+    pub(crate) fn title(&self) -> String {
+        match &self.from {
+            Some(from) if self.protocol >= HANDS_OVER => {
+                format!("Replace the agent of Mainstay {from}; what runs goes on")
+            }
+            _ => "Replace the agent of an early Mainstay; the server restarts".to_owned(),
+        }
+    }
+
+    pub(super) async fn apply(&self, world: &World, progress: &Progress) -> Result<Value, Error> {
+        if let Some(status) = world.agent.status().await? {
+            match status.age(&world.version) {
+                Age::Older if status.protocol >= HANDS_OVER => {
+                    let ask = Ask::HandOver { program: world.mainstay.clone() };
+                    let refused = world.agent.ask(&ask, STOP_PATIENCE).await.err();
+                    // It refused and goes on; or the new one has ended, and everything with it.
+                    if world.agent.status().await?.is_some() {
+                        return refused.map_or(Ok(Value::Null), Err);
+                    }
+                }
+                Age::Older => stop_agent(world).await?,
+                Age::Same | Age::Newer => return Ok(Value::Null),
+            }
+        }
+        start_agent(world).await?;
+        for (part, spec) in &self.parts {
+            let ask = Ask::Start { part: part.clone(), spec: spec.clone() };
+            world.agent.ask(&ask, STOP_PATIENCE).await?;
+            if let PartSpec::Server(server) = spec {
+                health::wait(world, server.listen, SERVER_PATIENCE, Some(progress)).await?;
+            }
+        }
+        Ok(Value::Null)
+    }
+
+    /// What ran before runs now.
+    pub(super) async fn undo(&self, _: &World, _: Option<&Value>) -> Result<(), Error> {
+        Ok(())
+    }
 }
 
 async fn start_agent(world: &World) -> Result<(), Error> {
@@ -110,7 +175,7 @@ async fn start_agent(world: &World) -> Result<(), Error> {
 async fn stop_agent(world: &World) -> Result<(), Error> {
     let Some(status) = world.agent.status().await? else { return Ok(()) };
     // It answers when all it supervised is gone, and ends right after.
-    world.agent.ask(&Ask::Stop, STOP_PATIENCE).await?;
+    world.agent.ask(&Ask::ShutDown, STOP_PATIENCE).await?;
     wait_for_end(world, status.agent_pid).await
 }
 
@@ -153,11 +218,11 @@ impl Server {
         match switch {
             Switch::On => {
                 start_agent(world).await?;
-                world.agent.ask(&Ask::StartServer(self.spec.clone()), AGENT_PATIENCE).await?;
+                world.agent.ask(&Ask::start_server(self.spec.clone()), AGENT_PATIENCE).await?;
                 health::wait(world, self.spec.listen, SERVER_PATIENCE, progress).await
             }
             Switch::Off if world.agent.status().await?.is_none() => Ok(()),
-            Switch::Off => world.agent.ask(&Ask::StopServer, STOP_PATIENCE).await.map(|_| ()),
+            Switch::Off => world.agent.ask(&Ask::stop(SERVER), STOP_PATIENCE).await.map(|_| ()),
         }
     }
 }
@@ -183,10 +248,10 @@ impl Edge {
 
 async fn set_edge(world: &World, spec: Option<&EdgeSpec>) -> Result<(), Error> {
     let ask = match spec {
-        Some(spec) => Ask::OpenEdge(spec.clone()),
+        Some(spec) => Ask::open_edge(spec.clone()),
         // Without an agent it is closed.
         None if world.agent.status().await?.is_none() => return Ok(()),
-        None => Ask::CloseEdge,
+        None => Ask::stop(EDGE),
     };
     world.agent.ask(&ask, STOP_PATIENCE).await.map(|_| ())
 }

@@ -136,7 +136,7 @@ mod tests {
         fs::create_dir_all(&shipped).expect("made");
         fs::write(shipped.join("config.json"), r#"{"TeamSettings": {"EnableOpenServer": false}}"#)
             .expect("written");
-        let world = World::new(layout, "/nowhere/mainstay".into(), BTreeMap::new());
+        let world = World::new(layout, "/nowhere/mainstay".into(), "0.1.0", BTreeMap::new());
         let action = Configuration {
             release,
             listen: "127.0.0.1:18065".parse().expect("an address"),

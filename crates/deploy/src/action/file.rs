@@ -203,7 +203,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let layout = Layout::new(dir.path());
         make_dir(&layout.run(), 0o700, None).expect("run");
-        (dir, World::new(layout, "/nowhere/mainstay".into(), [].into()))
+        (dir, World::new(layout, "/nowhere/mainstay".into(), "0.1.0", [].into()))
     }
 
     fn mode(path: &Path) -> u32 {

@@ -52,7 +52,8 @@ mod tests {
             return;
         }
         let name = format!("mainstay-s{}", std::process::id());
-        let world = |root: &str| World::new(Layout::new(root), "/nowhere/mainstay".into(), [].into());
+        let world =
+            |root: &str| World::new(Layout::new(root), "/nowhere/mainstay".into(), "0.1.0", [].into());
         let (here, elsewhere) = (world("/nowhere/here"), world("/nowhere/else"));
         let action = SystemUser { name: name.clone() };
         let exists = || host::User::named(&name).is_ok();

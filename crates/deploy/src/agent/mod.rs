@@ -1,27 +1,38 @@
 //! The agent: the long-running process of a deployment.
 //!
-//! It supervises the server and runs the edge, as it is told over its control socket, and decides nothing: what shall run is the
-//! plans' business. So a plan that is undone leaves no trace in it, and an agent that is killed takes everything down with it.
+//! It runs parts by name, as it is told over its control socket, and decides nothing: what shall run is for the plans to say. So a
+//! plan that is undone leaves no trace in it, and an agent that is killed takes everything down with it. It can become a newer
+//! program in place, which goes on with every part: docs/design/agent.md.
 
+mod edge;
 mod parts;
+mod server;
+mod successor;
 
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use edge::{Edge, Limits, Network, Plain};
-use host::{Policy, Spawner, Supervisor};
+use ::edge::Limits;
+use host::{Handover, Policy, Spawner, Supervisor};
 use plan::{Holder, Lock};
-use release::Release;
-use tokio::net::UnixListener;
-use tokio::sync::{Mutex, oneshot};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{Mutex, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::control::protocol::{self as control, Answer, Ask, EdgeSpec, ServerSpec, Status};
-use parts::{OpenEdge, Parts, Running};
-
+use crate::control::client::{self, ShortPath};
+use crate::control::protocol::{
+    Age, Answer, Ask, EdgeSpec, PROTOCOL, PartSpec, Refusal, ServerSpec, Status, age,
+};
 use crate::error::{Error, Kind, reason};
 use crate::place::layout::Layout;
+use crate::world::World;
+use edge::OpenEdge;
+use parts::{Part, Parts, Run, check_name};
+use server::Running;
+use successor::Inheritance;
 
 /// How long open requests may take to finish when a container is stopped.
 const CONTAINER_DRAIN: Duration = Duration::from_secs(3);
@@ -29,42 +40,49 @@ const CONTAINER_DRAIN: Duration = Duration::from_secs(3);
 /// How long the server may take to stop after that.
 const CONTAINER_GRACE: Duration = Duration::from_secs(5);
 
-/// Runs the agent of the deployment in `layout` until it is told to stop, or `cancel` says so.
+/// Runs the agent of a deployment until it is told to stop, or `cancel` says so. With `handover` it goes on with what another program
+/// of this process ran.
 ///
 /// # Errors
-/// Another agent runs here; the control socket cannot be made.
-pub async fn run(layout: Layout, cancel: CancellationToken) -> Result<(), Error> {
-    let _lock =
-        Lock::acquire(&layout.agent_lock(), &Holder::new("mainstay", "agent", "it runs the deployment"))?;
-    let listener = listen(&layout)?;
+/// Another agent runs here; the control socket cannot be made; what was handed over cannot be taken over.
+pub async fn run(world: &World, handover: Option<Handover>, cancel: CancellationToken) -> Result<(), Error> {
+    let layout = world.layout.clone();
+    let holder = Holder::new("mainstay", "agent", "it runs the deployment");
+    let (lock, listener, inherited) = match handover.map(successor::unpack).transpose()? {
+        Some(Inheritance { lock, control, asker, parts }) => {
+            let lock = Lock::take_over(&layout.agent_lock(), lock, &holder)?;
+            (lock, listener(control.into())?, Some((asker, parts)))
+        }
+        None => (Lock::acquire(&layout.agent_lock(), &holder)?, listen(&layout)?, None),
+    };
+    let no_thread = |error| Error::not_ready(format!("the agent cannot start: {}", reason(&error)));
     // Each proxied connection takes two descriptors.
     let nofile = host::limits::raise_open_files().unwrap_or_else(|_| host::limits::open_files());
     let nofile = nofile.soft.unwrap_or(u64::MAX);
-    let spawner = Spawner::start()
-        .map_err(|error| Error::not_ready(format!("cannot start a thread: {}", reason(&error))))?;
     let agent = Arc::new(Agent {
+        spawner: Spawner::start().map_err(no_thread)?,
+        control: listener.as_fd().try_clone_to_owned().map_err(no_thread)?,
+        lock,
         layout,
-        spawner,
+        version: world.version.clone(),
         since: jiff::Timestamp::now().as_millisecond(),
-        connections: edge::connections_within(nofile),
+        connections: ::edge::connections_within(nofile),
         turn: Mutex::default(),
         parts: Parts::default(),
+        accepts: watch::Sender::new(true),
     });
-    tracing::info!(pid = std::process::id(), connections = agent.connections, "the agent is up");
-    loop {
-        let stream = tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => stream,
-                Err(error) => {
-                    tracing::warn!(%error, "a control connection was lost");
-                    continue;
-                }
-            },
-            () = cancel.cancelled() => break,
-        };
-        tokio::spawn(Arc::clone(&agent).converse(stream, cancel.clone()));
+    if let Some((asker, parts)) = inherited {
+        parts.adopt(&agent)?;
+        agent.answer(asker).await;
     }
-    let _ = agent.obey(Ask::Stop).await;
+    tracing::info!(
+        pid = std::process::id(),
+        version = agent.version,
+        connections = agent.connections,
+        "the agent is up"
+    );
+    Arc::clone(&agent).serve(&listener, &cancel).await;
+    agent.parts.stop_all().await;
     // The socket goes before the process does: whoever finds it finds an agent, or one that was killed.
     let _ = std::fs::remove_file(agent.layout.socket());
     tracing::info!("the agent is down");
@@ -75,7 +93,7 @@ pub async fn run(layout: Layout, cancel: CancellationToken) -> Result<(), Error>
 fn listen(layout: &Layout) -> Result<UnixListener, Error> {
     let path = layout.socket();
     host::disk::remove_file(&path)?;
-    let short = control::ShortPath::of(&path).map_err(|error| Error::path("open", &path, &error))?;
+    let short = ShortPath::of(&path).map_err(|error| Error::path("open", &path, &error))?;
     let listener =
         UnixListener::bind(short.path()).map_err(|error| Error::path("listen at", &path, &error))?;
     // `run` is 0700, so nobody gets in between bind and chmod.
@@ -84,117 +102,202 @@ fn listen(layout: &Layout) -> Result<UnixListener, Error> {
     Ok(listener)
 }
 
+/// The control socket of the program before this one.
+fn listener(inherited: std::os::unix::net::UnixListener) -> Result<UnixListener, Error> {
+    inherited
+        .set_nonblocking(true)
+        .and_then(|()| UnixListener::from_std(inherited))
+        .map_err(|error| Error::not_ready(format!("the inherited socket cannot be used: {}", reason(&error))))
+}
+
 struct Agent {
     layout: Layout,
+    /// The version of this program.
+    version: String,
+    since: i64,
+    /// Held while the agent lives.
+    lock: Lock,
+    /// One more descriptor of the control socket, for a successor.
+    control: OwnedFd,
     /// Starts what is supervised.
     spawner: Spawner,
-    since: i64,
-    /// How many connections the edge may hold.
+    /// How many connections an edge may hold.
     connections: usize,
     /// Held while something changes: one change at a time, and the status never waits for it.
     turn: Mutex<()>,
     parts: Parts,
+    /// Whether connections are accepted; while a successor takes over they wait in the socket's queue.
+    accepts: watch::Sender<bool>,
 }
 
 impl Agent {
-    async fn converse(self: Arc<Self>, mut stream: tokio::net::UnixStream, cancel: CancellationToken) {
-        let ask = match control::read_line::<Ask>(&mut stream).await {
+    /// Answers until it is told to stop.
+    async fn serve(self: Arc<Self>, listener: &UnixListener, cancel: &CancellationToken) {
+        let mut accepts = self.accepts.subscribe();
+        loop {
+            let accepted = async {
+                // The sender is ours, so it is not gone.
+                let _ = accepts.wait_for(|accepts| *accepts).await;
+                let stopped = async { accepts.wait_for(|accepts| !*accepts).await.map(|_| ()) };
+                tokio::select! {
+                    biased;
+                    _ = stopped => None,
+                    accepted = listener.accept() => Some(accepted),
+                }
+            };
+            let stream = tokio::select! {
+                accepted = accepted => match accepted {
+                    Some(Ok((stream, _))) => stream,
+                    Some(Err(error)) => {
+                        tracing::warn!(%error, "a control connection was lost");
+                        continue;
+                    }
+                    None => continue,
+                },
+                () = cancel.cancelled() => return,
+            };
+            tokio::spawn(Arc::clone(&self).converse(stream, cancel.clone()));
+        }
+    }
+
+    async fn converse(self: Arc<Self>, mut stream: UnixStream, cancel: CancellationToken) {
+        let ask = match client::read_line::<Ask>(&mut stream).await {
             Ok(Some(ask)) => ask,
             Ok(None) => return,
             Err(error) => {
-                let refused = Answer::Refused { what: format!("not understood: {error}"), hint: None };
-                let _ = control::write_line(&mut stream, &refused).await;
-                return;
+                let refused =
+                    Error::new(Kind::Refused, format!("the agent does not understand this: {error}"));
+                return reply(
+                    &mut stream,
+                    Err(refused.hint("use the version of Mainstay that runs the agent")),
+                )
+                .await;
             }
         };
-        let stopping = ask == Ask::Stop;
         if ask != Ask::Status {
             tracing::info!(?ask, "asked");
+        }
+        let stopping = ask == Ask::ShutDown;
+        if let Ask::HandOver { program } = ask {
+            return self.hand_over(stream, &program).await;
         }
         // What was asked is finished even when whoever asked hangs up.
         let (done, answer) = oneshot::channel();
         let agent = Arc::clone(&self);
         tokio::spawn(async move { done.send(agent.obey(ask).await) });
-        let answer = match answer.await {
-            Ok(Ok(status)) => Answer::Done(Box::new(status)),
-            Ok(Err(Error { what, hint, .. })) => Answer::Refused { what, hint },
-            Err(_) => Answer::Refused { what: "the agent failed while it did that".to_owned(), hint: None },
-        };
-        if let Err(error) = control::write_line(&mut stream, &answer).await {
-            tracing::debug!(%error, "nobody waited for the answer");
-        }
+        let panicked = |_| Err(Error::new(Kind::Bug, "the agent failed while it did that"));
+        reply(&mut stream, answer.await.unwrap_or_else(panicked)).await;
         if stopping {
             cancel.cancel();
         }
     }
 
     async fn obey(&self, ask: Ask) -> Result<Status, Error> {
-        // How things are is said at once, whatever is being changed.
+        // The status is told at once, whatever is being changed.
         let _turn = match ask {
             Ask::Status => None,
             _ => Some(self.turn.lock().await),
         };
         match ask {
-            Ask::Status => {}
-            Ask::StartServer(spec) => self.start_server(spec).await?,
-            Ask::StopServer => self.parts.stop_server().await,
-            Ask::OpenEdge(spec) => self.open_edge(spec).await?,
-            Ask::CloseEdge => self.parts.close_edge().await,
-            Ask::Stop => {
-                self.parts.close_edge().await;
-                self.parts.stop_server().await;
-            }
+            // A hand-over does not come back here.
+            Ask::Status | Ask::HandOver { .. } => {}
+            Ask::Start { part, spec } => self.start(part, spec).await?,
+            Ask::Stop { part } => self.parts.stop(&part).await,
+            Ask::ShutDown => self.parts.stop_all().await,
         }
         Ok(self.status())
     }
 
-    async fn start_server(&self, spec: ServerSpec) -> Result<(), Error> {
-        if self.parts.server().is_some_and(|running| running == spec) {
-            return Ok(());
-        }
-        let user = spec.user.as_deref().map(host::User::named).transpose()?;
-        let release = Release::open(&spec.release)?;
-        self.parts.stop_server().await;
-        let mut call = release.server(&self.layout.config());
-        call.env.extend(spec.overrides.clone());
-        let command = host::Command {
-            program: call.program,
-            args: call.args,
-            env: call.env,
-            cwd: call.cwd,
-            user,
-            log: host::Log::at(self.layout.log(crate::LogPart::Server)),
-            pid_file: Some(self.layout.run().join("server.pid")),
-            shim: host::Shim::this_program(),
+    async fn start(&self, name: String, spec: PartSpec) -> Result<(), Error> {
+        check_name(&name)?;
+        let running = match spec {
+            PartSpec::Server(spec) => self.start_server(&name, spec).await?.map(Run::Server),
+            PartSpec::Edge(spec) => self.open_edge(&name, spec).await?.map(Run::Edge),
         };
-        let supervisor = Supervisor::start(&self.spawner, command, self.policy())
-            .map_err(|error| Error::not_ready(format!("the server cannot be started: {}", reason(&error))))?;
-        self.parts.add_server(Running::new(spec, supervisor));
+        if let Some(running) = running {
+            self.parts.add(Part { name, running });
+        }
         Ok(())
     }
 
-    async fn open_edge(&self, spec: EdgeSpec) -> Result<(), Error> {
+    /// `None` when it runs already.
+    async fn start_server(&self, name: &str, spec: ServerSpec) -> Result<Option<Running>, Error> {
+        if self.parts.spec(name) == Some(PartSpec::Server(spec.clone())) {
+            return Ok(None);
+        }
+        let command = server::command(&self.layout, name, &spec)?;
+        self.parts.stop(name).await;
+        Running::new(spec, Supervisor::start(&self.spawner, command, self.policy())).map(Some)
+    }
+
+    /// `None` when it is open already.
+    async fn open_edge(&self, name: &str, spec: EdgeSpec) -> Result<Option<OpenEdge>, Error> {
         let Some(upstream) = self.parts.server().map(|spec| spec.listen) else {
             return Err(Error::not_ready("the edge opens after the server has started"));
         };
-        let proxies = spec.proxies.iter().map(|network| network.parse()).collect::<Result<Vec<Network>, _>>();
-        let proxies =
-            proxies.map_err(|error: edge::NetworkError| Error::new(Kind::Settings, error.to_string()))?;
-        // The edge has no certificate, so where the site URL is `https`, something in front of it ends TLS.
-        let transport = if spec.https { Plain::behind_tls() } else { Plain::http() };
-        let open = self.parts.edge();
+        let open = self.parts.edge(name);
         if open.as_ref().is_some_and(|open| open.spec == spec && open.upstream == upstream) {
-            return Ok(());
+            return Ok(None);
         }
-        // Elsewhere it is bound before the old one closes; at the same address it must close first.
+        // Elsewhere it is bound before the old one closes; at the same port it must close first.
         if open.is_some_and(|open| open.spec.listen.port() == spec.listen.port()) {
-            self.parts.close_edge().await;
+            self.parts.stop(name).await;
         }
-        let edge = Edge::bind(spec.listen, upstream, self.limits())?.trusting(&proxies).over(transport);
-        self.parts.close_edge().await;
-        tracing::info!(?spec, "the edge is open");
-        self.parts.add_edge(OpenEdge::serve(edge, spec, upstream));
-        Ok(())
+        let edge = OpenEdge::open(spec, upstream, self.limits(), None)?;
+        self.parts.stop(name).await;
+        Ok(Some(edge))
+    }
+
+    /// Becomes the program, which then answers; or refuses, and goes on as before.
+    async fn hand_over(&self, stream: UnixStream, program: &Path) {
+        let _turn = self.turn.lock().await;
+        let asker = stream.into_std().map(OwnedFd::from);
+        let Ok((asker, kept)) = asker.and_then(|asker| Ok((asker.try_clone()?, asker))) else { return };
+        let Err(refused) = self.become_program(program, asker).await;
+        tracing::error!(error = %refused, "the agent goes on as before");
+        if let Ok(mut stream) = UnixStream::from_std(kept.into()) {
+            reply(&mut stream, Err(refused)).await;
+        }
+    }
+
+    async fn become_program(
+        &self,
+        program: &Path,
+        asker: OwnedFd,
+    ) -> Result<std::convert::Infallible, Error> {
+        let cannot = |why: &str| {
+            Error::not_ready(format!("the agent cannot become {}: {why}", program.display()))
+                .hint("it goes on as before; remove the cause, then run the command again")
+        };
+        // Before anything is drained: what can be known to fail changes nothing.
+        let version = version_of(program).await.map_err(|why| cannot(&why))?;
+        if age(&version, &self.version) == Age::Older {
+            let what = format!("the agent is Mainstay {}, and {version} is older", self.version);
+            return Err(Error::new(Kind::Refused, what));
+        }
+        let shared = successor::shared(self, asker)?;
+        for edge in self.parts.edges() {
+            edge.drain().await;
+        }
+        self.accepts.send_replace(false);
+        let handover = successor::pack(self, shared).await;
+        let dir = self.layout.root().as_os_str().to_owned();
+        let args = vec!["agent".into(), "--dir".into(), dir, "--handed-over".into()];
+        let error = self.spawner.exec(program, args, &handover).await;
+        if let Err(error) = successor::unpack(handover).and_then(|back| back.parts.adopt(self)) {
+            tracing::error!(%error, "a part is lost");
+        }
+        self.accepts.send_replace(true);
+        Err(cannot(&reason(&error)))
+    }
+
+    /// Tells the command that asked the program before this one.
+    async fn answer(&self, asker: OwnedFd) {
+        let asker = std::os::unix::net::UnixStream::from(asker);
+        match asker.set_nonblocking(true).and_then(|()| UnixStream::from_std(asker)) {
+            Ok(mut stream) => reply(&mut stream, Ok(self.status())).await,
+            Err(error) => tracing::warn!(%error, "the command that asked cannot be answered"),
+        }
     }
 
     /// A container is killed ten seconds after it was told to stop, so connections and server share less.
@@ -212,8 +315,33 @@ impl Agent {
         Status {
             agent_pid: std::process::id(),
             since: self.since,
-            server: self.parts.server_status(),
-            edge: self.parts.edge().map(|open| open.status()),
+            version: Some(self.version.clone()),
+            protocol: PROTOCOL,
+            parts: self.parts.status(),
         }
     }
+}
+
+async fn reply(stream: &mut UnixStream, outcome: Result<Status, Error>) {
+    let answer = match outcome {
+        Ok(status) => Answer::Done(Box::new(status)),
+        Err(error) => Answer::Refused(Refusal::from(error)),
+    };
+    if let Err(error) = client::write_line(stream, &answer).await {
+        tracing::debug!(%error, "the command has gone before the answer");
+    }
+}
+
+/// How long a program may take to tell its version.
+const VERSION_PATIENCE: Duration = Duration::from_secs(5);
+
+/// The version of a `mainstay`, told by the program itself: one that is damaged, or made for another machine, does not get this far.
+async fn version_of(program: &Path) -> Result<String, String> {
+    if !program.is_absolute() {
+        return Err("its path is not absolute".to_owned());
+    }
+    let told = host::tool::Tool::new(program, VERSION_PATIENCE).arg("--version").run().await;
+    let text = told.map_err(|error| error.to_string())?.text();
+    let version = text.trim().strip_prefix("mainstay ").ok_or("it is not a Mainstay")?;
+    Ok(version.to_owned())
 }

@@ -1,156 +1,137 @@
-//! What runs, and how it is: read at any moment, also while a part is being stopped.
+//! The running parts, by name: read at any moment, also while a part is being stopped.
 //!
 //! The edge knows its upstream by address, so it may open before the server answers, and stays open while it restarts.
 
-use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use edge::Edge;
-use host::Supervisor;
-use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
+use super::edge::OpenEdge;
+use super::server::Running;
+use crate::control::protocol::{PartSpec, PartStatus, ServerSpec};
+use crate::error::Error;
 
-use crate::control::protocol::{EdgeSpec, EdgeStatus, ServerSpec, ServerStatus};
-
-/// The parts. Whoever changes them holds the agent's turn; the lock inside is never held across a wait.
+/// The parts, in the order in which they were started. Whoever changes them holds the agent's turn; the lock inside is never held
+/// across a wait.
 #[derive(Default)]
-pub(super) struct Parts(Mutex<Inner>);
+pub(super) struct Parts(Mutex<Vec<Part>>);
 
-#[derive(Default)]
-struct Inner {
-    server: Option<Running>,
-    edge: Option<OpenEdge>,
+/// A part that runs.
+pub(super) struct Part {
+    pub name: String,
+    pub running: Run,
 }
 
-/// A server that is supervised.
-pub(super) struct Running {
-    spec: ServerSpec,
-    status: watch::Receiver<host::Status>,
-    /// `None` while it is being stopped.
-    supervisor: Option<Supervisor>,
-}
-
-/// An edge that serves, or is draining.
-#[derive(Clone)]
-pub(super) struct OpenEdge {
-    pub spec: EdgeSpec,
-    pub upstream: SocketAddr,
-    counters: Arc<edge::Counters>,
-    drain: CancellationToken,
-    /// Cancelled when it has ended, for whatever reason.
-    ended: CancellationToken,
+/// How a part runs, by its kind.
+pub(super) enum Run {
+    Server(Running),
+    Edge(OpenEdge),
 }
 
 impl Parts {
-    /// What the server was started as.
+    /// What a part was started as, unless it has ended by itself.
+    pub(super) fn spec(&self, name: &str) -> Option<PartSpec> {
+        self.inner().iter().find(|part| part.name == name).and_then(Part::status).map(|status| status.spec())
+    }
+
+    /// The open edge of that name.
+    pub(super) fn edge(&self, name: &str) -> Option<OpenEdge> {
+        self.inner().iter().find_map(|part| match &part.running {
+            Run::Edge(edge) if part.name == name && !edge.has_ended() => Some(edge.clone()),
+            _ => None,
+        })
+    }
+
+    /// The server that an edge leads to.
     pub(super) fn server(&self) -> Option<ServerSpec> {
-        self.inner().server.as_ref().map(|running| running.spec.clone())
+        self.inner().iter().find_map(|part| match &part.running {
+            Run::Server(server) => Some(server.spec.clone()),
+            Run::Edge(_) => None,
+        })
     }
 
-    /// How the server is.
-    pub(super) fn server_status(&self) -> Option<ServerStatus> {
-        self.inner().server.as_ref().map(Running::status)
+    /// Every part as it is.
+    pub(super) fn status(&self) -> BTreeMap<String, PartStatus> {
+        self.inner().iter().filter_map(|part| Some((part.name.clone(), part.status()?))).collect()
     }
 
-    /// The edge, unless it has ended.
-    pub(super) fn edge(&self) -> Option<OpenEdge> {
-        self.inner().edge.clone().filter(|open| !open.ended.is_cancelled())
+    pub(super) fn add(&self, part: Part) {
+        self.inner().push(part);
     }
 
-    pub(super) fn add_server(&self, running: Running) {
-        self.inner().server = Some(running);
-    }
-
-    pub(super) fn add_edge(&self, open: OpenEdge) {
-        self.inner().edge = Some(open);
-    }
-
-    /// Returns when the server's process group is gone.
-    pub(super) async fn stop_server(&self) {
-        let supervisor = self.inner().server.as_mut().and_then(|running| running.supervisor.take());
-        if let Some(supervisor) = supervisor {
-            supervisor.stop().await;
+    /// Returns when the part is gone: its process group, or its last connection. Until then it is seen.
+    pub(super) async fn stop(&self, name: &str) {
+        let stopping = self.inner().iter_mut().find(|part| part.name == name).map(Part::take_out);
+        match stopping {
+            Some(Stopping::Server(Some(supervisor))) => drop(supervisor.stop().await),
+            Some(Stopping::Edge(edge)) => edge.close().await,
+            Some(Stopping::Server(None)) | None => {}
         }
-        self.inner().server = None;
+        self.inner().retain(|part| part.name != name);
     }
 
-    /// Returns when the last connection is gone.
-    pub(super) async fn close_edge(&self) {
-        if let Some(open) = self.edge() {
-            open.drain.cancel();
-            open.ended.cancelled().await;
+    /// Stops every part, the last started first.
+    pub(super) async fn stop_all(&self) {
+        while let Some(name) = self.last() {
+            self.stop(&name).await;
         }
-        self.inner().edge = None;
+    }
+
+    /// Takes every part out, in order, for another program to go on with.
+    pub(super) fn take(&self) -> Vec<Part> {
+        std::mem::take(&mut *self.inner())
+    }
+
+    /// The edges that serve.
+    pub(super) fn edges(&self) -> Vec<OpenEdge> {
+        let edge = |part: &Part| match &part.running {
+            Run::Edge(edge) => Some(edge.clone()),
+            Run::Server(_) => None,
+        };
+        self.inner().iter().filter_map(edge).collect()
+    }
+
+    fn last(&self) -> Option<String> {
+        self.inner().last().map(|part| part.name.clone())
     }
 
     /// No code that holds the lock can leave the parts half changed, so a panic elsewhere does not spoil them.
-    fn inner(&self) -> MutexGuard<'_, Inner> {
+    fn inner(&self) -> MutexGuard<'_, Vec<Part>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Running {
-    pub(super) fn new(spec: ServerSpec, supervisor: Supervisor) -> Self {
-        Self { spec, status: supervisor.status(), supervisor: Some(supervisor) }
-    }
-
-    fn status(&self) -> ServerStatus {
-        let status = self.status.borrow();
-        let (pid, last_exit) = match &status.state {
-            host::State::Running { pid, .. } => (Some(*pid), None),
-            host::State::BackingOff { last_exit, .. } => (None, Some(last_exit.to_string())),
-            host::State::Stopped { last_exit } => (None, last_exit.as_ref().map(ToString::to_string)),
-            host::State::Starting => (None, None),
-        };
-        ServerStatus { spec: self.spec.clone(), pid, restarts: status.restarts.into(), last_exit }
-    }
+/// What has to end before a part is gone.
+enum Stopping {
+    Server(Option<host::Supervisor>),
+    Edge(OpenEdge),
 }
 
-impl OpenEdge {
-    /// Serves in the background until it is told to drain, or fails.
-    pub(super) fn serve(edge: Edge, spec: EdgeSpec, upstream: SocketAddr) -> Self {
-        let (drain, ended) = (CancellationToken::new(), CancellationToken::new());
-        let counters = edge.counters();
-        let serving = edge.serve(drain.clone());
-        let end = ended.clone().drop_guard();
-        tokio::spawn(async move {
-            let _end = end;
-            if let Err(error) = serving.await {
-                tracing::error!(%error, "the edge has ended");
-            }
-        });
-        Self { spec, upstream, counters, drain, ended }
+impl Part {
+    fn status(&self) -> Option<PartStatus> {
+        match &self.running {
+            Run::Server(server) => Some(PartStatus::Server(server.status())),
+            Run::Edge(edge) => (!edge.has_ended()).then(|| PartStatus::Edge(edge.status())),
+        }
     }
 
-    pub(super) fn status(&self) -> EdgeStatus {
-        let counted = self.counters.read();
-        EdgeStatus {
-            spec: self.spec.clone(),
-            connections: counted.connections,
-            websockets: counted.websockets,
-            requests: counted.requests,
-            upstream_errors: counted.upstream_errors,
+    fn take_out(&mut self) -> Stopping {
+        match &mut self.running {
+            Run::Server(server) => Stopping::Server(server.supervisor.take()),
+            Run::Edge(edge) => Stopping::Edge(edge.clone()),
         }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn an_edge_that_has_ended_is_no_edge() {
-        let any: SocketAddr = ([127, 0, 0, 1], 0).into();
-        let edge = Edge::bind(any, any, edge::Limits::default()).expect("a port");
-        let spec = EdgeSpec { listen: any, https: false, proxies: Vec::new() };
-        let open = OpenEdge::serve(edge, spec, any);
-        let parts = Parts::default();
-        parts.add_edge(open.clone());
-        assert!(parts.edge().is_some());
-        // As if it had ended by itself: nobody told the parts.
-        open.drain.cancel();
-        open.ended.cancelled().await;
-        assert!(parts.edge().is_none());
-        parts.close_edge().await;
+/// A name of a part, which becomes the name of its files.
+///
+/// # Errors
+/// It has other characters than small letters, digits and hyphens.
+pub(super) fn check_name(name: &str) -> Result<(), Error> {
+    let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    if !name.is_empty() && name.len() <= 32 && name.chars().all(fits) {
+        return Ok(());
     }
+    let what =
+        format!("`{}` cannot name a part; allowed: small letters, digits, hyphens", name.escape_debug());
+    Err(Error::new(crate::error::Kind::Usage, what))
 }

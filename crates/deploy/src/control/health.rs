@@ -59,8 +59,10 @@ pub(crate) async fn wait(
             Err(trouble) => trouble,
         };
         let status = world.agent.ask(&Ask::Status, Duration::from_secs(5)).await?;
-        let server =
-            status.server.ok_or_else(|| Error::not_ready("the server was stopped while it started"))?;
+        let server = status
+            .server()
+            .cloned()
+            .ok_or_else(|| Error::not_ready("the server was stopped while it started"))?;
         if server.restarts >= LIVES || Instant::now() > deadline {
             let end = server.last_exit.unwrap_or(trouble);
             return Err(not_well(world, &end));

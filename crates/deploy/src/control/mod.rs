@@ -1,4 +1,8 @@
 //! How an operation speaks with the agent, and with the server behind the edge.
 
+pub(crate) mod client;
+mod first;
+#[cfg(test)]
+mod golden;
 pub(crate) mod health;
 pub(crate) mod protocol;

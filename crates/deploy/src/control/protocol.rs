@@ -1,35 +1,80 @@
-//! The agent's control protocol: one JSON line asked, one JSON line answered, over a Unix socket of mode 0600.
+//! The agent's protocol, version 2: one JSON line asked, one JSON line answered, over a Unix socket of mode 0600.
+//!
+//! Programs of different versions speak it with each other, so a message that was ever sent is read for ever: each has a golden
+//! file in `tests/golden/agent`. A field that is added has a default; what is not understood is refused. docs/design/agent.md.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::PathBuf;
 
-use serde::{Deserialize, Serialize};
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
-use tokio::net::UnixStream;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
+use version::Version;
 
-use crate::error::{Error, Kind, reason};
+use crate::error::{Error, Kind};
 
-/// No line of the protocol is longer, in bytes.
-const LINE_LIMIT: u64 = 64 * 1024;
+/// The version of this protocol.
+pub(crate) const PROTOCOL: u32 = 2;
+
+/// The part that is the Mattermost server.
+pub(crate) const SERVER: &str = "server";
+
+/// The part that is the edge.
+pub(crate) const EDGE: &str = "edge";
 
 /// What the agent is asked to do. Each may be asked again: the answer is the same.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "ask", rename_all = "kebab-case")]
 pub(crate) enum Ask {
-    /// Say how things are.
+    /// Report what runs.
     Status,
-    /// Supervise this server; answered when its process has been started.
-    StartServer(ServerSpec),
-    /// Stop the server; answered when its process group is gone.
-    StopServer,
-    /// Answer there; answered when the address is bound.
-    OpenEdge(EdgeSpec),
-    /// Let requests in flight finish, then stop answering.
-    CloseEdge,
-    /// Close the edge, stop the server, end.
-    Stop,
+    /// Run a part; a part of that name that runs with another spec is replaced. Answered when the process has been started, or
+    /// the address is bound.
+    Start {
+        /// What the part is called.
+        part: String,
+        /// What it is.
+        spec: PartSpec,
+    },
+    /// Stop a part; answered when its processes and connections are gone.
+    Stop {
+        /// What the part is called.
+        part: String,
+    },
+    /// Stop every part, the last started first, and end.
+    ShutDown,
+    /// Become this program, which goes on with every part. Answered by the new program.
+    HandOver {
+        /// The absolute path of a newer `mainstay`.
+        program: PathBuf,
+    },
+}
+
+impl Ask {
+    /// Run this server.
+    pub(crate) fn start_server(spec: ServerSpec) -> Self {
+        Self::Start { part: SERVER.to_owned(), spec: PartSpec::Server(spec) }
+    }
+
+    /// Open this edge, or change the open one to it.
+    pub(crate) fn open_edge(spec: EdgeSpec) -> Self {
+        Self::Start { part: EDGE.to_owned(), spec: PartSpec::Edge(spec) }
+    }
+
+    /// Stop a part.
+    pub(crate) fn stop(part: &str) -> Self {
+        Self::Stop { part: part.to_owned() }
+    }
+}
+
+/// What a part is. The agent starts, watches and stops it by its kind.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum PartSpec {
+    /// A supervised Mattermost server.
+    Server(ServerSpec),
+    /// The HTTP proxy in front of it.
+    Edge(EdgeSpec),
 }
 
 /// Which server to run, and how.
@@ -57,17 +102,36 @@ pub struct EdgeSpec {
     pub proxies: Vec<String>,
 }
 
-/// How things are.
+/// The agent and what it runs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Status {
-    /// The agent's process id.
+    /// The agent's process id. It stays when the agent hands over.
     pub agent_pid: u32,
-    /// When the agent started, in ms since the epoch.
+    /// When the agent's program started, in ms since the epoch.
     pub since: i64,
-    /// The server that is supervised, if any.
-    pub server: Option<ServerStatus>,
-    /// The edge, if it is open.
-    pub edge: Option<EdgeStatus>,
+    /// The version of the agent's program; `None` with protocol 1, which does not tell it.
+    pub version: Option<String>,
+    /// The version of the protocol that the agent speaks.
+    pub protocol: u32,
+    /// The parts that run, by name. What a newer agent says besides is left out.
+    #[serde(flatten, deserialize_with = "known_parts")]
+    pub parts: BTreeMap<String, PartStatus>,
+}
+
+/// The parts among what is said, each of a kind that this program knows.
+fn known_parts<'de, D: Deserializer<'de>>(all: D) -> Result<BTreeMap<String, PartStatus>, D::Error> {
+    let all = BTreeMap::<String, Value>::deserialize(all)?;
+    Ok(all.into_iter().filter_map(|(name, part)| Some((name, PartStatus::deserialize(part).ok()?))).collect())
+}
+
+/// How a part is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum PartStatus {
+    /// A supervised server.
+    Server(ServerStatus),
+    /// The edge.
+    Edge(EdgeStatus),
 }
 
 /// How the server is.
@@ -93,7 +157,7 @@ pub struct EdgeStatus {
     pub connections: u64,
     /// Open websockets, a part of the connections.
     pub websockets: u64,
-    /// Requests since it opened.
+    /// Requests since it opened, or since the agent handed over.
     pub requests: u64,
     /// Requests that the server did not answer.
     pub upstream_errors: u64,
@@ -106,124 +170,123 @@ pub(crate) enum Answer {
     /// Done; this is how things are now.
     Done(Box<Status>),
     /// Not done.
-    Refused {
-        /// What was not expected.
-        what: String,
-        /// What to do next.
-        hint: Option<String>,
-    },
+    Refused(Refusal),
 }
 
-/// Speaks to the agent of a deployment.
-#[derive(Debug, Clone)]
-pub struct Client {
-    socket: PathBuf,
+/// Why the agent did not do it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Refusal {
+    /// What was not expected.
+    what: String,
+    /// What to do next.
+    hint: Option<String>,
+    /// The exit code of the command that asked.
+    #[serde(default = "not_ready")]
+    exit: u8,
 }
 
-impl Client {
-    /// A client for the agent that listens at `socket`.
-    pub fn new(socket: impl Into<PathBuf>) -> Self {
-        Self { socket: socket.into() }
+fn not_ready() -> u8 {
+    4
+}
+
+/// How an agent's program compares with the one that looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Age {
+    /// It can hand over to this one.
+    Older,
+    Same,
+    /// It must be left as it is.
+    Newer,
+}
+
+/// How a program of version `theirs` compares with one of version `ours`.
+pub(crate) fn age(theirs: &str, ours: &str) -> Age {
+    match (theirs.parse::<Version>(), ours.parse::<Version>()) {
+        (Ok(theirs), Ok(ours)) if theirs > ours => Age::Newer,
+        _ if theirs == ours => Age::Same,
+        _ => Age::Older,
+    }
+}
+
+impl Status {
+    /// The server, if it is supervised.
+    pub fn server(&self) -> Option<&ServerStatus> {
+        match self.parts.get(SERVER)? {
+            PartStatus::Server(server) => Some(server),
+            PartStatus::Edge(_) => None,
+        }
     }
 
-    /// How things are, or `None` when no agent runs.
+    /// The edge, if it is open.
+    pub fn edge(&self) -> Option<&EdgeStatus> {
+        match self.parts.get(EDGE)? {
+            PartStatus::Edge(edge) => Some(edge),
+            PartStatus::Server(_) => None,
+        }
+    }
+
+    /// What runs, in the order in which it can be started.
+    pub(crate) fn specs(&self) -> Vec<(String, PartSpec)> {
+        let mut specs: Vec<_> =
+            self.parts.iter().map(|(name, status)| (name.clone(), status.spec())).collect();
+        // An edge needs its server.
+        specs.sort_by_key(|(_, spec)| matches!(spec, PartSpec::Edge(_)));
+        specs
+    }
+
+    /// How the agent's program compares with a program of version `ours`.
+    pub(crate) fn age(&self, ours: &str) -> Age {
+        self.version.as_deref().map_or(Age::Older, |theirs| age(theirs, ours))
+    }
+
+    /// Refuses to change what a newer program runs: it may know what this one does not.
     ///
     /// # Errors
-    /// The socket is there but its agent does not answer.
-    pub(crate) async fn status(&self) -> Result<Option<Status>, Error> {
-        match self.connect().await {
-            Ok(stream) => self.exchange(stream, &Ask::Status, Duration::from_secs(5)).await.map(Some),
-            Err(error) if is_away(&error) => Ok(None),
-            Err(error) => Err(Error::path("connect to", &self.socket, &error)),
+    /// The agent's program is newer than `ours`.
+    pub(crate) fn refuse_newer(&self, ours: &str) -> Result<(), Error> {
+        if self.age(ours) != Age::Newer {
+            return Ok(());
         }
+        let theirs = self.version.as_deref().unwrap_or_default();
+        let what = format!("Mainstay {theirs} runs this deployment, and this is the older Mainstay {ours}");
+        Err(Error::new(Kind::Refused, what).hint(format!(
+            "use Mainstay {theirs} or a later version; `status` and `logs` of this one still work"
+        )))
     }
+}
 
-    /// Asks, and waits at most `patience`.
-    ///
-    /// # Errors
-    /// No agent runs, it does not answer in time, or it refuses.
-    pub(crate) async fn ask(&self, ask: &Ask, patience: Duration) -> Result<Status, Error> {
-        match self.connect().await {
-            Ok(stream) => self.exchange(stream, ask, patience).await,
-            Err(error) if is_away(&error) => {
-                Err(Error::not_ready("no agent runs here").hint("start it with `mainstay up`"))
-            }
-            Err(error) => Err(Error::path("connect to", &self.socket, &error)),
-        }
-    }
-
-    async fn connect(&self) -> std::io::Result<UnixStream> {
-        let short = ShortPath::of(&self.socket)?;
-        UnixStream::connect(short.path()).await
-    }
-
-    async fn exchange(&self, stream: UnixStream, ask: &Ask, patience: Duration) -> Result<Status, Error> {
-        let answer = tokio::time::timeout(patience, exchange(stream, ask))
-            .await
-            .map_err(|_| {
-                Error::not_ready(format!("the agent did not answer within {} s", patience.as_secs()))
-            })?
-            .map_err(|error| Error::not_ready(format!("the agent hung up: {}", reason(&error))))?;
-        match answer {
-            Answer::Done(status) => Ok(*status),
-            Answer::Refused { what, hint } => Err(Error { kind: Kind::NotReady, what, hint, detail: None }),
+impl PartStatus {
+    pub(crate) fn spec(&self) -> PartSpec {
+        match self {
+            Self::Server(server) => PartSpec::Server(server.spec.clone()),
+            Self::Edge(edge) => PartSpec::Edge(edge.spec.clone()),
         }
     }
 }
 
-/// A socket path that fits the 107 bytes the kernel allows: a long one is reached through its open directory.
-pub(crate) struct ShortPath {
-    path: PathBuf,
-    _directory: Option<std::fs::File>,
-}
+/// The kinds of a refusal, by exit code.
+const KINDS: [Kind; 9] = [
+    Kind::Bug,
+    Kind::Usage,
+    Kind::Settings,
+    Kind::NotReady,
+    Kind::NotVerified,
+    Kind::Undone,
+    Kind::NeedsYou,
+    Kind::Refused,
+    Kind::Busy,
+];
 
-impl ShortPath {
-    pub(crate) fn of(socket: &Path) -> std::io::Result<Self> {
-        use std::os::fd::AsRawFd as _;
-        const LONGEST: usize = 107;
-        let (Some(directory), Some(name)) = (socket.parent(), socket.file_name()) else {
-            return Ok(Self { path: socket.to_owned(), _directory: None });
-        };
-        if socket.as_os_str().len() <= LONGEST {
-            return Ok(Self { path: socket.to_owned(), _directory: None });
-        }
-        let directory = std::fs::File::open(directory)?;
-        let path = Path::new("/proc/self/fd").join(directory.as_raw_fd().to_string()).join(name);
-        Ok(Self { path, _directory: Some(directory) })
-    }
-
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        let exit = KINDS.iter().position(|kind| *kind == error.kind).map_or(0, |at| at + 1);
+        Self { what: error.what, hint: error.hint, exit: u8::try_from(exit).unwrap_or(not_ready()) }
     }
 }
 
-/// Nobody listens: the socket is absent, or its agent has died.
-fn is_away(error: &std::io::Error) -> bool {
-    use std::io::ErrorKind as K;
-    matches!(error.kind(), K::NotFound | K::ConnectionRefused)
-}
-
-async fn exchange(mut stream: UnixStream, ask: &Ask) -> std::io::Result<Answer> {
-    write_line(&mut stream, ask).await?;
-    read_line(&mut stream).await?.ok_or_else(|| std::io::ErrorKind::UnexpectedEof.into())
-}
-
-pub(crate) async fn write_line<T: Serialize + Sync>(
-    stream: &mut UnixStream,
-    value: &T,
-) -> std::io::Result<()> {
-    let mut line = serde_json::to_vec(value)?;
-    line.push(b'\n');
-    stream.write_all(&line).await
-}
-
-pub(crate) async fn read_line<T: for<'a> Deserialize<'a>>(
-    stream: &mut UnixStream,
-) -> std::io::Result<Option<T>> {
-    let mut line = Vec::new();
-    BufReader::new(stream).take(LINE_LIMIT).read_until(b'\n', &mut line).await?;
-    if line.is_empty() {
-        return Ok(None);
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Self {
+        let kind = KINDS.get(usize::from(refusal.exit).wrapping_sub(1)).copied().unwrap_or(Kind::NotReady);
+        Self { kind, what: refusal.what, hint: refusal.hint, detail: None }
     }
-    serde_json::from_slice(&line).map(Some).map_err(Into::into)
 }

@@ -45,11 +45,11 @@ pub async fn down(world: &World, mut caller: Caller<'_>) -> Result<bool, Error> 
 pub(crate) fn stopping(status: Option<&Status>) -> Steps {
     let mut steps = Steps::default();
     let Some(status) = status else { return steps };
-    if let Some(edge) = &status.edge {
+    if let Some(edge) = status.edge() {
         let action = Edge { spec: None, before: Some(edge.spec.clone()) };
         steps.add("close-edge", "Close the edge", Some("Open it again"), 200, action);
     }
-    if let Some(server) = &status.server {
+    if let Some(server) = status.server() {
         let action = Server { switch: Switch::Off, spec: server.spec.clone() };
         steps.add("stop-server", "Stop the server", Some("Start it again"), 500, action);
     }

@@ -45,7 +45,7 @@ pub async fn planned(world: &World, names: &[String]) -> Result<Plan<Action>, Er
     }
     let Settled { desired, release, config, .. } = settle(world, &BTreeMap::new(), None)?;
     let agent = world.agent.status().await?;
-    let server = agent.as_ref().and_then(|status| status.server.as_ref());
+    let server = agent.as_ref().and_then(|status| status.server());
     let mut steps = Steps::default();
     if let Some(server) = server {
         let stop = Server { switch: Switch::Off, spec: server.spec.clone() };

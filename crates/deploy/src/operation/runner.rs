@@ -42,6 +42,17 @@ pub async fn repair_journal(world: &World, caller: &Caller<'_>) -> Result<Option
     }
 }
 
+/// Refuses to change a deployment that a newer Mainstay runs.
+///
+/// # Errors
+/// The agent's version is newer than this program's.
+pub(crate) async fn refuse_newer(world: &World) -> Result<(), Error> {
+    match world.agent.status().await? {
+        Some(status) => status.refuse_newer(&world.version),
+        None => Ok(()),
+    }
+}
+
 /// The turn to change a deployment: its lock and its journal.
 pub(crate) struct Turn {
     lock: Lock,
@@ -69,6 +80,7 @@ impl Turn {
     /// # Errors
     /// It was going forward and failed now: it is undone, and what was asked for today is not begun on top of that.
     pub(crate) async fn recover(&self, world: &World, caller: &mut Caller<'_>) -> Result<(), Error> {
+        refuse_newer(world).await?;
         let Some((_, plan, state)) = self.journal.unfinished::<Action>().await? else { return Ok(()) };
         if let Phase::Ready(next) | Phase::Running(next) = state.phase
             && let Err(error) = revive(&plan.steps[..next], world).await

@@ -48,7 +48,7 @@ impl Status {
     pub fn is_up(&self) -> bool {
         let agent = self.agent.as_ref();
         agent.is_some_and(|agent| {
-            agent.edge.is_some() && agent.server.as_ref().is_some_and(|server| server.pid.is_some())
+            agent.edge().is_some() && agent.server().is_some_and(|server| server.pid.is_some())
         }) && self.trouble.is_none()
     }
 }
@@ -61,7 +61,7 @@ pub async fn status(world: &World) -> Result<Status, Error> {
     let layout = &world.layout;
     let installed = ground(layout)? == Ground::Ours && layout.current().exists();
     let agent = world.agent.status().await?;
-    let trouble = match agent.as_ref().and_then(|agent| agent.server.as_ref()) {
+    let trouble = match agent.as_ref().and_then(|agent| agent.server()) {
         Some(server) => health::ask(&health::client(PATIENCE)?, server.spec.listen).await.err(),
         None => None,
     };

@@ -20,7 +20,7 @@ use crate::action::{
 };
 use crate::control::protocol::ServerSpec;
 use crate::error::{Error, Kind};
-use crate::operation::runner::{Caller, Turn};
+use crate::operation::runner::{Caller, Turn, refuse_newer};
 use crate::part::database::readiness::Patience;
 use crate::part::database::steps as database_steps;
 use crate::part::observed::{ConfigChange, Observed, observe};
@@ -106,8 +106,10 @@ pub async fn up(world: &World, request: &Request, mut caller: Caller<'_>) -> Res
         turn.run(&plan, world, &mut caller).await?;
     }
     let status = world.agent.status().await?;
-    let release =
-        status.and_then(|status| status.server).map(|server| release::name_of(&server.spec.release));
+    let release = status
+        .as_ref()
+        .and_then(|status| status.server())
+        .map(|server| release::name_of(&server.spec.release));
     Ok(Up {
         changed: !plan.steps.is_empty(),
         dir: world.layout.root().to_owned(),
@@ -147,6 +149,7 @@ pub(crate) async fn prepare(
 ) -> Result<Prepared, Error> {
     let layout = &world.layout;
     ground(layout)?;
+    refuse_newer(world).await?;
     let settled = settle(world, &request.flags, request.tarball.as_deref())?;
     let observed = observe(world, &settled, request.creation.as_ref(), &mut patience).await?;
     preflight::check(layout, &settled, &observed)?;
@@ -175,6 +178,9 @@ fn plan_up(
     }
     database_steps::check_moved(settled, observed)?;
     let mut steps = Steps::default();
+    if let Some(handover) = observed.handover.clone() {
+        steps.add("hand-over", handover.title(), None, 200, handover);
+    }
     let user = desired.user.clone();
     if let Some(name) = user.clone().filter(|_| !observed.user) {
         steps.add(
@@ -208,7 +214,7 @@ fn plan_up(
         let action = Unpacking { release: release.clone(), tarball: request.tarball.clone() };
         steps.add("release", format!("Unpack {release}"), Some("Remove it"), 300, action);
     }
-    let server = observed.agent.as_ref().and_then(|status| status.server.as_ref());
+    let server = observed.agent.as_ref().and_then(|status| status.server());
     let spec = ServerSpec {
         release: layout.releases().join(release.to_string()),
         user: user.clone(),
@@ -261,8 +267,7 @@ fn plan_up(
         let action = Administrator { listen: spec.listen, email: admin_email(desired) };
         steps.add("administrator", "Look after the administrator", None, 300, action);
     }
-    let before =
-        observed.agent.as_ref().and_then(|status| status.edge.as_ref()).map(|edge| edge.spec.clone());
+    let before = observed.agent.as_ref().and_then(|status| status.edge()).map(|edge| edge.spec.clone());
     let spec = Some(desired.edge());
     if before != spec {
         let title = format!("Open the edge at {}", desired.listen);
@@ -352,7 +357,7 @@ pub(crate) mod tests {
     use settings::{Defaults, Sources, Wanted};
 
     use super::*;
-    use crate::control::protocol::{EdgeStatus, ServerStatus, Status};
+    use crate::control::protocol::{EdgeStatus, PartStatus, ServerStatus, Status};
     use crate::place::container::VersionChange;
     use crate::state::config_file::ConfigFiles;
     use crate::state::desired::Machine;
@@ -415,6 +420,7 @@ pub(crate) mod tests {
             lacking: None,
             warnings: Vec::new(),
             agent: None,
+            handover: None,
             healthy: false,
             volume: None,
         }
@@ -435,7 +441,18 @@ pub(crate) mod tests {
             current: Some(release::builtin()),
             config: ConfigChange::Stays,
             database: true,
-            agent: Some(Status { agent_pid: 1, since: 0, server: Some(server), edge: Some(edge) }),
+            agent: Some(Status {
+                agent_pid: 1,
+                since: 0,
+                version: Some("0.1.0".to_owned()),
+                protocol: 2,
+                parts: [
+                    ("server".to_owned(), PartStatus::Server(server)),
+                    ("edge".to_owned(), PartStatus::Edge(edge)),
+                ]
+                .into(),
+            }),
+            handover: None,
             healthy: true,
             ..nothing()
         }

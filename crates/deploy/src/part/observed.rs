@@ -8,7 +8,7 @@ use database::Lacking;
 use release::ReleaseId;
 use settings::Undeclared;
 
-use crate::action::Directories;
+use crate::action::{Directories, HandOver};
 use crate::control::health;
 use crate::control::protocol::Status;
 use crate::error::Error;
@@ -58,6 +58,8 @@ pub(crate) struct Observed {
     pub warnings: Vec<String>,
     /// The agent, if it runs.
     pub agent: Option<Status>,
+    /// What it hands over to this version, if it is older.
+    pub handover: Option<HandOver>,
     /// Whether its server is well.
     pub healthy: bool,
     /// What the `VERSION` of a container's volume must become, if anything.
@@ -78,7 +80,7 @@ pub(crate) async fn observe(
     let Settled { desired, release, .. } = settled;
     let agent = world.agent.status().await?;
     let listen = server_listen(layout, agent.as_ref());
-    let healthy = match agent.as_ref().and_then(|status| status.server.as_ref()) {
+    let healthy = match agent.as_ref().and_then(|status| status.server()) {
         Some(server) => {
             health::ask(&health::client(Duration::from_secs(5))?, server.spec.listen).await.is_ok()
         }
@@ -102,6 +104,7 @@ pub(crate) async fn observe(
         database,
         lacking,
         warnings,
+        handover: agent.as_ref().and_then(|status| HandOver::from(status, &world.version)),
         agent,
         healthy,
         volume: volume_change(layout, release)?,
@@ -128,7 +131,7 @@ fn config_change(settled: &Settled, layout: &Layout, listen: SocketAddr) -> Resu
 pub(crate) fn server_listen(layout: &Layout, agent: Option<&Status>) -> SocketAddr {
     const FIRST: u16 = 18_065;
     const PORTS: u16 = 8_000;
-    if let Some(server) = agent.and_then(|status| status.server.as_ref()) {
+    if let Some(server) = agent.and_then(|status| status.server()) {
         return server.spec.listen;
     }
     let mut hasher = DefaultHasher::new();

@@ -30,7 +30,7 @@ pub(crate) fn check(layout: &Layout, settled: &Settled, observed: &Observed) -> 
     if let Some(name) = &desired.user {
         reachable(name, layout, ground)?;
     }
-    let open = agent.and_then(|status| status.edge.as_ref()).map(|edge| edge.spec.listen);
+    let open = agent.and_then(|status| status.edge()).map(|edge| edge.spec.listen);
     if open != Some(desired.listen) {
         Listen { address: Some(desired.listen.ip()), port: desired.listen.port() }.check()?;
     }

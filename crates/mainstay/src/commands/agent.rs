@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 use std::sync::Mutex;
 
-use deploy::{Error, LogPart, World};
+use deploy::{Error, Kind, LogPart, World};
 use tracing_subscriber::Layer as _;
 use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -14,7 +14,11 @@ use super::interrupted;
 use crate::exit::Exit;
 use crate::printer::Printer;
 
-pub(super) fn run(world: &World) -> Result<Exit, Error> {
+pub(super) fn run(world: &World, handed_over: bool) -> Result<Exit, Error> {
+    let handover = handed_over.then(host::Handover::receive).transpose();
+    let handover = handover.map_err(|error| {
+        Error::new(Kind::Usage, format!("`--handed-over` finds nothing on standard input: {error}"))
+    })?;
     host::daemon::detach().map_err(|error| Error::not_ready(format!("cannot leave the session: {error}")))?;
     let of_edge = |target: &str| target.starts_with("edge");
     let layer = |part: LogPart| {
@@ -27,7 +31,7 @@ pub(super) fn run(world: &World) -> Result<Exit, Error> {
     tracing_subscriber::registry().with(vec![layer(LogPart::Edge), layer(LogPart::Agent)]).init();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.map_err(|error| Error::not_ready(format!("cannot start: {error}")))?;
-    runtime.block_on(async { deploy::run_agent(world.layout.clone(), interrupted()?).await })?;
+    runtime.block_on(async { deploy::run_agent(world, handover, interrupted()?).await })?;
     Ok(Exit::Done)
 }
 

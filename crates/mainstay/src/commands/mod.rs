@@ -79,7 +79,7 @@ fn run(cli: Cli, printer: Printer) -> Result<ExitCode, Error> {
         Command::Release(command) => release::run(printer, common, command)?,
         Command::Completions { shell } => reference::completions(printer, shell)?,
         Command::Reference { page } => reference::run(printer, page)?,
-        Command::Agent => agent::run(&world(common)?)?,
+        Command::Agent { handed_over } => agent::run(&world(common)?, handed_over)?,
         Command::HoldTo { parent, argv } => return Ok(agent::hold_to(printer, parent, &argv)),
     };
     Ok(exit.into())
@@ -118,7 +118,7 @@ fn runtime() -> Result<tokio::runtime::Runtime, Error> {
 fn world(common: &Common) -> Result<World, Error> {
     let mainstay = std::env::current_exe().map_err(|error| Error::path("find", "/proc/self/exe", &error))?;
     let variables = variables();
-    Ok(World::new(layout(common, &variables)?, mainstay, variables))
+    Ok(World::new(layout(common, &variables)?, mainstay, crate::VERSION, variables))
 }
 
 /// Our environment, as far as it is text.

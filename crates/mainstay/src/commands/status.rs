@@ -31,7 +31,7 @@ fn text(status: &Status) -> String {
     rows.extend(status.database.clone().map(|address| ("Database", address)));
     if let Some(agent) = &status.agent {
         rows.push(("Agent", format!("process {}, since {}", agent.agent_pid, moment(agent.since))));
-        let server = agent.server.as_ref().map(|server| match (server.pid, &status.trouble) {
+        let server = agent.server().map(|server| match (server.pid, &status.trouble) {
             (Some(pid), None) => {
                 format!("process {pid} at {}, started again {} times", server.spec.listen, server.restarts)
             }
@@ -41,7 +41,7 @@ fn text(status: &Status) -> String {
             }
         });
         rows.push(("Server", server.unwrap_or_else(|| "stopped".to_owned())));
-        let edge = agent.edge.as_ref().map(|edge| {
+        let edge = agent.edge().map(|edge| {
             format!(
                 "{}, {} connections ({} websockets), {} requests, {} not answered",
                 edge.spec.listen, edge.connections, edge.websockets, edge.requests, edge.upstream_errors

@@ -17,6 +17,7 @@ mod full {
     mod docker;
     pub(crate) mod external;
     mod flood;
+    mod handover;
     pub(crate) mod image;
     mod postgres_image;
 }

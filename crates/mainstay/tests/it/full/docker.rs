@@ -15,8 +15,8 @@ use crate::place::{MAINSTAY, Ran};
 /// What the documented quick start publishes.
 const URL: &str = "http://127.0.0.1:8080";
 
-/// A Mainstay for images: `cargo xtask test` builds it first.
-fn static_mainstay() -> PathBuf {
+/// A Mainstay for images, of the next version: `cargo xtask test` builds it first.
+pub(crate) fn static_mainstay() -> PathBuf {
     let triple = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
     let target = Path::new(MAINSTAY).ancestors().nth(2).expect("target/debug/mainstay");
     let program = target.join(triple).join("debug/mainstay");

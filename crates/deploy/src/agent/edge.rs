@@ -1,0 +1,128 @@
+//! An open edge: served on the agent's runtime, drained when it closes.
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use edge::{Edge, Limits, Network, Plain};
+use tokio_util::sync::CancellationToken;
+
+use crate::control::protocol::{EdgeSpec, EdgeStatus};
+use crate::error::{Error, Kind, reason};
+
+/// An edge that serves, or is draining.
+#[derive(Clone)]
+pub(super) struct OpenEdge {
+    pub spec: EdgeSpec,
+    pub upstream: SocketAddr,
+    counters: Arc<edge::Counters>,
+    drain: CancellationToken,
+    /// Cancelled when it has ended, for whatever reason.
+    ended: CancellationToken,
+    /// Keeps the address while another edge takes over; `None` when it is given up.
+    address: Arc<Mutex<Option<TcpListener>>>,
+}
+
+impl OpenEdge {
+    /// Answers at the address of the spec, or at an inherited socket, in the background until it is told to drain, or fails.
+    ///
+    /// # Errors
+    /// The address cannot be had; a proxy is not a network.
+    pub(super) fn open(
+        spec: EdgeSpec,
+        upstream: SocketAddr,
+        limits: Limits,
+        inherited: Option<TcpListener>,
+    ) -> Result<Self, Error> {
+        let proxies = spec.proxies.iter().map(|network| network.parse()).collect::<Result<Vec<Network>, _>>();
+        let proxies =
+            proxies.map_err(|error: edge::NetworkError| Error::new(Kind::Settings, error.to_string()))?;
+        // The edge has no certificate, so where the site URL is `https`, something in front of it ends TLS.
+        let transport = if spec.https { Plain::behind_tls() } else { Plain::http() };
+        let edge = match inherited {
+            Some(listener) => Edge::from_listener(listener, upstream, limits)?,
+            None => Edge::bind(spec.listen, upstream, limits)?,
+        };
+        let address = edge
+            .try_clone_listener()
+            .map_err(|error| Error::not_ready(format!("the edge cannot open: {}", reason(&error))))?;
+        tracing::info!(?spec, "the edge is open");
+        let edge = edge.trusting(&proxies).over(transport);
+        let (drain, ended) = (CancellationToken::new(), CancellationToken::new());
+        let counters = edge.counters();
+        let serving = edge.serve(drain.clone());
+        let end = ended.clone().drop_guard();
+        tokio::spawn(async move {
+            let _end = end;
+            if let Err(error) = serving.await {
+                tracing::error!(%error, "the edge has ended");
+            }
+        });
+        Ok(Self { spec, upstream, counters, drain, ended, address: Arc::new(Mutex::new(Some(address))) })
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.ended.is_cancelled()
+    }
+
+    /// Gives the address up and returns when the last connection is gone.
+    pub(super) async fn close(&self) {
+        drop(self.take_address());
+        self.drain().await;
+    }
+
+    /// Returns when the last connection is gone. New ones wait in the queue of the address.
+    pub(super) async fn drain(&self) {
+        self.drain.cancel();
+        self.ended.cancelled().await;
+    }
+
+    /// The listening socket, once.
+    pub(super) fn take_address(&self) -> Option<TcpListener> {
+        self.address.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    pub(super) fn status(&self) -> EdgeStatus {
+        let counted = self.counters.read();
+        EdgeStatus {
+            spec: self.spec.clone(),
+            connections: counted.connections,
+            websockets: counted.websockets,
+            requests: counted.requests,
+            upstream_errors: counted.upstream_errors,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::parts::{Part, Parts, Run};
+    use super::*;
+
+    #[tokio::test]
+    async fn an_edge_that_has_ended_is_no_edge() {
+        let any: SocketAddr = ([127, 0, 0, 1], 0).into();
+        let spec = EdgeSpec { listen: any, https: false, proxies: Vec::new() };
+        let open = OpenEdge::open(spec, any, Limits::default(), None).expect("a port");
+        let parts = Parts::default();
+        parts.add(Part { name: "edge".to_owned(), running: Run::Edge(open.clone()) });
+        assert!(parts.edge("edge").is_some() && parts.status().contains_key("edge"));
+        // As if it had ended by itself: the parts were not told.
+        open.drain().await;
+        assert!(parts.edge("edge").is_none() && parts.status().is_empty());
+        parts.stop("edge").await;
+    }
+
+    #[tokio::test]
+    async fn a_drained_edge_keeps_its_address_and_a_closed_one_gives_it_up() {
+        let any: SocketAddr = ([127, 0, 0, 1], 0).into();
+        let spec = EdgeSpec { listen: any, https: false, proxies: Vec::new() };
+        let open = OpenEdge::open(spec.clone(), any, Limits::default(), None).expect("a port");
+        open.drain().await;
+        let listener = open.take_address().expect("it is kept");
+        let address = listener.local_addr().expect("an address");
+        assert!(TcpListener::bind(address).is_err(), "it is not free in between");
+        let again = OpenEdge::open(spec, any, Limits::default(), Some(listener)).expect("taken over");
+        again.close().await;
+        assert!(TcpListener::bind(address).is_ok());
+    }
+}

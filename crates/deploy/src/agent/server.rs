@@ -1,0 +1,60 @@
+//! A supervised server: the release's program, its log, its process id.
+
+use host::Supervisor;
+use release::Release;
+use tokio::sync::watch;
+
+use crate::control::protocol::{ServerSpec, ServerStatus};
+use crate::error::{Error, reason};
+use crate::place::layout::Layout;
+
+/// A server that is supervised.
+pub(super) struct Running {
+    pub spec: ServerSpec,
+    status: watch::Receiver<host::Status>,
+    /// `None` while it is being stopped.
+    pub supervisor: Option<Supervisor>,
+}
+
+impl Running {
+    /// # Errors
+    /// The machine has no thread or descriptor left.
+    pub(super) fn new(spec: ServerSpec, supervisor: std::io::Result<Supervisor>) -> Result<Self, Error> {
+        let supervisor = supervisor.map_err(|error| {
+            Error::not_ready(format!("the server cannot be supervised: {}", reason(&error)))
+        })?;
+        Ok(Self { spec, status: supervisor.status(), supervisor: Some(supervisor) })
+    }
+
+    pub(super) fn status(&self) -> ServerStatus {
+        let status = self.status.borrow();
+        let (pid, last_exit) = match &status.state {
+            host::State::Running { pid, .. } => (Some(*pid), None),
+            host::State::BackingOff { last_exit, .. } => (None, Some(last_exit.to_string())),
+            host::State::Stopped { last_exit } => (None, last_exit.as_ref().map(ToString::to_string)),
+            host::State::Starting => (None, None),
+        };
+        ServerStatus { spec: self.spec.clone(), pid, restarts: status.restarts.into(), last_exit }
+    }
+}
+
+/// How a server is started.
+///
+/// # Errors
+/// Its user does not exist; its release is not there.
+pub(super) fn command(layout: &Layout, name: &str, spec: &ServerSpec) -> Result<host::Command, Error> {
+    let user = spec.user.as_deref().map(host::User::named).transpose()?;
+    let release = Release::open(&spec.release)?;
+    let mut call = release.server(&layout.config());
+    call.env.extend(spec.overrides.clone());
+    Ok(host::Command {
+        program: call.program,
+        args: call.args,
+        env: call.env,
+        cwd: call.cwd,
+        user,
+        log: host::Log::at(layout.logs().join(format!("{name}.log"))),
+        pid_file: Some(layout.run().join(format!("{name}.pid"))),
+        shim: host::Shim::this_program(),
+    })
+}

@@ -1,0 +1,189 @@
+//! How an agent becomes a newer one: what it hands over, and how that goes on.
+//!
+//! The state is JSON that two versions of the program share, so its format has a version and a golden file, like the protocol.
+
+use std::net::SocketAddr;
+use std::os::fd::{AsFd as _, OwnedFd};
+
+use host::{Handover, Held, HeldState, Supervisor};
+use serde::{Deserialize, Serialize};
+
+use super::Agent;
+use super::edge::OpenEdge;
+use super::parts::{Part, Run};
+use super::server::{self, Running};
+use crate::control::protocol::{EdgeSpec, ServerSpec};
+use crate::error::{Error, reason};
+
+/// The version of the state's format.
+const FORMAT: u32 = 1;
+
+/// What an agent hands over as data. Descriptors come in this order: the lock, the control socket, the connection that asked, then
+/// for each part its own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct State {
+    format: u32,
+    /// The version of the program that hands over.
+    from: String,
+    parts: Vec<HeldPart>,
+}
+
+/// A part between two programs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct HeldPart {
+    name: String,
+    #[serde(flatten)]
+    what: What,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+enum What {
+    Server {
+        spec: ServerSpec,
+        program: HeldState,
+        /// Whether a descriptor follows: the program's output.
+        output: bool,
+    },
+    /// A descriptor follows: the listening socket.
+    Edge { spec: EdgeSpec, upstream: SocketAddr },
+}
+
+/// What the program before this one has handed over.
+pub(super) struct Inheritance {
+    /// The open file of the agent's lock.
+    pub lock: OwnedFd,
+    /// The socket that listens for commands.
+    pub control: OwnedFd,
+    /// The connection of the command that waits for the answer.
+    pub asker: OwnedFd,
+    pub parts: HeldParts,
+}
+
+/// Parts that are not watched.
+pub(super) struct HeldParts {
+    parts: Vec<HeldPart>,
+    descriptors: std::vec::IntoIter<OwnedFd>,
+}
+
+/// The descriptors that a successor needs besides those of the parts.
+///
+/// # Errors
+/// This process has no free descriptor.
+pub(super) fn shared(agent: &Agent, asker: OwnedFd) -> Result<Vec<OwnedFd>, Error> {
+    let failed = |error: std::io::Error| Error::not_ready(format!("cannot hand over: {}", reason(&error)));
+    let lock = agent.lock.as_fd().try_clone_to_owned().map_err(failed)?;
+    let control = agent.control.try_clone().map_err(failed)?;
+    Ok(vec![lock, control, asker])
+}
+
+/// Every part of an agent, which no longer watches it, behind the [`shared`] descriptors.
+pub(super) async fn pack(agent: &Agent, mut descriptors: Vec<OwnedFd>) -> Handover {
+    let mut parts = Vec::new();
+    for Part { name, running } in agent.parts.take() {
+        let what = match running {
+            Run::Server(Running { spec, supervisor: Some(supervisor), .. }) => {
+                match supervisor.hand_over().await {
+                    Ok(Held { state: program, output }) => {
+                        let follows = output.is_some();
+                        descriptors.extend(output);
+                        What::Server { spec, program, output: follows }
+                    }
+                    Err(error) => {
+                        tracing::error!(%error, part = name, "the part cannot be handed over");
+                        continue;
+                    }
+                }
+            }
+            Run::Edge(edge) => match edge.take_address() {
+                Some(listener) => {
+                    descriptors.push(listener.into());
+                    What::Edge { spec: edge.spec, upstream: edge.upstream }
+                }
+                None => continue,
+            },
+            Run::Server(_) => continue,
+        };
+        parts.push(HeldPart { name, what });
+    }
+    let state = State { format: FORMAT, from: agent.version.clone(), parts };
+    // Numbers, texts and lists always become JSON.
+    Handover { state: serde_json::to_vec(&state).unwrap_or_default(), descriptors }
+}
+
+/// Reads what was handed over.
+///
+/// # Errors
+/// It is damaged, or of a format that this program does not know.
+pub(super) fn unpack(handover: Handover) -> Result<Inheritance, Error> {
+    let unreadable = |what: String| Error::not_ready(format!("what was handed over cannot be used: {what}"));
+    let State { format, from, parts } =
+        serde_json::from_slice(&handover.state).map_err(|error| unreadable(error.to_string()))?;
+    if format != FORMAT {
+        return Err(unreadable(format!("Mainstay {from} wrote format {format}, and this reads {FORMAT}")));
+    }
+    let mut descriptors = handover.descriptors.into_iter();
+    let mut next = || descriptors.next().ok_or_else(|| unreadable("a descriptor is missing".to_owned()));
+    let (lock, control, asker) = (next()?, next()?, next()?);
+    Ok(Inheritance { lock, control, asker, parts: HeldParts { parts, descriptors } })
+}
+
+impl HeldParts {
+    /// Goes on with every part.
+    ///
+    /// # Errors
+    /// One of them cannot be taken over, nor those after it.
+    pub(super) fn adopt(mut self, agent: &Agent) -> Result<(), Error> {
+        let missing = || Error::not_ready("what was handed over lacks a descriptor");
+        for HeldPart { name, what } in self.parts {
+            let running = match what {
+                What::Server { spec, program, output } => {
+                    let output =
+                        if output { Some(self.descriptors.next().ok_or_else(missing)?) } else { None };
+                    let command = server::command(&agent.layout, &name, &spec)?;
+                    let held = Held { state: program, output };
+                    let adopted = Supervisor::adopt(&agent.spawner, command, agent.policy(), held);
+                    Run::Server(Running::new(spec, adopted)?)
+                }
+                What::Edge { spec, upstream } => {
+                    let listener = self.descriptors.next().ok_or_else(missing)?;
+                    Run::Edge(OpenEdge::open(spec, upstream, agent.limits(), Some(listener.into()))?)
+                }
+            };
+            agent.parts.add(Part { name, running });
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The golden file is never edited: a newer program reads what an older one wrote.
+    #[test]
+    fn the_first_format_is_read_for_ever() {
+        let golden = include_str!("../../tests/golden/agent/handover-1.json");
+        let state: State = serde_json::from_str(golden).expect("it is read");
+        assert_eq!((state.format, &*state.from, state.parts.len()), (1, "0.1.0", 3));
+        let written = serde_json::to_value(&state).expect("it is written");
+        assert_eq!(written, serde_json::from_str::<serde_json::Value>(golden).expect("JSON"));
+    }
+
+    #[test]
+    fn another_format_and_a_missing_descriptor_are_refused() {
+        let null = || OwnedFd::from(std::fs::File::open("/dev/null").expect("there is one"));
+        let handover = |state: &str, descriptors: usize| Handover {
+            state: state.into(),
+            descriptors: (0..descriptors).map(|_| null()).collect(),
+        };
+        let refused = |handover| unpack(handover).map(|_| ()).expect_err("refused").what;
+        let other = refused(handover(r#"{"format":2,"from":"9.0.0","parts":[]}"#, 3));
+        assert!(other.contains("Mainstay 9.0.0 wrote format 2, and this reads 1"), "{other}");
+        assert!(
+            refused(handover(r#"{"format":1,"from":"0.1.0","parts":[]}"#, 2))
+                .contains("a descriptor is missing")
+        );
+        assert!(unpack(handover(r#"{"format":1,"from":"0.1.0","parts":[]}"#, 3)).is_ok());
+    }
+}

@@ -1,0 +1,113 @@
+//! Every message that an agent was ever sent or gave, read back: see `tests/golden/agent`. A file there is never edited; a message
+//! that changes gets another one beside it.
+
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
+
+use super::client::answer;
+use super::first::FirstAsk;
+use super::protocol::{Age, Answer, Ask, PartSpec, Status};
+use crate::error::{Error, Kind};
+
+macro_rules! golden {
+    ($name:literal) => {
+        serde_json::from_str::<Value>(include_str!(concat!("../../tests/golden/agent/", $name, ".json")))
+            .expect("JSON")
+    };
+}
+
+/// It is read, and written as it was.
+fn both_ways<T: DeserializeOwned + Serialize>(golden: &Value) -> T {
+    let read: T = serde_json::from_value(golden.clone()).unwrap_or_else(|error| panic!("{error}: {golden}"));
+    assert_eq!(&serde_json::to_value(&read).expect("it is written"), golden);
+    read
+}
+
+fn status(line: Value) -> Status {
+    match answer(line).expect("an answer") {
+        Answer::Done(status) => *status,
+        Answer::Refused(refusal) => panic!("{refusal:?}"),
+    }
+}
+
+#[test]
+fn what_protocol_2_asks() {
+    assert_eq!(both_ways::<Ask>(&golden!("status-2")), Ask::Status);
+    let Ask::Start { part, spec: PartSpec::Server(server) } = both_ways(&golden!("start-server-2")) else {
+        panic!("another ask")
+    };
+    assert_eq!((&*part, server.overrides.len()), ("server", 1));
+    let Ask::Start { spec: PartSpec::Edge(edge), .. } = both_ways(&golden!("start-edge-2")) else {
+        panic!("another ask")
+    };
+    assert!(edge.https && edge.proxies.len() == 1);
+    assert_eq!(both_ways::<Ask>(&golden!("stop-2")), Ask::stop("edge"));
+    assert_eq!(both_ways::<Ask>(&golden!("shut-down-2")), Ask::ShutDown);
+    let program = "/usr/local/bin/mainstay".into();
+    assert_eq!(both_ways::<Ask>(&golden!("hand-over-2")), Ask::HandOver { program });
+}
+
+#[test]
+fn what_protocol_2_answers() {
+    both_ways::<Answer>(&golden!("done-2"));
+    let status = status(golden!("done-2"));
+    assert_eq!((status.protocol, status.version.as_deref(), status.parts.len()), (2, Some("0.1.0"), 2));
+    assert_eq!(status.server().and_then(|server| server.pid), Some(4712));
+    assert_eq!(status.edge().map(|edge| edge.requests), Some(70));
+    let names: Vec<String> = status.specs().into_iter().map(|(name, _)| name).collect();
+    assert_eq!(names, ["server", "edge"], "an edge is opened after its server");
+
+    let Answer::Refused(refusal) = both_ways(&golden!("refused-2")) else { panic!("not refused") };
+    let error = Error::from(refusal);
+    assert_eq!((error.kind, error.hint.as_deref()), (Kind::Refused, Some("use it")));
+}
+
+#[test]
+fn an_agent_of_protocol_1_is_recognised_and_stopped() {
+    let asks = [
+        (Ask::Status, golden!("status-1")),
+        (Ask::stop("server"), golden!("stop-server-1")),
+        (Ask::stop("edge"), golden!("close-edge-1")),
+        (Ask::ShutDown, golden!("stop-1")),
+    ];
+    for (ask, first) in asks {
+        assert_eq!(FirstAsk::of(&ask), Some(both_ways(&first)));
+    }
+    assert_eq!(FirstAsk::of(&Ask::HandOver { program: "/x".into() }), None);
+
+    let status = status(golden!("done-1"));
+    assert_eq!((status.protocol, status.version.as_ref(), status.age("0.1.0")), (1, None, Age::Older));
+    assert_eq!(status.server().map(|server| server.restarts), Some(4));
+    assert_eq!(status.edge().map(|edge| edge.spec.listen.port()), Some(8065));
+    match answer(golden!("refused-1")).expect("an answer") {
+        Answer::Refused(refusal) => assert_eq!(Error::from(refusal).kind, Kind::NotReady),
+        Answer::Done(status) => panic!("{status:?}"),
+    }
+}
+
+#[test]
+fn a_status_of_a_later_version_is_read() {
+    let mut later = golden!("done-2");
+    later["done"]["version"] = "0.10.0".into();
+    later["done"]["mood"] = Value::Null;
+    let server = &mut later["done"]["server"];
+    server["since"] = 1.into();
+    later["done"]["database"] = serde_json::json!({"kind": "of-tomorrow", "pid": 1});
+    let status = status(later);
+    assert_eq!(status.parts.len(), 2, "what is not known is left out: {:?}", status.parts);
+    assert_eq!(status.age("0.9.9"), Age::Newer);
+    assert_eq!(status.age("0.10.0"), Age::Same);
+    assert_eq!(status.age("1.0.0"), Age::Older);
+    let refused = status.refuse_newer("0.9.9").expect_err("refused");
+    assert!(refused.what.contains("0.10.0") && refused.what.contains("0.9.9"), "{refused}");
+    status.refuse_newer("0.10.0").expect("allowed");
+}
+
+#[test]
+fn a_refusal_keeps_its_kind() {
+    for kind in [Kind::Usage, Kind::Settings, Kind::NotReady, Kind::Refused, Kind::Busy, Kind::Bug] {
+        let sent = Error::new(kind, "no").hint("do that");
+        let received = Error::from(super::protocol::Refusal::from(sent));
+        assert_eq!((received.kind, &*received.what, received.hint.as_deref()), (kind, "no", Some("do that")));
+    }
+}
