@@ -130,6 +130,19 @@ mod tests {
         assert!(inner.young.len() + inner.old.len() <= 8);
     }
 
+    #[tokio::test]
+    async fn a_value_is_loaded_once_unless_it_is_invalidated_meanwhile() {
+        let cache = Cache::new(4);
+        let overtaken = async {
+            cache.forget(&1);
+            Ok::<_, ()>(10)
+        };
+        assert_eq!(cache.get_or_load(1, overtaken).await, Ok(10));
+        assert_eq!(cache.get_or_load(1, async { Err(()) }).await, Err(()));
+        assert_eq!(cache.get_or_load(1, async { Ok::<_, ()>(11) }).await, Ok(11));
+        assert_eq!(cache.get_or_load(1, async { Err(()) }).await, Ok(11));
+    }
+
     #[test]
     fn a_value_loaded_before_an_invalidation_is_not_cached() {
         let cache = Cache::new(4);

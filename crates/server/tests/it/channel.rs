@@ -220,3 +220,27 @@ async fn a_channel_is_changed_archived_and_restored() {
     assert_eq!(ada.post(&format!("{path}/restore"), json!({})).await["delete_at"], 0);
     assert_eq!(refused(ada.request("DELETE", &format!("channels/{square}"))).await.0, 400);
 }
+
+#[tokio::test]
+async fn roles_in_a_channel_are_set_by_name_or_by_scheme() {
+    let site = Site::new().await;
+    let (ada, bob) = (site.sign_up("ada").await, site.sign_up("bob").await);
+    let (team, square) = ada.team("harbour").await;
+    bob.join(&team).await;
+    let member = format!("channels/{square}/members/{}", bob.id);
+    let (roles, scheme_roles) = (format!("{member}/roles"), format!("{member}/schemeRoles"));
+    let found = async || text(&ada.get(&member).await["roles"]);
+    ada.put(&roles, json!({"roles": "channel_user channel_admin"})).await;
+    assert_eq!(found().await, "channel_user channel_admin");
+    ada.put(&scheme_roles, json!({"scheme_user": true, "scheme_admin": false})).await;
+    assert_eq!(found().await, "channel_user");
+    for (path, body) in [
+        (&roles, json!({"roles": "channel_user team_user"})),
+        (&roles, json!({"roles": "channel_user channel_unknown"})),
+        (&scheme_roles, json!({"scheme_user": false, "scheme_admin": true})),
+    ] {
+        assert_eq!(refused(ada.request("PUT", path).json(&body)).await.0, 400, "{path} {body}");
+        assert_eq!(refused(bob.request("PUT", path).json(&json!({"scheme_user": true}))).await.0, 403);
+    }
+    assert_eq!(found().await, "channel_user");
+}

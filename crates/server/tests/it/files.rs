@@ -209,7 +209,7 @@ async fn images_get_thumbnails_and_previews() -> Outcome {
 }
 
 #[tokio::test]
-async fn what_is_no_image_or_too_large_a_one_stays_a_file() -> Outcome {
+async fn damaged_and_too_large_images_are_stored_without_previews() -> Outcome {
     let place = place(json!({})).await?;
     // A header that claims 65 000 x 65 000 pixels.
     let mut bomb = png(1, 1)?;

@@ -124,6 +124,8 @@ async fn roles_in_a_team_end_with_the_membership() {
         .0,
         403
     );
+    let system = json!({"roles": "team_user system_admin"});
+    assert_eq!(refused(ada.request("PUT", &format!("{member}/roles")).json(&system)).await.0, 400);
     ada.put(&format!("{member}/roles"), json!({"roles": "team_user team_admin"})).await;
     bob.put(&patch, json!({"description": "managed"})).await;
     ada.put(&format!("{member}/schemeRoles"), json!({"scheme_user": true, "scheme_admin": false})).await;

@@ -49,7 +49,7 @@ export function invite(team) {
     }
     copy.textContent = 'Copied';
   } }, 'Copy link');
-  open(`Invite people to ${team.display_name}`, h('p', { class: 'lead' }, 'Whoever has this link can create an account and join the team.'), h('div', { class: 'joined' }, input, copy));
+  open(`Invite people to ${team.display_name}`, h('p', { class: 'lead' }, 'Anyone with this link can create an account and join the team.'), h('div', { class: 'joined' }, input, copy));
 }
 
 // ---- lists to choose from
