@@ -1,7 +1,7 @@
 //! A process that goes on when the terminal closes.
 //!
-//! The starter detaches what it can (no input, output to a file); the started process calls [`detach`] first
-//! thing, since a new session can only be made from inside, and between fork and exec that would be `unsafe`.
+//! The caller gives it no input and a file for its output. The started process itself must call [`detach`] first: only
+//! the process itself can start a new session, and to do it between fork and exec would be `unsafe`.
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::OpenOptions;
@@ -21,14 +21,14 @@ pub struct Daemon {
     pub args: Vec<OsString>,
     /// Its whole environment: nothing is inherited.
     pub env: BTreeMap<String, String>,
-    /// Its working directory; `/` keeps no mount busy.
+    /// Its working directory. With `/` no other file system is kept from being unmounted.
     pub cwd: PathBuf,
     /// Where its output is appended.
     pub output: PathBuf,
 }
 
 impl Daemon {
-    /// Starts it. The handle tells whether it ended early; dropping it does nothing to the process.
+    /// Starts it. The handle says whether it has ended; dropping the handle does not end the process.
     pub fn start(&self) -> Result<Child, DiskError> {
         let output = OpenOptions::new()
             .append(true)
@@ -50,8 +50,8 @@ impl Daemon {
     }
 }
 
-/// Leaves the starter's session: no terminal, no hang-up, no Ctrl-C. To be called by the started process
-/// before anything else; a process that leads its group already is left as it is.
+/// Leaves the caller's session: no terminal, no hang-up, no Ctrl-C. The started process calls this before anything else.
+/// Nothing changes for a process that already leads its group.
 pub fn detach() -> io::Result<()> {
     match rustix::process::setsid() {
         Ok(_) | Err(rustix::io::Errno::PERM) => Ok(()),

@@ -1,4 +1,4 @@
-//! Room, rights and durable changes on disk.
+//! Free space, permissions and durable changes on disk.
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
@@ -10,15 +10,15 @@ use rustix::process::geteuid;
 
 pub use crate::tree::remove_tree;
 
-/// Something could not be done to a path. Says what, where, why and what helps.
+/// Something could not be done to a path: what, where, why, and what to do.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot {action} {}: {source}{}", path.display(), hint(source))]
 pub struct DiskError {
     /// A verb: "write", "remove".
     pub action: &'static str,
-    /// What it was to be done to.
+    /// The file or directory.
     pub path: PathBuf,
-    /// What the kernel said.
+    /// The kernel's error.
     pub source: io::Error,
 }
 
@@ -41,16 +41,16 @@ fn hint(error: &io::Error) -> &'static str {
     }
 }
 
-/// What is left on a file system, for someone who is not root.
+/// The free space of a file system for users other than root.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Free {
     /// Bytes.
     pub bytes: u64,
-    /// Files; None where the file system has no fixed number of them (btrfs).
+    /// Files; `None` if the file system has no fixed number of them (btrfs).
     pub inodes: Option<u64>,
 }
 
-/// Room on the file system that holds `path`, or will: the nearest existing parent is asked.
+/// The free space of the file system that `path` is on, or will be on: the nearest existing parent decides.
 pub fn free(path: &Path) -> Result<Free, DiskError> {
     let found = nearest(path);
     let stat = rustix::fs::statvfs(found).map_err(|e| DiskError::new("look at", found, e.into()))?;
@@ -60,10 +60,10 @@ pub fn free(path: &Path) -> Result<Free, DiskError> {
     })
 }
 
-/// What a deployment should know about the file system it is put on.
+/// Properties of a file system that matter to a deployment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Mount {
-    /// The kind where it matters: SQLite's and PostgreSQL's locks are not to be trusted over a network.
+    /// The kind of a network file system: SQLite's and PostgreSQL's locks are not reliable there.
     pub network: Option<&'static str>,
     /// Programs on it cannot be executed.
     pub noexec: bool,
@@ -71,7 +71,7 @@ pub struct Mount {
     pub read_only: bool,
 }
 
-/// Facts of the mount that holds `path`, or will.
+/// The properties of the file system that `path` is on, or will be on.
 pub fn mount(path: &Path) -> Result<Mount, DiskError> {
     let found = nearest(path);
     let fail = |e: rustix::io::Errno| DiskError::new("look at", found, e.into());
@@ -99,20 +99,20 @@ fn network_kind(magic: u64) -> Option<&'static str> {
     })
 }
 
-/// How the names begin under which something is staged before it is renamed into place.
+/// Prefixes of the temporary names that are renamed into place.
 const STAGED_FILE: &str = ".new-";
 const STAGED_LINK: &str = ".link-";
 const PROBE: &str = ".probe-";
 
-/// Whether [`atomic_write`], [`symlink_flip`] or [`probe`] makes such names: a kill in one of them leaves it
-/// behind, and it is nothing to anybody.
+/// Whether it is a temporary name of [`atomic_write`], [`symlink_flip`] or [`probe`]. A kill during one of them leaves the
+/// file behind; nobody needs it.
 pub fn is_staged(name: &str) -> bool {
     let random = [STAGED_FILE, STAGED_LINK, PROBE].into_iter().find_map(|prefix| name.strip_prefix(prefix));
-    // So many characters tempfile makes up.
+    // The number of random characters in a name of tempfile.
     random.is_some_and(|random| random.len() == 6 && random.bytes().all(|b| b.is_ascii_alphanumeric()))
 }
 
-/// A file's content, and what it takes to write it again as it was. It may be a secret: no `Debug`.
+/// A file's content, mode and owner, to restore it. It may be a secret: no `Debug`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Content {
     /// All of it.
@@ -123,11 +123,11 @@ pub struct Content {
     pub owner: (u32, u32),
 }
 
-/// Reads a file in a directory that somebody else may write in, who could put there what makes root read
-/// (and show) another file, or wait for ever.
+/// Reads a file in a directory that another user may write in. That user could put a link or a pipe there, so that root
+/// reads (and shows) another file, or waits for ever.
 ///
-/// No link is followed and nothing but a regular file of at most `limit` bytes is read. It must be the
-/// directory owner's, or root's or the reader's own without a second name: a hard link keeps the owner.
+/// So no link is followed, and only a regular file of at most `limit` bytes is read. It must belong to the directory's
+/// owner; or to root or the reader, without a second name, because a hard link keeps the owner.
 pub fn read_guarded(path: &Path, limit: u64) -> Result<Content, DiskError> {
     let fail = |e| DiskError::new("read", path, e);
     let refuse = |what: String| Err(fail(io::Error::other(what)));
@@ -135,7 +135,9 @@ pub fn read_guarded(path: &Path, limit: u64) -> Result<Content, DiskError> {
     let file = match openat(CWD, path, flags, Mode::empty()) {
         Ok(file) => File::from(file),
         Err(Errno::LOOP) => {
-            return refuse("it is a symbolic link, which is not followed; put the file itself there".into());
+            return refuse(
+                "it is a symbolic link, which Mainstay does not follow; put the file itself there".into(),
+            );
         }
         Err(e) => return Err(fail(e.into())),
     };
@@ -154,12 +156,12 @@ pub fn read_guarded(path: &Path, limit: u64) -> Result<Content, DiskError> {
     let mut bytes = Vec::new();
     file.take(limit.saturating_add(1)).read_to_end(&mut bytes).map_err(fail)?;
     if bytes.len() as u64 > limit {
-        return refuse(format!("it is larger than {limit} bytes, the most it may be"));
+        return refuse(format!("it is larger than {limit} bytes, which is the limit"));
     }
     Ok(Content { bytes, mode: meta.mode() & 0o777, owner: (meta.uid(), meta.gid()) })
 }
 
-/// Tries to write in a directory: rights, read-only mounts and full disks show only this way.
+/// Tries to write in a directory. Only this shows whether permissions, a read-only mount or a full disk prevent it.
 pub fn probe(dir: &Path) -> Result<(), DiskError> {
     let fail = |e| DiskError::new("write in", dir, e);
     let mut file = tempfile::Builder::new().prefix(PROBE).tempfile_in(dir).map_err(fail)?;
@@ -167,7 +169,7 @@ pub fn probe(dir: &Path) -> Result<(), DiskError> {
     file.close().map_err(fail)
 }
 
-/// Replaces a file: whoever looks, also after a power cut, sees the old content or the new.
+/// Replaces a file. Every reader sees the old content or the new, also after a power cut.
 /// `owner` is user and group id.
 pub fn atomic_write(
     path: &Path,
@@ -182,13 +184,13 @@ pub fn atomic_write(
     sync_dir(parent(path))
 }
 
-/// Replaces a file that means nothing after a power cut: in one step, and without waiting for a busy disk. Mode 0600.
+/// Replaces a file that is not needed after a power cut, in one step and without waiting for the disk. Mode 0600.
 pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<(), DiskError> {
     let fail = |e| DiskError::new("write", path, e);
     staged(path, bytes, 0o600, None).map_err(fail)?.persist(path).map_err(|e| fail(e.error)).map(drop)
 }
 
-/// The new content, beside the old file.
+/// Writes the new content next to the old file.
 fn staged(
     path: &Path,
     bytes: &[u8],
@@ -200,13 +202,13 @@ fn staged(
     if let Some((uid, gid)) = owner {
         fchown(file.as_file(), Some(uid), Some(gid))?;
     }
-    // After the owner: changing it clears bits of the mode.
+    // After the owner, because a change of owner clears bits of the mode.
     file.as_file().set_permissions(fs::Permissions::from_mode(mode))?;
     Ok(file)
 }
 
-/// Points the symbolic link `link` at `target`, in one step, durably. Makes it when there is none; refuses
-/// to replace anything that is not a link.
+/// Points the symbolic link `link` to `target`, in one step and durably. Creates it if there is none; refuses to replace
+/// anything that is not a link.
 pub fn symlink_flip(link: &Path, target: &Path) -> Result<(), DiskError> {
     let fail = |e| DiskError::new("point the link", link, e);
     if link.symlink_metadata().is_ok_and(|m| !m.is_symlink()) {
@@ -221,12 +223,12 @@ pub fn symlink_flip(link: &Path, target: &Path) -> Result<(), DiskError> {
     sync_dir(dir)
 }
 
-/// Makes the names in a directory durable.
+/// Makes changes of the names in a directory durable.
 pub fn sync_dir(dir: &Path) -> Result<(), DiskError> {
     File::open(dir).and_then(|d| d.sync_all()).map_err(|e| DiskError::new("sync", dir, e))
 }
 
-/// Removes a file; one that is not there is removed already.
+/// Removes a file. It is not an error if there is none.
 pub fn remove_file(path: &Path) -> Result<(), DiskError> {
     match fs::remove_file(path) {
         Err(e) if e.kind() != io::ErrorKind::NotFound => Err(DiskError::new("remove", path, e)),
@@ -238,7 +240,7 @@ fn parent(path: &Path) -> &Path {
     path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// The nearest path that exists: `path` itself, or a directory above it. What can be said of it holds for what will be below.
+/// The nearest path that exists: `path` itself, or a directory above it.
 pub fn nearest(path: &Path) -> &Path {
     path.ancestors().find(|p| p.exists()).unwrap_or(Path::new("."))
 }

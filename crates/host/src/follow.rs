@@ -1,7 +1,8 @@
-//! Reading a log while it is written and rotated.
+//! Reads a log while it is written and rotated.
 //!
-//! A follower keeps its file open. At the end of it, it looks where that file is now: still `NAME`, nothing
-//! more yet; `NAME.3`, the next lines are in `NAME.2`; gone, the oldest file left is the next one.
+//! A follower keeps its file open. At the end of the file it looks up the name that the file has now. If it is still
+//! `NAME`, there is nothing more yet; if it is `NAME.3`, the next lines are in `NAME.2`; if it is gone, the oldest file
+//! comes next.
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::MetadataExt;
@@ -13,12 +14,11 @@ use tokio_util::sync::CancellationToken;
 use crate::disk::DiskError;
 use crate::log::numbered;
 
-/// How often a quiet log is looked at.
+/// The time between two looks at a log without new lines.
 const PERIOD: Duration = Duration::from_millis(100);
 const BLOCK: u64 = 64 * 1024;
 
-/// The last `lines` lines of the log, oldest first, its rotated files included.
-/// A log that does not exist yet has none.
+/// The last `lines` lines of the log, oldest first, including its rotated files. A log that does not exist yet has none.
 pub fn tail(path: &Path, lines: usize) -> Result<Vec<String>, DiskError> {
     let mut follow = Follow::at(path, lines, CancellationToken::new())?;
     let mut tail = Vec::new();
@@ -29,7 +29,7 @@ pub fn tail(path: &Path, lines: usize) -> Result<Vec<String>, DiskError> {
     Ok(tail)
 }
 
-/// The last `lines` lines, then every further one until `cancel`. The log need not exist yet.
+/// The last `lines` lines, then every new line until `cancel`. The log need not exist yet.
 pub fn follow(path: &Path, lines: usize, cancel: CancellationToken) -> Result<Follow, DiskError> {
     Follow::at(path, lines, cancel)
 }
@@ -39,7 +39,7 @@ pub fn follow(path: &Path, lines: usize, cancel: CancellationToken) -> Result<Fo
 pub struct Follow {
     path: PathBuf,
     file: Option<File>,
-    /// Read and not yet handed out.
+    /// Bytes that were read and not yet returned.
     buffer: Vec<u8>,
     cancel: CancellationToken,
 }
@@ -50,9 +50,9 @@ impl Follow {
         Ok(Self { path: path.to_path_buf(), file, buffer: Vec::new(), cancel })
     }
 
-    /// The next line, without its end; waits for it. None once cancelled.
+    /// Waits for the next line, without its end. `None` once cancelled.
     ///
-    /// Files are read directly, not on a blocking pool: they are a page or two, hot in the cache.
+    /// Files are read on this thread, because the part that is read is small and in the page cache.
     pub async fn next(&mut self) -> Result<Option<String>, DiskError> {
         loop {
             if self.cancel.is_cancelled() {
@@ -68,7 +68,7 @@ impl Follow {
         }
     }
 
-    /// The next whole line that is already there.
+    /// The next complete line that is already there.
     pub fn ready(&mut self) -> Result<Option<String>, DiskError> {
         loop {
             if let Some(end) = self.buffer.iter().position(|byte| *byte == b'\n') {
@@ -81,30 +81,30 @@ impl Follow {
         }
     }
 
-    /// A last line whose end was not written.
+    /// The last line, if its end was not written.
     fn unfinished(self) -> Option<String> {
         (!self.buffer.is_empty()).then(|| String::from_utf8_lossy(&self.buffer).into_owned())
     }
 
-    /// Reads on, over the end of a rotated file if need be. False when there is nothing new.
+    /// Reads on, in the next file if this one was rotated. False if there is nothing new.
     fn read_more(&mut self) -> io::Result<bool> {
         let Some(file) = &mut self.file else {
-            // There was no log when we began, so the oldest file there is now comes first.
+            // There was no log at the start: begin with the oldest file.
             let Some(first) = open(&numbered(&self.path, oldest(&self.path)))? else { return Ok(false) };
-            // Rotated while we opened it: look again.
+            // It was rotated in between: look again.
             if place_of(&self.path, &first)?.number() == Some(oldest(&self.path)) {
                 self.file = Some(first);
             }
             return Ok(true);
         };
-        // Where the file is must be known before its end is: it may be written to and rotated in between.
+        // First the name, then the end of the file: it may be written and rotated in between.
         let place = place_of(&self.path, file)?;
         if file.take(BLOCK).read_to_end(&mut self.buffer)? > 0 {
             return Ok(true);
         }
         let next = match place {
             Place::Current => {
-                // Cut back in place (`> server.log`): start over.
+                // The file was truncated (`> server.log`): start over.
                 if file.metadata()?.len() < file.stream_position()? {
                     file.rewind()?;
                     return Ok(true);
@@ -115,7 +115,7 @@ impl Follow {
             Place::Gone { oldest: Some(n) } => n,
             Place::Gone { oldest: None } => return Ok(false),
         };
-        // Opened by a name that may have moved since we looked: then the next round looks again.
+        // The name may belong to another file by now: the next round looks again.
         let next = open(&numbered(&self.path, next))?;
         if next.is_none() || place_of(&self.path, file)? != place {
             return Ok(false);
@@ -145,13 +145,13 @@ impl Place {
     }
 }
 
-/// The highest number in use; 0 while there is only the newest file, or none.
+/// The highest number in use; 0 if there is only the newest file or none.
 fn oldest(path: &Path) -> u32 {
     (1..).take_while(|n| numbered(path, *n).exists() || numbered(path, n + 1).exists()).last().unwrap_or(0)
 }
 
-/// Finds an open file among the numbered ones. Counts upwards, as a rotation moves them, so that a file
-/// on the move is not missed.
+/// Finds the number of an open file. Counts upwards, in the direction of a rotation, so that a file that is being moved is
+/// not missed.
 fn place_of(path: &Path, file: &File) -> io::Result<Place> {
     let ours = file.metadata()?;
     let mut oldest = None;
@@ -165,7 +165,7 @@ fn place_of(path: &Path, file: &File) -> io::Result<Place> {
                 oldest = Some(n);
                 missing = 0;
             }
-            // Between two renames of a rotation one number is free.
+            // Between two renames of a rotation one number is unused.
             Err(e) if e.kind() == io::ErrorKind::NotFound && missing == 0 => missing = 1,
             Err(e) if e.kind() == io::ErrorKind::NotFound => break,
             Err(e) => return Err(e),
@@ -182,7 +182,7 @@ fn open(path: &Path) -> io::Result<Option<File>> {
     }
 }
 
-/// Opens the file in which the last `lines` lines begin, at that place. None when there is no log.
+/// Opens the file in which the last `lines` lines begin, at that position. `None` if there is no log.
 fn last_lines(path: &Path, lines: usize) -> io::Result<Option<File>> {
     let mut wanted = lines;
     let mut best = None;
@@ -199,7 +199,7 @@ fn last_lines(path: &Path, lines: usize) -> io::Result<Option<File>> {
     Ok(best)
 }
 
-/// Where the last `wanted` lines of a file begin, and how many there are (at most `wanted`).
+/// The position at which the last `wanted` lines of a file begin, and how many there are (at most `wanted`).
 fn start_of_last(file: &mut File, wanted: usize) -> io::Result<(u64, usize)> {
     let end = file.metadata()?.len();
     if wanted == 0 || end == 0 {
@@ -214,7 +214,7 @@ fn start_of_last(file: &mut File, wanted: usize) -> io::Result<(u64, usize)> {
         file.take(at - from).read_to_end(&mut block)?;
         for (i, _) in block.iter().enumerate().rev().filter(|(_, byte)| **byte == b'\n') {
             let after = from + i as u64 + 1;
-            // The newline that ends the last line begins none.
+            // No line begins after the last newline.
             if after == end {
                 continue;
             }

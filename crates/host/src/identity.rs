@@ -1,7 +1,7 @@
-//! Giving up root for good.
+//! Gives up root for good.
 //!
-//! Safe only in a process of one thread, because the kernel changes the thread that asks: so this ends in an
-//! exec, and belongs at the very beginning of a program.
+//! The kernel changes the calling thread alone. So this ends in an exec, and a program calls it first, while it has only
+//! one thread.
 use std::convert::Infallible;
 use std::io;
 use std::os::unix::process::CommandExt;
@@ -24,7 +24,7 @@ pub enum IdentityError {
         uid: u32,
         /// Group id.
         gid: u32,
-        /// What the kernel said.
+        /// The kernel's error.
         source: io::Error,
     },
     /// The program cannot be executed.
@@ -32,15 +32,15 @@ pub enum IdentityError {
     Exec {
         /// The program.
         program: String,
-        /// What the kernel said.
+        /// The kernel's error.
         source: io::Error,
     },
 }
 
 /// Becomes user `uid`, group `gid`, with no other group, and then `command`. Returns only on failure.
 ///
-/// With `low_ports` the program may still bind ports below 1024, and so may what it starts
-/// (CAP_NET_BIND_SERVICE, ambient). Where root itself may not, that is no error: binding will tell.
+/// With `low_ports` the program and its children may still bind ports below 1024 (CAP_NET_BIND_SERVICE, ambient). If root
+/// itself may not, that is not an error here: binding fails later, with its reason.
 pub fn become_user(
     uid: u32,
     gid: u32,

@@ -1,10 +1,10 @@
-//! Process 1 of a container: what the kernel expects of it, and nothing else.
+//! Process 1 of a container.
 //!
-//! The kernel gives process 1 no default for any signal, and every orphan for a child. So the work runs in a
-//! child; process 1 passes signals on to it, reaps whatever ends, and leaves when nobody is left.
+//! For process 1 the kernel has no default action for signals, and makes every orphan its child. So the work runs in a
+//! child. Process 1 forwards signals to it, reaps all children, and ends when none is left.
 //!
-//! Rejected: doing the work in process 1 (whoever waits for "any child" there takes exit codes from under a
-//! runtime that waits for its own); a runtime here (this must go on when everything else has gone wrong).
+//! Rejected: the work in process 1 (a wait for "any child" would take the exit codes of children that a runtime there waits
+//! for); a runtime here (this code must work when everything else fails).
 use std::io;
 use std::process::Command;
 use std::thread::sleep;
@@ -18,11 +18,11 @@ use signal_hook::iterator::Signals;
 use crate::process::Exit;
 use crate::procfs;
 
-/// What is passed on.
+/// The signals that are forwarded.
 const FORWARDED: [i32; 6] = [SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2];
-/// How long those whom the work left behind have after TERM: docker gives the whole container ten seconds.
+/// How long processes that the work left behind have after TERM. Docker gives the whole container ten seconds.
 const GRACE: Duration = Duration::from_secs(3);
-/// How long the kernel may take to end what was sent KILL.
+/// How long processes may take to end after KILL.
 const SWEEP: Duration = Duration::from_secs(2);
 
 /// True in the first process of a container, or of any other pid namespace.
@@ -30,10 +30,10 @@ pub fn is_process_one() -> bool {
     std::process::id() == 1
 }
 
-/// Runs the work to its end as process 1 must, and says how it ended. Everybody else is gone by then: TERM,
-/// three seconds, KILL.
+/// Runs the work to its end and returns how it ended. Processes that it left behind get TERM and, three seconds later,
+/// KILL; none is left when this returns.
 pub fn run(work: &mut Command) -> io::Result<Exit> {
-    // Before the fork, or a signal in between would be lost.
+    // Before the fork: a signal in between would be lost.
     let mut signals = Signals::new(FORWARDED.iter().chain(&[SIGCHLD]))?;
     let work = Pid::from_child(&work.spawn()?);
     let exit = loop {
@@ -51,21 +51,21 @@ pub fn run(work: &mut Command) -> io::Result<Exit> {
     Ok(exit)
 }
 
-/// Reaps what has ended; how `work` ended, once it has.
+/// Reaps children that have ended. Returns how `work` ended, if it has.
 fn reap_until(work: Pid) -> Option<Exit> {
     loop {
         match wait(WaitOptions::NOHANG) {
             Ok(Some((pid, status))) if pid == work => return Some(status.into()),
             Ok(Some(_)) | Err(Errno::INTR) => {}
             Ok(None) => return None,
-            // Somebody else took its status, which only a mistake of ours could do.
+            // Other code took its status: a bug of ours.
             Err(_) => return Some(Exit::Code(-1)),
         }
     }
 }
 
-/// Signals everybody who is left, again while new ones appear, until they are gone or the time is over. Who came
-/// in from outside the namespace (`docker exec`) is no child of ours; the kernel ends them with us.
+/// Signals all other processes, and new ones as they appear, until none is left or the time is over. Processes from outside
+/// the namespace (`docker exec`) are not children of this one; the kernel ends them together with it.
 fn end_the_others(signal: Signal, time: Duration) {
     let deadline = Instant::now() + time;
     let mut told = Vec::new();
@@ -82,7 +82,7 @@ fn end_the_others(signal: Signal, time: Duration) {
     }
 }
 
-/// Reaps what has ended, and says whether any child lives.
+/// Reaps children that have ended, and says whether any child is alive.
 fn has_children() -> bool {
     loop {
         match wait(WaitOptions::NOHANG) {
@@ -94,7 +94,7 @@ fn has_children() -> bool {
 }
 
 impl Exit {
-    /// As a shell's exit code: 128 and the signal for one that a signal ended.
+    /// The exit code that a shell would report: 128 plus the signal if a signal ended it.
     pub fn code(&self) -> u8 {
         match self {
             Self::Code(code) => u8::try_from(*code).unwrap_or(u8::MAX),

@@ -1,21 +1,23 @@
-//! Processes, users, ports and disk: what a deployment needs from the machine it stands on.
+//! Processes, users, ports and disks: what a deployment needs from its machine.
 //!
-//! Facts come as functions (`port::holders`, `disk::free`, `User::named`), effects are thin
-//! (`disk::atomic_write`, `account::create`), and every error says what was found and the way out.
+//! Functions look something up (`port::holders`, `disk::free`, `User::named`) or change one thing (`disk::atomic_write`,
+//! `account::create`). [`Tool`] runs a program to its end, [`Supervisor`] keeps one running. Every error says what was found
+//! and what to do.
 //!
 //! # Promises
 //! - A supervised program never outlives its supervisor: not after `kill -9`, and what a killed
 //!   supervisor could not reach (grandchildren) is ended at the next start. A recycled process id is never
 //!   signalled.
 //! - A supervisor can be replaced by a newer program in place, and what it supervises does not notice: [`Handover`].
-//! - A full disk costs log lines, counted and noted; it never costs the supervised program.
+//! - When a disk is full, log lines are lost, counted and noted; the supervised program goes on.
 //! - `atomic_write` and `symlink_flip` leave the old state or the new one, also after a power cut.
-//! - `remove_tree` never leaves the tree it was given, whoever else is writing into it.
+//! - `remove_tree` removes nothing outside its tree, whatever other processes do in it.
+//! - A tool has limits of time and output, and nothing that it starts in its process group outlives it.
 //!
 //! # Refuses
-//! - To pass the environment on: a child gets what the caller lists, and `PATH`, `LANG`, `TZ`.
-//! - To read the user database through libc (NSS): `/etc/passwd` and `/etc/group` only. A directory user is
-//!   named by number.
+//! - To pass the environment on unasked: a child gets what the caller lists, and `PATH`, `LANG`, `TZ`.
+//! - To read the user database through libc (NSS): `/etc/passwd` and `/etc/group` only. A user of a
+//!   directory service is named by number.
 //!
 //! # Rejected designs
 //! - `pre_exec` to set the death signal in the child: `unsafe`. A shim does it after the fork: [`shim`].
@@ -25,7 +27,7 @@
 //! - Descriptors inherited by number: making a number into a descriptor is `unsafe`. See [`handover`].
 //! - TERM to the whole group: the official unit stops with `KillMode=mixed`, since a server whose plugins die
 //!   first tries to restart them. TERM goes to the leader, KILL to what is left.
-//! - `inotify` for `logs -f`: another descriptor to run out of, for a tenth of a second.
+//! - `inotify` for `logs -f`: one more limited resource, to show lines a tenth of a second earlier.
 #![forbid(unsafe_code)]
 
 pub mod account;

@@ -1,14 +1,14 @@
-//! How many descriptors this process, and so every child of it, may open.
+//! How many file descriptors this process and its children may open.
 use std::io;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// A limit on open files; None is unlimited.
+/// The limits of open files; `None` is unlimited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OpenFiles {
-    /// In force now.
+    /// The limit in force.
     pub soft: Option<u64>,
-    /// What it may be raised to without being root.
+    /// The limit up to which a user other than root may raise it.
     pub hard: Option<u64>,
 }
 

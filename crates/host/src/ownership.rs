@@ -1,7 +1,7 @@
-//! Giving a directory tree to a user.
+//! Gives a directory tree to a user.
 //!
-//! Through directory descriptors, never through a link: who may write in the tree could otherwise have root give
-//! away another file.
+//! Works through directory descriptors and never follows a link. Otherwise a user who may write in the tree could make root
+//! give away another file.
 use std::ffi::CString;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
@@ -16,13 +16,13 @@ use crate::disk::DiskError;
 
 const OPEN: OFlags = OFlags::DIRECTORY.union(OFlags::NOFOLLOW).union(OFlags::RDONLY).union(OFlags::CLOEXEC);
 
-/// Gives the directory `path` and all within to user `uid` and group `gid`, and takes from others, and from the
-/// group's write bit, what `path` itself granted them. A tree whose top is right already is left as it is.
+/// Gives the directory `path` and everything in it to user `uid` and group `gid`. Of the mode of `path` itself it clears all
+/// permissions of others and the write permission of the group. Nothing changes if `path` itself is right already.
 ///
-/// The top comes last, so a kill on the way is made good by the next call. Says whether anything was changed.
+/// `path` itself is changed last, so that the call can be repeated after a kill. Returns whether anything was changed.
 pub fn own_tree(path: &Path, uid: u32, gid: u32) -> Result<bool, DiskError> {
     let fail = |errno: Errno| DiskError::new("give away", path, errno.into());
-    // Looked at before it is opened: a root without its capabilities may look only.
+    // Before it is opened: root without capabilities may not open it.
     let is_right = |top: &std::fs::Metadata| (top.uid(), top.gid()) == (uid, gid) && top.mode() & 0o027 == 0;
     if std::fs::symlink_metadata(path).is_ok_and(|top| top.is_dir() && is_right(&top)) {
         return Ok(false);
@@ -63,7 +63,7 @@ fn own_within(dir: &OwnedFd, uid: u32, gid: u32) -> Result<(), Errno> {
     for name in below {
         match openat(dir.as_fd(), &*name, OPEN, Mode::empty()) {
             Ok(child) => own_within(&child, uid, gid)?,
-            // No directory (any more).
+            // Not a directory, or not any more.
             Err(Errno::NOTDIR | Errno::LOOP | Errno::NOENT) => {}
             Err(errno) => return Err(errno),
         }

@@ -1,4 +1,4 @@
-//! Addresses to listen on: read, tried, and explained when they cannot be had.
+//! Addresses to listen on: reads them, binds them, and explains why one cannot be bound.
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
@@ -13,72 +13,72 @@ use crate::sockets;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Listen {
-    /// None is every address, IPv6 included where the machine has it.
+    /// `None` is every address, including IPv6 if the machine has it.
     pub address: Option<IpAddr>,
-    /// 0 lets the kernel choose.
+    /// With 0 the kernel chooses.
     pub port: u16,
 }
 
 /// A process that listens on a port.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Holder {
-    /// Its id and short name; None when it may not be seen: another user's, and we are not root.
+    /// Its id and short name; `None` if it belongs to another user and only root may see it.
     pub process: Option<(u32, String)>,
     /// Where it listens.
     pub at: SocketAddr,
 }
 
-/// Why an address cannot be listened on.
+/// Why it is not possible to listen on an address.
 #[derive(Debug, thiserror::Error)]
 pub enum PortError {
-    /// It does not read as an address.
+    /// The text is not an address.
     #[error(
         "{given:?} is no address to listen on ({why}); write ADDR:PORT (127.0.0.1:8065), [::1]:8065 or :8065"
     )]
     Malformed {
-        /// What was given.
+        /// The text.
         given: String,
         /// What is wrong with it.
         why: &'static str,
     },
-    /// Someone listens there.
+    /// Another process listens there.
     #[error("port {} on {} is taken by {holder}; stop it, or choose another port with --listen", listen.port, listen.place())]
     Taken {
-        /// What was wanted.
+        /// The address.
         listen: Listen,
-        /// Who has it.
+        /// The process that listens there.
         holder: Holder,
     },
     /// The machine has no such address.
     #[error("{} is not an address of this machine; its addresses are {ours}. Choose one of them with --listen, or :{} for all", listen.place(), listen.port)]
     NotOurs {
-        /// What was wanted.
+        /// The address.
         listen: Listen,
-        /// What there is, comma separated.
+        /// The addresses of this machine, separated by commas.
         ours: String,
     },
-    /// A low port, and we may not.
+    /// A low port, which needs root.
     #[error("port {} needs root: run this as root, allow it with `sysctl net.ipv4.ip_unprivileged_port_start={}`, or choose a port from 1024 up with --listen", listen.port, listen.port)]
     Privileged {
-        /// What was wanted.
+        /// The address.
         listen: Listen,
     },
-    /// Something else.
+    /// Another error.
     #[error("cannot listen on {listen}: {source}")]
     Other {
-        /// What was wanted.
+        /// The address.
         listen: Listen,
-        /// What the kernel said.
+        /// The kernel's error.
         source: io::Error,
     },
 }
 
 impl Listen {
-    /// Binds it. To know whether an address is free, bind it and keep it: any other answer is out of date.
+    /// Binds it. The only way to know that an address is free is to bind it and to keep it.
     pub fn bind(&self) -> Result<TcpListener, PortError> {
         let bound = match self.address {
             Some(address) => TcpListener::bind((address, self.port)),
-            // One IPv6 socket takes both families, except where IPv6 is off.
+            // One IPv6 socket accepts both families, unless IPv6 is off.
             None => TcpListener::bind((Ipv6Addr::UNSPECIFIED, self.port)).or_else(|e| match e.kind() {
                 io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied => Err(e),
                 _ => TcpListener::bind((Ipv4Addr::UNSPECIFIED, self.port)),
@@ -87,7 +87,7 @@ impl Listen {
         bound.map_err(|source| self.explain(source))
     }
 
-    /// Whether it could be bound just now.
+    /// Checks that it can be bound now.
     pub fn check(&self) -> Result<(), PortError> {
         self.bind().map(drop)
     }
@@ -101,7 +101,7 @@ impl Listen {
         self.port != 0 && self.port < first_free
     }
 
-    /// Who listens where this would.
+    /// The processes that listen where this address would.
     pub fn holder(&self) -> Option<Holder> {
         let hit = sockets::listening().into_iter().find(|socket| {
             socket.port == self.port
@@ -113,7 +113,7 @@ impl Listen {
         Some(Holder { process, at: SocketAddr::new(hit.address, hit.port) })
     }
 
-    /// The address a client on this machine can reach it by.
+    /// The address at which a client on this machine can reach it.
     pub fn reachable(&self) -> SocketAddr {
         let address = match self.address {
             None => Ipv4Addr::LOCALHOST.into(),

@@ -1,11 +1,11 @@
 //! What `/proc` says about a process.
 use std::fs;
 
-/// The fields of `/proc/PID/stat` that tell one life of a process id from the next.
+/// The fields of `/proc/PID/stat` that distinguish a process from a later one with the same id.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Stat {
     pub(crate) pid: u32,
-    /// `Z` for one that ended and was not yet waited for.
+    /// `Z` for a process that has ended and was not reaped yet.
     pub(crate) state: char,
     pub(crate) group: u32,
     pub(crate) session: u32,
@@ -14,7 +14,7 @@ pub(crate) struct Stat {
 }
 
 impl Stat {
-    /// Fields by proc(5). The name (field 2) may hold spaces and brackets: count from the last `)`.
+    /// Fields by proc(5). The name (field 2) may contain spaces and brackets: count from the last `)`.
     fn parse(text: &str) -> Option<Self> {
         let pid = text.split_once(' ')?.0.parse().ok()?;
         let rest: Vec<&str> = text.rsplit_once(')')?.1.split_ascii_whitespace().collect();
@@ -27,13 +27,13 @@ impl Stat {
         })
     }
 
-    /// None when there is no such process.
+    /// `None` if there is no such process.
     pub(crate) fn of(pid: u32) -> Option<Self> {
         Self::parse(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
     }
 }
 
-/// Every process id, as far as they can be seen.
+/// Every process id that this process may see.
 pub(crate) fn pids() -> impl Iterator<Item = u32> {
     fs::read_dir("/proc")
         .into_iter()
@@ -46,13 +46,13 @@ pub(crate) fn program_name(pid: u32) -> Option<String> {
     Some(fs::read_to_string(format!("/proc/{pid}/comm")).ok()?.trim_end().to_owned())
 }
 
-/// A random id that changes with every boot; empty where the kernel does not tell.
+/// A random id that changes with every boot; empty if the kernel does not provide it.
 pub(crate) fn boot_id() -> String {
     fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim_end().to_owned()
 }
 
-/// Tells one pid namespace from every other of this boot: its own number may come round again, the start of its
-/// first process does not. Empty where the kernel does not tell.
+/// Identifies a pid namespace within this boot. The number of a namespace may be used again, but not together with the start
+/// time of its first process. Empty if the kernel does not provide it.
 pub(crate) fn namespace() -> String {
     let link = fs::read_link("/proc/self/ns/pid").unwrap_or_default();
     let began = Stat::of(1).map(|first| first.started).unwrap_or_default();

@@ -50,7 +50,7 @@ fn parse_address(hex: &str) -> Option<IpAddr> {
     }
 }
 
-/// The process that holds a socket. None when it may not be seen (another user's, and we are not root).
+/// The process that has a socket open; `None` if it belongs to another user and only root may see it.
 pub(crate) fn holder(inode: u64) -> Option<u32> {
     let socket = format!("socket:[{inode}]");
     procfs::pids().find(|pid| {
@@ -62,7 +62,7 @@ pub(crate) fn holder(inode: u64) -> Option<u32> {
     })
 }
 
-/// The addresses of this machine, loopback included.
+/// The addresses of this machine, including loopback.
 pub(crate) fn own_addresses() -> BTreeSet<IpAddr> {
     let trie = fs::read_to_string("/proc/net/fib_trie").unwrap_or_default();
     let inet6 = fs::read_to_string("/proc/net/if_inet6").unwrap_or_default();
@@ -73,7 +73,7 @@ pub(crate) fn own_addresses() -> BTreeSet<IpAddr> {
     local_v4(&trie).into_iter().map(IpAddr::from).chain(v6).collect()
 }
 
-/// Every `|-- ADDRESS` that is followed by `/32 host LOCAL`.
+/// Finds each `|-- ADDRESS` that is followed by `/32 host LOCAL`.
 fn local_v4(trie: &str) -> Vec<Ipv4Addr> {
     let mut last: Option<Ipv4Addr> = None;
     let mut found = Vec::new();

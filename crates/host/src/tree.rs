@@ -1,7 +1,7 @@
-//! Removing a directory tree that others may be writing into.
+//! Removes a directory tree while other processes may write in it.
 //!
-//! Every step goes through a directory descriptor and none follows a link: a service user who swaps a
-//! directory for a link to `/etc` while root removes its data loses the link, not `/etc`.
+//! Works through directory descriptors and never follows a link. If a service user replaces a directory by a link to `/etc`
+//! while root removes the data, the link is removed, and not `/etc`.
 use std::ffi::CStr;
 use std::fs;
 use std::io;
@@ -15,8 +15,8 @@ use crate::disk::DiskError;
 
 const OPEN: OFlags = OFlags::DIRECTORY.union(OFlags::NOFOLLOW).union(OFlags::RDONLY).union(OFlags::CLOEXEC);
 
-/// Removes `path` and, when it is a directory, all within; read-only directories too. Links are removed,
-/// never followed. What is not there is removed already.
+/// Removes `path` and, if it is a directory, everything in it, including read-only directories. Links are removed and not
+/// followed. It is not an error if there is nothing at `path`.
 pub fn remove_tree(path: &Path) -> Result<(), DiskError> {
     let fail = |e: io::Error| DiskError::new("remove", path, e);
     match fs::symlink_metadata(path) {
@@ -32,12 +32,12 @@ pub fn remove_tree(path: &Path) -> Result<(), DiskError> {
 
 /// Removes everything in a directory.
 fn empty(dir: &OwnedFd) -> Result<(), Errno> {
-    // A release is unpacked read-only; its owner may still remove it.
+    // A release is read-only; its owner may still remove it.
     match fchmod(dir, Mode::RWXU) {
         Ok(()) | Err(Errno::PERM) => {}
         Err(e) => return Err(e),
     }
-    // Listed first: removing while reading may skip entries.
+    // First list, then remove: a removal during the reading may skip entries.
     let names: Vec<_> = Dir::read_from(dir)?
         .filter(|entry| !matches!(entry, Ok(e) if e.file_name() == c"." || e.file_name() == c".."))
         .map(|entry| entry.map(|e| (e.file_name().to_owned(), e.file_type())))
@@ -55,7 +55,7 @@ fn remove_at(dir: BorrowedFd<'_>, name: &CStr, kind: FileType) -> Result<(), Err
                 empty(&child)?;
                 return gone(unlinkat(dir, name, AtFlags::REMOVEDIR));
             }
-            // No directory (any more): what stands there now is unlinked below.
+            // Not a directory, or not any more: it is unlinked below.
             Err(Errno::NOTDIR | Errno::LOOP) => {}
             Err(Errno::NOENT) => return Ok(()),
             Err(e) => return Err(e),
@@ -64,7 +64,7 @@ fn remove_at(dir: BorrowedFd<'_>, name: &CStr, kind: FileType) -> Result<(), Err
     gone(unlinkat(dir, name, AtFlags::empty()))
 }
 
-/// Somebody else removing it first is no failure.
+/// It is not an error if another process has removed it.
 fn gone(result: Result<(), Errno>) -> Result<(), Errno> {
     match result {
         Err(Errno::NOENT) => Ok(()),

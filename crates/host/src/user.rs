@@ -1,4 +1,4 @@
-//! Who runs what, and what they can reach.
+//! Users of this machine, and the files that they can reach.
 use std::fmt;
 use std::fs;
 use std::io;
@@ -16,11 +16,11 @@ const GROUP: &str = "/etc/group";
 /// A user of this machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct User {
-    /// Login name; the number as text when it has none.
+    /// Login name; the number as text if there is none.
     pub name: String,
     /// User id.
     pub uid: u32,
-    /// Id of the first group.
+    /// Id of the primary group.
     pub gid: u32,
     /// Home directory.
     pub home: PathBuf,
@@ -29,7 +29,7 @@ pub struct User {
 /// Why a user cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum UserError {
-    /// The machine does not know the name.
+    /// There is no such user.
     #[error(
         "there is no user {0:?} in /etc/passwd; create it with `useradd --system --user-group NAME`, or name another (a directory user by its number)"
     )]
@@ -39,7 +39,7 @@ pub enum UserError {
     Database {
         /// The file.
         path: &'static str,
-        /// What the kernel said.
+        /// The kernel's error.
         source: io::Error,
     },
 }
@@ -48,30 +48,31 @@ pub enum UserError {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("user {user} cannot enter {} (mode {mode:04o}); choose a directory elsewhere, or allow it with `chmod o+x {}`", at.display(), at.display())]
 pub struct Blocked {
-    /// Who.
+    /// The user.
     pub user: String,
-    /// The first directory on the way that is closed.
+    /// The first directory of the path that the user cannot enter.
     pub at: PathBuf,
     /// Its mode.
     pub mode: u32,
 }
 
-/// Why [`User::can_traverse`] says no.
+/// Why [`User::can_traverse`] fails.
 #[derive(Debug, thiserror::Error)]
 pub enum TraverseError {
-    /// A directory is closed.
+    /// The user cannot enter a directory.
     #[error(transparent)]
     Blocked(#[from] Blocked),
-    /// The way could not be looked at.
+    /// A part of the path cannot be read.
     #[error(transparent)]
     Disk(#[from] DiskError),
-    /// The groups could not be looked up.
+    /// The groups of the user are not known.
     #[error(transparent)]
     User(#[from] UserError),
 }
 
 impl User {
-    /// The user this process runs as. One without an entry (containers) is named by number, at home in `/`.
+    /// The user that this process runs as. Without an entry in the user database (containers) its name is its number and its home
+    /// is `/`.
     pub fn current() -> Result<Self, UserError> {
         let uid = geteuid().as_raw();
         let known = find(&read(PASSWD)?, |user| user.uid == uid);
@@ -90,7 +91,7 @@ impl User {
             .ok_or_else(|| UserError::Unknown(name.to_owned()))
     }
 
-    /// True for the user this process runs as.
+    /// True for the user that this process runs as.
     pub fn is_current(&self) -> bool {
         self.uid == geteuid().as_raw()
     }
@@ -100,8 +101,9 @@ impl User {
         self.uid == 0
     }
 
-    /// Whether this user can get to `path`: enter every directory above it, on both sides of every link.
-    /// Looks at owner, group and mode; access lists are not read, so it may refuse what a list would allow.
+    /// Checks that this user can enter every directory above `path`, also where links lead to.
+    ///
+    /// Owner, group and mode decide. Access lists are not read: a path that only a list opens is refused.
     pub fn can_traverse(&self, path: &Path) -> Result<(), TraverseError> {
         if self.is_root() {
             return Ok(());
@@ -121,7 +123,7 @@ impl User {
         Ok(())
     }
 
-    /// Whether this user can read the file: get to it, and open it. As with [`Self::can_traverse`], access lists are not read.
+    /// Whether this user can reach and open the file. As with [`Self::can_traverse`], access lists are not read.
     pub fn can_read(&self, path: &Path) -> Result<bool, TraverseError> {
         match self.can_traverse(path) {
             Ok(()) => {}
@@ -133,14 +135,14 @@ impl User {
             || may(self.uid, &self.groups()?, meta.uid(), meta.gid(), meta.permissions().mode(), 0o4))
     }
 
-    /// Ids of all groups this user is in.
+    /// Ids of all groups that this user is in.
     pub fn groups(&self) -> Result<Vec<u32>, UserError> {
         let text = read(GROUP)?;
         let more = text.lines().filter_map(|line| member_of(line, &self.name));
         Ok(std::iter::once(self.gid).chain(more).collect())
     }
 
-    /// Gives `path` itself (of a link: the link's target) to this user and their first group.
+    /// Gives `path` itself (of a link: the link's target) to this user and the user's primary group.
     pub fn own(&self, path: &Path) -> Result<(), DiskError> {
         chown(path, Some(self.uid), Some(self.gid))
             .map_err(|e| DiskError::new("change the owner of", path, e))
@@ -153,7 +155,7 @@ impl fmt::Display for User {
     }
 }
 
-/// The kernel's rule: the first of owner, group, others that fits decides, alone.
+/// The kernel's rule: of owner, group and others, the first that applies decides alone.
 fn may(uid: u32, groups: &[u32], owner: u32, group: u32, mode: u32, want: u32) -> bool {
     let bits = if uid == owner {
         mode >> 6
@@ -181,7 +183,7 @@ fn parse(line: &str) -> Option<User> {
     Some(User { name: name.to_owned(), uid: uid.parse().ok()?, gid: gid.parse().ok()?, home: home.into() })
 }
 
-/// One line of group(5), name:password:gid:members: its id when `user` is listed.
+/// One line of group(5), name:password:gid:members: its id if `user` is listed.
 fn member_of(line: &str, user: &str) -> Option<u32> {
     let fields: Vec<&str> = line.split(':').collect();
     let [_, _, gid, members] = fields[..] else { return None };

@@ -1,4 +1,4 @@
-//! Reading an archive that may be cut off, damaged or made to do harm.
+//! Reads an archive that may be cut off, damaged, or built to do harm.
 use std::cell::{Cell, RefCell};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -12,21 +12,21 @@ use crate::error::ReleaseError;
 use crate::member::{Described, Member, Members};
 
 const CHUNK: usize = 256 * 1024;
-/// What the headers of one member may take; long names stand in headers of their own.
+/// The most bytes that the headers of one member may have. Long names have headers of their own.
 const HEADERS: u64 = 1 << 20;
 /// Zeros that may follow the end mark: archivers fill up to a record.
 const PADDING: u64 = 1 << 20;
-/// Small archives may compress as well as they like.
+/// The ratio is not checked below this size.
 const FREE_OF_RATIO: u64 = 64 << 20;
 
-/// What an archive may grow to.
+/// How large an archive may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// Members.
     pub members: usize,
     /// Bytes when unpacked.
     pub bytes: u64,
-    /// Unpacked bytes for each packed one, from 64 MiB on.
+    /// Unpacked bytes for each compressed one, from 64 MiB on.
     pub ratio: u64,
 }
 
@@ -37,7 +37,7 @@ impl Default for Limits {
     }
 }
 
-/// What the layers of a reader tell the error message.
+/// What the readers, one inside the other, report for an error message.
 #[derive(Default)]
 struct Gauge {
     /// Bytes read from the archive as it is.
@@ -48,14 +48,14 @@ struct Gauge {
     allowance: Cell<u64>,
     /// The stream has ended.
     ended: Cell<bool>,
-    /// A limit was met.
+    /// A limit was exceeded.
     broken: RefCell<Option<String>>,
 }
 
-/// Where a tarball's first header says what it is.
+/// The place of the magic word in a tarball's first header.
 const USTAR: std::ops::Range<usize> = 257..262;
 
-/// Takes members out of one archive.
+/// Unpacks members of one archive.
 pub(crate) struct Unpacker<'a> {
     /// How errors name the archive.
     pub(crate) name: &'a str,
@@ -86,7 +86,7 @@ impl Unpacker<'_> {
         Ok(found)
     }
 
-    /// Hands each admitted member and its content to `take`, until it wants no more.
+    /// Calls `take` with each permitted member and its content, until it returns false.
     fn read(&self, packed: impl Read, take: &mut Take<'_>) -> Result<(), ReleaseError> {
         let gauge = Rc::new(Gauge::default());
         let mut packed = BufReader::with_capacity(CHUNK, Packed { inner: packed, gauge: gauge.clone() });
@@ -106,7 +106,7 @@ impl Unpacker<'_> {
             [0xfd, b'7', b'z', ..] => return Err(self.no_tarball("compressed with xz")),
             [b'<', ..] => return Err(self.no_tarball("a web page")),
             other if other.get(USTAR).is_some_and(|mark| mark != b"ustar") => {
-                return Err(self.no_tarball("no archive"));
+                return Err(self.no_tarball("not an archive"));
             }
             _ => Box::new(packed),
         };
@@ -131,7 +131,7 @@ impl Unpacker<'_> {
                 .map_err(|why| self.refused(&name, why))?;
             let size = entry.size();
             if size > 0 && !matches!(member, Member::File { .. } | Member::Nothing) {
-                return Err(self.refused(&name, "it has content but is no file".into()));
+                return Err(self.refused(&name, "it has content but is not a file".into()));
             }
             gauge.allowance.set(size.saturating_add(HEADERS));
             let mut content = Content { inner: &mut entry, left: size };
@@ -145,9 +145,9 @@ impl Unpacker<'_> {
             gauge.allowance.set(HEADERS);
             last = Some(name);
         }
-        // Only an end mark ends an archive; tar itself takes a cut between two members for the end.
+        // An archive ends with an end mark. The tar crate also accepts an archive that is cut off between two members.
         if gauge.ended.get() {
-            return Err(failed(last.as_deref(), &io::Error::other("it ends without its end mark")));
+            return Err(failed(last.as_deref(), &io::Error::other("it ends without an end mark")));
         }
         gauge.allowance.set(PADDING);
         let mut rest = archive.into_inner();
@@ -166,13 +166,13 @@ impl Unpacker<'_> {
 
 type Take<'t> = dyn FnMut(&Member, &mut Content<'_>) -> Result<bool, Fault> + 't;
 
-/// Which side failed: the archive, or the disk it is unpacked to.
+/// What failed: the archive, or the disk that it is unpacked to.
 enum Fault {
     Archive(io::Error),
     Disk(ReleaseError),
 }
 
-/// The content of one member: all of it, or an error.
+/// Reads the content of one member: all of it, or an error.
 struct Content<'a> {
     inner: &'a mut dyn Read,
     left: u64,
@@ -220,7 +220,7 @@ fn make(into: &Path, member: &Member, content: &mut Content<'_>) -> Result<(), F
     }
 }
 
-/// Writes a new file. Owner and mode are ours, not the archive's.
+/// Writes a new file. The archive decides neither its owner nor its mode.
 fn write_file(path: &Path, executable: bool, content: &mut Content<'_>) -> Result<(), Fault> {
     let disk = |e| Fault::Disk(ReleaseError::disk("write", path, e));
     let mode = if executable { 0o755 } else { 0o644 };
@@ -242,8 +242,8 @@ fn skip(content: &mut Content<'_>) -> Result<(), Fault> {
     Ok(())
 }
 
-/// After the first zero block: a second, then zeros to the end of the stream (whose checksum is verified by
-/// reading it).
+/// After the first zero block come a second one and zeros up to the end of the stream, whose checksum is verified when
+/// all of it is read.
 fn second_mark_and_padding(rest: &mut impl Read) -> io::Result<()> {
     let mut buffer = [0; 4096];
     let mut zeros = 0;
@@ -256,24 +256,24 @@ fn second_mark_and_padding(rest: &mut impl Read) -> io::Result<()> {
             return if zeros >= 512 { Ok(()) } else { Err(io::Error::other("its end mark is cut off")) };
         }
         if buffer[..n].iter().any(|byte| *byte != 0) {
-            return Err(io::Error::other("something follows its end"));
+            return Err(io::Error::other("there is data after its end mark"));
         }
         zeros += n;
     }
 }
 
-/// The words of an error without the layers' own.
+/// An error's text without what each reader adds to it.
 fn plain(error: &io::Error) -> String {
     let text = error.to_string();
     match error.kind() {
         io::ErrorKind::UnexpectedEof => "it is cut off".into(),
-        // The library repeats what it met, which is anybody's file.
-        _ if text.contains("numeric field") => "a member's header is none".into(),
+        // The library quotes what it read, and that may be any file of the machine.
+        _ if text.contains("numeric field") => "the header of a member is malformed".into(),
         _ => text,
     }
 }
 
-/// The archive as it is stored: counts.
+/// Counts the bytes of the archive as it is stored.
 struct Packed<R> {
     inner: R,
     gauge: Rc<Gauge>,
@@ -287,7 +287,7 @@ impl<R: Read> Read for Packed<R> {
     }
 }
 
-/// The archive after decompression: counts, and stops at the limits.
+/// Counts the bytes after decompression, and fails at the limits.
 struct Unpacked<R> {
     inner: R,
     gauge: Rc<Gauge>,
@@ -297,7 +297,7 @@ struct Unpacked<R> {
 impl<R: Read> Unpacked<R> {
     fn broken(&self, why: String) -> io::Error {
         *self.gauge.broken.borrow_mut() = Some(why);
-        io::Error::other("a limit was met")
+        io::Error::other("a limit was exceeded")
     }
 }
 

@@ -1,12 +1,12 @@
-//! What a release can do: read from one table, never from an `if edition ==`.
+//! What a release can do. It is looked up in one table; no code asks for an edition.
 use crate::edition::{Edition, ReleaseId};
 
-/// What this crate's callers must know before they use a release.
+/// What callers must know about a release before they use it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Capabilities {
-    /// `mattermost db migrate` exists. Before, the schema is brought up to date by starting the server.
+    /// `mattermost db migrate` exists. Without it, the server migrates the schema when it starts.
     pub db_migrate: bool,
-    /// `mattermost version` answers without opening, and migrating, the database.
+    /// `mattermost version` neither opens nor migrates the database.
     pub version_without_database: bool,
     /// `ping?get_server_status=true` probes database and file store.
     pub ping_server_status: bool,
@@ -18,13 +18,13 @@ pub struct Capabilities {
     pub sqlite: bool,
     /// Keeps its data in MySQL.
     pub mysql: bool,
-    /// The oldest PostgreSQL it starts on, as `server_version_num` has it: 140000 is 14.0.
+    /// The oldest PostgreSQL that it starts on, in the form of `server_version_num`: 140000 is 14.0.
     pub postgres_minimum: u32,
-    /// The number of its last migration (`db_migrations`), where that is known.
+    /// The number of its last migration (`db_migrations`), if known.
     pub last_migration: Option<u32>,
 }
 
-/// Which release lines a row speaks of.
+/// Which editions a row applies to.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Line {
     All,
@@ -46,7 +46,7 @@ enum Feature {
 type Numbers = (u32, u32, u32);
 const NEVER: Numbers = (u32::MAX, 0, 0);
 
-/// Feature, line, first version that has it, first that has it no more. Sources: the upgrade notes of 6.5 and
+/// Feature, editions, first version with it, first version without it again. Sources: the upgrade notes of 6.5 and
 /// 11.0, the API reference of `GET /system/ping`, the configuration guide ("since 3.8").
 const FEATURES: [(Feature, Line, Numbers, Numbers); 7] = [
     (Feature::DbMigrate, Line::All, (6, 5, 0), NEVER),
@@ -58,7 +58,7 @@ const FEATURES: [(Feature, Line, Numbers, Numbers); 7] = [
     (Feature::Mysql, Line::Official, (0, 0, 0), (11, 0, 0)),
 ];
 
-/// From which version on which PostgreSQL is the oldest it starts on. Sources: the upgrade notes of 5.30, 8.0, 10.6, 11.0 and 12.0.
+/// First version, and the oldest PostgreSQL that it and later versions start on. Sources: the upgrade notes of 5.30, 8.0, 10.6, 11.0 and 12.0.
 const POSTGRES: [(Numbers, u32); 6] = [
     ((0, 0, 0), 90_400),
     ((5, 30, 0), 100_000),
@@ -68,11 +68,11 @@ const POSTGRES: [(Numbers, u32); 6] = [
     ((12, 0, 0), 150_000),
 ];
 
-/// First version, first that has more, last migration. 11.6.2 brought further ones. Source: the server's list of migrations.
+/// First version, first version with more migrations, last migration. 11.6.2 added some. Source: the server's list of migrations.
 const MIGRATIONS: [(Numbers, Numbers, u32); 1] = [((11, 6, 0), (11, 6, 2), 159)];
 
 impl Capabilities {
-    /// What the table says of a release.
+    /// What the table says about a release.
     pub fn of(id: &ReleaseId) -> Self {
         let version = id.version.numbers();
         let line = if id.edition == Edition::Builtin { Line::Builtin } else { Line::Official };

@@ -1,4 +1,4 @@
-//! A tree that survives a power cut, cannot be changed by accident, and can still be removed.
+//! Makes a directory tree durable and read-only. Its owner can still remove it.
 use std::fs::{self, File, Permissions};
 use std::io;
 use std::os::unix::fs::PermissionsExt;
@@ -8,8 +8,8 @@ use rustix::fs::{FlockOperation, flock, syncfs};
 
 use crate::error::ReleaseError;
 
-/// Up to so many files are synced one by one: syncing the file system as a whole also waits for what others
-/// write to it, but beyond this it is faster.
+/// Up to so many files are synced one by one. Beyond this it is faster to sync the whole file system, although that also
+/// waits for what other programs write to it.
 const FEW: usize = 100;
 const PREFIX: &str = ".unpack-";
 
@@ -21,7 +21,7 @@ pub(crate) struct Staging {
 }
 
 impl Staging {
-    /// Makes one, after removing those that a killed run left.
+    /// Creates one, and first removes those that a killed run left behind.
     pub(crate) fn within(releases: &Path) -> Result<Self, ReleaseError> {
         let fail = |e| ReleaseError::disk("write in", releases, e);
         for entry in fs::read_dir(releases).map_err(fail)? {
@@ -74,18 +74,18 @@ impl Drop for Staging {
         if !self.kept
             && let Err(error) = remove(&self.path)
         {
-            tracing::warn!(path = %self.path.display(), %error, "cannot remove what was unpacked so far");
+            tracing::warn!(path = %self.path.display(), %error, "cannot remove the partly unpacked release");
         }
     }
 }
 
-/// The lock of a killed process is free; that of a living one is not.
+/// Removes a directory that no process fills any more: the kernel frees the lock of a killed process.
 fn remove_if_abandoned(path: &Path) {
     let Ok(dir) = File::open(path) else { return };
     if flock(&dir, FlockOperation::NonBlockingLockExclusive).is_ok()
         && let Err(error) = remove(path)
     {
-        tracing::warn!(path = %path.display(), %error, "cannot remove what a killed run left");
+        tracing::warn!(path = %path.display(), %error, "cannot remove what a killed run left behind");
     }
 }
 

@@ -1,4 +1,4 @@
-//! Release lines, and the name of a release.
+//! Editions, and the name of a release.
 use std::fmt;
 use std::str::FromStr;
 
@@ -7,7 +7,7 @@ use version::Version;
 
 use crate::error::ReleaseError;
 
-/// A release line.
+/// An edition of the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Edition {
@@ -15,7 +15,7 @@ pub enum Edition {
     Builtin,
     /// Mattermost's MIT build.
     Team,
-    /// The enterprise build run without a licence; from 11.0. A binary cannot tell it from `Enterprise`.
+    /// The enterprise build without a licence, from 11.0 on. Its binary is the same as that of `Enterprise`.
     Entry,
     /// The enterprise build.
     Enterprise,
@@ -55,7 +55,7 @@ impl FromStr for Edition {
 pub struct ReleaseId {
     /// Its version.
     pub version: Version,
-    /// Its line.
+    /// Its edition.
     pub edition: Edition,
 }
 
@@ -96,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_go_both_ways() {
+    fn a_name_is_written_as_it_was_read() {
         for name in ["11.7.15-team", "11.6.0+0.1.0-builtin", "5.37.10-enterprise", "11.0.2-entry"] {
             let id: ReleaseId = name.parse().unwrap();
             assert_eq!(id.to_string(), name);
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_name_says_why() {
+    fn a_text_that_is_not_a_release_name_is_refused_with_the_reason() {
         for (name, why) in [
             ("11.7.15", "VERSION-EDITION"),
             ("11.7-team", "three numbers"),

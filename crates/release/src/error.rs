@@ -1,8 +1,8 @@
-//! What can be wrong with a release, and the way out.
+//! What can be wrong with a release, and what to do.
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Anything wrong with a release, its archive, or the disk under it.
+/// What is wrong with a release, its archive, or the disk.
 #[derive(Debug, thiserror::Error)]
 pub enum ReleaseError {
     /// A text is no release name or edition.
@@ -24,7 +24,7 @@ pub enum ReleaseError {
         /// Which file is missing or wrong.
         problem: String,
     },
-    /// An archive ends early or does not read.
+    /// An archive ends early or cannot be read.
     #[error("{archive} is damaged near byte {at}{}: {why}; fetch it again", in_entry(entry.as_deref()))]
     Damaged {
         /// The archive.
@@ -36,8 +36,8 @@ pub enum ReleaseError {
         /// What was found.
         why: String,
     },
-    /// An archive holds what no release holds.
-    #[error("{archive} is refused{}: {why}; this is no official release", in_entry(entry.as_deref()))]
+    /// An archive contains what no release contains.
+    #[error("{archive} is refused{}: {why}; this is not an official release", in_entry(entry.as_deref()))]
     Refused {
         /// The archive.
         archive: String,
@@ -46,12 +46,12 @@ pub enum ReleaseError {
         /// The rule it breaks.
         why: String,
     },
-    /// The server binary does not say who it is.
-    #[error("{} does not tell its version: {why}", binary.display())]
+    /// The server binary does not print its version.
+    #[error("{} does not print its version: {why}", binary.display())]
     Unidentified {
         /// The binary.
         binary: PathBuf,
-        /// What happened, and what helps.
+        /// What happened, and what to do.
         why: String,
     },
     /// The release must be downloaded first.
@@ -64,14 +64,14 @@ pub enum ReleaseError {
         /// Where it is.
         url: String,
     },
-    /// The disk refused.
+    /// A file or directory cannot be used.
     #[error("cannot {action} {}: {source}{}", path.display(), hint(source))]
     Disk {
         /// A verb: "write".
         action: &'static str,
-        /// What it was to be done to.
+        /// The file or directory.
         path: PathBuf,
-        /// What the kernel said.
+        /// The kernel's error.
         source: io::Error,
     },
 }

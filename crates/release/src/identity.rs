@@ -1,4 +1,4 @@
-//! Who a server binary says it is: the output of `mattermost version`.
+//! The version that a server binary prints: the output of `mattermost version`.
 use serde::{Deserialize, Serialize};
 use version::Version;
 
@@ -7,9 +7,9 @@ use crate::edition::{Edition, ReleaseId};
 /// The answer of a server binary, kept in `release.json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {
-    /// Version and line.
+    /// Version and edition.
     pub release: ReleaseId,
-    /// "Build Number": the version again in official builds, `dev` in home-made ones.
+    /// "Build Number": the version again in official builds, `dev` in builds from source.
     pub build_number: String,
     /// "Build Date", as printed.
     pub build_date: String,
@@ -18,8 +18,8 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// Reads the lines `Key: value`; others (logs, warnings about root, `DB Version` before 6.5) are passed
-    /// over. The built-in server names itself in a line `Edition: builtin`.
+    /// Reads the lines `Key: value`; other lines (logs, warnings about root, `DB Version` before 6.5)
+    /// are ignored. The built-in server names itself in a line `Edition: builtin`.
     pub(crate) fn parse(output: &str) -> Result<Self, String> {
         let field = |key: &str| {
             output.lines().find_map(|line| Some(line.trim().strip_prefix(key)?.strip_prefix(':')?.trim()))
@@ -30,14 +30,14 @@ impl Identity {
         let edition = match (field("Edition"), field("Build Enterprise Ready")) {
             (Some("builtin"), _) => Edition::Builtin,
             (Some(other), _) => {
-                return Err(format!("it calls itself edition {other:?}, which is not known here"));
+                return Err(format!("it calls itself edition {other:?}, which Mainstay does not know"));
             }
             (None, Some("true")) => Edition::Enterprise,
             (None, Some("false")) => Edition::Team,
             (None, _) => return Err("it prints no line \"Build Enterprise Ready: true\" or \"false\"".into()),
         };
         if edition == Edition::Builtin {
-            // Builds of the built-in server differ while the version it speaks stays the same.
+            // One version of the API has many builds of the built-in server.
             let named = format!("{version}+{build_number}");
             version = named.parse().map_err(|e: version::VersionError| e.to_string())?;
         }
@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_versions_print() {
+    fn the_output_of_many_versions_is_read() {
         let with_database = format!("{}DB Version: 5.37.0\n", output("5.37.10", "5.37.10", "false"));
         let with_logs = format!(
             "{{\"level\":\"info\",\"msg\":\"Version: 1.2.3 is not a line of its own\"}}\n{}",
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn what_tells_nothing_says_what_is_missing() {
+    fn an_error_says_which_line_is_missing() {
         for (printed, why) in [
             (String::new(), "no line \"Version"),
             ("mattermost 11.6.0\n".into(), "no line \"Version"),

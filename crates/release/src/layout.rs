@@ -1,4 +1,4 @@
-//! An unpacked release, and how it is called.
+//! An unpacked release, and the calls of its programs.
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
@@ -10,16 +10,16 @@ use crate::edition::ReleaseId;
 use crate::error::ReleaseError;
 use crate::identity::Identity;
 
-/// What `unpack` keeps of the binary's own words, inside the release.
+/// The file in a release where `unpack` keeps what the binary printed about itself.
 pub(crate) const IDENTITY: &str = "release.json";
 /// The server, within a release.
 pub(crate) const BINARY: &str = "bin/mattermost";
-/// The settings it is shipped with: the *fresh* defaults, which no server gives when the file is empty.
+/// The settings of a new installation. They differ from the defaults that a server uses for an empty file.
 pub(crate) const CONFIG: &str = "config/config.json";
 /// Directories every official tarball has had since 5.x.
 pub(crate) const DIRECTORIES: [&str; 4] = ["client", "fonts", "i18n", "templates"];
 
-/// A whole, unpacked release.
+/// A complete, unpacked release.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Release {
     root: PathBuf,
@@ -55,7 +55,7 @@ impl Release {
         &self.identity.release
     }
 
-    /// All that its binary said of itself.
+    /// Everything that its binary printed about itself.
     pub fn identity(&self) -> &Identity {
         &self.identity
     }
@@ -70,7 +70,7 @@ impl Release {
         self.root.join(BINARY)
     }
 
-    /// The config.json it is shipped with: the base of a new one.
+    /// The config.json that it is shipped with: the base of a new one.
     pub fn shipped_config(&self) -> PathBuf {
         self.root.join(CONFIG)
     }
@@ -80,18 +80,18 @@ impl Release {
         Capabilities::of(self.id())
     }
 
-    /// Prints who it is. Before 6.5 the bare command would migrate the database.
+    /// The call that prints its version. Before 6.5 the command without the flag would migrate the database.
     pub fn version(&self) -> Call {
         let quiet = self.capabilities().version_without_database;
         self.call(if quiet { &["version"] } else { &["version", "--skip-server-start"] })
     }
 
-    /// Brings the database to this release's schema; None where starting the server does it.
+    /// The call that migrates the database to this release's schema; `None` if the server does it when it starts.
     pub fn migrate(&self, config: &Path) -> Option<Call> {
         self.capabilities().db_migrate.then(|| self.call(&["db", "migrate"]).with_config(config))
     }
 
-    /// Runs the server.
+    /// The call that runs the server.
     pub fn server(&self, config: &Path) -> Call {
         self.call(&["server"]).with_config(config)
     }

@@ -1,26 +1,25 @@
-//! The release contract: one way to handle every server, whichever it is.
+//! The release contract: one way to handle every edition and version of the server.
 //!
-//! A release is a directory in Mattermost's official layout. What others do with it is in [`Call`]s (data) and
-//! [`Capabilities`] (read from one table); how it gets there is [`unpack`].
+//! A release is a directory in Mattermost's official layout. [`unpack`] creates it from an [`Origin`]. [`Call`]s say which
+//! programs of it to run, and [`Capabilities`] what it can do.
 //!
 //! # Promises
-//! - A directory under `releases/` is a whole release or not there: it is unpacked under another name, synced,
-//!   asked who it is, made read-only, renamed, synced.
-//! - Its name is what its own binary said: `11.7.15-team`, `11.6.0+0.1.0-builtin`.
+//! - A directory under `releases/` is a complete release: it is unpacked under another name, asked for its version,
+//!   synced, made read-only and renamed.
+//! - Its name is what its own binary printed: `11.7.15-team`, `11.6.0+0.1.0-builtin`.
 //! - The same binary packs to the same bytes.
 //!
 //! # Refuses
-//! - Archives that reach outside, replace one of their own files, carry devices, hard links or set-uid
-//!   programs, or grow without bounds; and archives cut off anywhere. Nothing of them stays.
-//! - To overwrite an unpacked release. One that is there and whole is the result.
-//! - To judge where an archive comes from: signatures are checked before.
+//! - Archives with members outside the release, with a name twice, with devices, hard links or set-uid programs, with too
+//!   many or too large members, and archives that are cut off anywhere. Nothing of them stays on the disk.
+//! - To overwrite an unpacked release: if it is complete, it is the result.
+//! - To decide whether an archive can be trusted: signatures are verified before.
 //!
 //! # Rejected designs
-//! - `tar::Archive::unpack`: it skips what it does not like; a release with a hole in it must not exist.
-//! - Hard-linking or naming the running binary as the built-in release: the release must survive the next
-//!   `mainstay`.
-//! - A second, shorter path for the built-in server: it goes through the same archive, only uncompressed.
-//! - Trusting the file name for the version: mirrors rename, and the directory name decides upgrades.
+//! - `tar::Archive::unpack`: it skips members that it does not accept, and the release would be incomplete.
+//! - A hard link to the running binary as the built-in release: the release must survive an update of `mainstay`.
+//! - A shorter way for the built-in server: it is unpacked from an archive like every other, only uncompressed.
+//! - The version from the file name: mirrors rename files, and upgrades are decided by the version.
 #![forbid(unsafe_code)]
 
 mod archive;

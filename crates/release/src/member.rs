@@ -1,12 +1,12 @@
-//! Which members an archive of a release may have: a decision about names and kinds, without a disk.
+//! Decides which members an archive of a release may have, by their names and kinds alone.
 use std::collections::HashMap;
 use std::path::{Component, Path, PathBuf};
 
 use tar::EntryType;
 
-/// The one directory everything stands in.
+/// The directory that contains everything.
 const TOP: &str = "mattermost";
-/// Longest name of one directory or file, bytes: what the kernel takes.
+/// The longest name of a directory or file, in bytes: the kernel's limit.
 const LONGEST_NAME: usize = 255;
 const DEEPEST: usize = 40;
 
@@ -19,10 +19,10 @@ pub(crate) struct Described<'a> {
     pub(crate) mode: u32,
 }
 
-/// What is to be made of it, below the top directory.
+/// What to create for it, below the top directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Member {
-    /// The top directory itself, or a comment of the archiver.
+    /// Nothing: it is the top directory itself or an archiver's comment.
     Nothing,
     Directory(PathBuf),
     File {
@@ -37,13 +37,13 @@ pub(crate) enum Member {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Seen {
-    /// As a parent of something.
+    /// A directory that only appears as the parent of another member.
     Implied,
     Directory,
     Other,
 }
 
-/// Decides member by member; remembers what came before.
+/// Decides about one member after the other, and remembers those before.
 #[derive(Default)]
 pub(crate) struct Members {
     seen: HashMap<PathBuf, Seen>,
@@ -51,7 +51,7 @@ pub(crate) struct Members {
 }
 
 impl Members {
-    /// What to make of the next member, or the rule it breaks.
+    /// What to create for the next member, or the rule that it breaks.
     pub(crate) fn admit(&mut self, entry: &Described<'_>, limit: usize) -> Result<Member, String> {
         self.count += 1;
         if self.count > limit {
@@ -86,12 +86,12 @@ impl Members {
         Ok(member)
     }
 
-    /// Every name once, and nothing below what is not a directory.
+    /// Refuses a name that comes twice, and a member below something that is not a directory.
     fn enter(&mut self, path: &Path, directory: bool) -> Result<(), String> {
         for parent in path.ancestors().skip(1).filter(|p| !p.as_os_str().is_empty()) {
             let seen = self.seen.entry(parent.to_path_buf()).or_insert(Seen::Implied);
             if *seen == Seen::Other {
-                return Err(format!("it stands below {}, which is no directory", parent.display()));
+                return Err(format!("it is below {}, which is not a directory", parent.display()));
             }
         }
         let now = if directory { Seen::Directory } else { Seen::Other };
@@ -111,14 +111,14 @@ fn below_top(raw: &[u8]) -> Result<PathBuf, String> {
     for (depth, component) in names.iter().enumerate() {
         match component {
             Component::Normal(name) if depth == 0 && *name != TOP => {
-                return Err(format!("it stands outside the directory {TOP}"));
+                return Err(format!("it is outside the directory {TOP}"));
             }
             Component::Normal(name) if name.len() > LONGEST_NAME => {
                 return Err(format!("its name is longer than {LONGEST_NAME} bytes"));
             }
             Component::Normal(_) if depth == 0 => {}
             Component::Normal(name) => path.push(name),
-            Component::ParentDir => return Err("its name has \"..\" in it".into()),
+            Component::ParentDir => return Err("its name contains \"..\"".into()),
             _ => return Err("its name is an absolute path".into()),
         }
     }
@@ -129,7 +129,7 @@ fn below_top(raw: &[u8]) -> Result<PathBuf, String> {
     }
 }
 
-/// A target that stays inside wherever its links lead: first up, by no more than the link is deep, then down.
+/// Accepts a target that is inside the release wherever other links lead: first up, at most to the top, then down.
 /// `a/../..` is refused even where it would stay inside: `a` may be a link.
 fn inner_target(link: &Path, raw: &[u8]) -> Result<PathBuf, String> {
     let outside = || format!("it points outside the release, at {}", String::from_utf8_lossy(raw));
@@ -152,7 +152,7 @@ fn inner_target(link: &Path, raw: &[u8]) -> Result<PathBuf, String> {
 fn names(raw: &[u8]) -> Result<Vec<Component<'_>>, String> {
     let text = std::str::from_utf8(raw).map_err(|_| "its name is not UTF-8")?;
     if text.chars().any(char::is_control) {
-        return Err("its name has control characters in it".into());
+        return Err("its name contains control characters".into());
     }
     Ok(Path::new(text).components().collect())
 }
@@ -162,7 +162,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn targets_go_up_no_more_than_the_link_is_deep_and_then_down() {
+    fn a_link_may_go_up_to_the_top_and_then_down() {
         for (link, target, inside) in [
             ("client/link", "root.html", true),
             ("client/link", "../bin/mattermost", true),
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn names_lose_their_top() {
+    fn names_are_relative_to_the_top_directory() {
         for (name, below) in [
             ("mattermost", ""),
             ("./mattermost/", ""),

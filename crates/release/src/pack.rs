@@ -15,17 +15,17 @@ const CONFIG: &[u8] = include_bytes!("../builtin/config.json");
 const NOTICE: &[u8] = include_bytes!("../builtin/NOTICE.txt");
 const LICENCE: &[u8] = include_bytes!("../builtin/LICENSE.txt");
 
-/// What stands at a path of the tarball.
+/// What a member of the tarball contains.
 enum Content {
     Directory,
     Text(&'static [u8]),
     Binary,
-    /// What all of this is, for people.
+    /// A description of the tarball, for people.
     Manifest,
 }
 
-/// The tarball's members in its order, which is the names' order. The web client is inside the binary, so
-/// `client`, `fonts`, `i18n` and `templates` are there for the layout's sake.
+/// The tarball's members, in the order of their names. The web client is inside the binary: `client`, `fonts`, `i18n` and
+/// `templates` are empty and belong to the official layout.
 const MEMBERS: [(&str, u32, Content); 12] = [
     ("LICENSE.txt", 0o644, Content::Text(LICENCE)),
     ("NOTICE.txt", 0o644, Content::Text(NOTICE)),
@@ -59,12 +59,12 @@ pub fn pack_builtin(binary: &Path, out: impl Write) -> Result<(), ReleaseError> 
     tarball.into_inner().and_then(|mut out| out.flush()).map_err(fail)
 }
 
-/// Writes the same, compressed, to a file that appears when it is whole.
+/// Writes the same, compressed, to a file that appears when it is complete.
 pub fn pack_builtin_to(binary: &Path, output: &Path) -> Result<(), ReleaseError> {
     let fail = |e| ReleaseError::disk("write", output, e);
     let dir = output.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let file = tempfile::Builder::new().prefix(".pack-").tempfile_in(dir).map_err(fail)?;
-    // No time and no name in the header, or two runs would differ.
+    // No time and no name in the header: two runs write the same bytes.
     let mut packed = GzBuilder::new().mtime(0).write(file, Compression::default());
     pack_builtin(binary, &mut packed)?;
     let file = packed.finish().map_err(fail)?;
@@ -76,7 +76,7 @@ pub fn pack_builtin_to(binary: &Path, output: &Path) -> Result<(), ReleaseError>
 
 fn write(tarball: &mut Builder<impl Write>, program: File, size: u64, manifest: &str) -> io::Result<()> {
     append(tarball, "", 0o755, EntryType::Directory, 0, io::empty())?;
-    // Its size is in the header already: a binary that grows or shrinks meanwhile is an error, not a torn file.
+    // The header with its size is written already. A binary that grows or shrinks meanwhile is an error.
     let mut program = Exactly { inner: program, left: size };
     for (name, mode, content) in &MEMBERS {
         match content {
@@ -111,7 +111,7 @@ fn append(
     tarball.append_data(&mut header, format!("mattermost/{name}"), content)
 }
 
-/// Which release this is and what it holds, for people.
+/// Which release this is and what is in it, for people.
 fn manifest(binary: u64) -> String {
     let id = builtin();
     let mut lines = format!("{id}\n");
@@ -127,7 +127,7 @@ fn manifest(binary: u64) -> String {
     lines
 }
 
-/// A reader that ends with an error unless it has exactly so many bytes.
+/// A reader that fails unless there are exactly so many bytes.
 struct Exactly<R> {
     inner: R,
     left: u64,

@@ -1,33 +1,33 @@
-//! From one version to another: whether it may be done in one step, and where it must stop.
+//! The upgrade path from one version to another: in one step, or with stops on the way.
 //!
-//! Any version to any later one is allowed, as upstream allows it, but for the rows below.
+//! Mattermost allows an upgrade from any version to any later one, except for the rows below.
 use std::cmp::Ordering;
 
 use version::Version;
 
 type Numbers = (u32, u32, u32);
 
-/// A version that an upgrade must be started on once before it goes on.
+/// A version that must run once before the upgrade goes on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stop {
-    /// The first of its line that will do; the newest patch release of it does better.
+    /// The first version of its series that is enough; its newest patch release is better.
     pub version: Version,
-    /// What it does that no later one can.
+    /// What only this version does.
     pub why: &'static str,
 }
 
 /// How to get from one version to another.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Path {
-    /// It is the same.
+    /// Both versions are the same.
     Same,
     /// In one step.
     Open,
-    /// By these versions in turn, each started once, and then the wanted one.
+    /// By these versions in turn, each of which runs once, and then to the wanted one.
     Stops(Vec<Stop>),
-    /// Not at all: the wanted one is older, and what the newer one wrote is not for it.
+    /// Not at all: the wanted version is older and cannot read what the newer one wrote.
     Older,
-    /// Not to that one, but to this one or a later one.
+    /// Not to the wanted version, but to this one or a later one.
     Instead(Stop),
 }
 
@@ -48,7 +48,7 @@ const STOPS: [Row; 4] = [
         before: (3, 0, 0),
         reaching: (3, 4, 0),
         at: (3, 1, 0),
-        why: "makes one account of a person's accounts in several teams",
+        why: "merges a person's accounts in several teams into one",
     },
     Row {
         before: (5, 31, 0),
@@ -60,31 +60,31 @@ const STOPS: [Row; 4] = [
         before: (5, 35, 0),
         reaching: (6, 0, 0),
         at: (5, 37, 0),
-        why: "has the long migrations that 6.0 and later expect to be done",
+        why: "has the long migrations that 6.0 and later need",
     },
     Row {
         before: (7, 1, 0),
         reaching: (7, 2, 0),
         at: (7, 1, 0),
-        why: "is the first on the new migrations that later releases build on",
+        why: "is the first with the new migrations that later releases need",
     },
 ];
 
-/// From versions in the first range to versions in the second the server cannot start (mattermost issue 36594): migrations
-/// 142 to 144 are other ones there. The end of the second range can.
+/// After an upgrade from the first range to the second the server does not start, because the migrations 142 to 144 differ
+/// (mattermost issue 36594). It does start from the end of the second range on.
 const CLASHES: [(std::ops::Range<Numbers>, std::ops::Range<Numbers>, &str); 1] = [(
     (10, 11, 17)..(10, 12, 0),
     (11, 0, 0)..(11, 7, 3),
-    "knows that the migrations 142 to 144 of 10.11.17 and later are others than those of 11.0",
+    "handles that the migrations 142 to 144 of 10.11.17 and later differ from those of 11.0",
 )];
 
-/// How to get from the version that last used a database to another.
+/// The upgrade path from the version that last used a database to another.
 pub fn path(from: &Version, to: &Version) -> Path {
     let order = match to.numbers().cmp(&from.numbers()) {
         Ordering::Equal => match (&from.build, &to.build) {
             (Some(from), Some(to)) => parts(to).cmp(&parts(from)),
             (None, None) => Ordering::Equal,
-            // Another line with the same schema.
+            // Another edition with the same schema.
             _ => Ordering::Greater,
         },
         order => order,
@@ -115,7 +115,7 @@ fn stop((major, minor, patch): Numbers, why: &'static str) -> Stop {
     Stop { version: Version::new(major, minor, patch), why }
 }
 
-/// A build's numbers, so that 0.10.0 comes after 0.9.0; what is no number comes first.
+/// A build's numbers, so that 0.10.0 comes after 0.9.0. A part that is not a number comes first.
 fn parts(build: &str) -> Vec<Option<u64>> {
     build.split('.').map(|part| part.parse().ok()).collect()
 }
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn the_table_at_its_edges() {
+    fn paths_at_the_limits_of_each_row() {
         for (from, to, expected) in [
             ("11.6.0", "11.6.0", "same"),
             ("11.6.0+0.9.0", "11.6.0+0.9.0", "same"),
@@ -172,12 +172,12 @@ mod tests {
     }
 
     #[test]
-    fn every_stop_leads_on() {
+    fn no_stop_comes_twice() {
         for pair in STOPS.windows(2) {
             assert!(pair[0].before <= pair[1].before && pair[0].at < pair[1].at);
         }
         for row in &STOPS {
-            assert!(row.at >= row.before, "a stop that is not past its own row would come again");
+            assert!(row.at >= row.before, "a stop before the end of its own row would come again");
         }
     }
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::edition::ReleaseId;
 use crate::error::ReleaseError;
 
-/// The releases in a directory, oldest first; none when it does not exist. Other names are passed over.
+/// The releases in a directory, oldest first; none if it does not exist. Files with other names are ignored.
 pub fn installed(releases: &Path) -> Result<Vec<ReleaseId>, ReleaseError> {
     let fail = |e| ReleaseError::disk("read", releases, e);
     let entries = match fs::read_dir(releases) {
@@ -22,12 +22,12 @@ pub fn installed(releases: &Path) -> Result<Vec<ReleaseId>, ReleaseError> {
     Ok(ids)
 }
 
-/// The release a link points at; None when there is no link, or it points at something else.
+/// The release that a link points to; `None` if there is no link or it points to something else.
 pub fn current(link: &Path) -> Option<ReleaseId> {
     name_of(&fs::read_link(link).ok()?).parse().ok()
 }
 
-/// The name of a release's directory, as it is shown.
+/// The name of a release's directory, to show.
 pub fn name_of(root: &Path) -> String {
     root.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }

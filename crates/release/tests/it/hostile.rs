@@ -21,7 +21,7 @@ fn pax(key: &str, value: &str) -> Vec<u8> {
 }
 
 #[test]
-fn evil_archives_are_refused_with_their_rule_and_leave_nothing() {
+fn a_harmful_archive_is_refused_with_the_rule_it_breaks_and_nothing_stays() {
     let official = Tarball::official;
     let raw = |kind, name: &str, mode, link: &str| {
         official().raw(kind, name.as_bytes(), mode, link.as_bytes(), b"")
@@ -41,7 +41,7 @@ fn evil_archives_are_refused_with_their_rule_and_leave_nothing() {
         ("directory twice", official().directory("mattermost/client/"), "twice"),
         ("file for a directory", official().file("mattermost/client", b"x"), "twice"),
         ("link for a directory", official().link("mattermost/bin", "client"), "twice"),
-        ("below a file", official().file("mattermost/a", b"x").file("mattermost/a/b", b"x"), "no directory"),
+        ("below a file", official().file("mattermost/a", b"x").file("mattermost/a/b", b"x"), "is not a directory"),
         ("absolute link", official().link("mattermost/l", "/etc/passwd"), "outside the release"),
         ("link out", official().link("mattermost/client/l", "../../etc"), "outside the release"),
         ("link in two steps", official().link("mattermost/client/l", "x/../../.."), "outside the release"),
@@ -49,7 +49,7 @@ fn evil_archives_are_refused_with_their_rule_and_leave_nothing() {
         (
             "write through a link",
             official().link("mattermost/l", "client").file("mattermost/l/x", b"x"),
-            "no directory",
+            "is not a directory",
         ),
         ("hard link", raw(EntryType::Link, "mattermost/h", 0o644, "mattermost/bin/mattermost"), "hard link"),
         ("hard link out", raw(EntryType::Link, "mattermost/h", 0o644, "/etc/shadow"), "hard link"),
@@ -104,7 +104,7 @@ fn evil_archives_are_refused_with_their_rule_and_leave_nothing() {
 }
 
 #[test]
-fn what_is_no_tarball_is_named() {
+fn a_file_that_is_not_a_tarball_is_refused_by_what_it_is() {
     for (bytes, what) in [
         (&b"PK\x03\x04 and so on"[..], "zip"),
         (b"\x28\xb5\x2f\xfd and so on", "zstd"),
@@ -119,7 +119,7 @@ fn what_is_no_tarball_is_named() {
 }
 
 #[test]
-fn a_file_of_something_else_is_not_repeated() {
+fn an_error_does_not_quote_a_file_that_is_not_an_archive() {
     let secrets = "password = \"hunter2\"\n".repeat(60);
     for bytes in [secrets.as_bytes().to_vec(), gz(secrets.as_bytes())] {
         let error = unpack(&bytes).map(|_| ()).unwrap_err().to_string();
@@ -128,7 +128,7 @@ fn a_file_of_something_else_is_not_repeated() {
 }
 
 #[test]
-fn a_tarball_cut_anywhere_is_damaged() {
+fn a_tarball_that_is_cut_off_anywhere_is_damaged() {
     let noise: Vec<u8> = (0..20_000u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
     let tar = Tarball::official().file("mattermost/client/noise", &noise).tar();
     let packed = gz(&tar);
@@ -148,7 +148,7 @@ fn a_tarball_cut_anywhere_is_damaged() {
 }
 
 #[test]
-fn a_changed_byte_is_damage_unless_it_changes_nothing() {
+fn a_changed_byte_is_damage_unless_the_content_is_the_same() {
     let page = [b'x'; 5000];
     let packed = Tarball::official().file("mattermost/client/page", &page).tar_gz();
     let mut damaged = 0;
@@ -174,20 +174,20 @@ fn a_changed_byte_is_damage_unless_it_changes_nothing() {
 }
 
 #[test]
-fn an_end_is_an_end() {
+fn nothing_may_follow_the_end_mark() {
     let open = Tarball::official().open_ended();
     assert!(unpack(&open).is_err(), "no end mark");
     assert!(unpack(&[&open[..], &[0; 512]].concat()).is_err(), "half an end mark");
     unpack(&[&open[..], &[0; 10 * 1024]].concat()).unwrap();
     let second = Tarball::official().tar();
     let error = unpack(&Tarball::official().and(&[0; 1024]).and(&second).tar_gz()).map(|_| ()).unwrap_err();
-    assert!(error.to_string().contains("something follows its end"), "{error}");
+    assert!(error.to_string().contains("there is data after its end mark"), "{error}");
     let trailing = [&Tarball::official().tar_gz()[..], b"trailing"].concat();
     assert!(unpack(&trailing).is_err(), "bytes after the compressed stream");
 }
 
 #[test]
-fn bombs_stop_at_the_limits() {
+fn an_archive_that_grows_too_much_is_refused_at_the_limits() {
     let releases = tempfile::tempdir().unwrap();
     let unpack = |bytes: Vec<u8>, limits| {
         let error = release::unpack_stream("bomb", Cursor::new(bytes), releases.path(), limits).unwrap_err();
@@ -209,7 +209,7 @@ fn bombs_stop_at_the_limits() {
 }
 
 #[test]
-fn a_full_disk_is_told_apart_from_a_bad_archive() {
+fn a_full_disk_is_not_reported_as_a_bad_archive() {
     let dir = tempfile::tempdir().unwrap();
     let absent = dir.path().join("releases");
     let unpack = |bytes, into| release::unpack_stream("t", Cursor::new(bytes), into, Limits::default());

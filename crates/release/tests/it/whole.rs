@@ -71,7 +71,7 @@ fn unpacking_again_gives_the_same_release_and_keeps_it() {
 }
 
 #[test]
-fn an_old_server_is_asked_without_its_database() {
+fn an_old_server_prints_its_version_without_its_database() {
     let script = "#!/bin/sh\n[ \"$MM_SQLSETTINGS_DRIVERNAME\" = none ] || exit 9\n[ $# = 2 ] || { echo 'unknown driver' >&2; exit 1; }\n[ \"$2\" = --skip-server-start ] || exit 1\nprintf 'Version: 5.37.10\\nBuild Number: 5.37.10\\nBuild Enterprise Ready: true\\n'\n";
     let (_releases, release) = unpack(&Tarball::of(script).tar()).unwrap();
     assert_eq!(release.id().to_string(), "5.37.10-enterprise");
@@ -80,7 +80,7 @@ fn an_old_server_is_asked_without_its_database() {
 }
 
 #[test]
-fn a_server_that_does_not_say_who_it_is_is_not_kept() {
+fn a_release_whose_server_does_not_print_its_version_is_not_kept() {
     for (server, why) in [
         ("#!/bin/sh\necho libc.so.6: version GLIBC_2.34 not found >&2; exit 1\n", "GLIBC_2.34 not found"),
         ("#!/bin/sh\necho hello\n", "no line \"Version"),
@@ -106,7 +106,7 @@ fn a_tarball_is_identified_without_unpacking_it() {
 }
 
 #[test]
-fn a_broken_release_says_which_file() {
+fn the_error_of_a_broken_release_names_the_file() {
     let (_releases, release) = unpack(&Tarball::official().tar()).unwrap();
     let root = release.root();
     for (name, problem) in [
@@ -130,7 +130,7 @@ fn a_broken_release_says_which_file() {
 }
 
 #[test]
-fn what_a_killed_run_left_is_removed_and_what_another_fills_is_not() {
+fn what_a_killed_run_left_is_removed_and_what_a_running_one_fills_is_not() {
     let releases = tempfile::tempdir().unwrap();
     let [dead, living] = ["dead", "living"].map(|name| releases.path().join(format!(".unpack-{name}")));
     for dir in [&dead, &living] {
@@ -197,7 +197,7 @@ fn a_large_binary_is_unpacked_quickly() {
 }
 
 #[test]
-fn the_shelf_lists_releases_and_follows_current() {
+fn installed_releases_are_listed_and_the_current_one_is_found() {
     let dir = tempfile::tempdir().unwrap();
     let releases = dir.path().join("releases");
     assert!(release::installed(&releases).unwrap().is_empty());
