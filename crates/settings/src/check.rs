@@ -1,4 +1,4 @@
-//! What single values cannot show: missing partners, contradictions, rules of a release.
+//! Checks that need more than one value: missing partners, contradictions, rules of a release.
 
 use serde_json::Value;
 use url::Url;
@@ -22,8 +22,8 @@ const WITH_THREADS: Series = Series::new(7, 0);
 /// A section and a key in it.
 type At = (&'static str, &'static str);
 
-/// What the server wants of keys without a row (server source v11.6, model/config.go, its checks at the start), and since
-/// which release; the last that holds counts.
+/// What the server requires of keys that have no row (server source v11.6, model/config.go, checked when it starts), and since
+/// which release; the last entry that applies counts.
 const LIMITS: [(At, Kind, Series); 11] = [
     (("PasswordSettings", "MinimumLength"), Kind::Int(5, 72), ALWAYS),
     (("EmailSettings", "EmailBatchingInterval"), Kind::Int(30, i64::MAX), ALWAYS),
@@ -38,7 +38,7 @@ const LIMITS: [(At, Kind, Series); 11] = [
     (("FileSettings", "DriverName"), Kind::Word(&["local", "amazons3", "azureblob"]), Series::new(11, 9)),
 ];
 
-/// Switches that must stand one way, since a release (upgrade notes of 11.0).
+/// Switches that must have this value, and since which release (upgrade notes of 11.0).
 const MUSTS: [(At, bool, Series); 2] = [
     (("TeamSettings", "ExperimentalViewArchivedChannels"), true, Series::new(11, 0)),
     (("ExperimentalSettings", "ClientSideCertEnable"), false, Series::new(11, 0)),
@@ -55,8 +55,8 @@ impl Layering {
         self.check_database();
     }
 
-    /// What came by another name than a row's must still suit the row, and what the server does not start on is said
-    /// before it is started.
+    /// Checks the values that were not given by a row's name against the row as well, and reports every value that the server would
+    /// refuse to start with.
     fn check_ranges(&mut self) {
         let mut findings = Vec::new();
         for setting in self.settings.values() {
@@ -108,7 +108,7 @@ impl Layering {
                 ("EmailSettings", "RequireEmailVerification"),
                 ("EmailSettings", "SMTPServer"),
                 "SMTP_HOST",
-                "nobody could verify an address and sign in",
+                "no one could verify an address and sign in",
             ),
             (
                 ("EmailSettings", "SendPushNotifications"),
@@ -164,7 +164,7 @@ impl Layering {
         }
     }
 
-    /// Whether somebody said yes there.
+    /// Whether this switch is declared true.
     fn is_on(&self, (section, key): At) -> bool {
         let setting = self.at(section, key).filter(|setting| setting.value() == Some(&Value::Bool(true)));
         setting.and_then(Setting::origin).is_some_and(Origin::is_given)
@@ -218,7 +218,7 @@ impl Layering {
             let problem = format!("is `{all}`, without the client's own `{chosen}`");
             self.find_at(at, problem, format!("add `{chosen}`, or leave it out: then all can be chosen"));
         } else {
-            // A default yields to what was said.
+            // A declared value outranks a default.
             self.settings.remove(&at);
         }
     }

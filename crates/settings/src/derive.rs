@@ -1,4 +1,5 @@
-//! Settings made of others: what is put together, and documented defaults that follow from something said.
+//! Settings made from other settings: the site URL and the database address, and documented defaults that follow from a declared
+//! value.
 
 use dsn::{Engine, Host, Part, Server, TlsMode, Unwritable};
 use secrecy::ExposeSecret as _;
@@ -12,7 +13,7 @@ use crate::origin::Origin;
 const SITE_URL: (&str, &str) = ("ServiceSettings", "SiteURL");
 
 impl Layering {
-    /// Puts together the site URL and the database's address.
+    /// Builds the site URL and the database address from their parts.
     pub(crate) fn compose(&mut self, default_site_url: Option<&str>) {
         self.compose_site_url();
         self.settle_site_url(default_site_url);
@@ -72,7 +73,7 @@ impl Layering {
         ];
         let from = self.said(&PARTS);
         let Some(host_text) = self.input("DB_HOST").map(str::to_owned) else {
-            // A name or a password alone would be dropped without a word.
+            // A name or a password alone would have no effect, and no one would notice.
             let lone = PARTS.iter().find_map(|name| Some((*name, self.inputs.get(name)?.origin.clone())));
             if let Some((name, origin)) = lone {
                 self.findings.push(
@@ -140,7 +141,7 @@ impl Layering {
         self.findings.push(Finding::new(origin, row, problem).allowed(format!("allowed: {allowed}")));
     }
 
-    /// The character sets that MySQL's driver is told.
+    /// Checks the character sets that are given to MySQL's driver.
     fn check_encoding(&mut self, engine: Engine) {
         const ROW: &str = "DB_ENCODING";
         let Some(origin) = self.inputs.get(ROW).map(|layer| layer.origin.clone()) else { return };
@@ -152,7 +153,7 @@ impl Layering {
             |set: &str| !set.is_empty() && set.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
         if !text.split(',').all(is_name) {
             let finding =
-                Finding::new(origin, ROW, format!("is `{text}`, which is no list of character sets"));
+                Finding::new(origin, ROW, format!("is `{text}`, which is not a list of character sets"));
             self.findings.push(finding.allowed("allowed: utf8mb4,utf8 or utf8mb4"));
         } else if !text.starts_with("utf8mb4") {
             let what = "it cannot hold every character, and posts with emoji fail; leave it out".to_owned();
@@ -161,12 +162,12 @@ impl Layering {
         }
     }
 
-    /// Documented defaults that follow from what was said.
+    /// Adds the documented defaults that follow from declared values.
     pub(crate) fn derive(&mut self) {
         let text = |value: &Value| value.as_str().filter(|text| !text.is_empty()).map(Value::from);
         let address = |value: &Value| value.as_str().filter(|text| text.contains('@')).map(Value::from);
         let yes = |value: &Value| text(value).map(|_| Value::from(true));
-        // In this order: some follow from what follows from others.
+        // The order matters: some follow from values that follow from others.
         self.follow(("TeamSettings", "SiteName"), ("EmailSettings", "FeedbackName"), text);
         self.follow(("EmailSettings", "SMTPUsername"), ("EmailSettings", "FeedbackEmail"), address);
         self.follow(("EmailSettings", "FeedbackEmail"), ("EmailSettings", "ReplyToAddress"), text);
@@ -190,7 +191,7 @@ impl Layering {
         }
     }
 
-    /// Where somebody said `source`, or it follows from what somebody said, `target` follows from it.
+    /// Where `source` is declared, or follows from a declared value, `target` follows from it.
     fn follow(
         &mut self,
         source: (&str, &str),
@@ -212,14 +213,14 @@ impl Layering {
         }
     }
 
-    /// Which of these rows somebody said, each by the variable that says it.
+    /// Which of these rows are given, each by the variable that gives it.
     fn said(&self, rows: &[&'static str]) -> Vec<String> {
         let said = rows.iter().filter_map(|row| Some((row, self.inputs.get(row)?)));
         let names = said.map(|(row, layer)| match &layer.origin {
             Origin::Variable { name, .. } => name.clone(),
             _ => (*row).to_owned(),
         });
-        // A link's address says the adapter as well.
+        // The variable of a link's address gives the adapter as well.
         let mut names: Vec<String> = names.collect();
         names.dedup();
         names

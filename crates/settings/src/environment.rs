@@ -10,27 +10,27 @@ use crate::nearest;
 use crate::origin::Origin;
 use crate::table::{self, SERVERS_OWN, SILENT};
 
-/// A text that somebody gave. Without `Debug`: it may be a secret.
+/// A text that was given. Without `Debug`: it may be a secret.
 pub(crate) struct Given {
     pub(crate) text: String,
     pub(crate) origin: Origin,
 }
 
-/// What the environment gives, by the name without `_FILE`.
+/// The values that the environment gives, by the name without `_FILE`.
 #[derive(Default)]
 pub(crate) struct Environment {
     /// By the row's name.
     pub(crate) rows: BTreeMap<&'static str, Given>,
     /// By `MM_SECTION_KEY`.
     pub(crate) server: BTreeMap<String, Given>,
-    /// A linked container of another kind than the database: the variable of its address, and its kind.
+    /// A linked container whose database is of another kind: the variable of its address, and its kind.
     pub(crate) unused_link: Option<(&'static str, &'static str)>,
 }
 
 /// Reads the content of a file that a `_FILE` variable names.
 pub type ReadFile<'a> = &'a dyn Fn(&Path) -> io::Result<String>;
 
-/// Sorts the variables out. A linked container's are used where nothing else is said.
+/// Finds the variables that are settings. A linked container's variables are used where no other gives the value.
 pub(crate) fn read(
     variables: &BTreeMap<String, String>,
     read_file: ReadFile<'_>,
@@ -41,12 +41,12 @@ pub(crate) fn read(
         let (base, of_file) = match meaning(name) {
             Meaning::Nothing => continue,
             Meaning::Unknown(near) => {
-                findings.push(Finding::new(Origin::variable(name), name, "is no setting").nearest(near));
+                findings.push(Finding::new(Origin::variable(name), name, "is not a setting").nearest(near));
                 continue;
             }
             Meaning::Value(base, of_file) => (base, of_file),
         };
-        // docker-mattermost takes an empty variable for an absent one; the server's own may be empty.
+        // docker-mattermost treats an empty variable as absent; the server's own variables may be empty.
         if value.is_empty() && (of_file || !base.starts_with("MM_")) {
             continue;
         }
@@ -80,8 +80,7 @@ impl Environment {
     }
 }
 
-/// The content of the file that the variable `name`, which is `base` with `_FILE`, names; otherwise what is wrong is
-/// added to the findings.
+/// Reads the file that the variable `name` (which is `base` with `_FILE`) names. Adds a finding if that fails.
 fn file_text(
     name: &str,
     base: &str,
@@ -96,13 +95,13 @@ fn file_text(
         return None;
     }
     match read_file(Path::new(path)) {
-        // What writes such files ends them with a line break.
+        // Most programs that write such a file end it with a line break.
         Ok(text) => match text.strip_suffix('\n') {
             Some(line) => Some(line.strip_suffix('\r').unwrap_or(line).to_owned()),
             None => Some(text),
         },
         Err(error) => {
-            // What has no slash may be the secret itself, put there by mistake.
+            // A value without a slash may be the secret itself, put there by mistake.
             let secret = !path.contains('/') && is_secret(base);
             let shown = if secret { HIDDEN } else { path };
             findings.push(
@@ -128,11 +127,11 @@ pub fn of_file(name: &str) -> Option<&str> {
 }
 
 enum Meaning<'a> {
-    /// Not for us.
+    /// Not a variable of ours.
     Nothing,
     /// The value of that name, or the file that holds it.
     Value(&'a str, bool),
-    /// Meant for us, and no setting; the nearest one.
+    /// Meant for us, but not a setting; the nearest right name.
     Unknown(Option<String>),
 }
 
@@ -164,26 +163,26 @@ fn meaning(name: &str) -> Meaning<'_> {
     if name.starts_with("MATTERMOST_") {
         return Meaning::Unknown(near("MATTERMOST_").map(str::to_owned));
     }
-    // These prefixes are not ours alone: only what looks like a slip is one.
+    // Other programs use these prefixes too: only a name that is nearly right is reported.
     let slip =
         ["DB_", "SMTP_", "GITLAB_"].into_iter().filter(|prefix| name.starts_with(prefix)).find_map(near);
     slip.map_or(Meaning::Nothing, |near| Meaning::Unknown(Some(near.to_owned())))
 }
 
-/// What a linked database container says.
+/// What a linked database container gives.
 #[derive(Default)]
 struct Link<'a> {
     /// Row, variable, value.
     rows: Vec<(&'static str, &'static str, &'a str)>,
-    /// The link that serves nobody: its address's variable, and the kind of its database.
+    /// The link that is not used: the variable of its address, and the kind of its database.
     unused: Option<(&'static str, &'static str)>,
 }
 
-/// One alias: the value of `DB_ADAPTER` that it stands for, then for each row the variables that say it.
+/// One alias: the value of `DB_ADAPTER` that it stands for, then the variables that give each row.
 type Alias = (&'static str, [(&'static str, &'static [&'static str]); 5]);
 
-/// The images mysql, centurylink/mysql and orchardup/mysql are configured by `MYSQL_*`, sameersbn's by `DB_*`; docker hands
-/// both on under the alias.
+/// The images mysql, centurylink/mysql and orchardup/mysql are configured by `MYSQL_*`, sameersbn's by `DB_*`; docker
+/// passes both on under the alias.
 const ALIASES: [Alias; 2] = [
     (
         "mysql",
@@ -202,7 +201,7 @@ const ALIASES: [Alias; 2] = [
             ("DB_PORT", &["POSTGRES_PORT_5432_TCP_PORT"]),
             ("DB_USER", &["POSTGRES_ENV_POSTGRES_USER", "POSTGRES_ENV_DB_USER"]),
             ("DB_PASS", &["POSTGRES_ENV_POSTGRES_PASSWORD", "POSTGRES_ENV_DB_PASS"]),
-            // The image names the database after its user when nobody else does.
+            // Without a name the image names the database after its user.
             ("DB_NAME", &["POSTGRES_ENV_POSTGRES_DB", "POSTGRES_ENV_DB_NAME", "POSTGRES_ENV_POSTGRES_USER"]),
         ],
     ),
@@ -214,20 +213,20 @@ impl<'a> Link<'a> {
         let address = |(_, rows): &Alias| rows[0].1[0];
         let linked: Vec<&Alias> = ALIASES.iter().filter(|alias| given(address(alias)).is_some()).collect();
         let said = given("DB_ADAPTER").and_then(|text| table::find("DB_ADAPTER")?.read(text).ok());
-        // A database named outright is not the linked one.
+        // `DB_ADAPTER` may name another database than the linked one.
         let serves = |alias: &Alias| said.as_ref().is_none_or(|adapter| *adapter == alias.0);
         let chosen = linked.iter().find(|alias| serves(alias));
         let unused = linked.iter().find(|alias| chosen.is_none_or(|chosen| chosen.0 != alias.0));
         let unused = unused.map(|alias| (address(alias), alias.0));
         let Some((adapter, names)) = chosen else { return Self { rows: Vec::new(), unused } };
-        // The port belongs to the address: with another host it means nothing.
+        // The port belongs to the linked address and not to another host.
         let elsewhere = given("DB_HOST").or(given("DB_HOST_FILE")).is_some();
         let mut rows = vec![("DB_ADAPTER", names[0].1[0], *adapter)];
         for (row, names) in names {
             let found = names.iter().find_map(|name| Some((*row, *name, given(name)?)));
             rows.extend(found.filter(|_| !(elsewhere && *row == "DB_PORT")));
         }
-        // Told neither user nor database, PostgreSQL's image makes `postgres` of both.
+        // Given neither user nor database, PostgreSQL's image uses `postgres` for both.
         let names_nothing = rows.iter().all(|(row, ..)| !matches!(*row, "DB_USER" | "DB_NAME"));
         if *adapter == "postgres" && names_nothing && given("POSTGRES_ENV_POSTGRES_PASSWORD").is_some() {
             rows.push(("DB_NAME", names[0].1[0], "postgres"));
@@ -301,7 +300,7 @@ mod tests {
         [("MYSQL_PORT_3306_TCP_ADDR", "172.17.0.5"), ("MYSQL_PORT_3306_TCP_PORT", "3307")];
     const POSTGRES: (&str, &str) = ("POSTGRES_PORT_5432_TCP_ADDR", "172.17.0.6");
 
-    /// Adapter, host, port, user, password, name; empty for what nobody said.
+    /// Adapter, host, port, user, password, name; empty where none is given.
     fn database(pairs: &[(&str, &str)]) -> [String; 6] {
         let (environment, _) = sorted(pairs);
         ["DB_ADAPTER", "DB_HOST", "DB_PORT", "DB_USER", "DB_PASS", "DB_NAME"]

@@ -1,4 +1,4 @@
-//! One setting told in full, and all of them in a line each.
+//! Everything about one setting, and one line about each of them.
 
 use std::fmt;
 
@@ -67,7 +67,7 @@ impl fmt::Display for InForce {
     }
 }
 
-/// Everything there is to say about a setting.
+/// Everything about a setting.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Explanation {
     /// Its name.
@@ -76,29 +76,29 @@ pub struct Explanation {
     pub meaning: String,
     /// What is allowed.
     pub allowed: String,
-    /// The server's version that all this is said for.
+    /// The version of the server that this applies to.
     pub version: Series,
     /// Its key in config.json of that version; `None` = there is none.
     pub config: Option<String>,
-    /// How the value is written there, where not as it is said.
+    /// How the value is written there, if not as it is given.
     pub form: Option<&'static str>,
-    /// How `mainstay.toml` says it.
+    /// How to write it in `mainstay.toml`.
     pub toml: Option<String>,
-    /// The variables that set it, the strongest last.
+    /// The variables that set it; the last one outranks the others.
     pub variables: Vec<String>,
     /// What the deployment has; `None` = there is no deployment, or the setting has no place in its config.json.
     pub in_force: Option<InForce>,
-    /// What is declared, and what lies beneath it, downwards; empty = nobody says anything.
+    /// The values that are given, the one that counts first; empty = none is given.
     pub layers: Vec<Held>,
-    /// What held in docker-mattermost when nobody said anything.
+    /// The default in docker-mattermost.
     pub default_then: Option<String>,
-    /// What holds today when nobody says anything.
+    /// The default today.
     pub default_now: Option<String>,
-    /// What a release made of it.
+    /// What changed in a later release.
     pub change: Option<String>,
-    /// Whether its value is shown to nobody.
+    /// Whether its value is never shown.
     pub secret: bool,
-    /// Who documents it.
+    /// Where it is documented.
     pub source: String,
 }
 
@@ -106,7 +106,7 @@ pub struct Explanation {
 /// that these settings are about, if there is one.
 ///
 /// # Errors
-/// There is no such setting: said with the nearest name.
+/// There is no such setting; the text has the nearest name.
 pub fn explain(
     name: &str,
     resolved: &Resolved,
@@ -150,9 +150,11 @@ pub fn explain(
             let near =
                 nearest(plain, names.iter().map(String::as_str).chain(keys::KEYS.iter().map(|key| key.name)));
             Err(match near {
-                Some(near) => format!("`{name}` is no setting of server {version}; did you mean `{near}`?"),
+                Some(near) => {
+                    format!("`{name}` is not a setting of server {version}; did you mean `{near}`?")
+                }
                 None => format!(
-                    "`{name}` is no setting of server {version}; `mainstay settings list` names them all"
+                    "`{name}` is not a setting of server {version}; `mainstay settings list` names them all"
                 ),
             })
         }
@@ -241,7 +243,7 @@ impl fmt::Display for Explanation {
         match (&self.in_force, self.layers.split_first()) {
             (Some(in_force), top) => {
                 writeln!(f, "  value        {in_force}")?;
-                // What is in force need not be said twice.
+                // The declared value is in that line already.
                 if let (Owner::Declared { .. }, Some((_, rest))) = (&in_force.owner, top) {
                     beneath = rest;
                 }
@@ -276,7 +278,7 @@ impl fmt::Display for Explanation {
     }
 }
 
-/// A setting in a line.
+/// One line about a setting.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Entry {
     /// Its name: a row's, or `Section.Key`.
@@ -285,13 +287,13 @@ pub struct Entry {
     pub config: Option<String>,
     /// What the deployment has, if there is one.
     pub in_force: Option<InForce>,
-    /// What is declared, if anything.
+    /// The value that is given, if one is.
     pub held: Option<Held>,
     /// What it means; empty for a key without a row.
     pub meaning: &'static str,
 }
 
-/// Every row, and every other setting that somebody declares.
+/// Every row, and every other setting that is declared.
 pub fn list(resolved: &Resolved, deployed: Option<&Reconciled>) -> Vec<Entry> {
     let rows = table::rows().map(|row| {
         let explanation = of_row(row, resolved, deployed);

@@ -1,4 +1,4 @@
-//! What is wrong with settings, and what has no effect, as data.
+//! Mistakes in settings, and settings without effect, as data.
 
 use std::fmt;
 use std::path::Path;
@@ -7,15 +7,15 @@ use version::Series;
 
 use crate::origin::Origin;
 
-/// What stands for a value that nobody may see.
+/// The text that is shown instead of a secret value.
 pub const HIDDEN: &str = "(hidden)";
 
 /// One mistake in one place.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Finding {
-    /// Where it stands.
+    /// Where it is.
     pub origin: Origin,
-    /// What it is called there; empty where a text does not parse.
+    /// Its name there; empty where the text does not parse.
     pub name: String,
     /// Its value; [`HIDDEN`] where that is secret, `None` where there is none.
     pub value: Option<String>,
@@ -23,7 +23,7 @@ pub struct Finding {
     pub problem: String,
     /// What is allowed instead, the nearest right name, or the way out.
     pub allowed: Option<String>,
-    /// Whether the value is right in itself, and a rule forbids it for the chosen release.
+    /// Whether the value is valid, but a rule forbids it for the chosen release.
     pub policy: bool,
 }
 
@@ -46,7 +46,7 @@ impl Finding {
         self
     }
 
-    /// Says the nearest right name, where there is one.
+    /// Adds the nearest right name, if there is one.
     pub(crate) fn nearest(mut self, near: Option<impl fmt::Display>) -> Self {
         self.allowed = near.map(|near| format!("did you mean `{near}`?"));
         self
@@ -82,7 +82,7 @@ impl fmt::Display for Finding {
 pub struct Findings(pub Vec<Finding>);
 
 impl Findings {
-    /// Whether every value is right in itself, and a rule alone forbids them: exit 8 and not 3.
+    /// Whether every value is valid, and only rules of the release forbid them: exit code 8 and not 3.
     pub fn policy_only(&self) -> bool {
         self.0.iter().all(|finding| finding.policy)
     }
@@ -100,12 +100,12 @@ impl fmt::Display for Findings {
     }
 }
 
-/// A setting that is right, and does not do what it says: told, never an error.
+/// A valid setting that has no effect, or another one than it had. It is reported, and is no error.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Notice {
-    /// Where it stands.
+    /// Where it is.
     pub origin: Origin,
-    /// What it is called there.
+    /// Its name there.
     pub name: String,
     /// Since which release; `None` = in every one.
     pub since: Option<Series>,
@@ -134,7 +134,7 @@ pub(crate) fn line_at(text: &str, offset: usize) -> usize {
     1 + text.bytes().take(offset).filter(|byte| *byte == b'\n').count()
 }
 
-/// The one finding of a text that is not TOML at all.
+/// The finding for a text that is not TOML at all.
 pub(crate) fn unreadable(file: &Path, text: &str, error: &toml::de::Error) -> Findings {
     let line = error.span().map_or(1, |span| line_at(text, span.start));
     Findings(vec![Finding::in_file(file, line, "", error.message().replace('\n', " "))])

@@ -9,7 +9,7 @@ pub struct Key {
     pub name: &'static str,
     /// What its value may be.
     pub kind: Kind,
-    /// What holds when the key is absent, in words.
+    /// Its default, in words.
     pub default: &'static str,
     /// What it means, for the operator.
     pub meaning: &'static str,
@@ -17,7 +17,7 @@ pub struct Key {
 
 /// Every key at the top of `mainstay.toml`, in the order a new file has them.
 ///
-/// Beside them stand tables `[mattermost.SECTION]`, whose keys are those of config.json.
+/// The file may also have tables `[mattermost.SECTION]`, whose keys are those of config.json.
 pub const KEYS: &[Key] = &[
     Key {
         name: "edition",
@@ -35,7 +35,7 @@ pub const KEYS: &[Key] = &[
         name: "listen",
         kind: Kind::Address,
         default: "127.0.0.1:8065",
-        meaning: "Where the edge answers; a loopback address is seen by this machine alone",
+        meaning: "Where the edge answers; only this machine can reach a loopback address",
     },
     Key {
         name: "site_url",
@@ -47,7 +47,7 @@ pub const KEYS: &[Key] = &[
         name: "trusted_proxies",
         kind: Kind::Networks,
         default: "for a site URL of https: loopback and the private networks; otherwise none",
-        meaning: "Load balancers in front of the edge, which are believed about their clients' addresses",
+        meaning: "Load balancers in front of the edge; it believes the client addresses that they send",
     },
     Key {
         name: "user",

@@ -5,12 +5,12 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use serde_json::Value;
 use url::Url;
 
-/// What a value may be. Every kind says what it allows, and what is wrong with a text that it does not allow.
+/// What a value may be. Every kind describes what it allows, and what is wrong with a text that it does not allow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// One of a few words, in any case; the empty word is the default where it is among them.
     Word(&'static [&'static str]),
-    /// `ADDRESS:PORT`, where the port is not 0: people must know where to go.
+    /// `ADDRESS:PORT`, where the port is not 0, because people must know it.
     Address,
     /// An `http` or `https` URL without query and fragment.
     SiteUrl,
@@ -32,7 +32,7 @@ pub enum Kind {
     Host,
     /// A mail address.
     Email,
-    /// Networks, parted by commas, each an address or `ADDRESS/PREFIX`; or `none`.
+    /// Networks, separated by commas, each an address or `ADDRESS/PREFIX`; or `none`.
     Networks,
     /// A key or salt: nothing, or 32 characters and more (the server does not start on fewer).
     Salt,
@@ -62,7 +62,7 @@ impl Kind {
             Self::Url => "an http:// or https:// address, as in https://git.example.com/oauth/authorize",
             Self::Host => "a host name or an IP address without scheme and port, as in chat.example.com",
             Self::Email => "a mail address, as in chat@example.com",
-            Self::Networks => "none, or networks parted by commas, as in 10.0.0.0/8, 192.0.2.7",
+            Self::Networks => "none, or networks separated by commas, as in 10.0.0.0/8, 192.0.2.7",
             Self::Salt => "32 characters or more; leave it out, and one is generated and kept",
         };
         format!("allowed: {text}")
@@ -73,7 +73,7 @@ impl Kind {
         self.read(value).err()
     }
 
-    /// The value that `text` says, as config.json has it.
+    /// The value of `text`, as config.json has it.
     ///
     /// # Errors
     /// What is wrong with it, as a sentence fragment. A [`Kind::Salt`]'s never repeats the text.
@@ -86,7 +86,7 @@ impl Kind {
             Self::Address => match text.parse::<SocketAddr>() {
                 Ok(address) if address.port() == 0 => Err(format!("is `{text}`, whose port is 0")),
                 Ok(_) => Ok(text.into()),
-                Err(_) => Err(format!("is `{text}`, which is no address with a port")),
+                Err(_) => Err(format!("is `{text}`, which is not an address with a port")),
             },
             Self::SiteUrl => site_url(text).map(|url| url.as_str().trim_end_matches('/').into()),
             Self::Url => web_url(text).map(|_| text.into()),
@@ -100,17 +100,17 @@ impl Kind {
             Self::Int(least, most) => match text.parse::<i64>() {
                 Ok(number) if (least..=most).contains(&number) => Ok(number.into()),
                 Ok(number) => Err(format!("is {number}, which is out of its range")),
-                Err(_) => Err(format!("is `{text}`, which is no whole number")),
+                Err(_) => Err(format!("is `{text}`, which is not a whole number")),
             },
             Self::Port => match text.parse::<u16>() {
                 Ok(1..) => Ok(text.into()),
-                _ => Err(format!("is `{text}`, which is no port")),
+                _ => Err(format!("is `{text}`, which is not a port")),
             },
             Self::Host => {
                 match text.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(text) {
                     host if host.parse::<Ipv6Addr>().is_ok() => Ok(host.into()),
                     host if url::Host::parse(host).is_ok() => Ok(host.into()),
-                    _ => Err(format!("is `{text}`, which is no host name")),
+                    _ => Err(format!("is `{text}`, which is not a host name")),
                 }
             }
             Self::Networks => networks(text).map(Value::from),
@@ -120,7 +120,7 @@ impl Kind {
                 {
                     Ok(text.into())
                 }
-                _ => Err(format!("is `{text}`, which is no mail address")),
+                _ => Err(format!("is `{text}`, which is not a mail address")),
             },
             Self::Salt => match text.chars().count() {
                 0 | 32.. => Ok(text.into()),
@@ -136,7 +136,7 @@ impl Kind {
         match (self, value) {
             (Self::Bool, Value::Bool(_)) => None,
             (Self::Int(..), Value::Number(number)) => self.problem(&number.to_string()),
-            // An empty text unsets a setting, whatever else it may hold.
+            // An empty text unsets every setting.
             (Self::Bool | Self::Int(..), _) => Some(format!("is {}", a_kind(value))),
             (_, Value::String(text)) if text.is_empty() => None,
             (_, Value::String(text)) => self.problem(text),
@@ -170,7 +170,7 @@ fn web_url(value: &str) -> Result<Url, String> {
     if !value.contains("://") {
         return Err(format!("is `{value}`, which has no scheme; did you mean `https://{value}`?"));
     }
-    let url = Url::parse(value).map_err(|error| format!("is `{value}`, which is no URL ({error})"))?;
+    let url = Url::parse(value).map_err(|error| format!("is `{value}`, which is not a URL ({error})"))?;
     if !matches!(url.scheme(), "http" | "https") {
         return Err(format!("has the scheme `{}`", url.scheme()));
     }
@@ -191,7 +191,7 @@ fn site_url(value: &str) -> Result<Url, String> {
     Ok(url)
 }
 
-/// Networks in one form: parted by a comma and a space.
+/// Networks in one form: separated by a comma and a space.
 fn networks(text: &str) -> Result<String, String> {
     if text.trim().eq_ignore_ascii_case("none") {
         return Ok("none".to_owned());
@@ -207,7 +207,7 @@ fn networks(text: &str) -> Result<String, String> {
         prefix.is_none_or(|prefix| prefix.parse::<u8>().is_ok_and(|prefix| prefix <= most))
     };
     match parts.iter().find(|part| !is_network(part)) {
-        Some(part) => Err(format!("names `{part}`, which is no network")),
+        Some(part) => Err(format!("names `{part}`, which is not a network")),
         None => Ok(parts.join(", ")),
     }
 }

@@ -1,4 +1,4 @@
-//! Every key of the server's config.json, release by release: `data/known_keys.tsv`, read when first asked for.
+//! Every key of the server's config.json, release by release, from `data/known_keys.tsv`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
@@ -14,7 +14,7 @@ use crate::nearest;
 pub struct KnownKey {
     /// The section.
     pub section: &'static str,
-    /// The key in it; dots part the tables below.
+    /// The key in it; dots separate the tables below.
     pub key: &'static str,
     /// What its value is.
     pub shape: Shape,
@@ -124,16 +124,16 @@ impl Shape {
     pub fn read(self, text: &str) -> Result<Value, &'static str> {
         match self {
             Self::Bool => boolean(text).map(Value::from).ok_or("is neither true nor false"),
-            Self::Int => text.parse::<i64>().map(Value::from).map_err(|_| "is no whole number"),
+            Self::Int => text.parse::<i64>().map(Value::from).map_err(|_| "is not a whole number"),
             Self::Number => {
                 let number = text.parse::<f64>().ok().and_then(serde_json::Number::from_f64);
-                number.map(Value::Number).ok_or("is no number")
+                number.map(Value::Number).ok_or("is not a number")
             }
             Self::Text => Ok(text.into()),
             Self::List => Ok(text.split_whitespace().map(Value::from).collect()),
             Self::Json => match serde_json::from_str(text) {
                 Ok(value @ (Value::Object(_) | Value::Array(_))) => Ok(value),
-                _ => Err("is no JSON table or list"),
+                _ => Err("is not a JSON table or list"),
             },
         }
     }
@@ -159,7 +159,7 @@ pub(crate) fn by_variable(variable: &str) -> Option<&'static KnownKey> {
     VARIABLES.get(variable).and_then(|path| all(path).last())
 }
 
-/// The `MM_` variable most likely meant.
+/// The `MM_` variable that was most likely meant.
 pub(crate) fn nearest_variable(variable: &str) -> Option<&'static str> {
     nearest(variable, VARIABLES.keys().map(String::as_str))
 }
@@ -201,7 +201,7 @@ fn nearest_name(section: &str, key: &str, version: Series) -> Option<String> {
     let keys = of(version).filter(|known| known.section == section).map(|known| known.key);
     match nearest(key, keys) {
         Some(key) => Some(format!("{section}.{key}")),
-        // The section is right: the key may stand in another one.
+        // The section exists: the key may belong to another one.
         None => of(version).find(|known| known.key.eq_ignore_ascii_case(key)).map(KnownKey::path),
     }
 }

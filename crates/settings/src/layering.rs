@@ -12,11 +12,11 @@ use crate::resolved::{Layer, Setting};
 use crate::row::Row;
 use crate::table;
 
-/// The layers while they are laid.
+/// The layers of every setting while they are being collected.
 pub(crate) struct Layering {
     pub(crate) version: Series,
     pub(crate) settings: BTreeMap<(&'static str, &'static str), Setting>,
-    /// Values of rows without a place of their own.
+    /// Values of rows that have no key of their own in config.json.
     pub(crate) inputs: BTreeMap<&'static str, Layer>,
     /// Mainstay's own keys, the layer that holds first.
     pub(crate) keys: BTreeMap<&'static str, Vec<Layer>>,
@@ -36,7 +36,7 @@ impl Layering {
         }
     }
 
-    /// Lays a value at a key that this release has.
+    /// Adds a layer to a key that this release has.
     pub(crate) fn lay(&mut self, known: &'static KnownKey, origin: Origin, value: Value) {
         let setting = self.settings.entry((known.section, known.key)).or_insert_with(|| {
             Setting::new(known.section, known.key, row_at(known, self.version), known.secret)
@@ -44,31 +44,31 @@ impl Layering {
         setting.add(Layer { origin, value });
     }
 
-    /// The same by names; a key that this release does not have is passed over.
+    /// The same by names; a key that this release does not have is ignored.
     pub(crate) fn lay_at(&mut self, section: &str, key: &str, origin: Origin, value: impl Into<Value>) {
         if let Some(known) = known::find(section, key, self.version) {
             self.lay(known, origin, value.into());
         }
     }
 
-    /// The setting at that place, if a layer says something.
+    /// The setting at that place, if it has a layer.
     pub(crate) fn at(&self, section: &str, key: &str) -> Option<&Setting> {
         let known = known::find(section, key, self.version)?;
         self.settings.get(&(known.section, known.key))
     }
 
-    /// The text that holds there; an empty one is none.
+    /// The text that counts there; an empty one counts as none.
     pub(crate) fn text(&self, section: &str, key: &str) -> Option<&str> {
         self.at(section, key)?.value()?.as_str().filter(|text| !text.is_empty())
     }
 
-    /// Whether a text is there that somebody said.
+    /// Whether a text is given there.
     pub(crate) fn is_given(&self, section: &str, key: &str) -> bool {
         self.text(section, key).is_some()
             && self.at(section, key).and_then(Setting::origin).is_some_and(Origin::is_given)
     }
 
-    /// The text of a row without a place.
+    /// The text of a row that has no key of its own.
     pub(crate) fn input(&self, row: &str) -> Option<&str> {
         self.inputs.get(row)?.value.as_str()
     }

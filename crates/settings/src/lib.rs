@@ -1,13 +1,14 @@
-//! What an operator wants, checked and rendered.
+//! The settings of a deployment: read, checked, explained and written to config.json.
 //!
 //! Promise: one table ([`table::AREAS`], beside it [`KEYS`] for Mainstay's own and [`known`] for every key of the
 //! server's config.json) says which settings there are. Environment, `mainstay.toml`, config.json for any release,
 //! `explain`, JSON Schema and reference page are all read from it, so that a setting cannot exist in one of them alone.
-//! Every mistake is reported at once, each with its place, what is allowed and the nearest right name; a secret is shown
-//! in none of them. What has no effect in the chosen release is said, never dropped.
+//! Every mistake is reported at once, each with its place, what is allowed and the nearest right name; no message shows a
+//! secret. A setting without effect in the chosen release is reported, never dropped silently.
 //!
-//! The way: [`parse`] reads `mainstay.toml`; [`resolve`] lays the layers on each other and checks them;
-//! [`render_for`] makes the config.json; [`diff`], [`explain`], [`schema`] and [`reference`] tell about it.
+//! The order of work: [`parse`] reads `mainstay.toml`; [`resolve`] collects the layers of every setting and checks them;
+//! [`reconcile`] decides what config.json becomes, and who decides each key; [`explain`], [`Reconciled::drift`], [`schema`] and
+//! [`reference`] describe the result.
 //!
 //! Refused: reading the process environment, the clock or a file. Texts and maps come in, texts and values go out; the
 //! caller does the reading and the durable writing.
@@ -17,6 +18,8 @@
 //! - `figment` / `config`: string keys, and no place of a value in its file.
 //! - text substitution in a template (docker-mattermost's way): a quote breaks the file, and values are expanded twice.
 //! - a macro for the table: `const` rows read as well, and the compiler's messages stay readable.
+//! - a three-way merge of whole files: it cannot tell whose a key is, and `explain` must.
+//! - a mark beside each key in config.json: the server drops keys that it does not know.
 //! - rewriting `mainstay.toml` from data: the comments are the operator's; changes go through `toml_edit`.
 
 mod check;

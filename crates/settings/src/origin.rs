@@ -7,7 +7,7 @@ use std::path::PathBuf;
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case", tag = "layer")]
 pub enum Origin {
-    /// What held in docker-mattermost when nobody said anything.
+    /// The default in docker-mattermost.
     Default,
     /// A documented default that follows from another setting.
     Derived {
@@ -23,7 +23,7 @@ pub enum Origin {
         /// The line, counted from 1.
         line: usize,
     },
-    /// Put together from variables.
+    /// Made from several variables.
     Composed {
         /// Their names.
         from: Vec<String>,
@@ -47,7 +47,7 @@ pub enum Origin {
 }
 
 impl Origin {
-    /// A variable as itself.
+    /// A variable that is not of the `_FILE` kind.
     pub(crate) fn variable(name: &str) -> Self {
         Self::Variable { name: name.to_owned(), file: None }
     }
@@ -66,12 +66,17 @@ impl Origin {
         }
     }
 
-    /// Whether somebody said it: no default, nothing derived or generated.
+    /// Whether it was given by a person: not a default, not derived, not generated.
     pub fn is_given(&self) -> bool {
         self.rank() >= 3
     }
 
-    /// The place, for the head of a message that names the setting itself.
+    /// Whether it is a variable of the environment, or made of some.
+    pub fn is_environment(&self) -> bool {
+        matches!(self, Self::Composed { .. } | Self::Variable { .. } | Self::ServerVariable { .. })
+    }
+
+    /// The place, for the beginning of a message that names the setting itself.
     pub(crate) fn place(&self) -> String {
         match self {
             Self::Variable { file, .. } | Self::ServerVariable { file, .. } => match file {

@@ -1,4 +1,4 @@
-//! From what was said to what holds.
+//! Collects the layers of every setting and finds the value that counts.
 
 use std::collections::BTreeMap;
 
@@ -19,20 +19,20 @@ use crate::secrets::Secrets;
 use crate::table;
 use crate::wanted::Wanted;
 
-/// Which defaults lie at the bottom.
+/// Which defaults the lowest layer has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Defaults {
     /// Those of the release itself: the config.json it ships.
     #[default]
     Release,
-    /// docker-mattermost's, for a container that takes over one of it. They fill a new config.json, and no other.
+    /// docker-mattermost's, for a container that replaces one of docker-mattermost. They only fill a new config.json.
     DockerMattermost,
 }
 
-/// Everything that can say something about a setting, lowest first.
+/// Everything that can give a setting a value, the lowest layer first.
 #[derive(Clone, Copy)]
 pub struct Sources<'a> {
-    /// What lies at the bottom.
+    /// The lowest layer.
     pub defaults: Defaults,
     /// `secrets.toml`.
     pub secrets: Option<&'a Secrets>,
@@ -48,10 +48,10 @@ pub struct Sources<'a> {
     pub read_file: ReadFile<'a>,
 }
 
-/// What holds in a server of that version.
+/// The settings for a server of that version.
 ///
 /// # Errors
-/// Every mistake at once. When [`Findings::policy_only`] says so, nothing is wrong but a rule of the release.
+/// Every mistake at once. When [`Findings::policy_only`] says so, only rules of the release are broken.
 pub fn resolve(version: Series, sources: &Sources<'_>) -> Result<Resolved, Findings> {
     let mut layering = Layering::new(version);
     let environment = environment::read(sources.environment, sources.read_file, &mut layering.findings);
@@ -94,12 +94,12 @@ impl Layering {
     fn take_file(&mut self, wanted: &Wanted) {
         let own = KEYS.iter().filter(|key| table::rows().all(|row| row.key != Some(key.name)));
         for key in own {
-            if let Some(text) = wanted.get(key.name) {
+            if let Some(text) = wanted.in_file(key.name) {
                 self.take_key(key, &Given { text: text.to_owned(), origin: wanted.origin(key.name) });
             }
         }
         for row in table::rows() {
-            if let Some(text) = row.key.and_then(|key| wanted.get(key)) {
+            if let Some(text) = row.key.and_then(|key| wanted.in_file(key)) {
                 let origin = row.key.map_or(Origin::Flag, |key| wanted.origin(key));
                 self.take_row(row, &Given { text: text.to_owned(), origin });
             }
@@ -169,7 +169,7 @@ impl Layering {
                 }
             } else {
                 let near = nearest(name, table::rows().map(|row| row.name));
-                self.findings.push(Finding::new(Origin::Flag, name, "is no setting").nearest(near));
+                self.findings.push(Finding::new(Origin::Flag, name, "is not a setting").nearest(near));
             }
         }
     }
@@ -193,7 +193,7 @@ impl Layering {
     fn take_row(&mut self, row: &'static Row, given: &Given) {
         let name = match &given.origin {
             Origin::File { .. } => row.key.unwrap_or(row.name),
-            // A docker link's has another name than the row.
+            // The variable of a docker link has another name than the row.
             Origin::Variable { name, .. } => name,
             _ => row.name,
         };
@@ -236,7 +236,7 @@ impl Layering {
     fn take_text(&mut self, known: &'static KnownKey, name: &str, given: &Given) {
         match known.shape.read(&given.text) {
             Ok(value) => self.lay(known, given.origin.clone(), value),
-            // The server takes no note of an empty one, or of one it cannot read: we say so.
+            // The server ignores an empty value, and one that it cannot read: the second is reported.
             Err(_) if given.text.is_empty() => {}
             Err(problem) => {
                 let finding =
@@ -246,14 +246,14 @@ impl Layering {
         }
     }
 
-    /// The key, if this release has it; otherwise why not, said.
+    /// The key, if this release has it; otherwise the reason is reported.
     fn known(&mut self, section: &str, key: &str, name: &str, origin: &Origin) -> Option<&'static KnownKey> {
         if let Some(known) = known::find(section, key, self.version) {
             return Some(known);
         }
         match known::absence(section, key, self.version) {
             Absence::Unknown(near) => {
-                let problem = format!("is no setting of server {}", self.version);
+                let problem = format!("is not a setting of server {}", self.version);
                 self.findings.push(Finding::new(origin.clone(), name, problem).nearest(near));
             }
             Absence::NotYet(since) => self.notice(origin, name, format!("the server has it from {since} on")),

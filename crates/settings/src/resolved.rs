@@ -1,4 +1,4 @@
-//! What holds after all layers: every setting with its value, its origin and what lies beneath.
+//! The settings with all their layers: the value that counts, where it comes from, and the values that it outranks.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -16,22 +16,22 @@ use crate::row::{Row, server_variable};
 pub struct Layer {
     /// Where it comes from.
     pub origin: Origin,
-    /// What it says, as config.json has it.
+    /// The value, as config.json has it.
     pub value: Value,
 }
 
-/// A setting of config.json that a layer says something about.
+/// A setting of config.json that has at least one layer.
 #[derive(Clone)]
 pub struct Setting {
     /// The section.
     pub section: &'static str,
-    /// The key in it; dots part the tables below.
+    /// The key in it; dots separate the tables below.
     pub key: &'static str,
     /// Its row in the table, if it has one.
     pub row: Option<&'static Row>,
     /// Whether no message may show its value.
     pub secret: bool,
-    /// What holds, and then what lies beneath it, downwards; never empty.
+    /// The layer that counts, and then the ones that it outranks; never empty.
     layers: Vec<Layer>,
 }
 
@@ -45,7 +45,7 @@ impl Setting {
         Self { section, key, row, secret, layers: Vec::new() }
     }
 
-    /// Adds a layer at its rank; among equals the later one holds.
+    /// Adds a layer at its rank; of two with the same rank the later one counts.
     pub(crate) fn add(&mut self, layer: Layer) {
         let above = self.layers.iter().position(|old| old.origin.rank() <= layer.origin.rank());
         self.layers.insert(above.unwrap_or(self.layers.len()), layer);

@@ -1,4 +1,4 @@
-//! One row of the table: a setting.
+//! One row of the table of settings.
 
 use serde_json::Value;
 use version::{Series, Span};
@@ -16,21 +16,21 @@ pub struct Row {
     pub key: Option<&'static str>,
     /// What its value may be.
     pub kind: Kind,
-    /// Where config.json has it, release by release; empty = it is part of another setting, or Mainstay's own.
+    /// Where config.json has it, release by release; empty = it is part of another setting, or one of Mainstay's own.
     pub places: &'static [Place],
-    /// What a later release made of it.
+    /// What a later release changed.
     pub change: Option<Change>,
-    /// What held in docker-mattermost when the variable was absent; `None` = nothing.
+    /// docker-mattermost's default; `None` = it has none.
     pub then: Option<&'static str>,
-    /// What holds today when nothing is said, in words.
+    /// The default today, in words.
     pub now: &'static str,
-    /// Other words for some of its values: (said, meant).
+    /// Other words for some of its values: (the word, the value).
     pub synonyms: &'static [(&'static str, &'static str)],
     /// Whether no message may show its value.
     pub secret: bool,
     /// What it means, for the operator.
     pub meaning: &'static str,
-    /// Who documents it.
+    /// Where it is documented.
     pub source: &'static str,
 }
 
@@ -71,7 +71,7 @@ impl Form {
     }
 }
 
-/// What a release made of a setting.
+/// What a release changed about a setting.
 #[derive(Debug, Clone, Copy)]
 pub struct Change {
     /// The release.
@@ -92,7 +92,7 @@ impl Place {
         self
     }
 
-    /// No more from this release on.
+    /// Not from this release on.
     pub(crate) const fn until(mut self, major: u32, minor: u32) -> Self {
         self.span.until = Some(Series::new(major, minor));
         self
@@ -104,7 +104,7 @@ impl Place {
         self
     }
 
-    /// What a value may be there, where its row allows `kind`; `None` = the place has words of its own.
+    /// What a value may be there, where its row allows `kind`; `None` = the place has other values.
     pub(crate) fn kind(&self, kind: Kind) -> Option<Kind> {
         match (self.form, kind) {
             (Form::Same, _) => Some(kind),
@@ -129,7 +129,7 @@ pub(crate) fn server_variable(section: &str, key: &str) -> String {
     format!("MM_{section}_{key}").replace('.', "_").to_uppercase()
 }
 
-/// A row; the methods say the rest.
+/// A row; its methods add the rest.
 pub(crate) const fn row(name: &'static str, kind: Kind, meaning: &'static str) -> Row {
     Row {
         name,
@@ -197,7 +197,7 @@ impl Row {
         self.places.iter().find(|place| place.span.holds(version))
     }
 
-    /// Reads a text of the outside.
+    /// Reads a text that was given.
     ///
     /// # Errors
     /// What is wrong with it; never the text of a secret.

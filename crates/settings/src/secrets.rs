@@ -1,4 +1,4 @@
-//! `secrets.toml`: what is generated once and never printed.
+//! `secrets.toml`: generated once, never printed.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -56,12 +56,12 @@ pub const SALTS: [Salt; 4] = [
     Salt {
         name: "reset_salt",
         row: "MATTERMOST_RESET_SALT",
-        breaks: "nothing from 3.9 on; before it, links to reset a password that are under way stop working",
+        breaks: "nothing from 3.9 on; before it, links to reset a password that were sent but not used stop working",
     },
     Salt {
         name: "invite_salt",
         row: "MATTERMOST_INVITE_SALT",
-        breaks: "nothing from 5.10 on; before it, invitations by mail that are under way stop working",
+        breaks: "nothing from 5.10 on; before it, invitations by mail that were sent but not used stop working",
     },
 ];
 
@@ -76,7 +76,7 @@ impl Salt {
     }
 }
 
-/// What a new secret does to what the old one signed.
+/// A secret that was replaced, and what stops working.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Rotated {
     /// Its key in `secrets.toml`.
@@ -85,9 +85,9 @@ pub struct Rotated {
     pub breaks: &'static str,
 }
 
-/// Letters and digits that no font confuses.
+/// Letters and digits that look different in every font.
 const ALPHABET: &[u8] = b"abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789";
-/// What the README of docker-mattermost asks for; the server wants 32 at least.
+/// The length that docker-mattermost's README asks for; the server requires at least 32.
 const SALT_LENGTH: usize = 64;
 
 fn random(length: usize) -> String {
@@ -95,8 +95,8 @@ fn random(length: usize) -> String {
     (0..length).map(|_| char::from(ALPHABET[rng.random_range(0..ALPHABET.len())])).collect()
 }
 
-/// One that satisfies the strictest password policy the server knows: 24 characters of all kinds. It means itself in addresses, in
-/// shells and in env-files.
+/// One that satisfies the strictest password policy the server knows: 24 characters of all kinds. It needs no escape in
+/// addresses, shells and env files.
 pub fn random_password() -> SecretString {
     format!("{}-aA7", random(20)).into()
 }
@@ -141,10 +141,10 @@ impl Secrets {
                 let names = SALTS.map(|salt| salt.name);
                 match nearest(name, names) {
                     Some(near) => {
-                        format!("`{name}` is no secret that can be rotated; did you mean `{near}`?")
+                        format!("`{name}` is not a secret that can be rotated; did you mean `{near}`?")
                     }
                     None => {
-                        format!("`{name}` is no secret that can be rotated; allowed: {}", names.join(", "))
+                        format!("`{name}` is not a secret that can be rotated; allowed: {}", names.join(", "))
                     }
                 }
             })
@@ -164,7 +164,7 @@ impl Secrets {
     /// The text of the file.
     pub fn to_toml(&self) -> SecretString {
         let mut text = String::from(
-            "# Generated once. Keep this file with your backups and show it to nobody.\n\
+            "# Generated once. Keep this file with your backups and show it to no one.\n\
              # The administrator signs in with these; change the password after the first sign-in.\n",
         );
         // Writing to a String cannot fail.
@@ -210,7 +210,7 @@ impl Secrets {
                 },
                 (None, None, _) => {
                     let names = NAMES.into_iter().chain(SALTS.map(|salt| salt.name));
-                    findings.push(found("is no key of secrets.toml").nearest(nearest(name, names)));
+                    findings.push(found("is not a key of secrets.toml").nearest(nearest(name, names)));
                 }
                 _ => findings.push(found("is not a text in quotes")),
             }

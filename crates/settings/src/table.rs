@@ -1,4 +1,4 @@
-//! The table: one row a setting that has a name of its own.
+//! The table of settings: one row for each setting that has a name of its own.
 //!
 //! Names, defaults "then" and meanings are docker-mattermost's interface (its README at 2.1.0 and 3.5.1); places and
 //! releases are the server's own (its `model/config.go` from 3.0 on). Every other key of config.json is known by
@@ -15,7 +15,7 @@ mod storage;
 
 use crate::row::Row;
 
-/// Rows of one matter.
+/// Rows of one subject.
 #[derive(Debug, Clone, Copy)]
 pub struct Area {
     /// Its heading.
@@ -36,9 +36,9 @@ pub const AREAS: &[Area] = &[
     gitlab::AREA,
 ];
 
-/// What docker-mattermost 3.5.1 added.
+/// The source of what docker-mattermost 3.5.1 added.
 const LATER: &str = "docker-mattermost 3.5.1";
-/// What Mainstay adds to docker-mattermost's names.
+/// The source of what Mainstay adds.
 const OURS: &str = "Mainstay";
 
 /// Every row.
@@ -51,7 +51,7 @@ pub fn find(name: &str) -> Option<&'static Row> {
     rows().find(|row| row.name == name)
 }
 
-/// Variables that come with an environment of docker-mattermost and say nothing about a setting.
+/// Variables of docker-mattermost's image that are not settings.
 pub(crate) const SILENT: &[&str] = &[
     "DEBUG_ENTRYPOINT",
     "MATTERMOST_BUILD_DIR",
@@ -66,7 +66,7 @@ pub(crate) const SILENT: &[&str] = &[
     "GITLAB_CI",
 ];
 
-/// Variables beginning with `MM_` that the server reads itself and that are no key of config.json.
+/// Variables beginning with `MM_` that the server reads itself and that are not keys of config.json.
 pub(crate) const SERVERS_OWN: &[&str] = &[
     "MM_CONFIG",
     "MM_CUSTOM_DEFAULTS_PATH",

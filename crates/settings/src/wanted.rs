@@ -11,10 +11,13 @@ use crate::keys::{self, KEYS, Key};
 use crate::nearest;
 use crate::origin::Origin;
 
-/// What `mainstay.toml` says, and nothing more: an absent key stays absent.
+/// What `mainstay.toml` says, and what the command line says instead. A key that neither has stays absent.
 #[derive(Clone, Default)]
 pub struct Wanted {
+    /// The keys of the file.
     values: BTreeMap<&'static str, String>,
+    /// The keys of the command line.
+    flags: BTreeMap<&'static str, String>,
     /// `[mattermost.SECTION]` tables: section, then key, then value.
     pub mattermost: BTreeMap<String, BTreeMap<String, Value>>,
     /// Where it was read, and the line of every name.
@@ -22,10 +25,11 @@ pub struct Wanted {
     lines: BTreeMap<String, usize>,
 }
 
-/// Two say the same wherever they say it.
+/// Equal if they say the same, no matter where.
 impl PartialEq for Wanted {
     fn eq(&self, other: &Self) -> bool {
-        self.values == other.values && self.mattermost == other.mattermost
+        KEYS.iter().all(|key| self.get(key.name) == other.get(key.name))
+            && self.mattermost == other.mattermost
     }
 }
 
@@ -35,6 +39,7 @@ impl std::fmt::Debug for Wanted {
         let names = self.mattermost.iter().map(|(section, keys)| (section, keys.keys().collect::<Vec<_>>()));
         f.debug_struct("Wanted")
             .field("values", &self.values)
+            .field("flags", &self.flags)
             .field("mattermost", &names.collect::<BTreeMap<_, _>>())
             .finish()
     }
@@ -47,26 +52,52 @@ impl Wanted {
         Origin::File { path: self.file.clone(), line }
     }
 
-    /// The value of the key `name`, if the file has it.
+    /// The value of the key `name`: the command line's, otherwise the file's.
     ///
     /// # Panics
     /// In debug builds, when there is no such row: a mistake of ours.
     pub fn get(&self, name: &str) -> Option<&str> {
+        self.flags.get(name).map(String::as_str).or_else(|| self.in_file(name))
+    }
+
+    /// The value of the key `name` in the file.
+    pub(crate) fn in_file(&self, name: &str) -> Option<&str> {
         debug_assert!(keys::key(name).is_some(), "no row named {name}");
         self.values.get(name).map(String::as_str)
     }
 
-    /// The same with `name` set to `value`, which must suit the row.
+    /// What the command line says, as [`crate::Sources`] wants it.
+    pub fn flags(&self) -> BTreeMap<String, String> {
+        self.flags.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect()
+    }
+
+    /// The same with `name` given on the command line as `value`, which must suit the row.
     ///
     /// # Errors
     /// What is wrong with the value, and what is allowed.
     pub fn with(mut self, name: &str, value: &str) -> Result<Self, String> {
-        let Some(key) = keys::key(name) else { return Err(format!("there is no key `{name}`")) };
-        let read = key.kind.read(value);
-        let read = read.map_err(|problem| format!("`{name}` {problem}; {}", key.kind.allowed()))?;
-        self.values.insert(key.name, read.as_str().unwrap_or(value).to_owned());
+        let (name, value) = read(name, value)?;
+        self.flags.insert(name, value);
         Ok(self)
     }
+
+    /// The same as if the file had `value` for `name`.
+    ///
+    /// # Errors
+    /// As [`Wanted::with`].
+    pub fn with_in_file(mut self, name: &str, value: &str) -> Result<Self, String> {
+        let (name, value) = read(name, value)?;
+        self.values.insert(name, value);
+        Ok(self)
+    }
+}
+
+/// The key's own name and the value in its usual form.
+fn read(name: &str, value: &str) -> Result<(&'static str, String), String> {
+    let Some(key) = keys::key(name) else { return Err(format!("`{name}` is not a key of mainstay.toml")) };
+    let read = key.kind.read(value);
+    let read = read.map_err(|problem| format!("`{name}` {problem}; {}", key.kind.allowed()))?;
+    Ok((key.name, read.as_str().unwrap_or(value).to_owned()))
 }
 
 /// Reads the text of a `mainstay.toml`. `file` is named in the findings.
@@ -105,7 +136,7 @@ pub fn parse(file: &Path, text: &str) -> Result<Wanted, Findings> {
                 Some(near) => format!("did you mean `{near}`?"),
                 None => format!("known keys: {}", names.collect::<Vec<_>>().join(", ")),
             };
-            found(name, "is no key of mainstay.toml".to_owned(), allowed);
+            found(name, "is not a key of mainstay.toml".to_owned(), allowed);
         }
     }
     findings.sort_by_key(|finding| match finding.origin {
@@ -255,7 +286,7 @@ mod tests {
         let text = "edition = \"team\"\nlisetn = \"127.0.0.1:1\"\nsite_url = 5\n\n[mattermost.TeamSettings]\nX = 2026-01-01\n";
         assert_eq!(
             findings(text),
-            "mainstay.toml:2: `lisetn` is no key of mainstay.toml; did you mean `listen`?\n\
+            "mainstay.toml:2: `lisetn` is not a key of mainstay.toml; did you mean `listen`?\n\
              mainstay.toml:3: `site_url` is a number, not a text in quotes; allowed: http:// or https://, a host, and \
              perhaps a port and a path, as in https://chat.example.com\n\
              mainstay.toml:6: `mattermost.TeamSettings.X` is a date, which config.json cannot hold; allowed: \

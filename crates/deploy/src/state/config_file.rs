@@ -12,13 +12,13 @@ use crate::place::layout::{FILE_LIMIT, Layout};
 /// The file as data.
 ///
 /// # Errors
-/// It cannot be read, is a link or somebody else's, or it is no JSON object: said with its line.
+/// It cannot be read, is a link or somebody else's, or it is not a JSON object: said with its line.
 pub(crate) fn read(path: &Path) -> Result<Value, Error> {
-    // The server writes in its directory, and this may be root.
+    // The server can write in that directory, and this process may be root.
     let read = host::disk::read_guarded(path, FILE_LIMIT);
     let content = read.map_err(|error| Error::path("read", path, &error.source))?;
     let value: Value = serde_json::from_slice(&content.bytes).map_err(|error| {
-        Error::new(Kind::Settings, format!("{}:{}: it is no JSON ({error})", path.display(), error.line()))
+        Error::new(Kind::Settings, format!("{}:{}: it is not JSON ({error})", path.display(), error.line()))
             .hint(
                 "correct the file, or move it aside and run `mainstay up`: a new one is made from the release's",
             )
@@ -26,7 +26,7 @@ pub(crate) fn read(path: &Path) -> Result<Value, Error> {
     if value.is_object() {
         Ok(value)
     } else {
-        Err(Error::new(Kind::Settings, format!("{}: it is no JSON object", path.display())))
+        Err(Error::new(Kind::Settings, format!("{}: it is not a JSON object", path.display())))
     }
 }
 
@@ -36,7 +36,7 @@ pub(crate) fn read(path: &Path) -> Result<Value, Error> {
 /// As [`read`].
 pub(crate) fn deployed(layout: &Layout) -> Result<Option<Value>, Error> {
     let path = layout.config();
-    // A link to nothing is there: it is refused and not replaced.
+    // A broken link is refused, not replaced.
     path.symlink_metadata().is_ok().then(|| read(&path)).transpose()
 }
 
@@ -48,7 +48,7 @@ pub(crate) struct ConfigFiles {
     pub config: Option<Value>,
     /// The config.json that the release ships; empty where the release is not unpacked yet.
     pub shipped: Value,
-    /// What Mainstay declared last; `None` = nothing was ever remembered.
+    /// What Mainstay declared last; `None` = there is no `declared.json`.
     pub memory: Option<Memory>,
 }
 

@@ -1,4 +1,4 @@
-//! What a deployment shall be: `mainstay.toml` with the command line laid over it, every value decided.
+//! What a deployment is to be: `mainstay.toml` and the command line, every value decided.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -21,7 +21,7 @@ const PRIVATE: [&str; 6] =
 /// The system user that is made for the server when root installs.
 pub const DEFAULT_USER: &str = "mainstay";
 
-/// What a deployment shall be.
+/// What a deployment is to be.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Desired {
     /// The release line.
@@ -32,14 +32,14 @@ pub struct Desired {
     pub listen: SocketAddr,
     /// The address people type.
     pub site_url: Url,
-    /// The user that the server runs as; `None` = whoever runs the agent.
+    /// The user that the server runs as; `None` = the user that runs the agent.
     pub user: Option<String>,
-    /// Networks of load balancers, if said; see [`Desired::edge`].
+    /// Networks of load balancers, if given; see [`Desired::edge`].
     pub proxies: Option<Vec<String>>,
-    /// What the file says, with the command line laid over it.
+    /// What file and command line say.
     pub wanted: Wanted,
-    /// Whether the server is told its site URL. One that only a container's defaults made would shut out everybody who
-    /// types another address.
+    /// Whether config.json gets the site URL. In a container without one, the default would lock out everyone who uses
+    /// another address.
     pub tells_site_url: bool,
 }
 
@@ -50,7 +50,7 @@ pub struct Machine {
     pub root: bool,
     /// The machine's name.
     pub host_name: String,
-    /// Where the edge answers when nobody says where.
+    /// Where the edge answers by default.
     pub listen: SocketAddr,
     /// Whether it is a container.
     pub container: bool,
@@ -60,7 +60,7 @@ impl Machine {
     /// This machine, for a deployment in `layout`; `root` says whether its server may run as another user.
     pub(crate) fn here(layout: &Layout, root: bool) -> Self {
         if layout.is_container() {
-            // People type the host's name and not the container's, and nobody here is root.
+            // People use the host's name and not the container's, and no process here is root.
             let listen = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 80);
             return Self { root: false, host_name: "localhost".to_owned(), listen, container: true };
         }
@@ -117,15 +117,15 @@ impl Desired {
         self.site_url.as_str().trim_end_matches('/')
     }
 
-    /// How the edge answers. Who is behind a load balancer with TLS is most often in a private network with it; a load
-    /// balancer in another one is to be named, and until then its own address stands for its clients'.
+    /// How the edge answers. A load balancer with TLS is usually in the same private network. One in another network must be
+    /// named; until then the edge takes the load balancer's address for its clients'.
     pub fn edge(&self) -> EdgeSpec {
         let https = self.site_url.scheme() == "https";
         let usual = || if https { PRIVATE.map(str::to_owned).to_vec() } else { Vec::new() };
         EdgeSpec { listen: self.listen, https, proxies: self.proxies.clone().unwrap_or_else(usual) }
     }
 
-    /// The same with what the environment gives, which outranks the file: the site URL, and who stands in front.
+    /// The same with what the environment gives, which outranks the file: the site URL and the load balancers.
     ///
     /// # Errors
     /// The site URL is no URL.

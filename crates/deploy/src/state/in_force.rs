@@ -1,4 +1,4 @@
-//! What a deployment leans on - mail server, GitLab, load balancer - as its settings name them, for a live check.
+//! The services that a deployment uses - mail server, GitLab, load balancer - as its settings name them, for a live check.
 
 use std::time::Duration;
 
@@ -22,13 +22,13 @@ const MAIL_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long each HTTP request of a check may take.
 const HTTP_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The server's configuration as it is in force: the deployment's config.json with what is declared laid over it.
+/// The server's configuration: the deployment's config.json as the next `up` leaves it.
 pub struct InForce {
     config: Value,
 }
 
 impl InForce {
-    /// The configuration of the deployment, or what the settings alone would make where there is none yet.
+    /// Reads the configuration of the deployment, or of a new one where there is none yet.
     ///
     /// # Errors
     /// A setting is wrong; config.json cannot be read.

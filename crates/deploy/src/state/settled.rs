@@ -1,4 +1,5 @@
-//! What the server's settings come to: every layer laid on the other, checked against the release, rendered as config.json.
+//! What a deployment is to be, decided: command line, environment and `mainstay.toml` together, checked against the release; and what
+//! its config.json becomes.
 
 use std::collections::BTreeMap;
 use std::io::Read as _;
@@ -7,7 +8,7 @@ use std::path::Path;
 
 use release::{Edition, ReleaseId};
 use serde_json::Value;
-use settings::{Declared, Reconciled, Resolved, Sources, Undeclared, Wanted};
+use settings::{Declared, Origin, Reconciled, Resolved, Sources, Undeclared, Wanted};
 use version::Version;
 
 use crate::error::{Error, Kind};
@@ -19,14 +20,14 @@ use crate::state::location::{self, Location};
 use crate::state::wanted::read_wanted;
 use crate::world::World;
 
-/// A secret in a file of its own (`NAME_FILE`) is not longer, in bytes.
+/// The size limit of a file that holds a secret (`NAME_FILE`), in bytes.
 const SECRET_FILE_LIMIT: u64 = 64 * 1024;
 
-/// What is wanted, with everything decided: command line, environment and file agree.
+/// What a deployment is to be, with everything decided.
 pub(crate) struct Settled {
     pub desired: Desired,
     pub resolved: Resolved,
-    /// The release that it is about.
+    /// The release.
     pub release: ReleaseId,
     /// What `mainstay.toml` says, if there is one.
     pub file: Option<Wanted>,
@@ -36,14 +37,14 @@ pub(crate) struct Settled {
     pub config: ConfigFiles,
     /// Where it is by now, as config.json says; `None` when there is none.
     pub before: Option<Location>,
-    /// Whether the site URL followed the edge to another address.
+    /// Whether the site URL changes because the edge moves to another address.
     pub moved: bool,
 }
 
-/// Decides. `flags` are keys of `mainstay.toml` given on the command line.
+/// Decides everything. `flags` are keys of `mainstay.toml` that are given on the command line.
 ///
 /// # Errors
-/// A mistake in any of them, or two that contradict each other.
+/// One of them has a mistake, or two contradict each other.
 pub(crate) fn settle(
     world: &World,
     flags: &BTreeMap<&'static str, String>,
@@ -52,10 +53,13 @@ pub(crate) fn settle(
     let layout = &world.layout;
     let file = read_wanted(layout)?.map(|(wanted, _)| wanted);
     let machine = Machine::here(layout, host::User::current()?.is_root());
-    let said = file.clone().unwrap_or_default();
-    let mut flags = flags.clone();
-    let moved = follow_edge(&said, &mut flags, &machine)?;
-    let desired = Desired::decide(&said, &flags, &machine)?;
+    let mut said = file.clone().unwrap_or_default();
+    let new_url = site_url_of_new_address(&said, flags, &machine)?;
+    let moved = new_url.is_some();
+    if let Some(url) = new_url {
+        said = said.with_in_file("site_url", &url).map_err(|problem| Error::new(Kind::Settings, problem))?;
+    }
+    let desired = Desired::decide(&said, flags, &machine)?;
     let release = match (layout.is_container(), tarball) {
         (false, _) => wanted_release(&desired, tarball, release::current(&layout.current()))?,
         (true, None) => image_release(layout, &desired.wanted)?,
@@ -68,20 +72,28 @@ pub(crate) fn settle(
     let config = ConfigFiles::read(layout, &release)?;
     let location = location::location(&resolved, config.config.as_ref(), &release)?;
     let before = config.config.as_ref().and_then(location::deployed);
-    let from_flag = flags.get("site_url").filter(|_| !moved).map(|_| desired.site_url.clone());
+    check_one_site_url(&resolved)?;
     let desired = with_site_url(desired, &resolved, &config)?;
-    match from_flag.filter(|url| *url != desired.site_url) {
-        Some(url) => Err(Error::new(
+    Ok(Settled { desired, resolved, release, file, location, config, before, moved })
+}
+
+/// The command line is written to `mainstay.toml`, which the environment outranks at the next `up`: the two must agree.
+fn check_one_site_url(resolved: &Resolved) -> Result<(), Error> {
+    let Some(setting) = resolved.setting("ServiceSettings", "SiteURL") else { return Ok(()) };
+    let text = |layer: &settings::Layer| layer.value.as_str().map(str::to_owned);
+    let of_flag = setting.layers().iter().find(|layer| layer.origin == Origin::Flag).and_then(text);
+    let of_environment = setting.layers().iter().find(|layer| layer.origin.is_environment()).and_then(text);
+    match (of_flag, of_environment) {
+        (Some(flag), Some(environment)) if flag != environment => Err(Error::new(
             Kind::Usage,
-            format!("`--site-url` says {url}, and the environment says {}", desired.site_url_text()),
+            format!("`--site-url` says {flag}, and the environment says {environment}"),
         )
         .hint("give the site URL in one place")),
-        None => Ok(Settled { desired, resolved, release, file, location, config, before, moved }),
+        _ => Ok(()),
     }
 }
 
-/// With the site URL that holds: given by the environment, or by the System Console (in the config.json in place) where nobody
-/// else says one.
+/// The same with the site URL that counts: the environment's, or the System Console's (in config.json) where no one else gives one.
 fn with_site_url(desired: Desired, resolved: &Resolved, config: &ConfigFiles) -> Result<Desired, Error> {
     let mut desired = desired.given(resolved)?;
     if !desired.tells_site_url && config.config.is_some() {
@@ -92,34 +104,31 @@ fn with_site_url(desired: Desired, resolved: &Resolved, config: &ConfigFiles) ->
     Ok(desired)
 }
 
-/// Which release a question without a version is about: the installed one, the image's, or the built-in server.
+/// The release to describe where none is named: the installed one, the image's, or the built-in server.
 pub fn present_release(layout: &Layout) -> ReleaseId {
     let image = || layout.is_container().then(|| image_release(layout, &Wanted::default()).ok())?;
     release::current(&layout.current()).or_else(image).unwrap_or_else(release::builtin)
 }
 
-/// A site URL that was derived from the edge's address goes with it to another one.
-fn follow_edge(
+/// The new site URL, where the edge moves to another address and the site URL in the file follows from the old one.
+fn site_url_of_new_address(
     file: &Wanted,
-    flags: &mut BTreeMap<&'static str, String>,
+    flags: &BTreeMap<&'static str, String>,
     machine: &Machine,
-) -> Result<bool, Error> {
-    let given = |listen: Option<&str>| {
+) -> Result<Option<String>, Error> {
+    let derived = |listen: Option<&str>| {
         let listen = listen.map(|listen| ("listen", listen.to_owned())).into_iter().collect();
         Desired::decide(&Wanted::default(), &listen, machine)
             .map(|desired| desired.site_url_text().to_owned())
     };
-    let Some(listen) = flags.get("listen").cloned() else { return Ok(false) };
-    let derived =
-        file.get("site_url").is_some() && file.get("site_url") == Some(given(file.get("listen"))?.as_str());
-    let follows = derived && !flags.contains_key("site_url");
-    if follows {
-        flags.insert("site_url", given(Some(&listen))?);
+    let (Some(listen), Some(url)) = (flags.get("listen"), file.get("site_url")) else { return Ok(None) };
+    if flags.contains_key("site_url") || url != derived(file.get("listen"))? {
+        return Ok(None);
     }
-    Ok(follows)
+    derived(Some(listen)).map(Some)
 }
 
-/// Which release it is about: the one in the tarball, otherwise the installed one, otherwise the built-in one.
+/// The wanted release: the one in the tarball, otherwise the installed one, otherwise the built-in one.
 fn wanted_release(
     desired: &Desired,
     tarball: Option<&Path>,
@@ -154,7 +163,7 @@ pub fn settings_of(world: &World, wanted: &Wanted, version: &Version) -> Result<
     resolve_with(world, wanted, None, version)
 }
 
-/// The same for a deployment, whose server is told its site URL though nobody gives one.
+/// The same for a deployment: its server gets the default site URL where none is given.
 pub(crate) fn resolve(world: &World, desired: &Desired, version: &Version) -> Result<Resolved, Error> {
     let site_url = desired.tells_site_url.then(|| desired.site_url_text());
     resolve_with(world, &desired.wanted, site_url, version)
@@ -172,7 +181,7 @@ fn resolve_with(
         secrets: secrets.as_ref(),
         wanted: Some(wanted),
         environment: &world.variables,
-        flags: &[].into(),
+        flags: &wanted.flags(),
         site_url,
         read_file: &read_secret_file,
     };
@@ -211,16 +220,16 @@ pub(crate) fn reconcile(
     Ok(settings::reconcile(resolved, &own, config.present(), undeclared))
 }
 
-/// A key that follows from the house itself, whatever the settings say.
+/// A key of config.json that Mainstay itself decides, whatever the settings say.
 struct Own {
     section: &'static str,
     key: &'static str,
-    /// For whoever gives it: why that has no effect.
+    /// Why giving it has no effect.
     why: &'static str,
     value: fn(&Layout, SocketAddr) -> Value,
 }
 
-/// What is not a matter of taste: where the server listens, where its files lie, that the edge is in front of it.
+/// The keys that a deployment depends on: where the server listens, where its files are, and that the edge is in front of it.
 const OWN: [Own; 9] = [
     Own {
         section: "ServiceSettings",
@@ -243,7 +252,7 @@ const OWN: [Own; 9] = [
     Own {
         section: "ServiceSettings",
         key: "Forward80To443",
-        why: "TLS ends in front of the edge, and whatever ends it redirects",
+        why: "TLS ends in front of the edge, and the server that ends it redirects",
         value: |_, _| false.into(),
     },
     Own {
@@ -255,25 +264,25 @@ const OWN: [Own; 9] = [
     Own {
         section: "FileSettings",
         key: "Directory",
-        why: "files lie in the deployment's directory",
+        why: "files are in the deployment's directory",
         value: |layout, _| format!("{}/", layout.data().display()).into(),
     },
     Own {
         section: "LogSettings",
         key: "FileLocation",
-        why: "logs lie in the deployment's directory; `mainstay logs` shows them",
+        why: "logs are in the deployment's directory; `mainstay logs` shows them",
         value: |layout, _| text(&layout.logs().join("mattermost")),
     },
     Own {
         section: "PluginSettings",
         key: "Directory",
-        why: "plugins lie in the deployment's directory",
+        why: "plugins are in the deployment's directory",
         value: |layout, _| text(&layout.root().join("plugins")),
     },
     Own {
         section: "PluginSettings",
         key: "ClientDirectory",
-        why: "plugins lie in the deployment's directory",
+        why: "plugins are in the deployment's directory",
         value: |layout, _| text(&layout.root().join("client-plugins")),
     },
 ];
@@ -298,7 +307,7 @@ fn own(
         }
         Location::Server(server) => {
             own.push(Declared::new("SqlSettings", "DriverName", server.engine.driver_name()));
-            // A database that is no longer declared is still where the data is.
+            // The data stays in the database in use, even if no one declares it any longer.
             let is_declared = |setting: &settings::Setting| setting.is_declared();
             if !resolved.setting("SqlSettings", "DataSource").is_some_and(is_declared)
                 && let Some(source) = deployed.map(|config| &config["SqlSettings"]["DataSource"])
@@ -319,11 +328,11 @@ pub fn deployed_settings(world: &World) -> Result<Option<(Resolved, Reconciled)>
     let release = present_release(layout);
     let config = ConfigFiles::read(layout, &release)?;
     let Some(deployed) = &config.config else { return Ok(None) };
-    // Whoever asks need not be able to become the server's user.
+    // Reading the settings takes no right to become the server's user.
     let machine = Machine { root: true, ..Machine::here(layout, true) };
     let wanted = read_wanted(layout)?.map(|(wanted, _)| wanted).unwrap_or_default();
     let resolved = resolve(world, &Desired::decide(&wanted, &BTreeMap::new(), &machine)?, &release.version)?;
-    // While the server runs its address stays, and a stopped one may get another.
+    // A running server keeps its address; a stopped one may get another, which is no change to report.
     let listen = deployed["ServiceSettings"]["ListenAddress"].as_str().and_then(|text| text.parse().ok());
     let listen = listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0)));
     let reconciled = reconcile(&resolved, &release, layout, listen, &config, Undeclared::GoesBack)?;

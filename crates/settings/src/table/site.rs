@@ -37,7 +37,7 @@ const ROWS: &[Row] = &[
     row(
         "MATTERMOST_TRUSTED_PROXIES",
         Kind::Networks,
-        "Load balancers in front of the edge, which are believed about their clients' addresses",
+        "Load balancers in front of the edge; it believes the client addresses that they send",
     )
     .key("trusted_proxies")
     .now("for a site URL of https: loopback and the private networks; otherwise none")
@@ -45,7 +45,7 @@ const ROWS: &[Row] = &[
     row(
         "MATTERMOST_CORS_DOMAINS",
         Kind::Text,
-        "Origins, parted by spaces, whose pages may call the API; `*` = any",
+        "Origins, separated by spaces, whose pages may call the API; `*` = any",
     )
     .places(&[at("ServiceSettings", "AllowCorsFrom")])
     .change(
@@ -89,7 +89,7 @@ const ROWS: &[Row] = &[
     row(
         "MATTERMOST_LOCALES",
         Kind::Text,
-        "Languages to choose from, parted by commas; empty = all of the server's",
+        "Languages to choose from, separated by commas; empty = all of the server's",
     )
     .places(&[at("LocalizationSettings", "AvailableLocales").since(3, 1)])
     .then("en,es,fr,ja,pt-BR")

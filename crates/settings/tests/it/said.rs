@@ -92,3 +92,36 @@ fn the_page_names_every_setting() {
     }
     assert!(page.contains("`ServiceSettings.SessionLengthWebInHours`, times 24"));
 }
+
+#[test]
+fn the_command_line_outranks_the_file_for_mainstays_own_keys_too() {
+    let toml = "listen = \"127.0.0.1:1\"\nsite_url = \"https://file.example.com\"\n";
+    let wanted = settings::parse(Path::new("mainstay.toml"), toml).expect("right TOML");
+    let wanted = wanted
+        .with("listen", "127.0.0.1:2")
+        .and_then(|wanted| wanted.with("site_url", "https://FLAG.example.com/"));
+    let wanted = wanted.expect("right values");
+    let none = BTreeMap::new();
+    let sources = Sources {
+        defaults: Defaults::Release,
+        secrets: None,
+        wanted: Some(&wanted),
+        environment: &none,
+        flags: &wanted.flags(),
+        site_url: Some("http://localhost:1"),
+        read_file: &|_| Err(io::Error::from(io::ErrorKind::NotFound)),
+    };
+    let resolved = settings::resolve(V11_7, &sources).expect("right settings");
+    let shown = |name: &str| {
+        let layers = settings::explain(name, &resolved, None).expect("a setting").layers;
+        layers.iter().map(|held| format!("{} ({})", held.value, held.origin)).collect::<Vec<_>>()
+    };
+    assert_eq!(shown("listen"), ["127.0.0.1:2 (command line)", "127.0.0.1:1 (mainstay.toml:1)"]);
+    let expected = [
+        "https://flag.example.com (command line)",
+        "https://file.example.com (mainstay.toml:2)",
+        "http://localhost:1 (follows from listen)",
+    ];
+    assert_eq!(shown("ServiceSettings.SiteURL"), expected);
+    assert_eq!((wanted.get("listen"), resolved.key("listen").len()), (Some("127.0.0.1:2"), 2));
+}
