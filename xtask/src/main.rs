@@ -21,7 +21,7 @@ usage: cargo xtask COMMAND
   test             install what the tests need and run all of them, as root
   test ARGS        the same with ARGS for `cargo test`: `test --package edge`, `test -- NAME`
   test --quick     the tests that need no root, no other program and no network
-  ci               format, dependencies, lints, generated pages, all tests; a table at the end
+  ci               format, dependencies, lints, all tests, generated pages; a table at the end
   bench NAME       up, server, settings, image, edge: a table of ratios, both sides in one run
   docs [--check]   write the generated pages, or fail if one is out of date
   static           build a statically linked mainstay for container images, quickly, to try
