@@ -7,8 +7,9 @@ use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _};
 
 use crate::connect::{Connected, connect};
+use crate::failure::Failure;
 use crate::quote;
-use crate::reason::{Failure, Reason};
+use crate::reason::Reason;
 
 /// Everything of ours in the schema that Mattermost uses, without what belongs to an extension or comes along by itself: indexes,
 /// triggers, the sequences and the row types of tables.
@@ -60,7 +61,7 @@ pub async fn set_aside(server: &Server, name: &str, patience: Duration) -> Resul
     let Connected::Postgres(mut connection) = connect(server, patience).await? else { return Ok(()) };
     let moved = match tokio::time::timeout(patience, move_all(&mut connection, name)).await {
         Ok(moved) => moved.map_err(|error| Failure::of(server, &error)),
-        Err(_) => return Err(Failure::new(server, Reason::TimedOut(patience))),
+        Err(_) => return Err(Failure::new(server, Reason::timed_out(patience))),
     };
     Connected::Postgres(connection).close().await;
     moved

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use dsn::{Engine, Host, Server, TlsMode};
+use finding::Unreached;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use secrecy::ExposeSecret as _;
@@ -12,7 +13,8 @@ use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlDatabaseError, MySq
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgDatabaseError, PgSslMode};
 use sqlx::{ConnectOptions as _, Connection as _};
 
-use crate::reason::{Certificate, Failure, Reason};
+use crate::failure::Failure;
+use crate::reason::Reason;
 
 /// A connection that has logged in.
 pub(crate) enum Connected {
@@ -34,11 +36,6 @@ impl Connected {
 }
 
 impl Failure {
-    /// That this server cannot be used, and why.
-    pub fn new(server: &Server, reason: Reason) -> Self {
-        Self { server: Box::new(server.clone()), reason }
-    }
-
     /// What the driver's error means, for a server that was connected to with [`postgres_options`].
     pub fn of(server: &Server, error: &sqlx::Error) -> Self {
         Self::new(server, reason(server.engine, error))
@@ -51,7 +48,7 @@ pub(crate) async fn connect(server: &Server, patience: Duration) -> Result<Conne
     let fails = |reason| Failure::new(server, reason);
     let found = match tokio::time::timeout(patience, Box::pin(log_in(server))).await {
         Ok(found) => found.map_err(fails),
-        Err(_) => Err(fails(Reason::TimedOut(patience))),
+        Err(_) => Err(fails(Reason::timed_out(patience))),
     };
     let Err(failure) = found else { return found };
     let is_refusal = matches!(failure.reason, Reason::HostNotAllowed | Reason::WrongPassword);
@@ -79,9 +76,10 @@ pub(crate) async fn connect(server: &Server, patience: Duration) -> Result<Conne
 async fn log_in(server: &Server) -> Result<Connected, Reason> {
     if let Host::Name(name) = &server.host {
         // The driver resolves again; here it is done so that a failure can be told from every other.
-        let mut found =
-            tokio::net::lookup_host((name.as_str(), server.port)).await.map_err(|_| Reason::UnknownHost)?;
-        found.next().ok_or(Reason::UnknownHost)?;
+        let mut found = tokio::net::lookup_host((name.as_str(), server.port))
+            .await
+            .map_err(|_| Unreached::UnknownHost)?;
+        found.next().ok_or(Unreached::UnknownHost)?;
     }
     let authority = authority(server).await?;
     // Statements are not logged: some hold a password.
@@ -216,12 +214,9 @@ fn reason(engine: Engine, error: &sqlx::Error) -> Reason {
             }
         }
         sqlx::Error::Io(error) => of_io(error),
-        sqlx::Error::Tls(error) => match error.downcast_ref::<rustls::Error>() {
-            Some(error) => of_tls(error),
-            None => match error.downcast_ref::<io::Error>() {
-                Some(error) => of_io(error),
-                None => Reason::TlsNotOffered,
-            },
+        sqlx::Error::Tls(error) => match Unreached::of(&**error, None) {
+            Unreached::Other(_) => Reason::TlsNotOffered,
+            unreached => unreached.into(),
         },
         sqlx::Error::Protocol(words) => Reason::OtherProtocol(words.clone()),
         // What the drivers cannot do with a password: PostgreSQL's prepare it for SCRAM, MySQL's send it in the clear.
@@ -234,36 +229,12 @@ fn reason(engine: Engine, error: &sqlx::Error) -> Reason {
 }
 
 fn of_io(error: &io::Error) -> Reason {
-    if let Some(error) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
-        return of_tls(error);
+    match (error.kind(), Unreached::of(error, None)) {
+        (io::ErrorKind::NotFound, _) => Reason::NoSocket,
+        (io::ErrorKind::PermissionDenied, _) => Reason::SocketDenied,
+        (_, Unreached::Other(words)) => Reason::Other(None, words),
+        (_, unreached) => unreached.into(),
     }
-    match error.kind() {
-        io::ErrorKind::ConnectionRefused => Reason::Refused,
-        io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable | io::ErrorKind::NetworkDown => {
-            Reason::NoRoute(error.to_string())
-        }
-        io::ErrorKind::TimedOut => Reason::NoRoute(error.to_string()),
-        io::ErrorKind::NotFound => Reason::NoSocket,
-        io::ErrorKind::PermissionDenied => Reason::SocketDenied,
-        io::ErrorKind::UnexpectedEof
-        | io::ErrorKind::ConnectionReset
-        | io::ErrorKind::ConnectionAborted
-        | io::ErrorKind::BrokenPipe => Reason::Dropped,
-        _ => Reason::Other(None, error.to_string()),
-    }
-}
-
-fn of_tls(error: &rustls::Error) -> Reason {
-    use rustls::{CertificateError as E, Error};
-    Reason::Certificate(match error {
-        Error::InvalidCertificate(E::UnknownIssuer) => Certificate::UnknownAuthority,
-        Error::InvalidCertificate(E::Expired | E::ExpiredContext { .. }) => Certificate::Expired,
-        Error::InvalidCertificate(E::NotValidYet | E::NotValidYetContext { .. }) => Certificate::NotYetValid,
-        Error::InvalidCertificate(E::NotValidForName | E::NotValidForNameContext { .. }) => {
-            Certificate::OtherName
-        }
-        other => Certificate::Other(other.to_string()),
-    })
 }
 
 /// PostgreSQL's SQLSTATE (manual, appendix A), and the routine that raised it: the message is in the server's language.

@@ -8,8 +8,9 @@ use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Row as _};
 
 use crate::connect::{Connected, connect};
+use crate::failure::Failure;
 use crate::quote;
-use crate::reason::{Failure, Reason};
+use crate::reason::Reason;
 
 /// What a database holds where Mattermost would put its tables.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,7 +49,7 @@ pub async fn contents(server: &Server, patience: Duration) -> Result<Contents, F
     });
     let found = match looked.await {
         Ok(found) => found.map_err(|error| Failure::of(server, &error)),
-        Err(_) => return Err(Failure::new(server, Reason::TimedOut(patience))),
+        Err(_) => return Err(Failure::new(server, Reason::timed_out(patience))),
     };
     connected.close().await;
     found

@@ -8,8 +8,8 @@ use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Executor as _};
 
 use crate::connect::{Connected, connect};
+use crate::failure::Failure;
 use crate::quote::{self, NameError};
-use crate::reason::Failure;
 use crate::version::Version;
 
 /// Since 15, the schema `public` is closed to everybody but the database's owner.

@@ -8,7 +8,8 @@ use sqlx::mysql::MySqlConnection;
 use sqlx::postgres::PgConnection;
 
 use crate::connect::{Connected, connect};
-use crate::reason::{Failure, Reason};
+use crate::failure::Failure;
+use crate::reason::Reason;
 use crate::version::{Product, Version};
 
 /// What a database is, as it answered.
@@ -67,7 +68,7 @@ pub async fn probe(server: &Server, postgres_minimum: u32, patience: Duration) -
         Ok(Ok(Ok(facts))) => Ok(facts),
         Ok(Ok(Err(reason))) => Err(Failure::new(server, reason)),
         Ok(Err(error)) => Err(Failure::of(server, &error)),
-        Err(_) => return Err(Failure::new(server, Reason::TimedOut(patience))),
+        Err(_) => return Err(Failure::new(server, Reason::timed_out(patience))),
     };
     connected.close().await;
     found
@@ -118,7 +119,7 @@ pub async fn wait_ready(
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(PAUSES.1);
     }
-    Err(Failure::new(server, Reason::TimedOut(deadline)))
+    Err(Failure::new(server, Reason::timed_out(deadline)))
 }
 
 type Looked = sqlx::Result<Result<Facts, Reason>>;

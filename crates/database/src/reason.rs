@@ -1,48 +1,27 @@
 //! Why a database cannot be used.
 
-use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use dsn::Server;
+use finding::Unreached;
 
-use crate::explanation::Explanation;
 use crate::version::Version;
 
-/// A server that cannot be used, and why.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Failure {
-    /// Which one.
-    pub server: Box<Server>,
-    /// Why.
-    pub reason: Reason,
-}
-
-/// Why.
+/// Why a database cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reason {
-    /// The resolver has no address for the host.
-    UnknownHost,
-    /// Nothing listens there.
-    Refused,
-    /// The network has no way there; the kernel's words.
-    NoRoute(String),
-    /// No answer within this time.
-    TimedOut(Duration),
+    /// There is no connection, or it failed before the login.
+    Unreached(Unreached),
     /// There is no such Unix socket.
     NoSocket,
     /// The Unix socket is not ours to use.
     SocketDenied,
-    /// The connection ended before anybody had logged in.
-    Dropped,
     /// What answers speaks another protocol; the driver's words.
     OtherProtocol(String),
     /// We insist on TLS, the server has none.
     TlsNotOffered,
     /// The server insists on TLS, we were told not to.
     TlsRequired,
-    /// The server's certificate was not accepted.
-    Certificate(Certificate),
     /// The file of authorities cannot be used, and why.
     AuthorityFile(PathBuf, String),
     /// The server does not let this host, user and database in, whatever the password.
@@ -91,43 +70,24 @@ pub enum Reason {
     Other(Option<String>, String),
 }
 
-/// What is wrong with a certificate.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Certificate {
-    /// No authority that we know signed it.
-    UnknownAuthority,
-    /// Its time is over.
-    Expired,
-    /// Its time has not come.
-    NotYetValid,
-    /// It is made out to another host.
-    OtherName,
-    /// Something else, in the TLS library's words.
-    Other(String),
-}
-
 impl Reason {
-    /// Whether it may go away by waiting. An unknown host may: a container's name is known once the container runs.
+    /// Whether waiting may help.
     pub fn may_pass(&self) -> bool {
-        matches!(
-            self,
-            Self::UnknownHost
-                | Self::Refused
-                | Self::NoRoute(_)
-                | Self::TimedOut(_)
-                | Self::NoSocket
-                | Self::Dropped
-                | Self::TooManyConnections
-                | Self::StartingUp
-        )
+        match self {
+            Self::Unreached(unreached) => unreached.may_pass(),
+            Self::NoSocket | Self::TooManyConnections | Self::StartingUp => true,
+            _ => false,
+        }
+    }
+
+    /// No answer within this time.
+    pub fn timed_out(after: Duration) -> Self {
+        Self::Unreached(Unreached::TimedOut(Some(after)))
     }
 }
 
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Explanation { what, cause, fix } = self.explanation();
-        write!(f, "{what}: {cause}; {fix}")
+impl From<Unreached> for Reason {
+    fn from(unreached: Unreached) -> Self {
+        Self::Unreached(unreached)
     }
 }
-
-impl std::error::Error for Failure {}

@@ -108,11 +108,20 @@ impl From<&rustls::CertificateError> for CertificateFlaw {
             E::Expired | E::ExpiredContext { .. } => Self::Expired,
             E::NotValidYet | E::NotValidYetContext { .. } => Self::NotYetValid,
             E::NotValidForName => Self::OtherName(Vec::new()),
-            E::NotValidForNameContext { presented, .. } => Self::OtherName(presented.clone()),
+            E::NotValidForNameContext { presented, .. } => {
+                Self::OtherName(presented.iter().map(|name| bare(name)).collect())
+            }
             E::UnknownIssuer => Self::UnknownAuthority,
             // The verifier's own error, which has no public type: an authority's certificate used as a server's.
             other if format!("{other:?}").contains("CaUsedAsEndEntity") => Self::SelfSigned,
             other => Self::Other(one_line(&other.to_string(), 200)),
         }
     }
+}
+
+/// The name in rustls's `DnsName("chat.example")` or `IpAddress(127.0.0.1)`.
+#[cfg(feature = "rustls")]
+fn bare(name: &str) -> String {
+    let inner = name.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')'));
+    inner.unwrap_or(name).trim_matches('"').to_owned()
 }

@@ -54,6 +54,14 @@ impl Unreached {
         found.unwrap_or_else(|| Self::Other(one_line(&deepest.to_string(), WORDS)))
     }
 
+    /// Whether waiting may help. An unknown host may become known: a container's name is, once the container runs.
+    pub fn may_pass(&self) -> bool {
+        matches!(
+            self,
+            Self::UnknownHost | Self::Refused | Self::NoRoute(_) | Self::TimedOut(_) | Self::Dropped
+        )
+    }
+
     /// The finding, in words that fit every service. A caller that knows more about its own replaces cause or fix.
     pub fn finding(&self, peer: &Peer<'_>) -> Finding {
         let Peer { host, place, service } = peer;
@@ -260,6 +268,13 @@ mod tests {
         for (error, expected) in [
             (flaw(E::UnknownIssuer), Unreached::Certificate(CertificateFlaw::UnknownAuthority)),
             (flaw(E::NotValidForName), Unreached::Certificate(CertificateFlaw::OtherName(Vec::new()))),
+            (
+                flaw(E::NotValidForNameContext {
+                    expected: rustls::pki_types::ServerName::try_from("chat.example").unwrap().to_owned(),
+                    presented: vec!["DnsName(\"a.example\")".to_owned(), "IpAddress(::1)".to_owned()],
+                }),
+                Unreached::Certificate(CertificateFlaw::OtherName(vec!["a.example".into(), "::1".into()])),
+            ),
             (flaw(E::Expired), Unreached::Certificate(CertificateFlaw::Expired)),
             (flaw(E::NotValidYet), Unreached::Certificate(CertificateFlaw::NotYetValid)),
             (Error::InvalidMessage(InvalidMessage::InvalidContentType), Unreached::NotTls),
@@ -304,6 +319,9 @@ mod tests {
                 .find(|other| other.what == finding.what || other.cause == finding.cause);
             assert_eq!(twin, None, "{finding}");
         }
+        let passing: Vec<_> = all.iter().map(Unreached::may_pass).collect();
+        assert_eq!(passing.iter().rposition(|may| *may), Some(4), "no TLS failure goes away by waiting");
+        assert!(passing[..5].iter().all(|may| *may));
         assert!(findings[3].what.contains("within 1.5s"), "{}", findings[3]);
         assert!(findings[12].cause.contains("a.example, b .example"), "{}", findings[12]);
     }

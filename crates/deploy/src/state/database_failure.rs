@@ -16,7 +16,7 @@ pub(crate) fn is_missing(server: &Server, reason: &Reason) -> bool {
 
 /// A failure as the command line tells it: a rule of the release is a refusal, all else is for the machine's owner to mend.
 pub(crate) fn refused(failure: &Failure) -> Error {
-    let database::Explanation { what, cause, fix } = failure.explanation();
+    let database::Finding { what, cause, fix, .. } = failure.finding();
     let kind = if matches!(failure.reason, Reason::TooOld { .. }) { Kind::Refused } else { Kind::NotReady };
     let missing = is_missing(&failure.server, &failure.reason);
     let fix = match sql_for(&failure.server).filter(|_| missing) {
@@ -33,7 +33,7 @@ pub(crate) fn refused(failure: &Failure) -> Error {
 pub(crate) fn not_created(error: &CreateError) -> Error {
     match error {
         CreateError::Admin(failure) => {
-            let database::Explanation { what, cause, fix } = failure.explanation();
+            let database::Finding { what, cause, fix, .. } = failure.finding();
             Error::not_ready(format!("the administrator cannot log in: {what}: {cause}")).hint(fix)
         }
         CreateError::Name(_) | CreateError::NoPassword | CreateError::Engines { .. } => {
@@ -76,7 +76,11 @@ mod tests {
         let error = refused(&failure(Engine::Postgres, old));
         assert_eq!(error.kind, Kind::Refused);
         assert!(error.what.contains("PostgreSQL 14.0") && error.what.contains("15.0 or later"), "{error}");
-        for reason in [Reason::Refused, Reason::WrongPassword, Reason::TooManyConnections] {
+        for reason in [
+            Reason::Unreached(database::Unreached::Refused),
+            Reason::WrongPassword,
+            Reason::TooManyConnections,
+        ] {
             assert_eq!(refused(&failure(Engine::Postgres, reason)).kind, Kind::NotReady);
         }
     }
@@ -93,7 +97,9 @@ mod tests {
                 );
                 assert!(!hint.contains("hunter2") && !error.what.contains("hunter2"), "{hint}");
             }
-            let hint = refused(&failure(engine, Reason::Refused)).hint.unwrap_or_default();
+            let hint = refused(&failure(engine, Reason::Unreached(database::Unreached::Refused)))
+                .hint
+                .unwrap_or_default();
             assert!(!hint.contains("CREATE DATABASE"), "{hint}");
         }
     }

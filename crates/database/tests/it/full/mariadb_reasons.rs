@@ -1,6 +1,6 @@
 //! Every reason MariaDB can be made to give.
 
-use database::{Certificate, Product, Reason, Version, Warning};
+use database::{CertificateFlaw, Product, Reason, Unreached, Version, Warning};
 use dsn::{Engine, Host, TlsMode};
 use sqlx::ConnectOptions as _;
 use sqlx::mysql::MySqlConnectOptions;
@@ -47,14 +47,19 @@ async fn tls_in_every_mode() {
     let (ca, chat) = (mariadb.ca(), mariadb.to("mm", "mm", "chat"));
     let mut named = chat.clone();
     named.host = Host::Name("localhost".into());
-    let bad = |certificate| Err(Reason::Certificate(certificate));
+    let bad = |flaw| Err(Unreached::Certificate(flaw).into());
     for (server, mode, ca, found) in [
         (&chat, TlsMode::Disable, None, Ok(false)),
         (&chat, TlsMode::Require, None, Ok(true)),
         (&chat, TlsMode::VerifyFull, Some(&*ca), Ok(true)),
         (&named, TlsMode::VerifyCa, Some(&*ca), Ok(true)),
-        (&named, TlsMode::VerifyFull, Some(&*ca), bad(Certificate::OtherName)),
-        (&chat, TlsMode::VerifyFull, None, bad(Certificate::UnknownAuthority)),
+        (
+            &named,
+            TlsMode::VerifyFull,
+            Some(&*ca),
+            bad(CertificateFlaw::OtherName(vec!["127.0.0.1".to_owned()])),
+        ),
+        (&chat, TlsMode::VerifyFull, None, bad(CertificateFlaw::UnknownAuthority)),
     ] {
         let server = with_tls(server, mode, ca);
         assert_eq!(probe(&server).await.map(|facts| facts.tls), found, "{server:?}");

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use database::Reason;
+use database::{Reason, Unreached};
 use dsn::{Engine, Host, Server};
 use tokio::net::TcpListener;
 
@@ -20,14 +20,14 @@ fn at(engine: Engine, port: u16) -> Server {
 async fn nobody_listens() {
     let dir = tempfile::tempdir().unwrap();
     for engine in [Engine::Postgres, Engine::MySql] {
-        assert_eq!(probe(&at(engine, child::free_port())).await.unwrap_err(), Reason::Refused);
+        assert_eq!(probe(&at(engine, child::free_port())).await.unwrap_err(), Unreached::Refused.into());
         let mut local = at(engine, 5432);
         local.host = Host::Socket(dir.path().join("none"));
         assert_eq!(probe(&local).await.unwrap_err(), Reason::NoSocket);
         let mut unknown = at(engine, 5432);
         // No label may be this long, so no name server is asked.
         unknown.host = Host::Name(format!("{}.invalid", "a".repeat(64)));
-        assert_eq!(probe(&unknown).await.unwrap_err(), Reason::UnknownHost);
+        assert_eq!(probe(&unknown).await.unwrap_err(), Unreached::UnknownHost.into());
     }
 }
 
@@ -38,7 +38,7 @@ async fn somebody_listens_and_is_no_database() {
     for engine in [Engine::Postgres, Engine::MySql] {
         let server = at(engine, silent.local_addr().unwrap().port());
         let failure = database::probe(&server, ANY_VERSION, patience).await.unwrap_err();
-        assert_eq!(failure.reason, Reason::TimedOut(patience));
+        assert_eq!(failure.reason, Reason::timed_out(patience));
 
         // A forwarder without a server behind it.
         let rude = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -48,7 +48,7 @@ async fn somebody_listens_and_is_no_database() {
                 drop(stream);
             }
         });
-        assert_eq!(probe(&server).await.unwrap_err(), Reason::Dropped);
+        assert_eq!(probe(&server).await.unwrap_err(), Unreached::Dropped.into());
         hangs_up.abort();
     }
 }
@@ -59,7 +59,7 @@ async fn waiting_ends_at_its_deadline_with_the_last_reason() {
     let (started, deadline) = (Instant::now(), Duration::from_millis(700));
     let mut tries = Vec::new();
     let failure = database::wait_ready(&server, ANY_VERSION, deadline, |waiting| tries.push(waiting.tries));
-    assert_eq!(failure.await.unwrap_err().reason, Reason::Refused);
+    assert_eq!(failure.await.unwrap_err().reason, Unreached::Refused.into());
     // Pauses of 100 and 200 ms fit; one of 400 ms would end too late.
     assert_eq!(tries, [1, 2]);
     assert!(started.elapsed() >= Duration::from_millis(300));

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use database::{Certificate, Product, Reason, Version, Warning};
+use database::{CertificateFlaw, Product, Reason, Unreached, Version, Warning};
 use dsn::{Host, TlsMode};
 
 use testbed::postgres::{Cluster, Kind};
@@ -80,16 +80,21 @@ async fn tls_in_every_mode() {
     let (ca, chat) = (cluster.ca(), cluster.to("mm", "mm", "chat"));
     let mut named = chat.clone();
     named.host = Host::Name("localhost".into());
-    let bad = |certificate| Err(Reason::Certificate(certificate));
+    let bad = |flaw| Err(Unreached::Certificate(flaw).into());
     for (server, mode, ca, found) in [
         (&chat, TlsMode::Require, None, Ok(true)),
         (&chat, TlsMode::VerifyFull, Some(&*ca), Ok(true)),
         (&named, TlsMode::VerifyCa, Some(&*ca), Ok(true)),
         // libpq's rule: naming an authority means that it is checked.
         (&named, TlsMode::Require, Some(&*ca), Ok(true)),
-        (&named, TlsMode::VerifyFull, Some(&*ca), bad(Certificate::OtherName)),
-        (&chat, TlsMode::VerifyCa, None, bad(Certificate::UnknownAuthority)),
-        (&chat, TlsMode::VerifyFull, None, bad(Certificate::UnknownAuthority)),
+        (
+            &named,
+            TlsMode::VerifyFull,
+            Some(&*ca),
+            bad(CertificateFlaw::OtherName(vec!["127.0.0.1".to_owned()])),
+        ),
+        (&chat, TlsMode::VerifyCa, None, bad(CertificateFlaw::UnknownAuthority)),
+        (&chat, TlsMode::VerifyFull, None, bad(CertificateFlaw::UnknownAuthority)),
     ] {
         let server = with_tls(server, mode, ca);
         assert_eq!(probe(&server).await.map(|facts| facts.tls), found, "{server:?}");
@@ -121,8 +126,8 @@ async fn waits_for_a_server_that_is_not_started_yet() {
         seen.push(waiting.failure.reason.clone());
     });
     ready.await.unwrap();
-    assert_eq!(seen[0], Reason::Refused);
-    assert_eq!(probe(&expired).await.unwrap_err(), Reason::Certificate(Certificate::Expired));
+    assert_eq!(seen[0], Unreached::Refused.into());
+    assert_eq!(probe(&expired).await.unwrap_err(), Unreached::Certificate(CertificateFlaw::Expired).into());
 }
 
 #[tokio::test]
@@ -143,7 +148,11 @@ async fn waits_for_a_server_that_is_starting() {
     ready.await.unwrap_or_else(|failure| panic!("{failure}\n{}", cluster.log()));
     let seen = seen.lock().unwrap();
     assert!(seen.contains(&Reason::StartingUp), "{seen:?}");
-    assert!(seen.iter().all(|reason| matches!(reason, Reason::StartingUp | Reason::Refused)), "{seen:?}");
+    assert!(
+        seen.iter()
+            .all(|reason| matches!(reason, Reason::StartingUp | Reason::Unreached(Unreached::Refused))),
+        "{seen:?}"
+    );
 }
 
 #[tokio::test]

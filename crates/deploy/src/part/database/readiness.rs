@@ -117,7 +117,7 @@ impl Told<'_> {
             return;
         }
         self.last = Some((reason.clone(), Instant::now()));
-        let what = waiting.failure.explanation().what;
+        let what = waiting.failure.finding().what;
         let left = self.wait.saturating_sub(waiting.elapsed).as_secs();
         self.reader.read(&Event::Waiting {
             text: format!("{what}; waiting {left} s more"),

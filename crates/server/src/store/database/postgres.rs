@@ -27,7 +27,7 @@ pub(in crate::store) async fn connect(server: &Server) -> Result<PgConnection, S
     let connect_timeout = connect_timeout(server);
     match tokio::time::timeout(connect_timeout, options.connect()).await {
         Ok(connected) => connected.map_err(|error| Failure::of(server, &error).into()),
-        Err(_) => Err(Failure::new(server, Reason::TimedOut(connect_timeout)).into()),
+        Err(_) => Err(Failure::new(server, Reason::timed_out(connect_timeout)).into()),
     }
 }
 

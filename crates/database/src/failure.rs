@@ -1,94 +1,78 @@
-//! Every reason in an operator's words: one table.
+//! A server that cannot be used: every reason in an operator's words, in one table.
+
+use std::fmt;
 
 use dsn::{Engine, Host, Server};
+use finding::{CertificateFlaw, Finding, Location, Peer, Unreached};
 
-use crate::reason::{Certificate, Failure, Reason};
+use crate::reason::Reason;
 
-/// The way to a user and a database.
+/// How to get a user and a database.
 const CREATE: &str =
     "create it: `mainstay database sql` prints the SQL, `mainstay up --create-database FILE` runs it";
 
-/// The three things an operator needs.
+/// A server that cannot be used, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Explanation {
-    /// What was seen.
-    pub what: String,
-    /// The likely cause.
-    pub cause: String,
-    /// What to do.
-    pub fix: String,
+pub struct Failure {
+    /// Which one.
+    pub server: Box<Server>,
+    /// Why.
+    pub reason: Reason,
 }
 
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.finding().fmt(f)
+    }
+}
+
+impl std::error::Error for Failure {}
+
 impl Failure {
-    /// What, why, and what to do.
-    pub fn explanation(&self) -> Explanation {
+    /// This server cannot be used for this reason.
+    pub fn new(server: &Server, reason: Reason) -> Self {
+        Self { server: Box::new(server.clone()), reason }
+    }
+
+    /// What was seen, why, and what to do.
+    pub fn finding(&self) -> Finding {
         let server = &*self.server;
-        let Server { engine, host, port, .. } = server;
+        let engine = &server.engine;
         let (place, mode) = (server.place(), server.tls.mode.sslmode());
-        // Names are shown so that none can pretend to be a part of the sentence.
+        // Escaped, so that no name can pretend to be a part of the sentence.
         let (name, user) = (server.name.escape_debug(), server.user.escape_debug());
         let (what, cause, fix) = match &self.reason {
-            Reason::UnknownHost => (
-                format!("the host name {host} is unknown"),
-                "the resolver has no address for it".into(),
-                "correct the name; between containers it is the service's name or the link's alias, and both must be on one network".into(),
-            ),
-            Reason::NoRoute(why) => (
-                format!("there is no way to {place} ({why})"),
-                "the network between here and there is down, or the address is wrong".into(),
-                "check the address and the route to it".into(),
-            ),
-            Reason::TimedOut(after) => (
-                format!("no answer from {place} within {after:.1?}"),
-                format!("a firewall drops the packets, the machine is down, or what listens there is no {engine}"),
-                format!("check that port {port} is open from here, and that it is {engine}'s"),
-            ),
+            Reason::Unreached(unreached) => return connection(server, unreached),
             Reason::NoSocket => (
-                format!("there is no socket {place}"),
-                format!("{engine} is not running, or has its socket elsewhere"),
+                format!("the socket {place} does not exist"),
+                format!("{engine} is not running, or its socket is elsewhere"),
                 match engine {
                     Engine::Postgres => "start it, or correct the directory (unix_socket_directories) and the port".into(),
                     Engine::MySql => "start it, or correct the path (socket in my.cnf)".into(),
                 },
             ),
             Reason::SocketDenied => (
-                format!("the socket {place} may not be used"),
-                "its directory or the socket itself is closed to this system user".into(),
-                "run as a user who may, or open the directory".into(),
-            ),
-            Reason::Dropped => (
-                format!("{place} closed the connection before the login"),
-                "the server is starting or stopping, or a forwarder (Docker's published ports) has no server behind it yet".into(),
-                "wait a moment; if it stays so, read the database server's log".into(),
+                format!("this system user may not use the socket {place}"),
+                "the permissions of the socket or of its directory do not allow it".into(),
+                "run as a user who may, or change the permissions".into(),
             ),
             Reason::OtherProtocol(words) => (
-                format!("what listens on {place} does not speak {engine}'s protocol ({words})"),
-                "another kind of server has this port".into(),
+                format!("the program that listens on {place} does not speak {engine}'s protocol ({words})"),
+                "the port belongs to another kind of server".into(),
                 format!("correct the port ({engine}: {}) or the kind of database", engine.default_port()),
             ),
-            Reason::Refused => (
-                format!("nothing listens on {place}"),
-                format!("{engine} is not running, or listens on another address or port"),
-                match host {
-                    Host::Socket(_) => "start it".into(),
-                    _ => match engine {
-                        Engine::Postgres => "start it; check listen_addresses and port in postgresql.conf, and the address".into(),
-                        Engine::MySql => "start it; check bind-address and port in my.cnf, and the address".into(),
-                    },
-                },
-            ),
             Reason::TlsNotOffered => (
-                format!("{place} offers no TLS, and {mode} was asked for"),
+                format!("{place} offers no TLS, but TLS mode {mode} requires it"),
                 "the server has no certificate configured".into(),
                 match engine {
-                    Engine::Postgres => "set ssl=on, ssl_cert_file and ssl_key_file in postgresql.conf; only where the network is trusted: sslmode=disable".into(),
-                    Engine::MySql => "set ssl_cert and ssl_key in my.cnf; only where the network is trusted: ssl-mode=DISABLED".into(),
+                    Engine::Postgres => "set ssl=on, ssl_cert_file and ssl_key_file in postgresql.conf; or sslmode=disable, if the network is trusted".into(),
+                    Engine::MySql => "set ssl_cert and ssl_key in my.cnf; or ssl-mode=DISABLED, if the network is trusted".into(),
                 },
             ),
             Reason::TlsRequired => (
-                format!("{place} lets this user in over TLS only"),
+                format!("{place} accepts this user only over TLS"),
                 match engine {
-                    Engine::Postgres => "its pg_hba.conf has a hostssl line for us and no host line".into(),
+                    Engine::Postgres => "its pg_hba.conf has a hostssl line for this machine, but no host line".into(),
                     Engine::MySql => "require_secure_transport is on, or the user was created with REQUIRE SSL".into(),
                 },
                 match engine {
@@ -97,44 +81,25 @@ impl Failure {
                 },
             ),
             Reason::PasswordNeedsTls => (
-                format!("{place} takes this user's password over TLS only"),
+                format!("{place} accepts this user's password only over TLS"),
                 "the account uses caching_sha2_password, and the connection is not encrypted".into(),
                 "use ssl-mode=PREFERRED or stricter".into(),
             ),
             Reason::LoginCharacters => (
                 format!("user \"{user}\" and the password cannot be sent to {place}"),
-                "one of them holds a character that SCRAM forbids: a control character, such as a line's end, or an emoji".into(),
-                "change it to one without; if it is read from a file, read it without the last line's end".into(),
+                "one of them contains a character that SCRAM forbids: a control character, such as a line end, or an emoji".into(),
+                "change it to one without such a character; if it comes from a file, remove the line end".into(),
             ),
             Reason::AuthorityFile(path, why) => (
                 format!("the CA file {} cannot be used: {why}", path.display()),
-                "it is missing, not readable for this system user, or holds no PEM certificate".into(),
+                "it is missing, this system user may not read it, or it contains no PEM certificate".into(),
                 "give the PEM file of the authority that signed the server's certificate".into(),
             ),
-            Reason::Certificate(problem) => {
-                let (flaw, fix) = match problem {
-                    Certificate::UnknownAuthority => (
-                        "is signed by nobody we know".into(),
-                        "name the authority's PEM file (sslrootcert or ssl-ca), or add it to the system's store".into(),
-                    ),
-                    Certificate::Expired => ("has expired".into(), "renew it; check both clocks".into()),
-                    Certificate::NotYetValid => ("is not valid yet".into(), "check both clocks".into()),
-                    Certificate::OtherName => (
-                        format!("is not made out to {host}"),
-                        "connect by a name the certificate holds, or have it made out to this one".to_owned(),
-                    ),
-                    Certificate::Other(words) => {
-                        (format!("was not accepted ({words})"), "have it made anew".to_owned())
-                    }
-                };
-                let cause = format!("TLS mode {mode} checks it, and somebody else may be answering");
-                (format!("the certificate of {place} {flaw}"), cause, fix)
-            }
             Reason::HostNotAllowed => (
-                format!("{place} does not let user \"{user}\" in from this host"),
+                format!("{place} does not accept user \"{user}\" from this host"),
                 match engine {
-                    Engine::Postgres => "no line of its pg_hba.conf fits this host, user and database, or the one that fits wants another kind of login".into(),
-                    Engine::MySql => "no account of this name is allowed to come from here".into(),
+                    Engine::Postgres => "no line of its pg_hba.conf matches this host, user and database, or the line that matches requires another kind of login".into(),
+                    Engine::MySql => "no account of this name may connect from this host".into(),
                 },
                 match engine {
                     Engine::Postgres => format!("add `host \"{name}\" \"{user}\" ADDRESS/32 scram-sha-256` (or hostssl) to pg_hba.conf, with this host's address, and reload"),
@@ -143,17 +108,17 @@ impl Failure {
             ),
             Reason::HostBlocked => (
                 format!("{place} has blocked this host"),
-                "too many connections from here broke off before the login".into(),
-                "run `mariadb-admin flush-hosts` (or `mysqladmin flush-hosts`) there, and find out what broke off".into(),
+                "too many connections from this host were closed before the login".into(),
+                "run `mariadb-admin flush-hosts` (or `mysqladmin flush-hosts`) there, and find out what closed them".into(),
             ),
             Reason::WrongPassword => {
                 let given = if server.has_password() { "the password given" } else { "no password" };
                 (
                     format!("{place} refused user \"{user}\" with {given}"),
-                    "the password is wrong, or there is no such user: the server does not say which".into(),
+                    "the password is wrong, or the user does not exist: the server does not say which".into(),
                     match engine {
-                        Engine::Postgres => format!("correct it, or set it there: psql -c '\\password \"{user}\"'"),
-                        Engine::MySql => format!("correct it, or set it there: ALTER USER '{user}'@'%' IDENTIFIED BY '...'"),
+                        Engine::Postgres => format!("correct it, or set it on the server: psql -c '\\password \"{user}\"'"),
+                        Engine::MySql => format!("correct it, or set it on the server: ALTER USER '{user}'@'%' IDENTIFIED BY '...'"),
                     },
                 )
             }
@@ -171,7 +136,7 @@ impl Failure {
                 format!("user \"{user}\" may not use database \"{name}\" on {place}"),
                 match engine {
                     Engine::Postgres => "the user lacks CONNECT on it".into(),
-                    Engine::MySql => "it does not exist, or the user has no privilege in it: the server does not say which".into(),
+                    Engine::MySql => "it does not exist, or the user has no privilege on it: the server does not say which".into(),
                 },
                 match engine {
                     Engine::Postgres => format!("as its owner: GRANT ALL ON DATABASE \"{name}\" TO \"{user}\""),
@@ -179,14 +144,14 @@ impl Failure {
                 },
             ),
             Reason::TooManyConnections => (
-                format!("{place} has no connection left"),
+                format!("{place} has no free connection"),
                 "max_connections, or the limit of this user or database, is reached".into(),
-                "raise the limit above what Mattermost opens (SqlSettings.MaxOpenConns on every node), or end idle connections".into(),
+                "raise the limit above what Mattermost opens (SqlSettings.MaxOpenConns on every node), or close idle connections".into(),
             ),
             Reason::StartingUp => (
-                format!("{place} takes no logins at the moment"),
+                format!("{place} accepts no logins at the moment"),
                 "it is starting, stopping, or recovering".into(),
-                "wait; if it stays so, read the database server's log".into(),
+                "wait; if it fails again, read the database server's log".into(),
             ),
             Reason::SchemaDenied { schema, owner } => {
                 let schema = schema.escape_debug();
@@ -194,14 +159,14 @@ impl Failure {
                     format!("permission denied for schema {schema}: user \"{user}\" may not create tables in database \"{name}\""),
                     match owner {
                         Some(owner) => format!("the schema belongs to \"{}\"; since PostgreSQL 15, others may not create in it", owner.escape_debug()),
-                        None => "there is no such schema".into(),
+                        None => "the schema does not exist".into(),
                     },
                     format!("in database \"{name}\", as a superuser: ALTER SCHEMA \"{schema}\" OWNER TO \"{user}\"; GRANT USAGE, CREATE ON SCHEMA \"{schema}\" TO \"{user}\""),
                 )
             }
             Reason::ReadOnly { standby: true } => (
                 format!("{place} is read-only: it is a replica"),
-                "the address leads to a standby, not to the primary".into(),
+                "the address is a standby's, not the primary's".into(),
                 "use the primary's address, or promote this server".into(),
             ),
             Reason::ReadOnly { standby: false } => (
@@ -214,8 +179,8 @@ impl Failure {
             ),
             Reason::Encoding(found) => (
                 format!("database \"{name}\" is in encoding {found}, not UTF8"),
-                "it was created from a template of the cluster's own encoding".into(),
-                format!("create it anew: CREATE DATABASE \"{name}\" OWNER \"{user}\" ENCODING 'UTF8' TEMPLATE template0"),
+                "it was created from a template with another encoding".into(),
+                format!("create it again: CREATE DATABASE \"{name}\" OWNER \"{user}\" ENCODING 'UTF8' TEMPLATE template0"),
             ),
             Reason::TooOld { found, minimum } => (
                 format!("{place} is {engine} {found}; this release of Mattermost needs {minimum} or later"),
@@ -227,11 +192,51 @@ impl Failure {
                     Some(code) => format!("{place} said: {words} (code {code})"),
                     None => format!("{place}: {words}"),
                 },
-                "not one of the causes we know".into(),
+                "this is none of the known causes".into(),
                 "read the database server's log".into(),
             ),
         };
-        Explanation { what, cause, fix }
+        Finding::error(what, cause, fix).at(Location::Address(place))
+    }
+}
+
+/// What a failed connection means for a database server.
+fn connection(server: &Server, unreached: &Unreached) -> Finding {
+    let Server { engine, host, port, .. } = server;
+    let (place, mode) = (server.place(), server.tls.mode.sslmode());
+    let name = match host {
+        Host::Ip(ip) => ip.to_string(),
+        host => host.to_string(),
+    };
+    let service = engine.to_string();
+    let finding = unreached.finding(&Peer { host: &name, place: &place, service: &service });
+    match unreached {
+        Unreached::Refused => finding.fixed_by(match (host, engine) {
+            (Host::Socket(_), _) => "start it",
+            (_, Engine::Postgres) => {
+                "start it; check listen_addresses and port in postgresql.conf, and the address"
+            }
+            (_, Engine::MySql) => "start it; check bind-address and port in my.cnf, and the address",
+        }),
+        Unreached::TimedOut(_) => finding
+            .because(format!("a firewall drops the packets, the machine is down, or the port is not {engine}'s"))
+            .fixed_by(format!("check that port {port} is open from this machine, and that it is {engine}'s")),
+        Unreached::Dropped => finding
+            .because(
+                "the server is starting or stopping, or a forwarder (Docker's published ports) has no server behind it yet",
+            )
+            .fixed_by("wait a moment; if it fails again, read the database server's log"),
+        Unreached::Certificate(flaw) => {
+            let cause = format!("{}; TLS mode {mode} requires a valid certificate", finding.cause);
+            let finding = finding.because(cause);
+            match flaw {
+                CertificateFlaw::UnknownAuthority => finding.fixed_by(
+                    "name the authority's PEM file (sslrootcert or ssl-ca), or add it to this machine's trusted certificates",
+                ),
+                _ => finding,
+            }
+        }
+        _ => finding,
     }
 }
 
@@ -244,35 +249,47 @@ mod tests {
     use super::*;
     use dsn::TlsMode;
 
-    /// Every reason, with a word that must be in what was seen and one that must be in the way out, for each engine.
+    fn flaw(flaw: CertificateFlaw) -> Reason {
+        Unreached::Certificate(flaw).into()
+    }
+
+    /// Every reason, with a word that must be in what was seen, and one that must be in the fix, for each engine.
     fn table() -> Vec<(Reason, &'static str, [&'static str; 2])> {
         let version = |major| Version { major, minor: 0, patch: 0 };
         vec![
-            (Reason::UnknownHost, "host name db.example", ["correct the name"; 2]),
-            (Reason::Refused, "nothing listens on db.example:7", ["listen_addresses", "bind-address"]),
-            (Reason::NoRoute("unreachable".into()), "unreachable", ["route"; 2]),
-            (Reason::TimedOut(Duration::from_millis(1500)), "within 1.5s", ["port 7"; 2]),
-            (Reason::NoSocket, "no socket", ["unix_socket_directories", "my.cnf"]),
-            (Reason::SocketDenied, "may not be used", ["run as a user"; 2]),
-            (Reason::Dropped, "closed the connection", ["wait"; 2]),
-            (Reason::OtherProtocol("0x4a".into()), "0x4a", ["5432", "3306"]),
-            (Reason::TlsNotOffered, "verify-full was asked for", ["sslmode=disable", "ssl-mode=DISABLED"]),
-            (Reason::TlsRequired, "over TLS only", ["sslmode=require", "ssl-mode=REQUIRED"]),
+            (Unreached::UnknownHost.into(), "host name db.example", ["correct the name"; 2]),
             (
-                Reason::Certificate(Certificate::UnknownAuthority),
-                "signed by nobody",
+                Unreached::Refused.into(),
+                "nothing listens on db.example:7",
+                ["listen_addresses", "bind-address"],
+            ),
+            (Unreached::NoRoute("unreachable".into()).into(), "unreachable", ["route"; 2]),
+            (Reason::timed_out(Duration::from_millis(1500)), "within 1.5s", ["port 7"; 2]),
+            (Reason::NoSocket, "does not exist", ["unix_socket_directories", "my.cnf"]),
+            (Reason::SocketDenied, "may not use the socket", ["run as a user"; 2]),
+            (Unreached::Dropped.into(), "closed the connection", ["wait"; 2]),
+            (Reason::OtherProtocol("0x4a".into()), "0x4a", ["5432", "3306"]),
+            (Reason::TlsNotOffered, "verify-full requires it", ["sslmode=disable", "ssl-mode=DISABLED"]),
+            (Reason::TlsRequired, "only over TLS", ["sslmode=require", "ssl-mode=REQUIRED"]),
+            (
+                flaw(CertificateFlaw::UnknownAuthority),
+                "signed by an unknown authority",
                 ["sslrootcert", "ssl-ca"],
             ),
-            (Reason::Certificate(Certificate::Expired), "expired", ["renew"; 2]),
-            (Reason::Certificate(Certificate::NotYetValid), "not valid yet", ["clocks"; 2]),
-            (Reason::Certificate(Certificate::OtherName), "not made out to db.example", ["name"; 2]),
-            (Reason::Certificate(Certificate::Other("odd".into())), "odd", ["made anew"; 2]),
+            (flaw(CertificateFlaw::Expired), "expired", ["renew"; 2]),
+            (flaw(CertificateFlaw::NotYetValid), "not valid yet", ["clocks"; 2]),
+            (
+                flaw(CertificateFlaw::OtherName(Vec::new())),
+                "of db.example:7 is for another name",
+                ["name"; 2],
+            ),
+            (flaw(CertificateFlaw::Other("odd".into())), "odd", ["new certificate"; 2]),
             (Reason::AuthorityFile("/ca.pem".into(), "gone".into()), "/ca.pem", ["PEM"; 2]),
             (Reason::HostNotAllowed, "from this host", ["pg_hba.conf", "'mm'@'%'"]),
             (Reason::HostBlocked, "blocked", ["flush-hosts"; 2]),
             (Reason::WrongPassword, "refused user \"mm\"", ["\\password", "ALTER USER"]),
             (Reason::UnknownUser, "no user \"mm\"", ["--create-database"; 2]),
-            (Reason::PasswordNeedsTls, "over TLS only", ["PREFERRED"; 2]),
+            (Reason::PasswordNeedsTls, "only over TLS", ["PREFERRED"; 2]),
             (Reason::LoginCharacters, "cannot be sent", ["change it"; 2]),
             (Reason::UnknownDatabase, "no database \"chat\"", ["--create-database"; 2]),
             (
@@ -280,7 +297,7 @@ mod tests {
                 "may not use database \"chat\"",
                 ["GRANT ALL ON DATABASE", "GRANT ALL PRIVILEGES"],
             ),
-            (Reason::TooManyConnections, "no connection left", ["MaxOpenConns"; 2]),
+            (Reason::TooManyConnections, "no free connection", ["MaxOpenConns"; 2]),
             (Reason::StartingUp, "no logins at the moment", ["wait"; 2]),
             (
                 Reason::SchemaDenied { schema: "public".into(), owner: Some("other".into()) },
@@ -302,16 +319,16 @@ mod tests {
     }
 
     #[test]
-    fn every_reason_has_a_fact_a_cause_and_a_way_out() {
-        for (reason, seen, ways_out) in table() {
-            for (engine, way_out) in [Engine::Postgres, Engine::MySql].into_iter().zip(ways_out) {
+    fn every_reason_has_its_own_words() {
+        for (reason, seen, fixes) in table() {
+            for (engine, expected) in [Engine::Postgres, Engine::MySql].into_iter().zip(fixes) {
                 let mut server = Server::new(engine, Host::Name("db.example".into()));
                 (server.port, server.name, server.user) = (7, "chat".into(), "mm".into());
                 (server.password, server.tls.mode) = ("s3cret".into(), TlsMode::VerifyFull);
                 let failure = Failure { server: Box::new(server), reason: reason.clone() };
-                let Explanation { what, cause, fix } = failure.explanation();
+                let Finding { what, cause, fix, .. } = failure.finding();
                 assert!(what.contains(seen), "{what:?} says {seen:?}");
-                assert!(fix.contains(way_out), "{fix:?} says {way_out:?}");
+                assert!(fix.contains(expected), "{fix:?} says {expected:?}");
                 assert!(!cause.is_empty() && cause != what && cause != fix, "{cause:?}");
                 assert!(!format!("{failure} {failure:?}").contains("s3cret"), "{failure}");
             }
