@@ -1,4 +1,4 @@
-//! A schema moved out of the way, with everything in it.
+//! Moves the contents of a schema into another one.
 
 use std::time::Duration;
 
@@ -11,8 +11,8 @@ use crate::failure::Failure;
 use crate::quote;
 use crate::reason::Reason;
 
-/// Everything of ours in the schema that Mattermost uses, without what belongs to an extension or comes along by itself: indexes,
-/// triggers, the sequences and the row types of tables.
+/// Moves all objects of this user in the schema that Mattermost uses. Objects of extensions stay; indexes, triggers, and the
+/// sequences and row types of tables move with their tables.
 const MOVE: &str = r"
     do $$
     declare
@@ -52,16 +52,16 @@ const MOVE: &str = r"
         end loop;
     end $$";
 
-/// Moves what is in the database's schema into a schema called `name`, all or nothing, so that the database is as good as
-/// new and nothing is lost. Moved already, it does nothing. On MySQL, which has no schemas in databases, nothing is moved.
+/// Moves everything in the database's schema into a schema called `name`, in one transaction: afterwards the database is empty, and
+/// nothing is lost. A second call does nothing. On MySQL, whose databases have no schemas, nothing is moved.
 ///
 /// # Errors
-/// It cannot be reached; the user may not create a schema there; somebody else holds a table.
-pub async fn set_aside(server: &Server, name: &str, patience: Duration) -> Result<(), Failure> {
-    let Connected::Postgres(mut connection) = connect(server, patience).await? else { return Ok(()) };
-    let moved = match tokio::time::timeout(patience, move_all(&mut connection, name)).await {
+/// It cannot be reached; the user may not create a schema; another session locks a table.
+pub async fn set_aside(server: &Server, name: &str, limit: Duration) -> Result<(), Failure> {
+    let Connected::Postgres(mut connection) = connect(server, limit).await? else { return Ok(()) };
+    let moved = match tokio::time::timeout(limit, move_all(&mut connection, name)).await {
         Ok(moved) => moved.map_err(|error| Failure::of(server, &error)),
-        Err(_) => return Err(Failure::new(server, Reason::timed_out(patience))),
+        Err(_) => return Err(Failure::new(server, Reason::timed_out(limit))),
     };
     Connected::Postgres(connection).close().await;
     moved
@@ -69,7 +69,7 @@ pub async fn set_aside(server: &Server, name: &str, patience: Duration) -> Resul
 
 async fn move_all(connection: &mut PgConnection, name: &str) -> sqlx::Result<()> {
     let mut transaction = connection.begin().await?;
-    // A server that was not told of it would be waited for.
+    // Without a limit, a lock of a running server would block this forever.
     transaction.execute("set local lock_timeout = '10s'").await?;
     let sql = MOVE.replace("@THERE@", &quote::postgres_text(name));
     transaction.execute(sqlx::raw_sql(AssertSqlSafe(sql.as_str()))).await?;

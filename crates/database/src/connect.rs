@@ -1,4 +1,4 @@
-//! Connections: an address turned into the driver's options, and every way to fail turned into a reason.
+//! Connections: from an address to the driver's options, and from the driver's errors to reasons.
 
 use std::io;
 use std::path::PathBuf;
@@ -23,7 +23,7 @@ pub(crate) enum Connected {
 }
 
 impl Connected {
-    /// Says good-bye, so that the server's log stays clean. That it may fail is nobody's loss.
+    /// Closes the connection properly, so that the server logs no error. A failure does no harm.
     pub(crate) async fn close(self) {
         let closed = match self {
             Self::Postgres(connection) => connection.close().await,
@@ -42,25 +42,25 @@ impl Failure {
     }
 }
 
-/// Logs in, or says why not; `patience` is the time until then.
-pub(crate) async fn connect(server: &Server, patience: Duration) -> Result<Connected, Failure> {
+/// Logs in within the time limit, or says why not.
+pub(crate) async fn connect(server: &Server, limit: Duration) -> Result<Connected, Failure> {
     let started = Instant::now();
     let fails = |reason| Failure::new(server, reason);
-    let found = match tokio::time::timeout(patience, Box::pin(log_in(server))).await {
+    let found = match tokio::time::timeout(limit, Box::pin(log_in(server))).await {
         Ok(found) => found.map_err(fails),
-        Err(_) => Err(fails(Reason::timed_out(patience))),
+        Err(_) => Err(fails(Reason::timed_out(limit))),
     };
     let Err(failure) = found else { return found };
     let is_refusal = matches!(failure.reason, Reason::HostNotAllowed | Reason::WrongPassword);
     if server.tls.mode != TlsMode::Disable || matches!(server.host, Host::Socket(_)) || !is_refusal {
         return Err(failure);
     }
-    // Both engines answer a login without TLS, where TLS is a must, as if the host or the password were wrong. Whether
-    // it was TLS shows in that the same login gets further with it.
+    // Where TLS is required, both engines answer a login without TLS as if the host or the password were wrong. If the same login
+    // gets further with TLS, TLS was the reason.
     let mut encrypted = server.clone();
     encrypted.tls.mode = TlsMode::Require;
-    let patience = patience.saturating_sub(started.elapsed());
-    match tokio::time::timeout(patience, Box::pin(log_in(&encrypted))).await {
+    let limit = limit.saturating_sub(started.elapsed());
+    match tokio::time::timeout(limit, Box::pin(log_in(&encrypted))).await {
         Ok(Ok(connected)) => {
             connected.close().await;
             Err(fails(Reason::TlsRequired))
@@ -75,14 +75,14 @@ pub(crate) async fn connect(server: &Server, patience: Duration) -> Result<Conne
 
 async fn log_in(server: &Server) -> Result<Connected, Reason> {
     if let Host::Name(name) = &server.host {
-        // The driver resolves again; here it is done so that a failure can be told from every other.
+        // The driver resolves the name again; this look-up distinguishes an unknown name from other failures.
         let mut found = tokio::net::lookup_host((name.as_str(), server.port))
             .await
             .map_err(|_| Unreached::UnknownHost)?;
         found.next().ok_or(Unreached::UnknownHost)?;
     }
     let authority = authority(server).await?;
-    // Statements are not logged: some hold a password.
+    // Statements are not logged: some contain a password.
     match server.engine {
         Engine::Postgres => {
             postgres(server, authority).disable_statement_logging().connect().await.map(Connected::Postgres)
@@ -94,11 +94,11 @@ async fn log_in(server: &Server) -> Result<Connected, Reason> {
     .map_err(|error| reason(server.engine, &error))
 }
 
-/// Where systems keep the authorities they trust, which Mattermost trusts too and the driver does not.
+/// The systems' trusted certificates. Mattermost uses them; the driver does not.
 const SYSTEM_AUTHORITIES: [&str; 3] =
     ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem"];
 
-/// The PEM file to verify with, if anything is to be verified.
+/// The PEM file to verify the server's certificate with, if it is verified.
 async fn authority(server: &Server) -> Result<Option<PathBuf>, Reason> {
     if let Some(path) = &server.tls.ca {
         let unusable = |why: String| Reason::AuthorityFile(path.clone(), why);
@@ -114,7 +114,7 @@ async fn authority(server: &Server) -> Result<Option<PathBuf>, Reason> {
     Ok(SYSTEM_AUTHORITIES.iter().map(PathBuf::from).find(|path| verifies && path.is_file()))
 }
 
-/// The mode after libpq's rule: who names an authority wants it checked.
+/// The mode by libpq's rule: a given authority means verification.
 fn mode(server: &Server) -> TlsMode {
     match server.tls.mode {
         _ if matches!(server.host, Host::Socket(_)) => TlsMode::Disable,
@@ -130,7 +130,7 @@ fn host_text(host: &Host) -> String {
     }
 }
 
-/// How sqlx connects to this PostgreSQL server, for those who keep connections. Statements are not logged: some hold a
+/// sqlx's options for this PostgreSQL server, for callers that keep connections. Statements are not logged: some contain a
 /// password.
 ///
 /// # Errors
@@ -142,7 +142,7 @@ pub async fn postgres_options(server: &Server) -> Result<PgConnectOptions, Failu
 
 fn postgres(server: &Server, authority: Option<PathBuf>) -> PgConnectOptions {
     let Server { host, port, name, user, password, .. } = server;
-    // Everything is set, so that nothing is left to the driver's habit of reading PG* from the environment.
+    // Everything is set, because the driver would read the rest from PG* variables.
     let mut options = PgConnectOptions::new_without_pgpass()
         .host(&host_text(host))
         .port(*port)
@@ -150,7 +150,7 @@ fn postgres(server: &Server, authority: Option<PathBuf>) -> PgConnectOptions {
         .password(password.expose_secret())
         .database(if name.is_empty() { user } else { name })
         .application_name("mainstay")
-        // A start-up parameter that PgBouncer refuses unless told otherwise.
+        // PgBouncer refuses this start-up parameter by default.
         .extra_float_digits(None)
         .ssl_mode(match mode(server) {
             TlsMode::Disable => PgSslMode::Disable,
@@ -165,7 +165,7 @@ fn postgres(server: &Server, authority: Option<PathBuf>) -> PgConnectOptions {
     if let Some(path) = authority {
         options = options.ssl_root_cert(path);
     }
-    // The one parameter that changes what the probe must look at.
+    // This parameter changes where the probe looks.
     match server.parameters.get_key_value("search_path") {
         Some(path) => options.options([path]),
         None => options,
@@ -219,7 +219,7 @@ fn reason(engine: Engine, error: &sqlx::Error) -> Reason {
             unreached => unreached.into(),
         },
         sqlx::Error::Protocol(words) => Reason::OtherProtocol(words.clone()),
-        // What the drivers cannot do with a password: PostgreSQL's prepare it for SCRAM, MySQL's send it in the clear.
+        // What the drivers refuse to do with a password: PostgreSQL's to prepare it for SCRAM, MySQL's to send it unencrypted.
         sqlx::Error::Configuration(_) => match engine {
             Engine::Postgres => Reason::LoginCharacters,
             Engine::MySql => Reason::PasswordNeedsTls,
@@ -237,7 +237,7 @@ fn of_io(error: &io::Error) -> Reason {
     }
 }
 
-/// PostgreSQL's SQLSTATE (manual, appendix A), and the routine that raised it: the message is in the server's language.
+/// From PostgreSQL's SQLSTATE (manual, appendix A) and the routine that raised it; the message is in the server's language.
 fn of_postgres(code: &str, routine: Option<&str>, message: &str) -> Reason {
     match (code, routine) {
         ("28P01", _) => Reason::WrongPassword,
@@ -251,7 +251,7 @@ fn of_postgres(code: &str, routine: Option<&str>, message: &str) -> Reason {
     }
 }
 
-/// MySQL's and MariaDB's error numbers (their manuals, server error reference).
+/// From MySQL's and MariaDB's error numbers (their manuals, server error reference).
 fn of_mysql(number: u16, message: &str) -> Reason {
     match number {
         1040 | 1203 | 1226 => Reason::TooManyConnections,

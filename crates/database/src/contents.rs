@@ -1,4 +1,4 @@
-//! What is in a database: whose tables, and of which Mattermost.
+//! What is in a database: whose tables, and of which Mattermost version.
 
 use std::time::Duration;
 
@@ -12,36 +12,36 @@ use crate::failure::Failure;
 use crate::quote;
 use crate::reason::Reason;
 
-/// What a database holds where Mattermost would put its tables.
+/// What is in the schema where Mattermost puts its tables.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Contents {
     /// Nothing.
     Nothing,
     /// Mattermost's tables.
     Mattermost(Schema),
-    /// Tables of something else: the names of some.
+    /// Tables of another program: some of their names.
     Strangers(Vec<String>),
 }
 
-/// The mark that a Mattermost left.
+/// The version that Mattermost has recorded.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Schema {
-    /// The newest that wrote its version there (`systems`, `Version`); releases after 6.3 write none.
+    /// The newest version that recorded itself (`systems`, `Version`); releases after 6.3 do not.
     pub version: Option<String>,
     /// The number of its last migration (`db_migrations`); releases before 6.4 have none.
     pub migration: Option<u32>,
 }
 
-/// More names than this are not shown.
+/// Names of tables that are reported at most.
 const SOME: usize = 3;
 
-/// Reads what is there. Never by a server's own `db version`, which migrates first. `patience` bounds the whole.
+/// Reads what is in the database, within the time limit. Not with a server's `db version`, which migrates first.
 ///
 /// # Errors
 /// Why the database cannot be read.
-pub async fn contents(server: &Server, patience: Duration) -> Result<Contents, Failure> {
-    let mut connected = connect(server, patience).await?;
-    let looked = tokio::time::timeout(patience, async {
+pub async fn contents(server: &Server, limit: Duration) -> Result<Contents, Failure> {
+    let mut connected = connect(server, limit).await?;
+    let looked = tokio::time::timeout(limit, async {
         match &mut connected {
             Connected::Postgres(connection) => on_postgres(connection).await,
             Connected::MySql(connection) => on_mysql(connection).await,
@@ -49,16 +49,16 @@ pub async fn contents(server: &Server, patience: Duration) -> Result<Contents, F
     });
     let found = match looked.await {
         Ok(found) => found.map_err(|error| Failure::of(server, &error)),
-        Err(_) => return Err(Failure::new(server, Reason::timed_out(patience))),
+        Err(_) => return Err(Failure::new(server, Reason::timed_out(limit))),
     };
     connected.close().await;
     found
 }
 
-/// What makes tables Mattermost's: one of these is among them. Up to 5.39 their names begin with a capital on MySQL.
+/// Mattermost's tables include one of these. Up to 5.39 their names begin with a capital on MySQL.
 const MARKS: [&str; 2] = ["systems", "db_migrations"];
 
-/// What an extension brought along belongs to nobody's program.
+/// Without the tables of extensions.
 const POSTGRES_TABLES: &str = "
     select c.relname::text
     from pg_class c join pg_namespace n on n.oid = c.relnamespace
@@ -69,7 +69,7 @@ const POSTGRES_TABLES: &str = "
 
 async fn on_postgres(connection: &mut PgConnection) -> sqlx::Result<Contents> {
     let names: Vec<String> = sqlx::query_scalar(POSTGRES_TABLES).fetch_all(&mut *connection).await?;
-    let Some(marks) = marks(&names) else { return Ok(nobodys(names)) };
+    let Some(marks) = marks(&names) else { return Ok(without_mattermost(names)) };
     let mut schema = Schema::default();
     if marks[0].is_some() {
         let sql = "select value::text from systems where name = 'Version'";
@@ -87,7 +87,7 @@ async fn on_mysql(connection: &mut MySqlConnection) -> sqlx::Result<Contents> {
     let sql = "select cast(table_name as char) from information_schema.tables where table_schema = database() order by 1";
     let rows = sqlx::query(sql).fetch_all(&mut *connection).await?;
     let names = rows.iter().map(|row| row.try_get(0)).collect::<sqlx::Result<Vec<String>>>()?;
-    let Some([systems, migrations]) = marks(&names) else { return Ok(nobodys(names)) };
+    let Some([systems, migrations]) = marks(&names) else { return Ok(without_mattermost(names)) };
     let mut schema = Schema::default();
     let quoted = |name: &String| quote::mysql_name(name, "table").unwrap_or_default();
     if let Some(name) = systems {
@@ -102,13 +102,13 @@ async fn on_mysql(connection: &mut MySqlConnection) -> sqlx::Result<Contents> {
     Ok(Contents::Mattermost(schema))
 }
 
-/// Which of the marks are there, under which name; None for none of them.
+/// The names of the marks that exist; `None` if none does.
 fn marks(names: &[String]) -> Option<[Option<&String>; 2]> {
     let found = MARKS.map(|mark| names.iter().find(|name| name.eq_ignore_ascii_case(mark)));
     found.iter().any(Option::is_some).then_some(found)
 }
 
-fn nobodys(mut names: Vec<String>) -> Contents {
+fn without_mattermost(mut names: Vec<String>) -> Contents {
     names.truncate(SOME);
     if names.is_empty() { Contents::Nothing } else { Contents::Strangers(names) }
 }

@@ -1,4 +1,4 @@
-//! A user and a database of its own for Mattermost: as SQL to read and run, or run.
+//! Creates a user and a database for Mattermost, or prints the SQL for it.
 
 use std::time::Duration;
 
@@ -12,19 +12,19 @@ use crate::failure::Failure;
 use crate::quote::{self, NameError};
 use crate::version::Version;
 
-/// Since 15, the schema `public` is closed to everybody but the database's owner.
+/// Since 15, only the database's owner may create tables in the schema `public`.
 const CLOSED_SCHEMA: u32 = 15;
 
-/// Why nothing, or not all, was created.
+/// Why nothing, or not everything, was created.
 #[derive(Debug, thiserror::Error)]
 pub enum CreateError {
-    /// The names.
+    /// A name or the password is not allowed.
     #[error(transparent)]
     Name(#[from] NameError),
-    /// Whoever knows the name would be let in.
+    /// Without a password, everybody who knows the name could log in.
     #[error("no password is given for the new user; give one, or let one be generated")]
     NoPassword,
-    /// Administrator and wanted database differ in kind.
+    /// The administrator's address and the wanted database are of different kinds.
     #[error(
         "the administrator's address is {admin}'s and the wanted database {wanted}'s; give two of one kind"
     )]
@@ -37,7 +37,7 @@ pub enum CreateError {
     /// The administrator cannot log in.
     #[error("the administrator cannot log in: {0}")]
     Admin(#[source] Failure),
-    /// The administrator may not.
+    /// The administrator lacks a privilege.
     #[error("\"{}\" may not {does}; {}", .admin.user.escape_debug(), needs(.admin.engine))]
     Denied {
         /// Who.
@@ -45,7 +45,7 @@ pub enum CreateError {
         /// What.
         does: &'static str,
     },
-    /// The server would not.
+    /// The server refused a statement.
     #[error("cannot {does}: {failure}")]
     Server {
         /// What.
@@ -63,43 +63,43 @@ fn needs(engine: Engine) -> &'static str {
     }
 }
 
-/// Whether it was there already.
+/// Whether it existed already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Made {
-    /// Now it is there.
+    /// It was created.
     New,
-    /// It was there, and was left as it is.
+    /// It existed, and was not changed.
     Existing,
 }
 
 /// What [`create`] did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Created {
-    /// The role or user. The password of one that existed is not changed: something else may be using it.
+    /// The role or user. The password of an existing one is not changed: another program may be using it.
     pub user: Made,
-    /// The database. One that existed keeps its owner; privileges are added.
+    /// The database. An existing one keeps its owner; privileges are added.
     pub database: Made,
 }
 
-/// One statement and what it does, as the rest of "cannot ..." and "may not ...".
+/// One statement, and what it does, for messages that begin with "cannot" or "may not".
 struct Statement {
     does: &'static str,
     sql: String,
 }
 
-/// What is run, in order. `password` is an SQL expression.
+/// The statements, in order. `password` is an SQL expression.
 struct Recipe {
     user: Statement,
     database: Statement,
     grant: Statement,
-    /// Inside the new database: it is made the user's own.
+    /// Run inside the new database: makes the user the schema's owner.
     own: Option<Statement>,
-    /// Inside the database, new or not.
+    /// Run inside the database, new or not.
     open: Option<Statement>,
 }
 
 impl Recipe {
-    /// `locale` for a PostgreSQL database that shall not have its template's.
+    /// `locale`: for a PostgreSQL database with another locale than its template's.
     fn of(
         wanted: &Server,
         version: Version,
@@ -165,21 +165,21 @@ impl Recipe {
     }
 }
 
-/// The sql_mode in which our texts mean what they say, and an impossible value is an error.
+/// The sql_mode in which quoted texts are read correctly, and an impossible value is an error.
 const MYSQL_MODE: &str = "SET SESSION sql_mode = 'STRICT_TRANS_TABLES,NO_ENGINE_SUBSTITUTION'";
 
-/// The server's log must not hold the password. Only a superuser may stop it.
+/// Keeps the password out of the server's log. Only a superuser may set these.
 const UNLOGGED: [&str; 3] = [
     "SET log_statement = 'none'",
     "SET log_min_duration_statement = -1",
     "SET log_min_error_statement = 'panic'",
 ];
 
-/// The exact SQL for a server of this version, to be read and run by its administrator. It holds no password: psql is
-/// given it as a variable, and the MySQL client's place for it is a syntax error until it is filled in.
+/// The SQL for a server of this version, for its administrator to read and run. It contains no password: psql gets it as a
+/// variable, and in MySQL's script its placeholder is a syntax error until it is replaced.
 ///
 /// # Errors
-/// Names that are no identifiers.
+/// Names that cannot be identifiers.
 pub fn script(wanted: &Server, version: Version) -> Result<String, NameError> {
     let password = match wanted.engine {
         Engine::Postgres => ":'password'",
@@ -208,12 +208,12 @@ pub fn script(wanted: &Server, version: Version) -> Result<String, NameError> {
     Ok(lines.join("\n") + "\n")
 }
 
-/// Runs it on the server that `admin` leads to. What exists already is no error, so it can be run again after a crash.
-/// Whether the wanted database can then be used, [`crate::probe`] tells.
+/// Creates user and database on the server at `admin`. What exists already is not an error, so it can be run again after a crash.
+/// [`crate::probe`] then tells whether the wanted database can be used.
 ///
 /// # Errors
-/// Before anything is changed: names, passwords, kinds, the administrator's login. Later: what the server refuses.
-pub async fn create(admin: &Server, wanted: &Server, patience: Duration) -> Result<Created, CreateError> {
+/// Before anything is changed: invalid names, passwords or kinds, a failed login of the administrator. Later: a refused statement.
+pub async fn create(admin: &Server, wanted: &Server, limit: Duration) -> Result<Created, CreateError> {
     if admin.engine != wanted.engine {
         return Err(CreateError::Engines { admin: admin.engine, wanted: wanted.engine });
     }
@@ -227,14 +227,14 @@ pub async fn create(admin: &Server, wanted: &Server, patience: Duration) -> Resu
         quote::prepared(&wanted.user, "user")?;
     }
     script(wanted, Version::of_postgres(0))?;
-    let connected = connect(&admin, patience).await.map_err(CreateError::Admin)?;
+    let connected = connect(&admin, limit).await.map_err(CreateError::Admin)?;
     match connected {
-        Connected::Postgres(connection) => on_postgres(connection, &admin, wanted, patience).await,
+        Connected::Postgres(connection) => on_postgres(connection, &admin, wanted, limit).await,
         server @ Connected::MySql(_) => on_mysql(server, &admin, wanted).await,
     }
 }
 
-/// The locale for a new database: None for template0's own, if that one knows more than ASCII.
+/// The locale for a new database: `None` for that of template0, if it supports more than ASCII.
 const LOCALE: &str = "
     select case when pg_encoding_to_char(encoding) = 'UTF8' and datcollate not in ('C', 'POSIX') then null
            else coalesce((select collcollate::text from pg_collation
@@ -247,7 +247,7 @@ async fn on_postgres(
     mut server: PgConnection,
     admin: &Server,
     wanted: &Server,
-    patience: Duration,
+    limit: Duration,
 ) -> Result<Created, CreateError> {
     let (locale, number, superuser): (Option<String>, i32, bool) = sqlx::query_as(LOCALE)
         .fetch_one(&mut server)
@@ -258,7 +258,7 @@ async fn on_postgres(
     let version = Version::of_postgres(number.unsigned_abs());
     let recipe = Recipe::of(wanted, version, &password, locale.as_deref())?;
     if superuser {
-        // The server's log must not hold the password; only a superuser may stop it.
+        // Keeps the password out of the server's log; only a superuser may set these.
         for setting in
             ["log_statement = 'none'", "log_min_duration_statement = -1", "log_min_error_statement = 'panic'"]
         {
@@ -272,7 +272,7 @@ async fn on_postgres(
     }
     let user = run(&mut server, admin, &recipe.user).await?;
     if !superuser && user == Made::New {
-        // Others may create a database only for a role they are in.
+        // Other users may create a database only for a role that they belong to.
         let role = quote::postgres_name(&wanted.user, "user")?;
         let sql = format!("GRANT {role} TO CURRENT_USER");
         run(&mut server, admin, &Statement { does: "join the role", sql }).await?;
@@ -285,7 +285,7 @@ async fn on_postgres(
     let inside: Vec<Statement> = [own, recipe.open].into_iter().flatten().collect();
     if !inside.is_empty() {
         let admin = Server { name: wanted.name.clone(), ..admin.clone() };
-        let mut connection = connect(&admin, patience).await.map_err(CreateError::Admin)?;
+        let mut connection = connect(&admin, limit).await.map_err(CreateError::Admin)?;
         for statement in &inside {
             run(&mut connection, &admin, statement).await?;
         }
@@ -314,7 +314,7 @@ pub(crate) fn for_administration(server: &Server) -> Server {
     admin
 }
 
-/// SQLSTATEs of PostgreSQL and error numbers of MySQL: there is one of that name.
+/// SQLSTATEs of PostgreSQL and error numbers of MySQL: the name exists already.
 const EXISTS: [&str; 5] = ["42710", "42P04", "23505", "1396", "1007"];
 /// The administrator lacks a privilege.
 const DENIED: [&str; 6] = ["42501", "1044", "1045", "1142", "1227", "1410"];
@@ -349,7 +349,7 @@ pub(crate) fn failed(admin: &Server, does: &'static str, error: &sqlx::Error) ->
 fn has_code(error: &sqlx::Error, codes: &[&str]) -> bool {
     let Some(error) = error.as_database_error() else { return false };
     match error.try_downcast_ref::<sqlx::mysql::MySqlDatabaseError>() {
-        // Its code() is an SQLSTATE that says less.
+        // Its code() is an SQLSTATE, which is less precise.
         Some(error) => codes.contains(&error.number().to_string().as_str()),
         None => error.code().is_some_and(|code| codes.contains(&code.as_ref())),
     }

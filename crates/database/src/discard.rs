@@ -1,4 +1,4 @@
-//! What [`create`](crate::create) would make or has made: what is missing, and what may go again.
+//! What [`create`](crate::create) would have to create, and how to drop what it has created.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use crate::connect::{Connected, connect};
 use crate::create::{CreateError, Created, Made, failed, for_administration};
 use crate::quote;
 
-/// What is not there yet.
+/// What does not exist yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Lacking {
     /// The role or user.
@@ -17,16 +17,16 @@ pub struct Lacking {
     pub database: bool,
 }
 
-/// What of the wanted database is missing, as the administrator sees it. Changes nothing.
+/// Whether the user or the database is missing, as the administrator sees it. Changes nothing.
 ///
 /// # Errors
-/// The administrator cannot log in, or may not look.
-pub async fn lacking(admin: &Server, wanted: &Server, patience: Duration) -> Result<Lacking, CreateError> {
+/// The administrator cannot log in, or lacks a privilege.
+pub async fn lacking(admin: &Server, wanted: &Server, limit: Duration) -> Result<Lacking, CreateError> {
     if admin.engine != wanted.engine {
         return Err(CreateError::Engines { admin: admin.engine, wanted: wanted.engine });
     }
     let admin = for_administration(admin);
-    let connected = connect(&admin, patience).await.map_err(CreateError::Admin)?;
+    let connected = connect(&admin, limit).await.map_err(CreateError::Admin)?;
     let looked = match connected {
         Connected::Postgres(mut connection) => {
             let sql = "select exists (select from pg_roles where rolname = $1),
@@ -49,25 +49,25 @@ pub async fn lacking(admin: &Server, wanted: &Server, patience: Duration) -> Res
     Ok(Lacking { user: !user, database: !database })
 }
 
-/// Drops what was made, as far as it is still as new: a database without a table or a further schema in it that nobody is
-/// connected to, a user who owns nothing. What stays is no error. Gone already, it stays gone.
+/// Drops what was created, if it is unused: a database without tables or further schemas that nobody is connected to, and a user who
+/// owns nothing. What is in use stays, which is not an error; nor is it if something is gone already.
 ///
 /// # Errors
-/// The administrator cannot log in, or may not.
+/// The administrator cannot log in, or lacks a privilege.
 pub async fn discard(
     admin: &Server,
     wanted: &Server,
     made: Created,
-    patience: Duration,
+    limit: Duration,
 ) -> Result<(), CreateError> {
     let admin = for_administration(admin);
     match wanted.engine {
-        Engine::Postgres => on_postgres(&admin, wanted, made, patience).await,
-        Engine::MySql => on_mysql(&admin, wanted, made, patience).await,
+        Engine::Postgres => on_postgres(&admin, wanted, made, limit).await,
+        Engine::MySql => on_mysql(&admin, wanted, made, limit).await,
     }
 }
 
-/// Whether anything at all is in the database beside its own catalogue.
+/// Whether the database contains nothing but its catalogue.
 const POSTGRES_EMPTY: &str = "
     select not exists (select from pg_namespace where nspname !~ '^pg_' and nspname not in ('public', 'information_schema'))
        and not exists (select from pg_class c join pg_namespace n on n.oid = c.relnamespace where n.nspname = 'public')";
@@ -76,12 +76,12 @@ async fn on_postgres(
     admin: &Server,
     wanted: &Server,
     made: Created,
-    patience: Duration,
+    limit: Duration,
 ) -> Result<(), CreateError> {
-    let there = lacking(admin, wanted, patience).await?;
+    let there = lacking(admin, wanted, limit).await?;
     if made.database == Made::New && !there.database {
         let inside = Server { name: wanted.name.clone(), ..admin.clone() };
-        let empty = match connect(&inside, patience).await.map_err(CreateError::Admin)? {
+        let empty = match connect(&inside, limit).await.map_err(CreateError::Admin)? {
             Connected::Postgres(mut connection) => {
                 let empty = sqlx::query_scalar(POSTGRES_EMPTY).fetch_one(&mut connection).await;
                 Connected::Postgres(connection).close().await;
@@ -91,12 +91,12 @@ async fn on_postgres(
         };
         if empty {
             let sql = format!("drop database {}", quote::postgres_name(&wanted.name, "database name")?);
-            drop_unless(admin, &sql, "drop the database", &IN_USE, patience).await?;
+            drop_unless(admin, &sql, "drop the database", &IN_USE, limit).await?;
         }
     }
     if made.user == Made::New && !there.user {
         let sql = format!("drop role {}", quote::postgres_name(&wanted.user, "user")?);
-        drop_unless(admin, &sql, "drop the role", &IN_USE, patience).await?;
+        drop_unless(admin, &sql, "drop the role", &IN_USE, limit).await?;
     }
     Ok(())
 }
@@ -105,12 +105,12 @@ async fn on_mysql(
     admin: &Server,
     wanted: &Server,
     made: Created,
-    patience: Duration,
+    limit: Duration,
 ) -> Result<(), CreateError> {
-    let there = lacking(admin, wanted, patience).await?;
+    let there = lacking(admin, wanted, limit).await?;
     let mut empty = there.database;
     if made.database == Made::New && !there.database {
-        empty = match connect(admin, patience).await.map_err(CreateError::Admin)? {
+        empty = match connect(admin, limit).await.map_err(CreateError::Admin)? {
             Connected::MySql(mut connection) => {
                 let sql =
                     "select not exists (select 1 from information_schema.tables where table_schema = ?)";
@@ -122,18 +122,18 @@ async fn on_mysql(
         };
         if empty {
             let sql = format!("drop database {}", quote::mysql_name(&wanted.name, "database name")?);
-            drop_unless(admin, &sql, "drop the database", &[], patience).await?;
+            drop_unless(admin, &sql, "drop the database", &[], limit).await?;
         }
     }
-    // MySQL drops a user whatever still is hers.
+    // MySQL drops a user even if the user still owns something.
     if made.user == Made::New && !there.user && empty {
         let sql = format!("drop user {}@'%'", quote::mysql_user(&wanted.user)?);
-        drop_unless(admin, &sql, "drop the user", &[], patience).await?;
+        drop_unless(admin, &sql, "drop the user", &[], limit).await?;
     }
     Ok(())
 }
 
-/// PostgreSQL's: somebody is connected (55006), something depends on it (2BP01).
+/// PostgreSQL's codes: a session is connected (55006), something depends on it (2BP01).
 const IN_USE: [&str; 2] = ["55006", "2BP01"];
 
 async fn drop_unless(
@@ -141,9 +141,9 @@ async fn drop_unless(
     sql: &str,
     does: &'static str,
     in_use: &[&str],
-    patience: Duration,
+    limit: Duration,
 ) -> Result<(), CreateError> {
-    let mut connection = connect(admin, patience).await.map_err(CreateError::Admin)?;
+    let mut connection = connect(admin, limit).await.map_err(CreateError::Admin)?;
     let dropped = connection.execute(sql).await;
     connection.close().await;
     let used = |error: &sqlx::Error| {

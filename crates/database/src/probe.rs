@@ -12,7 +12,7 @@ use crate::failure::Failure;
 use crate::reason::Reason;
 use crate::version::{Product, Version};
 
-/// What a database is, as it answered.
+/// What the server reports about itself and the database.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Facts {
     /// Who made the server.
@@ -27,11 +27,11 @@ pub struct Facts {
     pub collation: String,
     /// How many connections the server takes in all.
     pub max_connections: u32,
-    /// What works, and yet is not as it should be.
+    /// Things that work, but are not as they should be.
     pub warnings: Vec<Warning>,
 }
 
-/// What works, and yet is not as it should be.
+/// Things that work, but are not as they should be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Warning {
     /// Letters beyond ASCII have no upper case and sort by code.
@@ -44,20 +44,20 @@ pub enum Warning {
         "default_text_search_config is {0}: searching will not use the index; ALTER DATABASE ... SET default_text_search_config = 'pg_catalog.english'"
     )]
     SearchLanguage(String),
-    /// MySQL's other character sets hold three bytes of four.
+    /// MySQL's other character sets have at most three bytes for a character.
     #[error("the database's character set is {0}: emoji fail; ALTER DATABASE ... CHARACTER SET utf8mb4")]
     NarrowEncoding(String),
 }
 
-/// Logs in once and looks. `postgres_minimum` is the oldest PostgreSQL that the release takes, as `server_version_num`
-/// (140000); `patience` bounds the whole.
+/// Logs in once and reports, within the time limit. `postgres_minimum` is the oldest PostgreSQL that the release supports, as
+/// `server_version_num` (140000).
 ///
 /// # Errors
 /// Why the database cannot be used as it is.
-pub async fn probe(server: &Server, postgres_minimum: u32, patience: Duration) -> Result<Facts, Failure> {
+pub async fn probe(server: &Server, postgres_minimum: u32, limit: Duration) -> Result<Facts, Failure> {
     let started = Instant::now();
-    let mut connected = connect(server, patience).await?;
-    let left = patience.saturating_sub(started.elapsed());
+    let mut connected = connect(server, limit).await?;
+    let left = limit.saturating_sub(started.elapsed());
     let looked = tokio::time::timeout(left, async {
         match &mut connected {
             Connected::Postgres(connection) => postgres(connection, postgres_minimum).await,
@@ -68,35 +68,35 @@ pub async fn probe(server: &Server, postgres_minimum: u32, patience: Duration) -
         Ok(Ok(Ok(facts))) => Ok(facts),
         Ok(Ok(Err(reason))) => Err(Failure::new(server, reason)),
         Ok(Err(error)) => Err(Failure::of(server, &error)),
-        Err(_) => return Err(Failure::new(server, Reason::timed_out(patience))),
+        Err(_) => return Err(Failure::new(server, Reason::timed_out(limit))),
     };
     connected.close().await;
     found
 }
 
-/// A try that failed, while there is time for another.
+/// A failed attempt that will be repeated.
 #[derive(Debug)]
 pub struct Waiting<'a> {
-    /// What it failed with.
+    /// Why it failed.
     pub failure: &'a Failure,
-    /// How many tries have been made.
+    /// The number of attempts so far.
     pub tries: u32,
-    /// Since the first try.
+    /// The time since the first attempt.
     pub elapsed: Duration,
-    /// Until the next.
+    /// The time until the next.
     pub pause: Duration,
 }
 
-/// The first pause between two tries, and the longest.
+/// The first pause between two attempts, and the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
-/// One try takes no longer, so that progress is seen.
+/// The time limit of one attempt, so that progress is shown.
 const TRY: Duration = Duration::from_secs(10);
 
-/// Probes until the database can be used, the reason is one that waiting does not cure, or `deadline` has passed since
-/// the call. `progress` hears of each try that will be repeated.
+/// Probes until the database can be used, waiting cannot help, or `deadline` has passed since the call. `progress` gets each attempt
+/// that will be repeated.
 ///
 /// # Errors
-/// The last reason.
+/// The last failure.
 pub async fn wait_ready(
     server: &Server,
     postgres_minimum: u32,
@@ -124,7 +124,7 @@ pub async fn wait_ready(
 
 type Looked = sqlx::Result<Result<Facts, Reason>>;
 
-/// One row. Where `search_path` leads nowhere this user may go, `current_schema` is null, and `public` is meant.
+/// One row. If this user may use no schema of `search_path`, `current_schema` is null; `public` is then assumed.
 const POSTGRES: &str = "
     select current_setting('server_version_num')::int4, pg_is_in_recovery(),
            current_setting('transaction_read_only')::bool,
@@ -194,7 +194,7 @@ async fn mysql(connection: &mut MySqlConnection) -> Looked {
     };
     let read_only: String = row.try_get(1)?;
     if !matches!(read_only.as_str(), "0" | "OFF") {
-        // Whether it is a replica, only an administrator may ask.
+        // Only an administrator may find out whether it is a replica.
         return Ok(Err(Reason::ReadOnly { standby: false }));
     }
     let encoding: String = row.try_get(2)?;

@@ -1,32 +1,32 @@
-//! Names and texts made safe for SQL, per engine.
+//! Quotes names and texts for SQL, for each engine.
 
-/// A name that cannot be an identifier, or a password that cannot be one.
+/// Why a name or a password cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
-    /// Nothing there.
+    /// It is empty.
     #[error("the {0} is not given; name it")]
     Empty(&'static str),
-    /// Would end a line of the client's script, or be invisible.
-    #[error("the {0} holds a control character; choose one without")]
+    /// It would end a line of the client's script, or be invisible.
+    #[error("the {0} contains a control character; choose one without")]
     Control(&'static str),
-    /// Would not reach the server the same from every driver.
+    /// Not every driver would send it in the same way.
     #[error(
-        "the password holds a control character, an emoji, or one that has several spellings; choose one without"
+        "the password contains a control character, an emoji, or a character with several encodings; choose one without"
     )]
     Unprepared(&'static str),
-    /// MySQL keeps names in three bytes a character.
+    /// MySQL has at most three bytes for a character of a name.
     #[error(
-        "the {0} holds a character beyond U+FFFF, such as an emoji, which MySQL allows in no name; choose one without"
+        "the {0} contains a character beyond U+FFFF, such as an emoji, which MySQL does not allow in names; choose one without"
     )]
     Supplementary(&'static str),
-    /// PostgreSQL cuts longer names off without a word.
+    /// PostgreSQL silently cuts longer names.
     #[error("the {part} is {length} long; at most {most} are allowed")]
     Long {
-        /// Of what.
+        /// Which one.
         part: &'static str,
         /// Its length, with the unit.
         length: String,
-        /// The longest there may be.
+        /// The greatest length that is allowed.
         most: usize,
     },
 }
@@ -41,7 +41,7 @@ fn checked(text: &str, part: &'static str) -> Result<(), NameError> {
     Ok(())
 }
 
-/// Refuses a user or password that one driver would send as it is and another would rewrite or refuse (RFC 4013).
+/// Refuses a user or password that some drivers send unchanged and others rewrite or refuse (RFC 4013).
 pub(crate) fn prepared(text: &str, part: &'static str) -> Result<(), NameError> {
     match stringprep::saslprep(text) {
         Ok(prepared) if prepared == text => Ok(()),
@@ -73,8 +73,7 @@ pub(crate) fn postgres_text(text: &str) -> String {
     }
 }
 
-/// What psql's `\connect` takes for this database whatever its name: a bare name with a `=` in it would be read as
-/// connection parameters.
+/// psql's `\connect` for this database. A bare name that contains `=` would be read as connection parameters.
 pub(crate) fn psql_connect(name: &str) -> String {
     let parameter = name.replace('\\', "\\\\").replace('\'', "\\'");
     format!("\\connect -reuse-previous=on \"dbname='{}'\"", parameter.replace('"', "\"\""))
@@ -96,7 +95,7 @@ pub(crate) fn mysql_name(text: &str, part: &'static str) -> Result<String, NameE
     Ok(format!("`{}`", text.replace('`', "``")))
 }
 
-/// The database of a GRANT, where `_` and `%` are wildcards: a grant on `chat_test` would reach `chatXtest` too.
+/// The database of a GRANT, where `_` and `%` are wildcards: a grant on `chat_test` would cover `chatXtest` too.
 pub(crate) fn mysql_pattern(text: &str, part: &'static str) -> Result<String, NameError> {
     let mut pattern = String::with_capacity(text.len());
     for c in text.chars() {

@@ -12,36 +12,36 @@ use crate::version::Version;
 pub enum Reason {
     /// There is no connection, or it failed before the login.
     Unreached(Unreached),
-    /// There is no such Unix socket.
+    /// The Unix socket does not exist.
     NoSocket,
-    /// The Unix socket is not ours to use.
+    /// This system user may not use the Unix socket.
     SocketDenied,
-    /// What answers speaks another protocol; the driver's words.
+    /// The program that answers speaks another protocol; the driver's words.
     OtherProtocol(String),
-    /// We insist on TLS, the server has none.
+    /// The address requires TLS, and the server offers none.
     TlsNotOffered,
-    /// The server insists on TLS, we were told not to.
+    /// The server requires TLS, and the address forbids it.
     TlsRequired,
-    /// The file of authorities cannot be used, and why.
+    /// The file of authorities cannot be used, with the reason.
     AuthorityFile(PathBuf, String),
-    /// The server does not let this host, user and database in, whatever the password.
+    /// The server does not accept this host, user and database, whatever the password.
     HostNotAllowed,
-    /// The server stopped talking to this host after many broken attempts (MySQL).
+    /// The server has blocked this host after many failed attempts (MySQL).
     HostBlocked,
-    /// User or password are wrong; for their own safety, servers do not say which.
+    /// The user or the password is wrong; servers do not say which.
     WrongPassword,
-    /// There is no such user, or it may not log in.
+    /// The user does not exist, or may not log in.
     UnknownUser,
-    /// The server wants the password over TLS only (MySQL's `caching_sha2_password`).
+    /// The server accepts the password only over TLS (MySQL's `caching_sha2_password`).
     PasswordNeedsTls,
-    /// User or password hold characters that SCRAM's rules forbid (RFC 4013): control characters, and everything newer than
-    /// Unicode 3.2. Servers and some drivers overlook that, ours does not.
+    /// The user or the password contains characters that SCRAM forbids (RFC 4013): control characters, and all that are newer than
+    /// Unicode 3.2. Servers and some drivers accept them; sqlx does not.
     LoginCharacters,
-    /// There is no such database.
+    /// The database does not exist.
     UnknownDatabase,
     /// This user may not use this database.
     DatabaseDenied,
-    /// Every connection is taken.
+    /// All connections are in use.
     TooManyConnections,
     /// The server is starting, stopping or recovering.
     StartingUp,
@@ -49,24 +49,24 @@ pub enum Reason {
     SchemaDenied {
         /// Which schema.
         schema: String,
-        /// Whose it is; None when it does not exist.
+        /// Its owner; `None` if it does not exist.
         owner: Option<String>,
     },
-    /// It cannot be written to.
+    /// It is read-only.
     ReadOnly {
-        /// Because it is a replica.
+        /// The server is a replica.
         standby: bool,
     },
     /// The database is not in UTF8 but in this encoding.
     Encoding(String),
     /// The release needs a newer server.
     TooOld {
-        /// What answers.
+        /// The server's version.
         found: Version,
-        /// What it must be at least.
+        /// The oldest that the release supports.
         minimum: Version,
     },
-    /// Something else: the server's code, where there is one, and words.
+    /// Something else: the server's code, if there is one, and its words.
     Other(Option<String>, String),
 }
 
