@@ -70,19 +70,7 @@ impl Error {
     }
 }
 
-/// An I/O error in an operator's words.
-pub(crate) fn reason(error: &std::io::Error) -> String {
-    use std::io::ErrorKind as K;
-    match error.kind() {
-        K::StorageFull => "the disk is full".to_owned(),
-        K::QuotaExceeded => "the disk quota is used up".to_owned(),
-        K::PermissionDenied => "permission denied".to_owned(),
-        K::ReadOnlyFilesystem => "the file system is read-only".to_owned(),
-        K::NotFound => "it does not exist".to_owned(),
-        K::NotADirectory => "part of the path is not a directory".to_owned(),
-        _ => error.to_string(),
-    }
-}
+pub(crate) use finding::disk::reason;
 
 macro_rules! not_ready {
     ($($error:ty),* $(,)?) => {

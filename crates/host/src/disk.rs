@@ -12,7 +12,7 @@ pub use crate::tree::remove_tree;
 
 /// Something could not be done to a path: what, where, why, and what to do.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot {action} {}: {source}{}", path.display(), hint(source))]
+#[error("cannot {action} {}: {}", path.display(), finding::disk::explained(source))]
 pub struct DiskError {
     /// A verb: "write", "remove".
     pub action: &'static str,
@@ -25,19 +25,6 @@ pub struct DiskError {
 impl DiskError {
     pub(crate) fn new(action: &'static str, path: &Path, source: io::Error) -> Self {
         Self { action, path: path.to_path_buf(), source }
-    }
-}
-
-fn hint(error: &io::Error) -> &'static str {
-    match error.kind() {
-        io::ErrorKind::StorageFull => "; free some space there, or choose a directory on another disk",
-        io::ErrorKind::QuotaExceeded => "; the user's quota is used up: raise it, or free some space",
-        io::ErrorKind::PermissionDenied => "; run this as its owner or as root, or choose another directory",
-        io::ErrorKind::ReadOnlyFilesystem => {
-            "; the file system is mounted read-only: remount it, or choose another directory"
-        }
-        io::ErrorKind::NotADirectory => "; a file stands where a directory is needed",
-        _ => "",
     }
 }
 

@@ -2,6 +2,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use finding::{Peer, Unreached, disk};
+
 use crate::digest::Digest;
 
 /// Anything wrong with an image, the disk under it, or the registry it goes to.
@@ -72,7 +74,7 @@ pub enum OciError {
         digest: Digest,
     },
     /// The disk refused.
-    #[error("cannot {action} {}: {source}{}", path.display(), disk_hint(source))]
+    #[error("cannot {action} {}: {}{}", path.display(), disk::explained(source), size_hint(source))]
     Disk {
         /// A verb: "write".
         action: &'static str,
@@ -82,7 +84,7 @@ pub enum OciError {
         source: io::Error,
     },
     /// No answer from a registry or its token service.
-    #[error("no answer from {host}: {}{}", root_cause(source), transport_hint(source))]
+    #[error("no answer from {host}: {}", no_answer(host, source))]
     Unreachable {
         /// Host and port.
         host: String,
@@ -155,31 +157,25 @@ impl OciError {
     }
 }
 
-fn disk_hint(error: &io::Error) -> &'static str {
+/// How much space is needed, where there was too little.
+fn size_hint(error: &io::Error) -> &'static str {
     match error.kind() {
-        io::ErrorKind::StorageFull => "; free some space there: an image takes about as much as what goes in",
-        io::ErrorKind::PermissionDenied => "; run this as its owner or as root",
-        io::ErrorKind::ReadOnlyFilesystem => "; the file system is mounted read-only",
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            " (an image takes about as much as what goes in)"
+        }
         _ => "",
     }
 }
 
-/// reqwest says "error sending request" and keeps the reason for its sources.
-fn root_cause(error: &reqwest::Error) -> String {
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(next) = cause.source() {
-        cause = next;
+/// Why there was no answer, and what to do.
+fn no_answer(host: &str, error: &reqwest::Error) -> String {
+    let unreached = if error.is_timeout() { Unreached::TimedOut(None) } else { Unreached::of(error, None) };
+    if unreached == Unreached::NotTls {
+        return "it speaks plain HTTP, which must be allowed explicitly".to_owned();
     }
-    cause.to_string()
-}
-
-fn transport_hint(error: &reqwest::Error) -> &'static str {
-    let over_tls = error.url().is_some_and(|url| url.scheme() == "https");
-    if over_tls && root_cause(error).contains("InvalidContentType") {
-        "; it speaks plain HTTP, which must be asked for"
-    } else {
-        ""
-    }
+    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+    let finding = unreached.finding(&Peer { host: name, place: host, service: "the registry" });
+    format!("{unreached}; {}", finding.fix)
 }
 
 fn colon(why: &str) -> String {

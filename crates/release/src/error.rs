@@ -65,7 +65,7 @@ pub enum ReleaseError {
         url: String,
     },
     /// A file or directory cannot be used.
-    #[error("cannot {action} {}: {source}{}", path.display(), hint(source))]
+    #[error("cannot {action} {}: {}{}", path.display(), finding::disk::explained(source), size_hint(source))]
     Disk {
         /// A verb: "write".
         action: &'static str,
@@ -86,12 +86,12 @@ fn in_entry(entry: Option<&str>) -> String {
     entry.map(|name| format!(", at {name:?}")).unwrap_or_default()
 }
 
-fn hint(error: &io::Error) -> &'static str {
+/// How much space is needed, where there was too little.
+fn size_hint(error: &io::Error) -> &'static str {
     match error.kind() {
-        io::ErrorKind::StorageFull => "; free some space there: an unpacked release takes about 1 GB",
-        io::ErrorKind::QuotaExceeded => "; the user's quota is used up: raise it, or free some space",
-        io::ErrorKind::PermissionDenied => "; run this as its owner or as root",
-        io::ErrorKind::ReadOnlyFilesystem => "; the file system is mounted read-only",
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            " (an unpacked release takes about 1 GB)"
+        }
         _ => "",
     }
 }

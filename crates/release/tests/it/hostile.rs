@@ -41,7 +41,11 @@ fn a_harmful_archive_is_refused_with_the_rule_it_breaks_and_nothing_stays() {
         ("directory twice", official().directory("mattermost/client/"), "twice"),
         ("file for a directory", official().file("mattermost/client", b"x"), "twice"),
         ("link for a directory", official().link("mattermost/bin", "client"), "twice"),
-        ("below a file", official().file("mattermost/a", b"x").file("mattermost/a/b", b"x"), "is not a directory"),
+        (
+            "below a file",
+            official().file("mattermost/a", b"x").file("mattermost/a/b", b"x"),
+            "is not a directory",
+        ),
         ("absolute link", official().link("mattermost/l", "/etc/passwd"), "outside the release"),
         ("link out", official().link("mattermost/client/l", "../../etc"), "outside the release"),
         ("link in two steps", official().link("mattermost/client/l", "x/../../.."), "outside the release"),
@@ -229,7 +233,7 @@ fn a_full_disk_is_not_reported_as_a_bad_archive() {
         let error = unpack(big, &small).unwrap_err().to_string();
         let left = crate::names(&small);
         std::process::Command::new("umount").arg("-l").arg(&small).status().unwrap();
-        assert!(error.contains("No space left") && error.contains("free some space"), "{error}");
+        assert!(error.contains("the disk is full") && error.contains("free some space"), "{error}");
         assert_eq!(left, [""; 0]);
     }
 }
