@@ -12,7 +12,7 @@ use host::tool::{End, Tool, ToolError};
 use oci::Credentials;
 use serde::Deserialize;
 
-use crate::error::{Error, reason};
+use crate::error::Error;
 
 /// How much of docker's config.json is read, in bytes.
 const LONGEST: u64 = 1024 * 1024;
@@ -153,7 +153,7 @@ fn ask(helper: &str, key: &str) -> Result<Option<Credentials>, Error> {
         // The protocol's message for "no such account"; anything else is an error.
         Err(error) if error.output.stdout.contains("credentials not found") => return Ok(None),
         Err(ToolError { end: End::NotStarted { source, .. }, .. }) => {
-            return Err(failed(format!("cannot be run: {}", reason(&source))));
+            return Err(failed(format!("cannot be run: {}", finding::disk::reason(&source))));
         }
         // Without its output, which may contain the secret.
         Err(error) => return Err(failed(error.end.to_string())),

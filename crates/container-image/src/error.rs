@@ -34,21 +34,11 @@ impl Error {
 
     /// A failed system call: `action` is a verb such as "write".
     pub(crate) fn path(action: &str, path: impl Into<PathBuf>, error: &std::io::Error) -> Self {
-        Self::not_ready(format!("cannot {action} {}: {}", path.into().display(), reason(error)))
-    }
-}
-
-/// An I/O error in an operator's words.
-pub(crate) fn reason(error: &std::io::Error) -> String {
-    use std::io::ErrorKind as K;
-    match error.kind() {
-        K::StorageFull => "the disk is full".to_owned(),
-        K::QuotaExceeded => "the disk quota is used up".to_owned(),
-        K::PermissionDenied => "permission denied".to_owned(),
-        K::ReadOnlyFilesystem => "the file system is read-only".to_owned(),
-        K::NotFound => "it does not exist".to_owned(),
-        K::NotADirectory => "part of the path is not a directory".to_owned(),
-        _ => error.to_string(),
+        Self::not_ready(format!(
+            "cannot {action} {}: {}",
+            path.into().display(),
+            finding::disk::reason(error)
+        ))
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use host::tool::{End, NO_LIMIT, Tool, ToolError};
 use oci::Layout;
 
-use crate::error::{Error, reason};
+use crate::error::Error;
 
 /// Where a built image goes.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -113,7 +113,7 @@ fn failed(error: &ToolError) -> Error {
 }
 
 fn no_client(error: &io::Error) -> Error {
-    Error::not_ready(format!("cannot run `docker`: {}", reason(error))).hint(
+    Error::not_ready(format!("cannot run `docker`: {}", finding::disk::reason(error))).hint(
         "install the `docker` command, or write a file with `--output FILE.tar` and load it on the machine with Docker: `docker load --input FILE.tar`",
     )
 }

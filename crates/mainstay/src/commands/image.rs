@@ -15,7 +15,7 @@ use crate::exit::Exit;
 use crate::printer::Printer;
 use crate::terminal::Bar;
 
-/// No password or token is longer, in bytes.
+/// The longest password or token that is read, in bytes.
 const PASSWORD_LIMIT: u64 = 64 * 1024;
 
 pub(super) async fn run(
@@ -30,8 +30,8 @@ pub(super) async fn run(
     }
 }
 
-fn interrupted() -> Error {
-    Error::new(Kind::Undone, "interrupted; nothing of it is left behind")
+fn interrupted(consequence: &str) -> Error {
+    Error::new(Kind::Undone, format!("interrupted; {consequence}"))
 }
 
 /// An error about an image, as the command line's error.
@@ -66,7 +66,7 @@ async fn build(
         },
     };
     output.check().map_err(operation_error)?;
-    // /tmp may be memory.
+    // /tmp may be in memory, and too small for an image.
     let temporary = world.variables.get("TMPDIR").filter(|dir| !dir.is_empty());
     let temporary = temporary.map_or(Path::new("/var/tmp"), Path::new);
     let scratch = Scratch::within(&output.workplace(temporary)).map_err(operation_error)?;
@@ -119,7 +119,7 @@ async fn work(
                 let built = built.map_err(|_| Error::new(Kind::Bug, "the build panicked"))?;
                 return built.map_err(operation_error);
             }
-            () = cancel.cancelled() => return Err(interrupted()),
+            () = cancel.cancelled() => return Err(interrupted("the unfinished image was removed")),
         }
     }
 }
@@ -198,7 +198,7 @@ async fn push(
                 break pushed.map_err(operation_error)?;
             }
             _ = tick.tick() => bar.bytes(meter.bytes(), total),
-            () = cancel.cancelled() => return Err(interrupted()),
+            () = cancel.cancelled() => return Err(interrupted("the image in the registry is not complete")),
         }
     };
     let digest = pushed.digest.to_string();
@@ -206,7 +206,7 @@ async fn push(
         &json!({"name": push.to.to_string(), "digest": digest, "sent": pushed.sent, "present": pushed.present}),
     );
     printer.show(&format!(
-        "Pushed {} ({digest}): {} layers sent, {} were there",
+        "Pushed {} ({digest}): {} layers sent, {} already in the registry",
         push.to, pushed.sent, pushed.present
     ));
     Ok(Exit::Done)

@@ -56,6 +56,11 @@ fn damaged_files() {
 }
 
 #[test]
+fn images_and_compose_files() {
+    mistakes("image");
+}
+
+#[test]
 fn failed_steps() {
     Session::new().check("failure");
 }

@@ -191,6 +191,9 @@ static GENERAL: LazyLock<Vec<(Regex, String)>> = LazyLock::new(|| {
     let version = regex::escape(env!("CARGO_PKG_VERSION"));
     let patterns = [
         (&*release, "[RELEASE]"),
+        // In the tag of an image.
+        (&release.replace(r"\+", "_"), "[RELEASE]"),
+        (r"/lib\S*/ld-[^,\s]+", "[LOADER]"),
         (&server, "[SERVER]"),
         (&format!(r#"(mainstay |"(?:build_number|version)": ?"){version}"#), "${1}[VERSION]"),
         (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", "[TIME]"),
