@@ -28,7 +28,8 @@ mod world;
 pub use action::Action;
 pub use agent::run as run_agent;
 pub use control::protocol::{
-    EdgeSpec, EdgeStatus, PartSpec, PartStatus, ServerStatus, Status as AgentStatus,
+    EdgeSpec, EdgeStatus, LastRun, PartSpec, PartStatus, ScheduleEntry, Scheduled, ServerStatus,
+    Status as AgentStatus,
 };
 pub use error::{Error, Kind};
 pub use operation::database_status::{

@@ -7,6 +7,7 @@ use std::ffi::OsString;
 use std::fs::OpenOptions;
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
@@ -47,6 +48,16 @@ impl Daemon {
             .stderr(errors)
             .spawn()
             .map_err(|e| DiskError::new("run", &self.program, e))
+    }
+}
+
+/// Leaves the caller's session and becomes `argv`: for a program that must go on when the process that started it ends.
+/// Returns only on failure.
+pub fn leave_and_become(argv: &[OsString]) -> io::Error {
+    let [program, args @ ..] = argv else { return io::ErrorKind::InvalidInput.into() };
+    match detach() {
+        Ok(()) => Command::new(program).args(args).exec(),
+        Err(e) => e,
     }
 }
 

@@ -8,10 +8,11 @@ use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 use serde::{Deserialize, Serialize};
 
 use crate::disk::{self, DiskError};
+use crate::process::Exit;
 use crate::procfs::{self, Stat};
 
 /// How long the kernel may take to end what was sent KILL.
@@ -74,6 +75,19 @@ impl PidFile {
     /// True while the leader itself lives.
     pub fn is_running(&self) -> bool {
         self.is_of_here() && Stat::of(self.pid).is_some_and(|s| s.started == self.started && s.state != 'Z')
+    }
+
+    /// How the process ended, once it has; inside, None when its exit code is lost, because another process started it.
+    /// A child of this process is reaped.
+    pub fn ended(&self) -> Option<Option<Exit>> {
+        let is_it = self.is_of_here() && Stat::of(self.pid).is_some_and(|s| s.started == self.started);
+        let Some(pid) = Pid::from_raw(self.pid.cast_signed()).filter(|_| is_it) else { return Some(None) };
+        match waitpid(Some(pid), WaitOptions::NOHANG) {
+            Ok(Some((_, status))) => Some(Some(status.into())),
+            Ok(None) | Err(rustix::io::Errno::INTR) => None,
+            // Not a child of ours: whoever reaps it knows the code.
+            Err(_) => (!self.is_running()).then_some(None),
+        }
     }
 
     /// Whether its numbers mean here what they meant where it was written.

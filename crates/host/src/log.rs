@@ -81,6 +81,13 @@ impl Rotating {
         }
     }
 
+    /// Rotates a file that is full, for a program that will write to it by itself.
+    pub fn make_room(mut self) {
+        if fs::metadata(&self.log.path).is_ok_and(|file| file.len() >= self.log.limit) {
+            self.rotate();
+        }
+    }
+
     /// Counts every line lost since the beginning.
     pub fn dropped(&self) -> Arc<AtomicU64> {
         self.dropped.clone()

@@ -75,6 +75,13 @@ pub(crate) enum Command {
     },
     /// Run a container: what an image's ENTRYPOINT is
     Entrypoint(Entrypoint),
+    /// Leave the session and become a program that goes on when its starter ends
+    #[command(hide = true)]
+    LeaveSession {
+        /// The program and its arguments
+        #[arg(last = true, required = true)]
+        argv: Vec<OsString>,
+    },
     /// Become a program that dies with its parent
     #[command(hide = true)]
     HoldTo {
@@ -184,6 +191,7 @@ pub(crate) enum Part {
     Database,
     Edge,
     Agent,
+    Schedule,
 }
 
 #[derive(Debug, Args)]

@@ -6,6 +6,7 @@ use version::Series;
 use crate::keys::KEYS;
 use crate::kind::Kind;
 use crate::known::{self, KnownKey, Shape};
+use crate::schedule::{LONGEST_JITTER, SCHEDULABLE};
 use crate::table;
 
 /// The schema (draft 2020-12), with the server's settings as that version has them.
@@ -22,6 +23,7 @@ pub fn schema(version: Series) -> Value {
         })
         .collect();
     properties.insert("mattermost".to_owned(), sections(version));
+    properties.insert("schedule".to_owned(), scheduled());
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "mainstay.toml",
@@ -30,6 +32,25 @@ pub fn schema(version: Series) -> Value {
         "properties": properties,
         "additionalProperties": false,
     })
+}
+
+/// The operations that begin by themselves.
+fn scheduled() -> Value {
+    let mut table = object("Operations that begin by themselves.");
+    for operation in SCHEDULABLE {
+        let cron = json!({"type": "string", "description": "Minute, hour, day, month, weekday."});
+        table["properties"][*operation] = json!({"anyOf": [cron, {
+            "type": "object",
+            "properties": {
+                "cron": cron,
+                "jitter": {"type": "integer", "minimum": 0, "maximum": LONGEST_JITTER},
+                "catch_up": {"type": "boolean"},
+            },
+            "required": ["cron"],
+            "additionalProperties": false,
+        }]});
+    }
+    table
 }
 
 fn sections(version: Series) -> Value {
@@ -111,6 +132,7 @@ mod tests {
         for key in KEYS {
             assert!(schema["properties"][key.name].is_object(), "{}", key.name);
         }
+        assert!(schema["properties"]["schedule"]["properties"]["verify"]["anyOf"].is_array());
         let settings = &schema["properties"]["mattermost"]["properties"];
         assert_eq!(settings["ServiceSettings"]["properties"]["SessionLengthWebInHours"]["type"], "integer");
         assert!(settings["BleveSettings"].is_null());

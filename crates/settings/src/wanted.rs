@@ -10,6 +10,7 @@ use crate::finding::{Finding, Findings, line_at, unreadable};
 use crate::keys::{self, KEYS, Key};
 use crate::nearest;
 use crate::origin::Origin;
+use crate::schedule::{self, ScheduledOperation};
 
 /// What `mainstay.toml` says, and what the command line says instead. A key that neither has stays absent.
 #[derive(Clone, Default)]
@@ -20,6 +21,8 @@ pub struct Wanted {
     flags: BTreeMap<&'static str, String>,
     /// `[mattermost.SECTION]` tables: section, then key, then value.
     pub mattermost: BTreeMap<String, BTreeMap<String, Value>>,
+    /// `[schedule]`: what begins by itself.
+    pub schedule: Vec<ScheduledOperation>,
     /// Where it was read, and the line of every name.
     file: PathBuf,
     lines: BTreeMap<String, usize>,
@@ -30,6 +33,7 @@ impl PartialEq for Wanted {
     fn eq(&self, other: &Self) -> bool {
         KEYS.iter().all(|key| self.get(key.name) == other.get(key.name))
             && self.mattermost == other.mattermost
+            && self.schedule == other.schedule
     }
 }
 
@@ -123,6 +127,15 @@ pub fn parse(file: &Path, text: &str) -> Result<Wanted, Findings> {
                         .allowed("allowed: [mattermost.SECTION] with KEY = value")
                 })),
             }
+        } else if name == "schedule" {
+            match schedule::read(value.get_ref(), line, text, &mut wanted.lines) {
+                Ok(entries) => wanted.schedule = entries,
+                Err(mistakes) => {
+                    findings.extend(mistakes.into_iter().map(|(line, key, problem, allowed)| {
+                        Finding::in_file(file, line, key, problem).allowed(allowed)
+                    }));
+                }
+            }
         } else if let Some(key) = keys::key(name) {
             match text_of(key, value.get_ref()) {
                 Ok(value) => {
@@ -131,7 +144,7 @@ pub fn parse(file: &Path, text: &str) -> Result<Wanted, Findings> {
                 Err(problem) => found(name, problem, key.kind.allowed()),
             }
         } else {
-            let names = KEYS.iter().map(|key| key.name).chain(["mattermost"]);
+            let names = KEYS.iter().map(|key| key.name).chain(["mattermost", "schedule"]);
             let allowed = match nearest(name, names.clone()) {
                 Some(near) => format!("did you mean `{near}`?"),
                 None => format!("known keys: {}", names.collect::<Vec<_>>().join(", ")),
@@ -241,6 +254,7 @@ pub fn write(wanted: &Wanted) -> String {
             None => text.push_str(&format!("# {} = \"...\"   # default: {}\n", key.name, key.default)),
         }
     }
+    text.push_str(&schedule::write(&wanted.schedule));
     text.push_str("\n# Any setting of the server, under its own section and name:\n# [mattermost.TeamSettings]\n# SiteName = \"Chat\"\n");
     for (section, keys) in &wanted.mattermost {
         let table = toml::Table::try_from(keys).map(|table| table.to_string()).unwrap_or_default();

@@ -8,7 +8,9 @@ use serde_json::Value;
 
 use super::{Action, blocking};
 use crate::control::health;
-use crate::control::protocol::{Age, Ask, EDGE, EdgeSpec, PartSpec, SERVER, ServerSpec, Status};
+use crate::control::protocol::{
+    Age, Ask, EDGE, EdgeSpec, PartSpec, SERVER, ScheduleEntry, ServerSpec, Status,
+};
 use crate::error::Error;
 use crate::world::World;
 
@@ -90,13 +92,16 @@ pub struct HandOver {
     protocol: u32,
     /// What runs, in the order in which it is started.
     parts: Vec<(String, PartSpec)>,
+    #[serde(default)]
+    schedule: Vec<ScheduleEntry>,
 }
 
 impl HandOver {
     /// What an older agent runs; `None` where it is not older than `version`.
     pub(crate) fn from(status: &Status, version: &str) -> Option<Self> {
         let Status { version: from, protocol, .. } = status.clone();
-        (status.age(version) == Age::Older).then(|| Self { from, protocol, parts: status.specs() })
+        let schedule = status.scheduled();
+        (status.age(version) == Age::Older).then(|| Self { from, protocol, parts: status.specs(), schedule })
     }
 
     /// What it does, for the plan.
@@ -132,6 +137,7 @@ impl HandOver {
                 health::wait(world, server.listen, SERVER_PATIENCE, Some(progress)).await?;
             }
         }
+        set_schedule(world, &self.schedule).await?;
         Ok(Value::Null)
     }
 
@@ -254,4 +260,31 @@ async fn set_edge(world: &World, spec: Option<&EdgeSpec>) -> Result<(), Error> {
         None => Ask::stop(EDGE),
     };
     world.agent.ask(&ask, STOP_PATIENCE).await.map(|_| ())
+}
+
+/// Replaces what begins by itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Schedule {
+    /// Every entry that there shall be.
+    pub entries: Vec<ScheduleEntry>,
+    /// Those before.
+    pub before: Vec<ScheduleEntry>,
+}
+
+impl Schedule {
+    pub(super) async fn apply(&self, world: &World, _: &Progress) -> Result<Value, Error> {
+        set_schedule(world, &self.entries).await.map(|()| Value::Null)
+    }
+
+    pub(super) async fn undo(&self, world: &World, _: Option<&Value>) -> Result<(), Error> {
+        set_schedule(world, &self.before).await
+    }
+}
+
+async fn set_schedule(world: &World, entries: &[ScheduleEntry]) -> Result<(), Error> {
+    // Without an agent nothing begins.
+    if entries.is_empty() && world.agent.status().await?.is_none() {
+        return Ok(());
+    }
+    world.agent.ask(&Ask::Schedule { entries: entries.to_vec() }, AGENT_PATIENCE).await.map(|_| ())
 }

@@ -24,7 +24,7 @@ use serde_json::Value;
 pub(crate) use acceptance_test::AcceptanceTest;
 pub(crate) use activation::Activation;
 pub(crate) use administrator::{Administrator, verifier_login};
-pub(crate) use agent::{Agent, Edge, HandOver, Server, Switch, revive};
+pub(crate) use agent::{Agent, Edge, HandOver, Schedule, Server, Switch, revive};
 pub(crate) use configuration::Configuration;
 pub(crate) use create_database::CreateDatabase;
 pub(crate) use database::Database;
@@ -74,7 +74,7 @@ macro_rules! actions {
 actions! {
     AcceptanceTest, Activation, Administrator, Agent, Configuration, CreateDatabase, Database, Directories, Edge, HandOver, Removal,
     Rotation,
-    Secrets, Server, SystemUser, Unpacking, VolumeVersion, WantedFile,
+    Schedule, Secrets, Server, SystemUser, Unpacking, VolumeVersion, WantedFile,
 }
 
 /// An operation's error as the engine keeps it.

@@ -6,8 +6,10 @@
 
 mod edge;
 mod parts;
+mod schedule;
 mod server;
 mod successor;
+mod timetable;
 
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::fs::PermissionsExt as _;
@@ -31,6 +33,7 @@ use crate::place::layout::Layout;
 use crate::world::World;
 use edge::OpenEdge;
 use parts::{Part, Parts, Run, check_name};
+use schedule::Schedule;
 use server::Running;
 use successor::Inheritance;
 
@@ -49,9 +52,9 @@ pub async fn run(world: &World, handover: Option<Handover>, cancel: Cancellation
     let layout = world.layout.clone();
     let holder = Holder::new("mainstay", "agent", "it runs the deployment");
     let (lock, listener, inherited) = match handover.map(successor::unpack).transpose()? {
-        Some(Inheritance { lock, control, asker, parts }) => {
+        Some(Inheritance { lock, control, asker, parts, schedule }) => {
             let lock = Lock::take_over(&layout.agent_lock(), lock, &holder)?;
-            (lock, listener(control.into())?, Some((asker, parts)))
+            (lock, listener(control.into())?, Some((asker, parts, schedule)))
         }
         None => (Lock::acquire(&layout.agent_lock(), &holder)?, listen(&layout)?, None),
     };
@@ -69,10 +72,12 @@ pub async fn run(world: &World, handover: Option<Handover>, cancel: Cancellation
         connections: ::edge::connections_within(nofile),
         turn: Mutex::default(),
         parts: Parts::default(),
+        schedule: Schedule::new(world),
         accepts: watch::Sender::new(true),
     });
-    if let Some((asker, parts)) = inherited {
+    if let Some((asker, parts, schedule)) = inherited {
         parts.adopt(&agent)?;
+        agent.schedule.set(schedule)?;
         agent.answer(asker).await;
     }
     tracing::info!(
@@ -81,7 +86,10 @@ pub async fn run(world: &World, handover: Option<Handover>, cancel: Cancellation
         connections = agent.connections,
         "the agent is up"
     );
-    Arc::clone(&agent).serve(&listener, &cancel).await;
+    tokio::select! {
+        () = Arc::clone(&agent).serve(&listener, &cancel) => {}
+        () = agent.schedule.keep_time() => {}
+    }
     agent.parts.stop_all().await;
     // The socket goes before the process does: whoever finds it finds an agent, or one that was killed.
     let _ = std::fs::remove_file(agent.layout.socket());
@@ -126,6 +134,7 @@ struct Agent {
     /// Held while something changes: one change at a time, and the status never waits for it.
     turn: Mutex<()>,
     parts: Parts,
+    schedule: Schedule,
     /// Whether connections are accepted; while a successor takes over they wait in the socket's queue.
     accepts: watch::Sender<bool>,
 }
@@ -204,6 +213,7 @@ impl Agent {
             Ask::Start { part, spec } => self.start(part, spec).await?,
             Ask::Stop { part } => self.parts.stop(&part).await,
             Ask::ShutDown => self.parts.stop_all().await,
+            Ask::Schedule { entries } => self.schedule.set(entries)?,
         }
         Ok(self.status())
     }
@@ -317,6 +327,7 @@ impl Agent {
             since: self.since,
             version: Some(self.version.clone()),
             protocol: PROTOCOL,
+            schedule: self.schedule.status(),
             parts: self.parts.status(),
         }
     }

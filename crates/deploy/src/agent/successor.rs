@@ -12,7 +12,7 @@ use super::Agent;
 use super::edge::OpenEdge;
 use super::parts::{Part, Run};
 use super::server::{self, Running};
-use crate::control::protocol::{EdgeSpec, ServerSpec};
+use crate::control::protocol::{EdgeSpec, ScheduleEntry, ServerSpec};
 use crate::error::{Error, reason};
 
 /// The version of the state's format.
@@ -26,6 +26,9 @@ struct State {
     /// The version of the program that hands over.
     from: String,
     parts: Vec<HeldPart>,
+    /// The entries; how their runs went is in a file.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    schedule: Vec<ScheduleEntry>,
 }
 
 /// A part between two programs.
@@ -58,6 +61,7 @@ pub(super) struct Inheritance {
     /// The connection of the command that waits for the answer.
     pub asker: OwnedFd,
     pub parts: HeldParts,
+    pub schedule: Vec<ScheduleEntry>,
 }
 
 /// Parts that are not watched.
@@ -106,7 +110,8 @@ pub(super) async fn pack(agent: &Agent, mut descriptors: Vec<OwnedFd>) -> Handov
         };
         parts.push(HeldPart { name, what });
     }
-    let state = State { format: FORMAT, from: agent.version.clone(), parts };
+    let state =
+        State { format: FORMAT, from: agent.version.clone(), parts, schedule: agent.schedule.entries() };
     // Numbers, texts and lists always become JSON.
     Handover { state: serde_json::to_vec(&state).unwrap_or_default(), descriptors }
 }
@@ -117,7 +122,7 @@ pub(super) async fn pack(agent: &Agent, mut descriptors: Vec<OwnedFd>) -> Handov
 /// It is damaged, or of a format that this program does not know.
 pub(super) fn unpack(handover: Handover) -> Result<Inheritance, Error> {
     let unreadable = |what: String| Error::not_ready(format!("what was handed over cannot be used: {what}"));
-    let State { format, from, parts } =
+    let State { format, from, parts, schedule } =
         serde_json::from_slice(&handover.state).map_err(|error| unreadable(error.to_string()))?;
     if format != FORMAT {
         return Err(unreadable(format!("Mainstay {from} wrote format {format}, and this reads {FORMAT}")));
@@ -125,7 +130,7 @@ pub(super) fn unpack(handover: Handover) -> Result<Inheritance, Error> {
     let mut descriptors = handover.descriptors.into_iter();
     let mut next = || descriptors.next().ok_or_else(|| unreadable("a descriptor is missing".to_owned()));
     let (lock, control, asker) = (next()?, next()?, next()?);
-    Ok(Inheritance { lock, control, asker, parts: HeldParts { parts, descriptors } })
+    Ok(Inheritance { lock, control, asker, parts: HeldParts { parts, descriptors }, schedule })
 }
 
 impl HeldParts {
@@ -166,6 +171,15 @@ mod tests {
         let golden = include_str!("../../tests/golden/agent/handover-1.json");
         let state: State = serde_json::from_str(golden).expect("it is read");
         assert_eq!((state.format, &*state.from, state.parts.len()), (1, "0.1.0", 3));
+        let written = serde_json::to_value(&state).expect("it is written");
+        assert_eq!(written, serde_json::from_str::<serde_json::Value>(golden).expect("JSON"));
+    }
+
+    #[test]
+    fn the_schedule_is_handed_over() {
+        let golden = include_str!("../../tests/golden/agent/handover-1-schedule.json");
+        let state: State = serde_json::from_str(golden).expect("it is read");
+        assert_eq!(state.schedule.first().map(|entry| &*entry.cron), Some("0 3 * * *"));
         let written = serde_json::to_value(&state).expect("it is written");
         assert_eq!(written, serde_json::from_str::<serde_json::Value>(golden).expect("JSON"));
     }

@@ -34,7 +34,7 @@ impl FirstAsk {
             Ask::Stop { part } if part == SERVER => Some(Self::StopServer),
             Ask::Stop { part } if part == EDGE => Some(Self::CloseEdge),
             Ask::ShutDown => Some(Self::Stop),
-            Ask::Start { .. } | Ask::Stop { .. } | Ask::HandOver { .. } => None,
+            Ask::Start { .. } | Ask::Stop { .. } | Ask::Schedule { .. } | Ask::HandOver { .. } => None,
         }
     }
 }
@@ -44,6 +44,13 @@ impl From<FirstStatus> for Status {
         let server = first.server.map(|server| (SERVER.to_owned(), PartStatus::Server(server)));
         let edge = first.edge.map(|edge| (EDGE.to_owned(), PartStatus::Edge(edge)));
         let parts: BTreeMap<_, _> = server.into_iter().chain(edge).collect();
-        Self { agent_pid: first.agent_pid, since: first.since, version: None, protocol: 1, parts }
+        Self {
+            agent_pid: first.agent_pid,
+            since: first.since,
+            version: None,
+            protocol: 1,
+            schedule: Vec::new(),
+            parts,
+        }
     }
 }

@@ -42,6 +42,8 @@ fn what_protocol_2_asks() {
     };
     assert!(edge.https && edge.proxies.len() == 1);
     assert_eq!(both_ways::<Ask>(&golden!("stop-2")), Ask::stop("edge"));
+    let Ask::Schedule { entries } = both_ways(&golden!("schedule-2")) else { panic!("another ask") };
+    assert_eq!((entries[0].jitter, entries[0].catch_up), (600, true));
     assert_eq!(both_ways::<Ask>(&golden!("shut-down-2")), Ask::ShutDown);
     let program = "/usr/local/bin/mainstay".into();
     assert_eq!(both_ways::<Ask>(&golden!("hand-over-2")), Ask::HandOver { program });
@@ -56,6 +58,8 @@ fn what_protocol_2_answers() {
     assert_eq!(status.edge().map(|edge| edge.requests), Some(70));
     let names: Vec<String> = status.specs().into_iter().map(|(name, _)| name).collect();
     assert_eq!(names, ["server", "edge"], "an edge is opened after its server");
+
+    both_ways::<Answer>(&golden!("done-schedule-2"));
 
     let Answer::Refused(refusal) = both_ways(&golden!("refused-2")) else { panic!("not refused") };
     let error = Error::from(refusal);

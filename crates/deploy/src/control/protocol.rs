@@ -43,6 +43,11 @@ pub(crate) enum Ask {
     },
     /// Stop every part, the last started first, and end.
     ShutDown,
+    /// Replace the schedule.
+    Schedule {
+        /// Every entry that there shall be.
+        entries: Vec<ScheduleEntry>,
+    },
     /// Become this program, which goes on with every part. Answered by the new program.
     HandOver {
         /// The absolute path of a newer `mainstay`.
@@ -113,6 +118,9 @@ pub struct Status {
     pub version: Option<String>,
     /// The version of the protocol that the agent speaks.
     pub protocol: u32,
+    /// What begins by itself, and how it went.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub schedule: Vec<Scheduled>,
     /// The parts that run, by name. What a newer agent says besides is left out.
     #[serde(flatten, deserialize_with = "known_parts")]
     pub parts: BTreeMap<String, PartStatus>,
@@ -161,6 +169,59 @@ pub struct EdgeStatus {
     pub requests: u64,
     /// Requests that the server did not answer.
     pub upstream_errors: u64,
+}
+
+/// An operation that the agent begins by itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScheduleEntry {
+    /// What it is called.
+    pub name: String,
+    /// When: a cron expression of five fields, in the machine's time.
+    pub cron: String,
+    /// How many seconds after that at most; always the same within it.
+    #[serde(default)]
+    pub jitter: u32,
+    /// Whether one run makes up for those that were missed.
+    #[serde(default)]
+    pub catch_up: bool,
+    /// The operation and its arguments, as on the command line.
+    pub arguments: Vec<String>,
+}
+
+/// An entry of the schedule, and how it went. Times are in ms since the epoch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Scheduled {
+    /// The entry.
+    #[serde(flatten)]
+    pub entry: ScheduleEntry,
+    /// When the next run begins.
+    pub next: Option<i64>,
+    /// The last run that began.
+    pub last: Option<LastRun>,
+    /// Whether it still runs.
+    pub running: bool,
+    /// Runs that no agent was there to begin, since the entry was made.
+    pub missed: u32,
+    /// Runs left out because the one before was still running.
+    pub skipped: u32,
+}
+
+/// A scheduled run. Times are in ms since the epoch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastRun {
+    /// When it was due.
+    pub due: i64,
+    /// When it began.
+    pub started: i64,
+    /// When it was seen to have ended.
+    pub ended: Option<i64>,
+    /// Its exit code; `None` while it runs, and where another agent began it.
+    pub exit: Option<u8>,
+    /// Why it could not begin.
+    #[serde(default)]
+    pub failure: Option<String>,
+    /// What ran.
+    pub arguments: Vec<String>,
 }
 
 /// What the agent says: the state after what was asked, or why it was not done.
@@ -234,6 +295,11 @@ impl Status {
         specs
     }
 
+    /// What begins by itself.
+    pub(crate) fn scheduled(&self) -> Vec<ScheduleEntry> {
+        self.schedule.iter().map(|scheduled| scheduled.entry.clone()).collect()
+    }
+
     /// How the agent's program compares with a program of version `ours`.
     pub(crate) fn age(&self, ours: &str) -> Age {
         self.version.as_deref().map_or(Age::Older, |theirs| age(theirs, ours))
@@ -253,6 +319,18 @@ impl Status {
             "use Mainstay {theirs} or a later version; `status` and `logs` of this one still work"
         )))
     }
+}
+
+/// The entries that `mainstay.toml` wants.
+pub(crate) fn entries(wanted: &[settings::ScheduledOperation]) -> Vec<ScheduleEntry> {
+    let entry = |wanted: &settings::ScheduledOperation| ScheduleEntry {
+        name: wanted.operation.to_owned(),
+        cron: wanted.cron.clone(),
+        jitter: wanted.jitter,
+        catch_up: wanted.catch_up,
+        arguments: vec![wanted.operation.to_owned()],
+    };
+    wanted.iter().map(entry).collect()
 }
 
 impl PartStatus {

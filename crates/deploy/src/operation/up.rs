@@ -15,10 +15,10 @@ use settings::Notice;
 use tokio_util::sync::CancellationToken;
 
 use crate::action::{
-    AcceptanceTest, Action, Activation, Administrator, Agent, Configuration, Directories, Edge, Secrets,
-    Server, Switch, SystemUser, Unpacking, VolumeVersion, WantedFile,
+    AcceptanceTest, Action, Activation, Administrator, Agent, Configuration, Directories, Edge, Schedule,
+    Secrets, Server, Switch, SystemUser, Unpacking, VolumeVersion, WantedFile,
 };
-use crate::control::protocol::ServerSpec;
+use crate::control::protocol::{ServerSpec, Status, entries};
 use crate::error::{Error, Kind};
 use crate::operation::runner::{Caller, Turn, refuse_newer};
 use crate::part::database::readiness::Patience;
@@ -274,6 +274,11 @@ fn plan_up(
         let undo = if before.is_some() { "Open it as before" } else { "Close it" };
         steps.add("edge", title, Some(undo), 10, Edge { spec, before });
     }
+    let before = observed.agent.as_ref().map(Status::scheduled).unwrap_or_default();
+    let entries = entries(&desired.wanted.schedule);
+    if before != entries {
+        steps.add("schedule", "Set the schedule", Some("Set it as before"), 10, Schedule { entries, before });
+    }
     if !steps.0.is_empty() {
         let action = AcceptanceTest { site_url: desired.site_url.clone(), edge: reachable(desired.listen) };
         steps.add("acceptance", format!("Test it as {}", desired.site_url_text()), None, 1500, action);
@@ -446,6 +451,7 @@ pub(crate) mod tests {
                 since: 0,
                 version: Some("0.1.0".to_owned()),
                 protocol: 2,
+                schedule: Vec::new(),
                 parts: [
                     ("server".to_owned(), PartStatus::Server(server)),
                     ("edge".to_owned(), PartStatus::Edge(edge)),

@@ -182,6 +182,7 @@ impl Layout {
             LogPart::Server => "logs/server.log",
             LogPart::Agent => "logs/agent.log",
             LogPart::Edge => "logs/edge.log",
+            LogPart::Schedule => "logs/schedule.log",
         })
     }
 
@@ -254,4 +255,6 @@ pub enum LogPart {
     Edge,
     /// The process that supervises both.
     Agent,
+    /// What the agent begins by itself.
+    Schedule,
 }

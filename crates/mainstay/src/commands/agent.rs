@@ -35,6 +35,13 @@ pub(super) fn run(world: &World, handed_over: bool) -> Result<Exit, Error> {
     Ok(Exit::Done)
 }
 
+/// Becomes the program in a session of its own; code 125 says that it did not.
+pub(super) fn leave_session(printer: Printer, argv: &[OsString]) -> ExitCode {
+    let error = host::daemon::leave_and_become(argv);
+    printer.say(&format!("mainstay: cannot start the scheduled operation: {error}"));
+    ExitCode::from(125)
+}
+
 /// Becomes the program, whose exit code is then ours; codes from 125 up say why it did not.
 pub(super) fn hold_to(printer: Printer, parent: u32, argv: &[OsString]) -> ExitCode {
     match host::shim::exec(parent, argv) {

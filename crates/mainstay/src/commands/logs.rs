@@ -17,6 +17,7 @@ pub(super) async fn run(
         Part::Server => LogPart::Server,
         Part::Edge => LogPart::Edge,
         Part::Agent => LogPart::Agent,
+        Part::Schedule => LogPart::Schedule,
         Part::Database => {
             let server = deploy::database_address(world).filter(|address| !address.starts_with("sqlite:"));
             let what = match server {

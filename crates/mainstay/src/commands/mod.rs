@@ -80,6 +80,7 @@ fn run(cli: Cli, printer: Printer) -> Result<ExitCode, Error> {
         Command::Completions { shell } => reference::completions(printer, shell)?,
         Command::Reference { page } => reference::run(printer, page)?,
         Command::Agent { handed_over } => agent::run(&world(common)?, handed_over)?,
+        Command::LeaveSession { argv } => return Ok(agent::leave_session(printer, &argv)),
         Command::HoldTo { parent, argv } => return Ok(agent::hold_to(printer, parent, &argv)),
     };
     Ok(exit.into())

@@ -47,10 +47,37 @@ fn text(status: &Status) -> String {
                 edge.spec.listen, edge.connections, edge.websockets, edge.requests, edge.upstream_errors
             )
         });
+        for scheduled in &agent.schedule {
+            rows.push(("Schedule", schedule_row(scheduled)));
+        }
         rows.push(("Edge", edge.unwrap_or_else(|| "closed".to_owned())));
     }
     rows.push(("Verified", status.verified_at.map_or_else(|| "never".to_owned(), moment)));
     rows.iter().map(|(name, value)| format!("{name:<10} {value}")).collect::<Vec<_>>().join("\n")
+}
+
+/// An entry of the schedule: its last run and its next.
+fn schedule_row(scheduled: &deploy::Scheduled) -> String {
+    let last = match &scheduled.last {
+        _ if scheduled.running => "running now".to_owned(),
+        None => "has not run yet".to_owned(),
+        Some(last) => {
+            let end = match (&last.failure, last.exit) {
+                (Some(failure), _) => format!("could not start: {failure}"),
+                (None, Some(code)) => format!("ended with code {code}"),
+                (None, None) => "its exit code is not known".to_owned(),
+            };
+            format!("last run {}, {end}", moment(last.started))
+        }
+    };
+    let next = scheduled.next.map_or_else(|| "never".to_owned(), moment);
+    let mut row = format!("{}: {last}; next run {next}", scheduled.entry.name);
+    for (count, why) in [(scheduled.missed, "missed"), (scheduled.skipped, "skipped")] {
+        if count > 0 {
+            row.push_str(&format!("; {count} {why}"));
+        }
+    }
+    row
 }
 
 fn moment(ms: i64) -> String {

@@ -20,4 +20,5 @@ mod full {
     mod handover;
     pub(crate) mod image;
     mod postgres_image;
+    mod schedule;
 }

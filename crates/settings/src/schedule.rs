@@ -1,0 +1,214 @@
+//! `[schedule]` of `mainstay.toml`: which operations begin by themselves, and when.
+
+use std::collections::BTreeMap;
+
+use cronexpr::{FallbackTimezoneOption, ParseOptions, parse_crontab_with};
+use toml::de::DeValue;
+
+use crate::finding::line_at;
+use crate::nearest;
+
+/// The operations that may be scheduled.
+pub const SCHEDULABLE: &[&str] = &["verify"];
+
+/// The keys of an entry that is a table.
+const KEYS: [&str; 3] = ["cron", "jitter", "catch_up"];
+
+/// The longest jitter, in seconds: a day.
+pub(crate) const LONGEST_JITTER: u32 = 86_400;
+
+/// An operation that begins by itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScheduledOperation {
+    /// Which, by its word on the command line.
+    pub operation: &'static str,
+    /// When: minute, hour, day of the month, month, day of the week, in the machine's time.
+    pub cron: String,
+    /// How many seconds after that at most.
+    pub jitter: u32,
+    /// Whether one run makes up for those that nothing was there to begin.
+    pub catch_up: bool,
+}
+
+/// A mistake: its line, its key, what is wrong, what is allowed.
+pub(crate) type Mistake = (usize, String, String, String);
+
+/// Whether this is an expression of five fields.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn check_cron(cron: &str) -> Result<(), String> {
+    let fields = cron.split_whitespace().count();
+    if fields != 5 {
+        return Err(format!("has {fields} fields, not five"));
+    }
+    let mut options = ParseOptions::default();
+    options.fallback_timezone_option = FallbackTimezoneOption::UTC;
+    parse_crontab_with(cron, options).map(|_| ()).map_err(|error| {
+        // The lines before the last repeat the expression.
+        let text = error.to_string();
+        let reason = text.lines().last().unwrap_or_default().trim_start_matches([' ', '^']);
+        format!("cannot be read: {reason}")
+    })
+}
+
+/// Reads the table.
+pub(crate) fn read(
+    table: &DeValue<'_>,
+    line: usize,
+    text: &str,
+    lines: &mut BTreeMap<String, usize>,
+) -> Result<Vec<ScheduledOperation>, Vec<Mistake>> {
+    let DeValue::Table(table) = table else {
+        let allowed = "allowed: [schedule] with OPERATION = \"CRON\"".to_owned();
+        return Err(vec![(line, "schedule".to_owned(), "is not a table".to_owned(), allowed)]);
+    };
+    let (mut entries, mut mistakes) = (Vec::new(), Vec::new());
+    for (name, value) in table {
+        let line = line_at(text, name.span().start);
+        let name = name.get_ref().as_ref();
+        let key = format!("schedule.{name}");
+        lines.insert(key.clone(), line);
+        let Some(operation) = SCHEDULABLE.iter().find(|operation| **operation == name) else {
+            let allowed = match nearest(name, SCHEDULABLE.iter().copied()) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("allowed: {}", SCHEDULABLE.join(", ")),
+            };
+            mistakes.push((line, key, "is not an operation that can be scheduled".to_owned(), allowed));
+            continue;
+        };
+        match entry(operation, value.get_ref()) {
+            Ok(entry) => entries.push(entry),
+            Err((problem, allowed)) => mistakes.push((line, key, problem, allowed)),
+        }
+    }
+    if mistakes.is_empty() { Ok(entries) } else { Err(mistakes) }
+}
+
+fn entry(operation: &'static str, value: &DeValue<'_>) -> Result<ScheduledOperation, (String, String)> {
+    let example = || {
+        "allowed: five fields for minute, hour, day, month and weekday, as in \"0 3 * * *\"; or \
+         { cron = \"0 3 * * *\", jitter = 600, catch_up = true }"
+            .to_owned()
+    };
+    let wrong = |problem: &str| (problem.to_owned(), example());
+    let mut entry = ScheduledOperation { operation, cron: String::new(), jitter: 0, catch_up: false };
+    match value {
+        DeValue::String(cron) => entry.cron = cron.to_string(),
+        DeValue::Table(table) => {
+            for (key, value) in table {
+                match (key.get_ref().as_ref(), value.get_ref()) {
+                    ("cron", DeValue::String(cron)) => entry.cron = cron.to_string(),
+                    ("jitter", DeValue::Integer(seconds)) => {
+                        let seconds =
+                            seconds.as_str().parse().ok().filter(|jitter| *jitter <= LONGEST_JITTER);
+                        entry.jitter = seconds.ok_or_else(|| {
+                            let allowed = format!("allowed: seconds from 0 to {LONGEST_JITTER}");
+                            ("has a `jitter` that is out of range".to_owned(), allowed)
+                        })?;
+                    }
+                    ("catch_up", DeValue::Boolean(catch_up)) => entry.catch_up = *catch_up,
+                    (key, _) if KEYS.contains(&key) => {
+                        return Err(wrong(&format!("has a `{key}` of the wrong type")));
+                    }
+                    (key, _) => {
+                        let allowed = match nearest(key, KEYS) {
+                            Some(near) => format!("did you mean `{near}`?"),
+                            None => format!("allowed: {}", KEYS.join(", ")),
+                        };
+                        return Err((format!("has an unknown key `{key}`"), allowed));
+                    }
+                }
+            }
+        }
+        _ => return Err(wrong("is neither a text in quotes nor a table")),
+    }
+    check_cron(&entry.cron).map_err(|problem| wrong(&format!("is `{}`, which {problem}", entry.cron)))?;
+    Ok(entry)
+}
+
+/// The table for a `mainstay.toml`; an example where nothing is scheduled.
+pub(crate) fn write(entries: &[ScheduledOperation]) -> String {
+    let mut text = String::from("\n# What begins by itself: minute, hour, day, month, weekday.\n");
+    if entries.is_empty() {
+        text.push_str("# [schedule]\n# verify = \"0 3 * * *\"\n");
+        return text;
+    }
+    text.push_str("[schedule]\n");
+    for ScheduledOperation { operation, cron, jitter, catch_up } in entries {
+        let cron = toml::Value::from(cron.as_str());
+        text.push_str(&match (jitter, catch_up) {
+            (0, false) => format!("{operation} = {cron}\n"),
+            _ => format!("{operation} = {{ cron = {cron}, jitter = {jitter}, catch_up = {catch_up} }}\n"),
+        });
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use crate::wanted::{parse, write};
+
+    fn said(text: &str) -> String {
+        parse(Path::new("mainstay.toml"), text).map(|_| ()).expect_err("must be refused").to_string()
+    }
+
+    #[test]
+    fn what_is_written_parses_back_to_the_same() {
+        let text = "[schedule]\nverify = { cron = \"30 2 * * MON-FRI\", jitter = 600, catch_up = true }\n";
+        let wanted = parse(Path::new("x"), text).expect("valid");
+        let [entry] = &wanted.schedule[..] else { panic!("{:?}", wanted.schedule) };
+        assert_eq!(
+            (entry.operation, &*entry.cron, entry.jitter, entry.catch_up),
+            ("verify", "30 2 * * MON-FRI", 600, true)
+        );
+        assert_eq!(parse(Path::new("x"), &write(&wanted)).expect("our own file"), wanted);
+        let short = parse(Path::new("x"), "[schedule]\nverify = \"0 3 * * *\"\n").expect("valid");
+        assert_eq!((short.schedule[0].jitter, short.schedule[0].catch_up), (0, false));
+        assert_ne!(short, wanted);
+    }
+
+    #[test]
+    fn a_mistake_is_found_with_its_line_and_its_key() {
+        for (line, says) in [
+            (
+                "verfy = \"0 3 * * *\"",
+                "mainstay.toml:2: `schedule.verfy` is not an operation that can be scheduled; did you mean `verify`?",
+            ),
+            (
+                "verify = \"0 3 * *\"",
+                "mainstay.toml:2: `schedule.verify` is `0 3 * *`, which has 4 fields, not five; allowed: five fields",
+            ),
+            (
+                "verify = \"0 25 * * *\"",
+                "mainstay.toml:2: `schedule.verify` is `0 25 * * *`, which cannot be read: ",
+            ),
+            (
+                "verify = 5",
+                "mainstay.toml:2: `schedule.verify` is neither a text in quotes nor a table; allowed: five fields",
+            ),
+            (
+                "verify = { cron = \"0 3 * * *\", jiter = 5 }",
+                "mainstay.toml:2: `schedule.verify` has an unknown key `jiter`; did you mean `jitter`?",
+            ),
+            (
+                "verify = { cron = \"0 3 * * *\", jitter = -1 }",
+                "mainstay.toml:2: `schedule.verify` has a `jitter` that is out of range; allowed: seconds from 0 to 86400",
+            ),
+            (
+                "verify = { cron = \"0 3 * * *\", catch_up = 1 }",
+                "mainstay.toml:2: `schedule.verify` has a `catch_up` of the wrong type",
+            ),
+            ("verify = { jitter = 1 }", "mainstay.toml:2: `schedule.verify` is ``, which has 0 fields"),
+        ] {
+            let said = said(&format!("[schedule]\n{line}\n"));
+            assert!(said.starts_with(says), "{said}");
+        }
+        assert!(
+            said("schedule = 5\n")
+                .starts_with("mainstay.toml:1: `schedule` is not a table; allowed: [schedule]")
+        );
+    }
+}
