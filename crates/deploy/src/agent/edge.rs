@@ -95,22 +95,7 @@ impl OpenEdge {
 
 #[cfg(test)]
 mod tests {
-    use super::super::parts::{Part, Parts, Run};
     use super::*;
-
-    #[tokio::test]
-    async fn an_edge_that_has_ended_is_no_edge() {
-        let any: SocketAddr = ([127, 0, 0, 1], 0).into();
-        let spec = EdgeSpec { listen: any, https: false, proxies: Vec::new() };
-        let open = OpenEdge::open(spec, any, Limits::default(), None).expect("a port");
-        let parts = Parts::default();
-        parts.add(Part { name: "edge".to_owned(), running: Run::Edge(open.clone()) });
-        assert!(parts.edge("edge").is_some() && parts.status().contains_key("edge"));
-        // As if it had ended by itself: the parts were not told.
-        open.drain().await;
-        assert!(parts.edge("edge").is_none() && parts.status().is_empty());
-        parts.stop("edge").await;
-    }
 
     #[tokio::test]
     async fn a_drained_edge_keeps_its_address_and_a_closed_one_gives_it_up() {

@@ -35,7 +35,7 @@ use edge::OpenEdge;
 use parts::{Part, Parts, Run, check_name};
 use schedule::Schedule;
 use server::Running;
-use successor::Inheritance;
+use successor::{Care, Inheritance};
 
 /// How long open requests may take to finish when a container is stopped.
 const CONTAINER_DRAIN: Duration = Duration::from_secs(3);
@@ -76,7 +76,7 @@ pub async fn run(world: &World, handover: Option<Handover>, cancel: Cancellation
         accepts: watch::Sender::new(true),
     });
     if let Some((asker, parts, schedule)) = inherited {
-        parts.adopt(&agent)?;
+        parts.adopt(&agent.care(), &agent.parts)?;
         agent.schedule.set(schedule)?;
         agent.answer(asker).await;
     }
@@ -94,6 +94,8 @@ pub async fn run(world: &World, handover: Option<Handover>, cancel: Cancellation
     // The socket goes before the process does: whoever finds it finds an agent, or one that was killed.
     let _ = std::fs::remove_file(agent.layout.socket());
     tracing::info!("the agent is down");
+    // The kernel frees the lock, at the end of the process: a command that waits for the lock waits for that end.
+    std::mem::forget(agent);
     Ok(())
 }
 
@@ -285,16 +287,19 @@ impl Agent {
             let what = format!("the agent is Mainstay {}, and {version} is older", self.version);
             return Err(Error::new(Kind::Refused, what));
         }
-        let shared = successor::shared(self, asker)?;
+        let shared = successor::shared(&self.lock, &self.control, asker)?;
         for edge in self.parts.edges() {
             edge.drain().await;
         }
         self.accepts.send_replace(false);
-        let handover = successor::pack(self, shared).await;
+        let (running, schedule) = (self.parts.take(), self.schedule.entries());
+        let handover = successor::pack(&self.version, running, schedule, shared).await;
         let dir = self.layout.root().as_os_str().to_owned();
         let args = vec!["agent".into(), "--dir".into(), dir, "--handed-over".into()];
         let error = self.spawner.exec(program, args, &handover).await;
-        if let Err(error) = successor::unpack(handover).and_then(|back| back.parts.adopt(self)) {
+        if let Err(error) =
+            successor::unpack(handover).and_then(|back| back.parts.adopt(&self.care(), &self.parts))
+        {
             tracing::error!(%error, "a part is lost");
         }
         self.accepts.send_replace(true);
@@ -319,6 +324,10 @@ impl Agent {
     fn limits(&self) -> Limits {
         let usual = Limits { max_connections: self.connections, ..Limits::default() };
         if self.layout.is_container() { Limits { drain: CONTAINER_DRAIN, ..usual } } else { usual }
+    }
+
+    fn care(&self) -> Care<'_> {
+        Care { layout: &self.layout, spawner: &self.spawner, policy: self.policy(), limits: self.limits() }
     }
 
     fn status(&self) -> Status {

@@ -135,3 +135,35 @@ pub(super) fn check_name(name: &str) -> Result<(), Error> {
         format!("`{}` cannot name a part; allowed: small letters, digits, hyphens", name.escape_debug());
     Err(Error::new(crate::error::Kind::Usage, what))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use ::edge::Limits;
+
+    use super::*;
+    use crate::control::protocol::EdgeSpec;
+
+    #[tokio::test]
+    async fn an_edge_that_has_ended_is_no_edge() {
+        let any: SocketAddr = ([127, 0, 0, 1], 0).into();
+        let spec = EdgeSpec { listen: any, https: false, proxies: Vec::new() };
+        let open = OpenEdge::open(spec, any, Limits::default(), None).expect("a port");
+        let parts = Parts::default();
+        parts.add(Part { name: "edge".to_owned(), running: Run::Edge(open.clone()) });
+        assert!(parts.edge("edge").is_some() && parts.status().contains_key("edge"));
+        // As if it had ended by itself: the parts were not told.
+        open.drain().await;
+        assert!(parts.edge("edge").is_none() && parts.status().is_empty());
+        parts.stop("edge").await;
+    }
+
+    #[test]
+    fn a_name_that_could_leave_the_directory_is_refused() {
+        for wrong in ["", "../server", "a/b", "Server", "a.b", &"x".repeat(33)] {
+            check_name(wrong).expect_err(wrong);
+        }
+        check_name("app-runtime-2").expect("allowed");
+    }
+}

@@ -5,15 +5,17 @@
 use std::net::SocketAddr;
 use std::os::fd::{AsFd as _, OwnedFd};
 
-use host::{Handover, Held, HeldState, Supervisor};
+use ::edge::Limits;
+use host::{Handover, Held, HeldState, Policy, Spawner, Supervisor};
+use plan::Lock;
 use serde::{Deserialize, Serialize};
 
-use super::Agent;
 use super::edge::OpenEdge;
-use super::parts::{Part, Run};
+use super::parts::{Part, Parts, Run};
 use super::server::{self, Running};
 use crate::control::protocol::{EdgeSpec, ScheduleEntry, ServerSpec};
 use crate::error::{Error, reason};
+use crate::place::layout::Layout;
 
 /// The version of the state's format.
 const FORMAT: u32 = 1;
@@ -74,17 +76,22 @@ pub(super) struct HeldParts {
 ///
 /// # Errors
 /// This process has no free descriptor.
-pub(super) fn shared(agent: &Agent, asker: OwnedFd) -> Result<Vec<OwnedFd>, Error> {
+pub(super) fn shared(lock: &Lock, control: &OwnedFd, asker: OwnedFd) -> Result<Vec<OwnedFd>, Error> {
     let failed = |error: std::io::Error| Error::not_ready(format!("cannot hand over: {}", reason(&error)));
-    let lock = agent.lock.as_fd().try_clone_to_owned().map_err(failed)?;
-    let control = agent.control.try_clone().map_err(failed)?;
+    let lock = lock.as_fd().try_clone_to_owned().map_err(failed)?;
+    let control = control.try_clone().map_err(failed)?;
     Ok(vec![lock, control, asker])
 }
 
-/// Every part of an agent, which no longer watches it, behind the [`shared`] descriptors.
-pub(super) async fn pack(agent: &Agent, mut descriptors: Vec<OwnedFd>) -> Handover {
+/// Every part, which is no longer watched, behind the [`shared`] descriptors. `from` is the version of this program.
+pub(super) async fn pack(
+    from: &str,
+    running: Vec<Part>,
+    schedule: Vec<ScheduleEntry>,
+    mut descriptors: Vec<OwnedFd>,
+) -> Handover {
     let mut parts = Vec::new();
-    for Part { name, running } in agent.parts.take() {
+    for Part { name, running } in running {
         let what = match running {
             Run::Server(Running { spec, supervisor: Some(supervisor), .. }) => {
                 match supervisor.hand_over().await {
@@ -110,8 +117,7 @@ pub(super) async fn pack(agent: &Agent, mut descriptors: Vec<OwnedFd>) -> Handov
         };
         parts.push(HeldPart { name, what });
     }
-    let state =
-        State { format: FORMAT, from: agent.version.clone(), parts, schedule: agent.schedule.entries() };
+    let state = State { format: FORMAT, from: from.to_owned(), parts, schedule };
     // Numbers, texts and lists always become JSON.
     Handover { state: serde_json::to_vec(&state).unwrap_or_default(), descriptors }
 }
@@ -133,29 +139,37 @@ pub(super) fn unpack(handover: Handover) -> Result<Inheritance, Error> {
     Ok(Inheritance { lock, control, asker, parts: HeldParts { parts, descriptors }, schedule })
 }
 
+/// How an agent looks after its parts.
+pub(super) struct Care<'a> {
+    pub layout: &'a Layout,
+    pub spawner: &'a Spawner,
+    pub policy: Policy,
+    pub limits: Limits,
+}
+
 impl HeldParts {
-    /// Goes on with every part.
+    /// Goes on with every part, and adds it to `parts`.
     ///
     /// # Errors
     /// One of them cannot be taken over, nor those after it.
-    pub(super) fn adopt(mut self, agent: &Agent) -> Result<(), Error> {
+    pub(super) fn adopt(mut self, care: &Care<'_>, parts: &Parts) -> Result<(), Error> {
         let missing = || Error::not_ready("what was handed over lacks a descriptor");
         for HeldPart { name, what } in self.parts {
             let running = match what {
                 What::Server { spec, program, output } => {
                     let output =
                         if output { Some(self.descriptors.next().ok_or_else(missing)?) } else { None };
-                    let command = server::command(&agent.layout, &name, &spec)?;
+                    let command = server::command(care.layout, &name, &spec)?;
                     let held = Held { state: program, output };
-                    let adopted = Supervisor::adopt(&agent.spawner, command, agent.policy(), held);
+                    let adopted = Supervisor::adopt(care.spawner, command, care.policy.clone(), held);
                     Run::Server(Running::new(spec, adopted)?)
                 }
                 What::Edge { spec, upstream } => {
                     let listener = self.descriptors.next().ok_or_else(missing)?;
-                    Run::Edge(OpenEdge::open(spec, upstream, agent.limits(), Some(listener.into()))?)
+                    Run::Edge(OpenEdge::open(spec, upstream, care.limits.clone(), Some(listener.into()))?)
                 }
             };
-            agent.parts.add(Part { name, running });
+            parts.add(Part { name, running });
         }
         Ok(())
     }
