@@ -1,35 +1,15 @@
-//! Why an operation was not done, sorted by whose turn it is.
+//! Why an operation was not done.
 
 use std::path::PathBuf;
 
-/// What kind of trouble it is: the command line maps each to its exit code.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// What was asked makes no sense.
-    Usage,
-    /// mainstay.toml, secrets.toml or config.json cannot be used.
-    Settings,
-    /// The machine is not ready: a port taken, a disk full, a directory that is somebody else's.
-    NotReady,
-    /// The acceptance test did not pass.
-    NotVerified,
-    /// It failed, and everything is as before.
-    Undone,
-    /// It failed, and somebody must look.
-    NeedsYou,
-    /// A rule forbids it.
-    Refused,
-    /// Another operation holds the lock.
-    Busy,
-    /// A mistake of ours.
-    Bug,
-}
+/// What an error ends the command with.
+pub use finding::Exit as Kind;
 
 /// Why an operation was not done.
 #[derive(Debug, thiserror::Error)]
 #[error("{what}")]
 pub struct Error {
-    /// Whose turn it is.
+    /// What the command ends with.
     pub kind: Kind,
     /// What the user did not expect.
     pub what: String,
@@ -102,12 +82,21 @@ impl From<host::ToolError> for Error {
 
 impl From<plan::JournalError> for Error {
     fn from(error: plan::JournalError) -> Self {
-        let damaged = matches!(error, plan::JournalError::Corrupt { .. });
-        let error = Self::not_ready(error.to_string());
-        if damaged {
-            error.hint("`mainstay up --yes` moves it aside and goes on; only its history is lost")
-        } else {
-            error
+        let what = error.to_string();
+        match error {
+            plan::JournalError::Corrupt { .. } => Self::not_ready(what)
+                .hint("`mainstay up --yes` moves it aside and goes on; only its history is lost"),
+            plan::JournalError::ForeignPlan { program, .. } => {
+                let program = program.map_or_else(
+                    || "the version that began it".to_owned(),
+                    |program| format!("mainstay {program}"),
+                );
+                Self::new(Kind::Refused, what).hint(format!(
+                    "run the same command with {program}, which can finish it; or give it up with `mainstay up --yes`: what its steps \
+                     did stays, and `up` brings the deployment to what is wanted from there"
+                ))
+            }
+            _ => Self::not_ready(what),
         }
     }
 }

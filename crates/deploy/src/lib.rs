@@ -32,20 +32,25 @@ pub use control::protocol::{
     Status as AgentStatus,
 };
 pub use error::{Error, Kind};
+pub use operation::container::{reach_volume, secrets_of_root, take_volume};
 pub use operation::database_status::{
     DatabaseStatus, Reached, address as database_address, database_status, sql_script,
 };
-pub use operation::down::{down, planned as planned_down};
-pub use operation::migrate::{migrate, planned as planned_migration};
-pub use operation::rotation::{broken_by, planned as planned_rotation, rotate};
-pub use operation::runner::{Caller, repair_journal};
+pub use operation::down::Down;
+pub use operation::history::{RunOutcome, RunSummary, StepSummary, history, run_of_history};
+pub use operation::migrate::Migrate;
+pub use operation::restart::{Restart, Restarted};
+pub use operation::rotation::{Rotate, broken_by};
+pub use operation::runner::{
+    Caller, Consent, Looking, Operation, Question, Repair, planned, repair_journal, run,
+};
 pub use operation::status::{Status, status, stay};
-pub use operation::uninstall::{Uninstalled, planned as planned_uninstall, uninstall};
-pub use operation::up::{Request, Up, planned as planned_up, up};
+pub use operation::uninstall::{Uninstall, Uninstalled};
+pub use operation::up::{Report as UpReport, Request, Up};
 pub use operation::verify::{Verification, verify, write_report};
-pub use place::container;
 pub use place::layout::{Layout, LogPart};
 pub use place::machine::host_name;
+pub use place::{Place, container};
 pub use state::creation::{ADMINISTRATORS, Creation};
 pub use state::desired::{DEFAULT_USER, Desired, Machine, default_site_url};
 pub use state::in_force::InForce;

@@ -43,7 +43,7 @@ impl World {
 
     /// The defaults at the bottom: a container may take over one of docker-mattermost's.
     pub(crate) fn defaults(&self) -> Defaults {
-        if self.layout.is_container() { Defaults::DockerMattermost } else { Defaults::Release }
+        self.layout.place().defaults()
     }
 
     /// The secrets, read when a step needs them.

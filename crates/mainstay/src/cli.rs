@@ -41,7 +41,11 @@ pub(crate) struct Change {
     /// Print what would be done and do nothing
     #[arg(long)]
     pub plan: bool,
-    /// Why, for whoever finds the deployment busy
+    /// Do not ask, and repair what can be repaired without a loss of data: a damaged journal is moved aside, and a run that another
+    /// version of Mainstay began and this one cannot read is given up
+    #[arg(long)]
+    pub yes: bool,
+    /// Why, for the history and for whoever finds the deployment busy
     #[arg(long, value_name = "TEXT", default_value = "asked for on the command line")]
     pub why: String,
     /// Fail at a step: STEP:before, STEP:after, STEP:undo
@@ -110,6 +114,10 @@ pub(crate) enum Operation {
     Logs(Logs),
     /// Stop everything, keep everything
     Down(Down),
+    /// Restart a part as it was, then test the deployment
+    Restart(Restart),
+    /// List every run with who, when, why and how it ended; or one run with its steps
+    History(History),
     /// Remove the deployment
     Uninstall(Uninstall),
     /// Run the acceptance test, against this deployment or any Mattermost
@@ -165,9 +173,6 @@ pub(crate) struct Up {
     /// [default: MAINSTAY_DATABASE_ADMIN, or the file that MAINSTAY_DATABASE_ADMIN_FILE names]
     #[arg(long, value_name = "FILE", num_args = 0..=1)]
     pub create_database: Option<Option<PathBuf>>,
-    /// Repair what can be repaired without a loss of data: a damaged journal is moved aside
-    #[arg(long)]
-    pub yes: bool,
     #[command(flatten)]
     pub change: Change,
 }
@@ -201,13 +206,29 @@ pub(crate) struct Down {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct Restart {
+    /// server, edge or agent; requests wait at the edge while the server restarts
+    #[arg(value_name = "PART", default_value = "server")]
+    pub part: String,
+    #[command(flatten)]
+    pub change: Change,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct History {
+    /// The run to show in full
+    #[arg(value_name = "RUN")]
+    pub run: Option<plan::RunId>,
+    /// How many runs to list, newest first
+    #[arg(short = 'n', long, default_value_t = 20, value_name = "N", conflicts_with = "run")]
+    pub limit: u32,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct Uninstall {
     /// Keep configuration, secrets, database, files and backups
     #[arg(long)]
     pub keep_data: bool,
-    /// Do not ask
-    #[arg(long)]
-    pub yes: bool,
     #[command(flatten)]
     pub change: Change,
 }
@@ -285,9 +306,6 @@ pub(crate) enum Secrets {
         /// Their names in secrets.toml
         #[arg(required = true)]
         names: Vec<String>,
-        /// Do not ask
-        #[arg(long)]
-        yes: bool,
         #[command(flatten)]
         change: Change,
     },

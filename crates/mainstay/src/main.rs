@@ -6,7 +6,6 @@
 mod builtin;
 mod cli;
 mod commands;
-mod exit;
 mod printer;
 mod terminal;
 

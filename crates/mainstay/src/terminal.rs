@@ -93,6 +93,10 @@ impl Reader for Steps {
                 }
             }
             Event::Waiting { text, .. } => self.printer.say(text),
+            Event::Replanned { title } => {
+                self.printer
+                    .say(&format!("Another command changed the deployment meanwhile; the new plan: {title}"));
+            }
             Event::StepStarted { place } => self.start(self.title(place.index)),
             Event::UndoStarted { undo, .. } => self.start(undo.clone()),
             Event::Progress { done, total, unit, .. } => self.amount(*done, *total, *unit),

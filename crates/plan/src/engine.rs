@@ -1,13 +1,13 @@
 //! Runs plans: look at the state, do what is next, write it down, look again.
 
-mod course;
+mod active_run;
 mod effect;
 
 use crate::{
-    Action, EntryKind, Failure, FaultError, Faults, Journal, JournalError, Lock, Phase, Plan, PlanError,
-    Reader, RunId, State,
+    Action, EntryKind, Failure, FaultError, Faults, Journal, JournalError, Lock, NotUndone, Phase, Plan,
+    PlanError, Reader, Run, RunId, State,
 };
-use course::Course;
+use active_run::ActiveRun;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::{collections::BTreeMap, marker::PhantomData};
@@ -37,7 +37,8 @@ pub enum Outcome {
         /// What each step returned, by its name.
         outputs: BTreeMap<String, Value>,
     },
-    /// A step failed or was interrupted, and everything is undone: the old state.
+    /// A step failed or was interrupted, and everything that can be undone is undone: the old state, but for
+    /// what `not_undone` names.
     Undone {
         /// Which run.
         run: RunId,
@@ -45,6 +46,9 @@ pub enum Outcome {
         step: String,
         /// Why.
         failure: Failure,
+        /// What began, cannot be undone, and was not covered by a snapshot.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        not_undone: Vec<NotUndone>,
     },
     /// An undo failed. The journal remembers where; recovery tries it again.
     NeedsYou {
@@ -127,13 +131,13 @@ impl<'a, A: Action> Engine<'a, A> {
         plan.check()?;
         self.faults.check(plan)?;
         if let Some(earlier) = self.journal.unfinished_run::<Value>().await? {
-            let Plan { operation, title, .. } = earlier.plan;
-            return Err(EngineError::Unfinished { run: earlier.id, operation, title });
+            let Run { id: run, plan: Plan { operation, title, .. }, .. } = earlier;
+            return Err(EngineError::Unfinished { run, operation, title });
         }
         let json = readable_json(plan)?;
         let run = self.journal.begin(plan, &json, self.lock.holder()).await?;
-        let course = Course::new(run, plan, State::new(plan), self.cancel.clone());
-        self.drive(course, None, world).await
+        let active = ActiveRun::new(run, plan, State::new(plan), self.cancel.clone());
+        self.drive(active, None, world).await
     }
 
     /// Takes the unfinished run to its end, or back. `None` when no run is unfinished.
@@ -148,52 +152,52 @@ impl<'a, A: Action> Engine<'a, A> {
         recovery: Recovery,
     ) -> Result<Option<Outcome>, EngineError> {
         let Some((run, plan, state)) = self.journal.unfinished::<A>().await? else { return Ok(None) };
-        let mut course = Course::new(run, &plan, state, self.cancel.clone());
+        let mut active = ActiveRun::new(run, &plan, state, self.cancel.clone());
         if recovery == Recovery::Undo {
             // To give up is to be cancelled before the next step does anything.
-            course.cancel = CancellationToken::new();
-            course.cancel.cancel();
+            active.cancel = CancellationToken::new();
+            active.cancel.cancel();
         }
-        self.drive(course, Some(recovery), world).await.map(Some)
+        self.drive(active, Some(recovery), world).await.map(Some)
     }
 
     async fn drive(
         &mut self,
-        mut course: Course<'_, A>,
+        mut active: ActiveRun<'_, A>,
         recovery: Option<Recovery>,
         world: &A::World,
     ) -> Result<Outcome, EngineError> {
-        self.reader.read(&course.started(recovery));
-        if let Phase::Stuck(step, _) = course.state.phase {
-            self.record(&mut course, step, EntryKind::UndoStarted).await?;
+        self.reader.read(&active.started(recovery));
+        if let Phase::Stuck(step, _) = active.state.phase {
+            self.record(&mut active, step, EntryKind::UndoStarted).await?;
         }
         let outcome = loop {
-            let (step, kind) = match course.state.phase {
+            let (step, kind) = match active.state.phase {
                 Phase::Ready(step) => (step, EntryKind::Started),
-                Phase::Running(step) => (step, self.apply(&mut course, step, world).await),
+                Phase::Running(step) => (step, self.apply(&mut active, step, world).await),
                 Phase::Unwinding(step) => (step, EntryKind::UndoStarted),
-                Phase::Undoing(step) => (step, self.undo(&mut course, step, world).await),
-                Phase::Done | Phase::Undone | Phase::Stuck(..) => break course.outcome(),
+                Phase::Undoing(step) => (step, self.undo(&mut active, step, world).await),
+                Phase::Done | Phase::Undone | Phase::Stuck(..) => break active.outcome(),
             };
-            self.record(&mut course, step, kind).await?;
+            self.record(&mut active, step, kind).await?;
         };
-        self.reader.read(&course.finished(outcome.clone()));
+        self.reader.read(&active.finished(outcome.clone()));
         Ok(outcome)
     }
 
     /// Makes one entry durable, and advances the state by it.
     async fn record(
         &mut self,
-        course: &mut Course<'_, A>,
+        active: &mut ActiveRun<'_, A>,
         step: usize,
         kind: EntryKind,
     ) -> Result<(), EngineError> {
-        let name = &course.plan.steps[step].name;
+        let name = &active.plan.steps[step].name;
         let bug = |phase| EngineError::Bug { step: name.clone(), kind: kind.word(), phase };
-        let next = course.state.clone().then(course.plan, name, &kind).map_err(bug)?;
-        self.journal.record(course.run, name, &kind, &next.phase).await?;
-        course.state = next;
-        if let Some(event) = course.ended(step, kind) {
+        let next = active.state.clone().then(active.plan, name, &kind).map_err(bug)?;
+        self.journal.record(active.run, name, &kind, &next.phase).await?;
+        active.state = next;
+        if let Some(event) = active.ended(step, kind) {
             self.reader.read(&event);
         }
         Ok(())

@@ -1,6 +1,6 @@
 //! What happened, as data: the terminal, `--json` and the console are its readers.
 
-use crate::{Failure, Outcome, Recovery, RunId, Step, Unit};
+use crate::{Failure, Outcome, Recovery, RunId, Step, Undo, Unit};
 use serde::{Deserialize, Serialize};
 
 /// One thing that happened in a run. Serialises with a `type`, such as `step-started`.
@@ -30,6 +30,11 @@ pub enum Event {
         text: String,
         /// For how long already, in milliseconds.
         ms: u64,
+    },
+    /// Another operation changed the deployment after the plan had been shown: this is the title of the new plan.
+    Replanned {
+        /// What the new plan is for.
+        title: String,
     },
     /// A step is about to be applied.
     StepStarted {
@@ -131,9 +136,9 @@ pub struct Heading {
     pub step: String,
     /// What it does.
     pub title: String,
-    /// What its undo does; `None` when there is nothing to undo.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub undo: Option<String>,
+    /// What its undo does.
+    #[serde(default, skip_serializing_if = "Undo::is_nothing")]
+    pub undo: Undo,
     /// How long it is thought to take, in milliseconds.
     pub estimate_ms: u64,
     /// Whether an earlier process has applied it already.

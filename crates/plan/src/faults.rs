@@ -9,7 +9,7 @@ pub struct Faults(Vec<Fault>);
 
 /// What happens at an injected fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Blow {
+pub enum FaultKind {
     /// The effect fails.
     Fail,
     /// The process dies of `SIGKILL`.
@@ -20,7 +20,7 @@ pub enum Blow {
 struct Fault {
     step: String,
     moment: Moment,
-    blow: Blow,
+    kind: FaultKind,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,14 +54,14 @@ impl Faults {
     ///
     /// # Errors
     /// [`FaultError::Syntax`].
-    pub fn with(mut self, fault: &str, blow: Blow) -> Result<Self, FaultError> {
+    pub fn with(mut self, fault: &str, kind: FaultKind) -> Result<Self, FaultError> {
         let syntax = || FaultError::Syntax(fault.to_owned());
         let (step, moment) = fault.split_once(':').ok_or_else(syntax)?;
         let moment = moment.parse().map_err(|()| syntax())?;
         if step.is_empty() {
             return Err(syntax());
         }
-        self.0.push(Fault { step: step.to_owned(), moment, blow });
+        self.0.push(Fault { step: step.to_owned(), moment, kind });
         Ok(self)
     }
 
@@ -78,8 +78,8 @@ impl Faults {
         }
     }
 
-    pub(crate) fn blow(&self, step: &str, moment: Moment) -> Option<Blow> {
-        self.0.iter().find(|fault| fault.step == step && fault.moment == moment).map(|fault| fault.blow)
+    pub(crate) fn kind(&self, step: &str, moment: Moment) -> Option<FaultKind> {
+        self.0.iter().find(|fault| fault.step == step && fault.moment == moment).map(|fault| fault.kind)
     }
 }
 
@@ -112,19 +112,22 @@ mod tests {
 
     #[test]
     fn reads_step_and_moment() {
-        let faults = Faults::default().with("start-server:after", Blow::Kill).unwrap();
-        assert_eq!(faults.blow("start-server", Moment::After), Some(Blow::Kill));
-        assert_eq!(faults.blow("start-server", Moment::Before), None);
-        assert_eq!(faults.blow("unpack", Moment::After), None);
+        let faults = Faults::default().with("start-server:after", FaultKind::Kill).unwrap();
+        assert_eq!(faults.kind("start-server", Moment::After), Some(FaultKind::Kill));
+        assert_eq!(faults.kind("start-server", Moment::Before), None);
+        assert_eq!(faults.kind("unpack", Moment::After), None);
     }
 
     #[test]
     fn refuses_what_would_never_strike() {
         for bad in ["", "unpack", "unpack:", ":before", "unpack:during"] {
-            assert_eq!(Faults::default().with(bad, Blow::Fail).unwrap_err(), FaultError::Syntax(bad.into()));
+            assert_eq!(
+                Faults::default().with(bad, FaultKind::Fail).unwrap_err(),
+                FaultError::Syntax(bad.into())
+            );
         }
-        let plan = Plan::<()> { operation: "up".into(), title: "Install".into(), steps: vec![] };
-        let faults = Faults::default().with("unpack:undo", Blow::Fail).unwrap();
+        let plan = Plan::<()>::new("up", "Install", vec![]);
+        let faults = Faults::default().with("unpack:undo", FaultKind::Fail).unwrap();
         assert!(matches!(faults.check(&plan), Err(FaultError::Step { step, .. }) if step == "unpack"));
     }
 }

@@ -13,7 +13,7 @@ mod file;
 
 pub use error::JournalError;
 
-use crate::{Action, Entry, EntryKind, Holder, Phase, Plan, State};
+use crate::{Action, Entry, EntryKind, FORMAT, Holder, Lock, NotUndone, Phase, Plan, State};
 use error::Reason;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -48,6 +48,8 @@ pub struct Run<A = Value> {
     pub who: String,
     /// What for.
     pub why: String,
+    /// The version of the program that began it; `None` in runs from before this was kept.
+    pub program: Option<String>,
     /// What was to be done.
     pub plan: Plan<A>,
     /// When it began.
@@ -58,6 +60,18 @@ pub struct Run<A = Value> {
     pub entries: Vec<Entry>,
     /// Where that left it.
     pub state: State,
+    /// Whether somebody gave it up where it stood.
+    pub abandoned: bool,
+}
+
+impl<A> Run<A> {
+    /// What stays of a run that was undone: steps that began, cannot be undone, and were not covered by a snapshot.
+    pub fn not_undone(&self) -> Vec<NotUndone> {
+        match (&self.state.phase, &self.state.cause) {
+            (Phase::Undone | Phase::Stuck(..), Some((failed, _))) => self.plan.uncovered(failed + 1),
+            _ => Vec::new(),
+        }
+    }
 }
 
 impl Journal {
@@ -99,13 +113,49 @@ impl Journal {
     /// # Errors
     /// [`JournalError::Corrupt`] when a run cannot have happened so.
     pub async fn runs(&self, limit: u32) -> Result<Vec<Run>, JournalError> {
-        self.load("select * from runs order by id desc limit ?", limit).await
+        self.load("select * from runs order by id desc limit ?", limit.into()).await
+    }
+
+    /// The newest run and whether it is finished. Cheap: nothing is replayed.
+    ///
+    /// # Errors
+    /// [`JournalError::Storage`].
+    pub async fn last(&self) -> Result<Option<(RunId, bool)>, JournalError> {
+        let last = sqlx::query_as("select id, finished_at is not null from runs order by id desc limit 1")
+            .fetch_optional(&mut *self.connection.lock().await)
+            .await;
+        let last: Option<(i64, bool)> = last.map_err(|error| Reason::from(error).at(&self.path))?;
+        Ok(last.map(|(id, finished)| (RunId(id), finished)))
+    }
+
+    /// One run; `None` when there is none with this number.
+    ///
+    /// # Errors
+    /// [`JournalError::Corrupt`] when the run cannot have happened so.
+    pub async fn run(&self, id: RunId) -> Result<Option<Run>, JournalError> {
+        Ok(self.load("select * from runs where id = ?", id.0).await?.pop())
+    }
+
+    /// Gives the unfinished run up: it stays in the history as it stands, and is never resumed or undone. For a run whose
+    /// plan this version cannot read; what its steps did stays. Returns which run it was.
+    ///
+    /// # Errors
+    /// [`JournalError::Storage`].
+    pub async fn abandon(&self, _lock: &Lock) -> Result<Option<RunId>, JournalError> {
+        let abandoned = sqlx::query_scalar(
+            "update runs set outcome = 'abandoned', finished_at = ? where finished_at is null returning id",
+        )
+        .bind(Timestamp::now().as_millisecond())
+        .fetch_optional(&mut *self.connection.lock().await)
+        .await;
+        abandoned.map(|id| id.map(RunId)).map_err(|error| Reason::from(error).at(&self.path))
     }
 
     /// The run that is neither done nor undone, if there is one: there is at most one.
     ///
     /// # Errors
-    /// [`JournalError::Corrupt`] when the run cannot have happened so, or its plan is not one of `A`s.
+    /// [`JournalError::ForeignPlan`] when another version wrote its plan, [`JournalError::Corrupt`] when the run
+    /// cannot have happened so.
     pub async fn unfinished<A: Action>(&self) -> Result<Option<(RunId, Plan<A>, State)>, JournalError> {
         let run = self.unfinished_run::<A>().await?;
         Ok(run.map(|run| (run.id, run.plan, run.state)))
@@ -135,13 +185,14 @@ impl Journal {
         let now = Timestamp::now().as_millisecond();
         let outcome = State::new(plan).phase.outcome();
         let id = sqlx::query_scalar(
-            "insert into runs (operation, title, who, why, plan, started_at, finished_at, outcome)
-             values (?, ?, ?, ?, ?, ?, ?, ?) returning id",
+            "insert into runs (operation, title, who, why, program, plan, started_at, finished_at, outcome)
+             values (?, ?, ?, ?, ?, ?, ?, ?, ?) returning id",
         )
         .bind(&plan.operation)
         .bind(&plan.title)
         .bind(&holder.who)
         .bind(&holder.why)
+        .bind(&holder.program)
         .bind(json)
         .bind(now)
         .bind(outcome.map(|_| now))
@@ -189,13 +240,13 @@ impl Journal {
     async fn load<A: DeserializeOwned>(
         &self,
         select: &'static str,
-        limit: u32,
+        parameter: i64,
     ) -> Result<Vec<Run<A>>, JournalError> {
         let runs = async {
             let mut connection = self.connection.lock().await;
             // One transaction: a run and its entries must be of one moment.
             let mut transaction = connection.begin().await?;
-            let rows = sqlx::query(select).bind(limit).fetch_all(&mut *transaction).await?;
+            let rows = sqlx::query(select).bind(parameter).fetch_all(&mut *transaction).await?;
             let mut runs = Vec::with_capacity(rows.len());
             for row in rows {
                 let id: i64 = row.try_get("id")?;
@@ -213,15 +264,14 @@ impl Journal {
 
 /// Reads a run back and checks that it can have happened so.
 fn replay<A: DeserializeOwned>(run: &SqliteRow, entries: &[SqliteRow]) -> Result<Run<A>, Reason> {
-    let plan: Plan<A> = serde_json::from_str(run.try_get("plan")?)
-        .map_err(|error| Reason::Corrupt(format!("its plan cannot be read: {error}")))?;
-    plan.check().map_err(|error| Reason::Corrupt(error.to_string()))?;
+    let plan = plan(run)?;
     let entries =
         entries.iter().enumerate().map(|(seq, row)| entry(seq, row)).collect::<Result<Vec<_>, _>>()?;
     let state = State::after(&plan, &entries).map_err(|error| Reason::Corrupt(error.to_string()))?;
     let outcome: Option<&str> = run.try_get("outcome")?;
     let finished_at = run.try_get::<Option<i64>, _>("finished_at")?.map(timestamp).transpose()?;
-    if outcome != state.phase.outcome() || finished_at.is_some() != state.phase.is_over() {
+    let abandoned = outcome == Some("abandoned") && finished_at.is_some() && !state.phase.is_over();
+    if !abandoned && (outcome != state.phase.outcome() || finished_at.is_some() != state.phase.is_over()) {
         let said = |outcome: Option<&str>| outcome.unwrap_or("unfinished").to_owned();
         let (row, entries) = (said(outcome), said(state.phase.outcome()));
         return Err(Reason::Corrupt(format!("it is marked {row}, but its entries leave it {entries}")));
@@ -230,12 +280,49 @@ fn replay<A: DeserializeOwned>(run: &SqliteRow, entries: &[SqliteRow]) -> Result
         id: RunId(run.try_get("id")?),
         who: run.try_get("who")?,
         why: run.try_get("why")?,
+        program: program(run)?,
         plan,
         started_at: timestamp(run.try_get("started_at")?)?,
         finished_at,
         entries,
         state,
+        abandoned,
     })
+}
+
+/// Reads a run's plan; one that another version wrote is told from one that is damaged.
+fn plan<A: DeserializeOwned>(run: &SqliteRow) -> Result<Plan<A>, Reason> {
+    let text: &str = run.try_get("plan")?;
+    let damaged = |error: &dyn fmt::Display| Reason::Corrupt(format!("its plan cannot be read: {error}"));
+    let json: Value = serde_json::from_str(text).map_err(|error| damaged(&error))?;
+    let foreign = |reason: String| {
+        let (id, operation) = (run.try_get("id")?, run.try_get("operation")?);
+        Ok::<_, sqlx::Error>(Reason::ForeignPlan {
+            run: RunId(id),
+            operation,
+            program: program(run)?,
+            reason,
+        })
+    };
+    let format = json["format"].as_u64().unwrap_or(1);
+    if format > u64::from(FORMAT) {
+        return Err(foreign(format!("it has format {format}, and this version knows up to {FORMAT}"))?);
+    }
+    let readable: Plan<Value> = serde_json::from_value(json).map_err(|error| damaged(&error))?;
+    readable.check().map_err(|error| Reason::Corrupt(error.to_string()))?;
+    // From the text: an error of serde says where in it.
+    match serde_json::from_str(text) {
+        Ok(plan) => Ok(plan),
+        Err(error) => Err(foreign(error.to_string())?),
+    }
+}
+
+/// The version that began a run; a file of format 1 that is only read has no such column.
+fn program(run: &SqliteRow) -> Result<Option<String>, sqlx::Error> {
+    match run.try_get("program") {
+        Err(sqlx::Error::ColumnNotFound(_)) => Ok(None),
+        program => program,
+    }
 }
 
 fn entry(expected: usize, row: &SqliteRow) -> Result<Entry, Reason> {
@@ -273,6 +360,14 @@ impl EntryKind {
             "undo-failed" => Self::UndoFailed(serde_json::from_str(detail)?),
             other => return Err(serde::de::Error::custom(format!("`{other}` is no kind of entry"))),
         })
+    }
+}
+
+impl std::str::FromStr for RunId {
+    type Err = std::num::ParseIntError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.parse().map(Self)
     }
 }
 

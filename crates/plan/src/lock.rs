@@ -34,6 +34,9 @@ pub struct Holder {
     pub why: String,
     /// The command's word, such as `upgrade`.
     pub operation: String,
+    /// The version of the program, such as `0.1.0`; empty in records from before it was kept.
+    #[serde(default)]
+    pub program: String,
     /// The process.
     pub pid: u32,
     /// Since when.
@@ -64,12 +67,18 @@ pub enum LockError {
 }
 
 impl Holder {
-    /// This process, from now on.
-    pub fn new(who: impl Into<String>, operation: impl Into<String>, why: impl Into<String>) -> Self {
+    /// This process, from now on. `program` is its version.
+    pub fn new(
+        who: impl Into<String>,
+        operation: impl Into<String>,
+        why: impl Into<String>,
+        program: impl Into<String>,
+    ) -> Self {
         Self {
             who: who.into(),
             why: why.into(),
             operation: operation.into(),
+            program: program.into(),
             pid: std::process::id(),
             since: Timestamp::now(),
         }
@@ -78,7 +87,7 @@ impl Holder {
 
 impl std::fmt::Display for Holder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { who, why, operation, pid, since } = self;
+        let Self { who, why, operation, pid, since, program: _ } = self;
         write!(f, "`{operation}` by {who} has been running since {since:.0} (process {pid}): {why}")
     }
 }

@@ -9,7 +9,8 @@
 //!   Unwinding k-1   <---------------------------------'  ^---- undo-started ------'
 //!                               undo-finished
 //! ```
-//! Steps with nothing to undo are passed over on the way back and leave no entry there.
+//! Steps with nothing to undo, and those that cannot be undone, are passed over on the way back and leave no
+//! entry there. [`Outcome::Undone`](crate::Outcome::Undone) names the latter.
 //!
 //! A kill leaves no entry either: `Running` and `Undoing` are entered again where they stopped, and giving up
 //! on a run is an ordinary `failed`. So there is no transition that only recovery knows.
@@ -76,7 +77,7 @@ pub enum Phase {
     Stuck(usize, Failure),
     /// Every step has succeeded.
     Done,
-    /// Every step that had something to undo is undone.
+    /// Every step that can be undone is undone.
     Undone,
 }
 
@@ -159,9 +160,9 @@ impl Phase {
         if next < plan.steps.len() { Self::Ready(next) } else { Self::Done }
     }
 
-    /// Undoes the last of the first `count` steps that has something to undo.
+    /// Undoes the last of the first `count` steps that can be undone.
     fn unwinding<A>(plan: &Plan<A>, count: usize) -> Self {
-        let step = plan.steps[..count].iter().rposition(|step| step.undo.is_some());
+        let step = plan.steps[..count].iter().rposition(|step| step.undo.title().is_some());
         step.map_or(Self::Undone, Self::Unwinding)
     }
 
@@ -223,11 +224,12 @@ mod tests {
         let step = |name: &str| crate::Step {
             name: name.into(),
             title: name.into(),
-            undo: (name != "b").then(|| "undo".into()),
+            undo: if name == "b" { crate::Undo::Nothing } else { crate::Undo::by("undo") },
+            snapshot: false,
             estimate: Duration::ZERO,
             action: (),
         };
-        Plan { operation: "up".into(), title: "Up".into(), steps: vec![step("a"), step("b"), step("c")] }
+        Plan::new("up", "Up", vec![step("a"), step("b"), step("c")])
     }
 
     fn after(entries: &[(&str, EntryKind)]) -> Result<State, ReplayError> {

@@ -2,11 +2,12 @@
 
 use std::net::SocketAddr;
 
-use plan::Progress;
+use plan::{Progress, Step, Undo};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use url::Url;
 
+use super::{Action, step};
 use crate::error::{Error, Kind};
 use crate::operation::verify;
 use crate::world::World;
@@ -21,6 +22,11 @@ pub struct AcceptanceTest {
 }
 
 impl AcceptanceTest {
+    pub(crate) fn step(self) -> Step<Action> {
+        let title = format!("Test it as {}", self.site_url.as_str().trim_end_matches('/'));
+        step("acceptance", title, Undo::Nothing, 1500, self)
+    }
+
     pub(super) async fn apply(&self, world: &World, progress: &Progress) -> Result<Value, Error> {
         let target = verify::target(&self.site_url, Some(self.edge), world)?;
         let progress = progress.clone();

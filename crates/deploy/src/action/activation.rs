@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 
-use plan::Progress;
+use plan::{Progress, Step, Undo};
 use release::ReleaseId;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::blocking;
+use super::{Action, blocking, step};
 use crate::error::Error;
 use crate::place::layout::Layout;
 use crate::world::World;
@@ -28,6 +28,11 @@ fn target(layout: &Layout, release: &ReleaseId) -> PathBuf {
 }
 
 impl Activation {
+    pub(crate) fn step(self) -> Step<Action> {
+        let undo = if self.before.is_some() { "Point back" } else { "Remove the link" };
+        step("activation", format!("Make {} current", self.release), Undo::by(undo), 10, self)
+    }
+
     pub(super) async fn apply(&self, world: &World, _: &Progress) -> Result<Value, Error> {
         let (link, target) = (world.layout.current(), target(&world.layout, &self.release));
         blocking(move || Ok(host::disk::symlink_flip(&link, &target)?)).await.map(|()| Value::Null)

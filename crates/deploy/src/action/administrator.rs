@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use plan::Progress;
+use plan::{Progress, Step, Undo};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use settings::{Secrets, VERIFIER};
 
+use super::{Action, step};
 use crate::control::health::{self, client};
 use crate::control::protocol::{Ask, ServerSpec};
 use crate::error::{Error, Kind, reason};
@@ -29,6 +30,10 @@ pub struct Administrator {
 }
 
 impl Administrator {
+    pub(crate) fn step(self) -> Step<Action> {
+        step("administrator", "Check the administrator account", Undo::Nothing, 300, self)
+    }
+
     pub(super) async fn apply(&self, world: &World, _: &Progress) -> Result<Value, Error> {
         let secrets = world.secrets()?;
         let server = Server { listen: self.listen, client: client(Duration::from_secs(30))? };

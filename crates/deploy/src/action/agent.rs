@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use plan::{Lock, Progress, Step};
+use plan::{Lock, Progress, Step, Undo};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Action, blocking};
+use super::{Action, blocking, step};
 use crate::control::health;
 use crate::control::protocol::{
     Age, Ask, EDGE, EdgeSpec, PartSpec, SERVER, ScheduleEntry, ServerSpec, Status,
@@ -44,6 +44,13 @@ pub struct Agent {
 }
 
 impl Agent {
+    pub(crate) fn step(self) -> Step<Action> {
+        match self.switch {
+            Switch::On => step("agent", "Start the agent", Undo::by("Stop it"), 50, self),
+            Switch::Off => step("stop-agent", "Stop the agent", Undo::by("Start it again"), 50, self),
+        }
+    }
+
     pub(super) async fn apply(&self, world: &World, _: &Progress) -> Result<Value, Error> {
         match self.switch {
             Switch::On => start_agent(world).await,
@@ -104,14 +111,15 @@ impl HandOver {
         (status.age(version) == Age::Older).then(|| Self { from, protocol, parts: status.specs(), schedule })
     }
 
-    /// What it does, for the plan.
-    pub(crate) fn title(&self) -> String {
-        match &self.from {
+    /// Its undo is nothing: what ran before runs then, too.
+    pub(crate) fn step(self) -> Step<Action> {
+        let title = match &self.from {
             Some(from) if self.protocol >= HANDS_OVER => {
                 format!("Replace the agent of Mainstay {from}; what runs goes on")
             }
             _ => "Replace the agent of an early Mainstay; the server restarts".to_owned(),
-        }
+        };
+        step("hand-over", title, Undo::Nothing, 200, self)
     }
 
     pub(super) async fn apply(&self, world: &World, progress: &Progress) -> Result<Value, Error> {
@@ -209,6 +217,13 @@ pub struct Server {
 }
 
 impl Server {
+    pub(crate) fn step(self) -> Step<Action> {
+        match self.switch {
+            Switch::On => step("server", "Start the server", Undo::by("Stop it"), 300, self),
+            Switch::Off => step("stop-server", "Stop the server", Undo::by("Start it again"), 500, self),
+        }
+    }
+
     pub(super) async fn apply(&self, world: &World, progress: &Progress) -> Result<Value, Error> {
         self.set(self.switch, world, Some(progress)).await.map(|()| Value::Null)
     }
@@ -243,6 +258,16 @@ pub struct Edge {
 }
 
 impl Edge {
+    pub(crate) fn step(self) -> Step<Action> {
+        match (&self.spec, &self.before) {
+            (Some(spec), before) => {
+                let undo = if before.is_some() { "Open it as before" } else { "Close it" };
+                step("edge", format!("Open the edge at {}", spec.listen), Undo::by(undo), 10, self)
+            }
+            (None, _) => step("close-edge", "Close the edge", Undo::by("Open it again"), 200, self),
+        }
+    }
+
     pub(super) async fn apply(&self, world: &World, _: &Progress) -> Result<Value, Error> {
         set_edge(world, self.spec.as_ref()).await.map(|()| Value::Null)
     }
@@ -272,6 +297,10 @@ pub struct Schedule {
 }
 
 impl Schedule {
+    pub(crate) fn step(self) -> Step<Action> {
+        step("schedule", "Set the schedule", Undo::by("Set it as before"), 10, self)
+    }
+
     pub(super) async fn apply(&self, world: &World, _: &Progress) -> Result<Value, Error> {
         set_schedule(world, &self.entries).await.map(|()| Value::Null)
     }

@@ -2,14 +2,14 @@
 
 use std::net::SocketAddr;
 
-use plan::Progress;
+use plan::{Progress, Step, Undo};
 use release::ReleaseId;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use settings::{Reconciled, Undeclared};
 
-use super::blocking;
 use super::file::Kept;
+use super::{Action, blocking, step};
 use crate::error::Error;
 use crate::place::machine::owner;
 use crate::state::config_file::{ConfigFiles, deployed, memory, read, shipped, text};
@@ -43,6 +43,12 @@ const CONFIG: &str = "config.json";
 const DECLARED: &str = "declared.json";
 
 impl Configuration {
+    pub(crate) fn step(self) -> Step<Action> {
+        let title = if self.only_remembers { "Remember what is declared" } else { "Write config.json" };
+        let undo = if self.replaces { "Put it back as it was" } else { "Remove it" };
+        step("configuration", title, Undo::by(undo), 10, self)
+    }
+
     pub(super) async fn apply(&self, world: &World, _: &Progress) -> Result<Value, Error> {
         let (this, world) = (self.clone(), world.clone());
         blocking(move || this.write(&world)).await.map(|()| Value::Null)

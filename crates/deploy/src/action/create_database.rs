@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use database::{Created, Made};
-use plan::Progress;
+use dsn::Server;
+use plan::{Progress, Step, Undo};
 use release::{Capabilities, ReleaseId};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::{Action, step};
 use crate::error::Error;
 use crate::state::creation::Creation;
 use crate::state::{database_failure, location};
@@ -30,6 +32,17 @@ pub struct CreateDatabase {
 }
 
 impl CreateDatabase {
+    pub(crate) fn step(self, server: &Server) -> Step<Action> {
+        let (name, role) = (server.name.escape_debug(), server.user.escape_debug());
+        let what = match (self.user, self.database) {
+            (true, true) => format!("user {role} and database {name}"),
+            (true, false) => format!("user {role}"),
+            _ => format!("database {name}"),
+        };
+        let title = format!("Create {what} on {}", server.place());
+        step("create-database", title, Undo::by("Drop what is still empty"), 200, self)
+    }
+
     pub(super) async fn apply(&self, world: &World, _: &Progress) -> Result<Value, Error> {
         let wanted = location::of_config(world)?;
         let minimum = Capabilities::of(&self.release).postgres_minimum;

@@ -2,15 +2,16 @@
 
 use std::time::Duration;
 
-use plan::Progress;
+use plan::{Progress, Step, Undo};
 use release::{Release, ReleaseId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::blocking;
+use super::{Action, blocking, step};
 use crate::error::Error;
 use crate::place::machine::{make_dir, run_to_end};
-use crate::state::{database_failure, location};
+use crate::state::database_failure;
+use crate::state::location::{self, Location};
 use crate::world::World;
 
 /// How long moving tables aside may take.
@@ -32,6 +33,29 @@ pub struct Database {
 }
 
 impl Database {
+    /// `before` is the release that is current now. A schema that is there already is migrated, and only a backup brings the old
+    /// one back.
+    pub(crate) fn step(self, location: &Location, before: Option<&ReleaseId>) -> Step<Action> {
+        let release = &self.release;
+        match (self.fresh, self.external, before) {
+            (true, false, _) => step("database", "Create the database", Undo::by("Move it aside"), 100, self),
+            (true, true, _) => {
+                let undo = Undo::by("Move them into a schema of their own");
+                step("database", format!("Create the tables in {location}"), undo, 500, self)
+            }
+            (false, _, before) => {
+                let title = match before.filter(|before| *before != release) {
+                    Some(before) => format!("Bring the database from {before} to {release}"),
+                    None => format!("Bring the database to {release}"),
+                };
+                let undo = Undo::impossible(format!(
+                    "the database stays at the schema of {release}; an older release needs a backup of the database that was made before"
+                ));
+                step("migration", title, undo, 1000, self)
+            }
+        }
+    }
+
     pub(super) async fn apply(&self, world: &World, _: &Progress) -> Result<Value, Error> {
         let release = Release::open(&world.layout.releases().join(self.release.to_string()))?;
         let Some(invocation) = release.migrate(&world.layout.config()) else { return Ok(Value::Null) };
@@ -41,7 +65,7 @@ impl Database {
 
     pub(super) async fn undo(&self, world: &World, _: Option<&Value>) -> Result<(), Error> {
         if !self.fresh {
-            // A forward migration is undone by restoring the snapshot that the plan took before it.
+            // In journals of format 1 the undo of a migration has a title of "nothing", and is not called either.
             return Ok(());
         }
         if self.external {

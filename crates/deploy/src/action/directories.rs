@@ -1,10 +1,10 @@
 //! The directories of a deployment.
 
-use plan::Progress;
+use plan::{Progress, Step, Undo};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::blocking;
+use super::{Action, blocking, step};
 use crate::error::Error;
 use crate::place::layout::Layout;
 use crate::place::machine::{make_dir, owner};
@@ -20,9 +20,9 @@ pub struct Directories {
 }
 
 impl Directories {
-    /// The directories that `layout` wants and that are not there.
-    pub(crate) fn missing(layout: &Layout) -> Vec<String> {
-        layout.dirs().filter(|name| !layout.root().join(name).is_dir()).map(str::to_owned).collect()
+    pub(crate) fn step(self, layout: &Layout) -> Step<Action> {
+        let title = format!("Create the directories in {}", layout.root().display());
+        step("directories", title, Undo::by("Remove them"), 10, self)
     }
 
     pub(super) async fn apply(&self, world: &World, _: &Progress) -> Result<Value, Error> {

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use plan::Progress;
+use plan::{Progress, Step, Undo};
 use secrecy::ExposeSecret as _;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::blocking;
+use super::{Action, blocking, step};
 use crate::error::{Error, Kind};
 use crate::place::layout::FILE_LIMIT;
 use crate::place::machine::{Owner, make_dir};
@@ -91,6 +91,11 @@ pub struct WantedFile {
 impl WantedFile {
     const NAME: &str = "mainstay.toml";
 
+    pub(crate) fn step(self) -> Step<Action> {
+        let undo = if self.replaces { "Put it back as it was" } else { "Remove it" };
+        step("mainstay-toml", "Write mainstay.toml", Undo::by(undo), 10, self)
+    }
+
     pub(super) async fn apply(&self, world: &World, _: &Progress) -> Result<Value, Error> {
         let (this, world) = (self.clone(), world.clone());
         blocking(move || this.write(&world)).await.map(|()| Value::Null)
@@ -133,6 +138,10 @@ pub struct Secrets {
 }
 
 impl Secrets {
+    pub(crate) fn step(self) -> Step<Action> {
+        step("secrets", "Generate the secrets", Undo::by("Remove them"), 10, self)
+    }
+
     pub(super) async fn apply(&self, world: &World, _: &Progress) -> Result<Value, Error> {
         let (name, path) = (self.admin_name.clone(), world.layout.secrets());
         blocking(move || {
@@ -162,6 +171,10 @@ pub struct Rotation {
 
 impl Rotation {
     const NAME: &str = "secrets.toml";
+
+    pub(crate) fn step(self) -> Step<Action> {
+        step("rotation", "Generate the new secrets", Undo::by("Put the old ones back"), 10, self)
+    }
 
     pub(super) async fn apply(&self, world: &World, _: &Progress) -> Result<Value, Error> {
         let (this, world) = (self.clone(), world.clone());

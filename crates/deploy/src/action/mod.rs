@@ -1,7 +1,8 @@
-//! Everything a plan of ours can do, one file a noun, each with its undo.
+//! Everything that a plan can do, one file a noun, each with its undo and with the step that it makes of itself.
 //!
 //! An action is data: what it needs to know is in it when the plan is made, so that the journal can bring it back after a kill. Secrets
-//! are never in it; a step that needs one reads `secrets.toml` when it runs.
+//! are never in it; a step that needs one reads `secrets.toml` when it runs. Journals outlive a version, so fields are only ever added,
+//! with a default; `tests/golden/actions` has every form that an action ever had.
 
 mod acceptance_test;
 mod activation;
@@ -17,7 +18,9 @@ mod system_user;
 mod unpacking;
 mod volume_version;
 
-use plan::{Failure, Progress};
+use std::time::Duration;
+
+use plan::{Failure, Progress, Step, Undo};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -75,6 +78,18 @@ actions! {
     AcceptanceTest, Activation, Administrator, Agent, Configuration, CreateDatabase, Database, Directories, Edge, HandOver, Removal,
     Rotation,
     Schedule, Secrets, Server, SystemUser, Unpacking, VolumeVersion, WantedFile,
+}
+
+/// A step that takes this action. `ms` is how long it is thought to take, in milliseconds.
+fn step(
+    name: &str,
+    title: impl Into<String>,
+    undo: Undo,
+    ms: u64,
+    action: impl Into<Action>,
+) -> Step<Action> {
+    let (name, title, estimate) = (name.to_owned(), title.into(), Duration::from_millis(ms));
+    Step { name, title, undo, snapshot: false, estimate, action: action.into() }
 }
 
 /// An operation's error as the engine keeps it.

@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use plan::Progress;
+use plan::{Progress, Step, Undo};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::blocking;
+use super::{Action, blocking, step};
 use crate::error::{Error, reason};
 use crate::place::machine::make_dir;
 use crate::world::World;
@@ -21,6 +21,10 @@ pub struct Removal {
 }
 
 impl Removal {
+    pub(crate) fn step(self) -> Step<Action> {
+        step("removal", "Move its files aside", Undo::by("Move them back"), 20, self)
+    }
+
     /// The removal of these names, into a directory that nobody else uses.
     pub(crate) fn of(names: Vec<String>) -> Self {
         Self { names, aside: format!("{:016x}", rand::random::<u64>()) }

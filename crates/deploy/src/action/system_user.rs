@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use plan::Progress;
+use plan::{Progress, Step, Undo};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::blocking;
+use super::{Action, blocking, step};
 use crate::error::Error;
 use crate::world::World;
 
@@ -18,6 +18,11 @@ pub struct SystemUser {
 }
 
 impl SystemUser {
+    pub(crate) fn step(self) -> Step<Action> {
+        let title = format!("Create the system user {}", self.name);
+        step("system-user", title, Undo::by("Delete the user"), 100, self)
+    }
+
     pub(super) async fn apply(&self, world: &World, _: &Progress) -> Result<Value, Error> {
         let (this, home) = (self.clone(), world.layout.root().to_owned());
         blocking(move || this.make(&home)).await.map(Value::from)

@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 
-use plan::Progress;
+use plan::{Progress, Step, Undo};
 use release::{Origin, ReleaseId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::blocking;
+use super::{Action, blocking, step};
 use crate::error::Error;
 use crate::world::World;
 
@@ -21,6 +21,10 @@ pub struct Unpacking {
 }
 
 impl Unpacking {
+    pub(crate) fn step(self) -> Step<Action> {
+        step("release", format!("Unpack {}", self.release), Undo::by("Remove it"), 300, self)
+    }
+
     pub(super) async fn apply(&self, world: &World, _: &Progress) -> Result<Value, Error> {
         let (this, releases, mainstay) = (self.clone(), world.layout.releases(), world.mainstay.clone());
         blocking(move || {

@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 
-use plan::Progress;
+use plan::{Progress, Step, Undo};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use version::Version;
 
-use super::blocking;
+use super::{Action, blocking, step};
 use crate::error::{Error, Kind};
 use crate::world::World;
 
@@ -21,6 +21,11 @@ pub struct VolumeVersion {
 }
 
 impl VolumeVersion {
+    pub(crate) fn step(self) -> Step<Action> {
+        let undo = if self.before.is_some() { "Put it back" } else { "Remove it" };
+        step("volume-version", "Write the server's version into VERSION", Undo::by(undo), 10, self)
+    }
+
     pub(super) async fn apply(&self, world: &World, _: &Progress) -> Result<Value, Error> {
         let (path, text) = (path(world)?, format!("{}\n", self.version));
         blocking(move || Ok(host::disk::atomic_write(&path, text.as_bytes(), 0o644, None)?))

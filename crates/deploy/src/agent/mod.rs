@@ -37,12 +37,6 @@ use schedule::Schedule;
 use server::Running;
 use successor::{Care, Inheritance};
 
-/// How long open requests may take to finish when a container is stopped.
-const CONTAINER_DRAIN: Duration = Duration::from_secs(3);
-
-/// How long the server may take to stop after that.
-const CONTAINER_GRACE: Duration = Duration::from_secs(5);
-
 /// Runs the agent of a deployment until it is told to stop, or `cancel` says so. With `handover` it goes on with what another program
 /// of this process ran.
 ///
@@ -50,7 +44,7 @@ const CONTAINER_GRACE: Duration = Duration::from_secs(5);
 /// Another agent runs here; the control socket cannot be made; what was handed over cannot be taken over.
 pub async fn run(world: &World, handover: Option<Handover>, cancel: CancellationToken) -> Result<(), Error> {
     let layout = world.layout.clone();
-    let holder = Holder::new("mainstay", "agent", "it runs the deployment");
+    let holder = Holder::new("mainstay", "agent", "it runs the deployment", &world.version);
     let (lock, listener, inherited) = match handover.map(successor::unpack).transpose()? {
         Some(Inheritance { lock, control, asker, parts, schedule }) => {
             let lock = Lock::take_over(&layout.agent_lock(), lock, &holder)?;
@@ -315,15 +309,14 @@ impl Agent {
         }
     }
 
-    /// A container is killed ten seconds after it was told to stop, so connections and server share less.
     fn policy(&self) -> Policy {
         let usual = Policy::default();
-        if self.layout.is_container() { Policy { grace: CONTAINER_GRACE, ..usual } } else { usual }
+        Policy { grace: self.layout.place().grace().unwrap_or(usual.grace), ..usual }
     }
 
     fn limits(&self) -> Limits {
         let usual = Limits { max_connections: self.connections, ..Limits::default() };
-        if self.layout.is_container() { Limits { drain: CONTAINER_DRAIN, ..usual } } else { usual }
+        Limits { drain: self.layout.place().drain().unwrap_or(usual.drain), ..usual }
     }
 
     fn care(&self) -> Care<'_> {

@@ -2,57 +2,34 @@
 
 use plan::Plan;
 
-use crate::action::{Action, Agent, Edge, Server, Switch};
+use super::runner::{Looking, Operation};
+use crate::action::Action;
 use crate::control::protocol::Status;
 use crate::error::Error;
-use crate::operation::runner::{Caller, Turn};
-use crate::operation::up::Steps;
+use crate::part::stopping;
 use crate::place::ground::ground;
 use crate::world::World;
 
-/// The plan that [`down`] would run. Empty when nothing runs.
-///
-/// # Errors
-/// The agent does not answer.
-pub async fn planned(world: &World) -> Result<Plan<Action>, Error> {
-    ground(&world.layout)?;
-    let steps = stopping(world.agent.status().await?.as_ref());
-    Ok(Plan {
-        operation: "down".to_owned(),
-        title: format!("Stop {}", world.layout.root().display()),
-        steps: steps.0,
-    })
-}
+/// Stops edge, server and agent, in this order. Reports whether anything ran.
+#[derive(Debug, Clone, Copy)]
+pub struct Down;
 
-/// Stops edge, server and agent, in this order. Says whether anything ran.
-///
-/// # Errors
-/// A part does not stop: the others are started again.
-pub async fn down(world: &World, mut caller: Caller<'_>) -> Result<bool, Error> {
-    if planned(world).await?.steps.is_empty() && !world.layout.journal().exists() {
-        return Ok(false);
-    }
-    let turn = Turn::take(&world.layout, "down", &caller).await?;
-    turn.recover(world, &mut caller).await?;
-    let plan = planned(world).await?;
-    if plan.steps.is_empty() {
-        return Ok(false);
-    }
-    turn.run(&plan, world, &mut caller).await.map(|()| true)
-}
+impl Operation for Down {
+    const NAME: &'static str = "down";
+    type Seen = Option<Status>;
+    type Report = bool;
 
-/// The steps that stop what runs.
-pub(crate) fn stopping(status: Option<&Status>) -> Steps {
-    let mut steps = Steps::default();
-    let Some(status) = status else { return steps };
-    if let Some(edge) = status.edge() {
-        let action = Edge { spec: None, before: Some(edge.spec.clone()) };
-        steps.add("close-edge", "Close the edge", Some("Open it again"), 200, action);
+    async fn look(&self, world: &World, _: Looking<'_>) -> Result<Self::Seen, Error> {
+        ground(&world.layout)?;
+        world.agent.status().await
     }
-    if let Some(server) = status.server() {
-        let action = Server { switch: Switch::Off, spec: server.spec.clone() };
-        steps.add("stop-server", "Stop the server", Some("Start it again"), 500, action);
+
+    fn plan(&self, world: &World, running: &Self::Seen) -> Result<Plan<Action>, Error> {
+        let title = format!("Stop {}", world.layout.root().display());
+        Ok(Plan::new(Self::NAME, title, stopping(running.as_ref())))
     }
-    steps.add("stop-agent", "Stop the agent", Some("Start it again"), 50, Agent { switch: Switch::Off });
-    steps
+
+    async fn report(&self, _: &World, _: Self::Seen, changed: bool) -> Result<bool, Error> {
+        Ok(changed)
+    }
 }

@@ -1,15 +1,82 @@
 //! `app:migrate`: the database of a container, brought to the image's release, without starting anything.
 
+use std::time::Duration;
+
 use plan::Plan;
 use release::{Capabilities, ReleaseId};
 
+use super::runner::{Looking, Operation};
+use super::up::{Request, Seen as Prepared, Up};
 use crate::action::{Action, Database};
+use crate::control::protocol::Status;
 use crate::error::{Error, Kind};
-use crate::operation::down;
-use crate::operation::runner::{Caller, Turn};
-use crate::operation::up::{Prepared, Request, Steps, patience, prepare, silent};
-use crate::part::database::readiness::Patience;
+use crate::part::stopping;
+use crate::state::location::Location;
 use crate::world::World;
+
+/// Brings the database to the release and reports which that is.
+#[derive(Debug, Clone)]
+pub struct Migrate {
+    /// As for `up`.
+    pub request: Request,
+}
+
+/// What a migration decides from.
+pub struct Seen {
+    up: Prepared,
+    /// What an interrupted start, brought to its end just before, has left running.
+    running: Option<Status>,
+}
+
+impl Operation for Migrate {
+    const NAME: &'static str = "migrate";
+    type Seen = Seen;
+    type Report = ReleaseId;
+
+    async fn look(&self, world: &World, looking: Looking<'_>) -> Result<Seen, Error> {
+        let running = world.agent.status().await?;
+        if running.is_some() && !looking.recovered {
+            return Err(Error::not_ready(
+                "the deployment runs, and its server migrated the database when it started",
+            )
+            .hint("to migrate the database by itself, stop the deployment first"));
+        }
+        let up = Up { request: self.request.clone() }.look(world, looking).await?;
+        let release = &up.settled.release;
+        if !Capabilities::of(release).db_migrate {
+            return Err(Error::new(
+                Kind::Refused,
+                format!("{release} migrates the database only as it starts"),
+            )
+            .hint("use `app:start`"));
+        }
+        Ok(Seen { up, running })
+    }
+
+    fn plan(&self, world: &World, seen: &Seen) -> Result<Plan<Action>, Error> {
+        let settled = &seen.up.settled;
+        let Plan { steps: of_up, without_snapshot, .. } =
+            Up { request: self.request.clone() }.plan(world, &seen.up)?;
+        let mut steps = stopping(seen.running.as_ref());
+        steps.extend(of_up.into_iter().filter(|step| is_at_rest(&step.action)));
+        if !steps.iter().any(|step| matches!(step.action, Action::Database(_))) {
+            let release = settled.release.clone();
+            let external = matches!(settled.location, Location::Server(_));
+            let action = Database { release, user: settled.desired.user.clone(), fresh: false, external };
+            steps.push(action.step(&settled.location, None));
+        }
+        let plan = Plan::new(Self::NAME, format!("Migrate to {}", settled.release), steps);
+        Ok(plan.without_snapshot(without_snapshot.unwrap_or_else(|| super::up::NO_BACKUP.to_owned())))
+    }
+
+    async fn report(&self, _: &World, seen: Seen, _: bool) -> Result<ReleaseId, Error> {
+        Ok(seen.up.settled.release)
+    }
+
+    fn wait(&self) -> Duration {
+        self.request.wait()
+    }
+}
 
 /// Whether a step of `up` is part of a migration: it prepares one or is it, and needs no running part.
 fn is_at_rest(action: &Action) -> bool {
@@ -21,55 +88,4 @@ fn is_at_rest(action: &Action) -> bool {
             | Action::CreateDatabase(_)
             | Action::Database(_)
     )
-}
-
-/// The plan that [`migrate`] would run.
-///
-/// # Errors
-/// What `up` would refuse; the deployment runs; its server only migrates as it starts.
-pub async fn planned(world: &World, request: &Request) -> Result<Plan<Action>, Error> {
-    Ok(decide(world, request, silent(&mut ())).await?.0)
-}
-
-/// Migrates, and says to which release.
-///
-/// # Errors
-/// It is refused (nothing has been changed then), or a step failed.
-pub async fn migrate(world: &World, request: &Request, mut caller: Caller<'_>) -> Result<ReleaseId, Error> {
-    decide(world, request, patience(request, &mut caller)).await?;
-    let turn = Turn::take(&world.layout, "migrate", &caller).await?;
-    turn.recover(world, &mut caller).await?;
-    // What was interrupted may have been a start, which has been brought to its end.
-    let stop = down::planned(world).await?;
-    if !stop.steps.is_empty() {
-        turn.run(&stop, world, &mut caller).await?;
-    }
-    let (plan, release) = decide(world, request, patience(request, &mut caller)).await?;
-    turn.run(&plan, world, &mut caller).await?;
-    Ok(release)
-}
-
-async fn decide(
-    world: &World,
-    request: &Request,
-    patience: Patience<'_>,
-) -> Result<(Plan<Action>, ReleaseId), Error> {
-    if world.agent.status().await?.is_some() {
-        return Err(Error::not_ready(
-            "the deployment runs, and its server has migrated the database when it started",
-        )
-        .hint("stop it first, if it is to be migrated by itself"));
-    }
-    let Prepared { plan, desired, release, .. } = prepare(world, request, patience).await?;
-    if !Capabilities::of(&release).db_migrate {
-        return Err(Error::new(Kind::Refused, format!("{release} migrates the database only as it starts"))
-            .hint("use `app:start`"));
-    }
-    let mut steps = Steps(plan.steps.into_iter().filter(|step| is_at_rest(&step.action)).collect());
-    if !steps.0.iter().any(|step| matches!(step.action, Action::Database(_))) {
-        let action = Database { release: release.clone(), user: desired.user, fresh: false, external: false };
-        steps.add("migration", format!("Bring the database to {release}"), None, 1000, action);
-    }
-    let title = format!("Migrate to {release}");
-    Ok((Plan { operation: "migrate".to_owned(), title, steps: steps.0 }, release))
 }

@@ -1,8 +1,11 @@
 //! The commands that change or look at a deployment.
 
+pub(crate) mod container;
 pub(crate) mod database_status;
 pub(crate) mod down;
+pub(crate) mod history;
 pub(crate) mod migrate;
+pub(crate) mod restart;
 pub(crate) mod rotation;
 pub(crate) mod runner;
 pub(crate) mod status;

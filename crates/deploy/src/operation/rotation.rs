@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use plan::Plan;
 use settings::{Rotated, Salt};
 
-use crate::action::{AcceptanceTest, Action, Configuration, Rotation, Server, Switch};
+use super::runner::{Looking, Operation};
+use super::verify::not_installed;
+use crate::action::{Action, Configuration, Rotation};
+use crate::control::protocol::Status;
 use crate::error::{Error, Kind};
-use crate::operation::runner::{Caller, Turn};
-use crate::operation::up::Steps;
-use crate::part::observed::server_listen;
-use crate::state::desired::reachable;
+use crate::part::server::{Server, listen_address};
+use crate::part::{Part as _, test_step};
 use crate::state::settled::{Settled, settle};
 use crate::world::World;
 
@@ -32,60 +33,59 @@ pub fn broken_by(names: &[String]) -> Result<Vec<Rotated>, Error> {
     found.collect()
 }
 
-/// The plan that [`rotate`] would run.
-///
-/// # Errors
-/// A name is no secret's; nothing is installed here.
-pub async fn planned(world: &World, names: &[String]) -> Result<Plan<Action>, Error> {
-    let names = broken_by(names)?.into_iter().map(|rotated| rotated.name.to_owned()).collect();
-    let layout = &world.layout;
-    if !layout.current().exists() {
-        return Err(Error::not_ready(format!("there is no deployment in {}", layout.root().display()))
-            .hint("install one with `mainstay up`, or name its directory with `--dir`"));
-    }
-    let Settled { desired, release, config, .. } = settle(world, &BTreeMap::new(), None)?;
-    let agent = world.agent.status().await?;
-    let server = agent.as_ref().and_then(|status| status.server());
-    let mut steps = Steps::default();
-    if let Some(server) = server {
-        let stop = Server { switch: Switch::Off, spec: server.spec.clone() };
-        steps.add("stop-server", "Stop the server", Some("Start it again"), 500, stop);
-    }
-    steps.add("rotation", "Generate the new secrets", Some("Put the old ones back"), 10, Rotation { names });
-    let listen = server_listen(layout, agent.as_ref());
-    let user = desired.user.clone();
-    let configuration = Configuration {
-        release,
-        listen,
-        user,
-        replaces: config.config.is_some(),
-        remembers: config.memory.is_some(),
-        only_remembers: false,
-        // The environment that `up` had need not be here.
-        undeclared_goes_back: false,
-    };
-    steps.add("configuration", "Write config.json", Some("Put it back as it was"), 10, configuration);
-    if let Some(server) = server {
-        let start = Server { switch: Switch::On, spec: server.spec.clone() };
-        steps.add("server", "Start the server", Some("Stop it"), 300, start);
-        let test = AcceptanceTest { site_url: desired.site_url.clone(), edge: reachable(desired.listen) };
-        steps.add("acceptance", format!("Test it as {}", desired.site_url_text()), None, 1500, test);
-    }
-    Ok(Plan {
-        operation: "rotate".to_owned(),
-        title: format!("Rotate secrets of {}", layout.root().display()),
-        steps: steps.0,
-    })
+/// Replaces secrets, and restarts and verifies the server where it runs.
+#[derive(Debug, Clone)]
+pub struct Rotate {
+    /// Their names in secrets.toml.
+    pub names: Vec<String>,
 }
 
-/// Replaces the secrets, and restarts and verifies the server where it runs.
-///
-/// # Errors
-/// A step failed: the old secrets are back.
-pub async fn rotate(world: &World, names: &[String], mut caller: Caller<'_>) -> Result<(), Error> {
-    planned(world, names).await?;
-    let turn = Turn::take(&world.layout, "rotate", &caller).await?;
-    turn.recover(world, &mut caller).await?;
-    let plan = planned(world, names).await?;
-    turn.run(&plan, world, &mut caller).await
+/// What a rotation decides from.
+pub struct Seen {
+    names: Vec<String>,
+    running: Option<Status>,
+    settled: Settled,
+}
+
+impl Operation for Rotate {
+    const NAME: &'static str = "rotate";
+    type Seen = Seen;
+    type Report = Vec<String>;
+
+    async fn look(&self, world: &World, _: Looking<'_>) -> Result<Seen, Error> {
+        let names = broken_by(&self.names)?.into_iter().map(|rotated| rotated.name.to_owned()).collect();
+        if !world.layout.current().exists() {
+            return Err(not_installed(&world.layout));
+        }
+        let running = world.agent.status().await?;
+        Ok(Seen { names, running, settled: settle(world, &BTreeMap::new(), None)? })
+    }
+
+    fn plan(&self, world: &World, seen: &Seen) -> Result<Plan<Action>, Error> {
+        let (layout, Settled { desired, release, config, .. }) = (&world.layout, &seen.settled);
+        let running = seen.running.as_ref();
+        let server = running.and_then(|running| Some((Server.stop(running)?, Server.start_again(running)?)));
+        let (stop, start) = server.unzip();
+        let mut steps: Vec<_> = stop.into_iter().collect();
+        steps.push(Rotation { names: seen.names.clone() }.step());
+        let configuration = Configuration {
+            release: release.clone(),
+            listen: listen_address(layout, running),
+            user: desired.user.clone(),
+            replaces: config.config.is_some(),
+            remembers: config.memory.is_some(),
+            only_remembers: false,
+            // The environment that `up` had need not be here.
+            undeclared_goes_back: false,
+        };
+        steps.push(configuration.step());
+        if let Some(start) = start {
+            steps.extend([start, test_step(desired)]);
+        }
+        Ok(Plan::new(Self::NAME, format!("Rotate secrets of {}", layout.root().display()), steps))
+    }
+
+    async fn report(&self, _: &World, seen: Seen, _: bool) -> Result<Vec<String>, Error> {
+        Ok(seen.names)
+    }
 }

@@ -1,21 +1,81 @@
-//! The turn to change a deployment: its lock, its journal, and the run of a plan.
+//! How every changing command runs: look, plan, show or ask, take the lock, recover, run *that* plan, report.
+//!
+//! The plan that was shown or agreed to is the plan that runs. If another operation changed the deployment in between, a new plan is
+//! made, told, and asked about again.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
-use plan::{Engine, Faults, Holder, Journal, JournalError, Lock, Outcome, Phase, Plan, Reader, Recovery};
+use plan::{
+    Engine, Faults, Holder, Journal, JournalError, Lock, NotUndone, Outcome, Phase, Plan, Reader, Recovery,
+    RunId,
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::action::{Action, revive};
 use crate::error::{Error, Kind};
+use crate::part::database::readiness::Patience;
 use crate::place::layout::{self, Layout};
 use crate::place::machine::make_dir;
 use crate::world::World;
+
+/// A command that changes a deployment.
+#[allow(async_fn_in_trait, reason = "used in this crate and by the binary, on one thread")]
+pub trait Operation {
+    /// The command's word, for the lock, the journal and the history.
+    const NAME: &'static str;
+    /// What it decides from.
+    type Seen;
+    /// What it came to.
+    type Report;
+
+    /// Looks at the deployment and changes nothing.
+    ///
+    /// # Errors
+    /// What makes the operation impossible, with the way out.
+    async fn look(&self, world: &World, looking: Looking<'_>) -> Result<Self::Seen, Error>;
+
+    /// Decides. Pure: the same observation gives the same plan.
+    ///
+    /// # Errors
+    /// A rule forbids it.
+    fn plan(&self, world: &World, seen: &Self::Seen) -> Result<Plan<Action>, Error>;
+
+    /// Finishes and reports, under the lock, after the plan is done or where there was nothing to do.
+    ///
+    /// # Errors
+    /// What was done cannot be read back.
+    async fn report(&self, world: &World, seen: Self::Seen, changed: bool) -> Result<Self::Report, Error>;
+
+    /// How it goes on with a run that a kill left half-way.
+    fn recovery(&self) -> Recovery {
+        Recovery::Resume
+    }
+
+    /// Whether [`report`](Operation::report) has work to do although the plan is empty.
+    fn finishes_without_steps(&self) -> bool {
+        false
+    }
+
+    /// How long a database server is waited for.
+    fn wait(&self) -> Duration {
+        Duration::from_secs(10)
+    }
+}
+
+/// How an operation looks.
+pub struct Looking<'a> {
+    /// How long to wait for a database, and who hears of it.
+    pub(crate) patience: Patience<'a>,
+    /// Whether an interrupted run was brought to its end just before.
+    pub(crate) recovered: bool,
+}
 
 /// Everything a changing operation needs of its caller.
 pub struct Caller<'a> {
     /// Who asks: a user name.
     pub who: String,
-    /// Why, in words; shown to whoever finds the lock taken.
+    /// Why, in words; shown to whoever finds the lock taken, and kept in the history.
     pub why: String,
     /// Reads the events of the run.
     pub reader: &'a mut dyn Reader,
@@ -23,22 +83,126 @@ pub struct Caller<'a> {
     pub faults: Faults,
     /// Ctrl-C.
     pub cancel: CancellationToken,
+    /// Asked before the first change.
+    pub consent: Consent<'a>,
 }
 
-/// Moves a damaged journal aside, so that the next operation begins a new one. Says where to; nothing else is touched.
+/// Who agrees to a plan.
+pub enum Consent<'a> {
+    /// Nobody is asked.
+    Given,
+    /// Asked with the plan, or without one where an interrupted run comes first and the plan is made after it. Answers whether to go on.
+    Ask(&'a mut Question<'a>),
+}
+
+/// A question to the user about a plan; an error where nobody can be asked.
+pub type Question<'a> = dyn FnMut(Option<&Plan<Action>>) -> Result<bool, Error> + 'a;
+
+impl Consent<'_> {
+    fn to(&mut self, plan: Option<&Plan<Action>>) -> Result<bool, Error> {
+        match self {
+            Self::Given => Ok(true),
+            Self::Ask(question) => question(plan),
+        }
+    }
+}
+
+impl Caller<'_> {
+    fn looking(&mut self, wait: Duration, recovered: bool) -> Looking<'_> {
+        let patience = Patience { wait, reader: &mut *self.reader, cancel: self.cancel.clone() };
+        Looking { patience, recovered }
+    }
+}
+
+/// The plan that [`run`] would run. Changes nothing, and does not wait for a database.
 ///
 /// # Errors
-/// Another operation runs; the journal cannot be read for another reason, or not be moved.
-pub async fn repair_journal(world: &World, caller: &Caller<'_>) -> Result<Option<PathBuf>, Error> {
-    let path = world.layout.journal();
-    if !path.exists() {
+/// What [`run`] would refuse before its first step.
+pub async fn planned<O: Operation>(operation: &O, world: &World) -> Result<Plan<Action>, Error> {
+    let patience = Patience { wait: Duration::ZERO, reader: &mut (), cancel: CancellationToken::new() };
+    refuse_newer(world).await?;
+    let seen = operation.look(world, Looking { patience, recovered: false }).await?;
+    operation.plan(world, &seen)
+}
+
+/// Runs an operation. `None` when the user did not agree; nothing has been changed then.
+///
+/// # Errors
+/// It was refused and nothing has been changed; or a step failed and was undone; or it needs the operator.
+pub async fn run<O: Operation>(
+    operation: &O,
+    world: &World,
+    mut caller: Caller<'_>,
+) -> Result<Option<O::Report>, Error> {
+    refuse_newer(world).await?;
+    let wait = operation.wait();
+    let before = Past::read(&world.layout).await?;
+    // Without the lock and without a trace: what is refused here leaves not even a directory.
+    let first = if before.unfinished {
+        None
+    } else {
+        let seen = operation.look(world, caller.looking(wait, false)).await?;
+        let plan = operation.plan(world, &seen)?;
+        if plan.steps.is_empty() && !operation.finishes_without_steps() {
+            return operation.report(world, seen, false).await.map(Some);
+        }
+        Some((seen, plan))
+    };
+    if !caller.consent.to(first.as_ref().map(|(_, plan)| plan))? {
         return Ok(None);
     }
-    let _lock = Lock::acquire(&world.layout.lock(), &Holder::new(&caller.who, "repair", &caller.why))?;
-    match Journal::open(&path).await {
-        Ok(journal) => Ok(journal.close().await.map(|()| None)?),
-        Err(JournalError::Corrupt { .. }) => Ok(Some(Journal::set_aside(&path)?)),
-        Err(error) => Err(error.into()),
+    let turn = Turn::take(world, O::NAME, &caller).await?;
+    let recovered = turn.recover(world, operation.recovery(), &mut caller).await?;
+    let now = Past::of(&turn.journal).await?;
+    let (seen, plan) = match first {
+        Some(first) if now == before => first,
+        first => {
+            let seen = operation.look(world, caller.looking(wait, recovered)).await?;
+            let plan = operation.plan(world, &seen)?;
+            let agreed = match &first {
+                Some((_, shown)) if *shown != plan => {
+                    caller.reader.read(&plan::Event::Replanned { title: plan.title.clone() });
+                    caller.consent.to(Some(&plan))?
+                }
+                _ => true,
+            };
+            if !agreed {
+                return Ok(None);
+            }
+            (seen, plan)
+        }
+    };
+    let changed = !plan.steps.is_empty();
+    if changed && let Err(failed) = turn.run(&plan, world, &mut caller).await? {
+        let seen = operation.look(world, caller.looking(Duration::ZERO, false)).await;
+        let after = seen.and_then(|seen| operation.plan(world, &seen));
+        return Err(failed.error(&plan, after));
+    }
+    let report = operation.report(world, seen, changed || recovered).await;
+    drop(turn);
+    report.map(Some)
+}
+
+/// What the journal knew at some moment: by it one sees whether another operation has run since.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Past {
+    last: Option<RunId>,
+    unfinished: bool,
+}
+
+impl Past {
+    /// Of a deployment that may have no journal. Nothing is made.
+    async fn read(layout: &Layout) -> Result<Self, Error> {
+        if !layout.journal().exists() {
+            return Ok(Self::default());
+        }
+        let journal = Journal::open_read_only(&layout.journal()).await?;
+        Self::of(&journal).await
+    }
+
+    async fn of(journal: &Journal) -> Result<Self, Error> {
+        let last = journal.last().await?;
+        Ok(Self { last: last.map(|(run, _)| run), unfinished: last.is_some_and(|(_, finished)| !finished) })
     }
 }
 
@@ -46,85 +210,90 @@ pub async fn repair_journal(world: &World, caller: &Caller<'_>) -> Result<Option
 ///
 /// # Errors
 /// The agent's version is newer than this program's.
-pub(crate) async fn refuse_newer(world: &World) -> Result<(), Error> {
+async fn refuse_newer(world: &World) -> Result<(), Error> {
     match world.agent.status().await? {
         Some(status) => status.refuse_newer(&world.version),
         None => Ok(()),
     }
 }
 
-/// The turn to change a deployment: its lock and its journal.
-pub(crate) struct Turn {
+/// The lock and the journal: only their holder changes the deployment.
+struct Turn {
     lock: Lock,
     journal: Journal,
 }
 
 impl Turn {
-    /// Takes the turn. Makes the directory, `run` and the journal where they are missing, and nothing else.
-    pub(crate) async fn take(layout: &Layout, operation: &str, caller: &Caller<'_>) -> Result<Self, Error> {
+    /// Takes the lock. Makes the directory, `run` and the journal where they are missing, and nothing else.
+    async fn take(world: &World, operation: &str, caller: &Caller<'_>) -> Result<Self, Error> {
+        let layout = &world.layout;
         make_dir(layout.root(), 0o755, None)?;
         make_dir(&layout.run(), 0o700, None)?;
-        let lock = Lock::acquire(&layout.lock(), &Holder::new(&caller.who, operation, &caller.why))?;
+        let lock = Lock::acquire(&layout.lock(), &holder(world, operation, caller))?;
         layout::sweep(layout)?;
         let journal = Journal::open(&layout.journal()).await?;
         Ok(Self { lock, journal })
     }
 
-    /// Whether a run was left half-way.
-    pub(crate) async fn is_unfinished(&self) -> Result<bool, Error> {
-        Ok(self.journal.unfinished::<Action>().await?.is_some())
-    }
-
-    /// Brings a run that a kill left half-way to its end, or all the way back when it was on its way back.
+    /// Brings a run that a kill left half-way to its end, or back. Says whether there was one.
     ///
     /// # Errors
     /// It was going forward and failed now: it is undone, and what was asked for today is not begun on top of that.
-    pub(crate) async fn recover(&self, world: &World, caller: &mut Caller<'_>) -> Result<(), Error> {
-        refuse_newer(world).await?;
-        let Some((_, plan, state)) = self.journal.unfinished::<Action>().await? else { return Ok(()) };
-        if let Phase::Ready(next) | Phase::Running(next) = state.phase
+    async fn recover(
+        &self,
+        world: &World,
+        recovery: Recovery,
+        caller: &mut Caller<'_>,
+    ) -> Result<bool, Error> {
+        let Some((_, plan, state)) = self.journal.unfinished::<Action>().await? else { return Ok(false) };
+        if recovery == Recovery::Resume
+            && let Phase::Ready(next) | Phase::Running(next) = state.phase
             && let Err(error) = revive(&plan.steps[..next], world).await
         {
             // The step that counts on it says so, and the run is undone.
             tracing::warn!(%error, "a part that ran does not start again");
         }
-        let going_back = matches!(state.phase, Phase::Unwinding(_) | Phase::Undoing(_) | Phase::Stuck(..));
-        match self.engine(caller).recover(world, Recovery::Resume).await? {
-            Some(Outcome::Undone { .. }) if going_back => Ok(()),
-            Some(outcome) => {
-                ended(outcome)?;
-                forget_before(&world.layout)
-            }
-            None => Ok(()),
+        let going_back = recovery == Recovery::Undo
+            || matches!(state.phase, Phase::Unwinding(_) | Phase::Undoing(_) | Phase::Stuck(..));
+        let outcome = self.engine(caller).recover(world, recovery).await?;
+        if let Some(outcome) = outcome
+            && let Err(failed) = ended(outcome)?
+            && !(going_back && failed.not_undone.is_empty())
+        {
+            return Err(failed.of_earlier_run(&plan));
         }
+        forget_before(&world.layout)?;
+        Ok(true)
     }
 
-    /// Runs a plan.
+    /// Runs a plan; the inner error says that it failed and was undone.
     ///
     /// # Errors
-    /// It failed and was undone, or failed and needs somebody.
-    pub(crate) async fn run(
+    /// It needs the operator; the journal failed.
+    async fn run(
         &self,
         plan: &Plan<Action>,
         world: &World,
         caller: &mut Caller<'_>,
-    ) -> Result<(), Error> {
+    ) -> Result<Result<(), Failed>, Error> {
         // No run is unfinished: what is kept there belongs to none.
         forget_before(&world.layout)?;
         let outcome = self.engine(caller).run(plan, world).await?;
-        ended(outcome)?;
-        forget_before(&world.layout)
+        let ended = ended(outcome)?;
+        if ended.is_ok() {
+            forget_before(&world.layout)?;
+        }
+        Ok(ended)
     }
 
     fn engine<'a>(&'a self, caller: &'a mut Caller<'_>) -> Engine<'a, Action> {
-        Engine::new(
-            &self.journal,
-            &self.lock,
-            &mut *caller.reader,
-            caller.faults.clone(),
-            caller.cancel.clone(),
-        )
+        let (faults, cancel) = (caller.faults.clone(), caller.cancel.clone());
+        Engine::new(&self.journal, &self.lock, &mut *caller.reader, faults, cancel)
     }
+}
+
+fn holder(world: &World, operation: &str, caller: &Caller<'_>) -> Holder {
+    Holder::new(&caller.who, operation, &caller.why, &world.version)
 }
 
 /// Removes what was kept for an undo; only after the run is done, because until then it may be needed.
@@ -132,16 +301,25 @@ fn forget_before(layout: &Layout) -> Result<(), Error> {
     Ok(host::disk::remove_tree(&layout.before())?)
 }
 
+/// A run that failed and was undone.
+struct Failed {
+    /// Why.
+    error: Error,
+    /// What stays.
+    not_undone: Vec<NotUndone>,
+}
+
 /// An outcome as the command line tells it.
-fn ended(outcome: Outcome) -> Result<(), Error> {
+fn ended(outcome: Outcome) -> Result<Result<(), Failed>, Error> {
     match outcome {
-        Outcome::Done { .. } => Ok(()),
-        Outcome::Undone { failure, step, .. } => {
-            let kind = if failure.code == Some(5) { Kind::NotVerified } else { Kind::Undone };
-            let mut error = Error::new(kind, format!("{}; everything is as before", failure.message))
-                .detail(format!("step `{step}`: {}", failure.detail));
+        Outcome::Done { .. } => Ok(Ok(())),
+        Outcome::Undone { failure, step, not_undone, .. } => {
+            let kind =
+                if failure.code == Some(Kind::NotVerified.code()) { Kind::NotVerified } else { Kind::Undone };
+            let mut error =
+                Error::new(kind, failure.message).detail(format!("step `{step}`: {}", failure.detail));
             error.hint = failure.hint;
-            Err(error)
+            Ok(Err(Failed { error, not_undone }))
         }
         Outcome::NeedsYou { failure, step, .. } => {
             Err(Error::new(Kind::NeedsYou, format!("`{step}` could not be undone: {}", failure.message))
@@ -150,5 +328,93 @@ fn ended(outcome: Outcome) -> Result<(), Error> {
                 }))
                 .detail(failure.detail))
         }
+    }
+}
+
+impl Failed {
+    /// With what the undo came to. `after` is the plan that the same operation would make now: where it is the one that was undone,
+    /// the deployment is as it was before.
+    fn error(self, before: &Plan<Action>, after: Result<Plan<Action>, Error>) -> Error {
+        let Self { mut error, not_undone } = self;
+        if let Some(lasting) = lasting(&not_undone) {
+            error.kind = Kind::NeedsYou;
+            error.what = format!("{}; it was undone, but for this: {lasting}", error.what);
+            return error;
+        }
+        error.what = match after {
+            Ok(after) if after.to_string() == before.to_string() => {
+                format!("{}; everything is as before", error.what)
+            }
+            Ok(after) => {
+                format!("{}; it was undone, and the deployment is not quite as before: {after}", error.what)
+            }
+            Err(why) => {
+                format!(
+                    "{}; it was undone, but whether everything is as before cannot be told: {why}",
+                    error.what
+                )
+            }
+        };
+        error
+    }
+
+    /// Of a run that was interrupted earlier, and failed when it was resumed. What was there before it is not known any more.
+    fn of_earlier_run(self, plan: &Plan<Action>) -> Error {
+        let Self { mut error, not_undone } = self;
+        let (operation, what) = (&plan.operation, &error.what);
+        error.what = match lasting(&not_undone) {
+            None => format!("the interrupted `{operation}` went on and failed: {what}; it was undone"),
+            Some(lasting) => {
+                error.kind = Kind::NeedsYou;
+                format!(
+                    "the interrupted `{operation}` went on and failed: {what}; it was undone, but for this: {lasting}"
+                )
+            }
+        };
+        error
+    }
+}
+
+/// What stays although it was undone, in words.
+fn lasting(not_undone: &[NotUndone]) -> Option<String> {
+    let lines = not_undone.iter().map(|lasting| format!("{} ({})", lasting.title, lasting.why));
+    let lines = lines.collect::<Vec<_>>();
+    (!lines.is_empty()).then(|| lines.join("; "))
+}
+
+/// What [`repair_journal`] did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Repair {
+    /// The damaged journal is here now, and the next operation begins a new one.
+    SetAside(PathBuf),
+    /// The unfinished run, whose plan this version cannot read, is given up: what its steps did stays.
+    Abandoned(RunId),
+}
+
+/// Makes a journal usable again that no operation could use: a damaged one is moved aside, and a run that another version began and this
+/// one cannot read is given up. Nothing else is touched.
+///
+/// # Errors
+/// Another operation runs; the journal cannot be read for another reason, or not be moved.
+pub async fn repair_journal(world: &World, caller: &Caller<'_>) -> Result<Option<Repair>, Error> {
+    let path = world.layout.journal();
+    if !path.exists() {
+        return Ok(None);
+    }
+    make_dir(&world.layout.run(), 0o700, None)?;
+    let lock = Lock::acquire(&world.layout.lock(), &holder(world, "repair", caller))?;
+    let journal = match Journal::open(&path).await {
+        Ok(journal) => journal,
+        Err(JournalError::Corrupt { .. }) => return Ok(Some(Repair::SetAside(Journal::set_aside(&path)?))),
+        Err(error) => return Err(error.into()),
+    };
+    match journal.unfinished::<Action>().await {
+        Ok(_) => Ok(None),
+        Err(JournalError::ForeignPlan { .. }) => Ok(journal.abandon(&lock).await?.map(Repair::Abandoned)),
+        Err(JournalError::Corrupt { .. }) => {
+            journal.close().await?;
+            Ok(Some(Repair::SetAside(Journal::set_aside(&path)?)))
+        }
+        Err(error) => Err(error.into()),
     }
 }

@@ -8,10 +8,10 @@ use plan::{Faults, Holder, Lock};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
+use super::down::Down;
+use super::runner::{self, Caller, Consent};
 use crate::control::{health, protocol};
 use crate::error::{Error, Kind};
-use crate::operation::down::down;
-use crate::operation::runner::Caller;
 use crate::place::ground::{Ground, ground};
 use crate::state::settled::settle;
 use crate::state::wanted::wanted_file;
@@ -80,7 +80,7 @@ pub async fn status(world: &World) -> Result<Status, Error> {
 
 /// The address people type; in a container no file says it.
 fn url(world: &World) -> Result<Option<String>, Error> {
-    if world.layout.is_container() && world.layout.root().exists() {
+    if !world.layout.place().keeps_decisions() && world.layout.root().exists() {
         let settled = settle(world, &BTreeMap::new(), None)?;
         return Ok(Some(settled.desired.site_url_text().to_owned()));
     }
@@ -100,8 +100,9 @@ pub async fn stay(world: &World, mut caller: Caller<'_>) -> Result<(), Error> {
         if told.is_cancelled() {
             let Caller { who, why, reader, .. } = &mut caller;
             let (who, why, cancel) = (who.clone(), why.clone(), CancellationToken::new());
-            let turn = Caller { who, why, reader: &mut **reader, faults: Faults::default(), cancel };
-            match down(world, turn).await {
+            let (reader, faults, consent) = (&mut **reader, Faults::default(), Consent::Given);
+            let stopper = Caller { who, why, reader, faults, cancel, consent };
+            match runner::run(&Down, world, stopper).await {
                 // Another operation has the turn; ours comes after it.
                 Err(error) if error.kind == Kind::Busy => tokio::time::sleep(LOOK).await,
                 stopped => return stopped.map(|_| ()),

@@ -5,16 +5,19 @@
 
 use std::path::PathBuf;
 
-use plan::Plan;
+use plan::{Plan, Recovery};
 use serde::Serialize;
 
+use super::runner::{Looking, Operation};
 use crate::action::{Action, Removal};
-use crate::error::{Error, Kind};
-use crate::operation::down::stopping;
-use crate::operation::runner::{Caller, Turn};
-use crate::place::ground::{self, ground};
+use crate::control::protocol::Status;
+use crate::error::Error;
+use crate::part::stopping;
+use crate::place::ground::{Ground, ground};
 use crate::place::layout::Layout;
+use crate::state::desired::DEFAULT_USER;
 use crate::state::location;
+use crate::state::wanted::wanted_file;
 use crate::world::World;
 
 /// What stays with `--keep-data`: everything that a later `up` in the same directory goes on with.
@@ -44,68 +47,82 @@ pub struct Uninstalled {
     pub database: Option<String>,
 }
 
-/// The plan that [`uninstall`] would run.
-///
-/// # Errors
-/// There is no deployment here.
-pub async fn planned(world: &World, keep_data: bool) -> Result<Plan<Action>, Error> {
-    let layout = &world.layout;
-    if ground(layout)? == ground::Ground::Free {
-        return Err(Error::new(
-            Kind::NotReady,
-            format!("there is no deployment in {}", layout.root().display()),
-        )
-        .hint("name its directory with `--dir`"));
-    }
-    let mut steps = stopping(world.agent.status().await?.as_ref());
-    let names = removable(layout, keep_data)?;
-    if !names.is_empty() {
-        steps.add("removal", "Move its files aside", Some("Move them back"), 20, Removal::of(names));
-    }
-    Ok(Plan {
-        operation: "uninstall".to_owned(),
-        title: format!("Uninstall {}", layout.root().display()),
-        steps: steps.0,
-    })
+/// Stops the deployment and removes it.
+#[derive(Debug, Clone, Copy)]
+pub struct Uninstall {
+    /// Whether its data stays.
+    pub keep_data: bool,
 }
 
-/// Stops the deployment and removes it; with `keep_data` all but its data.
-///
-/// # Errors
-/// A step failed: everything is as before. Deleting failed: what was moved aside stays in `run/aside`.
-pub async fn uninstall(world: &World, keep_data: bool, mut caller: Caller<'_>) -> Result<Uninstalled, Error> {
-    planned(world, keep_data).await?;
-    let layout = &world.layout;
-    let turn = Turn::take(layout, "uninstall", &caller).await?;
-    turn.recover(world, &mut caller).await?;
-    let user = crate::wanted_file(layout).ok().and_then(|wanted| wanted.get("user").map(str::to_owned));
-    let database = location::of_config(world).ok().map(|server| server.to_string());
-    // No run needs it any more: an uninstall that was interrupted while it deleted has left it.
-    host::disk::remove_tree(&layout.aside())?;
-    let plan = planned(world, keep_data).await?;
-    if !plan.steps.is_empty() {
-        turn.run(&plan, world, &mut caller).await?;
-    }
-    host::disk::remove_tree(&layout.aside())?;
-    let kept = if keep_data {
-        names(layout)?.into_iter().filter(|name| DATA.contains(&name.as_str())).collect()
-    } else {
-        // The lock is in `run` and goes last: until then nobody else begins.
-        for name in names(layout)?.iter().filter(|name| *name != "run") {
-            host::disk::remove_tree(&layout.root().join(name))?;
+/// What an uninstall decides from.
+pub struct Seen {
+    running: Option<Status>,
+    /// What goes.
+    names: Vec<String>,
+    user: Option<String>,
+    database: Option<String>,
+}
+
+impl Operation for Uninstall {
+    const NAME: &'static str = "uninstall";
+    type Seen = Seen;
+    type Report = Uninstalled;
+
+    async fn look(&self, world: &World, _: Looking<'_>) -> Result<Seen, Error> {
+        let layout = &world.layout;
+        if ground(layout)? == Ground::Free {
+            return Err(not_there(layout));
         }
-        host::disk::remove_tree(&layout.run())?;
-        // The directory itself may be a mount point, or somebody's choice: an empty one does no harm.
-        let _ = std::fs::remove_dir(layout.root());
-        Vec::new()
-    };
-    drop(turn);
-    Ok(Uninstalled {
-        dir: layout.root().to_owned(),
-        kept,
-        user: user.filter(|user| !keep_data && user == crate::DEFAULT_USER),
-        database,
-    })
+        let user = wanted_file(layout).ok().and_then(|wanted| wanted.get("user").map(str::to_owned));
+        Ok(Seen {
+            running: world.agent.status().await?,
+            names: removable(layout, self.keep_data)?,
+            user: user.filter(|user| !self.keep_data && user == DEFAULT_USER),
+            database: location::of_config(world).ok().map(|server| server.to_string()),
+        })
+    }
+
+    fn plan(&self, world: &World, seen: &Seen) -> Result<Plan<Action>, Error> {
+        let mut steps = stopping(seen.running.as_ref());
+        if !seen.names.is_empty() {
+            steps.push(Removal::of(seen.names.clone()).step());
+        }
+        Ok(Plan::new(Self::NAME, format!("Uninstall {}", world.layout.root().display()), steps))
+    }
+
+    /// Deletes. It cannot be undone, so it comes after the plan.
+    async fn report(&self, world: &World, seen: Seen, _: bool) -> Result<Uninstalled, Error> {
+        let layout = &world.layout;
+        host::disk::remove_tree(&layout.aside())?;
+        let kept = if self.keep_data {
+            names(layout)?.into_iter().filter(|name| DATA.contains(&name.as_str())).collect()
+        } else {
+            // The lock is in `run` and goes last: until then no other operation begins.
+            for name in names(layout)?.iter().filter(|name| *name != "run") {
+                host::disk::remove_tree(&layout.root().join(name))?;
+            }
+            host::disk::remove_tree(&layout.run())?;
+            // The directory itself may be a mount point, or made by the operator: an empty one does no harm.
+            let _ = std::fs::remove_dir(layout.root());
+            Vec::new()
+        };
+        let Seen { user, database, .. } = seen;
+        Ok(Uninstalled { dir: layout.root().to_owned(), kept, user, database })
+    }
+
+    /// What is to be removed is not installed first. Data that people may have written meanwhile is kept only by a finished run.
+    fn recovery(&self) -> Recovery {
+        if self.keep_data { Recovery::Resume } else { Recovery::Undo }
+    }
+
+    fn finishes_without_steps(&self) -> bool {
+        true
+    }
+}
+
+fn not_there(layout: &Layout) -> Error {
+    Error::not_ready(format!("there is no deployment in {}", layout.root().display()))
+        .hint("name its directory with `--dir`")
 }
 
 fn removable(layout: &Layout, keep_data: bool) -> Result<Vec<String>, Error> {

@@ -1,34 +1,25 @@
 //! `up`: from whatever is there to a verified deployment.
 //!
-//! [`observe`] looks, [`plan_up`] decides (data to data), the engine does. What is already as it should be gets no step, so a second
-//! `up` has an empty plan.
+//! Every part says which steps bring it to what is wanted. What is already as it should be gets no step, so a second `up` has an empty
+//! plan.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use plan::{Plan, Step};
-use release::ReleaseId;
+use plan::Plan;
 use serde::Serialize;
 use settings::Notice;
-use tokio_util::sync::CancellationToken;
 
-use crate::action::{
-    AcceptanceTest, Action, Activation, Administrator, Agent, Configuration, Directories, Edge, Schedule,
-    Secrets, Server, Switch, SystemUser, Unpacking, VolumeVersion, WantedFile,
-};
-use crate::control::protocol::{ServerSpec, Status, entries};
+use super::runner::{Looking, Operation};
+use crate::action::Action;
 use crate::error::{Error, Kind};
-use crate::operation::runner::{Caller, Turn, refuse_newer};
-use crate::part::database::readiness::Patience;
-use crate::part::database::steps as database_steps;
-use crate::part::observed::{ConfigChange, Observed, observe};
-use crate::part::preflight;
+use crate::part::database::plan::check_moved;
+use crate::part::{Observed, View, converging, observe, preflight};
 use crate::place::ground::ground;
 use crate::place::layout::Layout;
 use crate::state::creation::Creation;
-use crate::state::desired::{Desired, reachable};
 use crate::state::settled::{Settled, settle};
 use crate::world::World;
 
@@ -45,12 +36,28 @@ pub struct Request {
     pub creation: Option<Creation>,
 }
 
-/// How long a database server is waited for on a host, where it is started before us or not at all.
-const WAIT: Duration = Duration::from_secs(10);
+impl Request {
+    /// How long to wait for a database server. On a machine it is started before us or not at all.
+    pub(super) fn wait(&self) -> Duration {
+        const USUAL: Duration = Duration::from_secs(10);
+        self.wait.unwrap_or(USUAL)
+    }
+}
+
+/// Why a migration may begin without a snapshot, where a release replaces an older one.
+pub(super) const NO_BACKUP: &str =
+    "Mainstay has no backup of this database; make one before you replace a release";
+
+/// Brings the deployment up.
+#[derive(Debug, Clone, Default)]
+pub struct Up {
+    /// What is asked for.
+    pub request: Request,
+}
 
 /// What `up` came to.
 #[derive(Debug, Clone, Serialize)]
-pub struct Up {
+pub struct Report {
     /// Whether anything had to be changed.
     pub changed: bool,
     /// The deployment's directory.
@@ -71,91 +78,51 @@ pub struct Up {
     pub warnings: Vec<String>,
 }
 
-/// The plan that `up` would run, without running it. Changes nothing.
-///
-/// # Errors
-/// What [`up`] would refuse before its first step.
-pub async fn planned(world: &World, request: &Request) -> Result<Plan<Action>, Error> {
-    Ok(prepare(world, request, silent(&mut ())).await?.plan)
+/// What `up` decides from.
+pub struct Seen {
+    pub(super) settled: Settled,
+    observed: Observed,
 }
 
-/// Brings the deployment up.
-///
-/// # Errors
-/// The machine is not ready, a setting is wrong (nothing has been changed then); or a step failed (everything is undone then).
-pub async fn up(world: &World, request: &Request, mut caller: Caller<'_>) -> Result<Up, Error> {
-    // First without a trace: what is refused here leaves not even a directory.
-    let refused = prepare(world, request, patience(request, &mut caller)).await.err();
-    // Unless the machine lacks only what a run that was interrupted would bring about: the database that it was to create.
-    let interrupted = |error: &Error| error.kind == Kind::NotReady && world.layout.journal().exists();
-    let refused = match refused {
-        Some(error) if !interrupted(&error) => return Err(error),
-        refused => refused,
-    };
-    let turn = Turn::take(&world.layout, "up", &caller).await?;
-    if let Some(error) = refused
-        && !turn.is_unfinished().await?
-    {
-        return Err(error);
+impl Operation for Up {
+    const NAME: &'static str = "up";
+    type Seen = Seen;
+    type Report = Report;
+
+    async fn look(&self, world: &World, mut looking: Looking<'_>) -> Result<Seen, Error> {
+        let (layout, request) = (&world.layout, &self.request);
+        ground(layout)?;
+        let settled = settle(world, &request.flags, request.tarball.as_deref())?;
+        let observed = observe(world, &settled, request.creation.as_ref(), &mut looking.patience).await?;
+        preflight::check(layout, &settled, &observed)?;
+        Ok(Seen { settled, observed })
     }
-    turn.recover(world, &mut caller).await?;
-    let Prepared { plan, desired, notices, warnings, .. } =
-        prepare(world, request, patience(request, &mut caller)).await?;
-    let created = plan.steps.iter().any(|step| matches!(step.action, Action::Secrets(_)));
-    if !plan.steps.is_empty() {
-        turn.run(&plan, world, &mut caller).await?;
+
+    fn plan(&self, world: &World, seen: &Seen) -> Result<Plan<Action>, Error> {
+        plan_up(&world.layout, &seen.settled, &self.request, &seen.observed)
     }
-    let status = world.agent.status().await?;
-    let release = status
-        .as_ref()
-        .and_then(|status| status.server())
-        .map(|server| release::name_of(&server.spec.release));
-    Ok(Up {
-        changed: !plan.steps.is_empty(),
-        dir: world.layout.root().to_owned(),
-        url: desired.site_url_text().to_owned(),
-        listen: desired.listen,
-        release: release.unwrap_or_default(),
-        administrator: created.then(|| world.secrets().map(|secrets| secrets.admin_name)).transpose()?,
-        verified_at: crate::operation::verify::last_pass(&world.layout),
-        notices,
-        warnings,
-    })
-}
 
-/// A plan, and what it was made for.
-pub(crate) struct Prepared {
-    pub plan: Plan<Action>,
-    pub desired: Desired,
-    pub release: ReleaseId,
-    notices: Vec<Notice>,
-    warnings: Vec<String>,
-}
+    async fn report(&self, world: &World, seen: Seen, changed: bool) -> Result<Report, Error> {
+        let Seen { settled: Settled { desired, resolved, .. }, observed } = seen;
+        let status = world.agent.status().await?;
+        let server = status.as_ref().and_then(|status| status.server());
+        let created = changed && !observed.directory.secrets;
+        Ok(Report {
+            changed,
+            dir: world.layout.root().to_owned(),
+            url: desired.site_url_text().to_owned(),
+            listen: desired.listen,
+            release: server.map(|server| release::name_of(&server.spec.release)).unwrap_or_default(),
+            administrator: created.then(|| world.secrets().map(|secrets| secrets.admin_name)).transpose()?,
+            verified_at: super::verify::last_pass(&world.layout),
+            notices: resolved.notices().to_vec(),
+            warnings: observed.database.warnings,
+        })
+    }
 
-/// The patience of somebody who only wants to see a plan: it cannot be broken off, so it is short.
-pub(crate) fn silent(nobody: &mut ()) -> Patience<'_> {
-    Patience { wait: Duration::ZERO, reader: nobody, cancel: CancellationToken::new() }
-}
-
-pub(crate) fn patience<'a>(request: &Request, caller: &'a mut Caller<'_>) -> Patience<'a> {
-    let cancel = caller.cancel.clone();
-    Patience { wait: request.wait.unwrap_or(WAIT), reader: &mut *caller.reader, cancel }
-}
-
-pub(crate) async fn prepare(
-    world: &World,
-    request: &Request,
-    mut patience: Patience<'_>,
-) -> Result<Prepared, Error> {
-    let layout = &world.layout;
-    ground(layout)?;
-    refuse_newer(world).await?;
-    let settled = settle(world, &request.flags, request.tarball.as_deref())?;
-    let observed = observe(world, &settled, request.creation.as_ref(), &mut patience).await?;
-    preflight::check(layout, &settled, &observed)?;
-    let plan = plan_up(layout, &settled, request, &observed)?;
-    let (notices, warnings) = (settled.resolved.notices().to_vec(), observed.warnings);
-    Ok(Prepared { plan, notices, warnings, desired: settled.desired, release: settled.release })
+    fn wait(&self) -> Duration {
+        self.request.wait()
+    }
 }
 
 /// What has to be done. Pure: the same observation gives the same plan.
@@ -165,206 +132,38 @@ fn plan_up(
     request: &Request,
     observed: &Observed,
 ) -> Result<Plan<Action>, Error> {
-    let Settled { desired, release, .. } = settled;
-    let replaced = observed.current.as_ref().filter(|current| *current != release);
-    if let Some(current) = replaced.filter(|_| !layout.is_container()) {
+    let (wanted, current) = (&settled.release, observed.release.current.as_ref());
+    let replaced = current.filter(|current| *current != wanted);
+    if let Some(current) = replaced.filter(|_| !layout.place().image_decides_release()) {
         return Err(Error::new(
             Kind::Refused,
-            format!("{current} is installed here, and {release} is asked for"),
+            format!("{current} is installed here, and {wanted} is asked for"),
         )
         .hint(
             "`up` never changes the release; install the other one in a directory of its own with `--dir`",
         ));
     }
-    database_steps::check_moved(settled, observed)?;
-    let mut steps = Steps::default();
-    if let Some(handover) = observed.handover.clone() {
-        steps.add("hand-over", handover.title(), None, 200, handover);
-    }
-    let user = desired.user.clone();
-    if let Some(name) = user.clone().filter(|_| !observed.user) {
-        steps.add(
-            "system-user",
-            format!("Create the system user {name}"),
-            Some("Delete the user"),
-            100,
-            SystemUser { name },
-        );
-    }
-    if !observed.missing.is_empty() {
-        let action = Directories { user: user.clone(), missing: observed.missing.clone() };
-        steps.add(
-            "directories",
-            format!("Create the directories in {}", layout.root().display()),
-            Some("Remove them"),
-            10,
-            action,
-        );
-    }
-    let changes = wanted_changes(settled, layout, &request.flags);
-    if !changes.is_empty() {
-        let action = WantedFile { changes, replaces: settled.file.is_some() };
-        steps.add("mainstay-toml", "Write mainstay.toml", Some("Put it back as it was"), 10, action);
-    }
-    if !observed.secrets {
-        let action = Secrets { admin_name: "admin".to_owned() };
-        steps.add("secrets", "Generate the secrets", Some("Remove them"), 10, action);
-    }
-    if !observed.releases.contains(release) {
-        let action = Unpacking { release: release.clone(), tarball: request.tarball.clone() };
-        steps.add("release", format!("Unpack {release}"), Some("Remove it"), 300, action);
-    }
-    let server = observed.agent.as_ref().and_then(|status| status.server());
-    let spec = ServerSpec {
-        release: layout.releases().join(release.to_string()),
-        user: user.clone(),
-        listen: observed.listen,
-        overrides: BTreeMap::new(),
-    };
-    let reconfigured = matches!(observed.config, ConfigChange::New | ConfigChange::Changes);
-    let running = server.filter(|server| !reconfigured && observed.healthy && server.spec == spec);
-    if let Some(server) = server.filter(|_| running.is_none()) {
-        steps.add(
-            "stop-server",
-            "Stop the server",
-            Some("Start it again"),
-            500,
-            Server { switch: Switch::Off, spec: server.spec.clone() },
-        );
-    }
-    if observed.config != ConfigChange::Stays {
-        let action = Configuration {
-            release: release.clone(),
-            listen: spec.listen,
-            user: user.clone(),
-            replaces: observed.config != ConfigChange::New,
-            remembers: settled.config.memory.is_some(),
-            only_remembers: !reconfigured,
-            undeclared_goes_back: true,
-        };
-        let title = if reconfigured { "Write config.json" } else { "Remember what is declared" };
-        steps.add("configuration", title, Some("Put it back as it was"), 10, action);
-    }
-    database_steps::add_steps(settled, request, observed, &mut steps);
-    if observed.current.as_ref() != Some(release) {
-        let undo = if replaced.is_some() { "Point back" } else { "Remove the link" };
-        let action = Activation { release: release.clone(), before: replaced.cloned() };
-        steps.add("activation", format!("Make {release} current"), Some(undo), 10, action);
-    }
-    if observed.agent.is_none() {
-        steps.add("agent", "Start the agent", Some("Stop it"), 50, Agent { switch: Switch::On });
-    }
-    if running.is_none() {
-        steps.add(
-            "server",
-            "Start the server",
-            Some("Stop it"),
-            300,
-            Server { switch: Switch::On, spec: spec.clone() },
-        );
-    }
-    if running.is_none() {
-        let action = Administrator { listen: spec.listen, email: admin_email(desired) };
-        steps.add("administrator", "Look after the administrator", None, 300, action);
-    }
-    let before = observed.agent.as_ref().and_then(|status| status.edge()).map(|edge| edge.spec.clone());
-    let spec = Some(desired.edge());
-    if before != spec {
-        let title = format!("Open the edge at {}", desired.listen);
-        let undo = if before.is_some() { "Open it as before" } else { "Close it" };
-        steps.add("edge", title, Some(undo), 10, Edge { spec, before });
-    }
-    let before = observed.agent.as_ref().map(Status::scheduled).unwrap_or_default();
-    let entries = entries(&desired.wanted.schedule);
-    if before != entries {
-        steps.add("schedule", "Set the schedule", Some("Set it as before"), 10, Schedule { entries, before });
-    }
-    if !steps.0.is_empty() {
-        let action = AcceptanceTest { site_url: desired.site_url.clone(), edge: reachable(desired.listen) };
-        steps.add("acceptance", format!("Test it as {}", desired.site_url_text()), None, 1500, action);
-    }
-    if let Some(change) = &observed.volume {
-        let (version, before) = (release.version.clone(), change.before.clone());
-        let action = VolumeVersion { version, before };
-        steps.add(
-            "volume-version",
-            "Say in VERSION which server uses the volume",
-            Some("Put it back"),
-            10,
-            action,
-        );
-    }
-    let title = if observed.current.is_none() { "Install" } else { "Bring up" };
-    Ok(Plan {
-        operation: "up".to_owned(),
-        title: format!("{title} {release} in {}", layout.root().display()),
-        steps: steps.0,
-    })
-}
-
-#[derive(Default)]
-pub(crate) struct Steps(pub Vec<Step<Action>>);
-
-impl Steps {
-    pub(crate) fn add(
-        &mut self,
-        name: &str,
-        title: impl Into<String>,
-        undo: Option<&str>,
-        ms: u64,
-        action: impl Into<Action>,
-    ) {
-        self.0.push(Step {
-            name: name.to_owned(),
-            title: title.into(),
-            undo: undo.map(str::to_owned),
-            estimate: Duration::from_millis(ms),
-            action: action.into(),
-        });
-    }
-}
-
-/// The keys of `mainstay.toml` that must be written.
-fn wanted_changes(
-    settled: &Settled,
-    layout: &Layout,
-    flags: &BTreeMap<&'static str, String>,
-) -> BTreeMap<String, String> {
-    let Settled { desired, file, .. } = settled;
-    let mut changes: BTreeMap<String, String> = BTreeMap::new();
-    // In a container image and environment decide, each time anew.
-    if file.is_none() && !layout.is_container() {
-        // A first file says what was decided, so that a later default does not move a deployment.
-        changes.insert("edition".to_owned(), desired.edition.to_string());
-        changes.insert("listen".to_owned(), desired.listen.to_string());
-        changes.insert("site_url".to_owned(), desired.site_url_text().to_owned());
-        changes.extend(desired.user.iter().map(|user| ("user".to_owned(), user.clone())));
-    }
-    for key in flags.keys().copied().chain(settled.moved.then_some("site_url")) {
-        let value = desired.wanted.get(key).unwrap_or_default();
-        if file.as_ref().is_none_or(|file| file.get(key) != Some(value)) {
-            changes.insert(key.to_owned(), value.to_owned());
-        }
-    }
-    changes
-}
-
-/// A mail address for the first administrator: at the site's own host where that can have one.
-fn admin_email(desired: &Desired) -> String {
-    match desired.site_url.domain() {
-        Some(domain) if domain.contains('.') => format!("admin@{domain}"),
-        _ => "admin@localhost".to_owned(),
-    }
+    check_moved(settled, observed)?;
+    let (creation, tarball) = (request.creation.as_ref(), request.tarball.as_deref());
+    let steps = converging(&View { layout, settled, observed, creation, tarball });
+    let title = if current.is_none() { "Install" } else { "Bring up" };
+    let plan = Plan::new(Up::NAME, format!("{title} {wanted} in {}", layout.root().display()), steps);
+    let migrates = plan.steps.iter().any(|step| matches!(step.undo, plan::Undo::Impossible(_)));
+    Ok(if migrates { plan.without_snapshot(NO_BACKUP) } else { plan })
 }
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use release::ReleaseId;
     use settings::{Defaults, Sources, Wanted};
 
     use super::*;
-    use crate::control::protocol::{EdgeStatus, PartStatus, ServerStatus, Status};
+    use crate::control::protocol::{EdgeStatus, PartStatus, ServerSpec, ServerStatus, Status};
+    use crate::part::configuration::ConfigChange;
+    use crate::part::{database, directory, release as release_part, server};
     use crate::place::container::VersionChange;
     use crate::state::config_file::ConfigFiles;
+    use crate::state::desired::Desired;
     use crate::state::desired::Machine;
 
     fn layout() -> Layout {
@@ -395,12 +194,12 @@ pub(crate) mod tests {
             location: crate::state::location::Location::File,
             config: ConfigFiles { config: None, shipped: serde_json::json!({}), memory: None },
             before: None,
-            moved: false,
+            given: Vec::new(),
         }
     }
 
     fn plan(observed: &Observed, root: bool) -> Plan<Action> {
-        let file = observed.current.is_some().then(Wanted::default);
+        let file = observed.release.current.is_some().then(Wanted::default);
         plan_up(&layout(), &settled(root, file), &Request::default(), observed).expect("a plan")
     }
 
@@ -414,19 +213,13 @@ pub(crate) mod tests {
 
     pub(crate) fn nothing() -> Observed {
         Observed {
-            missing: vec!["data".to_owned()],
-            secrets: false,
-            user: true,
-            releases: Vec::new(),
-            current: None,
-            listen: listen(),
+            directory: directory::Observed { missing: vec!["data".to_owned()], secrets: false, user: true },
+            release: release_part::Observed { installed: Vec::new(), current: None },
+            database: database::Observed::default(),
             config: ConfigChange::New,
-            database: false,
-            lacking: None,
-            warnings: Vec::new(),
+            server: server::Observed { listen: listen(), healthy: false },
             agent: None,
             handover: None,
-            healthy: false,
             volume: None,
         }
     }
@@ -440,12 +233,14 @@ pub(crate) mod tests {
         let edge =
             EdgeStatus { spec: spec_of_edge, connections: 0, websockets: 0, requests: 0, upstream_errors: 0 };
         Observed {
-            missing: Vec::new(),
-            secrets: true,
-            releases: vec![release::builtin()],
-            current: Some(release::builtin()),
+            directory: directory::Observed { missing: Vec::new(), secrets: true, user: true },
+            release: release_part::Observed {
+                installed: vec![release::builtin()],
+                current: Some(release::builtin()),
+            },
+            database: database::Observed { exists: true, ..database::Observed::default() },
             config: ConfigChange::Stays,
-            database: true,
+            server: server::Observed { listen: listen(), healthy: true },
             agent: Some(Status {
                 agent_pid: 1,
                 since: 0,
@@ -459,8 +254,7 @@ pub(crate) mod tests {
                 .into(),
             }),
             handover: None,
-            healthy: true,
-            ..nothing()
+            volume: None,
         }
     }
 
@@ -487,7 +281,8 @@ pub(crate) mod tests {
 
     #[test]
     fn root_makes_a_user_once() {
-        let missing = Observed { user: false, ..nothing() };
+        let mut missing = nothing();
+        missing.directory.user = false;
         assert_eq!(names(&plan(&missing, true))[0], "system-user");
         assert_eq!(names(&plan(&nothing(), true))[0], "directories");
     }
@@ -506,7 +301,8 @@ pub(crate) mod tests {
 
     #[test]
     fn a_stopped_deployment_is_started_and_nothing_is_made_again() {
-        let observed = Observed { agent: None, healthy: false, ..finished() };
+        let mut observed = Observed { agent: None, ..finished() };
+        observed.server.healthy = false;
         assert_eq!(
             names(&plan(&observed, false)),
             ["agent", "server", "administrator", "edge", "acceptance"]
@@ -515,7 +311,8 @@ pub(crate) mod tests {
 
     #[test]
     fn a_sick_server_is_started_anew() {
-        let observed = Observed { healthy: false, ..finished() };
+        let mut observed = finished();
+        observed.server.healthy = false;
         assert_eq!(names(&plan(&observed, false)), ["stop-server", "server", "administrator", "acceptance"]);
     }
 
@@ -523,7 +320,8 @@ pub(crate) mod tests {
     fn in_a_container_another_release_is_migrated_to_and_said_in_the_volume() {
         let other: ReleaseId = "11.5.0+0.1.0-builtin".parse().expect("a release");
         let volume = Some(VersionChange { before: Some("11.5.0+0.1.0\n".to_owned()) });
-        let observed = Observed { current: Some(other), agent: None, healthy: false, volume, ..finished() };
+        let mut observed = Observed { agent: None, volume, ..finished() };
+        (observed.release.current, observed.server.healthy) = (Some(other), false);
         let plan = plan_up(&Layout::container(), &settled(false, None), &Request::default(), &observed);
         let plan = plan.expect("a plan");
         let expected = [
@@ -542,7 +340,8 @@ pub(crate) mod tests {
     #[test]
     fn another_release_is_an_upgrade_and_refused() {
         let other: ReleaseId = "11.7.15-team".parse().expect("a release");
-        let observed = Observed { current: Some(other), ..finished() };
+        let mut observed = finished();
+        observed.release.current = Some(other);
         let refused = plan_up(&layout(), &settled(false, None), &Request::default(), &observed);
         assert_eq!(refused.expect_err("refused").kind, Kind::Refused);
     }

@@ -59,11 +59,17 @@ pub async fn verify(
 
 fn of_deployment(world: &World) -> Result<Target, Error> {
     if !world.layout.current().exists() {
-        return Err(Error::not_ready(format!("there is no deployment in {}", world.layout.root().display()))
+        return Err(not_installed(&world.layout)
             .hint("install one with `mainstay up`, or name any Mattermost with `--url`"));
     }
     let settled = settle(world, &BTreeMap::new(), None)?;
     target(&settled.desired.site_url, None, world)
+}
+
+/// An operation needs a deployment, and there is none.
+pub(super) fn not_installed(layout: &Layout) -> Error {
+    Error::not_ready(format!("there is no deployment in {}", layout.root().display()))
+        .hint("install one with `mainstay up`, or name its directory with `--dir`")
 }
 
 /// The target that a deployment is, with its own administrator.
@@ -71,7 +77,12 @@ pub(crate) fn target(url: &Url, via: Option<SocketAddr>, world: &World) -> Resul
     let secret = Secret::new(world.secrets()?.verifier_password.expose_secret());
     let admin = Admin::Login { name: verifier_login(&world.layout)?.to_owned(), secret };
     // Only a container's server may be without a site URL; whether it is, the server itself says.
-    Ok(Target { via, admin, any_address: world.layout.is_container(), ..Target::new(url.clone()) })
+    Ok(Target {
+        via,
+        admin,
+        any_address: world.layout.place().may_lack_site_url(),
+        ..Target::new(url.clone())
+    })
 }
 
 /// Runs the test as a step of a plan, and keeps its report.

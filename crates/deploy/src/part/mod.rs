@@ -1,5 +1,117 @@
-//! What stands or runs in a deployment: how it is observed, and which steps bring it to what is wanted.
+//! What stands or runs in a deployment. Each part says how it is observed, and which steps bring it to what is wanted; the order of
+//! the parts and their stages is the plan of `up`.
+//!
+//! To add a part: a file here with its `observe` and its [`Part`], a field in [`Observed`], a row in [`PARTS`].
 
+mod acceptance;
+mod agent;
+pub(crate) mod configuration;
 pub(crate) mod database;
-pub(crate) mod observed;
+pub(crate) mod directory;
+mod edge;
+mod observed;
 pub(crate) mod preflight;
+pub(crate) mod release;
+mod schedule;
+pub(crate) mod server;
+mod volume;
+
+use plan::Step;
+
+use crate::action::Action;
+use crate::control::protocol::Status;
+use crate::place::layout::Layout;
+use crate::state::creation::Creation;
+use crate::state::settled::Settled;
+
+pub(crate) use acceptance::test_step;
+pub(crate) use observed::{Observed, observe};
+
+/// When a step of a part runs, in the order of a plan. A stage that changes what a running server reads comes between its stop and its
+/// start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// Bring in what is missing, beside what runs.
+    Prepare,
+    /// Stop what has to change.
+    Stop,
+    /// Change it.
+    Change,
+    /// Start it.
+    Start,
+    /// Let people in.
+    Open,
+    /// Prove that it works.
+    Prove,
+    /// Write down what is there now.
+    Record,
+}
+
+impl Stage {
+    const ALL: [Self; 7] =
+        [Self::Prepare, Self::Stop, Self::Change, Self::Start, Self::Open, Self::Prove, Self::Record];
+}
+
+/// All that a part decides from.
+#[derive(Clone, Copy)]
+pub(crate) struct View<'a> {
+    pub layout: &'a Layout,
+    pub settled: &'a Settled,
+    pub observed: &'a Observed,
+    /// Who may create a missing database.
+    pub creation: Option<&'a Creation>,
+    /// The tarball to install from; `None` = the built-in server.
+    pub tarball: Option<&'a std::path::Path>,
+}
+
+/// A part's contribution to plans. Pure: the same view gives the same steps.
+pub(crate) trait Part: Sync {
+    /// What it is called: on the command line, by the agent, in errors.
+    fn name(&self) -> &'static str;
+
+    /// The steps of one stage that bring it to what is wanted; none for what is as it should be.
+    fn steps(&self, stage: Stage, view: &View<'_>) -> Vec<Step<Action>>;
+
+    /// The step that stops it, where it runs.
+    fn stop(&self, _running: &Status) -> Option<Step<Action>> {
+        None
+    }
+
+    /// The step that starts it as it runs now, after [`stop`](Part::stop) has stopped it.
+    fn start_again(&self, _running: &Status) -> Option<Step<Action>> {
+        None
+    }
+}
+
+/// Every part, in the order in which they are started.
+pub(crate) const PARTS: [&dyn Part; 10] = [
+    &directory::Directory,
+    &release::Release,
+    &configuration::Configuration,
+    &database::plan::Database,
+    &agent::Agent,
+    &server::Server,
+    &edge::Edge,
+    &schedule::Schedule,
+    &acceptance::Acceptance,
+    &volume::Volume,
+];
+
+/// The steps that bring every part to what is wanted.
+pub(crate) fn converging(view: &View<'_>) -> Vec<Step<Action>> {
+    let mut steps = Vec::new();
+    for stage in Stage::ALL {
+        // A test of what did not change would prove nothing new.
+        if stage == Stage::Prove && steps.is_empty() {
+            continue;
+        }
+        steps.extend(PARTS.iter().flat_map(|part| part.steps(stage, view)));
+    }
+    steps
+}
+
+/// The steps that stop every part that runs, last started first.
+pub(crate) fn stopping(running: Option<&Status>) -> Vec<Step<Action>> {
+    let Some(running) = running else { return Vec::new() };
+    PARTS.iter().rev().filter_map(|part| part.stop(running)).collect()
+}

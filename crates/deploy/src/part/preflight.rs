@@ -3,11 +3,11 @@
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-use container_contract::VOLUME;
 use host::port::Listen;
 
-use crate::error::{Error, reason};
-use crate::part::observed::Observed;
+use super::Observed;
+use crate::error::Error;
+use crate::place::ground::writable;
 use crate::place::layout::Layout;
 use crate::state::location::Location;
 use crate::state::settled::Settled;
@@ -34,7 +34,7 @@ pub(crate) fn check(layout: &Layout, settled: &Settled, observed: &Observed) -> 
     if open != Some(desired.listen) {
         Listen { address: Some(desired.listen.ip()), port: desired.listen.port() }.check()?;
     }
-    if !observed.database || observed.secrets {
+    if !observed.database.exists || observed.directory.secrets {
         return Ok(());
     }
     let missing = layout.secrets().display().to_string();
@@ -49,31 +49,6 @@ pub(crate) fn check(layout: &Layout, settled: &Settled, observed: &Observed) -> 
         .hint(
             "put that deployment's secrets.toml there, or name an empty database; nothing has been changed",
         ),
-    })
-}
-
-pub(crate) fn writable(ground: &Path, layout: &Layout) -> Result<(), Error> {
-    use rustix::fs::{Access, AtFlags, CWD, accessat};
-    let root = layout.root();
-    if !ground.is_dir() {
-        return Err(Error::not_ready(format!(
-            "cannot use {}: {} is not a directory",
-            root.display(),
-            ground.display()
-        )));
-    }
-    // The effective user's rights, asked of the kernel: a read-only file system says no as well.
-    accessat(CWD, ground, Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS).map_err(|error| {
-        let refused =
-            Error::not_ready(format!("cannot write in {}: {}", ground.display(), reason(&error.into())));
-        if layout.is_container() {
-            let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
-            return refused.hint(format!(
-                "make it user {uid}'s: `chown -R {uid}:{gid} DIRECTORY` on the host, DIRECTORY being what is mounted at \
-                 {VOLUME}; or leave `--user` out of the `docker run` line, and it is done for you"
-            ));
-        }
-        refused.hint("name another directory with `--dir`, or run this as its owner")
     })
 }
 
@@ -148,7 +123,7 @@ fn room(ground: &Path, layout: &Layout) -> Result<(), Error> {
     }
     let mount = host::disk::mount(ground)?;
     // An image brings its programs with it.
-    if mount.noexec && !layout.is_container() {
+    if mount.noexec && layout.place().runs_from_directory() {
         return Err(Error::not_ready(format!(
             "{} is mounted noexec: no program can run from there",
             ground.display()

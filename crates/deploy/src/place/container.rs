@@ -8,13 +8,11 @@ use std::path::Path;
 
 use container_contract::{GID, UID, VARIABLE, VOLUME};
 use release::{Path as Way, ReleaseId, Stop};
-use secrecy::SecretString;
 use settings::Wanted;
 use version::Version;
 
 use crate::error::{Error, Kind};
 use crate::place::layout::Layout;
-use crate::world::World;
 
 /// What a volume that docker-mattermost 2.x used is taken for: it kept no `VERSION` yet.
 const BEFORE_VERSION_FILES: Version = Version::new(2, 0, 0);
@@ -43,58 +41,6 @@ pub fn run_as(variables: &BTreeMap<String, String>) -> Result<(u32, u32), Error>
         }),
     };
     Ok((id("USERMAP_UID", UID)?, id("USERMAP_GID", GID)?))
-}
-
-/// Makes the volume that user's, so that the rest needs no root. Says whether anything had to be changed.
-///
-/// Nothing is touched when a setting or the volume's version forbids the start.
-///
-/// # Errors
-/// What forbids it; there is no volume; its file system has no owners.
-pub fn take_volume(world: &World, (uid, gid): (u32, u32)) -> Result<bool, Error> {
-    if !world.layout.root().exists() {
-        let release = image_release(&world.layout, &Wanted::default())?;
-        crate::settings_of(world, &Wanted::default(), &release.version)?;
-        volume_change(&world.layout, &release)?;
-    }
-    host::own_tree(Path::new(VOLUME), uid, gid).map_err(|error| {
-        Error::from(error).hint(format!(
-            "the volume at {VOLUME} must belong to user {uid}: `chown -R {uid}:{gid}` its directory on the host, \
-             or name its owner with USERMAP_UID and USERMAP_GID"
-        ))
-    })
-}
-
-/// Secrets in files (`NAME_FILE`) that root may read and that user may not, as an engine mounts them from the host: each
-/// with its variable, the setting's own name, and the text.
-pub fn secrets_of_root(
-    variables: &BTreeMap<String, String>,
-    (uid, gid): (u32, u32),
-) -> Vec<(String, String, SecretString)> {
-    let user = host::User { name: uid.to_string(), uid, gid, home: "/".into() };
-    let mut found = Vec::new();
-    for (variable, path) in variables {
-        let Some(name) = settings::of_file(variable) else { continue };
-        // Given twice is a mistake, and it is told later.
-        let is_alone = variables.get(name).is_none_or(String::is_empty);
-        if is_alone && user.can_read(Path::new(path)).is_ok_and(|can| !can) {
-            // What root cannot read either is told later, too.
-            let text = crate::state::settled::read_secret_file(Path::new(path)).unwrap_or_default();
-            let text = text.strip_suffix('\n').map_or(&*text, |line| line.strip_suffix('\r').unwrap_or(line));
-            if !text.is_empty() && !text.contains('\0') {
-                found.push((variable.clone(), name.to_owned(), text.to_owned().into()));
-            }
-        }
-    }
-    found
-}
-
-/// Refuses a volume that this user cannot use, before anything in it is read.
-///
-/// # Errors
-/// It belongs to somebody else, who has closed it.
-pub fn reach_volume(world: &World) -> Result<(), Error> {
-    crate::part::preflight::writable(Path::new(VOLUME), &world.layout)
 }
 
 /// The release in the image.

@@ -2,8 +2,11 @@
 
 use std::path::Path;
 
+use container_contract::VOLUME;
+
+use super::Place;
 use super::layout::Layout;
-use crate::error::Error;
+use crate::error::{Error, reason};
 
 /// What a directory is to us.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,4 +45,33 @@ pub(crate) fn ground(layout: &Layout) -> Result<Ground, Error> {
         ground = Ground::Ours;
     }
     Ok(ground)
+}
+
+/// Whether this user can write in `ground`, the directory nearest to the deployment's that exists.
+///
+/// # Errors
+/// It cannot: why, and the way out.
+pub(crate) fn writable(ground: &Path, layout: &Layout) -> Result<(), Error> {
+    use rustix::fs::{Access, AtFlags, CWD, accessat};
+    let root = layout.root();
+    if !ground.is_dir() {
+        return Err(Error::not_ready(format!(
+            "cannot use {}: {} is not a directory",
+            root.display(),
+            ground.display()
+        )));
+    }
+    // The effective user's rights, asked of the kernel: a read-only file system says no as well.
+    accessat(CWD, ground, Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS).map_err(|error| {
+        let refused =
+            Error::not_ready(format!("cannot write in {}: {}", ground.display(), reason(&error.into())));
+        if layout.place() == Place::Container {
+            let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+            return refused.hint(format!(
+                "make it user {uid}'s: `chown -R {uid}:{gid} DIRECTORY` on the host, DIRECTORY being what is mounted at \
+                 {VOLUME}; or leave `--user` out of the `docker run` line, and it is done for you"
+            ));
+        }
+        refused.hint("name another directory with `--dir`, or run this as its owner")
+    })
 }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use container_contract::{RELEASES, VOLUME};
 
+use super::Place;
 use crate::error::Error;
 
 /// The paths of one deployment's directory (docs/design/house.md has the picture).
@@ -11,14 +12,6 @@ use crate::error::Error;
 pub struct Layout {
     root: PathBuf,
     place: Place,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
-    /// All below the root.
-    Directory,
-    /// The root is in the volume, beside the uploads; the release is in the image.
-    Container,
 }
 
 /// The most that a file which is read whole may hold, in bytes; some tens of times a large config.json.
@@ -82,7 +75,7 @@ pub(crate) fn sweep(layout: &Layout) -> Result<(), Error> {
 impl Layout {
     /// The layout below `root`, which must be absolute: the server is started elsewhere.
     pub fn new(root: impl Into<PathBuf>) -> Self {
-        Self { root: root.into(), place: Place::Directory }
+        Self { root: root.into(), place: Place::Machine }
     }
 
     /// The layout of a container: beside docker-mattermost's uploads in the volume, with the image's release.
@@ -90,20 +83,23 @@ impl Layout {
         Self { root: Path::new(VOLUME).join(".mainstay"), place: Place::Container }
     }
 
-    /// Whether it is a container's.
-    pub fn is_container(&self) -> bool {
-        self.place == Place::Container
+    /// Where the deployment lives.
+    pub fn place(&self) -> Place {
+        self.place
     }
 
     /// The server's own directories, by their names below the root.
     pub(crate) fn server_dirs(&self) -> impl Iterator<Item = &'static str> + use<> {
-        let data = if self.is_container() { "database" } else { "data" };
+        let data = match self.place {
+            Place::Machine => "data",
+            Place::Container => "database",
+        };
         SERVER_DIRS.into_iter().chain([data])
     }
 
     /// Every directory of the layout, by its name below the root.
     pub(crate) fn dirs(&self) -> impl Iterator<Item = &'static str> + use<> {
-        let releases = (!self.is_container()).then_some("releases");
+        let releases = (self.place == Place::Machine).then_some("releases");
         OWN_DIRS.into_iter().chain(releases).chain(self.server_dirs())
     }
 
@@ -135,7 +131,7 @@ impl Layout {
     /// The unpacked releases.
     pub fn releases(&self) -> PathBuf {
         match self.place {
-            Place::Directory => self.root.join("releases"),
+            Place::Machine => self.root.join("releases"),
             Place::Container => RELEASES.into(),
         }
     }
@@ -148,7 +144,7 @@ impl Layout {
     /// Uploaded files.
     pub fn data(&self) -> PathBuf {
         match self.place {
-            Place::Directory => self.root.join("data"),
+            Place::Machine => self.root.join("data"),
             Place::Container => VOLUME.into(),
         }
     }
@@ -156,7 +152,7 @@ impl Layout {
     /// The directory of the built-in server's SQLite database: where people keep their own directory, the uploads'.
     pub fn database(&self) -> PathBuf {
         match self.place {
-            Place::Directory => self.data(),
+            Place::Machine => self.data(),
             Place::Container => self.root.join("database"),
         }
     }
@@ -168,7 +164,7 @@ impl Layout {
 
     /// Which server last used a container's volume, as docker-mattermost writes it; `None` outside a container.
     pub fn volume_version(&self) -> Option<PathBuf> {
-        self.is_container().then(|| Path::new(VOLUME).join("VERSION"))
+        (self.place == Place::Container).then(|| Path::new(VOLUME).join("VERSION"))
     }
 
     /// What server and agent have to say.
@@ -224,7 +220,7 @@ impl Layout {
     /// What to do where the directory cannot be used.
     pub(crate) fn elsewhere(&self, where_to: &str) -> String {
         match self.place {
-            Place::Directory => format!("name a directory {where_to} with `--dir`"),
+            Place::Machine => format!("name a directory {where_to} with `--dir`"),
             Place::Container => format!("mount a volume {where_to} at {VOLUME}"),
         }
     }

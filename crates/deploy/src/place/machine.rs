@@ -1,5 +1,6 @@
 //! Thin calls to the machine that more than one action makes.
 
+use std::io::Read as _;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _, chown};
 use std::path::Path;
 
@@ -47,4 +48,14 @@ pub(crate) fn make_dir(path: &Path, mode: u32, owner: Option<Owner>) -> Result<(
 pub(crate) async fn run_to_end(call: &release::Call, user: Option<&host::User>) -> Result<(), Error> {
     let tool = Tool::new(&call.program, NO_LIMIT).args(&call.args).envs(call.env.clone()).cwd(&call.cwd);
     Ok(tool.user(user.cloned()).run().await.map(drop)?)
+}
+
+/// A secret in a file of its own (`NAME_FILE`) is not longer, in bytes.
+const SECRET_FILE_LIMIT: u64 = 64 * 1024;
+
+/// The content of a file that holds a secret, bounded.
+pub(crate) fn read_secret_file(path: &Path) -> std::io::Result<String> {
+    let mut text = String::new();
+    std::fs::File::open(path)?.take(SECRET_FILE_LIMIT).read_to_string(&mut text)?;
+    Ok(text)
 }

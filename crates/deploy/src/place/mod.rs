@@ -4,3 +4,58 @@ pub mod container;
 pub(crate) mod ground;
 pub(crate) mod layout;
 pub(crate) mod machine;
+
+use std::time::Duration;
+
+use settings::Defaults;
+
+/// Where a deployment lives. Everything that differs between the two is answered here; no other code asks which one it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// A directory of a machine.
+    Machine,
+    /// A container, with its one volume and the release in its image.
+    Container,
+}
+
+impl Place {
+    /// Whether the image decides which release runs, so that replacing the container is the upgrade.
+    pub fn image_decides_release(self) -> bool {
+        self == Self::Container
+    }
+
+    /// Whether what was decided once is kept in `mainstay.toml`. In a container, image and environment decide anew at each start.
+    pub(crate) fn keeps_decisions(self) -> bool {
+        self == Self::Machine
+    }
+
+    /// Whether programs run from the deployment's own directory, and not from an image.
+    pub(crate) fn runs_from_directory(self) -> bool {
+        self == Self::Machine
+    }
+
+    /// Whether the server may run without a site URL: people type the address of the host, which nothing here knows.
+    pub(crate) fn may_lack_site_url(self) -> bool {
+        self == Self::Container
+    }
+
+    /// The defaults at the bottom: a container may take over one of docker-mattermost's.
+    pub(crate) fn defaults(self) -> Defaults {
+        match self {
+            Self::Machine => Defaults::Release,
+            Self::Container => Defaults::DockerMattermost,
+        }
+    }
+
+    /// How long open requests may take to finish when everything is stopped; `None` = the edge's own limit.
+    ///
+    /// An engine kills a container ten seconds after it told it to stop, so requests and server share less.
+    pub(crate) fn drain(self) -> Option<Duration> {
+        (self == Self::Container).then_some(Duration::from_secs(3))
+    }
+
+    /// How long the server may take to stop after that; `None` = the supervisor's own limit.
+    pub(crate) fn grace(self) -> Option<Duration> {
+        (self == Self::Container).then_some(Duration::from_secs(5))
+    }
+}

@@ -8,6 +8,7 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Kind};
+use crate::place::machine::read_secret_file;
 use crate::world::World;
 
 /// Where the administrator's address is read from, when a step needs it: never kept.
@@ -35,7 +36,7 @@ impl Creation {
     /// It cannot be read, or is no address of a server.
     pub(crate) fn administrator(&self, world: &World) -> Result<Server, Error> {
         let of_file = |path: &PathBuf| {
-            crate::state::settled::read_secret_file(path)
+            read_secret_file(path)
                 .map_err(|error| Error::path("read the administrator's address in", path, &error))
         };
         let (place, text) = match self {

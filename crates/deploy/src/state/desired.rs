@@ -8,6 +8,7 @@ use url::Url;
 
 use crate::control::protocol::EdgeSpec;
 use crate::error::{Error, Kind};
+use crate::place::Place;
 use crate::place::layout::Layout;
 use crate::place::machine::host_name;
 
@@ -59,7 +60,7 @@ pub struct Machine {
 impl Machine {
     /// This machine, for a deployment in `layout`; `root` says whether its server may run as another user.
     pub(crate) fn here(layout: &Layout, root: bool) -> Self {
-        if layout.is_container() {
+        if layout.place() == Place::Container {
             // People use the host's name and not the container's, and no process here is root.
             let listen = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 80);
             return Self { root: false, host_name: "localhost".to_owned(), listen, container: true };

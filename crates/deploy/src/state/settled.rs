@@ -2,7 +2,6 @@
 //! its config.json becomes.
 
 use std::collections::BTreeMap;
-use std::io::Read as _;
 use std::net::SocketAddr;
 use std::path::Path;
 
@@ -14,14 +13,12 @@ use version::Version;
 use crate::error::{Error, Kind};
 use crate::place::container::image_release;
 use crate::place::layout::Layout;
+use crate::place::machine::read_secret_file;
 use crate::state::config_file::ConfigFiles;
 use crate::state::desired::{Desired, Machine};
 use crate::state::location::{self, Location};
 use crate::state::wanted::read_wanted;
 use crate::world::World;
-
-/// The size limit of a file that holds a secret (`NAME_FILE`), in bytes.
-const SECRET_FILE_LIMIT: u64 = 64 * 1024;
 
 /// What a deployment is to be, with everything decided.
 pub(crate) struct Settled {
@@ -37,8 +34,9 @@ pub(crate) struct Settled {
     pub config: ConfigFiles,
     /// Where it is by now, as config.json says; `None` when there is none.
     pub before: Option<Location>,
-    /// Whether the site URL changes because the edge moves to another address.
-    pub moved: bool,
+    /// The keys of `mainstay.toml` that are to be written: those that the command line gives, and the site URL where it changes because the
+    /// edge moves to another address.
+    pub given: Vec<&'static str>,
 }
 
 /// Decides everything. `flags` are keys of `mainstay.toml` that are given on the command line.
@@ -60,7 +58,7 @@ pub(crate) fn settle(
         said = said.with_in_file("site_url", &url).map_err(|problem| Error::new(Kind::Settings, problem))?;
     }
     let desired = Desired::decide(&said, flags, &machine)?;
-    let release = match (layout.is_container(), tarball) {
+    let release = match (layout.place().image_decides_release(), tarball) {
         (false, _) => wanted_release(&desired, tarball, release::current(&layout.current()))?,
         (true, None) => image_release(layout, &desired.wanted)?,
         (true, Some(_)) => {
@@ -74,7 +72,8 @@ pub(crate) fn settle(
     let before = config.config.as_ref().and_then(location::deployed);
     check_one_site_url(&resolved)?;
     let desired = with_site_url(desired, &resolved, &config)?;
-    Ok(Settled { desired, resolved, release, file, location, config, before, moved })
+    let given = flags.keys().copied().chain(moved.then_some("site_url")).collect();
+    Ok(Settled { desired, resolved, release, file, location, config, before, given })
 }
 
 /// The command line is written to `mainstay.toml`, which the environment outranks at the next `up`: the two must agree.
@@ -106,7 +105,8 @@ fn with_site_url(desired: Desired, resolved: &Resolved, config: &ConfigFiles) ->
 
 /// The release to describe where none is named: the installed one, the image's, or the built-in server.
 pub fn present_release(layout: &Layout) -> ReleaseId {
-    let image = || layout.is_container().then(|| image_release(layout, &Wanted::default()).ok())?;
+    let image =
+        || layout.place().image_decides_release().then(|| image_release(layout, &Wanted::default()).ok())?;
     release::current(&layout.current()).or_else(image).unwrap_or_else(release::builtin)
 }
 
@@ -193,13 +193,6 @@ fn resolve_with(
         resolved.overrule(section, key, why);
     }
     Ok(resolved)
-}
-
-/// The content of a file that holds a secret, bounded.
-pub(crate) fn read_secret_file(path: &Path) -> std::io::Result<String> {
-    let mut text = String::new();
-    std::fs::File::open(path)?.take(SECRET_FILE_LIMIT).read_to_string(&mut text)?;
-    Ok(text)
 }
 
 /// What the deployment's config.json must become.

@@ -11,8 +11,8 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use super::interrupted;
-use crate::exit::Exit;
 use crate::printer::Printer;
+use finding::Exit;
 
 pub(super) fn run(world: &World, handed_over: bool) -> Result<Exit, Error> {
     let handover = handed_over.then(host::Handover::receive).transpose();

@@ -4,8 +4,8 @@ use deploy::{DatabaseStatus, Error, Reached, World};
 use serde_json::json;
 
 use crate::cli::Database;
-use crate::exit::Exit;
 use crate::printer::Printer;
+use finding::Exit;
 
 pub(super) async fn run(printer: Printer, world: &World, command: Database) -> Result<Exit, Error> {
     match command {

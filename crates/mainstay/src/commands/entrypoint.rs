@@ -11,14 +11,14 @@ use std::path::Path;
 use std::process::{Command, ExitCode};
 
 use container_contract::HOME;
-use deploy::{Error, Kind, Layout, World, container};
+use deploy::{Error, Kind, Layout, Place, World, container};
 use secrecy::ExposeSecret as _;
 use tokio_util::sync::CancellationToken;
 
 use super::{interrupted, runtime, up, variables, world};
 use crate::cli::{self, Change, Common};
-use crate::exit::Exit;
 use crate::printer::Printer;
+use finding::Exit;
 
 /// The port that an image exposes.
 const PORT: host::Listen = host::Listen { address: None, port: 80 };
@@ -91,12 +91,12 @@ pub(super) fn run(printer: Printer, common: &Common, args: cli::Entrypoint) -> R
     let (uid, gid) = container::run_as(&variables)?;
     if host::User::current()?.is_root() {
         if !matches!(job, Job::Program(_)) {
-            container::take_volume(&world(common)?, (uid, gid))?;
+            deploy::take_volume(&world(common)?, (uid, gid))?;
         }
         become_user(uid, gid)?;
     }
     if !matches!(job, Job::Program(_)) {
-        container::reach_volume(&world(common)?)?;
+        deploy::reach_volume(&world(common)?)?;
     }
     if host::init::is_process_one() {
         return process_one(&job, &variables);
@@ -112,7 +112,7 @@ pub(super) fn run(printer: Printer, common: &Common, args: cli::Entrypoint) -> R
 pub(super) fn step_down(common: &Common) -> Result<(), Error> {
     let variables = variables();
     let layout = super::layout(common, &variables)?;
-    if !layout.is_container() || !host::User::current()?.is_root() {
+    if layout.place() != Place::Container || !host::User::current()?.is_root() {
         return Ok(());
     }
     let (uid, gid) = match std::fs::metadata(layout.root()) {
@@ -129,7 +129,7 @@ fn become_user(uid: u32, gid: u32) -> Result<(), Error> {
     }
     let mut again = this_program();
     again.env("HOME", HOME);
-    for (variable, name, text) in container::secrets_of_root(&variables(), (uid, gid)) {
+    for (variable, name, text) in deploy::secrets_of_root(&variables(), (uid, gid)) {
         again.env_remove(variable).env(name, text.expose_secret());
     }
     let Err(error) = host::identity::become_user(uid, gid, PORT.is_privileged(), &mut again);
@@ -196,11 +196,10 @@ fn work(printer: Printer, common: &Common, change: Change, start: bool) -> Resul
             site_url: None,
             user: None,
             foreground: true,
-            // A container that waits for somebody to say so would never start again.
-            yes: true,
             wait: DATABASE_PATIENCE,
             create_database: deploy::Creation::asked(&world.variables).map(|_| None),
-            change,
+            // A container has nobody to ask.
+            change: Change { yes: true, ..change },
         };
         // What the server says is what `docker logs` shows.
         let (log, ended) = (world.layout.log(deploy::LogPart::Server), CancellationToken::new());

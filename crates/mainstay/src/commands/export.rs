@@ -9,8 +9,8 @@ use serde_json::json;
 
 use super::image::operation_error;
 use crate::cli::{Export, ExportCompose};
-use crate::exit::Exit;
 use crate::printer::Printer;
+use finding::Exit;
 
 pub(super) fn run(printer: Printer, world: &World, command: Export) -> Result<Exit, Error> {
     match command {

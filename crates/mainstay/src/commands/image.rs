@@ -11,9 +11,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::secret_text;
 use crate::cli::{self, IMAGE_DIR, ImageCompression, ImageFormat};
-use crate::exit::Exit;
 use crate::printer::Printer;
 use crate::terminal::Bar;
+use finding::Exit;
 
 /// The longest password or token that is read, in bytes.
 const PASSWORD_LIMIT: u64 = 64 * 1024;

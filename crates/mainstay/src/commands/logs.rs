@@ -4,8 +4,8 @@ use deploy::{Error, LogPart, World};
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::{Logs, Part};
-use crate::exit::Exit;
 use crate::printer::Printer;
+use finding::Exit;
 
 pub(super) async fn run(
     printer: Printer,

@@ -5,10 +5,12 @@ mod database;
 mod down;
 mod entrypoint;
 mod export;
+mod history;
 mod image;
 mod logs;
 mod reference;
 mod release;
+mod restart;
 mod settings;
 mod shell;
 mod status;
@@ -24,13 +26,14 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use clap::error::ErrorKind;
-use deploy::{Caller, Error, Kind, Layout, World};
-use plan::{Blow, Faults, Reader};
+use deploy::{Action, Caller, Consent, Error, Kind, Layout, Repair, World};
+use finding::Exit;
+use plan::{FaultKind, Faults, Plan, Reader};
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::{Change, Cli, Command, Common, Operation};
-use crate::exit::Exit;
 use crate::printer::Printer;
+use crate::terminal;
 
 /// The command line.
 pub(crate) fn main() -> ExitCode {
@@ -43,7 +46,7 @@ pub(crate) fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             printer.error(&error);
-            Exit::from(error.kind).into()
+            error.kind.into()
         }
     }
 }
@@ -99,6 +102,8 @@ fn operate(printer: Printer, common: &Common, operation: Operation) -> Result<Ex
             Operation::Status(args) => status::run(printer, &world, &args).await,
             Operation::Logs(args) => logs::run(printer, &world, &args, cancel).await,
             Operation::Down(args) => down::run(printer, &world, &args, cancel).await,
+            Operation::Restart(args) => restart::run(printer, &world, args, cancel).await,
+            Operation::History(args) => history::run(printer, &world, &args).await,
             Operation::Uninstall(args) => uninstall::run(printer, &world, &args, cancel).await,
             Operation::Verify(args) => verify::run(printer, &world, args, cancel).await,
             Operation::Settings(command) => settings::run(printer, &world, command, cancel).await,
@@ -165,19 +170,61 @@ fn data_home() -> Result<PathBuf, Error> {
     })
 }
 
+/// Runs an operation, or shows its plan. `question` is asked before the first change, unless `--yes` was given. `None`: the plan was
+/// shown, or the user did not agree.
+async fn change<O: deploy::Operation>(
+    printer: Printer,
+    world: &World,
+    operation: &O,
+    change: &Change,
+    question: Option<&str>,
+    cancel: CancellationToken,
+) -> Result<Option<O::Report>, Error> {
+    if change.plan {
+        show_plan(printer, &deploy::planned(operation, world).await?);
+        return Ok(None);
+    }
+    let mut reader = terminal::reader(printer);
+    if change.yes {
+        repair(printer, world, &caller(change, &mut *reader, Consent::Given, cancel.clone())?).await?;
+    }
+    let mut ask = |_: Option<&Plan<Action>>| agreed(printer, question.unwrap_or_default());
+    let consent = match question {
+        Some(_) if !change.yes => Consent::Ask(&mut ask),
+        _ => Consent::Given,
+    };
+    let report = deploy::run(operation, world, caller(change, &mut *reader, consent, cancel)?).await?;
+    if report.is_none() {
+        printer.show("Nothing has been changed");
+    }
+    Ok(report)
+}
+
+async fn repair(printer: Printer, world: &World, caller: &Caller<'_>) -> Result<(), Error> {
+    match deploy::repair_journal(world, caller).await? {
+        Some(Repair::SetAside(path)) => {
+            printer.say(&format!("The damaged journal is now {}", path.display()));
+        }
+        Some(Repair::Abandoned(run)) => printer.say(&format!("Run {run} is given up where it stood")),
+        None => {}
+    }
+    Ok(())
+}
+
 /// What a changing operation needs to know of us.
 fn caller<'a>(
     change: &Change,
     reader: &'a mut dyn Reader,
+    consent: Consent<'a>,
     cancel: CancellationToken,
 ) -> Result<Caller<'a>, Error> {
     let usage = |error: plan::FaultError| Error::new(Kind::Usage, error.to_string());
-    let faults = change.inject_failure.iter().map(|fault| (fault, Blow::Fail));
+    let faults = change.inject_failure.iter().map(|fault| (fault, FaultKind::Fail));
     let faults = faults
-        .chain(change.inject_kill.iter().map(|fault| (fault, Blow::Kill)))
+        .chain(change.inject_kill.iter().map(|fault| (fault, FaultKind::Kill)))
         .try_fold(Faults::default(), |faults, (fault, blow)| faults.with(fault, blow))
         .map_err(usage)?;
-    Ok(Caller { who: host::User::current()?.name, why: change.why.clone(), reader, faults, cancel })
+    Ok(Caller { who: host::User::current()?.name, why: change.why.clone(), reader, faults, cancel, consent })
 }
 
 /// Cancelled by Ctrl-C, or by TERM. A process has one: a signal that came early is seen by whoever looks later.
@@ -201,17 +248,13 @@ fn interrupted() -> Result<CancellationToken, Error> {
 }
 
 /// Prints a plan instead of running it.
-fn show_plan<A: serde::Serialize>(printer: Printer, plan: &plan::Plan<A>) -> Exit {
+fn show_plan(printer: Printer, plan: &Plan<Action>) {
     printer.data(plan);
     printer.show(&plan.to_string());
-    Exit::Done
 }
 
-/// Whether the user agrees; who cannot be asked must have said `--yes`.
-fn agreed(printer: Printer, question: &str, yes: bool) -> Result<bool, Error> {
-    if yes {
-        return Ok(true);
-    }
+/// Whether the user agrees; where nobody can be asked, `--yes` is needed.
+fn agreed(printer: Printer, question: &str) -> Result<bool, Error> {
     if !std::io::stdin().is_terminal() {
         return Err(
             Error::new(Kind::Usage, format!("{question} There is no terminal to ask")).hint("say `--yes`")

@@ -4,8 +4,8 @@ use clap::CommandFactory as _;
 use deploy::Error;
 
 use crate::cli::{Cli, Page};
-use crate::exit::Exit;
 use crate::printer::Printer;
+use finding::Exit;
 
 pub(super) fn run(printer: Printer, page: Page) -> Result<Exit, Error> {
     let text = match page {

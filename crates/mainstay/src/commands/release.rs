@@ -7,8 +7,8 @@ use serde_json::json;
 
 use super::{layout, variables};
 use crate::cli::{self, Common};
-use crate::exit::Exit;
 use crate::printer::Printer;
+use finding::Exit;
 
 pub(super) fn run(printer: Printer, common: &Common, command: cli::Release) -> Result<Exit, Error> {
     match command {

@@ -1,16 +1,13 @@
 //! `mainstay settings`
 
-use deploy::{Error, InForce, Kind, World};
-use finding::Report;
+use deploy::{Error, InForce, Kind, Rotate, World};
+use finding::{Exit, Report};
 use settings::{Reason, Reconciled, Resolved};
 use tokio_util::sync::CancellationToken;
 use version::{Version, VersionError};
 
-use super::{agreed, caller, show_plan};
-use crate::cli::{For, Secrets, Settings};
-use crate::exit::Exit;
+use crate::cli::{Change, For, Secrets, Settings};
 use crate::printer::Printer;
-use crate::terminal;
 
 pub(super) async fn run(
     printer: Printer,
@@ -46,25 +43,32 @@ pub(super) async fn run(
             let front = InForce::read(world)?.front(world)?;
             return Ok(show(printer, &Report::new(&front.public_url, services::front::check(&front).await)));
         }
-        Settings::Secrets(Secrets::Rotate { names, yes, change }) => {
-            let plan = deploy::planned_rotation(world, &names).await?;
-            if change.plan {
-                return Ok(show_plan(printer, &plan));
-            }
-            for broken in deploy::broken_by(&names)? {
-                printer.say(&format!("{}: {}", broken.name, broken.breaks));
-            }
-            if !agreed(printer, "These stop working. Go on?", yes)? {
-                printer.show("Nothing has been changed");
-                return Ok(Exit::Done);
-            }
-            let mut reader = terminal::reader(printer);
-            deploy::rotate(world, &names, caller(&change, &mut *reader, cancel)?).await?;
-            printer.data(&serde_json::json!({ "rotated": names }));
-            printer.show(&format!("\nRotated {}", names.join(", ")));
+        Settings::Secrets(Secrets::Rotate { names, change }) => {
+            rotate(printer, world, names, &change, cancel).await?
         }
     }
     Ok(Exit::Done)
+}
+
+async fn rotate(
+    printer: Printer,
+    world: &World,
+    names: Vec<String>,
+    change: &Change,
+    cancel: CancellationToken,
+) -> Result<(), Error> {
+    let broken = deploy::broken_by(&names)?;
+    let lines: Vec<String> =
+        broken.iter().map(|broken| format!("{}: {}", broken.name, broken.breaks)).collect();
+    if !change.plan {
+        printer.say(&lines.join("\n"));
+    }
+    let question = Some("These stop working. Go on?");
+    if let Some(names) = super::change(printer, world, &Rotate { names }, change, question, cancel).await? {
+        printer.data(&serde_json::json!({ "rotated": names }));
+        printer.show(&format!("\nRotated {}", names.join(", ")));
+    }
+    Ok(())
 }
 
 /// The settings for a version: the one that is asked for, the installed one, or the built-in server's.

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use deploy::{Error, World};
 
-use crate::exit::Exit;
+use finding::Exit;
 
 /// Becomes the shell: its exit code is ours.
 #[expect(clippy::disallowed_methods, reason = "the shell is the one that the person who asks uses")]

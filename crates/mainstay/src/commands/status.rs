@@ -3,8 +3,8 @@
 use deploy::{Error, Status, World};
 
 use crate::cli;
-use crate::exit::Exit;
 use crate::printer::Printer;
+use finding::Exit;
 
 pub(super) async fn run(printer: Printer, world: &World, args: &cli::Status) -> Result<Exit, Error> {
     let status = deploy::status(world).await?;

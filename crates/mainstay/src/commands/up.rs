@@ -4,14 +4,14 @@ use std::io::{BufRead as _, Read as _};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use deploy::{Creation, Error, Request, World};
+use deploy::{Consent, Creation, Error, Migrate, Request, Up, UpReport, World};
 use tokio_util::sync::CancellationToken;
 
-use super::{caller, flags, show_plan};
+use super::{caller, flags};
 use crate::cli;
-use crate::exit::Exit;
 use crate::printer::Printer;
 use crate::terminal;
+use finding::Exit;
 
 pub(super) async fn run(
     printer: Printer,
@@ -42,18 +42,10 @@ pub(super) async fn run(
         world.variables.insert(deploy::ADMINISTRATORS[0].to_owned(), line_of_stdin()?);
     }
     let world = &world;
-    if args.change.plan {
-        return Ok(show_plan(printer, &deploy::planned_up(world, &request).await?));
-    }
     let began = Instant::now();
-    let mut reader = terminal::reader(printer);
-    if args.yes {
-        let repair = caller(&args.change, &mut *reader, cancel.clone())?;
-        if let Some(aside) = deploy::repair_journal(world, &repair).await? {
-            printer.say(&format!("The damaged journal is now {}", aside.display()));
-        }
-    }
-    let up = deploy::up(world, &request, caller(&args.change, &mut *reader, cancel.clone())?).await?;
+    let operation = Up { request };
+    let report = super::change(printer, world, &operation, &args.change, None, cancel.clone()).await?;
+    let Some(up) = report else { return Ok(Exit::Done) };
     printer.data(&up);
     for notice in &up.notices {
         printer.say(&format!("note: {notice}"));
@@ -63,7 +55,8 @@ pub(super) async fn run(
     }
     printer.show(&summary(&up, began.elapsed().as_secs_f64()));
     if args.foreground {
-        deploy::stay(world, caller(&args.change, &mut *reader, cancel)?).await?;
+        let mut reader = terminal::reader(printer);
+        deploy::stay(world, caller(&args.change, &mut *reader, Consent::Given, cancel)?).await?;
     }
     Ok(Exit::Done)
 }
@@ -77,14 +70,11 @@ pub(super) async fn migrate(
 ) -> Result<Exit, Error> {
     let wait = Some(Duration::from_secs(super::entrypoint::DATABASE_PATIENCE));
     let creation = Creation::asked(&world.variables);
-    let request = Request { wait, creation, ..Request::default() };
-    if change.plan {
-        return Ok(show_plan(printer, &deploy::planned_migration(world, &request).await?));
+    let operation = Migrate { request: Request { wait, creation, ..Request::default() } };
+    if let Some(release) = super::change(printer, world, &operation, change, None, cancel).await? {
+        printer.data(&serde_json::json!({ "release": release.to_string() }));
+        printer.show(&format!("\nThe database has the schema of {release}. Start it with `app:start`"));
     }
-    let mut reader = terminal::reader(printer);
-    let release = deploy::migrate(world, &request, caller(change, &mut *reader, cancel)?).await?;
-    printer.data(&serde_json::json!({ "release": release.to_string() }));
-    printer.show(&format!("\nThe database has the schema of {release}. Start it with `app:start`"));
     Ok(Exit::Done)
 }
 
@@ -97,7 +87,7 @@ fn line_of_stdin() -> Result<String, Error> {
     Ok(line)
 }
 
-fn summary(up: &deploy::Up, seconds: f64) -> String {
+fn summary(up: &UpReport, seconds: f64) -> String {
     let verified = up.verified_at.and_then(|at| jiff::Timestamp::from_millisecond(at).ok());
     let headline = match (up.changed, verified) {
         (true, _) => format!("\nMattermost is up and verified, in {seconds:.1} s"),

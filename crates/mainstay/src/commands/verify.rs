@@ -8,8 +8,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::secret_text;
 use crate::cli;
-use crate::exit::Exit;
 use crate::printer::Printer;
+use finding::Exit;
 
 /// No token is longer, in bytes.
 const TOKEN_LIMIT: u64 = 1024;

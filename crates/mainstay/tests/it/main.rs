@@ -18,6 +18,7 @@ mod full {
     pub(crate) mod external;
     mod flood;
     mod handover;
+    mod history;
     pub(crate) mod image;
     mod postgres_image;
     mod schedule;

@@ -74,7 +74,8 @@ fn a_resumed_installation_that_fails_says_so_and_keeps_what_people_wrote() {
     std::fs::write(place.root.join("data/written-meanwhile"), "precious")
         .expect("the edge was open: people worked");
     let failed = place.run(&["up", "--inject-failure", "acceptance:before"]).expect(6);
-    assert!(failed.stderr.contains("everything is as before"), "{}", failed.stderr);
+    assert!(failed.stderr.contains("the interrupted `up` went on and failed: "), "{}", failed.stderr);
+    assert!(failed.stderr.contains("; it was undone"), "{}", failed.stderr);
     let undone = std::fs::read_dir(place.root.join("run/undone"))
         .expect("kept")
         .next()

@@ -1,9 +1,9 @@
 //! One effect: watched for reports, cancellation and panics, and struck by the faults asked for.
 
-use super::{Course, Engine};
+use super::{ActiveRun, Engine};
 use crate::{
     Action, EntryKind, Event, Failure, Place, Progress,
-    faults::{Blow, Moment},
+    faults::{FaultKind, Moment},
     progress::Report,
 };
 use rustix::process::{Signal, getpid, kill_process};
@@ -21,16 +21,16 @@ impl<A: Action> Engine<'_, A> {
     /// Applies a step whose `started` is durable; what is to be written of it.
     pub(super) async fn apply(
         &mut self,
-        course: &mut Course<'_, A>,
+        active: &mut ActiveRun<'_, A>,
         step: usize,
         world: &A::World,
     ) -> EntryKind {
-        course.begin_effect();
-        self.reader.read(&Event::StepStarted { place: course.place(step) });
-        match self.try_apply(course, step, world).await {
+        active.begin_effect();
+        self.reader.read(&Event::StepStarted { place: active.place(step) });
+        match self.try_apply(active, step, world).await {
             Ok(output) => EntryKind::Succeeded(output),
             Err(failure) => {
-                let step = &course.plan.steps[step].name;
+                let step = &active.plan.steps[step].name;
                 tracing::warn!(%step, detail = failure.detail, "{failure}");
                 EntryKind::Failed(failure)
             }
@@ -40,17 +40,17 @@ impl<A: Action> Engine<'_, A> {
     /// Undoes a step whose `undo-started` is durable; what is to be written of it.
     pub(super) async fn undo(
         &mut self,
-        course: &mut Course<'_, A>,
+        active: &mut ActiveRun<'_, A>,
         step: usize,
         world: &A::World,
     ) -> EntryKind {
-        course.begin_effect();
-        let undo = course.plan.steps[step].undo.clone().unwrap_or_default();
-        self.reader.read(&Event::UndoStarted { place: course.place(step), undo });
-        match self.try_undo(course, step, world).await {
+        active.begin_effect();
+        let undo = active.plan.steps[step].undo.title().unwrap_or_default().to_owned();
+        self.reader.read(&Event::UndoStarted { place: active.place(step), undo });
+        match self.try_undo(active, step, world).await {
             Ok(()) => EntryKind::UndoFinished,
             Err(failure) => {
-                let step = &course.plan.steps[step].name;
+                let step = &active.plan.steps[step].name;
                 tracing::error!(%step, detail = failure.detail, "undo failed: {failure}");
                 EntryKind::UndoFailed(failure)
             }
@@ -59,30 +59,30 @@ impl<A: Action> Engine<'_, A> {
 
     async fn try_apply(
         &mut self,
-        course: &Course<'_, A>,
+        active: &ActiveRun<'_, A>,
         step: usize,
         world: &A::World,
     ) -> Result<Value, Failure> {
-        let place = course.place(step);
-        self.strike(&place.step, Moment::Before)?;
+        let place = active.place(step);
+        self.inject(&place.step, Moment::Before)?;
         let (progress, inbox) = Progress::channel();
-        let effect = course.plan.steps[step].action.apply(world, &progress);
-        let output = self.watch(effect, inbox, &course.cancel, &place).await?;
-        self.strike(&place.step, Moment::After)?;
+        let effect = active.plan.steps[step].action.apply(world, &progress);
+        let output = self.watch(effect, inbox, &active.cancel, &place).await?;
+        self.inject(&place.step, Moment::After)?;
         Ok(output)
     }
 
     async fn try_undo(
         &mut self,
-        course: &Course<'_, A>,
+        active: &ActiveRun<'_, A>,
         step: usize,
         world: &A::World,
     ) -> Result<(), Failure> {
-        let place = course.place(step);
-        self.strike(&place.step, Moment::Undo)?;
+        let place = active.place(step);
+        self.inject(&place.step, Moment::Undo)?;
         let (progress, inbox) = Progress::channel();
-        let output = course.state.outputs.get(step);
-        let effect = course.plan.steps[step].action.undo(world, output, &progress);
+        let output = active.state.outputs.get(step);
+        let effect = active.plan.steps[step].action.undo(world, output, &progress);
         // Half an undo is worth nothing: Ctrl-C waits for it.
         self.watch(effect, inbox, &CancellationToken::new(), &place).await
     }
@@ -118,11 +118,11 @@ impl<A: Action> Engine<'_, A> {
         });
     }
 
-    fn strike(&self, step: &str, moment: Moment) -> Result<(), Failure> {
-        match self.faults.blow(step, moment) {
+    fn inject(&self, step: &str, moment: Moment) -> Result<(), Failure> {
+        match self.faults.kind(step, moment) {
             None => Ok(()),
-            Some(Blow::Fail) => Err(Failure::new(format!("a failure was injected at {step}:{moment}"))),
-            Some(Blow::Kill) => {
+            Some(FaultKind::Fail) => Err(Failure::new(format!("a failure was injected at {step}:{moment}"))),
+            Some(FaultKind::Kill) => {
                 let _ = kill_process(getpid(), Signal::KILL);
                 std::process::abort();
             }

@@ -34,6 +34,24 @@ pub enum JournalError {
         /// The latest format this version knows.
         known: i64,
     },
+    /// The unfinished run has a plan that this version cannot read, and that is not damaged: another version
+    /// wrote it.
+    #[error(
+        "run {run} (`{operation}`) is unfinished, and {} wrote its plan, which this version cannot read: {reason}",
+        .program.as_ref().map_or_else(|| "another version".to_owned(), |program| format!("version {program}"))
+    )]
+    ForeignPlan {
+        /// The file.
+        path: PathBuf,
+        /// Which run.
+        run: RunId,
+        /// Its command's word.
+        operation: String,
+        /// The version that wrote it, if that is known.
+        program: Option<String>,
+        /// What cannot be read.
+        reason: String,
+    },
     /// The file cannot be opened, made or renamed.
     #[error(
         "cannot open the journal {path}: {reason}. Its directory must exist, and this user must be able to use it"
@@ -61,6 +79,7 @@ pub enum JournalError {
 pub(super) enum Reason {
     Corrupt(String),
     Newer { found: i64, known: i64 },
+    ForeignPlan { run: RunId, operation: String, program: Option<String>, reason: String },
     Unopenable(String),
     Storage(sqlx::Error),
 }
@@ -71,6 +90,9 @@ impl Reason {
         match self {
             Self::Corrupt(reason) => JournalError::Corrupt { path, reason },
             Self::Newer { found, known } => JournalError::Newer { path, found, known },
+            Self::ForeignPlan { run, operation, program, reason } => {
+                JournalError::ForeignPlan { path, run, operation, program, reason }
+            }
             Self::Unopenable(reason) => JournalError::Unopenable { path, reason },
             Self::Storage(source) => JournalError::Storage { path, source },
         }

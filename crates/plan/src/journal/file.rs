@@ -16,21 +16,34 @@ use std::{
 };
 
 /// `PRAGMA user_version` of the schema below.
-const FORMAT: i64 = 1;
+///
+/// 1: `runs` has no `program`, and no run is abandoned.
+const FORMAT: i64 = 2;
 
-const SCHEMA: &str = "
+/// The columns that every format has.
+const COLUMNS: &str = "
+select id, operation, title, who, why, plan, started_at, finished_at, outcome from runs limit 0;
+select run, seq, step, kind, at, detail from entries limit 0;
+";
+
+/// `program` is the version that wrote the run; null in runs of format 1.
+const RUNS: &str = "
 create table runs (
     id integer primary key,
     operation text not null,
     title text not null,
     who text not null,
     why text not null,
+    program text,
     plan text not null,
     started_at integer not null,
     finished_at integer,
-    outcome text check (outcome in ('done', 'undone', 'needs-you'))
+    outcome text check (outcome in ('done', 'undone', 'needs-you', 'abandoned'))
 ) strict;
 create unique index one_unfinished_run on runs ((1)) where finished_at is null;
+";
+
+const ENTRIES: &str = "
 create table entries (
     run integer not null references runs (id),
     seq integer not null,
@@ -41,7 +54,17 @@ create table entries (
     detail text,
     primary key (run, seq)
 ) strict, without rowid;
-pragma user_version = 1;
+";
+
+/// From format 1: a check of a column changes only with its table (<https://sqlite.org/lang_altertable.html>, section 7).
+const FROM_1: &str = "
+alter table runs rename to runs_1;
+drop index one_unfinished_run;
+";
+const COPY_1: &str = "
+insert into runs (id, operation, title, who, why, plan, started_at, finished_at, outcome)
+    select id, operation, title, who, why, plan, started_at, finished_at, outcome from runs_1;
+drop table runs_1;
 ";
 
 pub(super) async fn open(path: &Path) -> Result<SqliteConnection, Reason> {
@@ -49,26 +72,52 @@ pub(super) async fn open(path: &Path) -> Result<SqliteConnection, Reason> {
         make(path).await?;
     }
     refuse_empty(path)?;
-    let mut connection = connect_and_check(options(path).synchronous(SqliteSynchronous::Full)).await?;
+    let (mut connection, format) =
+        connect_and_check(options(path).synchronous(SqliteSynchronous::Full)).await?;
     // Only now that it is known to be ours: this writes to the file where a tool has left another mode.
     sqlx::raw_sql("pragma journal_mode = wal").execute(&mut connection).await?;
+    if format < FORMAT {
+        bring_up_to_date(&mut connection).await?;
+    }
     Ok(connection)
 }
 
 pub(super) async fn open_read_only(path: &Path) -> Result<SqliteConnection, Reason> {
     refuse_empty(path)?;
-    match connect_and_check(options(path).read_only(true)).await {
-        // SQLite wants to write a `-shm` to read a WAL file. Where it may not, and there is no `-wal`, the
-        // file alone is the whole truth.
-        Err(Reason::Unopenable(_)) if !beside(path, "-wal").try_exists()? => {
-            connect_and_check(options(path).read_only(true).immutable(true)).await
-        }
-        result => result,
-    }
+    // Without a `-wal` the file alone is the whole truth. Read as one that cannot change, it needs no `-shm`, which a
+    // reader would leave behind, and may not be able to make.
+    let whole = !beside(path, "-wal").try_exists()?;
+    let (connection, _) = connect_and_check(options(path).read_only(true).immutable(whole)).await?;
+    Ok(connection)
 }
 
-async fn connect_and_check(options: SqliteConnectOptions) -> Result<SqliteConnection, Reason> {
-    check(options.connect().await?).await
+async fn connect_and_check(options: SqliteConnectOptions) -> Result<(SqliteConnection, i64), Reason> {
+    let mut connection = options.connect().await?;
+    let format = check(&mut connection).await?;
+    Ok((connection, format))
+}
+
+/// Brings a file of format 1 to the present one, wholly or not at all.
+async fn bring_up_to_date(connection: &mut SqliteConnection) -> Result<(), Reason> {
+    // With foreign keys on, dropping the old table would fail on what refers to it; with them off outside a
+    // transaction, renaming leaves `entries` referring to `runs` by name.
+    sqlx::raw_sql("pragma foreign_keys = off; pragma legacy_alter_table = on")
+        .execute(&mut *connection)
+        .await?;
+    let mut transaction = connection.begin_with("begin immediate").await?;
+    let format: i64 = sqlx::query_scalar("pragma user_version").fetch_one(&mut *transaction).await?;
+    // Another process may have been quicker.
+    if format < FORMAT {
+        let version = format!("pragma user_version = {FORMAT};");
+        for sql in [FROM_1, RUNS, COPY_1, &version] {
+            sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut *transaction).await?;
+        }
+    }
+    transaction.commit().await?;
+    sqlx::raw_sql("pragma legacy_alter_table = off; pragma foreign_keys = on")
+        .execute(&mut *connection)
+        .await?;
+    Ok(())
 }
 
 fn options(path: &Path) -> SqliteConnectOptions {
@@ -91,7 +140,10 @@ async fn make(path: &Path) -> Result<(), Reason> {
         let draft_options =
             options(&draft).journal_mode(SqliteJournalMode::Wal).synchronous(SqliteSynchronous::Off);
         let mut connection = draft_options.connect().await?;
-        sqlx::raw_sql(SCHEMA).execute(&mut connection).await?;
+        let version = format!("pragma user_version = {FORMAT};");
+        for sql in [RUNS, ENTRIES, &version] {
+            sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut connection).await?;
+        }
         connection.close().await?;
         File::open(&draft)?.sync_all()?;
         match fs::hard_link(&draft, path) {
@@ -116,25 +168,21 @@ fn refuse_empty(path: &Path) -> Result<(), Reason> {
     }
 }
 
-async fn check(mut connection: SqliteConnection) -> Result<SqliteConnection, Reason> {
-    let format: i64 = sqlx::query_scalar("pragma user_version").fetch_one(&mut connection).await?;
+/// Checks that the file is a whole journal; returns its format.
+async fn check(connection: &mut SqliteConnection) -> Result<i64, Reason> {
+    let format: i64 = sqlx::query_scalar("pragma user_version").fetch_one(&mut *connection).await?;
     match format {
-        FORMAT => {}
+        1..=FORMAT => {}
         found if found > FORMAT => return Err(Reason::Newer { found, known: FORMAT }),
         found => return Err(Reason::Corrupt(format!("it has format {found}, which no version has written"))),
     }
-    let verdict: String = sqlx::query_scalar("pragma quick_check(1)").fetch_one(&mut connection).await?;
+    let verdict: String = sqlx::query_scalar("pragma quick_check(1)").fetch_one(&mut *connection).await?;
     if verdict != "ok" {
         return Err(Reason::Corrupt(verdict));
     }
     // Fails by name when a table or a column is missing.
-    sqlx::raw_sql(
-        "select id, operation, title, who, why, plan, started_at, finished_at, outcome from runs limit 0;
-         select run, seq, step, kind, at, detail from entries limit 0;",
-    )
-    .execute(&mut connection)
-    .await?;
-    Ok(connection)
+    sqlx::raw_sql(COLUMNS).execute(&mut *connection).await?;
+    Ok(format)
 }
 
 /// The `-wal` goes with its file: left behind, SQLite would replay it into the next one.

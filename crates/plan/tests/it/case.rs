@@ -1,7 +1,7 @@
 //! Random plans over a directory of files, with what they must lead to.
 
 use crate::world::{Deed, Work};
-use plan::{Plan, Step};
+use plan::{Plan, Step, Undo};
 use rand::{Rng, SeedableRng, rngs::StdRng, seq::IteratorRandom};
 use std::{collections::BTreeMap, fs, io, path::Path, time::Duration};
 
@@ -45,12 +45,13 @@ impl Case {
             steps.push(Step {
                 name: work.key.clone(),
                 title: format!("{:?}", work.deed),
-                undo: (!matches!(work.deed, Deed::Look)).then(|| "Take it back".to_owned()),
+                undo: if matches!(work.deed, Deed::Look) { Undo::Nothing } else { Undo::by("Take it back") },
+                snapshot: false,
                 estimate: Duration::from_millis(1),
                 action: work,
             });
         }
-        let plan = Plan { operation: "change".to_owned(), title: format!("Case {seed}"), steps };
+        let plan = Plan::new("change", format!("Case {seed}"), steps);
         Self { plan, old, new: spoilt.is_none().then_some(files) }
     }
     /// Makes the old state in `root`.

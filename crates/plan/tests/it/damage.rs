@@ -1,6 +1,8 @@
 //! Journals that are broken: each is named, none is taken for good, none is changed.
 
-use plan::{Action, Engine, Failure, Faults, Holder, Journal, JournalError, Lock, Plan, Progress, Step};
+use plan::{
+    Action, Engine, Failure, Faults, Holder, Journal, JournalError, Lock, Phase, Plan, Progress, Step, Undo,
+};
 use rand::{RngCore, SeedableRng, rngs::StdRng};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -34,15 +36,17 @@ async fn journal(runs: usize) -> (TempDir, PathBuf) {
     let place = tempfile::tempdir().unwrap();
     let path = place.path().join("state.db");
     let journal = Journal::open(&path).await.unwrap();
-    let lock = Lock::acquire(&place.path().join("lock"), &Holder::new("ann", "up", "to test")).unwrap();
+    let lock =
+        Lock::acquire(&place.path().join("lock"), &Holder::new("ann", "up", "to test", "0.1.0")).unwrap();
     let step = |name: &str| Step {
         name: name.to_owned(),
         title: "Do nothing".to_owned(),
-        undo: Some("Do nothing".to_owned()),
+        undo: Undo::by("Do nothing"),
+        snapshot: false,
         estimate: Duration::ZERO,
         action: Nothing,
     };
-    let plan = Plan { operation: "up".into(), title: "Nothing".into(), steps: vec![step("a"), step("b")] };
+    let plan = Plan::new("up", "Nothing", vec![step("a"), step("b")]);
     for _ in 0..runs {
         let mut unread = ();
         let mut engine =
@@ -126,6 +130,60 @@ async fn an_overwritten_file_is_corrupt() {
 }
 
 #[tokio::test]
+async fn a_file_of_the_first_format_is_read_as_it_is_and_brought_up_to_date_when_opened() {
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join("state.db");
+    fs::write(&path, []).unwrap();
+    sql(&path, include_str!("../../../deploy/tests/golden/journal-1.sql")).await;
+    let before = fs::read(&path).unwrap();
+    let journal = Journal::open_read_only(&path).await.unwrap();
+    let read = journal.runs(9).await.unwrap();
+    journal.close().await.unwrap();
+    assert!(fs::read(&path).unwrap() == before, "reading changed the file");
+    for _ in 0..2 {
+        let journal = Journal::open(&path).await.unwrap();
+        assert_eq!(journal.runs(9).await.unwrap(), read);
+        journal.close().await.unwrap();
+    }
+    let [run] = &read[..] else { panic!("{read:?}") };
+    assert_eq!(
+        (run.program.as_deref(), run.plan.format, run.state.phase.clone()),
+        (None, 1, Phase::Running(1))
+    );
+    assert_eq!(run.plan.steps[1].undo, Undo::by("Remove them"));
+    assert_eq!(run.plan.steps.last().unwrap().undo, Undo::Nothing);
+}
+
+/// A plan that is sound and whose actions this version does not know is not damaged: who wrote it is said, and it can be
+/// given up.
+#[tokio::test]
+async fn a_plan_of_another_version_is_told_from_a_damaged_one_and_can_be_given_up() {
+    let strange = r#"replace(plan, '"action":null', '"action":{"fly":1}')"#;
+    let newer = r#"replace(plan, '"format":2', '"format":3')"#;
+    for (change, because) in [(strange, "fly"), (newer, "format 3, and this version knows up to 2")] {
+        let (place, path) = journal(2).await;
+        let unfinish = "delete from entries where run = 2; update runs set outcome = null, finished_at = null where id = 2";
+        sql(&path, &format!("update runs set plan = {change} where id = 2; {unfinish}")).await;
+        let journal = Journal::open(&path).await.unwrap();
+        let error = journal.unfinished::<Nothing>().await.unwrap_err();
+        let JournalError::ForeignPlan { program, operation, reason, .. } = &error else { panic!("{error}") };
+        assert_eq!((program.as_deref(), operation.as_str()), (Some("0.1.0"), "up"));
+        assert!(error.to_string().contains("version 0.1.0 wrote its plan"), "{error}");
+        assert!(reason.contains(because) || change == strange, "{reason}");
+
+        let lock = Lock::acquire(&place.path().join("lock"), &Holder::new("ann", "up", "", "0.1.0")).unwrap();
+        let given_up = journal.abandon(&lock).await.unwrap().expect("it was unfinished");
+        assert_eq!(given_up.to_string(), "2");
+        assert!(journal.unfinished::<Nothing>().await.unwrap().is_none());
+        assert_eq!(journal.abandon(&lock).await.unwrap(), None);
+        if change == strange {
+            let run = journal.run(given_up).await.unwrap().expect("it is in the history");
+            assert!(run.abandoned && run.finished_at.is_some());
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_foreign_database_is_refused() {
     let place = tempfile::tempdir().unwrap();
     let path = place.path().join("state.db");
@@ -174,16 +232,20 @@ async fn an_action_of_another_program_is_named() {
     sql(&path, unfinish).await;
     // History does not look into actions; recovery must.
     assert_eq!(Journal::open(&path).await.unwrap().runs(1).await.unwrap().len(), 1);
+    let error = read(&path).await.unwrap_err();
+    assert!(matches!(error, JournalError::ForeignPlan { .. }), "{error}");
+    assert!(error.to_string().contains("launch-rocket"), "{error}");
+    sql(&path, "update runs set plan = json_remove(plan, '$.steps[0].name')").await;
     refused_as_corrupt(&path, "its plan cannot be read").await;
 }
 
 #[tokio::test]
 async fn a_later_format_is_not_touched() {
     let (_place, path) = journal(1).await;
-    sql(&path, "pragma user_version = 2").await;
+    sql(&path, "pragma user_version = 3").await;
     for error in [Journal::open(&path).await.unwrap_err(), Journal::open_read_only(&path).await.unwrap_err()]
     {
-        assert!(matches!(error, JournalError::Newer { found: 2, known: 1, .. }), "{error}");
+        assert!(matches!(error, JournalError::Newer { found: 3, known: 2, .. }), "{error}");
         assert!(error.to_string().contains("use the version that wrote it, or a newer one"), "{error}");
     }
 }

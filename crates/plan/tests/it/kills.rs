@@ -133,7 +133,7 @@ async fn left_alone() {
         let root = place.path();
         case.create(root);
         let journal = Journal::open(&root.join("state.db")).await.expect("the journal opens");
-        let holder = Holder::new("a test", "change", "to see the end");
+        let holder = Holder::new("a test", "change", "to see the end", "0.1.0");
         let lock = Lock::acquire(&root.join("lock"), &holder).expect("the lock is free");
         let fate = Fate::new(None, None);
         let cancel = fate.cancel.clone();

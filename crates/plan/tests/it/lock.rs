@@ -11,9 +11,10 @@ use std::{
 fn the_second_process_learns_who_holds_it_and_a_kill_sets_it_free() {
     let place = tempfile::tempdir().unwrap();
     let path = place.path().join("lock");
-    let me = Holder::new("root", "backup", "the weekly backup");
+    let me = Holder::new("root", "backup", "the weekly backup", "0.1.0");
     // An earlier holder with a longer record, which must not show through.
-    let earlier = Holder::new("somebody with a long name", "upgrade", "a reason that goes on ".repeat(9));
+    let earlier =
+        Holder::new("somebody with a long name", "upgrade", "a reason that goes on ".repeat(9), "0.1.0");
     drop(Lock::acquire(&path, &earlier).unwrap());
 
     let (who, operation, why) = ("ann".into(), "upgrade".into(), "to 11.7.15".into());
@@ -45,7 +46,8 @@ fn of_many_at_once_one_wins_and_all_others_name_it() {
     let place = tempfile::tempdir().unwrap();
     let path = place.path().join("lock");
     let attempts = std::thread::scope(|scope| {
-        let attempt = |n: usize| Lock::acquire(&path, &Holder::new(format!("thread {n}"), "race", "to win"));
+        let attempt =
+            |n: usize| Lock::acquire(&path, &Holder::new(format!("thread {n}"), "race", "to win", "0.1.0"));
         let threads: Vec<_> = (0..16).map(|n| scope.spawn(move || attempt(n))).collect();
         threads.into_iter().map(|thread| thread.join().unwrap()).collect::<Vec<_>>()
     });
@@ -59,7 +61,7 @@ fn of_many_at_once_one_wins_and_all_others_name_it() {
 
 #[test]
 fn a_place_that_cannot_hold_a_lock_is_named() {
-    let error = Lock::acquire("/proc/lock".as_ref(), &Holder::new("me", "up", "")).unwrap_err();
+    let error = Lock::acquire("/proc/lock".as_ref(), &Holder::new("me", "up", "", "0.1.0")).unwrap_err();
     assert!(matches!(error, LockError::Io { .. }));
     assert!(error.to_string().contains("/proc/lock"), "{error}");
 }

@@ -1,8 +1,8 @@
 //! What a run does, says and leaves in the journal, in one process.
 
 use plan::{
-    Action, Blow, Engine, EngineError, EntryKind, Event, Failure, FaultError, Faults, Holder, Journal, Lock,
-    Outcome, Phase, Plan, PlanError, Progress, Recovery, Step, Unit,
+    Action, Engine, EngineError, EntryKind, Event, Failure, FaultError, FaultKind, Faults, Holder, Journal,
+    Lock, Outcome, Phase, Plan, PlanError, Progress, Recovery, Step, Undo, Unit,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -93,11 +93,16 @@ fn plan(parts: &[(&str, Part)]) -> Plan<Act> {
     let step = |&(name, part): &(&str, Part)| Step {
         name: name.to_ascii_lowercase(),
         title: format!("Make {name}"),
-        undo: (name == name.to_ascii_lowercase()).then(|| format!("Unmake {name}")),
+        undo: match name {
+            _ if name == name.to_ascii_lowercase() => Undo::by(format!("Unmake {name}")),
+            _ if name.contains('!') => Undo::impossible("only a backup brings it back"),
+            _ => Undo::Nothing,
+        },
+        snapshot: false,
         estimate: Duration::from_millis(20),
         action: Act { name: name.to_owned(), part },
     };
-    Plan { operation: "up".to_owned(), title: "Make it".to_owned(), steps: parts.iter().map(step).collect() }
+    Plan::new("up", "Make it", parts.iter().map(step).collect())
 }
 
 struct Scene {
@@ -113,7 +118,8 @@ impl Scene {
     async fn new() -> Self {
         let place = tempfile::tempdir().unwrap();
         let journal = Journal::open(&place.path().join("state.db")).await.unwrap();
-        let lock = Lock::acquire(&place.path().join("lock"), &Holder::new("ann", "up", "to test")).unwrap();
+        let lock =
+            Lock::acquire(&place.path().join("lock"), &Holder::new("ann", "up", "to test", "0.1.0")).unwrap();
         let (stage, events, faults) = Default::default();
         Self { _place: place, journal, lock, stage, events, faults }
     }
@@ -202,6 +208,30 @@ async fn a_failure_is_undone_backwards_and_outputs_are_handed_back() {
 }
 
 #[tokio::test]
+async fn what_cannot_be_undone_is_named_unless_a_snapshot_brought_it_back() {
+    let mut scene = Scene::new().await;
+    let mut plan = plan(&[("a", Part::Act), ("Migrate!", Part::Act), ("c", Part::Fail)]);
+    plan.steps[1].name = "migrate".to_owned();
+    let refused = scene.run(&plan).await.unwrap_err();
+    assert!(matches!(refused, EngineError::Plan(PlanError::NoSnapshot { .. })), "{refused}");
+    assert!(scene.stage.calls().is_empty() && scene.journal.runs(1).await.unwrap().is_empty());
+
+    plan.without_snapshot = Some("nothing is installed yet".to_owned());
+    let Outcome::Undone { not_undone, .. } = scene.run(&plan).await.unwrap() else { panic!("undone") };
+    let [lasting] = &not_undone[..] else { panic!("{not_undone:?}") };
+    assert_eq!((lasting.step.as_str(), lasting.why.as_str()), ("migrate", "only a backup brings it back"));
+
+    // Undone before the step began: nothing of it is left.
+    plan.steps.swap(1, 2);
+    let Outcome::Undone { not_undone, .. } = scene.run(&plan).await.unwrap() else { panic!("undone") };
+    assert_eq!(not_undone, []);
+    plan.steps.swap(1, 2);
+    plan.steps[0].snapshot = true;
+    let Outcome::Undone { not_undone, .. } = scene.run(&plan).await.unwrap() else { panic!("undone") };
+    assert_eq!(not_undone, [], "the snapshot's undo brought it back");
+}
+
+#[tokio::test]
 async fn a_failed_undo_needs_you_and_is_tried_again() {
     let mut scene = Scene::new().await;
     let plan = plan(&[("a", Part::Act), ("b", Part::Jam), ("c", Part::Fail)]);
@@ -260,15 +290,15 @@ async fn injected_failures_strike_where_they_are_told() {
         ("b:after", vec!["apply a", "apply b", "undo b given nothing", undo_a]),
     ] {
         let mut scene = Scene::new().await;
-        scene.faults = Faults::default().with(fault, Blow::Fail).unwrap();
+        scene.faults = Faults::default().with(fault, FaultKind::Fail).unwrap();
         let outcome = scene.run(&plan).await.unwrap();
         assert!(matches!(&outcome, Outcome::Undone { step, .. } if step == "b"), "{outcome:?}");
         assert_eq!(scene.stage.calls(), calls, "{fault}");
     }
 
     let mut scene = Scene::new().await;
-    let faults = Faults::default().with("b:before", Blow::Fail).unwrap();
-    scene.faults = faults.with("a:undo", Blow::Fail).unwrap();
+    let faults = Faults::default().with("b:before", FaultKind::Fail).unwrap();
+    scene.faults = faults.with("a:undo", FaultKind::Fail).unwrap();
     let outcome = scene.run(&plan).await.unwrap();
     assert!(matches!(&outcome, Outcome::NeedsYou { step, .. } if step == "a"), "{outcome:?}");
 }
@@ -280,7 +310,7 @@ async fn what_cannot_be_run_is_refused_before_it_is_noted() {
     assert!(matches!(twice, EngineError::Plan(PlanError::Twice(name)) if name == "a"));
     let unreadable = scene.run(&plan(&[("a", Part::Unreadable)])).await.unwrap_err();
     assert!(matches!(unreadable, EngineError::Plan(PlanError::Unreadable(_))), "{unreadable}");
-    scene.faults = Faults::default().with("z:before", Blow::Kill).unwrap();
+    scene.faults = Faults::default().with("z:before", FaultKind::Kill).unwrap();
     let unknown = scene.run(&plan(&[("a", Part::Act)])).await.unwrap_err();
     assert!(
         matches!(&unknown, EngineError::Fault(FaultError::Step { steps, .. }) if steps == "a"),

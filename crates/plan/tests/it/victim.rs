@@ -44,7 +44,8 @@ fn main() {
             });
         }
         Job::Hold { path, who, operation, why } => {
-            let _lock = Lock::acquire(&path, &Holder::new(who, operation, why)).expect("the lock is free");
+            let _lock =
+                Lock::acquire(&path, &Holder::new(who, operation, why, "0.1.0")).expect("the lock is free");
             std::io::stdout().write_all(b"held\n").expect("the test reads this");
             loop {
                 std::thread::park();
@@ -54,7 +55,7 @@ fn main() {
 }
 
 async fn open(root: &Path) -> (Journal, Lock) {
-    let holder = Holder::new("a test", "change", "to be killed");
+    let holder = Holder::new("a test", "change", "to be killed", "0.1.0");
     let lock = Lock::acquire(&root.join("lock"), &holder).expect("the lock is free");
     (Journal::open(&root.join("state.db")).await.expect("the journal opens"), lock)
 }

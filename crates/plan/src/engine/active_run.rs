@@ -6,7 +6,7 @@ use std::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// A run and where it stands.
-pub(super) struct Course<'p, A> {
+pub(super) struct ActiveRun<'p, A> {
     pub(super) run: RunId,
     pub(super) plan: &'p Plan<A>,
     pub(super) state: State,
@@ -16,7 +16,7 @@ pub(super) struct Course<'p, A> {
     effect_begun: Instant,
 }
 
-impl<'p, A> Course<'p, A> {
+impl<'p, A> ActiveRun<'p, A> {
     pub(super) fn new(run: RunId, plan: &'p Plan<A>, state: State, cancel: CancellationToken) -> Self {
         let now = Instant::now();
         Self { run, plan, state, cancel, begun: now, effect_begun: now }
@@ -71,12 +71,14 @@ impl<'p, A> Course<'p, A> {
             (Phase::Stuck(step, failure), Some((failed, cause))) => Outcome::NeedsYou {
                 run,
                 step: name(step),
-                undo: self.plan.steps[step].undo.clone().unwrap_or_default(),
+                undo: self.plan.steps[step].undo.title().unwrap_or_default().to_owned(),
                 failure,
                 failed_step: name(failed),
                 cause,
             },
-            (_, Some((step, failure))) => Outcome::Undone { run, step: name(step), failure },
+            (_, Some((step, failure))) => {
+                Outcome::Undone { run, step: name(step), failure, not_undone: self.plan.uncovered(step + 1) }
+            }
         }
     }
 }

@@ -1,0 +1,90 @@
+//! `restart`: stop a part and start it as it was, then prove that the deployment works.
+
+use plan::Plan;
+
+use super::runner::{Looking, Operation};
+use super::verify::not_installed;
+use crate::action::Action;
+use crate::control::protocol::Status;
+use crate::error::{Error, Kind};
+use crate::part::{PARTS, Part, test_step};
+use crate::place::ground::ground;
+use crate::state::settled::{Settled, settle};
+use crate::world::World;
+
+/// Restarts one part that runs. While the server restarts, requests wait at the edge.
+#[derive(Debug, Clone)]
+pub struct Restart {
+    /// The part's name.
+    pub part: String,
+}
+
+/// What a restart decides from.
+pub struct Seen {
+    running: Status,
+    settled: Settled,
+}
+
+/// What a restart came to.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct Restarted {
+    /// The part.
+    pub part: String,
+    /// When the acceptance test passed, in ms since the epoch.
+    pub verified_at: Option<i64>,
+}
+
+impl Operation for Restart {
+    const NAME: &'static str = "restart";
+    type Seen = Seen;
+    type Report = Restarted;
+
+    async fn look(&self, world: &World, _: Looking<'_>) -> Result<Self::Seen, Error> {
+        ground(&world.layout)?;
+        if !world.layout.current().exists() {
+            return Err(not_installed(&world.layout));
+        }
+        let running = world.agent.status().await?.ok_or_else(stopped)?;
+        Ok(Seen { running, settled: settle(world, &[].into(), None)? })
+    }
+
+    fn plan(&self, world: &World, Seen { running, settled }: &Seen) -> Result<Plan<Action>, Error> {
+        let dir = world.layout.root().display();
+        let title = format!("Restart the {} of {dir}", self.part);
+        let can_restart = |part: &&&dyn Part| part.start_again(running).is_some();
+        let mut steps: Vec<plan::Step<Action>> = match self.part.as_str() {
+            // It runs the others, so they stop and start with it.
+            "agent" => {
+                let stop = PARTS.iter().rev().filter_map(|part| part.stop(running));
+                stop.chain(PARTS.iter().filter_map(|part| part.start_again(running))).collect()
+            }
+            name => match PARTS.iter().filter(can_restart).find(|part| part.name() == name) {
+                Some(part) => part.stop(running).into_iter().chain(part.start_again(running)).collect(),
+                None => return Err(unknown(name, running)),
+            },
+        };
+        steps.push(test_step(&settled.desired));
+        Ok(Plan::new(Self::NAME, title, steps))
+    }
+
+    async fn report(&self, world: &World, _: Self::Seen, _: bool) -> Result<Restarted, Error> {
+        Ok(Restarted { part: self.part.clone(), verified_at: super::verify::last_pass(&world.layout) })
+    }
+}
+
+fn stopped() -> Error {
+    Error::not_ready("the deployment does not run").hint("start it with `mainstay up`")
+}
+
+/// Why a part cannot be restarted: it does not run, or is none.
+fn unknown(name: &str, running: &Status) -> Error {
+    let restartable = || PARTS.iter().filter(|part| part.start_again(running).is_some());
+    let names: Vec<&str> = restartable().map(|part| part.name()).collect();
+    if ["server", "edge"].contains(&name) {
+        return Error::not_ready(format!("the {name} does not run"))
+            .hint("start everything with `mainstay up`");
+    }
+    let near = settings::nearest(name, names.iter().copied()).map(|near| format!("did you mean `{near}`?"));
+    let near = near.unwrap_or_else(|| format!("allowed: {}", names.join(", ")));
+    Error::new(Kind::Usage, format!("`{name}` is not a part that can be restarted; {near}"))
+}

@@ -1,0 +1,34 @@
+//! The agent, which runs the other parts.
+
+use plan::Step;
+
+use super::{Part, Stage, View};
+use crate::action::{self, Action, HandOver, Switch};
+use crate::control::protocol::Status;
+
+pub(super) struct Agent;
+
+impl Part for Agent {
+    fn name(&self) -> &'static str {
+        "agent"
+    }
+
+    fn steps(&self, stage: Stage, view: &View<'_>) -> Vec<Step<Action>> {
+        match stage {
+            // First of all: what comes later speaks to an agent of this version.
+            Stage::Prepare => view.observed.handover.clone().map(HandOver::step).into_iter().collect(),
+            Stage::Start if view.observed.agent.is_none() => {
+                vec![action::Agent { switch: Switch::On }.step()]
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    fn stop(&self, _running: &Status) -> Option<Step<Action>> {
+        Some(action::Agent { switch: Switch::Off }.step())
+    }
+
+    fn start_again(&self, _running: &Status) -> Option<Step<Action>> {
+        Some(action::Agent { switch: Switch::On }.step())
+    }
+}

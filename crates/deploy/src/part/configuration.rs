@@ -1,0 +1,70 @@
+//! The server's config.json, and `declared.json`, which remembers what Mainstay wrote there.
+
+use std::net::SocketAddr;
+
+use plan::Step;
+use settings::Undeclared;
+
+use super::{Part, Stage, View};
+use crate::action::{self, Action};
+use crate::error::Error;
+use crate::place::layout::Layout;
+use crate::state::settled::{Settled, reconcile};
+
+/// What happens to config.json, and to `declared.json` with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ConfigChange {
+    /// There is none yet.
+    New,
+    /// It changes.
+    Changes,
+    /// It stays, but other things are to be remembered of it.
+    OnlyRemembered,
+    /// Nothing.
+    Stays,
+}
+
+impl ConfigChange {
+    /// Whether the server reads another config.json afterwards.
+    pub(super) fn reconfigures(self) -> bool {
+        matches!(self, Self::New | Self::Changes)
+    }
+}
+
+pub(super) fn observe(layout: &Layout, settled: &Settled, listen: SocketAddr) -> Result<ConfigChange, Error> {
+    let Settled { resolved, release, config, .. } = settled;
+    if config.config.is_none() {
+        return Ok(ConfigChange::New);
+    }
+    let next = reconcile(resolved, release, layout, listen, config, Undeclared::GoesBack)?;
+    Ok(match next.changes_config() {
+        true => ConfigChange::Changes,
+        false if config.memory.as_ref() != Some(&next.memory) => ConfigChange::OnlyRemembered,
+        false => ConfigChange::Stays,
+    })
+}
+
+pub(super) struct Configuration;
+
+impl Part for Configuration {
+    fn name(&self) -> &'static str {
+        "configuration"
+    }
+
+    fn steps(&self, stage: Stage, view: &View<'_>) -> Vec<Step<Action>> {
+        let change = view.observed.config;
+        if stage != Stage::Change || change == ConfigChange::Stays {
+            return Vec::new();
+        }
+        let action = action::Configuration {
+            release: view.settled.release.clone(),
+            listen: view.observed.server.listen,
+            user: view.settled.desired.user.clone(),
+            replaces: change != ConfigChange::New,
+            remembers: view.settled.config.memory.is_some(),
+            only_remembers: !change.reconfigures(),
+            undeclared_goes_back: true,
+        };
+        vec![action.step()]
+    }
+}

@@ -1,0 +1,130 @@
+//! What a plan has to do about the database, decided from data.
+
+use ::database::Lacking;
+use plan::Step;
+
+use crate::action::{self, Action};
+use crate::error::{Error, Kind};
+use crate::part::{Observed, Part, Stage, View};
+use crate::state::location::Location;
+use crate::state::settled::Settled;
+
+/// Whether what is asked for would leave the data behind.
+///
+/// # Errors
+/// A deployment has its data in one database, and another one is named, in which nothing is.
+pub(crate) fn check_moved(settled: &Settled, observed: &Observed) -> Result<(), Error> {
+    let elsewhere = settled.before.as_ref().filter(|before| !before.is(&settled.location));
+    match elsewhere.filter(|_| observed.release.current.is_some() && !observed.database.exists) {
+        None => Ok(()),
+        Some(before) => Err(Error::new(
+            Kind::Refused,
+            format!(
+                "the data is in {before}, and {} is empty: people would find an empty Mattermost",
+                settled.location
+            ),
+        )
+        .hint(
+            "move the data there first, or install another deployment with `--dir`; nothing has been changed",
+        )),
+    }
+}
+
+pub(crate) struct Database;
+
+impl Part for Database {
+    fn name(&self) -> &'static str {
+        "database"
+    }
+
+    /// The schema is brought up to date with every release that becomes the current one.
+    fn steps(&self, stage: Stage, view: &View<'_>) -> Vec<Step<Action>> {
+        if stage != Stage::Change {
+            return Vec::new();
+        }
+        let Settled { desired, release, location, .. } = view.settled;
+        let (seen, current) = (&view.observed.database, view.observed.release.current.as_ref());
+        let mut steps = Vec::new();
+        if let (Some(lacking), Some(creation), Location::Server(server)) =
+            (seen.lacking, view.creation, location)
+        {
+            let Lacking { user, database } = lacking;
+            let (release, creation) = (release.clone(), creation.clone());
+            steps.push(action::CreateDatabase { release, creation, user, database }.step(server));
+        }
+        if !seen.exists || current != Some(release) {
+            let (user, external) = (desired.user.clone(), matches!(location, Location::Server(_)));
+            let action = action::Database { release: release.clone(), user, fresh: !seen.exists, external };
+            steps.push(action.step(location, current));
+        }
+        steps
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::operation::up::tests::{finished, nothing, settled};
+    use ::plan::Undo;
+
+    use crate::place::layout::Layout;
+    use crate::state::creation::Creation;
+
+    fn on_postgres(root: bool, before: Option<Location>) -> Settled {
+        let host = dsn::Host::Name("db".to_owned());
+        let mut server = dsn::Server::new(dsn::Engine::Postgres, host);
+        (server.name, server.user, server.password) = ("chat".into(), "mm".into(), "hunter2".into());
+        Settled { location: Location::Server(Box::new(server)), before, ..settled(root, None) }
+    }
+
+    fn of(settled: &Settled, creation: Option<&Creation>, observed: &Observed) -> Vec<(String, Undo)> {
+        let layout = Layout::new("/srv/chat");
+        let view = View { layout: &layout, settled, observed, creation, tarball: None };
+        let steps = Database.steps(Stage::Change, &view);
+        assert!(!serde_json::to_string(&steps).expect("JSON").contains("hunter2"));
+        steps.into_iter().map(|step| (step.title, step.undo)).collect()
+    }
+
+    #[test]
+    fn a_missing_database_is_created_before_its_tables_and_only_when_asked() {
+        let settled = on_postgres(false, None);
+        let create = Some(&Creation::Variable);
+        let lacking = |user, database| {
+            let mut observed = nothing();
+            observed.database.lacking = Some(Lacking { user, database });
+            observed
+        };
+        let steps = of(&settled, create, &lacking(true, true));
+        assert_eq!(steps[0].0, "Create user mm and database chat on db:5432");
+        assert_eq!(steps[1].0, "Create the tables in postgres://mm:***@db:5432/chat");
+        assert_eq!(of(&settled, create, &lacking(false, true))[0].0, "Create database chat on db:5432");
+        assert_eq!(of(&settled, create, &nothing()).len(), 1, "it is there");
+    }
+
+    #[test]
+    fn the_schema_is_brought_up_to_date_with_a_release_and_not_undone_where_it_was_there() {
+        let settled = on_postgres(false, None);
+        let mut installed = nothing();
+        installed.database.exists = true;
+        let [(title, undo)] = &of(&settled, None, &installed)[..] else { panic!("one step") };
+        assert!(
+            title.starts_with("Bring the database to 11.6.0") && matches!(undo, Undo::Impossible(_)),
+            "{title}"
+        );
+        assert_eq!(of(&settled, None, &finished()), []);
+    }
+
+    #[test]
+    fn data_is_not_left_behind_for_an_empty_database() {
+        let mut empty = finished();
+        empty.database.exists = false;
+        let moved = on_postgres(false, Some(Location::File));
+        let refused = check_moved(&moved, &empty).expect_err("refused");
+        assert_eq!(refused.kind, Kind::Refused);
+        assert!(refused.what.contains("own file") && !refused.what.contains("hunter2"), "{refused}");
+        let full = finished();
+        check_moved(&moved, &full).expect("somebody has moved the data");
+        let same = Settled { before: Some(moved.location.clone()), ..moved };
+        check_moved(&same, &empty).expect("it was emptied, and that is known");
+    }
+}

@@ -1,0 +1,48 @@
+//! The release: unpacked, and the one that `current` points at.
+
+use plan::Step;
+use release::ReleaseId;
+
+use super::{Part, Stage, View};
+use crate::action::{Action, Activation, Unpacking};
+use crate::error::Error;
+use crate::place::layout::Layout;
+
+/// What is there.
+#[derive(Debug, Clone)]
+pub(crate) struct Observed {
+    /// The unpacked releases.
+    pub installed: Vec<ReleaseId>,
+    /// The active one.
+    pub current: Option<ReleaseId>,
+}
+
+pub(super) fn observe(layout: &Layout) -> Result<Observed, Error> {
+    Ok(Observed {
+        installed: release::installed(&layout.releases())?,
+        current: release::current(&layout.current()),
+    })
+}
+
+pub(super) struct Release;
+
+impl Part for Release {
+    fn name(&self) -> &'static str {
+        "release"
+    }
+
+    fn steps(&self, stage: Stage, view: &View<'_>) -> Vec<Step<Action>> {
+        let (seen, wanted) = (&view.observed.release, &view.settled.release);
+        match stage {
+            Stage::Prepare if !seen.installed.contains(wanted) => {
+                let tarball = view.tarball.map(std::path::Path::to_owned);
+                vec![Unpacking { release: wanted.clone(), tarball }.step()]
+            }
+            // After the database: until it has the schema, the old release is the one that can be started.
+            Stage::Start if seen.current.as_ref() != Some(wanted) => {
+                vec![Activation { release: wanted.clone(), before: seen.current.clone() }.step()]
+            }
+            _ => Vec::new(),
+        }
+    }
+}

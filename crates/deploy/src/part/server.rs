@@ -1,0 +1,113 @@
+//! The Mattermost server: its process, and the accounts that it must have before people come in.
+
+use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use plan::Step;
+
+use super::{Part, Stage, View};
+use crate::action::{self, Action, Administrator, Switch};
+use crate::control::health;
+use crate::control::protocol::{ServerSpec, ServerStatus, Status};
+use crate::error::Error;
+use crate::place::layout::Layout;
+use crate::state::desired::Desired;
+use crate::state::settled::Settled;
+
+/// How long the server may take to answer whether it is healthy.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What is there.
+#[derive(Debug, Clone)]
+pub(crate) struct Observed {
+    /// Where the server listens, or will.
+    pub listen: SocketAddr,
+    /// Whether it runs and says that it is healthy.
+    pub healthy: bool,
+}
+
+pub(super) async fn observe(layout: &Layout, agent: Option<&Status>) -> Result<Observed, Error> {
+    let listen = listen_address(layout, agent);
+    let healthy = match agent.and_then(|status| status.server()) {
+        Some(server) => health::ask(&health::client(PATIENCE)?, server.spec.listen).await.is_ok(),
+        None => false,
+    };
+    Ok(Observed { listen, healthy })
+}
+
+/// Where the server listens, or will: kept while it runs, otherwise a free port of loopback.
+///
+/// Below the kernel's range for outgoing connections, so that none of those can take it while the server restarts. The search begins at
+/// a port that depends on the directory, so that two deployments that start at once do not find the same one.
+pub(crate) fn listen_address(layout: &Layout, agent: Option<&Status>) -> SocketAddr {
+    const FIRST: u16 = 18_065;
+    const PORTS: u16 = 8_000;
+    if let Some(server) = agent.and_then(|status| status.server()) {
+        return server.spec.listen;
+    }
+    let mut hasher = DefaultHasher::new();
+    layout.root().hash(&mut hasher);
+    let begin = (hasher.finish() % u64::from(PORTS)) as u16;
+    let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    let mut ports = (0..PORTS).map(|offset| FIRST + (begin + offset) % PORTS);
+    let free = |port: &u16| host::Listen { address: Some(loopback), port: *port }.check().is_ok();
+    SocketAddr::new(loopback, ports.find(free).unwrap_or(FIRST))
+}
+
+pub(crate) struct Server;
+
+impl Part for Server {
+    fn name(&self) -> &'static str {
+        "server"
+    }
+
+    fn steps(&self, stage: Stage, view: &View<'_>) -> Vec<Step<Action>> {
+        let (seen, Settled { desired, release, .. }) = (&view.observed.server, view.settled);
+        let spec = ServerSpec {
+            release: view.layout.releases().join(release.to_string()),
+            user: desired.user.clone(),
+            listen: seen.listen,
+            overrides: BTreeMap::new(),
+        };
+        let running = view.observed.agent.as_ref().and_then(|status| status.server());
+        let stays = |server: &ServerStatus| {
+            !view.observed.config.reconfigures() && seen.healthy && server.spec == spec
+        };
+        if running.is_some_and(stays) {
+            return Vec::new();
+        }
+        match stage {
+            Stage::Stop => running.map(stop).into_iter().collect(),
+            Stage::Start => {
+                vec![start(spec), Administrator { listen: seen.listen, email: admin_email(desired) }.step()]
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    fn stop(&self, running: &Status) -> Option<Step<Action>> {
+        running.server().map(stop)
+    }
+
+    fn start_again(&self, running: &Status) -> Option<Step<Action>> {
+        running.server().map(|server| start(server.spec.clone()))
+    }
+}
+
+fn stop(server: &ServerStatus) -> Step<Action> {
+    action::Server { switch: Switch::Off, spec: server.spec.clone() }.step()
+}
+
+fn start(spec: ServerSpec) -> Step<Action> {
+    action::Server { switch: Switch::On, spec }.step()
+}
+
+/// A mail address for the first administrator: at the site's own host where that can have one.
+fn admin_email(desired: &Desired) -> String {
+    match desired.site_url.domain() {
+        Some(domain) if domain.contains('.') => format!("admin@{domain}"),
+        _ => "admin@localhost".to_owned(),
+    }
+}

@@ -1,0 +1,71 @@
+//! `mainstay history`
+
+use deploy::{Error, RunOutcome, RunSummary, World};
+use finding::Exit;
+
+use crate::cli;
+use crate::printer::Printer;
+
+pub(super) async fn run(printer: Printer, world: &World, args: &cli::History) -> Result<Exit, Error> {
+    if let Some(run) = args.run {
+        let run = deploy::run_of_history(world, run).await?;
+        printer.data(&run);
+        printer.show(&in_full(&run));
+        return Ok(Exit::Done);
+    }
+    let runs = deploy::history(world, args.limit).await?;
+    printer.data(&runs);
+    printer.show(&match &runs[..] {
+        [] => "Nothing has been run here".to_owned(),
+        runs => runs.iter().map(line).collect::<Vec<_>>().join("\n"),
+    });
+    Ok(Exit::Done)
+}
+
+fn line(run: &RunSummary) -> String {
+    let RunSummary { run: id, title, who, started_at, .. } = run;
+    let width = 10;
+    let outcome = word(run.outcome);
+    format!("{id:>4}  {started_at:.0}  {outcome:width$}  {who}: {title}")
+}
+
+fn word(outcome: RunOutcome) -> &'static str {
+    match outcome {
+        RunOutcome::Done => "done",
+        RunOutcome::Undone => "undone",
+        RunOutcome::NeedsYou => "needs you",
+        RunOutcome::Unfinished => "unfinished",
+        RunOutcome::Abandoned => "given up",
+    }
+}
+
+fn in_full(run: &RunSummary) -> String {
+    let mut rows = vec![
+        ("Run", format!("{}, `{}`: {}", run.run, run.operation, run.title)),
+        ("By", format!("{}: {}", run.who, run.why)),
+    ];
+    rows.extend(run.program.as_ref().map(|program| ("Version", format!("Mainstay {program}"))));
+    rows.push(("Began", format!("{:.0}", run.started_at)));
+    rows.extend(run.finished_at.map(|at| ("Ended", format!("{at:.0}"))));
+    rows.push(("Outcome", word(run.outcome).to_owned()));
+    if let Some(failure) = &run.failure {
+        rows.push(("Cause", failure.message.clone()));
+        rows.extend(failure.hint.as_ref().map(|hint| ("Hint", hint.clone())));
+    }
+    rows.extend(run.not_undone.iter().map(|step| ("Not undone", format!("{}: {}", step.title, step.why))));
+    let mut lines: Vec<String> = rows.iter().map(|(name, value)| format!("{name:<10} {value}")).collect();
+    let width = run.steps.iter().map(|step| step.title.len()).max().unwrap_or(0);
+    for step in &run.steps {
+        let (mark, state) = match step.state {
+            None => ("-", "not begun"),
+            Some("succeeded") => ("✓", "done"),
+            Some("undo-finished") => ("↶", "undone"),
+            Some("failed") => ("✗", "failed"),
+            Some("undo-failed") => ("✗", "not undone"),
+            Some(_) => ("…", "begun"),
+        };
+        let took = step.ms.map(|ms| format!(", {ms} ms")).unwrap_or_default();
+        lines.push(format!("  {mark} {:width$}  {state}{took}", step.title));
+    }
+    lines.join("\n")
+}

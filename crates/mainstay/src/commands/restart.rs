@@ -1,0 +1,22 @@
+//! `mainstay restart`
+
+use deploy::{Error, Restart, World};
+use finding::Exit;
+use tokio_util::sync::CancellationToken;
+
+use crate::cli;
+use crate::printer::Printer;
+
+pub(super) async fn run(
+    printer: Printer,
+    world: &World,
+    args: cli::Restart,
+    cancel: CancellationToken,
+) -> Result<Exit, Error> {
+    let operation = Restart { part: args.part };
+    if let Some(restarted) = super::change(printer, world, &operation, &args.change, None, cancel).await? {
+        printer.data(&restarted);
+        printer.show(&format!("\nThe {} was restarted, and the deployment is verified", restarted.part));
+    }
+    Ok(Exit::Done)
+}
