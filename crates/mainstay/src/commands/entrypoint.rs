@@ -9,6 +9,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Command, ExitCode};
+use std::time::Duration;
 
 use container_contract::HOME;
 use deploy::{Error, Kind, Layout, Place, World, container};
@@ -23,8 +24,8 @@ use finding::Exit;
 /// The port that an image exposes.
 const PORT: host::Listen = host::Listen { address: None, port: 80 };
 
-/// How long a database server is waited for, in seconds: containers are started together.
-pub(super) const DATABASE_PATIENCE: u64 = 120;
+/// How long to wait for a database server: containers are started together.
+const DATABASE_WAIT: Duration = Duration::from_secs(120);
 
 /// What `app:help` prints.
 const HELP: &str = "\
@@ -186,7 +187,7 @@ fn work(printer: Printer, common: &Common, change: Change, start: bool) -> Resul
     runtime()?.block_on(async {
         let cancel = interrupted()?;
         if !start {
-            return up::migrate(printer, &world, &change, cancel).await;
+            return up::migrate(printer, &world, &change, DATABASE_WAIT, cancel).await;
         }
         let args = cli::Up {
             edition: None,
@@ -196,7 +197,7 @@ fn work(printer: Printer, common: &Common, change: Change, start: bool) -> Resul
             site_url: None,
             user: None,
             foreground: true,
-            wait: DATABASE_PATIENCE,
+            wait: DATABASE_WAIT.as_secs(),
             create_database: deploy::Creation::asked(&world.variables).map(|_| None),
             // A container has nobody to ask.
             change: Change { yes: true, ..change },

@@ -66,9 +66,10 @@ pub(super) async fn migrate(
     printer: Printer,
     world: &World,
     change: &cli::Change,
+    wait: Duration,
     cancel: CancellationToken,
 ) -> Result<Exit, Error> {
-    let wait = Some(Duration::from_secs(super::entrypoint::DATABASE_PATIENCE));
+    let wait = Some(wait);
     let creation = Creation::asked(&world.variables);
     let operation = Migrate { request: Request { wait, creation, ..Request::default() } };
     if let Some(release) = super::change(printer, world, &operation, change, None, cancel).await? {
