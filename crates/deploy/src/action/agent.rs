@@ -127,10 +127,12 @@ impl HandOver {
             match status.age(&world.version) {
                 Age::Older if status.protocol >= HANDS_OVER => {
                     let ask = Ask::HandOver { program: world.mainstay.clone() };
-                    let refused = world.agent.ask(&ask, STOP_PATIENCE).await.err();
-                    // It refused and goes on; or the new one has ended, and everything with it.
-                    if world.agent.status().await?.is_some() {
-                        return refused.map_or(Ok(Value::Null), Err);
+                    let Err(refused) = world.agent.ask(&ask, STOP_PATIENCE).await else {
+                        return Ok(Value::Null);
+                    };
+                    // It refused and goes on; or the new program has ended, and everything with it.
+                    if is_running(world).await? {
+                        return Err(refused);
                     }
                 }
                 Age::Older => stop_agent(world).await?,
@@ -193,7 +195,22 @@ async fn stop_agent(world: &World) -> Result<(), Error> {
     wait_for_end(world, status.agent_pid).await
 }
 
-/// Its lock is free when the process is gone, so the lock and not the process id is waited for.
+/// Whether an agent still runs: it answers, or its lock is free. One that is ending does neither for a moment.
+async fn is_running(world: &World) -> Result<bool, Error> {
+    let deadline = tokio::time::Instant::now() + AGENT_PATIENCE;
+    while Lock::present_holder(&world.layout.agent_lock())?.is_some() {
+        let late = tokio::time::Instant::now() > deadline;
+        match world.agent.status().await {
+            Ok(Some(_)) => return Ok(true),
+            Ok(None) if late => return Ok(false),
+            Err(error) if late => return Err(error),
+            Ok(None) | Err(_) => tokio::time::sleep(Duration::from_millis(5)).await,
+        }
+    }
+    Ok(false)
+}
+
+/// Waits for the agent's lock, which is free when its process has ended.
 async fn wait_for_end(world: &World, pid: u32) -> Result<(), Error> {
     let deadline = tokio::time::Instant::now() + AGENT_PATIENCE;
     while Lock::present_holder(&world.layout.agent_lock())?.is_some() {

@@ -1,4 +1,4 @@
-//! `mainstay agent` and `mainstay hold-to`: what `up` starts.
+//! `mainstay agent`, which `up` starts, and the small programs through which the agent starts others: `hold-to` and `leave-session`.
 
 use std::ffi::OsString;
 use std::process::ExitCode;

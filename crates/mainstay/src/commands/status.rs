@@ -30,7 +30,10 @@ fn text(status: &Status) -> String {
     rows.push(("Directory", status.dir.display().to_string()));
     rows.extend(status.database.clone().map(|address| ("Database", address)));
     if let Some(agent) = &status.agent {
-        rows.push(("Agent", format!("process {}, since {}", agent.agent_pid, moment(agent.since))));
+        // One of protocol 1 does not tell its version.
+        let version = agent.version.as_deref().unwrap_or("of an early version");
+        let since = moment(agent.since);
+        rows.push(("Agent", format!("process {}, Mainstay {version}, since {since}", agent.agent_pid)));
         let server = agent.server().map(|server| match (server.pid, &status.trouble) {
             (Some(pid), None) => {
                 format!("process {pid} at {}, started again {} times", server.spec.listen, server.restarts)

@@ -195,7 +195,7 @@ static GENERAL: LazyLock<Vec<(Regex, String)>> = LazyLock::new(|| {
         (&release.replace(r"\+", "_"), "[RELEASE]"),
         (r"/lib\S*/ld-[^,\s]+", "[LOADER]"),
         (&server, "[SERVER]"),
-        (&format!(r#"(mainstay |"(?:build_number|version)": ?"){version}"#), "${1}[VERSION]"),
+        (&format!(r#"([Mm]ainstay |"(?:build_number|version)": ?"){version}"#), "${1}[VERSION]"),
         (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", "[TIME]"),
         (r"\b\d{8}T\d{6}\.\d{3}Z", "[TIME]"),
         (r"\b1\d{12}\b", "[MILLISECONDS]"),
