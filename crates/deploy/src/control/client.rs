@@ -129,7 +129,7 @@ impl ShortPath {
 /// No process listens: the socket is absent, or its agent has died.
 fn is_away(error: &std::io::Error) -> bool {
     use std::io::ErrorKind as K;
-    matches!(error.kind(), K::NotFound | K::ConnectionRefused)
+    matches!(error.kind(), K::NotFound | K::NotADirectory | K::ConnectionRefused)
 }
 
 async fn exchange<A: Serialize + Sync>(mut stream: UnixStream, ask: &A) -> std::io::Result<Answer> {
