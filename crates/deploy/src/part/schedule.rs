@@ -21,4 +21,10 @@ impl Part for Schedule {
             _ => Vec::new(),
         }
     }
+
+    /// A new agent has no entries.
+    fn start_again(&self, running: &Status) -> Option<Step<Action>> {
+        let entries = running.scheduled();
+        (!entries.is_empty()).then(|| action::Schedule { entries, before: Vec::new() }.step())
+    }
 }
