@@ -81,6 +81,7 @@ pub async fn run(target: &Target, events: impl FnMut(&Check) + Send, cancel: Can
     }
     plan.push(checks::CLEAN_UP);
     let mut report = Report {
+        format: Report::FORMAT,
         url: site::trimmed(&target.url),
         via: target.via.map(|via| via.to_string()),
         started_at,

@@ -10,6 +10,8 @@ use serde::Serialize;
 /// The result of one test run. Holds no password and no token.
 #[derive(Debug, Clone, Serialize)]
 pub struct Report {
+    /// The format of this report's JSON, [`Report::FORMAT`].
+    pub format: u32,
     /// The URL under test.
     pub url: String,
     /// The address that was connected to, if it is not the URL's own.
@@ -32,6 +34,9 @@ pub struct Report {
 }
 
 impl Report {
+    /// The format of the JSON that this version writes. A report without one is of format 1 as well.
+    pub const FORMAT: u32 = 1;
+
     /// Whether the deployment passed: every check ran and is ok.
     pub fn passed(&self) -> bool {
         !self.checks.is_empty() && self.checks.iter().all(|check| check.outcome == Outcome::Ok)
@@ -155,6 +160,7 @@ mod tests {
 
     fn report(checks: Vec<Check>) -> Report {
         Report {
+            format: Report::FORMAT,
             url: "https://chat.example.org".to_owned(),
             via: None,
             started_at: Timestamp::UNIX_EPOCH,

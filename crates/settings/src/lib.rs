@@ -29,6 +29,7 @@ mod derive;
 mod environment;
 mod explain;
 mod finding;
+mod format;
 mod keys;
 mod kind;
 pub mod known;

@@ -24,6 +24,10 @@ pub fn schema(version: Series) -> Value {
         .collect();
     properties.insert("mattermost".to_owned(), sections(version));
     properties.insert("schedule".to_owned(), scheduled());
+    properties.insert(
+        crate::format::KEY.to_owned(),
+        json!({"type": "integer", "enum": [1], "description": "The format of this file."}),
+    );
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "mainstay.toml",

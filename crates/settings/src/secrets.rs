@@ -11,6 +11,7 @@ use toml::de::{DeTable, DeValue};
 
 use crate::config;
 use crate::finding::{Finding, Findings, line_at, unreadable};
+use crate::format;
 use crate::nearest;
 use crate::row::Row;
 use crate::table;
@@ -197,6 +198,12 @@ impl Secrets {
             let line = line_at(text, name.span().start);
             let name = name.get_ref().as_ref();
             let found = |problem: &str| Finding::in_file(file, line, name, problem);
+            if name == format::KEY {
+                if let Err((problem, allowed)) = format::check(value.get_ref()) {
+                    findings.push(found(&problem).allowed(allowed));
+                }
+                continue;
+            }
             let salt = SALTS.iter().find(|salt| salt.name == name);
             match (NAMES.iter().position(|known| *known == name), salt, value.get_ref()) {
                 (Some(index), _, DeValue::String(value)) => values[index] = Some(value.to_string()),
@@ -255,6 +262,21 @@ mod tests {
         assert!(!shown.contains(secrets.admin_password.expose_secret()));
         assert!(secrets.salts().all(|(_, salt)| !shown.contains(salt.expose_secret())));
         assert_eq!(secrets.salts().count(), 4);
+    }
+
+    #[test]
+    fn a_file_of_a_later_format_is_refused_and_one_of_the_first_need_not_say_so() {
+        let text = |line: &str| format!("{line}{}", Secrets::generate("admin").to_toml().expose_secret());
+        parse(&text("")).expect("the first format");
+        parse(&text("format = 1\n")).expect("the first format");
+        let newer = parse(&text("format = 2\n")).expect_err("later").to_string();
+        assert!(
+            newer.contains("secrets.toml:1: `format` is 2, and this version of Mainstay knows"),
+            "{newer}"
+        );
+        for wrong in ["format = 0\n", "format = \"1\"\n"] {
+            assert!(parse(&text(wrong)).expect_err("wrong").to_string().contains("is no format"));
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@ use serde_json::Value;
 use toml::de::{DeTable, DeValue};
 
 use crate::finding::{Finding, Findings, line_at, unreadable};
+use crate::format;
 use crate::keys::{self, KEYS, Key};
 use crate::nearest;
 use crate::origin::Origin;
@@ -119,7 +120,11 @@ pub fn parse(file: &Path, text: &str) -> Result<Wanted, Findings> {
         };
         let name = name.get_ref().as_ref();
         wanted.lines.insert(name.to_owned(), line);
-        if name == "mattermost" {
+        if name == format::KEY {
+            if let Err((problem, allowed)) = format::check(value.get_ref()) {
+                found(name, problem, allowed);
+            }
+        } else if name == "mattermost" {
             match sections(value.get_ref(), text, &mut wanted.lines) {
                 Ok(sections) => wanted.mattermost = sections,
                 Err(mistakes) => findings.extend(mistakes.into_iter().map(|(line, key, problem)| {

@@ -13,11 +13,27 @@ use crate::world::World;
 
 /// Unpacks a release; in a plan only when it is not there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Forms")]
 pub struct Unpacking {
     /// Which release it must turn out to be.
     pub release: ReleaseId,
-    /// The tarball it comes from; `None` = the built-in server, which comes out of this binary.
-    pub tarball: Option<PathBuf>,
+    /// Where it comes from.
+    pub origin: Origin,
+}
+
+/// What journals say of it.
+#[derive(Deserialize)]
+struct Forms {
+    release: ReleaseId,
+    origin: Option<Origin>,
+    /// In the first form: a file, or the built-in server where there is none.
+    tarball: Option<PathBuf>,
+}
+
+impl From<Forms> for Unpacking {
+    fn from(Forms { release, origin, tarball }: Forms) -> Self {
+        Self { release, origin: origin.unwrap_or_else(|| Origin::file_or_builtin(tarball)) }
+    }
 }
 
 impl Unpacking {
@@ -31,14 +47,13 @@ impl Unpacking {
             if releases.join(this.release.to_string()).exists() {
                 return Ok(Value::Null);
             }
-            let origin = Origin::file_or_builtin(this.tarball);
-            let unpacked = release::unpack(&origin, &mainstay, &releases)?;
+            let unpacked = release::unpack(&this.origin, &mainstay, &releases)?;
             if *unpacked.id() == this.release {
                 return Ok(Value::Null);
             }
             let found = unpacked.id().clone();
             host::disk::remove_tree(unpacked.root())?;
-            Err(Error::not_ready(format!("the tarball holds {found}, not {}", this.release)))
+            Err(Error::not_ready(format!("{} is {found}, not {}", this.origin, this.release)))
         })
         .await
     }

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use plan::Plan;
+use release::Origin;
 use serde::Serialize;
 use settings::Notice;
 
@@ -28,8 +29,8 @@ use crate::world::World;
 pub struct Request {
     /// Keys of `mainstay.toml` given on the command line.
     pub flags: BTreeMap<&'static str, String>,
-    /// The tarball to install from, if not the embedded default.
-    pub tarball: Option<PathBuf>,
+    /// Where to install from; `None` = the installed release, or the built-in server.
+    pub origin: Option<Origin>,
     /// How long to wait for a database server; `None` = 10 s.
     pub wait: Option<Duration>,
     /// Create user and database if they are missing, as the administrator whose login is there.
@@ -92,7 +93,7 @@ impl Operation for Up {
     async fn look(&self, world: &World, mut looking: Looking<'_>) -> Result<Seen, Error> {
         let (layout, request) = (&world.layout, &self.request);
         ground(layout)?;
-        let settled = settle(world, &request.flags, request.tarball.as_deref())?;
+        let settled = settle(world, &request.flags, request.origin.as_ref())?;
         let observed = observe(world, &settled, request.creation.as_ref(), &mut looking.patience).await?;
         preflight::check(layout, &settled, &observed)?;
         Ok(Seen { settled, observed })
@@ -144,8 +145,8 @@ fn plan_up(
         ));
     }
     check_moved(settled, observed)?;
-    let (creation, tarball) = (request.creation.as_ref(), request.tarball.as_deref());
-    let steps = converging(&View { layout, settled, observed, creation, tarball });
+    let (creation, origin) = (request.creation.as_ref(), request.origin.as_ref().unwrap_or(&Origin::Builtin));
+    let steps = converging(&View { layout, settled, observed, creation, origin });
     let title = if current.is_none() { "Install" } else { "Bring up" };
     let plan = Plan::new(Up::NAME, format!("{title} {wanted} in {}", layout.root().display()), steps);
     let migrates = plan.steps.iter().any(|step| matches!(step.undo, plan::Undo::Impossible(_)));

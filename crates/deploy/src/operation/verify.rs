@@ -110,7 +110,9 @@ fn keep(report: &Report, layout: &Layout) -> Result<(), Error> {
 pub(crate) fn last_pass(layout: &Layout) -> Option<i64> {
     let text = std::fs::read(layout.report()).ok()?;
     let report: serde_json::Value = serde_json::from_slice(&text).ok()?;
-    let passed = report["passed"].as_bool() == Some(true);
+    // A newer version may mean something else by the same words.
+    let known = report["format"].as_u64().unwrap_or(1) <= u64::from(Report::FORMAT);
+    let passed = known && report["passed"].as_bool() == Some(true);
     let at: jiff::Timestamp = report["finished_at"].as_str()?.parse().ok()?;
     passed.then(|| at.as_millisecond())
 }

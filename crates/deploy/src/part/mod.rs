@@ -60,8 +60,8 @@ pub(crate) struct View<'a> {
     pub observed: &'a Observed,
     /// Who may create a missing database.
     pub creation: Option<&'a Creation>,
-    /// The tarball to install from; `None` = the built-in server.
-    pub tarball: Option<&'a std::path::Path>,
+    /// Where a release that is missing comes from.
+    pub origin: &'a ::release::Origin,
 }
 
 /// A part's contribution to plans. Pure: the same view gives the same steps.

@@ -35,8 +35,7 @@ impl Part for Release {
         let (seen, wanted) = (&view.observed.release, &view.settled.release);
         match stage {
             Stage::Prepare if !seen.installed.contains(wanted) => {
-                let tarball = view.tarball.map(std::path::Path::to_owned);
-                vec![Unpacking { release: wanted.clone(), tarball }.step()]
+                vec![Unpacking { release: wanted.clone(), origin: view.origin.clone() }.step()]
             }
             // After the database: until it has the schema, the old release is the one that can be started.
             Stage::Start if seen.current.as_ref() != Some(wanted) => {

@@ -46,7 +46,7 @@ pub(crate) struct Settled {
 pub(crate) fn settle(
     world: &World,
     flags: &BTreeMap<&'static str, String>,
-    tarball: Option<&Path>,
+    origin: Option<&release::Origin>,
 ) -> Result<Settled, Error> {
     let layout = &world.layout;
     let file = read_wanted(layout)?.map(|(wanted, _)| wanted);
@@ -58,8 +58,8 @@ pub(crate) fn settle(
         said = said.with_in_file("site_url", &url).map_err(|problem| Error::new(Kind::Settings, problem))?;
     }
     let desired = Desired::decide(&said, flags, &machine)?;
-    let release = match (layout.place().image_decides_release(), tarball) {
-        (false, _) => wanted_release(&desired, tarball, release::current(&layout.current()))?,
+    let release = match (layout.place().image_decides_release(), origin) {
+        (false, _) => wanted_release(&desired, origin, release::current(&layout.current()))?,
         (true, None) => image_release(layout, &desired.wanted)?,
         (true, Some(_)) => {
             return Err(Error::new(Kind::Refused, "in a container the image decides the release")
@@ -131,11 +131,14 @@ fn site_url_of_new_address(
 /// The wanted release: the one in the tarball, otherwise the installed one, otherwise the built-in one.
 fn wanted_release(
     desired: &Desired,
-    tarball: Option<&Path>,
+    origin: Option<&release::Origin>,
     current: Option<ReleaseId>,
 ) -> Result<ReleaseId, Error> {
-    if let Some(tarball) = tarball {
-        return Ok(release::identify(tarball)?);
+    match origin {
+        None => {}
+        Some(release::Origin::Builtin) => return Ok(release::builtin()),
+        Some(release::Origin::File { path }) => return Ok(release::identify(path)?),
+        Some(release::Origin::Download { release, .. }) => return Ok(release.clone()),
     }
     let wanted: Option<Version> = desired.version.as_deref().map(str::parse).transpose()?;
     let suits = |id: &ReleaseId| {

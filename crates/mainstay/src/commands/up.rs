@@ -30,7 +30,7 @@ pub(super) async fn run(
             ("site_url", args.site_url),
             ("user", args.user),
         ]),
-        tarball: args.release,
+        origin: args.release.map(|path| release::Origin::File { path }),
         wait: Some(Duration::from_secs(args.wait)),
         creation: args.create_database.map(|file| file.map_or(Creation::Variable, Creation::File)),
     };

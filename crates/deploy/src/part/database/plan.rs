@@ -79,7 +79,7 @@ mod tests {
 
     fn of(settled: &Settled, creation: Option<&Creation>, observed: &Observed) -> Vec<(String, Undo)> {
         let layout = Layout::new("/srv/chat");
-        let view = View { layout: &layout, settled, observed, creation, tarball: None };
+        let view = View { layout: &layout, settled, observed, creation, origin: &release::Origin::Builtin };
         let steps = Database.steps(Stage::Change, &view);
         assert!(!serde_json::to_string(&steps).expect("JSON").contains("hunter2"));
         steps.into_iter().map(|step| (step.title, step.undo)).collect()
