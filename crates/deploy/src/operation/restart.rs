@@ -51,7 +51,7 @@ impl Operation for Restart {
     fn plan(&self, world: &World, Seen { running, settled }: &Seen) -> Result<Plan<Action>, Error> {
         let dir = world.layout.root().display();
         let title = format!("Restart the {} of {dir}", self.part);
-        let can_restart = |part: &&&dyn Part| part.start_again(running).is_some();
+        let can_restart = |part: &&&dyn Part| is_restartable(**part, running);
         let mut steps: Vec<plan::Step<Action>> = match self.part.as_str() {
             // It runs the others, so they stop and start with it.
             "agent" => {
@@ -76,10 +76,15 @@ fn stopped() -> Error {
     Error::not_ready("the deployment does not run").hint("start it with `mainstay up`")
 }
 
+/// Whether it runs, and so can be stopped and started again.
+fn is_restartable(part: &dyn Part, running: &Status) -> bool {
+    part.stop(running).is_some() && part.start_again(running).is_some()
+}
+
 /// Why a part cannot be restarted: it does not run, or is none.
 fn unknown(name: &str, running: &Status) -> Error {
-    let restartable = || PARTS.iter().filter(|part| part.start_again(running).is_some());
-    let names: Vec<&str> = restartable().map(|part| part.name()).collect();
+    let restartable = PARTS.iter().filter(|part| is_restartable(**part, running));
+    let names: Vec<&str> = restartable.map(|part| part.name()).collect();
     if ["server", "edge"].contains(&name) {
         return Error::not_ready(format!("the {name} does not run"))
             .hint("start everything with `mainstay up`");

@@ -29,7 +29,12 @@ fn atomic_write_replaces_content_mode_and_owner() {
     let error = atomic_write(&dir.path().join("absent/file"), b"", 0o600, None).unwrap_err();
     assert!(error.to_string().contains("absent/file"), "{error}");
     let error = atomic_write(&path.join("file"), b"", 0o600, None).unwrap_err();
-    assert!(error.to_string().contains("a file stands where a directory is needed"), "{error}");
+    assert!(
+        error
+            .to_string()
+            .contains("part of the path is not a directory; remove the file that stands in the way"),
+        "{error}"
+    );
 }
 
 #[test]
