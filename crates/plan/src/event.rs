@@ -24,7 +24,7 @@ pub enum Event {
         /// The steps in order.
         steps: Vec<Heading>,
     },
-    /// What the run needs is not there yet, and is waited for. The plan is not made; nothing has begun.
+    /// Something that the run needs is not there yet, and the command waits for it. There is no plan yet; nothing has begun.
     Waiting {
         /// What, and why.
         text: String,

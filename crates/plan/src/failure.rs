@@ -57,7 +57,7 @@ impl Failure {
         Self::new("interrupted")
     }
 
-    /// A panic is a bug of ours, and still no reason to leave half a change behind.
+    /// A panic is a bug in Mainstay. The step is undone all the same.
     pub(crate) fn panicked(panic: &(dyn Any + Send)) -> Self {
         let said = panic.downcast_ref::<&str>().copied();
         let said = said.or_else(|| panic.downcast_ref::<String>().map(String::as_str));

@@ -1,4 +1,4 @@
-//! One operation at a time, and who has the turn.
+//! One operation at a time, and who holds the lock.
 //!
 //! The lock is `flock` on a file, so the kernel gives it back when its holder dies, however it dies. The file
 //! holds who, when and why as JSON. A second lock on `FILE.gate`, held only while that record is written or
@@ -17,7 +17,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The turn to change a deployment. Given back when dropped, or by the kernel.
+/// The right to change a deployment. Released when dropped, or by the kernel when the process ends.
 #[derive(Debug)]
 pub struct Lock {
     /// Holds the `flock`.

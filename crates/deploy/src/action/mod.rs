@@ -104,7 +104,8 @@ fn failure(error: Error) -> Failure {
 
 /// Runs blocking work on a thread of its own, so that the step's progress still shows.
 ///
-/// The work cannot be broken off. Dropped, the future waits for its end: an undo never runs beside the step that it undoes.
+/// The work cannot be interrupted. When the future is dropped, it waits for the work to end: an undo never runs beside the step that
+/// it undoes.
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Error> + Send + 'static,
 ) -> Result<T, Error> {

@@ -42,7 +42,7 @@ pub(crate) async fn ask(client: &reqwest::Client, listen: SocketAddr) -> Result<
 /// Waits until the server is well.
 ///
 /// # Errors
-/// It ends three times, or is not well within `patience`: with its last words.
+/// It ends three times, or is not healthy within `patience`: with the last line that it printed.
 pub(crate) async fn wait(
     world: &World,
     listen: SocketAddr,

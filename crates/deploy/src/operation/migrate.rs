@@ -6,7 +6,7 @@ use plan::Plan;
 use release::{Capabilities, ReleaseId};
 
 use super::runner::{Looking, Operation};
-use super::up::{Request, Seen as Prepared, Up};
+use super::up::{Request, Seen as Prepared, Up, without_backup};
 use crate::action::{Action, Database};
 use crate::control::protocol::Status;
 use crate::error::{Error, Kind};
@@ -55,18 +55,16 @@ impl Operation for Migrate {
 
     fn plan(&self, world: &World, seen: &Seen) -> Result<Plan<Action>, Error> {
         let settled = &seen.up.settled;
-        let Plan { steps: of_up, without_snapshot, .. } =
-            Up { request: self.request.clone() }.plan(world, &seen.up)?;
+        let up = Up { request: self.request.clone() }.plan(world, &seen.up)?;
         let mut steps = stopping(seen.running.as_ref());
-        steps.extend(of_up.into_iter().filter(|step| is_at_rest(&step.action)));
+        steps.extend(up.steps.into_iter().filter(|step| is_at_rest(&step.action)));
         if !steps.iter().any(|step| matches!(step.action, Action::Database(_))) {
             let release = settled.release.clone();
             let external = matches!(settled.location, Location::Server(_));
             let action = Database { release, user: settled.desired.user.clone(), fresh: false, external };
             steps.push(action.step(&settled.location, None));
         }
-        let plan = Plan::new(Self::NAME, format!("Migrate to {}", settled.release), steps);
-        Ok(plan.without_snapshot(without_snapshot.unwrap_or_else(|| super::up::NO_BACKUP.to_owned())))
+        Ok(without_backup(Plan::new(Self::NAME, format!("Migrate to {}", settled.release), steps)))
     }
 
     async fn report(&self, _: &World, seen: Seen, _: bool) -> Result<ReleaseId, Error> {

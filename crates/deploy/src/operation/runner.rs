@@ -57,7 +57,7 @@ pub trait Operation {
         false
     }
 
-    /// How long a database server is waited for.
+    /// How long to wait for a database server.
     fn wait(&self) -> Duration {
         Duration::from_secs(10)
     }
@@ -65,7 +65,7 @@ pub trait Operation {
 
 /// How an operation looks.
 pub struct Looking<'a> {
-    /// How long to wait for a database, and who hears of it.
+    /// How long to wait for a database, and who is told why.
     pub(crate) patience: Patience<'a>,
     /// Whether an interrupted run was brought to its end just before.
     pub(crate) recovered: bool,

@@ -35,7 +35,7 @@ pub struct Status {
     pub database: Option<String>,
     /// The running parts, if any.
     pub agent: Option<protocol::Status>,
-    /// What is wrong with the server, if it runs and is not well.
+    /// What is wrong with the server, if it runs and is not healthy.
     pub trouble: Option<String>,
     /// When the acceptance test last passed, in ms since the epoch.
     pub verified_at: Option<i64>,
@@ -103,7 +103,7 @@ pub async fn stay(world: &World, mut caller: Caller<'_>) -> Result<(), Error> {
             let (reader, faults, consent) = (&mut **reader, Faults::default(), Consent::Given);
             let stopper = Caller { who, why, reader, faults, cancel, consent };
             match runner::run(&Down, world, stopper).await {
-                // Another operation has the turn; ours comes after it.
+                // Another operation is running; wait until it is done.
                 Err(error) if error.kind == Kind::Busy => tokio::time::sleep(LOOK).await,
                 stopped => return stopped.map(|_| ()),
             }

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use plan::Plan;
+use plan::{Plan, Undo};
 use release::Origin;
 use serde::Serialize;
 use settings::Notice;
@@ -46,8 +46,7 @@ impl Request {
 }
 
 /// Why a migration may begin without a snapshot, where a release replaces an older one.
-pub(super) const NO_BACKUP: &str =
-    "Mainstay has no backup of this database; make one before you replace a release";
+const NO_BACKUP: &str = "Mainstay has no backup of this database; make one before you replace a release";
 
 /// Brings the deployment up.
 #[derive(Debug, Clone, Default)]
@@ -149,8 +148,13 @@ fn plan_up(
     let steps = converging(&View { layout, settled, observed, creation, origin });
     let title = if current.is_none() { "Install" } else { "Bring up" };
     let plan = Plan::new(Up::NAME, format!("{title} {wanted} in {}", layout.root().display()), steps);
-    let migrates = plan.steps.iter().any(|step| matches!(step.undo, plan::Undo::Impossible(_)));
-    Ok(if migrates { plan.without_snapshot(NO_BACKUP) } else { plan })
+    Ok(without_backup(plan))
+}
+
+/// Lets a plan begin that migrates a database, of which there is no backup yet.
+pub(super) fn without_backup(plan: Plan<Action>) -> Plan<Action> {
+    let migrates = plan.steps.iter().any(|step| matches!(step.undo, Undo::Impossible(_)));
+    if migrates { plan.without_snapshot(NO_BACKUP) } else { plan }
 }
 
 #[cfg(test)]

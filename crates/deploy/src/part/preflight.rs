@@ -142,7 +142,7 @@ fn room(ground: &Path, layout: &Layout) -> Result<(), Error> {
 
 /// The server's user must be able to enter every directory above the deployment.
 fn reachable(name: &str, layout: &Layout, ground: &Path) -> Result<(), Error> {
-    // One that is made later is nobody special: what everybody may enter, it may.
+    // A user that is created later may enter what everybody may enter, and nothing else.
     let stranger =
         || host::User { name: name.to_owned(), uid: u32::MAX - 1, gid: u32::MAX - 1, home: "/".into() };
     let user = match host::User::named(name) {

@@ -1,6 +1,6 @@
 //! `mainstay status`
 
-use deploy::{Error, Status, World};
+use deploy::{AgentStatus, Error, Status, World};
 
 use crate::cli;
 use crate::printer::Printer;
@@ -22,7 +22,7 @@ fn text(status: &Status) -> String {
         (None, false, None) => "not installed; `mainstay up` does it".to_owned(),
         (None, true, None) => "down; `mainstay up` starts it".to_owned(),
         (Some(_), _, None) if status.is_up() => "up".to_owned(),
-        (Some(_), _, None) => "not well".to_owned(),
+        (Some(agent), _, None) => degraded(agent, status.trouble.as_deref()),
     };
     rows.push(("State", state));
     rows.extend(status.url.clone().map(|url| ("Address", url)));
@@ -36,7 +36,7 @@ fn text(status: &Status) -> String {
         rows.push(("Agent", format!("process {}, Mainstay {version}, since {since}", agent.agent_pid)));
         let server = agent.server().map(|server| match (server.pid, &status.trouble) {
             (Some(pid), None) => {
-                format!("process {pid} at {}, started again {} times", server.spec.listen, server.restarts)
+                format!("process {pid} at {}, {} restarts", server.spec.listen, server.restarts)
             }
             (Some(pid), Some(trouble)) => format!("process {pid} at {}, but {trouble}", server.spec.listen),
             (None, _) => {
@@ -81,6 +81,17 @@ fn schedule_row(scheduled: &deploy::Scheduled) -> String {
         }
     }
     row
+}
+
+/// What is wrong, and what to do about it.
+fn degraded(agent: &AgentStatus, trouble: Option<&str>) -> String {
+    let what = match (agent.server().map(|server| server.pid), agent.edge()) {
+        (None, _) => "the server is stopped".to_owned(),
+        (Some(None), _) => "the server is not running".to_owned(),
+        (Some(Some(_)), None) => "the edge is closed".to_owned(),
+        (Some(Some(_)), Some(_)) => format!("the server is not healthy: {}", trouble.unwrap_or("unknown")),
+    };
+    format!("degraded: {what}; run `mainstay up`")
 }
 
 fn moment(ms: i64) -> String {

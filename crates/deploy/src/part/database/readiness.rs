@@ -23,7 +23,7 @@ const ONE_TRY: Duration = Duration::from_secs(3);
 /// How often somebody who waits is told that nothing has changed.
 const REMINDER: Duration = Duration::from_secs(10);
 
-/// How long to wait for a database, and who hears of it.
+/// How long to wait for a database, and who is told why.
 pub(crate) struct Patience<'a> {
     /// From the first try on.
     pub wait: Duration,
@@ -63,7 +63,7 @@ pub(crate) async fn look(
     let ready = tokio::select! {
         ready = waited => ready,
         () = cancel.cancelled() => {
-            return Err(Error::not_ready(format!("interrupted while {server} was waited for"))
+            return Err(Error::not_ready(format!("interrupted while waiting for {server}"))
                 .hint("nothing has been changed"));
         }
     };
@@ -102,7 +102,7 @@ pub(crate) fn warnings(facts: &Facts) -> Vec<String> {
     warnings
 }
 
-/// Tells a reader what is waited for: once, and again when the reason changes or has lasted.
+/// Tells a reader what the wait is for: once, and again when the reason changes or has not changed for a while.
 struct Told<'a> {
     reader: &'a mut dyn Reader,
     wait: Duration,
