@@ -3,14 +3,14 @@
 use std::path::PathBuf;
 
 /// What an error ends the command with.
-pub use finding::Exit as Kind;
+pub(crate) use finding::Exit;
 
 /// Why an operation was not done.
 #[derive(Debug, thiserror::Error)]
 #[error("{what}")]
 pub struct Error {
     /// What the command ends with.
-    pub kind: Kind,
+    pub exit: Exit,
     /// What the user did not expect.
     pub what: String,
     /// What to do next.
@@ -20,14 +20,14 @@ pub struct Error {
 }
 
 impl Error {
-    /// An error of the kind.
-    pub fn new(kind: Kind, what: impl Into<String>) -> Self {
-        Self { kind, what: what.into(), hint: None, detail: None }
+    /// An error that ends the command with this.
+    pub fn new(exit: Exit, what: impl Into<String>) -> Self {
+        Self { exit, what: what.into(), hint: None, detail: None }
     }
 
     /// The machine is not ready.
     pub fn not_ready(what: impl Into<String>) -> Self {
-        Self::new(Kind::NotReady, what)
+        Self::new(Exit::NotReady, what)
     }
 
     /// With the next thing to do.
@@ -91,7 +91,7 @@ impl From<plan::JournalError> for Error {
                     || "the version that began it".to_owned(),
                     |program| format!("mainstay {program}"),
                 );
-                Self::new(Kind::Refused, what).hint(format!(
+                Self::new(Exit::Refused, what).hint(format!(
                     "run the same command with {program}, which can finish it; or give it up with `mainstay up --yes`: what its steps \
                      did stays, and `up` brings the deployment to what is wanted from there"
                 ))
@@ -105,7 +105,7 @@ impl From<plan::LockError> for Error {
     fn from(error: plan::LockError) -> Self {
         match error {
             plan::LockError::Held { holder, .. } => {
-                Self::new(Kind::Busy, holder.to_string()).hint("wait until it is done, then try again")
+                Self::new(Exit::Busy, holder.to_string()).hint("wait until it is done, then try again")
             }
             error @ plan::LockError::Io { .. } => Self::not_ready(error.to_string()),
         }
@@ -116,11 +116,11 @@ impl From<plan::EngineError> for Error {
     fn from(error: plan::EngineError) -> Self {
         match error {
             // The run had begun: what it did last, only the journal knows.
-            plan::EngineError::Journal(error) => Self::new(Kind::NeedsYou, error.to_string()).hint(
+            plan::EngineError::Journal(error) => Self::new(Exit::NeedsYou, error.to_string()).hint(
                 "make the journal's disk writable again, then run the command again: it goes on from what the journal says",
             ),
-            error @ plan::EngineError::Fault(_) => Self::new(Kind::Usage, error.to_string()),
-            error => Self::new(Kind::Bug, error.to_string()),
+            error @ plan::EngineError::Fault(_) => Self::new(Exit::Usage, error.to_string()),
+            error => Self::new(Exit::Bug, error.to_string()),
         }
     }
 }
@@ -132,9 +132,9 @@ mod tests {
     #[test]
     fn a_journal_that_fails_on_the_way_needs_somebody_and_one_that_does_not_open_changes_nothing() {
         let fault = || plan::JournalError::Unopenable { path: "state.db".into(), reason: "x".to_owned() };
-        assert_eq!(Error::from(fault()).kind, Kind::NotReady);
+        assert_eq!(Error::from(fault()).exit, Exit::NotReady);
         let midway = Error::from(plan::EngineError::Journal(fault()));
-        assert_eq!(midway.kind, Kind::NeedsYou);
+        assert_eq!(midway.exit, Exit::NeedsYou);
         assert!(midway.hint.is_some_and(|hint| hint.contains("again")));
     }
 }

@@ -31,7 +31,7 @@ pub use control::protocol::{
     EdgeSpec, EdgeStatus, LastRun, PartSpec, PartStatus, ScheduleEntry, Scheduled, ServerStatus,
     Status as AgentStatus,
 };
-pub use error::{Error, Kind};
+pub use error::Error;
 pub use operation::container::{reach_volume, secrets_of_root, take_volume};
 pub use operation::database_status::{
     DatabaseStatus, Reached, address as database_address, database_status, sql_script,

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use settings::{Defaults, Secrets};
 
 use crate::control::client::Client;
-use crate::error::{Error, Kind};
+use crate::error::{Error, Exit};
 use crate::place::layout::Layout;
 
 /// A deployment, and the way to everything of it that an operation may touch.
@@ -54,7 +54,7 @@ impl World {
         let path = self.layout.secrets();
         let text = std::fs::read_to_string(&path).map_err(|error| Error::path("read", &path, &error))?;
         Secrets::parse(&path, &text).map_err(|findings| {
-            Error::new(Kind::Settings, findings.to_string())
+            Error::new(Exit::Settings, findings.to_string())
                 .hint("put the file back from a backup; nothing has been changed")
         })
     }

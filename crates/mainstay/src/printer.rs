@@ -58,7 +58,7 @@ impl Printer {
 
     /// The same as data; nothing without `--json`.
     pub(crate) fn failure(self, error: &Error) {
-        let code = error.kind.code();
+        let code = error.exit.code();
         self.data(&json!({"type": "error", "what": error.what, "hint": error.hint, "detail": error.detail, "exit_code": code}));
     }
 

@@ -50,7 +50,7 @@ pub enum LockError {
     #[error("busy: {holder}")]
     Held {
         /// Which.
-        holder: Holder,
+        holder: Box<Holder>,
         /// The lock's file.
         path: PathBuf,
     },
@@ -108,7 +108,7 @@ impl Lock {
             }
             Err(TryLockError::WouldBlock) => {
                 let holder = read(&mut file).map_err(fault)?;
-                Err(LockError::Held { holder, path: path.to_owned() })
+                Err(LockError::Held { holder: Box::new(holder), path: path.to_owned() })
             }
             Err(TryLockError::Error(source)) => Err(fault(source)),
         }
@@ -129,7 +129,7 @@ impl Lock {
             }
             Err(TryLockError::WouldBlock) => {
                 let holder = read(&mut file).map_err(fault)?;
-                Err(LockError::Held { holder, path: path.to_owned() })
+                Err(LockError::Held { holder: Box::new(holder), path: path.to_owned() })
             }
             Err(TryLockError::Error(source)) => Err(fault(source)),
         }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use url::Url;
 
 use super::{Action, step};
-use crate::error::{Error, Kind};
+use crate::error::{Error, Exit};
 use crate::operation::verify;
 use crate::world::World;
 
@@ -33,7 +33,7 @@ impl AcceptanceTest {
         let report = verify::run(target, &world.layout, move |check| progress.say(check.title)).await?;
         match verify::first_failure(&report) {
             None => Ok(json!({ "checks": report.checks.len() })),
-            Some(failed) => Err(Error::new(Kind::NotVerified, format!("not verified: {failed}"))
+            Some(failed) => Err(Error::new(Exit::NotVerified, format!("not verified: {failed}"))
                 .hint(format!("the whole report is {}", world.layout.report().display()))),
         }
     }

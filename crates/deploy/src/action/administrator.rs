@@ -13,7 +13,7 @@ use settings::{Secrets, VERIFIER};
 use super::{Action, step};
 use crate::control::health::{self, client};
 use crate::control::protocol::{Ask, ServerSpec};
-use crate::error::{Error, Kind, reason};
+use crate::error::{Error, Exit, reason};
 use crate::place::layout::Layout;
 use crate::world::World;
 
@@ -71,7 +71,7 @@ impl Administrator {
         let created = server.create(&secrets.admin_name, &self.email, &secrets.admin_password, None).await?;
         let Some(token) = server.log_in(admin, &secrets.admin_password).await? else {
             let why = created.err().unwrap_or_else(|| "it was created and cannot sign in".to_owned());
-            return Err(Error::new(Kind::NotReady, format!("no account of secrets.toml can sign in: {why}")).hint(
+            return Err(Error::new(Exit::NotReady, format!("no account of secrets.toml can sign in: {why}")).hint(
                 format!("give the account `{VERIFIER}` the verifier_password of secrets.toml, in the System Console"),
             ));
         };

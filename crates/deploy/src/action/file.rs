@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Action, blocking, step};
-use crate::error::{Error, Kind};
+use crate::error::{Error, Exit};
 use crate::place::layout::FILE_LIMIT;
 use crate::place::machine::{Owner, make_dir};
 use crate::world::World;
@@ -104,7 +104,7 @@ impl WantedFile {
     fn write(&self, world: &World) -> Result<(), Error> {
         let path = world.layout.wanted();
         Kept { existed: self.replaces }.keep(world, Self::NAME, &path)?;
-        let wrong = |problem: String| Error::new(Kind::Settings, problem);
+        let wrong = |problem: String| Error::new(Exit::Settings, problem);
         if !self.replaces {
             let mut wanted = settings::Wanted::default();
             for (key, value) in &self.changes {
@@ -182,7 +182,7 @@ impl Rotation {
             Kept { existed: true }.keep(&world, Self::NAME, &world.layout.secrets())?;
             let names: Vec<&str> = this.names.iter().map(String::as_str).collect();
             let mut secrets = world.secrets()?;
-            secrets.rotate(&names).map_err(|problem| Error::new(Kind::Usage, problem))?;
+            secrets.rotate(&names).map_err(|problem| Error::new(Exit::Usage, problem))?;
             let text = secrets.to_toml();
             Ok(host::disk::atomic_write(
                 &world.layout.secrets(),

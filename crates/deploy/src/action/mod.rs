@@ -38,7 +38,7 @@ pub(crate) use system_user::SystemUser;
 pub(crate) use unpacking::Unpacking;
 pub(crate) use volume_version::VolumeVersion;
 
-use crate::error::{Error, Kind};
+use crate::error::{Error, Exit};
 use crate::world::World;
 
 macro_rules! actions {
@@ -98,7 +98,7 @@ fn failure(error: Error) -> Failure {
         message: error.what,
         hint: error.hint,
         detail: error.detail.unwrap_or_default(),
-        code: (error.kind == Kind::NotVerified).then_some(5),
+        code: (error.exit == Exit::NotVerified).then_some(5),
     }
 }
 
@@ -118,7 +118,7 @@ async fn blocking<T: Send + 'static>(
         Error::not_ready(format!("cannot start a thread: {}", crate::error::reason(&error)))
     })?;
     let _joined = Joined(Some(thread));
-    answered.await.unwrap_or_else(|_| Err(Error::new(Kind::Bug, "the work of a step panicked")))
+    answered.await.unwrap_or_else(|_| Err(Error::new(Exit::Bug, "the work of a step panicked")))
 }
 
 /// A thread that has ended when this is gone.
@@ -158,6 +158,6 @@ mod tests {
     #[tokio::test]
     async fn work_that_panics_is_a_bug_and_not_a_hang() {
         let panicked = blocking::<()>(|| panic!("on purpose")).await;
-        assert_eq!(panicked.expect_err("an error").kind, Kind::Bug);
+        assert_eq!(panicked.expect_err("an error").exit, Exit::Bug);
     }
 }

@@ -8,7 +8,7 @@ use serde_json::Value;
 use version::Version;
 
 use super::{Action, blocking, step};
-use crate::error::{Error, Kind};
+use crate::error::{Error, Exit};
 use crate::world::World;
 
 /// Writes the version that uses the volume from now on.
@@ -45,5 +45,5 @@ impl VolumeVersion {
 
 fn path(world: &World) -> Result<PathBuf, Error> {
     let path = world.layout.volume_version();
-    path.ok_or_else(|| Error::new(Kind::Bug, "only a container's volume says which server used it"))
+    path.ok_or_else(|| Error::new(Exit::Bug, "only a container's volume says which server used it"))
 }

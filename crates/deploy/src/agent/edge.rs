@@ -7,7 +7,7 @@ use edge::{Edge, Limits, Network, Plain};
 use tokio_util::sync::CancellationToken;
 
 use crate::control::protocol::{EdgeSpec, EdgeStatus};
-use crate::error::{Error, Kind, reason};
+use crate::error::{Error, Exit, reason};
 
 /// An edge that serves, or is draining.
 #[derive(Clone)]
@@ -35,7 +35,7 @@ impl OpenEdge {
     ) -> Result<Self, Error> {
         let proxies = spec.proxies.iter().map(|network| network.parse()).collect::<Result<Vec<Network>, _>>();
         let proxies =
-            proxies.map_err(|error: edge::NetworkError| Error::new(Kind::Settings, error.to_string()))?;
+            proxies.map_err(|error: edge::NetworkError| Error::new(Exit::Settings, error.to_string()))?;
         // The edge has no certificate, so where the site URL is `https`, something in front of it ends TLS.
         let transport = if spec.https { Plain::behind_tls() } else { Plain::http() };
         let edge = match inherited {

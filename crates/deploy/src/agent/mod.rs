@@ -28,7 +28,7 @@ use crate::control::client::{self, ShortPath};
 use crate::control::protocol::{
     Age, Answer, Ask, EdgeSpec, PROTOCOL, PartSpec, Refusal, ServerSpec, Status, age,
 };
-use crate::error::{Error, Kind, reason};
+use crate::error::{Error, Exit, reason};
 use crate::place::layout::Layout;
 use crate::world::World;
 use edge::OpenEdge;
@@ -171,7 +171,7 @@ impl Agent {
             Ok(None) => return,
             Err(error) => {
                 let refused =
-                    Error::new(Kind::Refused, format!("the agent does not understand this: {error}"));
+                    Error::new(Exit::Refused, format!("the agent does not understand this: {error}"));
                 return reply(
                     &mut stream,
                     Err(refused.hint("use the version of Mainstay that runs the agent")),
@@ -190,7 +190,7 @@ impl Agent {
         let (done, answer) = oneshot::channel();
         let agent = Arc::clone(&self);
         tokio::spawn(async move { done.send(agent.obey(ask).await) });
-        let panicked = |_| Err(Error::new(Kind::Bug, "the agent failed while it did that"));
+        let panicked = |_| Err(Error::new(Exit::Bug, "the agent failed while it did that"));
         reply(&mut stream, answer.await.unwrap_or_else(panicked)).await;
         if stopping {
             cancel.cancel();
@@ -279,7 +279,7 @@ impl Agent {
         let version = version_of(program).await.map_err(|why| cannot(&why))?;
         if age(&version, &self.version) == Age::Older {
             let what = format!("the agent is Mainstay {}, and {version} is older", self.version);
-            return Err(Error::new(Kind::Refused, what));
+            return Err(Error::new(Exit::Refused, what));
         }
         let shared = successor::shared(&self.lock, &self.control, asker)?;
         for edge in self.parts.edges() {

@@ -133,7 +133,7 @@ pub(super) fn check_name(name: &str) -> Result<(), Error> {
     }
     let what =
         format!("`{}` cannot name a part; allowed: small letters, digits, hyphens", name.escape_debug());
-    Err(Error::new(crate::error::Kind::Usage, what))
+    Err(Error::new(crate::error::Exit::Usage, what))
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use cronexpr::{Crontab, FallbackTimezoneOption, MakeTimestamp, ParseOptions, par
 use serde::{Deserialize, Serialize};
 
 use crate::control::protocol::ScheduleEntry;
-use crate::error::{Error, Kind};
+use crate::error::{Error, Exit};
 
 /// How late a run may begin, in ms, and still count as on time: the machine may be busy.
 const ON_TIME: i64 = 120_000;
@@ -48,7 +48,7 @@ pub(super) enum Decision {
 /// What is wrong with it.
 pub(super) fn read(cron: &str) -> Result<Crontab, Error> {
     let wrong =
-        |what: String| Error::new(Kind::Settings, format!("the schedule `{}` {what}", cron.escape_debug()));
+        |what: String| Error::new(Exit::Settings, format!("the schedule `{}` {what}", cron.escape_debug()));
     settings::check_cron(cron).map_err(wrong)?;
     let mut options = ParseOptions::default();
     options.fallback_timezone_option = FallbackTimezoneOption::System;

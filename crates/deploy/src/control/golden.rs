@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::client::answer;
 use super::first::FirstAsk;
 use super::protocol::{Age, Answer, Ask, PartSpec, Status};
-use crate::error::{Error, Kind};
+use crate::error::{Error, Exit};
 
 macro_rules! golden {
     ($name:literal) => {
@@ -63,7 +63,7 @@ fn what_protocol_2_answers() {
 
     let Answer::Refused(refusal) = both_ways(&golden!("refused-2")) else { panic!("not refused") };
     let error = Error::from(refusal);
-    assert_eq!((error.kind, error.hint.as_deref()), (Kind::Refused, Some("use it")));
+    assert_eq!((error.exit, error.hint.as_deref()), (Exit::Refused, Some("use it")));
 }
 
 #[test]
@@ -84,7 +84,7 @@ fn an_agent_of_protocol_1_is_recognised_and_stopped() {
     assert_eq!(status.server().map(|server| server.restarts), Some(4));
     assert_eq!(status.edge().map(|edge| edge.spec.listen.port()), Some(8065));
     match answer(golden!("refused-1")).expect("an answer") {
-        Answer::Refused(refusal) => assert_eq!(Error::from(refusal).kind, Kind::NotReady),
+        Answer::Refused(refusal) => assert_eq!(Error::from(refusal).exit, Exit::NotReady),
         Answer::Done(status) => panic!("{status:?}"),
     }
 }
@@ -109,9 +109,9 @@ fn a_status_of_a_later_version_is_read() {
 
 #[test]
 fn a_refusal_keeps_its_kind() {
-    for kind in [Kind::Usage, Kind::Settings, Kind::NotReady, Kind::Refused, Kind::Busy, Kind::Bug] {
+    for kind in [Exit::Usage, Exit::Settings, Exit::NotReady, Exit::Refused, Exit::Busy, Exit::Bug] {
         let sent = Error::new(kind, "no").hint("do that");
         let received = Error::from(super::protocol::Refusal::from(sent));
-        assert_eq!((received.kind, &*received.what, received.hint.as_deref()), (kind, "no", Some("do that")));
+        assert_eq!((received.exit, &*received.what, received.hint.as_deref()), (kind, "no", Some("do that")));
     }
 }

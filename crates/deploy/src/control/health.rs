@@ -8,7 +8,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::protocol::Ask;
-use crate::error::{Error, Kind};
+use crate::error::{Error, Exit};
 use crate::world::World;
 
 /// An HTTP client for a server on loopback: no proxy, no redirect, `patience` for each request.
@@ -18,7 +18,7 @@ pub(crate) fn client(patience: Duration) -> Result<reqwest::Client, Error> {
         .redirect(reqwest::redirect::Policy::none())
         .timeout(patience)
         .build()
-        .map_err(|error| Error::new(Kind::Bug, error.to_string()))
+        .map_err(|error| Error::new(Exit::Bug, error.to_string()))
 }
 
 /// Whether database and file store of the server at `listen` are well.

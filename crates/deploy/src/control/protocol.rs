@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use version::Version;
 
-use crate::error::{Error, Kind};
+use crate::error::{Error, Exit};
 
 /// The version of this protocol.
 pub(crate) const PROTOCOL: u32 = 2;
@@ -315,7 +315,7 @@ impl Status {
         }
         let theirs = self.version.as_deref().unwrap_or_default();
         let what = format!("Mainstay {theirs} runs this deployment, and this is the older Mainstay {ours}");
-        Err(Error::new(Kind::Refused, what).hint(format!(
+        Err(Error::new(Exit::Refused, what).hint(format!(
             "use Mainstay {theirs} or a later version; `status` and `logs` of this one still work"
         )))
     }
@@ -342,29 +342,16 @@ impl PartStatus {
     }
 }
 
-/// The kinds of a refusal, by exit code.
-const KINDS: [Kind; 9] = [
-    Kind::Bug,
-    Kind::Usage,
-    Kind::Settings,
-    Kind::NotReady,
-    Kind::NotVerified,
-    Kind::Undone,
-    Kind::NeedsYou,
-    Kind::Refused,
-    Kind::Busy,
-];
-
 impl From<Error> for Refusal {
     fn from(error: Error) -> Self {
-        let exit = KINDS.iter().position(|kind| *kind == error.kind).map_or(0, |at| at + 1);
-        Self { what: error.what, hint: error.hint, exit: u8::try_from(exit).unwrap_or(not_ready()) }
+        Self { exit: error.exit.code(), what: error.what, hint: error.hint }
     }
 }
 
 impl From<Refusal> for Error {
     fn from(refusal: Refusal) -> Self {
-        let kind = KINDS.get(usize::from(refusal.exit).wrapping_sub(1)).copied().unwrap_or(Kind::NotReady);
-        Self { kind, what: refusal.what, hint: refusal.hint, detail: None }
+        // A refusal that ends with 0 would be none.
+        let exit = Exit::from_code(refusal.exit).filter(|exit| *exit != Exit::Done);
+        Self { exit: exit.unwrap_or(Exit::NotReady), what: refusal.what, hint: refusal.hint, detail: None }
     }
 }

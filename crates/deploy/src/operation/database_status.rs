@@ -8,7 +8,7 @@ use release::{Capabilities, ReleaseId};
 use serde::Serialize;
 use settings::Origin;
 
-use crate::error::{Error, Kind};
+use crate::error::{Error, Exit};
 use crate::part::database::readiness::warnings;
 use crate::state::config_file;
 use crate::state::database_failure::{refused, script};
@@ -131,12 +131,12 @@ pub async fn database_status(world: &World) -> Result<DatabaseStatus, Error> {
 pub fn sql_script(world: &World) -> Result<String, Error> {
     match of_deployment(world)?.0 {
         Location::File => {
-            Err(Error::new(Kind::Usage, "this deployment's database is a file, which needs no SQL").hint(
+            Err(Error::new(Exit::Usage, "this deployment's database is a file, which needs no SQL").hint(
                 "name a database server first: DB_ADAPTER=postgres, DB_HOST, DB_NAME, DB_USER, DB_PASS",
             ))
         }
         Location::Server(server) => {
-            script(&server).map_err(|error| Error::new(Kind::Settings, error.to_string()))
+            script(&server).map_err(|error| Error::new(Exit::Settings, error.to_string()))
         }
     }
 }

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use plan::{EntryKind, Failure, Journal, NotUndone, Phase, Run, RunId, Undo};
 use serde::Serialize;
 
-use crate::error::{Error, Kind};
+use crate::error::{Error, Exit};
 use crate::world::World;
 
 /// How a run ended.
@@ -91,7 +91,7 @@ pub async fn run_of_history(world: &World, run: RunId) -> Result<RunSummary, Err
             Some((last, _)) => format!("allowed: 1 to {last}"),
             None => "nothing has been run here; name the deployment's directory with `--dir`".to_owned(),
         };
-        Error::new(Kind::Usage, format!("there is no run {run}")).hint(hint)
+        Error::new(Exit::Usage, format!("there is no run {run}")).hint(hint)
     })
 }
 

@@ -9,7 +9,7 @@ use super::runner::{Looking, Operation};
 use super::up::{Request, Seen as Prepared, Up, without_backup};
 use crate::action::{Action, Database};
 use crate::control::protocol::Status;
-use crate::error::{Error, Kind};
+use crate::error::{Error, Exit};
 use crate::part::stopping;
 use crate::state::location::Location;
 use crate::world::World;
@@ -45,7 +45,7 @@ impl Operation for Migrate {
         let release = &up.settled.release;
         if !Capabilities::of(release).db_migrate {
             return Err(Error::new(
-                Kind::Refused,
+                Exit::Refused,
                 format!("{release} migrates the database only as it starts"),
             )
             .hint("use `app:start`"));

@@ -6,7 +6,7 @@ use super::runner::{Looking, Operation};
 use super::verify::not_installed;
 use crate::action::Action;
 use crate::control::protocol::Status;
-use crate::error::{Error, Kind};
+use crate::error::{Error, Exit};
 use crate::part::{PARTS, Part, test_step};
 use crate::place::ground::ground;
 use crate::state::settled::{Settled, settle};
@@ -91,5 +91,5 @@ fn unknown(name: &str, running: &Status) -> Error {
     }
     let near = settings::nearest(name, names.iter().copied()).map(|near| format!("did you mean `{near}`?"));
     let near = near.unwrap_or_else(|| format!("allowed: {}", names.join(", ")));
-    Error::new(Kind::Usage, format!("`{name}` is not a part that can be restarted; {near}"))
+    Error::new(Exit::Usage, format!("`{name}` is not a part that can be restarted; {near}"))
 }

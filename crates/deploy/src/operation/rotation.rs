@@ -9,7 +9,7 @@ use super::runner::{Looking, Operation};
 use super::verify::not_installed;
 use crate::action::{Action, Configuration, Rotation};
 use crate::control::protocol::Status;
-use crate::error::{Error, Kind};
+use crate::error::{Error, Exit};
 use crate::part::server::{Server, listen_address};
 use crate::part::{Part as _, test_step};
 use crate::state::settled::{Settled, settle};
@@ -27,7 +27,7 @@ pub fn broken_by(names: &[String]) -> Result<Vec<Rotated>, Error> {
             let known = settings::SALTS.map(|salt| salt.name);
             let near = settings::nearest(name, known).map(|near| format!("; did you mean `{near}`?"));
             let near = near.unwrap_or_else(|| format!("; allowed: {}", known.join(", ")));
-            Error::new(Kind::Usage, format!("`{name}` is no secret that can be rotated{near}"))
+            Error::new(Exit::Usage, format!("`{name}` is no secret that can be rotated{near}"))
         })
     });
     found.collect()

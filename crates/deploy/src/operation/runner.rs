@@ -13,7 +13,7 @@ use plan::{
 use tokio_util::sync::CancellationToken;
 
 use crate::action::{Action, revive};
-use crate::error::{Error, Kind};
+use crate::error::{Error, Exit};
 use crate::part::database::readiness::Patience;
 use crate::place::layout::{self, Layout};
 use crate::place::machine::make_dir;
@@ -315,14 +315,14 @@ fn ended(outcome: Outcome) -> Result<Result<(), Failed>, Error> {
         Outcome::Done { .. } => Ok(Ok(())),
         Outcome::Undone { failure, step, not_undone, .. } => {
             let kind =
-                if failure.code == Some(Kind::NotVerified.code()) { Kind::NotVerified } else { Kind::Undone };
+                if failure.code == Some(Exit::NotVerified.code()) { Exit::NotVerified } else { Exit::Undone };
             let mut error =
                 Error::new(kind, failure.message).detail(format!("step `{step}`: {}", failure.detail));
             error.hint = failure.hint;
             Ok(Err(Failed { error, not_undone }))
         }
         Outcome::NeedsYou { failure, step, .. } => {
-            Err(Error::new(Kind::NeedsYou, format!("`{step}` could not be undone: {}", failure.message))
+            Err(Error::new(Exit::NeedsYou, format!("`{step}` could not be undone: {}", failure.message))
                 .hint(failure.hint.unwrap_or_else(|| {
                     "remove the cause, then run the command again: it goes on from there".to_owned()
                 }))
@@ -337,7 +337,7 @@ impl Failed {
     fn error(self, before: &Plan<Action>, after: Result<Plan<Action>, Error>) -> Error {
         let Self { mut error, not_undone } = self;
         if let Some(lasting) = lasting(&not_undone) {
-            error.kind = Kind::NeedsYou;
+            error.exit = Exit::NeedsYou;
             error.what = format!("{}; it was undone, but for this: {lasting}", error.what);
             return error;
         }
@@ -365,7 +365,7 @@ impl Failed {
         error.what = match lasting(&not_undone) {
             None => format!("the interrupted `{operation}` went on and failed: {what}; it was undone"),
             Some(lasting) => {
-                error.kind = Kind::NeedsYou;
+                error.exit = Exit::NeedsYou;
                 format!(
                     "the interrupted `{operation}` went on and failed: {what}; it was undone, but for this: {lasting}"
                 )

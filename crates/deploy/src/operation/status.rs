@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::down::Down;
 use super::runner::{self, Caller, Consent};
 use crate::control::{health, protocol};
-use crate::error::{Error, Kind};
+use crate::error::{Error, Exit};
 use crate::place::ground::{Ground, ground};
 use crate::state::settled::settle;
 use crate::state::wanted::wanted_file;
@@ -104,7 +104,7 @@ pub async fn stay(world: &World, mut caller: Caller<'_>) -> Result<(), Error> {
             let stopper = Caller { who, why, reader, faults, cancel, consent };
             match runner::run(&Down, world, stopper).await {
                 // Another operation is running; wait until it is done.
-                Err(error) if error.kind == Kind::Busy => tokio::time::sleep(LOOK).await,
+                Err(error) if error.exit == Exit::Busy => tokio::time::sleep(LOOK).await,
                 stopped => return stopped.map(|_| ()),
             }
         }

@@ -15,7 +15,7 @@ use settings::Notice;
 
 use super::runner::{Looking, Operation};
 use crate::action::Action;
-use crate::error::{Error, Kind};
+use crate::error::{Error, Exit};
 use crate::part::database::plan::check_moved;
 use crate::part::{Observed, View, converging, observe, preflight};
 use crate::place::ground::ground;
@@ -136,7 +136,7 @@ fn plan_up(
     let replaced = current.filter(|current| *current != wanted);
     if let Some(current) = replaced.filter(|_| !layout.place().image_decides_release()) {
         return Err(Error::new(
-            Kind::Refused,
+            Exit::Refused,
             format!("{current} is installed here, and {wanted} is asked for"),
         )
         .hint(
@@ -348,6 +348,6 @@ pub(crate) mod tests {
         let mut observed = finished();
         observed.release.current = Some(other);
         let refused = plan_up(&layout(), &settled(false, None), &Request::default(), &observed);
-        assert_eq!(refused.expect_err("refused").kind, Kind::Refused);
+        assert_eq!(refused.expect_err("refused").exit, Exit::Refused);
     }
 }

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::action::verifier_login;
-use crate::error::{Error, Kind, reason};
+use crate::error::{Error, Exit, reason};
 use crate::place::layout::Layout;
 use crate::state::settled::settle;
 use crate::world::World;
@@ -95,14 +95,14 @@ pub(crate) async fn run(
     let cancel = CancellationToken::new();
     let _dropped = cancel.clone().drop_guard();
     let test = tokio::spawn(async move { acceptance::run(&target, events, cancel).await });
-    let report = test.await.map_err(|error| Error::new(Kind::Bug, error.to_string()))?;
+    let report = test.await.map_err(|error| Error::new(Exit::Bug, error.to_string()))?;
     keep(&report, layout)?;
     Ok(report)
 }
 
 /// The newest report, in `run`.
 fn keep(report: &Report, layout: &Layout) -> Result<(), Error> {
-    let text = serde_json::to_vec_pretty(report).map_err(|error| Error::new(Kind::Bug, error.to_string()))?;
+    let text = serde_json::to_vec_pretty(report).map_err(|error| Error::new(Exit::Bug, error.to_string()))?;
     Ok(host::disk::atomic_write(&layout.report(), &text, 0o600, None)?)
 }
 

@@ -11,7 +11,7 @@ use release::{Path as Way, ReleaseId, Stop};
 use settings::Wanted;
 use version::Version;
 
-use crate::error::{Error, Kind};
+use crate::error::{Error, Exit};
 use crate::place::layout::Layout;
 
 /// What a volume that docker-mattermost 2.x used is taken for: it kept no `VERSION` yet.
@@ -35,7 +35,7 @@ pub fn run_as(variables: &BTreeMap<String, String>) -> Result<(u32, u32), Error>
         // The kernel's own "none".
         Some(text) => text.parse().ok().filter(|id| *id != u32::MAX).ok_or_else(|| {
             Error::new(
-                Kind::Settings,
+                Exit::Settings,
                 format!("environment: `{name}` is `{text}`; allowed: a number from 0 to {}", u32::MAX - 1),
             )
         }),
@@ -57,7 +57,7 @@ pub(crate) fn image_release(layout: &Layout, wanted: &Wanted) -> Result<ReleaseI
         if let Some(wants) = wanted.get(key).filter(|wants| *wants != has) {
             let file = layout.wanted();
             return Err(Error::new(
-                Kind::Refused,
+                Exit::Refused,
                 format!("{}: `{key}` is `{wants}`, and this image holds {found}", file.display()),
             )
             .hint(format!("take `{key}` out of the file: in a container the image decides")));
@@ -87,7 +87,7 @@ pub(crate) fn volume_change(layout: &Layout, to: &ReleaseId) -> Result<Option<Ve
     let said = match &text {
         Some(text) => Some(text.trim().parse::<Version>().map_err(|_| {
             Error::new(
-                Kind::Refused,
+                Exit::Refused,
                 format!("{} is `{}`, which is no version", path.display(), text.trim().escape_debug()),
             )
             .hint("write the version of the server that last used this volume into it, as in 9.11.3")
@@ -165,7 +165,7 @@ fn allow(used: &Version, to: &Version, assumed: Option<&Path>) -> Result<(), Err
             ),
         ),
     };
-    Err(Error::new(Kind::Refused, what).hint(way))
+    Err(Error::new(Exit::Refused, what).hint(way))
 }
 
 #[cfg(test)]
@@ -187,7 +187,7 @@ mod tests {
             ("10.11.23", "11.6.0", "cannot be started", "11.7.3 or a later one"),
         ] {
             let refused = allowed(used, to).expect_err("refused");
-            assert_eq!(refused.kind, Kind::Refused);
+            assert_eq!(refused.exit, Exit::Refused);
             assert!(refused.what.contains(what), "{}", refused.what);
             let hint = refused.hint.expect("a way out");
             assert!(hint.contains(way), "{hint}");
@@ -206,7 +206,7 @@ mod tests {
         );
         for wrong in ["-1", "root", "4294967295", "99999999999"] {
             let refused = run_as(&map(&[("USERMAP_GID", wrong)])).expect_err("refused");
-            assert_eq!(refused.kind, Kind::Settings);
+            assert_eq!(refused.exit, Exit::Settings);
             assert!(refused.what.contains("USERMAP_GID"), "{}", refused.what);
         }
     }

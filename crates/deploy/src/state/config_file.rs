@@ -6,7 +6,7 @@ use release::ReleaseId;
 use serde_json::Value;
 use settings::{Memory, MemoryError, Present};
 
-use crate::error::{Error, Kind};
+use crate::error::{Error, Exit};
 use crate::place::layout::{FILE_LIMIT, Layout};
 
 /// The file as data.
@@ -18,7 +18,7 @@ pub(crate) fn read(path: &Path) -> Result<Value, Error> {
     let read = host::disk::read_guarded(path, FILE_LIMIT);
     let content = read.map_err(|error| Error::path("read", path, &error.source))?;
     let value: Value = serde_json::from_slice(&content.bytes).map_err(|error| {
-        Error::new(Kind::Settings, format!("{}:{}: it is not JSON ({error})", path.display(), error.line()))
+        Error::new(Exit::Settings, format!("{}:{}: it is not JSON ({error})", path.display(), error.line()))
             .hint(
                 "correct the file, or move it aside and run `mainstay up`: a new one is made from the release's",
             )
@@ -26,7 +26,7 @@ pub(crate) fn read(path: &Path) -> Result<Value, Error> {
     if value.is_object() {
         Ok(value)
     } else {
-        Err(Error::new(Kind::Settings, format!("{}: it is not a JSON object", path.display())))
+        Err(Error::new(Exit::Settings, format!("{}: it is not a JSON object", path.display())))
     }
 }
 
@@ -97,14 +97,14 @@ pub(crate) fn memory(path: &Path) -> Result<Option<Memory>, Error> {
                 "put it back from a backup; without the file, `mainstay up` begins to remember anew, and what is no longer declared stays as it is"
             }
         };
-        Error::new(Kind::Settings, format!("{}: {error}", path.display())).hint(hint)
+        Error::new(Exit::Settings, format!("{}: {error}", path.display())).hint(hint)
     })
 }
 
 /// As it is written.
 pub(crate) fn text(config: &Value) -> Result<Vec<u8>, Error> {
     let mut text =
-        serde_json::to_vec_pretty(config).map_err(|error| Error::new(Kind::Bug, error.to_string()))?;
+        serde_json::to_vec_pretty(config).map_err(|error| Error::new(Exit::Bug, error.to_string()))?;
     text.push(b'\n');
     Ok(text)
 }

@@ -7,7 +7,7 @@ use dsn::{DataSource, Server};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Kind};
+use crate::error::{Error, Exit};
 use crate::place::machine::read_secret_file;
 use crate::world::World;
 
@@ -47,7 +47,7 @@ impl Creation {
                     (Some(text), _) => (address.to_owned(), text.clone()),
                     (None, Some(path)) => (file.to_owned(), of_file(&PathBuf::from(path))?),
                     (None, None) => {
-                        return Err(Error::new(Kind::Usage, "the administrator's address is not given")
+                        return Err(Error::new(Exit::Usage, "the administrator's address is not given")
                             .hint(format!("name a file that holds it (`--create-database FILE`, `-` for stdin), or set {address}")));
                     }
                 }
@@ -58,9 +58,9 @@ impl Creation {
         match secrecy::ExposeSecret::expose_secret(&text).trim().parse() {
             Ok(DataSource::Server(server)) => Ok(server),
             Ok(DataSource::Sqlite(_)) => {
-                Err(Error::new(Kind::Usage, format!("{place}: a file has no administrator")))
+                Err(Error::new(Exit::Usage, format!("{place}: a file has no administrator")))
             }
-            Err(error) => Err(Error::new(Kind::Usage, format!("{place}: {error}"))
+            Err(error) => Err(Error::new(Exit::Usage, format!("{place}: {error}"))
                 .hint("an administrator's address is like postgres://postgres:PASSWORD@HOST:5432/postgres")),
         }
     }

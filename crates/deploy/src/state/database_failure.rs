@@ -3,7 +3,7 @@
 use database::{CreateError, Failure, Reason, Version};
 use dsn::{Engine, Server};
 
-use crate::error::{Error, Kind};
+use crate::error::{Error, Exit};
 
 /// Whether creating user and database may be the cure. PostgreSQL says of an unknown user that the password is wrong.
 pub(crate) fn is_missing(server: &Server, reason: &Reason) -> bool {
@@ -17,7 +17,7 @@ pub(crate) fn is_missing(server: &Server, reason: &Reason) -> bool {
 /// A failure as the command line tells it: a rule of the release is a refusal, all else is for the machine's owner to mend.
 pub(crate) fn refused(failure: &Failure) -> Error {
     let database::Finding { what, cause, fix, .. } = failure.finding();
-    let kind = if matches!(failure.reason, Reason::TooOld { .. }) { Kind::Refused } else { Kind::NotReady };
+    let kind = if matches!(failure.reason, Reason::TooOld { .. }) { Exit::Refused } else { Exit::NotReady };
     let missing = is_missing(&failure.server, &failure.reason);
     let fix = match sql_for(&failure.server).filter(|_| missing) {
         Some(sql) => format!(
@@ -37,7 +37,7 @@ pub(crate) fn not_created(error: &CreateError) -> Error {
             Error::not_ready(format!("the administrator cannot log in: {what}: {cause}")).hint(fix)
         }
         CreateError::Name(_) | CreateError::NoPassword | CreateError::Engines { .. } => {
-            Error::new(Kind::Settings, error.to_string())
+            Error::new(Exit::Settings, error.to_string())
         }
         _ => Error::not_ready(error.to_string()),
     }
@@ -74,14 +74,14 @@ mod tests {
         let version = |major| database::Version { major, minor: 0, patch: 0 };
         let old = Reason::TooOld { found: version(14), minimum: version(15) };
         let error = refused(&failure(Engine::Postgres, old));
-        assert_eq!(error.kind, Kind::Refused);
+        assert_eq!(error.exit, Exit::Refused);
         assert!(error.what.contains("PostgreSQL 14.0") && error.what.contains("15.0 or later"), "{error}");
         for reason in [
             Reason::Unreached(database::Unreached::Refused),
             Reason::WrongPassword,
             Reason::TooManyConnections,
         ] {
-            assert_eq!(refused(&failure(Engine::Postgres, reason)).kind, Kind::NotReady);
+            assert_eq!(refused(&failure(Engine::Postgres, reason)).exit, Exit::NotReady);
         }
     }
 

@@ -7,7 +7,7 @@ use settings::{Origin, Resolved, Wanted};
 use url::Url;
 
 use crate::control::protocol::EdgeSpec;
-use crate::error::{Error, Kind};
+use crate::error::{Error, Exit};
 use crate::place::Place;
 use crate::place::layout::Layout;
 use crate::place::machine::host_name;
@@ -79,7 +79,7 @@ impl Desired {
     pub fn decide(file: &Wanted, flags: &BTreeMap<&str, String>, machine: &Machine) -> Result<Self, Error> {
         let mut wanted = file.clone();
         for (key, value) in flags {
-            wanted = wanted.with(key, value).map_err(|problem| Error::new(Kind::Usage, problem))?;
+            wanted = wanted.with(key, value).map_err(|problem| Error::new(Exit::Usage, problem))?;
         }
         let listen = wanted.get("listen").and_then(|listen| listen.parse().ok()).unwrap_or(machine.listen);
         let tells_site_url = !machine.container || wanted.get("site_url").is_some();
@@ -88,16 +88,16 @@ impl Desired {
             None => default_site_url(listen, &machine.host_name),
         };
         let site_url = Url::parse(&site_url)
-            .map_err(|error| Error::new(Kind::Usage, format!("`{site_url}`: {error}")))?;
+            .map_err(|error| Error::new(Exit::Usage, format!("`{site_url}`: {error}")))?;
         let edition = wanted.get("edition").unwrap_or("builtin");
         let edition =
-            edition.parse().map_err(|error| Error::new(Kind::Settings, format!("`edition`: {error}")))?;
+            edition.parse().map_err(|error| Error::new(Exit::Settings, format!("`edition`: {error}")))?;
         let user = match (wanted.get("user"), machine.root) {
             (Some(user), true) => Some(user.to_owned()),
             (None, true) => Some(DEFAULT_USER.to_owned()),
             (None, false) => None,
             (Some(user), false) => {
-                return Err(Error::new(Kind::Usage, format!("only root can run the server as `{user}`"))
+                return Err(Error::new(Exit::Usage, format!("only root can run the server as `{user}`"))
                     .hint("leave `user` out, or run this as root"));
             }
         };
@@ -135,7 +135,7 @@ impl Desired {
         let given = setting.filter(|setting| setting.origin().is_some_and(Origin::is_given));
         if let Some(url) = given.and_then(|setting| setting.value()?.as_str()).filter(|url| !url.is_empty()) {
             self.site_url =
-                Url::parse(url).map_err(|error| Error::new(Kind::Settings, format!("`{url}`: {error}")))?;
+                Url::parse(url).map_err(|error| Error::new(Exit::Settings, format!("`{url}`: {error}")))?;
             self.tells_site_url = true;
         }
         let proxies = resolved.input("MATTERMOST_TRUSTED_PROXIES").and_then(|layer| layer.value.as_str());
@@ -211,7 +211,7 @@ mod tests {
     fn only_root_changes_users() {
         assert_eq!(decide(&[], true).expect("valid").user.as_deref(), Some(DEFAULT_USER));
         assert_eq!(decide(&[], false).expect("valid").user, None);
-        assert_eq!(decide(&[("user", "x")], false).expect_err("must be refused").kind, Kind::Usage);
+        assert_eq!(decide(&[("user", "x")], false).expect_err("must be refused").exit, Exit::Usage);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use services::mail::{MailServer, Security};
 use settings::{Resolved, Undeclared};
 
 use crate::action::verifier_login;
-use crate::error::{Error, Kind};
+use crate::error::{Error, Exit};
 use crate::state::config_file::ConfigFiles;
 use crate::state::settled::settings_of;
 use crate::world::World;
@@ -56,7 +56,7 @@ impl InForce {
     fn needed(&self, section: &str, key: &str, variable: &str) -> Result<String, Error> {
         let text = self.text(section, key);
         if text.is_empty() {
-            return Err(Error::new(Kind::Settings, format!("{section}.{key} is not set"))
+            return Err(Error::new(Exit::Settings, format!("{section}.{key} is not set"))
                 .hint(format!("give it with {variable}, or under [mattermost.{section}] in mainstay.toml")));
         }
         Ok(text)
@@ -90,7 +90,7 @@ impl InForce {
         };
         let port = port.parse().map_err(|_| {
             Error::new(
-                Kind::Settings,
+                Exit::Settings,
                 format!("{SECTION}.SMTPPort is `{port}`; allowed: a port from 1 to 65535"),
             )
         })?;

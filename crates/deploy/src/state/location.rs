@@ -10,7 +10,7 @@ use release::{Capabilities, ReleaseId};
 use serde_json::Value;
 use settings::{Origin, Resolved};
 
-use crate::error::{Error, Kind};
+use crate::error::{Error, Exit};
 use crate::world::World;
 
 /// Where the data is.
@@ -69,7 +69,7 @@ pub(crate) fn location(
     let file = || {
         match can.sqlite {
         true => Ok(Location::File),
-        false => Err(Error::new(Kind::Settings, format!("{release} needs a database, and none is named"))
+        false => Err(Error::new(Exit::Settings, format!("{release} needs a database, and none is named"))
             .hint("name a PostgreSQL database with DB_ADAPTER=postgres, DB_HOST, DB_NAME, DB_USER and DB_PASS; docs/databases.md has the ways")),
     }
     };
@@ -88,7 +88,7 @@ pub(crate) fn location(
     let Some(source) = source else {
         return match driver {
             Some(driver) if deployed.is_none() || said("DriverName").is_some() => Err(Error::new(
-                Kind::Settings,
+                Exit::Settings,
                 format!("`{SECTION}.DriverName` is {driver}, and `{SECTION}.DataSource` is not given"),
             )
             .hint("give both, or DB_HOST and its companions instead")),
@@ -97,7 +97,7 @@ pub(crate) fn location(
     };
     let wrong = |problem: String| {
         let place = origin(resolved, "DataSource");
-        Error::new(Kind::Settings, format!("{place}: `{SECTION}.DataSource`: {problem}"))
+        Error::new(Exit::Settings, format!("{place}: `{SECTION}.DataSource`: {problem}"))
             .hint("nothing has been changed")
     };
     let server = match source.parse().map_err(|error: dsn::AddressError| wrong(error.to_string()))? {
@@ -110,7 +110,7 @@ pub(crate) fn location(
             server.engine
         ))),
         _ if server.engine == Engine::MySql && !can.mysql => {
-            Err(Error::new(Kind::Refused, format!("{release} cannot use {server}: it knows no MySQL"))
+            Err(Error::new(Exit::Refused, format!("{release} cannot use {server}: it knows no MySQL"))
                 .hint(TO_POSTGRES))
         }
         _ if server.name.is_empty() => Err(wrong("it names no database".to_owned())),
@@ -151,7 +151,7 @@ pub(crate) fn of_config(world: &World) -> Result<Server, Error> {
     match deployed(&config) {
         Some(Location::Server(server)) => Ok(*server),
         _ => Err(Error::new(
-            Kind::Settings,
+            Exit::Settings,
             format!("{}: `{SECTION}.DataSource` names no database server", world.layout.config().display()),
         )),
     }
@@ -227,28 +227,28 @@ mod tests {
 
     #[test]
     fn what_cannot_be_is_refused_with_the_way_out() {
-        type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], Kind, &'a str);
+        type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], Exit, &'a str);
         let cases: [Case<'_>; 6] = [
-            (BUILTIN, &[("MM_SQLSETTINGS_DATASOURCE", "u:p@tcp(db:3306)/n")], Kind::Refused, "MySQL"),
-            (BUILTIN, &[("MM_SQLSETTINGS_DATASOURCE", "postgres://u:hunter2/x@db/n")], Kind::Settings, "%2F"),
+            (BUILTIN, &[("MM_SQLSETTINGS_DATASOURCE", "u:p@tcp(db:3306)/n")], Exit::Refused, "MySQL"),
+            (BUILTIN, &[("MM_SQLSETTINGS_DATASOURCE", "postgres://u:hunter2/x@db/n")], Exit::Settings, "%2F"),
             (
                 BUILTIN,
                 &[("MM_SQLSETTINGS_DATASOURCE", "postgres://u@db")],
-                Kind::Settings,
+                Exit::Settings,
                 "names no database",
             ),
-            (BUILTIN, &[("MM_SQLSETTINGS_DRIVERNAME", "postgres")], Kind::Settings, "not given"),
-            ("10.11.0-team", &[], Kind::Settings, "needs a database"),
+            (BUILTIN, &[("MM_SQLSETTINGS_DRIVERNAME", "postgres")], Exit::Settings, "not given"),
+            ("10.11.0-team", &[], Exit::Settings, "needs a database"),
             (
                 "10.11.0-team",
                 &[("MM_SQLSETTINGS_DATASOURCE", "postgres://u@db/n"), ("MM_SQLSETTINGS_DRIVERNAME", "mysql")],
-                Kind::Settings,
+                Exit::Settings,
                 "an address of PostgreSQL",
             ),
         ];
         for (release, pairs, kind, says) in cases {
             let error = at(release, pairs, None).expect_err(says);
-            assert_eq!(error.kind, kind, "{error}");
+            assert_eq!(error.exit, kind, "{error}");
             assert!(error.what.contains(says) && error.hint.is_some(), "{error}");
             assert!(!error.what.contains("hunter2"), "{error}");
         }

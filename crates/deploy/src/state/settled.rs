@@ -10,7 +10,7 @@ use serde_json::Value;
 use settings::{Declared, Origin, Reconciled, Resolved, Sources, Undeclared, Wanted};
 use version::Version;
 
-use crate::error::{Error, Kind};
+use crate::error::{Error, Exit};
 use crate::place::container::image_release;
 use crate::place::layout::Layout;
 use crate::place::machine::read_secret_file;
@@ -55,14 +55,14 @@ pub(crate) fn settle(
     let new_url = site_url_of_new_address(&said, flags, &machine)?;
     let moved = new_url.is_some();
     if let Some(url) = new_url {
-        said = said.with_in_file("site_url", &url).map_err(|problem| Error::new(Kind::Settings, problem))?;
+        said = said.with_in_file("site_url", &url).map_err(|problem| Error::new(Exit::Settings, problem))?;
     }
     let desired = Desired::decide(&said, flags, &machine)?;
     let release = match (layout.place().image_decides_release(), origin) {
         (false, _) => wanted_release(&desired, origin, release::current(&layout.current()))?,
         (true, None) => image_release(layout, &desired.wanted)?,
         (true, Some(_)) => {
-            return Err(Error::new(Kind::Refused, "in a container the image decides the release")
+            return Err(Error::new(Exit::Refused, "in a container the image decides the release")
                 .hint("replace the container by one of another image"));
         }
     };
@@ -84,7 +84,7 @@ fn check_one_site_url(resolved: &Resolved) -> Result<(), Error> {
     let of_environment = setting.layers().iter().find(|layer| layer.origin.is_environment()).and_then(text);
     match (of_flag, of_environment) {
         (Some(flag), Some(environment)) if flag != environment => Err(Error::new(
-            Kind::Usage,
+            Exit::Usage,
             format!("`--site-url` says {flag}, and the environment says {environment}"),
         )
         .hint("give the site URL in one place")),
@@ -150,10 +150,10 @@ fn wanted_release(
     found.ok_or_else(|| match &desired.version {
         Some(version) if desired.edition == Edition::Builtin => {
             let ours = release::builtin().version;
-            Error::new(Kind::Refused, format!("the built-in server is version {ours}, not {version}"))
+            Error::new(Exit::Refused, format!("the built-in server is version {ours}, not {version}"))
                 .hint("leave `version` out")
         }
-        _ => Error::new(Kind::Refused, format!("edition `{}` needs a tarball", desired.edition))
+        _ => Error::new(Exit::Refused, format!("edition `{}` needs a tarball", desired.edition))
             .hint("name one with `--release FILE`, or leave `edition` out for the built-in server"),
     })
 }
@@ -189,7 +189,7 @@ fn resolve_with(
         read_file: &read_secret_file,
     };
     let mut resolved = settings::resolve(version.series(), &sources).map_err(|findings| {
-        let kind = if findings.policy_only() { Kind::Refused } else { Kind::Settings };
+        let kind = if findings.policy_only() { Exit::Refused } else { Exit::Settings };
         Error::new(kind, findings.to_string()).hint("nothing has been changed")
     })?;
     for Own { section, key, why, .. } in &OWN {

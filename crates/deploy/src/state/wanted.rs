@@ -2,7 +2,7 @@
 
 use settings::Wanted;
 
-use crate::error::{Error, Kind};
+use crate::error::{Error, Exit};
 use crate::place::layout::Layout;
 
 /// What `mainstay.toml` says; nothing when there is none.
@@ -24,7 +24,7 @@ pub(crate) fn read_wanted(layout: &Layout) -> Result<Option<(Wanted, String)>, E
     match settings::parse(&path, &text) {
         Ok(wanted) => Ok(Some((wanted, text))),
         Err(findings) => {
-            Err(Error::new(Kind::Settings, findings.to_string()).hint("nothing has been changed"))
+            Err(Error::new(Exit::Settings, findings.to_string()).hint("nothing has been changed"))
         }
     }
 }

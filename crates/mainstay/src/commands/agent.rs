@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 use std::sync::Mutex;
 
-use deploy::{Error, Kind, LogPart, World};
+use deploy::{Error, LogPart, World};
 use tracing_subscriber::Layer as _;
 use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -17,7 +17,7 @@ use finding::Exit;
 pub(super) fn run(world: &World, handed_over: bool) -> Result<Exit, Error> {
     let handover = handed_over.then(host::Handover::receive).transpose();
     let handover = handover.map_err(|error| {
-        Error::new(Kind::Usage, format!("`--handed-over` finds nothing on standard input: {error}"))
+        Error::new(Exit::Usage, format!("`--handed-over` finds nothing on standard input: {error}"))
     })?;
     host::daemon::detach().map_err(|error| Error::not_ready(format!("cannot leave the session: {error}")))?;
     let of_edge = |target: &str| target.starts_with("edge");

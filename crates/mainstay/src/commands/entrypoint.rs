@@ -12,7 +12,7 @@ use std::process::{Command, ExitCode};
 use std::time::Duration;
 
 use container_contract::HOME;
-use deploy::{Error, Kind, Layout, Place, World, container};
+use deploy::{Error, Layout, Place, World, container};
 use secrecy::ExposeSecret as _;
 use tokio_util::sync::CancellationToken;
 
@@ -60,7 +60,7 @@ impl Job {
                 let near = settings::nearest(other, APPS).map(|near| format!("did you mean `{near}`?"));
                 let near = near.unwrap_or_else(|| format!("allowed: {}, or a program", APPS.join(", ")));
                 return Err(Error::new(
-                    Kind::Usage,
+                    Exit::Usage,
                     format!("`{other}` is no command of this container; {near}"),
                 ));
             }
@@ -68,7 +68,7 @@ impl Job {
         };
         match words.get(1) {
             Some(more) => Err(Error::new(
-                Kind::Usage,
+                Exit::Usage,
                 format!("`{first}` takes no arguments, and `{}` follows it", more.to_string_lossy()),
             )
             .hint("settings are given as environment variables: `app:help` says more")),
@@ -86,7 +86,7 @@ pub(super) fn run(printer: Printer, common: &Common, args: cli::Entrypoint) -> R
     }
     let variables = variables();
     if !container::is_container(&variables) {
-        return Err(Error::new(Kind::Usage, "this is not the container of an image of Mainstay's")
+        return Err(Error::new(Exit::Usage, "this is not the container of an image of Mainstay's")
             .hint("`mainstay up` installs on a machine; `mainstay image build` makes an image"));
     }
     let (uid, gid) = container::run_as(&variables)?;
@@ -173,7 +173,7 @@ fn not_run(program: &OsString, error: &std::io::Error) -> Error {
     let name = Path::new(program).display();
     let error = match error.kind() {
         std::io::ErrorKind::NotFound => {
-            Error::new(Kind::Usage, format!("there is no program `{name}` in this image"))
+            Error::new(Exit::Usage, format!("there is no program `{name}` in this image"))
         }
         _ => Error::not_ready(format!("cannot run `{name}`: {error}")),
     };

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use container_contract::VOLUME;
 use container_image::{Built, Output, Recipe, Scratch, Stage, parse_name};
-use deploy::{Error, Kind, World};
+use deploy::{Error, World};
 use oci::{Compression, Credentials, Meter};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
@@ -31,18 +31,12 @@ pub(super) async fn run(
 }
 
 fn interrupted(consequence: &str) -> Error {
-    Error::new(Kind::Undone, format!("interrupted; {consequence}"))
+    Error::new(Exit::Undone, format!("interrupted; {consequence}"))
 }
 
 /// An error about an image, as the command line's error.
 pub(super) fn operation_error(error: container_image::Error) -> Error {
-    let kind = match error.exit {
-        finding::Exit::Usage => Kind::Usage,
-        finding::Exit::Settings => Kind::Settings,
-        finding::Exit::Refused => Kind::Refused,
-        _ => Kind::NotReady,
-    };
-    Error { kind, what: error.what, hint: error.hint, detail: None }
+    Error { exit: error.exit, what: error.what, hint: error.hint, detail: None }
 }
 
 async fn build(
@@ -116,7 +110,7 @@ async fn work(
             }
             built = &mut answered => {
                 bar.end(built.as_ref().is_ok_and(Result::is_ok));
-                let built = built.map_err(|_| Error::new(Kind::Bug, "the build panicked"))?;
+                let built = built.map_err(|_| Error::new(Exit::Bug, "the build panicked"))?;
                 return built.map_err(operation_error);
             }
             () = cancel.cancelled() => return Err(interrupted("the unfinished image was removed")),

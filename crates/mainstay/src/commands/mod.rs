@@ -26,7 +26,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use clap::error::ErrorKind;
-use deploy::{Action, Caller, Consent, Error, Kind, Layout, Repair, World};
+use deploy::{Action, Caller, Consent, Error, Layout, Repair, World};
 use finding::Exit;
 use plan::{FaultKind, Faults, Plan, Reader};
 use tokio_util::sync::CancellationToken;
@@ -46,7 +46,7 @@ pub(crate) fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             printer.error(&error);
-            error.kind.into()
+            error.exit.into()
         }
     }
 }
@@ -64,7 +64,7 @@ fn misread(error: &clap::Error) -> Exit {
         };
         let what = what.strip_prefix("error: ").unwrap_or(what);
         let printer = Printer { json: true, verbose: false };
-        printer.failure(&Error::new(Kind::Usage, what).hint(rest.trim()));
+        printer.failure(&Error::new(Exit::Usage, what).hint(rest.trim()));
     }
     let _ = error.print();
     exit
@@ -151,7 +151,7 @@ fn layout(common: &Common, variables: &BTreeMap<String, String>) -> Result<Layou
 /// The deployment's directory, absolute.
 fn dir(common: &Common) -> Result<PathBuf, Error> {
     let dir = match &common.dir {
-        Some(dir) if dir.as_os_str().is_empty() => return Err(Error::new(Kind::Usage, "`--dir` is empty")),
+        Some(dir) if dir.as_os_str().is_empty() => return Err(Error::new(Exit::Usage, "`--dir` is empty")),
         Some(dir) => dir.clone(),
         None if host::User::current()?.is_root() => "/var/lib/mainstay".into(),
         None => data_home()?.join("mainstay"),
@@ -165,7 +165,7 @@ fn data_home() -> Result<PathBuf, Error> {
     let given = std::env::var_os("XDG_DATA_HOME").map(PathBuf::from).filter(absolute);
     let home = std::env::var_os("HOME").map(PathBuf::from).filter(absolute);
     given.or_else(|| home.map(|home| home.join(".local/share"))).ok_or_else(|| {
-        Error::new(Kind::Usage, "neither XDG_DATA_HOME nor HOME says where data belongs")
+        Error::new(Exit::Usage, "neither XDG_DATA_HOME nor HOME says where data belongs")
             .hint("name a directory with `--dir`")
     })
 }
@@ -218,7 +218,7 @@ fn caller<'a>(
     consent: Consent<'a>,
     cancel: CancellationToken,
 ) -> Result<Caller<'a>, Error> {
-    let usage = |error: plan::FaultError| Error::new(Kind::Usage, error.to_string());
+    let usage = |error: plan::FaultError| Error::new(Exit::Usage, error.to_string());
     let faults = change.inject_failure.iter().map(|fault| (fault, FaultKind::Fail));
     let faults = faults
         .chain(change.inject_kill.iter().map(|fault| (fault, FaultKind::Kill)))
@@ -257,7 +257,7 @@ fn show_plan(printer: Printer, plan: &Plan<Action>) {
 fn agreed(printer: Printer, question: &str) -> Result<bool, Error> {
     if !std::io::stdin().is_terminal() {
         return Err(
-            Error::new(Kind::Usage, format!("{question} There is no terminal to ask")).hint("say `--yes`")
+            Error::new(Exit::Usage, format!("{question} There is no terminal to ask")).hint("say `--yes`")
         );
     }
     printer.say(&format!("{question} [y/N]"));
@@ -276,7 +276,7 @@ fn secret_text(path: &Path, limit: u64, what: &str) -> Result<String, Error> {
     };
     read.map_err(|error| Error::path(&format!("read the {what} from"), path, &error))?;
     match text.trim() {
-        "" => Err(Error::new(Kind::Usage, format!("{} holds no {what}", path.display()))),
+        "" => Err(Error::new(Exit::Usage, format!("{} holds no {what}", path.display()))),
         text => Ok(text.to_owned()),
     }
 }

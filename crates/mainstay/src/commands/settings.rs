@@ -1,6 +1,6 @@
 //! `mainstay settings`
 
-use deploy::{Error, InForce, Kind, Rotate, World};
+use deploy::{Error, InForce, Rotate, World};
 use finding::{Exit, Report};
 use settings::{Reason, Reconciled, Resolved};
 use tokio_util::sync::CancellationToken;
@@ -44,7 +44,7 @@ pub(super) async fn run(
             return Ok(show(printer, &Report::new(&front.public_url, services::front::check(&front).await)));
         }
         Settings::Secrets(Secrets::Rotate { names, change }) => {
-            rotate(printer, world, names, &change, cancel).await?
+            rotate(printer, world, names, &change, cancel).await?;
         }
     }
     Ok(Exit::Done)
@@ -83,7 +83,7 @@ fn resolved(world: &World, version: &For) -> Result<Resolved, Error> {
 /// A version; its last number may be left out.
 fn parse(text: &str) -> Result<Version, Error> {
     let full = if text.matches('.').count() == 1 { format!("{text}.0") } else { text.to_owned() };
-    full.parse().map_err(|error: VersionError| Error::new(Kind::Usage, error.to_string()))
+    full.parse().map_err(|error: VersionError| Error::new(Exit::Usage, error.to_string()))
 }
 
 /// The same, with what the deployment has, where they are about its own version.
@@ -118,7 +118,7 @@ fn explain(
     deployed: Option<&Reconciled>,
 ) -> Result<Exit, Error> {
     let explanation =
-        settings::explain(name, resolved, deployed).map_err(|problem| Error::new(Kind::Usage, problem))?;
+        settings::explain(name, resolved, deployed).map_err(|problem| Error::new(Exit::Usage, problem))?;
     printer.data(&explanation);
     printer.show(&explanation.to_string());
     Ok(Exit::Done)
@@ -181,7 +181,7 @@ async fn test_mail(printer: Printer, world: &World, address: &str) -> Result<Exi
             let finding = failure.finding();
             printer.data(&serde_json::json!({ "sent": false, "failure": finding }));
             printer.show(&format!("{}", failure.dialogue));
-            let error = Error::new(Kind::NotVerified, format!("{}: {}", finding.what, finding.cause));
+            let error = Error::new(Exit::NotVerified, format!("{}: {}", finding.what, finding.cause));
             Err(error.hint(finding.fix))
         }
     }

@@ -31,7 +31,7 @@ fn the_second_process_learns_who_holds_it_and_a_kill_sets_it_free() {
     assert_eq!((holder.why.as_str(), &named), ("to 11.7.15", &path));
     assert!(holder.since >= earlier.since && holder.since <= jiff::Timestamp::now());
     assert!(text.contains("`upgrade` by ann") && text.contains("to 11.7.15"), "{text}");
-    assert_eq!(Lock::present_holder(&path).unwrap(), Some(holder));
+    assert_eq!(Lock::present_holder(&path).unwrap(), Some(*holder));
 
     child.kill().unwrap();
     child.wait().unwrap();
@@ -55,7 +55,7 @@ fn of_many_at_once_one_wins_and_all_others_name_it() {
     let winner = won.into_iter().map(Result::unwrap).map(|lock| lock.holder().clone()).collect::<Vec<_>>();
     assert_eq!((winner.len(), lost.len()), (1, 15));
     for error in lost.into_iter().map(Result::unwrap_err) {
-        assert!(matches!(&error, LockError::Held { holder, .. } if *holder == winner[0]), "{error}");
+        assert!(matches!(&error, LockError::Held { holder, .. } if **holder == winner[0]), "{error}");
     }
 }
 

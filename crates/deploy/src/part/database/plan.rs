@@ -4,7 +4,7 @@ use ::database::Lacking;
 use plan::Step;
 
 use crate::action::{self, Action};
-use crate::error::{Error, Kind};
+use crate::error::{Error, Exit};
 use crate::part::{Observed, Part, Stage, View};
 use crate::state::location::Location;
 use crate::state::settled::Settled;
@@ -18,7 +18,7 @@ pub(crate) fn check_moved(settled: &Settled, observed: &Observed) -> Result<(), 
     match elsewhere.filter(|_| observed.release.current.is_some() && !observed.database.exists) {
         None => Ok(()),
         Some(before) => Err(Error::new(
-            Kind::Refused,
+            Exit::Refused,
             format!(
                 "the data is in {before}, and {} is empty: people would find an empty Mattermost",
                 settled.location
@@ -120,7 +120,7 @@ mod tests {
         empty.database.exists = false;
         let moved = on_postgres(false, Some(Location::File));
         let refused = check_moved(&moved, &empty).expect_err("refused");
-        assert_eq!(refused.kind, Kind::Refused);
+        assert_eq!(refused.exit, Exit::Refused);
         assert!(refused.what.contains("own file") && !refused.what.contains("hunter2"), "{refused}");
         let full = finished();
         check_moved(&moved, &full).expect("somebody has moved the data");

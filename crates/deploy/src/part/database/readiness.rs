@@ -9,7 +9,7 @@ use release::{Capabilities, ReleaseId};
 use tokio_util::sync::CancellationToken;
 use version::Version;
 
-use crate::error::{Error, Kind};
+use crate::error::{Error, Exit};
 use crate::state::creation::Creation;
 use crate::state::database_failure::{is_missing, not_created, refused};
 use crate::world::World;
@@ -132,7 +132,7 @@ fn schema(server: &Server, contents: Contents, release: &ReleaseId) -> Result<Op
         Contents::Nothing => return Ok(None),
         Contents::Strangers(names) => {
             return Err(Error::new(
-                Kind::Refused,
+                Exit::Refused,
                 format!("{server} holds tables that are not Mattermost's ({})", names.join(", ")),
             )
             .hint("give Mattermost a database of its own; nothing has been changed"));
@@ -141,7 +141,7 @@ fn schema(server: &Server, contents: Contents, release: &ReleaseId) -> Result<Op
     };
     match newer(&schema, release) {
         Some(which) => Err(Error::new(
-            Kind::Refused,
+            Exit::Refused,
             format!("{server} belongs to a newer Mattermost ({which}) than {release}, which could not read it"),
         )
         .hint("use that release or a later one, or the backup that was made before the upgrade; nothing has been changed")),
@@ -193,7 +193,7 @@ mod tests {
         let release = release::builtin();
         let strangers = Contents::Strangers(vec!["orders".to_owned()]);
         let error = schema(&server(Engine::Postgres), strangers, &release).expect_err("refused");
-        assert_eq!(error.kind, Kind::Refused);
+        assert_eq!(error.exit, Exit::Refused);
         assert!(error.what.contains("orders") && !error.what.contains("hunter2"), "{error}");
         assert_eq!(schema(&server(Engine::Postgres), Contents::Nothing, &release).expect("fresh"), None);
     }
