@@ -93,7 +93,7 @@ impl From<plan::JournalError> for Error {
                 );
                 Self::new(Exit::Refused, what).hint(format!(
                     "run the same command with {program}, which can finish it; or give it up with `mainstay up --yes`: what its steps \
-                     did stays, and `up` brings the deployment to what is wanted from there"
+                     did stays, and the next `up` starts from there"
                 ))
             }
             _ => Self::not_ready(what),

@@ -42,7 +42,7 @@ pub use operation::migrate::Migrate;
 pub use operation::restart::{Restart, Restarted};
 pub use operation::rotation::{Rotate, broken_by};
 pub use operation::runner::{
-    Caller, Consent, Looking, Operation, Question, Repair, planned, repair_journal, run,
+    Caller, Consent, Looking, Operation, Planned, Question, Repair, planned, repair_journal, run,
 };
 pub use operation::status::{Status, status, stay};
 pub use operation::uninstall::{Uninstall, Uninstalled};

@@ -220,7 +220,7 @@ pub(crate) struct History {
     #[arg(value_name = "RUN")]
     pub run: Option<plan::RunId>,
     /// How many runs to list, newest first
-    #[arg(short = 'n', long, default_value_t = 20, value_name = "N", conflicts_with = "run")]
+    #[arg(short = 'n', long, default_value_t = 20, value_name = "N", conflicts_with = "run", value_parser = clap::value_parser!(u32).range(1..))]
     pub limit: u32,
 }
 

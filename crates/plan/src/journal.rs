@@ -113,7 +113,7 @@ impl Journal {
     /// # Errors
     /// [`JournalError::Corrupt`] when a run cannot have happened so.
     pub async fn runs(&self, limit: u32) -> Result<Vec<Run>, JournalError> {
-        self.load("select * from runs order by id desc limit ?", limit.into()).await
+        self.load("select * from runs order by id desc limit ?", limit.into(), Use::Read).await
     }
 
     /// The newest run and whether it is finished. Cheap: nothing is replayed.
@@ -133,7 +133,7 @@ impl Journal {
     /// # Errors
     /// [`JournalError::Corrupt`] when the run cannot have happened so.
     pub async fn run(&self, id: RunId) -> Result<Option<Run>, JournalError> {
-        Ok(self.load("select * from runs where id = ?", id.0).await?.pop())
+        Ok(self.load("select * from runs where id = ?", id.0, Use::Read).await?.pop())
     }
 
     /// Gives the unfinished run up: it stays in the history as it stands, and is never resumed or undone. For a run whose
@@ -162,7 +162,8 @@ impl Journal {
     }
 
     pub(crate) async fn unfinished_run<A: DeserializeOwned>(&self) -> Result<Option<Run<A>>, JournalError> {
-        let mut runs = self.load("select * from runs where finished_at is null limit ?", 1).await?;
+        let mut runs =
+            self.load("select * from runs where finished_at is null limit ?", 1, Use::GoOn).await?;
         Ok(runs.pop())
     }
 
@@ -241,6 +242,7 @@ impl Journal {
         &self,
         select: &'static str,
         parameter: i64,
+        how: Use,
     ) -> Result<Vec<Run<A>>, JournalError> {
         let runs = async {
             let mut connection = self.connection.lock().await;
@@ -254,7 +256,7 @@ impl Journal {
                     .bind(id)
                     .fetch_all(&mut *transaction)
                     .await?;
-                runs.push(replay(&row, &entries).map_err(|reason| reason.in_run(RunId(id)))?);
+                runs.push(replay(&row, &entries, how).map_err(|reason| reason.in_run(RunId(id)))?);
             }
             Ok(runs)
         };
@@ -263,8 +265,8 @@ impl Journal {
 }
 
 /// Reads a run back and checks that it can have happened so.
-fn replay<A: DeserializeOwned>(run: &SqliteRow, entries: &[SqliteRow]) -> Result<Run<A>, Reason> {
-    let plan = plan(run)?;
+fn replay<A: DeserializeOwned>(run: &SqliteRow, entries: &[SqliteRow], how: Use) -> Result<Run<A>, Reason> {
+    let plan = plan(run, how)?;
     let entries =
         entries.iter().enumerate().map(|(seq, row)| entry(seq, row)).collect::<Result<Vec<_>, _>>()?;
     let state = State::after(&plan, &entries).map_err(|error| Reason::Corrupt(error.to_string()))?;
@@ -290,8 +292,17 @@ fn replay<A: DeserializeOwned>(run: &SqliteRow, entries: &[SqliteRow]) -> Result
     })
 }
 
+/// What a run is read for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Use {
+    /// To show it: a plan of a later format is shown as far as it can be read.
+    Read,
+    /// To go on with it: what it means must be known.
+    GoOn,
+}
+
 /// Reads a run's plan; one that another version wrote is told from one that is damaged.
-fn plan<A: DeserializeOwned>(run: &SqliteRow) -> Result<Plan<A>, Reason> {
+fn plan<A: DeserializeOwned>(run: &SqliteRow, how: Use) -> Result<Plan<A>, Reason> {
     let text: &str = run.try_get("plan")?;
     let damaged = |error: &dyn fmt::Display| Reason::Corrupt(format!("its plan cannot be read: {error}"));
     let json: Value = serde_json::from_str(text).map_err(|error| damaged(&error))?;
@@ -305,7 +316,7 @@ fn plan<A: DeserializeOwned>(run: &SqliteRow) -> Result<Plan<A>, Reason> {
         })
     };
     let format = json["format"].as_u64().unwrap_or(1);
-    if format > u64::from(FORMAT) {
+    if format > u64::from(FORMAT) && how == Use::GoOn {
         return Err(foreign(format!("it has format {format}, and this version knows up to {FORMAT}"))?);
     }
     let readable: Plan<Value> = serde_json::from_value(json).map_err(|error| damaged(&error))?;

@@ -21,6 +21,6 @@ pub(crate) fn check(value: &DeValue<'_>) -> Result<(), (String, String)> {
             format!("is {newer}, and this version of Mainstay knows formats up to {KNOWN}"),
             "use the version that wrote the file, or a newer one".to_owned(),
         )),
-        _ => Err(("is no format".to_owned(), format!("allowed: a number from 1 to {KNOWN}"))),
+        _ => Err(("is not the number of a format".to_owned(), format!("allowed: {KNOWN}"))),
     }
 }

@@ -275,7 +275,9 @@ mod tests {
             "{newer}"
         );
         for wrong in ["format = 0\n", "format = \"1\"\n"] {
-            assert!(parse(&text(wrong)).expect_err("wrong").to_string().contains("is no format"));
+            assert!(
+                parse(&text(wrong)).expect_err("wrong").to_string().contains("is not the number of a format")
+            );
         }
     }
 

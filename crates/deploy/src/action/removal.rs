@@ -22,7 +22,8 @@ pub struct Removal {
 
 impl Removal {
     pub(crate) fn step(self) -> Step<Action> {
-        step("removal", "Move its files aside", Undo::by("Move them back"), 20, self)
+        let title = format!("Move aside, to be deleted at the end: {}", self.names.join(", "));
+        step("removal", title, Undo::by("Move them back"), 20, self)
     }
 
     /// The removal of these names, into a directory that nobody else uses.

@@ -63,7 +63,7 @@ pub struct StepSummary {
     pub undo: Undo,
     /// What happened to it; `None` = it was not begun.
     pub state: Option<&'static str>,
-    /// How long its effect took, in ms; with its undo, where it was undone.
+    /// How long its effect took, in ms, and that of its undo where it was undone.
     pub ms: Option<i64>,
 }
 
@@ -131,15 +131,22 @@ fn summary(run: Run) -> RunSummary {
 fn steps(run: &Run) -> Vec<StepSummary> {
     let of_step = |step: &plan::Step<serde_json::Value>| {
         let entries = || run.entries.iter().filter(|entry| entry.step == step.name);
-        let began = entries().next().map(|entry| entry.at);
         let last = entries().next_back();
-        let ms = began.zip(last).filter(|(_, last)| !is_begun(&last.kind));
+        let effect = |pair: &[&plan::Entry]| match pair {
+            [begin, end] if is_begun(&begin.kind) && !is_begun(&end.kind) => {
+                Some(end.at.as_millisecond() - begin.at.as_millisecond())
+            }
+            _ => None,
+        };
+        let all: Vec<_> = entries().collect();
+        let ms: Option<i64> =
+            all.windows(2).filter_map(effect).fold(None, |sum, ms| Some(sum.unwrap_or(0) + ms));
         StepSummary {
             step: step.name.clone(),
             title: step.title.clone(),
             undo: step.undo.clone(),
             state: last.map(|entry| entry.kind.word()),
-            ms: ms.map(|(began, last)| last.at.as_millisecond() - began.as_millisecond()),
+            ms,
         }
     };
     run.plan.steps.iter().map(of_step).collect()

@@ -4,12 +4,14 @@ use plan::Plan;
 
 use super::runner::{Looking, Operation};
 use super::verify::not_installed;
-use crate::action::Action;
+use crate::action::{AcceptanceTest, Action};
 use crate::control::protocol::Status;
 use crate::error::{Error, Exit};
-use crate::part::{PARTS, Part, test_step};
+use crate::part::{PARTS, Part};
 use crate::place::ground::ground;
-use crate::state::settled::{Settled, settle};
+use crate::place::machine::host_name;
+use crate::state::config_file;
+use crate::state::desired::{default_site_url, reachable};
 use crate::world::World;
 
 /// Restarts one part that runs. While the server restarts, requests wait at the edge.
@@ -22,7 +24,7 @@ pub struct Restart {
 /// What a restart decides from.
 pub struct Seen {
     running: Status,
-    settled: Settled,
+    test: AcceptanceTest,
 }
 
 /// What a restart came to.
@@ -45,10 +47,16 @@ impl Operation for Restart {
             return Err(not_installed(&world.layout));
         }
         let running = world.agent.status().await?.ok_or_else(stopped)?;
-        Ok(Seen { running, settled: settle(world, &[].into(), None)? })
+        let edge = running.edge().ok_or_else(stopped)?.spec.listen;
+        // What is in force now: what mainstay.toml says meanwhile is for `up`.
+        let config = config_file::deployed(&world.layout)?.unwrap_or_default();
+        let site_url = config["ServiceSettings"]["SiteURL"].as_str().and_then(|url| url.parse().ok());
+        let site_url = site_url.or_else(|| default_site_url(edge, &host_name()).parse().ok());
+        let site_url = site_url.ok_or_else(|| Error::new(Exit::Bug, "the edge has no address"))?;
+        Ok(Seen { running, test: AcceptanceTest { site_url, edge: reachable(edge) } })
     }
 
-    fn plan(&self, world: &World, Seen { running, settled }: &Seen) -> Result<Plan<Action>, Error> {
+    fn plan(&self, world: &World, Seen { running, test }: &Seen) -> Result<Plan<Action>, Error> {
         let dir = world.layout.root().display();
         let title = format!("Restart the {} of {dir}", self.part);
         let can_restart = |part: &&&dyn Part| is_restartable(**part, running);
@@ -63,12 +71,12 @@ impl Operation for Restart {
                 None => return Err(unknown(name, running)),
             },
         };
-        steps.push(test_step(&settled.desired));
+        steps.push(test.clone().step());
         Ok(Plan::new(Self::NAME, title, steps))
     }
 
     async fn report(&self, world: &World, _: Self::Seen, _: bool) -> Result<Restarted, Error> {
-        Ok(Restarted { part: self.part.clone(), verified_at: super::verify::last_pass(&world.layout) })
+        Ok(Restarted { part: self.part.clone(), verified_at: crate::state::report::last_pass(&world.layout) })
     }
 }
 

@@ -12,6 +12,7 @@ use plan::{
 };
 use tokio_util::sync::CancellationToken;
 
+use super::uninstall::Uninstall;
 use crate::action::{Action, revive};
 use crate::error::{Error, Exit};
 use crate::part::database::readiness::Patience;
@@ -118,11 +119,35 @@ impl Caller<'_> {
 ///
 /// # Errors
 /// What [`run`] would refuse before its first step.
-pub async fn planned<O: Operation>(operation: &O, world: &World) -> Result<Plan<Action>, Error> {
+pub async fn planned<O: Operation>(operation: &O, world: &World) -> Result<Planned, Error> {
     let patience = Patience { wait: Duration::ZERO, reader: &mut (), cancel: CancellationToken::new() };
     refuse_newer(world).await?;
+    let interrupted = interrupted(&world.layout).await?;
     let seen = operation.look(world, Looking { patience, recovered: false }).await?;
-    operation.plan(world, &seen)
+    Ok(Planned { plan: operation.plan(world, &seen)?, interrupted })
+}
+
+/// A plan that is only shown.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct Planned {
+    /// What would be done, from what is there now.
+    #[serde(flatten)]
+    pub plan: Plan<Action>,
+    /// The run that was interrupted and comes first; the plan is made again after it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub interrupted: Option<String>,
+}
+
+/// The title of the unfinished run, if there is one.
+async fn interrupted(layout: &Layout) -> Result<Option<String>, Error> {
+    if !Past::read(layout).await?.unfinished {
+        return Ok(None);
+    }
+    let runs = Journal::open_read_only(&layout.journal()).await?.runs(1).await?;
+    Ok(runs
+        .into_iter()
+        .next()
+        .map(|run| format!("run {}, `{}`: {}", run.id, run.plan.operation, run.plan.title)))
 }
 
 /// Runs an operation. `None` when the user did not agree; nothing has been changed then.
@@ -152,7 +177,7 @@ pub async fn run<O: Operation>(
         return Ok(None);
     }
     let turn = Turn::take(world, O::NAME, &caller).await?;
-    let recovered = turn.recover(world, operation.recovery(), &mut caller).await?;
+    let recovered = turn.recover(world, O::NAME, operation.recovery(), &mut caller).await?;
     let now = Past::of(&turn.journal).await?;
     let (seen, plan) = match first {
         Some(first) if now == before => first,
@@ -178,7 +203,7 @@ pub async fn run<O: Operation>(
         let after = seen.and_then(|seen| operation.plan(world, &seen));
         return Err(failed.error(&plan, after));
     }
-    let report = operation.report(world, seen, changed || recovered).await;
+    let report = operation.report(world, seen, changed).await;
     drop(turn);
     report.map(Some)
 }
@@ -242,10 +267,14 @@ impl Turn {
     async fn recover(
         &self,
         world: &World,
+        operation: &str,
         recovery: Recovery,
         caller: &mut Caller<'_>,
     ) -> Result<bool, Error> {
         let Some((_, plan, state)) = self.journal.unfinished::<Action>().await? else { return Ok(false) };
+        // Nobody who asks for something else wants the deployment removed.
+        let removes = plan.operation == Uninstall::NAME && operation != Uninstall::NAME;
+        let recovery = if removes { Recovery::Undo } else { recovery };
         if recovery == Recovery::Resume
             && let Phase::Ready(next) | Phase::Running(next) = state.phase
             && let Err(error) = revive(&plan.steps[..next], world).await
@@ -256,6 +285,10 @@ impl Turn {
         let going_back = recovery == Recovery::Undo
             || matches!(state.phase, Phase::Unwinding(_) | Phase::Undoing(_) | Phase::Stuck(..));
         let outcome = self.engine(caller).recover(world, recovery).await?;
+        if matches!(outcome, Some(Outcome::Undone { .. })) {
+            // It may be of what is undone now.
+            host::disk::remove_file(&world.layout.report())?;
+        }
         if let Some(outcome) = outcome
             && let Err(failed) = ended(outcome)?
             && !(going_back && failed.not_undone.is_empty())
@@ -278,7 +311,15 @@ impl Turn {
     ) -> Result<Result<(), Failed>, Error> {
         // No run is unfinished: what is kept there belongs to none.
         forget_before(&world.layout)?;
+        let report = std::fs::read(world.layout.report()).ok();
         let outcome = self.engine(caller).run(plan, world).await?;
+        if matches!(outcome, Outcome::Undone { .. }) {
+            // The test was of what is undone now: the report of what is there counts again.
+            match report {
+                Some(report) => host::disk::atomic_write(&world.layout.report(), &report, 0o600, None)?,
+                None => host::disk::remove_file(&world.layout.report())?,
+            }
+        }
         let ended = ended(outcome)?;
         if ended.is_ok() {
             forget_before(&world.layout)?;

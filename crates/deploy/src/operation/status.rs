@@ -73,7 +73,7 @@ pub async fn status(world: &World) -> Result<Status, Error> {
         database: if installed { crate::database_address(world) } else { None },
         agent,
         trouble,
-        verified_at: crate::operation::verify::last_pass(layout),
+        verified_at: crate::state::report::last_pass(layout),
         busy: Lock::present_holder(&layout.lock()).unwrap_or_default(),
     })
 }

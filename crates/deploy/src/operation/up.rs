@@ -114,7 +114,7 @@ impl Operation for Up {
             listen: desired.listen,
             release: server.map(|server| release::name_of(&server.spec.release)).unwrap_or_default(),
             administrator: created.then(|| world.secrets().map(|secrets| secrets.admin_name)).transpose()?,
-            verified_at: super::verify::last_pass(&world.layout),
+            verified_at: crate::state::report::last_pass(&world.layout),
             notices: resolved.notices().to_vec(),
             warnings: observed.database.warnings,
         })
@@ -225,6 +225,7 @@ pub(crate) mod tests {
             server: server::Observed { listen: listen(), healthy: false },
             agent: None,
             handover: None,
+            verified: true,
             volume: None,
         }
     }
@@ -259,6 +260,7 @@ pub(crate) mod tests {
                 .into(),
             }),
             handover: None,
+            verified: true,
             volume: None,
         }
     }
@@ -295,6 +297,12 @@ pub(crate) mod tests {
     #[test]
     fn what_is_as_it_should_be_gets_no_step() {
         assert_eq!(names(&plan(&finished(), false)), Vec::<&str>::new());
+    }
+
+    #[test]
+    fn a_deployment_whose_last_test_failed_is_tested_again() {
+        let observed = Observed { verified: false, ..finished() };
+        assert_eq!(names(&plan(&observed, false)), ["acceptance"]);
     }
 
     #[test]

@@ -106,17 +106,6 @@ fn keep(report: &Report, layout: &Layout) -> Result<(), Error> {
     Ok(host::disk::atomic_write(&layout.report(), &text, 0o600, None)?)
 }
 
-/// When the newest report was made, if it passed; ms since the epoch.
-pub(crate) fn last_pass(layout: &Layout) -> Option<i64> {
-    let text = std::fs::read(layout.report()).ok()?;
-    let report: serde_json::Value = serde_json::from_slice(&text).ok()?;
-    // A newer version may mean something else by the same words.
-    let known = report["format"].as_u64().unwrap_or(1) <= u64::from(Report::FORMAT);
-    let passed = known && report["passed"].as_bool() == Some(true);
-    let at: jiff::Timestamp = report["finished_at"].as_str()?.parse().ok()?;
-    passed.then(|| at.as_millisecond())
-}
-
 /// The first failure of a report in one sentence, if it did not pass.
 pub(crate) fn first_failure(report: &Report) -> Option<String> {
     if report.passed() {

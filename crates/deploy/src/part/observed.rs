@@ -8,6 +8,7 @@ use crate::error::Error;
 use crate::part::database::readiness::Patience;
 use crate::place::container::{VersionChange, volume_change};
 use crate::state::creation::Creation;
+use crate::state::report::last_pass;
 use crate::state::settled::Settled;
 use crate::world::World;
 
@@ -24,6 +25,8 @@ pub(crate) struct Observed {
     pub agent: Option<Status>,
     /// What it hands over to this version, if it is older.
     pub handover: Option<HandOver>,
+    /// Whether the newest acceptance test passed.
+    pub verified: bool,
     /// What the `VERSION` of a container's volume must become, if anything.
     pub volume: Option<VersionChange>,
 }
@@ -49,6 +52,7 @@ pub(crate) async fn observe(
         release: release::observe(layout)?,
         handover: agent.as_ref().and_then(|status| HandOver::from(status, &world.version)),
         agent,
+        verified: last_pass(layout).is_some(),
         volume: volume_change(layout, &settled.release)?,
     })
 }

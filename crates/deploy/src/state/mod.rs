@@ -6,5 +6,6 @@ pub(crate) mod database_failure;
 pub(crate) mod desired;
 pub(crate) mod in_force;
 pub(crate) mod location;
+pub(crate) mod report;
 pub(crate) mod settled;
 pub(crate) mod wanted;

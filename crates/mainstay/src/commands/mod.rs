@@ -248,9 +248,12 @@ fn interrupted() -> Result<CancellationToken, Error> {
 }
 
 /// Prints a plan instead of running it.
-fn show_plan(printer: Printer, plan: &Plan<Action>) {
-    printer.data(plan);
-    printer.show(&plan.to_string());
+fn show_plan(printer: Printer, planned: &deploy::Planned) {
+    printer.data(planned);
+    if let Some(run) = &planned.interrupted {
+        printer.say(&format!("note: {run} was interrupted and comes first; the plan is made again after it"));
+    }
+    printer.show(&planned.plan.to_string());
 }
 
 /// Whether the user agrees; where nobody can be asked, `--yes` is needed.

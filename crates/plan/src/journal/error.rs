@@ -64,7 +64,7 @@ pub enum JournalError {
     },
     /// The file could not be read or written just now: a full disk, a failing one, or a long wait.
     #[error(
-        "cannot use the journal {path}: {source}. What it says is still true; free the disk and run again"
+        "cannot use the journal {path}: {source}. Nothing in it is lost. Free the disk, then run the command again"
     )]
     Storage {
         /// The file.
