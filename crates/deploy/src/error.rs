@@ -85,7 +85,10 @@ impl From<plan::JournalError> for Error {
         let what = error.to_string();
         match error {
             plan::JournalError::Corrupt { .. } => Self::not_ready(what)
-                .hint("`mainstay up --yes` moves it aside and goes on; only its history is lost"),
+                .hint(
+                    "`mainstay up --yes` moves it aside and goes on (`mainstay down --yes` stops instead): the history is lost, and with it the \
+                     undo of a run that was interrupted",
+                ),
             plan::JournalError::ForeignPlan { program, .. } => {
                 let program = program.map_or_else(
                     || "the version that began it".to_owned(),

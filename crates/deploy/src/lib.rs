@@ -38,6 +38,7 @@ pub use operation::database_status::{
 };
 pub use operation::down::Down;
 pub use operation::history::{RunOutcome, RunSummary, StepSummary, history, run_of_history};
+pub use operation::in_force::InForce;
 pub use operation::migrate::Migrate;
 pub use operation::restart::{Restart, Restarted};
 pub use operation::rotation::{Rotate, broken_by};
@@ -53,7 +54,6 @@ pub use place::machine::host_name;
 pub use place::{Place, container};
 pub use state::creation::{ADMINISTRATORS, Creation};
 pub use state::desired::{DEFAULT_USER, Desired, Machine, default_site_url};
-pub use state::in_force::InForce;
 pub use state::settled::{deployed_settings, present_release, settings_of};
 pub use state::wanted::wanted_file;
 pub use world::World;

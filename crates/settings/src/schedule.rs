@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use cronexpr::{FallbackTimezoneOption, ParseOptions, parse_crontab_with};
+use cronexpr::{FallbackTimezoneOption, MakeTimestamp, ParseOptions, parse_crontab_with};
 use toml::de::DeValue;
 
 use crate::finding::line_at;
@@ -40,16 +40,20 @@ pub(crate) type Mistake = (usize, String, String, String);
 pub fn check_cron(cron: &str) -> Result<(), String> {
     let fields = cron.split_whitespace().count();
     if fields != 5 {
-        return Err(format!("has {fields} fields, not five"));
+        let noun = if fields == 1 { "field" } else { "fields" };
+        return Err(format!("has {fields} {noun}, not five"));
     }
     let mut options = ParseOptions::default();
     options.fallback_timezone_option = FallbackTimezoneOption::UTC;
-    parse_crontab_with(cron, options).map(|_| ()).map_err(|error| {
+    let crontab = parse_crontab_with(cron, options).map_err(|error| {
         // The lines before the last repeat the expression.
         let text = error.to_string();
         let reason = text.lines().last().unwrap_or_default().trim_start_matches([' ', '^']);
         format!("cannot be read: {reason}")
-    })
+    })?;
+    // From any moment: what never comes after one, as the 31st of February, never comes at all.
+    let comes = MakeTimestamp::from_second(0).is_ok_and(|start| crontab.find_next(start).is_ok());
+    if comes { Ok(()) } else { Err("names a day that never comes".to_owned()) }
 }
 
 /// Reads the table.
@@ -122,6 +126,9 @@ fn entry(operation: &'static str, value: &DeValue<'_>) -> Result<ScheduledOperat
             }
         }
         _ => return Err(wrong("is neither a text in quotes nor a table")),
+    }
+    if entry.cron.is_empty() && matches!(value, DeValue::Table(_)) {
+        return Err(wrong("has no `cron`"));
     }
     check_cron(&entry.cron).map_err(|problem| wrong(&format!("is `{}`, which {problem}", entry.cron)))?;
     Ok(entry)
@@ -201,7 +208,18 @@ mod tests {
                 "verify = { cron = \"0 3 * * *\", catch_up = 1 }",
                 "mainstay.toml:2: `schedule.verify` has a `catch_up` of the wrong type",
             ),
-            ("verify = { jitter = 1 }", "mainstay.toml:2: `schedule.verify` is ``, which has 0 fields"),
+            (
+                "verify = { jitter = 1 }",
+                "mainstay.toml:2: `schedule.verify` has no `cron`; allowed: five fields",
+            ),
+            (
+                "verify = \"0 3 31 2 *\"",
+                "mainstay.toml:2: `schedule.verify` is `0 3 31 2 *`, which names a day that never comes",
+            ),
+            (
+                "verify = \"daily\"",
+                "mainstay.toml:2: `schedule.verify` is `daily`, which has 1 field, not five",
+            ),
         ] {
             let said = said(&format!("[schedule]\n{line}\n"));
             assert!(said.starts_with(says), "{said}");

@@ -1,15 +1,19 @@
-//! The program's acceptance test, as the last word of a plan.
+//! The acceptance test, as the last step of a plan.
 
 use std::net::SocketAddr;
 
+use acceptance::{Admin, Check, Report, Secret, Target};
 use plan::{Progress, Step, Undo};
+use secrecy::ExposeSecret as _;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use super::{Action, step};
+use super::{Action, step, verifier_login};
 use crate::error::{Error, Exit};
-use crate::operation::verify;
+use crate::place::layout::Layout;
+use crate::state::report::keep;
 use crate::world::World;
 
 /// Runs the acceptance test through the edge, speaking as the site URL.
@@ -28,10 +32,10 @@ impl AcceptanceTest {
     }
 
     pub(super) async fn apply(&self, world: &World, progress: &Progress) -> Result<Value, Error> {
-        let target = verify::target(&self.site_url, Some(self.edge), world)?;
+        let target = target(&self.site_url, Some(self.edge), world)?;
         let progress = progress.clone();
-        let report = verify::run(target, &world.layout, move |check| progress.say(check.title)).await?;
-        match verify::first_failure(&report) {
+        let report = run(target, &world.layout, move |check| progress.say(check.title)).await?;
+        match first_failure(&report) {
             None => Ok(json!({ "checks": report.checks.len() })),
             Some(failed) => Err(Error::new(Exit::NotVerified, format!("not verified: {failed}"))
                 .hint(format!("the whole report is {}", world.layout.report().display()))),
@@ -43,4 +47,44 @@ impl AcceptanceTest {
         // The test cleans up after itself.
         Ok(())
     }
+}
+
+/// The target that a deployment is, with its own administrator.
+pub(crate) fn target(url: &Url, via: Option<SocketAddr>, world: &World) -> Result<Target, Error> {
+    let secret = Secret::new(world.secrets()?.verifier_password.expose_secret());
+    let admin = Admin::Login { name: verifier_login(&world.layout)?.to_owned(), secret };
+    // Only a container's server may be without a site URL; whether it is, the server itself says.
+    Ok(Target {
+        via,
+        admin,
+        any_address: world.layout.place().may_lack_site_url(),
+        ..Target::new(url.clone())
+    })
+}
+
+/// Runs the test as a step of a plan, and keeps its report.
+async fn run(
+    target: Target,
+    layout: &Layout,
+    events: impl FnMut(&Check) + Send + 'static,
+) -> Result<Report, Error> {
+    // A step is cancelled by dropping it. In a task of its own the test still takes its accounts and its team away then.
+    let cancel = CancellationToken::new();
+    let _dropped = cancel.clone().drop_guard();
+    let test = tokio::spawn(async move { acceptance::run(&target, events, cancel).await });
+    let report = test.await.map_err(|error| Error::new(Exit::Bug, error.to_string()))?;
+    keep(&report, layout)?;
+    Ok(report)
+}
+
+/// The first failure of a report in one sentence, if it did not pass.
+fn first_failure(report: &Report) -> Option<String> {
+    if report.passed() {
+        return None;
+    }
+    let failed = report.checks.iter().find_map(|check| match &check.outcome {
+        acceptance::Outcome::Failed(f) => Some(format!("{}: {} ({})", check.title, f.what, f.cause)),
+        _ => None,
+    });
+    Some(failed.unwrap_or_else(|| "the test did not come to its end".to_owned()))
 }

@@ -24,7 +24,7 @@ use plan::{Failure, Progress, Step, Undo};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-pub(crate) use acceptance_test::AcceptanceTest;
+pub(crate) use acceptance_test::{AcceptanceTest, target};
 pub(crate) use activation::Activation;
 pub(crate) use administrator::{Administrator, verifier_login};
 pub(crate) use agent::{Agent, Edge, HandOver, Schedule, Server, Switch, revive};

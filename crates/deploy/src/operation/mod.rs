@@ -4,6 +4,7 @@ pub(crate) mod container;
 pub(crate) mod database_status;
 pub(crate) mod down;
 pub(crate) mod history;
+pub(crate) mod in_force;
 pub(crate) mod migrate;
 pub(crate) mod restart;
 pub(crate) mod rotation;

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use acceptance::{Admin, Check, Report, Secret, Target};
-use secrecy::ExposeSecret as _;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use crate::action::verifier_login;
-use crate::error::{Error, Exit, reason};
+use crate::action::target;
+use crate::error::{Error, reason};
 use crate::place::layout::Layout;
+use crate::state::report::keep;
 use crate::state::settled::settle;
 use crate::world::World;
 
@@ -70,52 +70,6 @@ fn of_deployment(world: &World) -> Result<Target, Error> {
 pub(super) fn not_installed(layout: &Layout) -> Error {
     Error::not_ready(format!("there is no deployment in {}", layout.root().display()))
         .hint("install one with `mainstay up`, or name its directory with `--dir`")
-}
-
-/// The target that a deployment is, with its own administrator.
-pub(crate) fn target(url: &Url, via: Option<SocketAddr>, world: &World) -> Result<Target, Error> {
-    let secret = Secret::new(world.secrets()?.verifier_password.expose_secret());
-    let admin = Admin::Login { name: verifier_login(&world.layout)?.to_owned(), secret };
-    // Only a container's server may be without a site URL; whether it is, the server itself says.
-    Ok(Target {
-        via,
-        admin,
-        any_address: world.layout.place().may_lack_site_url(),
-        ..Target::new(url.clone())
-    })
-}
-
-/// Runs the test as a step of a plan, and keeps its report.
-pub(crate) async fn run(
-    target: Target,
-    layout: &Layout,
-    events: impl FnMut(&Check) + Send + 'static,
-) -> Result<Report, Error> {
-    // A step is cancelled by dropping it. In a task of its own the test still takes its accounts and its team away then.
-    let cancel = CancellationToken::new();
-    let _dropped = cancel.clone().drop_guard();
-    let test = tokio::spawn(async move { acceptance::run(&target, events, cancel).await });
-    let report = test.await.map_err(|error| Error::new(Exit::Bug, error.to_string()))?;
-    keep(&report, layout)?;
-    Ok(report)
-}
-
-/// The newest report, in `run`.
-fn keep(report: &Report, layout: &Layout) -> Result<(), Error> {
-    let text = serde_json::to_vec_pretty(report).map_err(|error| Error::new(Exit::Bug, error.to_string()))?;
-    Ok(host::disk::atomic_write(&layout.report(), &text, 0o600, None)?)
-}
-
-/// The first failure of a report in one sentence, if it did not pass.
-pub(crate) fn first_failure(report: &Report) -> Option<String> {
-    if report.passed() {
-        return None;
-    }
-    let failed = report.checks.iter().find_map(|check| match &check.outcome {
-        acceptance::Outcome::Failed(f) => Some(format!("{}: {} ({})", check.title, f.what, f.cause)),
-        _ => None,
-    });
-    Some(failed.unwrap_or_else(|| "the test did not come to its end".to_owned()))
 }
 
 /// Writes a report for people.

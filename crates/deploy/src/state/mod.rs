@@ -4,7 +4,6 @@ pub(crate) mod config_file;
 pub(crate) mod creation;
 pub(crate) mod database_failure;
 pub(crate) mod desired;
-pub(crate) mod in_force;
 pub(crate) mod location;
 pub(crate) mod report;
 pub(crate) mod settled;
