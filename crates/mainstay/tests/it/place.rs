@@ -65,7 +65,7 @@ pub(crate) fn is_root() -> bool {
 }
 
 /// A port that is free now: below the range for outgoing connections, so that none of those takes it meanwhile.
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     use std::sync::atomic::{AtomicU16, Ordering};
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let first = 20_000 + (std::process::id() % 100) as u16 * 100;

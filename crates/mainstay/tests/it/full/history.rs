@@ -4,7 +4,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::place::{Place, is_root};
+use crate::place::{Place, free_port, is_root};
 
 fn sql(place: &Place, statements: &str) {
     let file = place.root.join("state.db");
@@ -137,7 +137,7 @@ fn a_journal_of_the_first_format_is_resumed() {
     let fixture = include_str!("../../../../deploy/tests/golden/journal-1.sql")
         .replace("/fixture/deployment", &place.root.to_string_lossy())
         .replace("18993", &place.port.to_string())
-        .replace("127.0.0.1:20715", &format!("127.0.0.1:{}", place.port + 1))
+        .replace("127.0.0.1:20715", &format!("127.0.0.1:{}", free_port()))
         .replace(r#""user":"mainstay""#, r#""user":"nobody""#);
     sql(&place, &fixture);
     let ran = place.up(&[]).expect(0);
@@ -176,7 +176,7 @@ fn verified_is_what_is_there() {
     let place = Place::new();
     place.up(&[]).expect(0);
     let before = place.status()["verified_at"].clone();
-    let other = format!("127.0.0.1:{}", place.port + 3000);
+    let other = format!("127.0.0.1:{}", free_port());
     let undone = place.run(&["up", "--listen", &other, "--inject-failure", "acceptance:after"]).expect(6);
     assert!(undone.stderr.contains("everything is as before"), "{}", undone.stderr);
     assert_eq!(place.status()["verified_at"], before);
