@@ -36,7 +36,14 @@ impl Client {
     /// The socket is there but its agent does not answer.
     pub(crate) async fn status(&self) -> Result<Option<Status>, Error> {
         match self.connect().await {
-            Ok(stream) => self.exchange(stream, &Ask::Status, STATUS_PATIENCE).await.map(Some),
+            Ok(stream) => match self.exchange(stream, &Ask::Status, STATUS_PATIENCE).await {
+                Ok(status) => Ok(Some(status)),
+                // It may have ended between: then it takes no second connection.
+                Err(error) => match self.connect().await {
+                    Err(away) if is_away(&away) => Ok(None),
+                    _ => Err(error),
+                },
+            },
             Err(error) if is_away(&error) => Ok(None),
             Err(error) => Err(Error::path("connect to", &self.socket, &error)),
         }

@@ -177,7 +177,22 @@ pub async fn run<O: Operation>(
         return Ok(None);
     }
     let turn = Turn::take(world, O::NAME, &caller).await?;
-    let recovered = turn.recover(world, O::NAME, operation.recovery(), &mut caller).await?;
+    let ran = under_lock(operation, world, &turn, before, first, &mut caller).await;
+    turn.end().await;
+    ran
+}
+
+/// The part of a run that changes something.
+async fn under_lock<O: Operation>(
+    operation: &O,
+    world: &World,
+    turn: &Turn,
+    before: Past,
+    first: Option<(O::Seen, Plan<Action>)>,
+    caller: &mut Caller<'_>,
+) -> Result<Option<O::Report>, Error> {
+    let wait = operation.wait();
+    let recovered = turn.recover(world, O::NAME, operation.recovery(), caller).await?;
     let now = Past::of(&turn.journal).await?;
     let (seen, plan) = match first {
         Some(first) if now == before => first,
@@ -198,14 +213,12 @@ pub async fn run<O: Operation>(
         }
     };
     let changed = !plan.steps.is_empty();
-    if changed && let Err(failed) = turn.run(&plan, world, &mut caller).await? {
+    if changed && let Err(failed) = turn.run(&plan, world, caller).await? {
         let seen = operation.look(world, caller.looking(Duration::ZERO, false)).await;
         let after = seen.and_then(|seen| operation.plan(world, &seen));
         return Err(failed.error(&plan, after));
     }
-    let report = operation.report(world, seen, changed).await;
-    drop(turn);
-    report.map(Some)
+    operation.report(world, seen, changed).await.map(Some)
 }
 
 /// What the journal knew at some moment: by it one sees whether another operation has run since.
@@ -258,6 +271,15 @@ impl Turn {
         layout::sweep(layout)?;
         let journal = Journal::open(&layout.journal()).await?;
         Ok(Self { lock, journal })
+    }
+
+    /// Closes the journal, so that no `-wal` stays beside it, and releases the lock.
+    async fn end(self) {
+        let Self { lock, journal } = self;
+        if let Err(error) = journal.close().await {
+            tracing::warn!(%error, "the journal was not closed in order; nothing in it is lost");
+        }
+        drop(lock);
     }
 
     /// Brings a run that a kill left half-way to its end, or back. Says whether there was one.
@@ -449,13 +471,17 @@ pub async fn repair_journal(world: &World, caller: &Caller<'_>) -> Result<Option
         Err(JournalError::Corrupt { .. }) => return Ok(Some(Repair::SetAside(Journal::set_aside(&path)?))),
         Err(error) => return Err(error.into()),
     };
-    match journal.unfinished::<Action>().await {
+    let unfinished = journal.unfinished::<Action>().await;
+    let abandoned = match &unfinished {
+        Err(JournalError::ForeignPlan { .. }) => journal.abandon(&lock).await?,
+        _ => None,
+    };
+    // An open one that is dropped may leave its `-wal` behind.
+    journal.close().await?;
+    match unfinished {
         Ok(_) => Ok(None),
-        Err(JournalError::ForeignPlan { .. }) => Ok(journal.abandon(&lock).await?.map(Repair::Abandoned)),
-        Err(JournalError::Corrupt { .. }) => {
-            journal.close().await?;
-            Ok(Some(Repair::SetAside(Journal::set_aside(&path)?)))
-        }
+        Err(JournalError::ForeignPlan { .. }) => Ok(abandoned.map(Repair::Abandoned)),
+        Err(JournalError::Corrupt { .. }) => Ok(Some(Repair::SetAside(Journal::set_aside(&path)?))),
         Err(error) => Err(error.into()),
     }
 }
