@@ -100,18 +100,7 @@ impl Lock {
     pub fn acquire(path: &Path, holder: &Holder) -> Result<Self, LockError> {
         let fault = |source| LockError::Io { path: path.to_owned(), source };
         let _gate = gate(path).map_err(fault)?;
-        let mut file = open(path).map_err(fault)?;
-        match file.try_lock() {
-            Ok(()) => {
-                write(&mut file, holder).map_err(fault)?;
-                Ok(Self { file, holder: holder.clone() })
-            }
-            Err(TryLockError::WouldBlock) => {
-                let holder = read(&mut file).map_err(fault)?;
-                Err(LockError::Held { holder: Box::new(holder), path: path.to_owned() })
-            }
-            Err(TryLockError::Error(source)) => Err(fault(source)),
-        }
+        Self::of_file(path, open(path).map_err(fault)?, holder)
     }
 
     /// Takes over a lock from the program that this process was before, by its open file; it is never free in between.
@@ -121,7 +110,12 @@ impl Lock {
     pub fn take_over(path: &Path, file: OwnedFd, holder: &Holder) -> Result<Self, LockError> {
         let fault = |source| LockError::Io { path: path.to_owned(), source };
         let _gate = gate(path).map_err(fault)?;
-        let mut file = File::from(file);
+        Self::of_file(path, File::from(file), holder)
+    }
+
+    /// Locks the open file and writes down who holds it. To be called with the gate held.
+    fn of_file(path: &Path, mut file: File, holder: &Holder) -> Result<Self, LockError> {
+        let fault = |source| LockError::Io { path: path.to_owned(), source };
         match file.try_lock() {
             Ok(()) => {
                 write(&mut file, holder).map_err(fault)?;

@@ -12,13 +12,15 @@ use plan::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::uninstall::Uninstall;
 use crate::action::{Action, revive};
 use crate::error::{Error, Exit};
 use crate::part::database::readiness::Patience;
 use crate::place::layout::{self, Layout};
 use crate::place::machine::make_dir;
 use crate::world::World;
+
+/// The word of the operation that removes a deployment.
+pub(super) const UNINSTALL: &str = "uninstall";
 
 /// A command that changes a deployment.
 #[allow(async_fn_in_trait, reason = "used in this crate and by the binary, on one thread")]
@@ -48,9 +50,10 @@ pub trait Operation {
     /// What was done cannot be read back.
     async fn report(&self, world: &World, seen: Self::Seen, changed: bool) -> Result<Self::Report, Error>;
 
-    /// How it goes on with a run that a kill left half-way.
-    fn recovery(&self) -> Recovery {
-        Recovery::Resume
+    /// How it goes on with a run of the operation `interrupted` that a kill left half-way. An interrupted removal is taken back: only
+    /// `uninstall` itself was asked to remove.
+    fn recovery(&self, interrupted: &str) -> Recovery {
+        if interrupted == UNINSTALL { Recovery::Undo } else { Recovery::Resume }
     }
 
     /// Whether [`report`](Operation::report) has work to do although the plan is empty.
@@ -192,7 +195,7 @@ async fn under_lock<O: Operation>(
     caller: &mut Caller<'_>,
 ) -> Result<Option<O::Report>, Error> {
     let wait = operation.wait();
-    let recovered = turn.recover(world, O::NAME, operation.recovery(), caller).await?;
+    let recovered = turn.recover(operation, world, caller).await?;
     let now = Past::of(&turn.journal).await?;
     let (seen, plan) = match first {
         Some(first) if now == before => first,
@@ -286,17 +289,14 @@ impl Turn {
     ///
     /// # Errors
     /// It was going forward and failed now: it is undone, and what was asked for today is not begun on top of that.
-    async fn recover(
+    async fn recover<O: Operation>(
         &self,
+        operation: &O,
         world: &World,
-        operation: &str,
-        recovery: Recovery,
         caller: &mut Caller<'_>,
     ) -> Result<bool, Error> {
         let Some((_, plan, state)) = self.journal.unfinished::<Action>().await? else { return Ok(false) };
-        // Nobody who asks for something else wants the deployment removed.
-        let removes = plan.operation == Uninstall::NAME && operation != Uninstall::NAME;
-        let recovery = if removes { Recovery::Undo } else { recovery };
+        let recovery = operation.recovery(&plan.operation);
         if recovery == Recovery::Resume
             && let Phase::Ready(next) | Phase::Running(next) = state.phase
             && let Err(error) = revive(&plan.steps[..next], world).await

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use plan::{Plan, Recovery};
 use serde::Serialize;
 
-use super::runner::{Looking, Operation};
+use super::runner::{Looking, Operation, UNINSTALL};
 use crate::action::{Action, Removal};
 use crate::control::protocol::Status;
 use crate::error::Error;
@@ -64,7 +64,7 @@ pub struct Seen {
 }
 
 impl Operation for Uninstall {
-    const NAME: &'static str = "uninstall";
+    const NAME: &'static str = UNINSTALL;
     type Seen = Seen;
     type Report = Uninstalled;
 
@@ -111,7 +111,7 @@ impl Operation for Uninstall {
     }
 
     /// What is to be removed is not installed first. Data that people may have written meanwhile is kept only by a finished run.
-    fn recovery(&self) -> Recovery {
+    fn recovery(&self, _interrupted: &str) -> Recovery {
         if self.keep_data { Recovery::Resume } else { Recovery::Undo }
     }
 
