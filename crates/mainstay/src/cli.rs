@@ -70,6 +70,14 @@ pub(crate) enum Command {
         /// The shell
         shell: clap_complete::Shell,
     },
+    /// Print the manual page, or write one page for each command
+    Man {
+        /// Write the pages of all commands into this directory, as mainstay-COMMAND.1
+        #[arg(long, value_name = "DIR")]
+        output: Option<PathBuf>,
+    },
+    /// Print the versions of Mainstay and of its built-in server
+    Version,
     /// Run the deployment's parts (started by `up`)
     #[command(hide = true)]
     Agent {
@@ -107,12 +115,15 @@ pub(crate) enum Command {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Operation {
     /// Install or converge, start, verify; the second `up` changes nothing
+    #[command(visible_aliases = ["install", "start"])]
     Up(Up),
     /// Say how the deployment is
     Status(Status),
     /// Show the log of a part
+    #[command(alias = "log")]
     Logs(Logs),
     /// Stop everything, keep everything
+    #[command(visible_alias = "stop")]
     Down(Down),
     /// Restart a part as it was, then test the deployment
     Restart(Restart),
@@ -453,6 +464,4 @@ pub(crate) enum Page {
     Settings,
     /// Every exit code
     ExitCodes,
-    /// The manual page
-    Man,
 }

@@ -6,6 +6,8 @@
 mod builtin;
 mod cli;
 mod commands;
+#[cfg(test)]
+mod documented;
 mod printer;
 mod terminal;
 

@@ -3,6 +3,7 @@
 
 use std::io::{IsTerminal as _, Write as _};
 
+use anstyle::{AnsiColor, Style};
 use deploy::Error;
 use serde::Serialize;
 use serde_json::json;
@@ -20,7 +21,7 @@ impl Printer {
     /// What the command was asked for, for people; nothing with `--json`, which has its own form.
     pub(crate) fn show(self, text: &str) {
         if !self.json {
-            out(text);
+            out(&paragraphs(text, std::io::stdout().is_terminal().then(columns)));
         }
     }
 
@@ -34,14 +35,30 @@ impl Printer {
         }
     }
 
-    /// Text that is the same in both worlds: a log line, a generated page.
+    /// Text that is the same in both worlds: a log line.
     pub(crate) fn raw(self, text: &str) {
         out(text);
     }
 
+    /// A text for another program, such as a script or a manual page: as it is, or inside a JSON document.
+    pub(crate) fn text(self, text: &str) {
+        self.data(&json!({ "text": text }));
+        if !self.json {
+            out(text.trim_end());
+        }
+    }
+
+    /// A JSON document: on one line with `--json`, otherwise laid out for people.
+    pub(crate) fn document(self, value: &impl Serialize) {
+        self.data(value);
+        if !self.json {
+            out(&serde_json::to_string_pretty(value).unwrap_or_default());
+        }
+    }
+
     /// Talk.
     pub(crate) fn say(self, text: &str) {
-        anstream::eprintln!("{text}");
+        anstream::eprintln!("{}", paragraphs(text, std::io::stderr().is_terminal().then(columns)));
     }
 
     /// Why it was not done, and what to do next.
@@ -68,8 +85,79 @@ impl Printer {
     }
 }
 
+/// How wide the terminal is, in columns.
+fn columns() -> usize {
+    terminal_size::terminal_size().map_or(80, |(width, _)| usize::from(width.0))
+}
+
+/// The text in colour, and with lines that break at words where it is for a terminal of so many columns. A line that is broken goes on
+/// two columns further in. The writers take colour away where there is no terminal, or where NO_COLOR is set.
+fn paragraphs(text: &str, columns: Option<usize>) -> String {
+    let lines = text.split('\n').map(|line| match columns.filter(|most| line.chars().count() > *most) {
+        Some(columns) => broken(line, columns),
+        None => line.to_owned(),
+    });
+    lines.map(|line| coloured(&line)).collect::<Vec<_>>().join("\n")
+}
+
+fn broken(line: &str, columns: usize) -> String {
+    let indent = " ".repeat(line.len() - line.trim_start_matches(' ').len() + 2);
+    let options = textwrap::Options::new(columns.max(20))
+        .subsequent_indent(&indent)
+        .break_words(false)
+        .word_separator(textwrap::WordSeparator::AsciiSpace)
+        .word_splitter(textwrap::WordSplitter::NoHyphenation);
+    textwrap::fill(line, options)
+}
+
+/// What a line may begin with, and in which colour that is shown.
+const COLOURS: [(&str, AnsiColor); 7] = [
+    ("error:", AnsiColor::Red),
+    ("warning:", AnsiColor::Yellow),
+    ("note:", AnsiColor::Cyan),
+    ("hint:", AnsiColor::Green),
+    ("✓", AnsiColor::Green),
+    ("✗", AnsiColor::Red),
+    ("↶", AnsiColor::Yellow),
+];
+
+fn coloured(line: &str) -> String {
+    let text = line.trim_start_matches(' ');
+    let Some((start, colour)) = COLOURS.iter().find(|(start, _)| text.starts_with(start)) else {
+        return line.to_owned();
+    };
+    let style = Style::new().fg_color(Some((*colour).into())).bold();
+    let (indent, rest) = (&line[..line.len() - text.len()], &text[start.len()..]);
+    format!("{indent}{style}{start}{style:#}{rest}")
+}
+
 /// A reader that has gone away (`| head`) has had enough: that is no error.
 fn out(text: &str) {
     let mut stdout = anstream::stdout().lock();
     let _ = writeln!(stdout, "{text}").and_then(|()| stdout.flush());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::paragraphs;
+
+    #[test]
+    fn long_lines_break_at_words() {
+        let text = "State      degraded: the server is not healthy; run `mainstay up`\n  short";
+        let broken = "State      degraded: the\n  server is not healthy; run\n  `mainstay up`\n  short";
+        assert_eq!(paragraphs(text, Some(28)), broken);
+        assert_eq!(paragraphs(text, None), text);
+    }
+
+    #[test]
+    fn an_address_is_never_broken() {
+        let text = "  see https://chat.example.com/a/very/long/address";
+        assert_eq!(paragraphs(text, Some(20)), "  see\n    https://chat.example.com/a/very/long/address");
+    }
+
+    #[test]
+    fn labels_and_marks_have_colours() {
+        assert_eq!(paragraphs("  ✓ done", None), "  \u{1b}[1m\u{1b}[32m✓\u{1b}[0m done");
+        assert_eq!(paragraphs("no error: here", None), "no error: here");
+    }
 }

@@ -8,6 +8,8 @@ mod export;
 mod history;
 mod image;
 mod logs;
+mod man;
+mod misread;
 mod reference;
 mod release;
 mod restart;
@@ -17,6 +19,7 @@ mod status;
 mod uninstall;
 mod up;
 mod verify;
+mod version;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -25,7 +28,6 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use clap::error::ErrorKind;
 use deploy::{Action, Caller, Consent, Error, Layout, Repair, World};
 use finding::Exit;
 use plan::{FaultKind, Faults, Plan, Reader};
@@ -39,7 +41,7 @@ use crate::terminal;
 pub(crate) fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => return misread(&error).into(),
+        Err(error) => return misread::report(error).into(),
     };
     let printer = Printer { json: cli.common.json, verbose: cli.common.verbose };
     match run(cli, printer) {
@@ -49,25 +51,6 @@ pub(crate) fn main() -> ExitCode {
             error.exit.into()
         }
     }
-}
-
-/// What is no command line, or asks for help: clap knows the nearest right name.
-fn misread(error: &clap::Error) -> Exit {
-    // Help and version are no mistakes.
-    let exit = if error.use_stderr() { Exit::Usage } else { Exit::Done };
-    let flags = || std::env::args_os().skip(1).take_while(|word| word != "--");
-    if exit == Exit::Usage && flags().any(|word| word == "--json") {
-        let text = error.render().to_string();
-        let (what, rest) = match error.kind() {
-            ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => ("a command is missing", &*text),
-            _ => text.split_once('\n').unwrap_or((&text, "")),
-        };
-        let what = what.strip_prefix("error: ").unwrap_or(what);
-        let printer = Printer { json: true, verbose: false };
-        printer.failure(&Error::new(Exit::Usage, what).hint(rest.trim()));
-    }
-    let _ = error.print();
-    exit
 }
 
 fn run(cli: Cli, printer: Printer) -> Result<ExitCode, Error> {
@@ -81,6 +64,8 @@ fn run(cli: Cli, printer: Printer) -> Result<ExitCode, Error> {
         Command::Shell => shell::run(&world(common)?)?,
         Command::Release(command) => release::run(printer, common, command)?,
         Command::Completions { shell } => reference::completions(printer, shell)?,
+        Command::Man { output } => man::run(printer, output.as_deref())?,
+        Command::Version => version::run(printer),
         Command::Reference { page } => reference::run(printer, page)?,
         Command::Agent { handed_over } => agent::run(&world(common)?, handed_over)?,
         Command::LeaveSession { argv } => return Ok(agent::leave_session(printer, &argv)),

@@ -12,23 +12,16 @@ pub(super) fn run(printer: Printer, page: Page) -> Result<Exit, Error> {
         Page::Commands => commands(),
         Page::Settings => settings::reference(),
         Page::ExitCodes => finding::Exit::reference(),
-        Page::Man => man().map_err(|error| Error::not_ready(error.to_string()))?,
     };
-    printer.raw(text.trim_end());
+    printer.text(&text);
     Ok(Exit::Done)
 }
 
 pub(super) fn completions(printer: Printer, shell: clap_complete::Shell) -> Result<Exit, Error> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "mainstay", &mut script);
-    printer.raw(&String::from_utf8_lossy(&script));
+    printer.text(&String::from_utf8_lossy(&script));
     Ok(Exit::Done)
-}
-
-fn man() -> std::io::Result<String> {
-    let mut page = Vec::new();
-    clap_mangen::Man::new(Cli::command()).render(&mut page)?;
-    Ok(String::from_utf8_lossy(&page).into_owned())
 }
 
 fn commands() -> String {

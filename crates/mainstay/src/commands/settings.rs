@@ -28,7 +28,7 @@ pub(super) async fn run(
         Settings::Render(version) => render(printer, &resolved(world, &version)?),
         Settings::Schema(version) => {
             let schema = settings::schema(resolved(world, &version)?.version());
-            printer.raw(&serde_json::to_string_pretty(&schema).unwrap_or_default());
+            printer.document(&schema);
         }
         Settings::Diff => diff(printer, world)?,
         Settings::TestMail { address } => return test_mail(printer, world, &address).await,
@@ -138,7 +138,7 @@ fn render(printer: Printer, resolved: &Resolved) {
     let shipped = serde_json::Value::Object(serde_json::Map::new());
     let mut config = settings::render(resolved, &shipped);
     settings::mask(&mut config);
-    printer.raw(&serde_json::to_string_pretty(&config).unwrap_or_default());
+    printer.document(&config);
 }
 
 fn diff(printer: Printer, world: &World) -> Result<(), Error> {

@@ -1,0 +1,126 @@
+//! Every command that a page or a message shows is one that the command line takes. `tests/it/full/pages.rs` runs those of the pages.
+
+use std::path::{Path, PathBuf};
+
+use clap::Parser as _;
+use clap::error::ErrorKind;
+
+use crate::cli::Cli;
+
+/// Words that stand for another, and one that could stand there.
+const PLACEHOLDERS: [(&str, &str); 10] = [
+    ("OPERATION", "verify"),
+    ("PART", "server"),
+    ("RUN", "12"),
+    ("PARENT", "1"),
+    ("VERSION", "11.6"),
+    ("ADDR:PORT", "127.0.0.1:8065"),
+    ("NAME:TAG", "chat:1"),
+    ("SHELL", "bash"),
+    ("COMMAND", "status"),
+    ("...", ""),
+];
+
+/// The files below `dir` with this extension.
+fn files(dir: &Path, extension: &str, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(dir).expect("a directory of the workspace") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            files(&path, extension, found);
+        } else if path.extension().is_some_and(|is| is == extension) {
+            found.push(path);
+        }
+    }
+}
+
+/// The commands in a text: `mainstay ...` between backquotes, and lines of shell blocks.
+fn shown(text: &str) -> Vec<(usize, String)> {
+    let mut commands = Vec::new();
+    let mut in_shell = false;
+    for (index, line) in text.lines().enumerate() {
+        let trimmed = line.trim();
+        if let Some(language) = trimmed.strip_prefix("```") {
+            in_shell = language == "sh";
+        } else if in_shell {
+            commands.extend(trimmed.starts_with("mainstay ").then(|| (index + 1, trimmed.to_owned())));
+        } else {
+            let spans = line.split('`').skip(1).step_by(2);
+            // A span that is not closed goes on in the next line, and is prose.
+            let closed = line.matches('`').count() / 2;
+            let commands_of = spans.take(closed).filter(|span| span.starts_with("mainstay "));
+            commands.extend(commands_of.map(|span| (index + 1, span.to_owned())));
+        }
+    }
+    commands
+}
+
+/// The words of a command, without a shell's redirections, and with values in the place of placeholders.
+fn words(command: &str) -> Vec<String> {
+    // What a message fills in: `{path}`, `{}`.
+    let mut filled = String::new();
+    for (index, part) in command.split('{').enumerate() {
+        let rest = if index == 0 { part } else { part.split_once('}').map_or("", |(_, rest)| rest) };
+        filled.push_str(if index == 0 { "" } else { "1" });
+        filled.push_str(rest);
+    }
+    let filled = filled.replace("\\\"", "\"");
+    let words = shlex::split(&filled).expect("words");
+    let words = words.into_iter().take_while(|word| !matches!(word.as_str(), ">" | "|" | "&&" | ";"));
+    words
+        .map(|word| {
+            let bare = word.trim_matches(['[', ']']);
+            let value = PLACEHOLDERS.iter().find(|(name, _)| *name == bare);
+            value.map_or(word, |(_, value)| (*value).to_owned())
+        })
+        .filter(|word| !word.is_empty())
+        .collect()
+}
+
+/// Why the command line does not take a command; `None`: it does.
+fn refusal(command: &str) -> Option<String> {
+    let error = Cli::try_parse_from(words(command)).err()?;
+    let is_only_named = matches!(
+        error.kind(),
+        ErrorKind::MissingRequiredArgument | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+    );
+    let is_help = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+    (!is_only_named && !is_help).then(|| error.to_string())
+}
+
+fn wrong(paths: &[PathBuf]) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let mut count = 0;
+    for path in paths {
+        let text = std::fs::read_to_string(path).expect("a text");
+        for (line, command) in shown(&text) {
+            count += 1;
+            if let Some(refusal) = refusal(&command) {
+                wrong.push(format!("{}:{line}: {command}\n{refusal}", path.display()));
+            }
+        }
+    }
+    assert!(count > 20, "only {count} commands found: the search is broken");
+    wrong
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+#[test]
+fn commands_of_the_pages() {
+    let mut pages = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"].map(|page| root().join(page)).to_vec();
+    files(&root().join("docs"), "md", &mut pages);
+    let wrong = wrong(&pages);
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn commands_of_messages_and_comments() {
+    let mut sources = Vec::new();
+    for crate_dir in std::fs::read_dir(root().join("crates")).expect("crates") {
+        files(&crate_dir.expect("a crate").path().join("src"), "rs", &mut sources);
+    }
+    let wrong = wrong(&sources);
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
