@@ -31,6 +31,7 @@
 #![forbid(unsafe_code)]
 
 pub mod account;
+pub mod confine;
 pub mod daemon;
 pub mod disk;
 pub mod follow;

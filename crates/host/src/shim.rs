@@ -28,7 +28,16 @@ impl Shim {
     /// Through `/proc/self/exe`, so it also works for a user who cannot reach the binary by its path, and
     /// after the binary was replaced by a newer one.
     pub fn this_program() -> Self {
-        Self { program: "/proc/self/exe".into(), args: vec!["hold-to".into()] }
+        Self::of_this_program("hold-to")
+    }
+
+    /// The same with the hidden subcommand `confine`: see [`crate::confine`].
+    pub fn confining() -> Self {
+        Self::of_this_program("confine")
+    }
+
+    fn of_this_program(word: &str) -> Self {
+        Self { program: "/proc/self/exe".into(), args: vec![word.into()] }
     }
 }
 

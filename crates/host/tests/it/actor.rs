@@ -24,6 +24,25 @@ pub(crate) fn shim() -> Shim {
     Shim { program: "/proc/self/exe".into(), args: args.map(OsString::from).to_vec() }
 }
 
+/// What confines programs, as the binary would provide it.
+pub(crate) fn confining() -> Shim {
+    let args = ["actor::confine", "--exact", "--nocapture", "--quiet", "--test-threads=1"];
+    Shim { program: "/proc/self/exe".into(), args: args.map(OsString::from).to_vec() }
+}
+
+#[test]
+fn confine() {
+    let args: Vec<OsString> = std::env::args_os().collect();
+    let Some(at) = args.iter().position(|arg| arg == "--") else {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        host::confine::enter(Path::new("/"), file.path(), Duration::ZERO, &[]).unwrap();
+        let said = std::fs::read_to_string(file.path()).unwrap();
+        return assert!(said.contains("no program was named"), "{said}");
+    };
+    let limit = Duration::from_secs(args[at - 1].to_str().unwrap().parse().unwrap());
+    host::confine::enter(Path::new(&args[at - 3]), Path::new(&args[at - 2]), limit, &args[at + 1..]).unwrap();
+}
+
 /// Starts this executable as an actor.
 pub(crate) fn start(name: &str, stage: &Path) -> Child {
     play(&mut Command::new(std::env::current_exe().unwrap()), name, stage).spawn().unwrap()

@@ -3,6 +3,7 @@
 
 mod account;
 mod actor;
+mod confine;
 mod disk;
 mod init;
 mod log;
