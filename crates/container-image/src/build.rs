@@ -7,11 +7,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use container_contract::{HOME, PROGRAM, RELEASES, VARIABLE, VOLUME};
+use host::Shim;
 use oci::{
     Architecture, Compression, Entry, Healthcheck, ImageSpec, Layer, Layout, MATTERMOST, Meter, Owner,
     Protocol, Reference, scaffold, tree, write_layout,
 };
-use release::{Origin, ReleaseId};
+use release::{Origin, Programs, ReleaseId};
 
 use crate::error::Error;
 use crate::name::{default_name, familiar};
@@ -80,7 +81,8 @@ pub fn build(
     report(Stage::Unpacking);
     let unpacked = scratch.join("release");
     std::fs::create_dir(&unpacked).map_err(|error| Error::path("make", &unpacked, &error))?;
-    let release = release::unpack_for_copy(&recipe.release, &recipe.mainstay, &unpacked)?;
+    let programs = Programs { mainstay: &recipe.mainstay, confining: &Shim::confining() };
+    let release = release::unpack_for_copy(&recipe.release, programs, &unpacked)?;
     program::check_server(&release.binary())?;
 
     let id = release.id().clone();

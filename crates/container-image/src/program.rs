@@ -1,10 +1,12 @@
 //! Checks that a program can run in an image, which has no loader and no shell.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use finding::Exit;
-use host::tool::{End, Tool, ToolError};
+use host::Shim;
+use host::confine::{Question, Unanswered, ask};
 use oci::{Architecture, Program};
 
 use crate::error::Error;
@@ -44,12 +46,17 @@ pub fn static_mainstay(given: Option<&Path>, own: &Path) -> Result<PathBuf, Erro
             .hint("`cargo xtask dist` builds a static Mainstay, target/dist/mainstay-static"));
     }
     // Every container starts with this program, so a wrong file must be found now.
-    let is_mainstay = match Tool::new(&found, LIMIT).arg("--version").run_blocking() {
-        Ok(output) => output.stdout.starts_with("mainstay "),
-        Err(ToolError { end: End::NotStarted { source, .. }, .. }) => {
-            return Err(Error::path("run", &found, &source));
-        }
-        Err(_) => false,
+    let question = Question {
+        program: found.clone(),
+        args: vec!["--version".into()],
+        env: BTreeMap::new(),
+        limit: LIMIT,
+    };
+    let is_mainstay = match ask(&Shim::confining(), &question) {
+        Ok(answer) => answer.output.stdout.starts_with("mainstay "),
+        Err(Unanswered::NotStarted { source }) => return Err(Error::path("run", &found, &source)),
+        Err(Unanswered::Failed { .. } | Unanswered::TooLong(_)) => false,
+        Err(error) => return Err(Error::not_ready(format!("{}: {error}", found.display()))),
     };
     if !is_mainstay {
         return Err(Error::new(Exit::Usage, format!("{} is not Mainstay", found.display()))

@@ -103,6 +103,19 @@ pub(crate) enum Command {
         #[arg(last = true, required = true)]
         argv: Vec<OsString>,
     },
+    /// Run a program that may reach nothing, and report how it ended
+    #[command(hide = true)]
+    Confine {
+        /// Its directory
+        work: PathBuf,
+        /// The file for the report
+        report: PathBuf,
+        /// How long it may take, in seconds
+        seconds: u64,
+        /// The program and its arguments
+        #[arg(last = true, required = true)]
+        argv: Vec<OsString>,
+    },
     /// Print a generated page
     #[command(hide = true)]
     Reference {

@@ -1,9 +1,10 @@
 //! Reads an archive that may be cut off, damaged, or built to do harm.
 use std::cell::{Cell, RefCell};
-use std::fs::{self, File, OpenOptions};
+use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use flate2::bufread::MultiGzDecoder;
@@ -12,6 +13,8 @@ use crate::error::ReleaseError;
 use crate::member::{Described, Member, Members};
 
 const CHUNK: usize = 256 * 1024;
+/// How much of a file is its beginning.
+const HEAD: usize = 4096;
 /// The most bytes that the headers of one member may have. Long names have headers of their own.
 const HEADERS: u64 = 1 << 20;
 /// Zeros that may follow the end mark: archivers fill up to a record.
@@ -82,6 +85,30 @@ impl Unpacker<'_> {
                 write_file(into, *executable, content).map(|()| false)
             }
             _ => skip(content).map(|()| true),
+        })?;
+        Ok(found)
+    }
+
+    /// The beginnings of the named files, as far as they are there. Writes nothing, and reads no further than the last one.
+    pub(crate) fn heads(
+        &self,
+        packed: impl Read,
+        names: &[&Path],
+    ) -> Result<BTreeMap<PathBuf, Vec<u8>>, ReleaseError> {
+        let mut found = BTreeMap::new();
+        self.read(packed, &mut |member, content| {
+            if let Member::File { path, .. } = member
+                && names.contains(&path.as_path())
+            {
+                let mut head = vec![0; HEAD.min(usize::try_from(content.left).unwrap_or(HEAD)).max(1)];
+                let length = content.next(&mut head).map_err(Fault::Archive)?.len();
+                head.truncate(length);
+                found.insert(path.clone(), head);
+            }
+            if found.len() == names.len() {
+                return Ok(false);
+            }
+            skip(content).map(|()| true)
         })?;
         Ok(found)
     }
@@ -226,6 +253,10 @@ fn write_file(path: &Path, executable: bool, content: &mut Content<'_>) -> Resul
     let mode = if executable { 0o755 } else { 0o644 };
     let mut file: File =
         OpenOptions::new().write(true).create_new(true).mode(mode).open(path).map_err(disk)?;
+    if executable {
+        // Whatever the umask: another user is to run it.
+        file.set_permissions(Permissions::from_mode(mode)).map_err(disk)?;
+    }
     let mut buffer = vec![0; CHUNK.min(usize::try_from(content.left).unwrap_or(CHUNK).max(1))];
     loop {
         let bytes = content.next(&mut buffer).map_err(Fault::Archive)?;

@@ -91,6 +91,20 @@ impl From<ReleaseId> for String {
     }
 }
 
+/// The release in the name of a published file: `mattermost-team-11.7.15-linux-amd64.tar.gz`, without an edition for the
+/// enterprise build; or as `mainstay release pack-builtin` names one.
+pub(crate) fn published(file: &str) -> Option<ReleaseId> {
+    let (rest, _) = file.strip_prefix("mattermost-")?.split_once("-linux-")?;
+    if let Ok(release) = rest.parse() {
+        return Some(release);
+    }
+    let (edition, version) = match rest.split_once('-') {
+        Some((edition, version)) => (edition.parse().ok()?, version),
+        None => (Edition::Enterprise, rest),
+    };
+    Some(ReleaseId { version: version.parse().ok()?, edition })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -124,6 +138,22 @@ mod tests {
         ] {
             let error = name.parse::<ReleaseId>().unwrap_err().to_string();
             assert!(error.contains(why), "{name}: {error}");
+        }
+    }
+
+    #[test]
+    fn the_name_of_a_published_file_says_which_release_it_holds() {
+        for (file, release) in [
+            ("mattermost-team-11.7.15-linux-amd64.tar.gz", Some("11.7.15-team")),
+            ("mattermost-11.7.15-linux-arm64.tar.gz", Some("11.7.15-enterprise")),
+            ("mattermost-enterprise-5.37.10-linux-amd64.tar.gz", Some("5.37.10-enterprise")),
+            ("mattermost-11.6.0+0.1.0-builtin-linux-x86_64.tar.gz", Some("11.6.0+0.1.0-builtin")),
+            ("mattermost-team-linux-amd64.tar.gz", None),
+            ("mattermost-11.7-linux-amd64.tar.gz", None),
+            ("mattermost-gold-11.7.15-linux-amd64.tar.gz", None),
+            ("release.tgz", None),
+        ] {
+            assert_eq!(published(file).map(|id| id.to_string()).as_deref(), release, "{file}");
         }
     }
 

@@ -12,6 +12,8 @@ use crate::identity::Identity;
 
 /// The file in a release where `unpack` keeps what the binary printed about itself.
 pub(crate) const IDENTITY: &str = "release.json";
+/// What the built-in server's tarball says about itself; its first line is the release's name.
+pub(crate) const MANIFEST: &str = "manifest.txt";
 /// The server, within a release.
 pub(crate) const BINARY: &str = "bin/mattermost";
 /// The settings of a new installation. They differ from the defaults that a server uses for an empty file.

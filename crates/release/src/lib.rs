@@ -8,6 +8,8 @@
 //!   synced, made read-only and renamed.
 //! - Its name is what its own binary printed: `11.7.15-team`, `11.6.0+0.1.0-builtin`.
 //! - The same binary packs to the same bytes.
+//! - A server that is asked for its version runs confined ([`host::confine`]): no network, no files, as nobody. [`claimed`]
+//!   runs nothing.
 //!
 //! # Refuses
 //! - Archives with members outside the release, with a name twice, with devices, hard links or set-uid programs, with too
@@ -47,4 +49,4 @@ pub use origin::{NotSha256, Origin, Sha256};
 pub use pack::{builtin, pack_builtin, pack_builtin_to};
 pub use path::{Path, Stop, path};
 pub use shelf::{current, installed, name_of};
-pub use unpack::{identify, unpack, unpack_for_copy, unpack_stream};
+pub use unpack::{Identified, Programs, claimed, identify, unpack, unpack_for_copy, unpack_stream};

@@ -10,6 +10,7 @@ use version::Version;
 
 use crate::edition::{Edition, ReleaseId};
 use crate::error::ReleaseError;
+use crate::layout::MANIFEST;
 
 const CONFIG: &[u8] = include_bytes!("../builtin/config.json");
 const NOTICE: &[u8] = include_bytes!("../builtin/NOTICE.txt");
@@ -37,7 +38,7 @@ const MEMBERS: [(&str, u32, Content); 12] = [
     ("fonts/", 0o755, Content::Directory),
     ("i18n/", 0o755, Content::Directory),
     ("logs/", 0o755, Content::Directory),
-    ("manifest.txt", 0o644, Content::Manifest),
+    (MANIFEST, 0o644, Content::Manifest),
     ("templates/", 0o755, Content::Directory),
 ];
 

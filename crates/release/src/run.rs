@@ -1,8 +1,10 @@
 //! Asks a server binary for its version.
+use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use host::tool::{End, Output, Tool, ToolError};
+use host::Shim;
+use host::confine::{Answer, Question, Unanswered, ask};
 use rustix::io::Errno;
 
 use crate::error::ReleaseError;
@@ -11,42 +13,51 @@ use crate::identity::Identity;
 /// A version is printed in well under a second; a server that starts instead is killed.
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// Runs `BINARY version` in `scratch`, an empty directory.
+/// The longest text of a foreign program that an error repeats.
+const QUOTED: usize = 200;
+
+/// Runs `BINARY version`, confined: see [`host::confine`]. Also says what could not be kept from it.
 ///
 /// Before 6.5 this command opens the database and migrates it (and would try one on localhost): a driver that does not
 /// exist makes such a server stop while it reads its settings, and the flag of those versions is tried.
-pub(crate) fn identify(binary: &Path, scratch: &Path) -> Result<Identity, ReleaseError> {
+pub(crate) fn identify(binary: &Path, shim: &Shim) -> Result<(Identity, Vec<String>), ReleaseError> {
     let fail = |why| ReleaseError::Unidentified { binary: binary.to_path_buf(), why };
-    let asked = match ask(binary, scratch, &["version"]).map_err(fail)? {
-        Err(failed) => {
-            ask(binary, scratch, &["version", "--skip-server-start"]).map_err(fail)?.map_err(|_| failed)
+    let answer = match version(binary, shim, &["version"]) {
+        Err(failed @ Unanswered::Failed { .. }) => {
+            version(binary, shim, &["version", "--skip-server-start"]).map_err(|_| failed)
         }
-        answered => answered,
+        answer => answer,
     };
-    let output = asked.map_err(|failed| {
-        let last = failed.last_line().unwrap_or("it printed nothing");
-        fail(format!("it failed: {last}; it may need a newer system library (glibc)"))
-    })?;
-    Identity::parse(&output.text()).map_err(fail)
+    let Answer { output, reached } = answer.map_err(|error| fail(why(&error)))?;
+    Ok((Identity::parse(&output.text()).map_err(fail)?, reached))
 }
 
-/// Runs the binary; a failure to start it is told with what helps.
-fn ask(binary: &Path, scratch: &Path, args: &[&str]) -> Result<Result<Output, ToolError>, String> {
-    let asked = Tool::new(binary, LIMIT)
-        .args(args)
-        .env("MM_SQLSETTINGS_DRIVERNAME", "none")
-        .cwd(scratch)
-        .run_blocking();
-    match asked {
-        Err(ToolError { end: End::NotStarted { source, .. }, .. }) => Err(not_started(&source)),
-        Err(ToolError { end: End::TooLong(limit), .. }) => {
-            Err(format!("it did not answer within {} s", limit.as_secs()))
+fn version(binary: &Path, shim: &Shim, args: &[&str]) -> Result<Answer, Unanswered> {
+    ask(
+        shim,
+        &Question {
+            program: binary.to_owned(),
+            args: args.iter().map(Into::into).collect(),
+            env: [("MM_SQLSETTINGS_DRIVERNAME".to_owned(), "none".to_owned())].into(),
+            limit: LIMIT,
+        },
+    )
+}
+
+/// Why it did not answer, with what helps.
+fn why(error: &Unanswered) -> String {
+    match error {
+        Unanswered::NotStarted { source } => not_started(source),
+        Unanswered::Failed { output, .. } => {
+            let last = output.last_line().unwrap_or("it printed nothing");
+            let last: String = last.escape_debug().take(QUOTED).collect();
+            format!("it failed: {last}; it may need a newer system library (glibc)")
         }
-        asked => Ok(asked),
+        error => error.to_string(),
     }
 }
 
-fn not_started(error: &std::io::Error) -> String {
+fn not_started(error: &io::Error) -> String {
     match error.raw_os_error().map(Errno::from_raw_os_error) {
         Some(Errno::NOEXEC) => {
             format!("it is built for another kind of machine than this one ({})", std::env::consts::ARCH)

@@ -4,26 +4,37 @@ use std::io::{self, Read};
 use std::path::Path;
 use std::thread;
 
+use host::Shim;
+
 use crate::archive::{Limits, Unpacker};
 use crate::durable::Staging;
-use crate::edition::ReleaseId;
+use crate::edition::{ReleaseId, published};
 use crate::error::ReleaseError;
 use crate::identity::Identity;
-use crate::layout::{self, BINARY, IDENTITY, Release};
+use crate::layout::{self, BINARY, IDENTITY, MANIFEST, Release};
 use crate::origin::Origin;
 use crate::pack::pack_builtin;
 use crate::run;
 
-/// Unpacks a release into `releases`, an existing directory, under the name that its own binary gives. The built-in
-/// server is made of `mainstay`.
+/// The programs of Mainstay that releases need.
+#[derive(Debug, Clone, Copy)]
+pub struct Programs<'a> {
+    /// What the built-in server is made of.
+    pub mainstay: &'a Path,
+    /// What confines a server that is asked for its version.
+    pub confining: &'a Shim,
+}
+
+/// Unpacks a release into `releases`, an existing directory, under the name that its own binary gives. That binary is run
+/// for it, confined: see [`host::confine`].
 ///
 /// Blocks; run it where that is allowed. A failure leaves nothing behind, and the next call removes what a killed one
 /// left. A whole release that is there already is returned as it is.
 ///
 /// # Errors
 /// The archive is damaged or not a release; the disk refuses; the release is a download, which nothing fetches yet.
-pub fn unpack(origin: &Origin, mainstay: &Path, releases: &Path) -> Result<Release, ReleaseError> {
-    unpack_source(Source::of(origin, mainstay)?, releases, Limits::default())
+pub fn unpack(origin: &Origin, programs: Programs<'_>, releases: &Path) -> Result<Release, ReleaseError> {
+    unpack_source(Source::of(origin, programs.mainstay)?, programs.confining, releases, Limits::default())
 }
 
 /// [`unpack`] for the bytes of such a file, as they come. `name` is for errors.
@@ -33,10 +44,12 @@ pub fn unpack(origin: &Origin, mainstay: &Path, releases: &Path) -> Result<Relea
 pub fn unpack_stream(
     name: &str,
     stream: impl Read,
+    confining: &Shim,
     releases: &Path,
     limits: Limits,
 ) -> Result<Release, ReleaseError> {
-    unpack_source(Source::Stream { name: name.to_owned(), stream: Box::new(stream) }, releases, limits)
+    let source = Source::Stream { name: name.to_owned(), stream: Box::new(stream) };
+    unpack_source(source, confining, releases, limits)
 }
 
 /// Unpacks a release into `root`, an empty directory, to be copied from at once: it is neither synced nor made
@@ -44,8 +57,12 @@ pub fn unpack_stream(
 ///
 /// # Errors
 /// As [`unpack`].
-pub fn unpack_for_copy(origin: &Origin, mainstay: &Path, root: &Path) -> Result<Release, ReleaseError> {
-    fill(Source::of(origin, mainstay)?, root, Limits::default())?;
+pub fn unpack_for_copy(
+    origin: &Origin,
+    programs: Programs<'_>,
+    root: &Path,
+) -> Result<Release, ReleaseError> {
+    fill(Source::of(origin, programs.mainstay)?, programs.confining, root, Limits::default())?;
     Release::open(root)
 }
 
@@ -72,9 +89,14 @@ impl<'a> Source<'a> {
     }
 }
 
-fn unpack_source(source: Source<'_>, releases: &Path, limits: Limits) -> Result<Release, ReleaseError> {
+fn unpack_source(
+    source: Source<'_>,
+    confining: &Shim,
+    releases: &Path,
+    limits: Limits,
+) -> Result<Release, ReleaseError> {
     let staging = Staging::within(releases)?;
-    let identity = fill(source, staging.path(), limits)?;
+    let identity = fill(source, confining, staging.path(), limits)?;
     let root = releases.join(identity.release.to_string());
     if fs::symlink_metadata(&root).is_ok() {
         return Release::open(&root);
@@ -84,15 +106,14 @@ fn unpack_source(source: Source<'_>, releases: &Path, limits: Limits) -> Result<
 }
 
 /// Unpacks into an empty directory and asks the binary for its identity.
-fn fill(source: Source<'_>, root: &Path, limits: Limits) -> Result<Identity, ReleaseError> {
+fn fill(source: Source<'_>, confining: &Shim, root: &Path, limits: Limits) -> Result<Identity, ReleaseError> {
     let name = extract(source, root, limits)?;
     layout::check(root).map_err(|problem| ReleaseError::Refused {
         archive: name,
         entry: None,
         why: problem,
     })?;
-    let scratch = scratch()?;
-    let identity = run::identify(&root.join(BINARY), scratch.path())?;
+    let (identity, _) = run::identify(&root.join(BINARY), confining)?;
     let kept = root.join(IDENTITY);
     serde_json::to_vec_pretty(&identity)
         .map_err(io::Error::from)
@@ -101,16 +122,54 @@ fn fill(source: Source<'_>, root: &Path, limits: Limits) -> Result<Identity, Rel
     Ok(identity)
 }
 
-/// Which release a tarball holds, by asking its binary; unpacks nothing else.
-pub fn identify(tarball: &Path) -> Result<ReleaseId, ReleaseError> {
+/// A release as its own server names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identified {
+    /// Which one.
+    pub release: ReleaseId,
+    /// What could not be kept from the server while it was asked; each in words, and usually none.
+    pub reached: Vec<String>,
+}
+
+/// Which release a tarball holds, by asking its binary, confined; unpacks nothing else.
+///
+/// # Errors
+/// As [`unpack`].
+pub fn identify(tarball: &Path, confining: &Shim) -> Result<Identified, ReleaseError> {
     let name = tarball.display().to_string();
     let unpacker = Unpacker { name: &name, limits: Limits::default() };
     let scratch = scratch()?;
     let binary = scratch.path().join("mattermost");
     if !unpacker.unpack_one(open(tarball)?, Path::new(BINARY), &binary)? {
-        return Err(ReleaseError::Refused { archive: name, entry: None, why: format!("it has no {BINARY}") });
+        return Err(no_server(name));
     }
-    Ok(run::identify(&binary, scratch.path())?.release)
+    let (identity, reached) = run::identify(&binary, confining)?;
+    Ok(Identified { release: identity.release, reached })
+}
+
+/// Which release a tarball says that it holds, with nothing of it run: by the file's name as Mattermost publishes it, or
+/// by its own `manifest.txt`. `None` = neither says it.
+///
+/// # Errors
+/// It is damaged, or has no server.
+pub fn claimed(tarball: &Path) -> Result<Option<ReleaseId>, ReleaseError> {
+    let name = tarball.display().to_string();
+    let unpacker = Unpacker { name: &name, limits: Limits::default() };
+    let said = tarball.file_name().and_then(|name| name.to_str()).and_then(published);
+    let manifest = Path::new(MANIFEST);
+    let found = match &said {
+        Some(_) => unpacker.heads(open(tarball)?, &[Path::new(BINARY)])?,
+        None => unpacker.heads(open(tarball)?, &[Path::new(BINARY), manifest])?,
+    };
+    if !found.contains_key(Path::new(BINARY)) {
+        return Err(no_server(name));
+    }
+    let first_line = |text: &Vec<u8>| String::from_utf8_lossy(text).lines().next()?.trim().parse().ok();
+    Ok(said.or_else(|| found.get(manifest).and_then(first_line)))
+}
+
+fn no_server(archive: String) -> ReleaseError {
+    ReleaseError::Refused { archive, entry: None, why: format!("it has no {BINARY}") }
 }
 
 /// Unpacks any source; returns its name.

@@ -6,7 +6,6 @@ mod channels;
 mod drafts;
 mod fallback;
 mod files;
-mod local;
 mod login;
 mod member_roles;
 mod parameters;
@@ -29,7 +28,6 @@ use axum::routing::get;
 
 use crate::app::App;
 use crate::{web, websocket};
-pub(crate) use local::router as local_router;
 
 /// All routes, including the web client's.
 pub(crate) fn router() -> Router<App> {

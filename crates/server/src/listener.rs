@@ -1,23 +1,17 @@
 //! Accepts connections and serves HTTP/1.1 on them until the server stops.
 
-use std::io;
 use std::pin::pin;
 use std::time::Duration;
 
 use axum::Router;
-use http::Request;
-use hyper::body::Incoming;
 use hyper::server::conn::http1;
-use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::failure::ServerError;
-use crate::peer::Peer;
 
 /// How long running requests may still take once the server has to stop.
 pub(crate) const GRACE: Duration = Duration::from_secs(10);
@@ -28,37 +22,9 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
 /// The buffer of a connection, in bytes: large enough for heads, small enough for thousands of idle connections.
 const BUFFER: usize = 16 << 10;
 
-/// A socket that accepts connections.
-pub(crate) trait Listener {
-    type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
-
-    async fn accept(&self) -> io::Result<(Self::Stream, Peer)>;
-}
-
-impl Listener for TcpListener {
-    type Stream = TcpStream;
-
-    async fn accept(&self) -> io::Result<(TcpStream, Peer)> {
-        let (stream, address) = TcpListener::accept(self).await?;
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "TCP_NODELAY was not set");
-        }
-        Ok((stream, Peer::Network(address.ip().to_canonical())))
-    }
-}
-
-impl Listener for UnixListener {
-    type Stream = UnixStream;
-
-    async fn accept(&self) -> io::Result<(UnixStream, Peer)> {
-        let (stream, _) = UnixListener::accept(self).await?;
-        Ok((stream, Peer::LocalChannel))
-    }
-}
-
 /// Serves `router` on `listener` until `stop` is cancelled.
 pub(crate) async fn run(
-    listener: impl Listener,
+    listener: TcpListener,
     router: Router,
     stop: CancellationToken,
 ) -> Result<(), ServerError> {
@@ -66,9 +32,9 @@ pub(crate) async fn run(
     let mut server = http1::Builder::new();
     server.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(BUFFER);
     loop {
-        let (stream, peer) = tokio::select! {
+        let stream = tokio::select! {
             accepted = listener.accept() => match accepted {
-                Ok(accepted) => accepted,
+                Ok((stream, _)) => stream,
                 Err(error) if is_temporary(&error) => {
                     // Probably too many open files: wait until some connection ends.
                     tracing::warn!(%error, "a connection was not accepted");
@@ -79,7 +45,7 @@ pub(crate) async fn run(
             },
             () = stop.cancelled() => break,
         };
-        connections.spawn(serve(stream, peer, server.clone(), router.clone(), stop.clone()));
+        connections.spawn(serve(stream, server.clone(), router.clone(), stop.clone()));
     }
     drop(listener);
     connections.close();
@@ -90,18 +56,11 @@ pub(crate) async fn run(
 }
 
 /// Serves one connection. After `stop` is cancelled, only finishes the running request.
-async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
-    stream: S,
-    peer: Peer,
-    server: http1::Builder,
-    router: Router,
-    stop: CancellationToken,
-) {
-    let router = TowerToHyperService::new(router);
-    let service = service_fn(move |mut request: Request<Incoming>| {
-        request.extensions_mut().insert(peer);
-        router.call(request)
-    });
+async fn serve(stream: TcpStream, server: http1::Builder, router: Router, stop: CancellationToken) {
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "TCP_NODELAY was not set");
+    }
+    let service = TowerToHyperService::new(router);
     let mut connection = pin!(server.serve_connection(TokioIo::new(stream), service).with_upgrades());
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
@@ -117,7 +76,7 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
 }
 
 /// Whether the same listener may accept connections again later.
-fn is_temporary(error: &io::Error) -> bool {
-    use io::ErrorKind::{InvalidInput, NotConnected};
+fn is_temporary(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{InvalidInput, NotConnected};
     !matches!(error.kind(), InvalidInput | NotConnected)
 }

@@ -47,7 +47,9 @@ impl Unpacking {
             if releases.join(this.release.to_string()).exists() {
                 return Ok(Value::Null);
             }
-            let unpacked = release::unpack(&this.origin, &mainstay, &releases)?;
+            let confining = &host::Shim::confining();
+            let programs = release::Programs { mainstay: &mainstay, confining };
+            let unpacked = release::unpack(&this.origin, programs, &releases)?;
             if *unpacked.id() == this.release {
                 return Ok(Value::Null);
             }

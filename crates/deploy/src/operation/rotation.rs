@@ -12,7 +12,7 @@ use crate::control::protocol::Status;
 use crate::error::{Error, Exit};
 use crate::part::server::{Server, listen_address};
 use crate::part::{Part as _, test_step};
-use crate::state::settled::{Settled, settle};
+use crate::state::settled::{Settled, Source, settle};
 use crate::world::World;
 
 /// What stops working when the secrets of these names change.
@@ -58,7 +58,7 @@ impl Operation for Rotate {
             return Err(not_installed(&world.layout));
         }
         let running = world.agent.status().await?;
-        Ok(Seen { names, running, settled: settle(world, &BTreeMap::new(), None)? })
+        Ok(Seen { names, running, settled: settle(world, &BTreeMap::new(), Source::default())? })
     }
 
     fn plan(&self, world: &World, seen: &Seen) -> Result<Plan<Action>, Error> {

@@ -61,6 +61,11 @@ pub trait Operation {
         false
     }
 
+    /// What is to be known of how a plan was made that is only shown.
+    fn remarks(&self, _: &Self::Seen) -> Vec<String> {
+        Vec::new()
+    }
+
     /// How long to wait for a database server.
     fn wait(&self) -> Duration {
         Duration::from_secs(10)
@@ -73,6 +78,8 @@ pub struct Looking<'a> {
     pub(crate) patience: Patience<'a>,
     /// Whether an interrupted run was brought to its end just before.
     pub(crate) recovered: bool,
+    /// The plan is only shown: nothing foreign may run for it.
+    pub(crate) only_shown: bool,
 }
 
 /// Everything a changing operation needs of its caller.
@@ -114,11 +121,11 @@ impl Consent<'_> {
 impl Caller<'_> {
     fn looking(&mut self, wait: Duration, recovered: bool) -> Looking<'_> {
         let patience = Patience { wait, reader: &mut *self.reader, cancel: self.cancel.clone() };
-        Looking { patience, recovered }
+        Looking { patience, recovered, only_shown: false }
     }
 }
 
-/// The plan that [`run`] would run. Changes nothing, and does not wait for a database.
+/// The plan that [`run`] would run. Changes nothing, runs nothing foreign, and does not wait for a database.
 ///
 /// # Errors
 /// What [`run`] would refuse before its first step.
@@ -126,8 +133,10 @@ pub async fn planned<O: Operation>(operation: &O, world: &World) -> Result<Plann
     let patience = Patience { wait: Duration::ZERO, reader: &mut (), cancel: CancellationToken::new() };
     refuse_newer(world).await?;
     let interrupted = interrupted(&world.layout).await?;
-    let seen = operation.look(world, Looking { patience, recovered: false }).await?;
-    Ok(Planned { plan: operation.plan(world, &seen)?, interrupted })
+    let looking = Looking { patience, recovered: false, only_shown: true };
+    let seen = operation.look(world, looking).await?;
+    let remarks = operation.remarks(&seen);
+    Ok(Planned { plan: operation.plan(world, &seen)?, interrupted, remarks })
 }
 
 /// A plan that is only shown.
@@ -139,6 +148,9 @@ pub struct Planned {
     /// The run that was interrupted and comes first; the plan is made again after it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub interrupted: Option<String>,
+    /// What is to be known of how the plan was made.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub remarks: Vec<String>,
 }
 
 /// The title of the unfinished run, if there is one.

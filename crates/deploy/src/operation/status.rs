@@ -13,7 +13,7 @@ use super::runner::{self, Caller, Consent};
 use crate::control::{health, protocol};
 use crate::error::{Error, Exit};
 use crate::place::ground::{Ground, ground};
-use crate::state::settled::settle;
+use crate::state::settled::{Source, settle};
 use crate::state::wanted::wanted_file;
 use crate::world::World;
 
@@ -81,7 +81,7 @@ pub async fn status(world: &World) -> Result<Status, Error> {
 /// The address people type; in a container no file says it.
 fn url(world: &World) -> Result<Option<String>, Error> {
     if !world.layout.place().keeps_decisions() && world.layout.root().exists() {
-        let settled = settle(world, &BTreeMap::new(), None)?;
+        let settled = settle(world, &BTreeMap::new(), Source::default())?;
         return Ok(Some(settled.desired.site_url_text().to_owned()));
     }
     Ok(wanted_file(&world.layout)?.get("site_url").map(str::to_owned))

@@ -21,7 +21,7 @@ use crate::part::{Observed, View, converging, observe, preflight};
 use crate::place::ground::ground;
 use crate::place::layout::Layout;
 use crate::state::creation::Creation;
-use crate::state::settled::{Settled, settle};
+use crate::state::settled::{Settled, Source, settle};
 use crate::world::World;
 
 /// What `up` is asked for.
@@ -92,7 +92,8 @@ impl Operation for Up {
     async fn look(&self, world: &World, mut looking: Looking<'_>) -> Result<Seen, Error> {
         let (layout, request) = (&world.layout, &self.request);
         ground(layout)?;
-        let settled = settle(world, &request.flags, request.origin.as_ref())?;
+        let source = Source { origin: request.origin.as_ref(), only_shown: looking.only_shown };
+        let settled = settle(world, &request.flags, source)?;
         let observed = observe(world, &settled, request.creation.as_ref(), &mut looking.patience).await?;
         preflight::check(layout, &settled, &observed)?;
         Ok(Seen { settled, observed })
@@ -103,7 +104,7 @@ impl Operation for Up {
     }
 
     async fn report(&self, world: &World, seen: Seen, changed: bool) -> Result<Report, Error> {
-        let Seen { settled: Settled { desired, resolved, .. }, observed } = seen;
+        let Seen { settled: Settled { desired, resolved, remarks, .. }, observed } = seen;
         let status = world.agent.status().await?;
         let server = status.as_ref().and_then(|status| status.server());
         let created = changed && !observed.directory.secrets;
@@ -116,8 +117,12 @@ impl Operation for Up {
             administrator: created.then(|| world.secrets().map(|secrets| secrets.admin_name)).transpose()?,
             verified_at: crate::state::report::last_pass(&world.layout),
             notices: resolved.notices().to_vec(),
-            warnings: observed.database.warnings,
+            warnings: remarks.into_iter().chain(observed.database.warnings).collect(),
         })
+    }
+
+    fn remarks(&self, seen: &Seen) -> Vec<String> {
+        seen.settled.remarks.clone()
     }
 
     fn wait(&self) -> Duration {
@@ -200,6 +205,7 @@ pub(crate) mod tests {
             config: ConfigFiles { config: None, shipped: serde_json::json!({}), memory: None },
             before: None,
             given: Vec::new(),
+            remarks: Vec::new(),
         }
     }
 

@@ -11,7 +11,7 @@ use crate::action::target;
 use crate::error::{Error, reason};
 use crate::place::layout::Layout;
 use crate::state::report::keep;
-use crate::state::settled::settle;
+use crate::state::settled::{Source, settle};
 use crate::world::World;
 
 /// What to verify, and how.
@@ -62,7 +62,7 @@ fn of_deployment(world: &World) -> Result<Target, Error> {
         return Err(not_installed(&world.layout)
             .hint("install one with `mainstay up`, or name any Mattermost with `--url`"));
     }
-    let settled = settle(world, &BTreeMap::new(), None)?;
+    let settled = settle(world, &BTreeMap::new(), Source::default())?;
     target(&settled.desired.site_url, None, world)
 }
 

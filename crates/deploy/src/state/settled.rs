@@ -37,6 +37,17 @@ pub(crate) struct Settled {
     /// The keys of `mainstay.toml` that are to be written: those that the command line gives, and the site URL where it changes because the
     /// edge moves to another address.
     pub given: Vec<&'static str>,
+    /// What is to be known of how the release was found out.
+    pub remarks: Vec<String>,
+}
+
+/// Where a release is installed from, and whether it may be run to learn which one it is.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Source<'a> {
+    /// Where from; `None` = what is installed, or the built-in server.
+    pub origin: Option<&'a release::Origin>,
+    /// A plan is only shown, so nothing foreign runs.
+    pub only_shown: bool,
 }
 
 /// Decides everything. `flags` are keys of `mainstay.toml` that are given on the command line.
@@ -46,7 +57,7 @@ pub(crate) struct Settled {
 pub(crate) fn settle(
     world: &World,
     flags: &BTreeMap<&'static str, String>,
-    origin: Option<&release::Origin>,
+    source: Source<'_>,
 ) -> Result<Settled, Error> {
     let layout = &world.layout;
     let file = read_wanted(layout)?.map(|(wanted, _)| wanted);
@@ -58,9 +69,9 @@ pub(crate) fn settle(
         said = said.with_in_file("site_url", &url).map_err(|problem| Error::new(Exit::Settings, problem))?;
     }
     let desired = Desired::decide(&said, flags, &machine)?;
-    let release = match (layout.place().image_decides_release(), origin) {
-        (false, _) => wanted_release(&desired, origin, release::current(&layout.current()))?,
-        (true, None) => image_release(layout, &desired.wanted)?,
+    let (release, remarks) = match (layout.place().image_decides_release(), source.origin) {
+        (false, _) => wanted_release(&desired, source, release::current(&layout.current()))?,
+        (true, None) => (image_release(layout, &desired.wanted)?, Vec::new()),
         (true, Some(_)) => {
             return Err(Error::new(Exit::Refused, "in a container the image decides the release")
                 .hint("replace the container by one of another image"));
@@ -73,7 +84,7 @@ pub(crate) fn settle(
     check_one_site_url(&resolved)?;
     let desired = with_site_url(desired, &resolved, &config)?;
     let given = flags.keys().copied().chain(moved.then_some("site_url")).collect();
-    Ok(Settled { desired, resolved, release, file, location, config, before, given })
+    Ok(Settled { desired, resolved, release, file, location, config, before, given, remarks })
 }
 
 /// The command line is written to `mainstay.toml`, which the environment outranks at the next `up`: the two must agree.
@@ -128,18 +139,55 @@ fn site_url_of_new_address(
     derived(Some(listen)).map(Some)
 }
 
-/// The wanted release: the one in the tarball, otherwise the installed one, otherwise the built-in one.
+/// The wanted release: the one in the tarball, otherwise the installed one, otherwise the built-in one; and how it was found
+/// out, where that is to be known.
 fn wanted_release(
     desired: &Desired,
-    origin: Option<&release::Origin>,
+    source: Source<'_>,
     current: Option<ReleaseId>,
-) -> Result<ReleaseId, Error> {
-    match origin {
-        None => {}
-        Some(release::Origin::Builtin) => return Ok(release::builtin()),
-        Some(release::Origin::File { path }) => return Ok(release::identify(path)?),
-        Some(release::Origin::Download { release, .. }) => return Ok(release.clone()),
+) -> Result<(ReleaseId, Vec<String>), Error> {
+    match source.origin {
+        None => installed_or_builtin(desired, current).map(|release| (release, Vec::new())),
+        Some(release::Origin::Builtin) => Ok((release::builtin(), Vec::new())),
+        Some(release::Origin::File { path }) if source.only_shown => claimed_release(desired, path),
+        Some(release::Origin::File { path }) => {
+            let found = release::identify(path, &host::Shim::confining())?;
+            let remark = |reached: &String| {
+                format!(
+                    "the server in {} was run to ask for its version, and could reach {reached}",
+                    path.display()
+                )
+            };
+            Ok((found.release, found.reached.iter().map(remark).collect()))
+        }
+        Some(release::Origin::Download { release, .. }) => Ok((release.clone(), Vec::new())),
     }
+}
+
+/// The release that a file says it holds, with nothing of it run; otherwise the one that edition and version name.
+fn claimed_release(desired: &Desired, path: &Path) -> Result<(ReleaseId, Vec<String>), Error> {
+    let of_flags =
+        |version: &String| Some(ReleaseId { version: version.parse().ok()?, edition: desired.edition });
+    let claimed = release::claimed(path)?;
+    let found = claimed.or_else(|| desired.version.as_ref().and_then(of_flags)).ok_or_else(|| {
+        Error::new(
+            Exit::Usage,
+            format!("{} does not say which release it holds, and `--plan` runs nothing from it", path.display()),
+        )
+        .hint(
+            "add `--edition` and `--version`, or give the file the name that it was published with, as in \
+             mattermost-team-11.7.15-linux-amd64.tar.gz; without `--plan`, `up` asks the server in it, confined",
+        )
+    })?;
+    let remark = format!(
+        "{} is taken for {found} without running it; `up` asks the server in it, as a user without rights, without network",
+        path.display()
+    );
+    Ok((found, vec![remark]))
+}
+
+/// The installed release, otherwise the built-in one, if it is the one that is wanted.
+fn installed_or_builtin(desired: &Desired, current: Option<ReleaseId>) -> Result<ReleaseId, Error> {
     let wanted: Option<Version> = desired.version.as_deref().map(str::parse).transpose()?;
     let suits = |id: &ReleaseId| {
         let same_build = |wanted: &Version| wanted.build.is_none() || wanted.build == id.version.build;

@@ -1,8 +1,11 @@
-//! `mainstay agent`, which `up` starts, and the small programs through which the agent starts others: `hold-to` and `leave-session`.
+//! `mainstay agent`, which `up` starts, and the small programs through which others are started: `hold-to`, `leave-session`
+//! and `confine`.
 
 use std::ffi::OsString;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Mutex;
+use std::time::Duration;
 
 use deploy::{Error, LogPart, World};
 use tracing_subscriber::Layer as _;
@@ -40,6 +43,23 @@ pub(super) fn leave_session(printer: Printer, argv: &[OsString]) -> ExitCode {
     let error = host::daemon::leave_and_become(argv);
     printer.say(&format!("mainstay: cannot start the scheduled operation: {error}"));
     ExitCode::from(125)
+}
+
+/// Runs the program confined. How it ended is in the report; the exit code says whether there is one.
+pub(super) fn confine(
+    printer: Printer,
+    work: &Path,
+    report: &Path,
+    seconds: u64,
+    argv: &[OsString],
+) -> ExitCode {
+    match host::confine::enter(work, report, Duration::from_secs(seconds), argv) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            printer.say(&format!("mainstay: cannot write {}: {error}", report.display()));
+            ExitCode::from(125)
+        }
+    }
 }
 
 /// Becomes the program, whose exit code is then ours; codes from 125 up say why it did not.

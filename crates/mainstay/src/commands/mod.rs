@@ -69,6 +69,9 @@ fn run(cli: Cli, printer: Printer) -> Result<ExitCode, Error> {
         Command::Reference { page } => reference::run(printer, page)?,
         Command::Agent { handed_over } => agent::run(&world(common)?, handed_over)?,
         Command::LeaveSession { argv } => return Ok(agent::leave_session(printer, &argv)),
+        Command::Confine { work, report, seconds, argv } => {
+            return Ok(agent::confine(printer, &work, &report, seconds, &argv));
+        }
         Command::HoldTo { parent, argv } => return Ok(agent::hold_to(printer, parent, &argv)),
     };
     Ok(exit.into())
@@ -237,6 +240,9 @@ fn show_plan(printer: Printer, planned: &deploy::Planned) {
     printer.data(planned);
     if let Some(run) = &planned.interrupted {
         printer.say(&format!("note: {run} was interrupted and comes first; the plan is made again after it"));
+    }
+    for remark in &planned.remarks {
+        printer.say(&format!("note: {remark}"));
     }
     printer.show(&planned.plan.to_string());
 }

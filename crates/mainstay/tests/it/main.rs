@@ -1,6 +1,7 @@
 //! The real binary, in real directories, on real ports. One executable: one link step.
 
 mod bad_input;
+mod foreign;
 mod golden;
 mod lifecycle;
 mod ownership;

@@ -194,7 +194,9 @@ fn nothing_may_follow_the_end_mark() {
 fn an_archive_that_grows_too_much_is_refused_at_the_limits() {
     let releases = tempfile::tempdir().unwrap();
     let unpack = |bytes: Vec<u8>, limits| {
-        let error = release::unpack_stream("bomb", Cursor::new(bytes), releases.path(), limits).unwrap_err();
+        let error =
+            release::unpack_stream("bomb", Cursor::new(bytes), &crate::confining(), releases.path(), limits)
+                .unwrap_err();
         assert_eq!(crate::names(releases.path()), [""; 0]);
         error.to_string()
     };
@@ -216,7 +218,9 @@ fn an_archive_that_grows_too_much_is_refused_at_the_limits() {
 fn a_full_disk_is_not_reported_as_a_bad_archive() {
     let dir = tempfile::tempdir().unwrap();
     let absent = dir.path().join("releases");
-    let unpack = |bytes, into| release::unpack_stream("t", Cursor::new(bytes), into, Limits::default());
+    let unpack = |bytes, into| {
+        release::unpack_stream("t", Cursor::new(bytes), &crate::confining(), into, Limits::default())
+    };
     let error = unpack(Tarball::official().tar(), &absent).unwrap_err();
     assert!(matches!(error, ReleaseError::Disk { .. }), "{error:?}");
 

@@ -5,10 +5,28 @@ mod hostile;
 mod tarball;
 mod whole;
 
+use std::ffi::OsString;
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// What confines servers, as the binary would provide it: this executable, as the test `confine`.
+pub(crate) fn confining() -> host::Shim {
+    let args = ["confine", "--exact", "--nocapture", "--quiet", "--test-threads=1"];
+    host::Shim { program: "/proc/self/exe".into(), args: args.map(OsString::from).to_vec() }
+}
+
+#[test]
+fn confine() {
+    let args: Vec<OsString> = std::env::args_os().collect();
+    let Some(at) = args.iter().position(|arg| arg == "--") else {
+        return assert_eq!(confining().args[0], "confine");
+    };
+    let limit = Duration::from_secs(args[at - 1].to_str().unwrap().parse().unwrap());
+    host::confine::enter(Path::new(&args[at - 3]), Path::new(&args[at - 2]), limit, &args[at + 1..]).unwrap();
+}
 
 /// A server that says what `mattermost version` of the built-in server says.
 pub(crate) fn builtin_binary(dir: &Path) -> PathBuf {

@@ -105,8 +105,13 @@ pub(crate) fn gz(bytes: &[u8]) -> Vec<u8> {
 /// Unpacks into a new `releases/`; on failure nothing may be left there.
 pub(crate) fn unpack(bytes: &[u8]) -> Result<(tempfile::TempDir, Release), ReleaseError> {
     let releases = tempfile::tempdir().unwrap();
-    let unpacked =
-        release::unpack_stream("test.tar.gz", Cursor::new(bytes), releases.path(), Limits::default());
+    let unpacked = release::unpack_stream(
+        "test.tar.gz",
+        Cursor::new(bytes),
+        &crate::confining(),
+        releases.path(),
+        Limits::default(),
+    );
     if unpacked.is_err() {
         assert_eq!(crate::names(releases.path()), [""; 0], "nothing is left behind");
     }

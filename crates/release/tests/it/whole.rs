@@ -4,13 +4,17 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use release::{Edition, Origin, Release, ReleaseError};
+use release::{Edition, Origin, Programs, Release, ReleaseError};
 
 use crate::tarball::{Tarball, unpack};
-use crate::{builtin_binary, names, write_program};
+use crate::{builtin_binary, confining, names, write_program};
 
 fn from_file(path: PathBuf, releases: &Path) -> Result<Release, ReleaseError> {
-    release::unpack(&Origin::File { path }, Path::new("/no/mainstay"), releases)
+    unpack_from(&Origin::File { path }, Path::new("/no/mainstay"), releases)
+}
+
+fn unpack_from(origin: &Origin, mainstay: &Path, releases: &Path) -> Result<Release, ReleaseError> {
+    release::unpack(origin, Programs { mainstay, confining: &confining() }, releases)
 }
 
 #[test]
@@ -22,7 +26,7 @@ fn a_download_is_not_fetched_yet() {
         url: url.parse().unwrap(),
         sha256: "0".repeat(64).try_into().unwrap(),
     };
-    let error = release::unpack(&origin, Path::new("/no/mainstay"), releases.path()).unwrap_err().to_string();
+    let error = unpack_from(&origin, Path::new("/no/mainstay"), releases.path()).unwrap_err().to_string();
     assert!(error.contains("11.7.15-team has not been fetched") && error.contains(url), "{error}");
     assert_eq!(names(releases.path()), [""; 0]);
 }
@@ -97,12 +101,54 @@ fn a_release_whose_server_does_not_print_its_version_is_not_kept() {
 fn a_tarball_is_identified_without_unpacking_it() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("whatever.tgz");
+    let identify = |path: &Path| release::identify(path, &confining());
     fs::write(&path, Tarball::official().tar_gz()).unwrap();
-    assert_eq!(release::identify(&path).unwrap().to_string(), "11.7.15-team");
+    let identified = identify(&path).unwrap();
+    assert_eq!((identified.release.to_string().as_str(), identified.reached.len()), ("11.7.15-team", 0));
     fs::write(&path, Tarball::empty().directory("mattermost/").tar_gz()).unwrap();
-    assert!(release::identify(&path).unwrap_err().to_string().contains("has no bin/mattermost"));
-    assert!(matches!(release::identify(&dir.path().join("absent")), Err(ReleaseError::Disk { .. })));
-    assert!(matches!(release::identify(dir.path()), Err(ReleaseError::Disk { .. })));
+    assert!(identify(&path).unwrap_err().to_string().contains("has no bin/mattermost"));
+    assert!(matches!(identify(&dir.path().join("absent")), Err(ReleaseError::Disk { .. })));
+    assert!(matches!(identify(dir.path()), Err(ReleaseError::Disk { .. })));
+}
+
+#[test]
+fn what_a_tarball_claims_to_be_is_read_and_nothing_of_it_runs() {
+    let dir = tempfile::tempdir().unwrap();
+    let ran = dir.path().join("ran");
+    let server = format!("#!/bin/sh\ntouch {}\necho Version: 1.2.3\n", ran.display());
+    let bytes = || Tarball::of(&server);
+    let claims = |name: &str, bytes: Vec<u8>| {
+        let path = dir.path().join(name);
+        fs::write(&path, bytes).unwrap();
+        release::claimed(&path).map(|id| id.map(|id| id.to_string()).unwrap_or_default())
+    };
+    assert_eq!(
+        claims("mattermost-team-11.7.15-linux-amd64.tar.gz", bytes().tar_gz()).unwrap(),
+        "11.7.15-team"
+    );
+    assert_eq!(claims("renamed.tgz", bytes().tar_gz()).unwrap(), "");
+    let with_manifest = bytes().file("mattermost/manifest.txt", b"11.6.0+0.9.0-builtin\n0755 12 bin\n");
+    assert_eq!(claims("renamed.tgz", with_manifest.tar_gz()).unwrap(), "11.6.0+0.9.0-builtin");
+    let of_others = bytes().file("mattermost/manifest.txt", b"mattermost 0123abc\n");
+    assert_eq!(claims("renamed.tgz", of_others.tar()).unwrap(), "");
+    let error =
+        claims("mattermost-11.7.15-linux-amd64.tar.gz", Tarball::empty().directory("mattermost/").tar())
+            .unwrap_err();
+    assert!(error.to_string().contains("has no bin/mattermost"), "{error}");
+    assert!(matches!(claims("cut.tgz", bytes().tar_gz()[..60].to_vec()), Err(ReleaseError::Damaged { .. })));
+    assert!(!ran.exists());
+}
+
+#[test]
+fn a_server_that_is_asked_reaches_no_file_and_its_last_words_are_shown_as_text() {
+    let dir = tempfile::tempdir().unwrap();
+    let secret = dir.path().join("secret");
+    fs::write(&secret, "42").unwrap();
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let server =
+        format!("#!/bin/sh\ncat {} && exit 0\nprintf '\\033[2Jpwned' >&2; exit 1\n", secret.display());
+    let error = unpack(&Tarball::of(&server).tar()).map(|_| ()).unwrap_err().to_string();
+    assert!(error.contains(r"\u{1b}[2Jpwned") && !error.contains('\u{1b}'), "{error}");
 }
 
 #[test]
@@ -161,7 +207,7 @@ fn the_built_in_server_packs_to_the_same_bytes_and_unpacks() {
     fs::create_dir(&packed).unwrap();
     fs::create_dir(&direct).unwrap();
     let from_tarball = from_file(one, &packed).unwrap();
-    let from_binary = release::unpack(&Origin::Builtin, &binary, &direct).unwrap();
+    let from_binary = unpack_from(&Origin::Builtin, &binary, &direct).unwrap();
     assert_eq!(*from_binary.id(), release::builtin());
     assert_eq!(from_binary.id().edition, Edition::Builtin);
     assert_eq!(from_tarball.identity(), from_binary.identity());
@@ -189,7 +235,7 @@ fn a_large_binary_is_unpacked_quickly() {
     let releases = dir.path().join("releases");
     fs::create_dir(&releases).unwrap();
     let began = Instant::now();
-    release::unpack(&Origin::Builtin, &binary, &releases).unwrap();
+    unpack_from(&Origin::Builtin, &binary, &releases).unwrap();
     let took = began.elapsed();
     println!("unpacking the built-in server of 40 MiB took {took:?}");
     // The budget is 150 ms; a shared machine and an unoptimised build get ten times that.

@@ -63,7 +63,11 @@ impl Image {
         // Of an earlier build of this test.
         host::disk::remove_tree(&dir).expect("removed");
         std::fs::create_dir_all(&dir).expect("a directory");
-        let unpacked = release::unpack(&release::Origin::Builtin, MAINSTAY.as_ref(), &dir).expect("unpacked");
+        let unpacked = {
+            let confining = &host::Shim { program: MAINSTAY.into(), args: vec!["confine".into()] };
+            let programs = release::Programs { mainstay: MAINSTAY.as_ref(), confining };
+            release::unpack(&release::Origin::Builtin, programs, &dir).expect("unpacked")
+        };
         let root = unpacked.root().to_owned();
         std::fs::set_permissions(&root, PermissionsExt::from_mode(0o755)).expect("a mode");
         std::fs::create_dir(root.join("data")).expect("the volume's place");
