@@ -27,6 +27,8 @@ const POSTERS: usize = 64;
 const POSTING: Duration = Duration::from_secs(5);
 /// How many websockets receive the posts.
 const LISTENERS: usize = 1_000;
+/// How many of them one account has: fewer than the server allows.
+const SOCKETS: usize = 200;
 /// How many posts are timed until the last websocket has received them.
 const TIMED: usize = 20;
 
@@ -42,6 +44,7 @@ struct Session {
     client: Client,
     base: String,
     token: String,
+    team: String,
     channel: String,
 }
 
@@ -51,22 +54,38 @@ impl Session {
         let listen = status["agent"]["server"]["spec"]["listen"].as_str().unwrap_or_default().to_owned();
         let base = format!("http://{listen}/api/v4");
         let client = Client::builder().no_proxy().pool_max_idle_per_host(POSTERS).build().map_err(failed)?;
-        let login = json!({"login_id": "admin", "password": deployment.password()?});
-        let answer = client.post(format!("{base}/users/login")).json(&login).send().await.map_err(failed)?;
-        let token = answer
-            .headers()
-            .get("token")
-            .and_then(|token| token.to_str().ok())
-            .unwrap_or_default()
-            .to_owned();
-        let mut session = Self { client, base, token, channel: String::new() };
+        let session =
+            Self { client, base, token: String::new(), team: String::new(), channel: String::new() };
+        let mut session = session.log_in("admin", &deployment.password()?).await?;
         let team = session
             .post("teams", &json!({"name": "bench-team", "display_name": "Bench", "type": "O"}))
             .await?;
-        let team = team["id"].as_str().unwrap_or_default();
-        let channel: Value = session.get(&format!("teams/{team}/channels/name/town-square")).await?;
+        session.team = team["id"].as_str().unwrap_or_default().to_owned();
+        let channel: Value =
+            session.get(&format!("teams/{}/channels/name/town-square", session.team)).await?;
         session.channel = channel["id"].as_str().unwrap_or_default().to_owned();
         Ok(session)
+    }
+
+    /// The same place, for another account.
+    async fn log_in(&self, name: &str, password: &str) -> Result<Self, Failure> {
+        let login = json!({"login_id": name, "password": password});
+        let request = self.client.post(format!("{}/users/login", self.base)).json(&login);
+        let answer = request.send().await.map_err(failed)?;
+        let token = answer.headers().get("token").and_then(|token| token.to_str().ok()).unwrap_or_default();
+        let (client, base) = (self.client.clone(), self.base.clone());
+        let (team, channel) = (self.team.clone(), self.channel.clone());
+        Ok(Self { client, base, token: token.to_owned(), team, channel })
+    }
+
+    /// A new member of the team.
+    async fn colleague(&self, name: &str) -> Result<Self, Failure> {
+        const PASSWORD: &str = "bench and nothing else 1";
+        let account = json!({"email": format!("{name}@example.com"), "username": name, "password": PASSWORD});
+        let account = self.post("users", &account).await?;
+        let member = json!({"team_id": self.team, "user_id": account["id"]});
+        self.post(&format!("teams/{}/members", self.team), &member).await?;
+        self.log_in(name, PASSWORD).await
     }
 
     async fn post(&self, route: &str, body: &Value) -> Result<Value, Failure> {
@@ -109,11 +128,15 @@ async fn measure(deployment: &Deployment) -> Result<(), Failure> {
     let session = Arc::new(Session::open(deployment).await?);
     let (posts, seconds) = flood(&session).await?;
     let commits = commits_a_second()?;
+    let mut listeners = Vec::new();
+    for n in 0..LISTENERS.div_ceil(SOCKETS) {
+        listeners.push(session.colleague(&format!("listener{n}")).await?);
+    }
     let [_, server] = deployment.pids()?;
     let before = resident_mb(server)?;
     let mut sockets = Vec::with_capacity(LISTENERS);
-    for _ in 0..LISTENERS {
-        sockets.push(session.listen().await?);
+    for n in 0..LISTENERS {
+        sockets.push(listeners[n / SOCKETS].listen().await?);
     }
     let idle = (resident_mb(server)? - before) * 1024.0 / LISTENERS as f64;
     let fan_out = fan_out(&session, sockets).await?;

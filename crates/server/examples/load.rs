@@ -20,6 +20,8 @@ use tokio_util::sync::CancellationToken;
 type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
 const POSTERS: usize = 64;
+/// Websockets of one account: fewer than the server allows.
+const SOCKETS: usize = 200;
 const PASSWORD: &str = "load and nothing else 1";
 
 /// A connection that stays open between requests.
@@ -77,10 +79,10 @@ fn id(value: &Value) -> Outcome<String> {
 #[tokio::main]
 async fn main() -> Outcome<()> {
     let seconds = std::env::args().nth(1).map_or(Ok(5), |text| text.parse())?;
-    let number = std::env::args().nth(2).map_or(Ok(1000), |text| text.parse())?;
+    let number: usize = std::env::args().nth(2).map_or(Ok(1000), |text| text.parse())?;
     let directory = tempfile::tempdir_in(std::env::current_dir()?)?;
     let settings = json!({
-        "TeamSettings": {"EnableOpenServer": true},
+        "TeamSettings": {"EnableOpenServer": true, "MaxUsersPerTeam": 1000},
         "SqlSettings": {"DataSource": directory.path().join("mattermost.db")},
         "FileSettings": {"Directory": directory.path().join("files")},
     });
@@ -91,26 +93,39 @@ async fn main() -> Outcome<()> {
     let stop = CancellationToken::new();
     let served = tokio::spawn(server::serve(config, listener, stop.clone()));
 
-    let (token, channel) = enter(&address).await?;
+    let token = enter(&address, "load").await?;
+    let (invite, channel) = team(&address, &token).await?;
     posts(&address, &token, &channel, Duration::from_secs(seconds)).await?;
-    sockets(&address, &token, &channel, number).await?;
+    let mut tokens = vec![token];
+    for n in 1..number.div_ceil(SOCKETS) {
+        let token = enter(&address, &format!("load{n}")).await?;
+        let path = format!("teams/members/invite?invite_id={invite}");
+        Line::open(&address, &token).await?.ask("POST", &path, &json!({})).await?;
+        tokens.push(token);
+    }
+    sockets(&address, &tokens, &channel, number).await?;
     stop.cancel();
     served.await??;
     Ok(())
 }
 
-/// Creates an account and a team; returns the token and the id of a channel.
-async fn enter(address: &str) -> Outcome<(String, String)> {
+/// Creates an account and returns its token.
+async fn enter(address: &str, name: &str) -> Outcome<String> {
     let mut line = Line::open(address, "").await?;
-    line.ask("POST", "users", &json!({"email": "a@b.c", "username": "load", "password": PASSWORD})).await?;
-    let (head, _) =
-        line.ask("POST", "users/login", &json!({"login_id": "load", "password": PASSWORD})).await?;
-    line.token = field(&head, "token").ok_or("no token")?.to_owned();
+    let account = json!({"email": format!("{name}@b.c"), "username": name, "password": PASSWORD});
+    line.ask("POST", "users", &account).await?;
+    let (head, _) = line.ask("POST", "users/login", &json!({"login_id": name, "password": PASSWORD})).await?;
+    Ok(field(&head, "token").ok_or("no token")?.to_owned())
+}
+
+/// Creates a team; returns its invite id and the id of a channel.
+async fn team(address: &str, token: &str) -> Outcome<(String, String)> {
+    let mut line = Line::open(address, token).await?;
     let (_, team) =
         line.ask("POST", "teams", &json!({"name": "load", "display_name": "Load", "type": "O"})).await?;
     let path = format!("teams/{}/channels/name/town-square", id(&team)?);
     let (_, channel) = line.ask("GET", &path, &json!({})).await?;
-    Ok((line.token, id(&channel)?))
+    Ok((team["invite_id"].as_str().ok_or("no invite")?.to_owned(), id(&channel)?))
 }
 
 async fn posts(address: &str, token: &str, channel: &str, time: Duration) -> Outcome<()> {
@@ -141,9 +156,10 @@ async fn posts(address: &str, token: &str, channel: &str, time: Duration) -> Out
     Ok(())
 }
 
-async fn sockets(address: &str, token: &str, channel: &str, number: usize) -> Outcome<()> {
+async fn sockets(address: &str, tokens: &[String], channel: &str, number: usize) -> Outcome<()> {
     let before = resident()?;
-    let opened = (0..number).map(|_| async {
+    let opened = (0..number).map(|n| async move {
+        let token = &tokens[n / SOCKETS];
         let mut request = format!("ws://{address}/api/v4/websocket").into_client_request()?;
         request.headers_mut().insert("authorization", format!("Bearer {token}").parse()?);
         let stream = TcpStream::connect(address).await?;
@@ -162,7 +178,7 @@ async fn sockets(address: &str, token: &str, channel: &str, number: usize) -> Ou
         "websockets: {each} KiB each, the client's end included ({number} open and idle)"
     )?;
 
-    let mut line = Line::open(address, token).await?;
+    let mut line = Line::open(address, &tokens[0]).await?;
     let mut times = Vec::new();
     for round in 0..10 {
         let mark = format!("round {round}");

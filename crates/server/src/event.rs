@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
+use bytes::Bytes;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -46,8 +47,8 @@ impl Broadcast {
 /// field.
 #[derive(Debug)]
 pub(crate) struct Event {
-    /// The JSON up to and including `"seq":`.
-    head: String,
+    /// The JSON up to and including `"seq":`. Websockets share it.
+    head: Bytes,
     pub(crate) broadcast: Broadcast,
     /// Whether connections get it only while they show the channel. Those that never said what they show get it anyway.
     pub(crate) scoped: bool,
@@ -66,16 +67,17 @@ impl Event {
         head.pop();
         head += ",\"seq\":";
         let scoped = matches!(name, "typing" | "reaction_added" | "reaction_removed");
-        Event { head, broadcast, scoped }
+        Event { head: head.into(), broadcast, scoped }
     }
 
-    /// The complete JSON with the sequence number `seq`.
-    pub(crate) fn frame(&self, seq: u64) -> String {
-        let mut frame = String::with_capacity(self.head.len() + 12);
-        frame.push_str(&self.head);
-        frame.push_str(&seq.to_string());
-        frame.push('}');
-        frame
+    /// The memory that it takes, in bytes, which is about the length of its frame.
+    pub(crate) fn bytes(&self) -> usize {
+        self.head.len()
+    }
+
+    /// The complete JSON with the sequence number `seq`, in two parts; the first one is shared.
+    pub(crate) fn json(&self, seq: u64) -> (Bytes, String) {
+        (self.head.clone(), format!("{seq}}}"))
     }
 }
 
@@ -100,8 +102,9 @@ mod tests {
     #[test]
     fn a_frame_has_the_documented_json() {
         let event = Event::new("typing", &json!({"user_id": "u"}), Broadcast::everyone());
+        let (head, tail) = event.json(7);
         assert_eq!(
-            event.frame(7),
+            String::from_utf8_lossy(&head).into_owned() + &tail,
             r#"{"event":"typing","data":{"user_id":"u"},"broadcast":{"omit_users":null,"user_id":"","channel_id":"","team_id":"","connection_id":"","omit_connection_id":""},"seq":7}"#
         );
     }

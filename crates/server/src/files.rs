@@ -16,17 +16,21 @@ use std::fs::File;
 use std::io::{BufReader, Write};
 use std::path::{Path, PathBuf};
 
+use image::ImageFormat;
 use jiff::Zoned;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::task::spawn_blocking;
 
+use crate::bounds::{IMAGE_BYTES, IMAGE_MEMORY};
 use crate::clock;
 use crate::id::Id;
 use crate::model::FileInfo;
+use preview::{PreviewError, Previews};
 pub(crate) use range::Range;
 pub(crate) use storage::{Incoming, Kept, ReceiveError, Storage};
 
-/// Limits how many images are decoded at once: each may need a core and several hundred megabytes.
-static DECODERS: Semaphore = Semaphore::const_new(2);
+/// The memory that all image decoders may use together, in KiB: an upload waits until there is enough for its image.
+static DECODERS: Semaphore = Semaphore::const_new((IMAGE_MEMORY >> 10) as usize);
 
 /// A received file and its row. The file is deleted on drop unless it is kept.
 pub(crate) struct Attachment {
@@ -67,22 +71,11 @@ pub(crate) async fn complete(mut info: FileInfo, incoming: Incoming) -> std::io:
     info.mime_type = kind::media_type(&info.name, incoming.head()).to_owned();
     let kept = incoming.finish().await?;
     let pictures = match preview::format(&info.mime_type) {
-        Some(format) if info.size as u64 <= preview::MOST_BYTES => {
-            let path = kept.path(&info.path);
-            let permit = DECODERS.acquire().await;
-            let made = tokio::task::spawn_blocking(move || {
-                preview::previews(BufReader::new(File::open(path)?), format)
-            });
-            let made = made.await;
-            drop(permit);
-            match made {
-                Ok(Ok(pictures)) => Some(pictures),
-                Ok(Err(reason)) => {
+        Some(format) if info.size as u64 <= IMAGE_BYTES => {
+            match pictures(kept.path(&info.path), format, info.size as u64).await {
+                Ok(pictures) => Some(pictures),
+                Err(reason) => {
                     tracing::info!(file = %info.id, %reason, "no preview was made of a file");
-                    None
-                }
-                Err(panic) => {
-                    tracing::warn!(file = %info.id, %panic, "an image decoder failed");
                     None
                 }
             }
@@ -108,10 +101,37 @@ pub(crate) async fn complete(mut info: FileInfo, incoming: Incoming) -> std::io:
         info.mini_preview = Some(pictures.miniature);
     }
     let directories = kept.new_directories();
-    tokio::task::spawn_blocking(move || write_previews(&written, &directories))
-        .await
-        .map_err(std::io::Error::other)??;
+    spawn_blocking(move || write_previews(&written, &directories)).await.map_err(std::io::Error::other)??;
     Ok(Attachment { info, kept })
+}
+
+/// The previews of an image file of `length` bytes; waits until enough of the decoders' memory is free.
+async fn pictures(path: PathBuf, format: ImageFormat, length: u64) -> Result<Previews, PreviewError> {
+    let file = path.clone();
+    // Some decoders read the whole file to find the header.
+    let needed =
+        decode(length, move || preview::memory_needed(BufReader::new(File::open(file)?), format, length));
+    decode(needed.await?, move || preview::previews(BufReader::new(File::open(path)?), format)).await
+}
+
+/// Runs a decoder that needs `bytes` of memory outside the async threads, as soon as they are free. They stay reserved until
+/// the decoder ends, even if nobody waits for it any more. A decoder that panics is an error.
+async fn decode<T: Send + 'static>(
+    bytes: u64,
+    work: impl FnOnce() -> Result<T, PreviewError> + Send + 'static,
+) -> Result<T, PreviewError> {
+    let reserved = reserve(bytes).await;
+    let done = spawn_blocking(move || {
+        let _reserved = reserved;
+        work()
+    });
+    done.await.map_err(|panic| PreviewError::Panic(panic.to_string()))?
+}
+
+/// Reserves `bytes` of the decoders' memory.
+async fn reserve(bytes: u64) -> Option<SemaphorePermit<'static>> {
+    let kib = (bytes.min(IMAGE_MEMORY) >> 10) as u32;
+    DECODERS.acquire_many(kib).await.ok()
 }
 
 /// Writes the previews, and syncs the directories that are new.

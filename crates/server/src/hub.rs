@@ -3,20 +3,21 @@
 //! A connection stays for a while after its socket closed: events still enter its queue, and a client that returns with
 //! the connection's id and the next number it expects gets the events that it missed.
 
+//!
+//! Memory is bounded in bytes: of the queue of each connection, of all events together (connections share them), and by the
+//! number of connections of a user. The slowest connections are ended first, and their clients begin new ones.
+
+mod connection;
+
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
-use tokio::sync::Notify;
-
+use crate::bounds::{ALL_EVENTS_BYTES, SOCKETS_OF_USER};
 use crate::event::{Audience, Event};
 use crate::id::Id;
-
-/// The most events waiting in a connection's queue. A connection with more is ended, and its client begins a new one.
-const QUEUE: usize = 256;
-
-/// How many sent events are kept to be sent again.
-const KEPT: usize = 128;
+pub(crate) use connection::{Connection, Holder, Next};
+use connection::{Held, Total};
 
 /// How long a connection without a socket is kept.
 const PARKED: Duration = Duration::from_secs(5 * 60);
@@ -28,60 +29,41 @@ const PARKED_PER_USER: usize = 10;
 #[derive(Default)]
 pub(crate) struct Hub {
     users: RwLock<Users>,
+    /// The bytes of all events in the queues.
+    held: Total,
 }
 
 type Users = HashMap<Id, UserConnections>;
 
-/// The connections of one user. There may be ten thousand, so opening, parking and resuming one does not loop over them.
+/// The connections of one user.
 #[derive(Default)]
 struct UserConnections {
     connections: HashMap<Id, Arc<Connection>>,
+    /// The ids of the connections, oldest first.
+    order: VecDeque<Id>,
     /// The connections without a socket, and since when; oldest first. There are only a few.
     parked: VecDeque<(Instant, Id)>,
 }
 
 impl UserConnections {
+    fn add(&mut self, connection: Arc<Connection>) {
+        self.order.push_back(connection.id);
+        self.connections.insert(connection.id, connection);
+        while self.connections.len() > SOCKETS_OF_USER
+            && let Some(oldest) = self.order.front().copied()
+        {
+            if let Some(connection) = self.connections.get(&oldest) {
+                connection.end();
+            }
+            self.remove(oldest);
+        }
+    }
+
     fn remove(&mut self, id: Id) {
         self.connections.remove(&id);
+        self.order.retain(|one| *one != id);
         self.parked.retain(|(_, parked)| *parked != id);
     }
-}
-
-/// One client's stream of numbered events.
-pub(crate) struct Connection {
-    pub(crate) id: Id,
-    pub(crate) user: Id,
-    pub(crate) session: Id,
-    queue: Mutex<Queue>,
-    /// Wakes the socket's task: there is an event, or the connection ended.
-    pub(crate) wake: Notify,
-}
-
-#[derive(Default)]
-struct Queue {
-    waiting: VecDeque<Arc<Event>>,
-    /// The last sent events; the newest has the number before `next`.
-    sent: VecDeque<Arc<Event>>,
-    /// The number of the next event.
-    next: u64,
-    /// The number of the socket that holds the connection. It grows with each new socket, so that the former one's task
-    /// notices that it was replaced.
-    holder: u64,
-    ended: bool,
-    /// The channel, and the thread's channel, that the client said it shows.
-    looking_at: [Id; 2],
-}
-
-/// The number of a socket that holds a connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Holder(u64);
-
-/// The next thing that a socket's task has to do.
-pub(crate) enum Next {
-    Frame(String),
-    Nothing,
-    /// The connection ended, or another socket holds it now.
-    Gone,
 }
 
 impl Hub {
@@ -93,12 +75,10 @@ impl Hub {
         hello: impl FnOnce(Id) -> Event,
     ) -> (Arc<Connection>, Holder) {
         let id = Id::random();
-        let queue = Queue { waiting: VecDeque::from([Arc::new(hello(id))]), ..Queue::default() };
-        let connection =
-            Arc::new(Connection { id, user, session, queue: Mutex::new(queue), wake: Notify::new() });
+        let connection = Arc::new(Connection::new(id, user, session, Held::new(hello(id), &self.held)));
         connection.wake.notify_one();
-        self.write().entry(user).or_default().connections.insert(id, Arc::clone(&connection));
-        (connection, Holder(0))
+        self.write().entry(user).or_default().add(Arc::clone(&connection));
+        (connection, Holder::default())
     }
 
     /// Resumes the connection `id` of `user` at the number `next`, if the hub still has all events from there.
@@ -113,7 +93,7 @@ impl Hub {
         let own = users.get_mut(&user)?;
         let connection =
             Arc::clone(own.connections.get(&id).filter(|connection| connection.session == session)?);
-        let holder = connection.lock().rewind(next)?;
+        let holder = connection.rewind(next)?;
         own.parked.retain(|(_, parked)| *parked != id);
         drop(users);
         // The former socket's task, if it still runs, wakes up and notices that it was replaced.
@@ -123,13 +103,22 @@ impl Hub {
     }
 
     /// Queues `event` for every connection of `audience`.
-    pub(crate) fn send(&self, event: &Arc<Event>, audience: &Audience) {
-        let omitted =
-            |user: &Id| event.broadcast.omit_users.as_ref().is_some_and(|omit| omit.contains_key(user));
+    pub(crate) fn send(&self, event: Event, audience: &Audience) {
+        let held = Held::new(event, &self.held);
+        self.queue(&held, audience);
+        drop(held);
+        if self.held.bytes() > ALL_EVENTS_BYTES {
+            self.end_slowest();
+        }
+    }
+
+    fn queue(&self, held: &Arc<Held>, audience: &Audience) {
+        let broadcast = &held.event.broadcast;
+        let omitted = |user: &Id| broadcast.omit_users.as_ref().is_some_and(|omit| omit.contains_key(user));
         let deliver = |own: &UserConnections| {
             for connection in own.connections.values() {
-                if connection.id != event.broadcast.omit_connection_id {
-                    connection.push(event);
+                if connection.id != broadcast.omit_connection_id {
+                    connection.push(held);
                 }
             }
         };
@@ -152,19 +141,34 @@ impl Hub {
         }
     }
 
+    /// Ends the connections with the longest queues until all events together are well within their bound.
+    fn end_slowest(&self) {
+        let users = self.read();
+        let all = users.values().flat_map(|own| own.connections.values());
+        let mut queues: Vec<(usize, &Arc<Connection>)> =
+            all.map(|connection| (connection.bytes(), connection)).collect();
+        queues.sort_unstable_by_key(|(bytes, _)| std::cmp::Reverse(*bytes));
+        let mut ended = 0;
+        for (_, connection) in queues {
+            if self.held.bytes() <= ALL_EVENTS_BYTES / 4 * 3 {
+                break;
+            }
+            connection.end();
+            ended += 1;
+        }
+        tracing::warn!(ended, "the websockets that read too slowly were closed");
+    }
+
     /// Keeps the connection of a closed socket for a while, so that its client can resume it. `true` if the user has no
     /// other socket.
     pub(crate) fn park(&self, connection: &Connection, holder: Holder) -> bool {
         let mut users = self.write();
-        let ended = {
-            let queue = connection.lock();
-            if queue.holder != holder.0 {
-                // The former task may have taken a wake-up that was meant for the new holder.
-                connection.wake.notify_one();
-                return false;
-            }
-            queue.ended
-        };
+        if !connection.is_held_by(holder) {
+            // The former task may have taken a wake-up that was meant for the new holder.
+            connection.wake.notify_one();
+            return false;
+        }
+        let ended = connection.has_ended();
         let Some(own) = users.get_mut(&connection.user) else { return true };
         if ended {
             own.remove(connection.id);
@@ -172,9 +176,9 @@ impl Hub {
             own.parked.push_back((Instant::now(), connection.id));
         }
         if own.parked.len() > PARKED_PER_USER
-            && let Some((_, oldest)) = own.parked.pop_front()
+            && let Some((_, oldest)) = own.parked.front().copied()
         {
-            own.connections.remove(&oldest);
+            own.remove(oldest);
         }
         let last = own.parked.len() == own.connections.len();
         if own.connections.is_empty() {
@@ -201,6 +205,7 @@ impl Hub {
         });
         let left = &own.connections;
         own.parked.retain(|(_, id)| left.contains_key(id));
+        own.order.retain(|id| left.contains_key(id));
         if own.connections.is_empty() {
             users.remove(&user);
         }
@@ -228,92 +233,20 @@ impl Hub {
     }
 }
 
-impl Connection {
-    fn lock(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn push(&self, event: &Arc<Event>) {
-        let mut queue = self.lock();
-        if queue.ended || (event.scoped && !queue.looks_at(event.broadcast.channel_id)) {
-            return;
-        }
-        if queue.waiting.len() >= QUEUE {
-            queue.ended = true;
-            queue.waiting = VecDeque::new();
-            queue.sent = VecDeque::new();
-        } else {
-            queue.waiting.push_back(Arc::clone(event));
-        }
-        drop(queue);
-        self.wake.notify_one();
-    }
-
-    fn end(&self) {
-        self.lock().ended = true;
-        self.wake.notify_one();
-    }
-
-    /// Takes the next event from the queue and gives it its number.
-    pub(crate) fn next(&self, holder: Holder) -> Next {
-        let mut queue = self.lock();
-        if queue.ended || queue.holder != holder.0 {
-            return Next::Gone;
-        }
-        let Some(event) = queue.waiting.pop_front() else {
-            if queue.waiting.capacity() > 32 {
-                queue.waiting = VecDeque::new();
-            }
-            return Next::Nothing;
-        };
-        let number = queue.next;
-        queue.next += 1;
-        if queue.sent.len() == KEPT {
-            queue.sent.pop_front();
-        }
-        queue.sent.push_back(Arc::clone(&event));
-        drop(queue);
-        Next::Frame(event.frame(number))
-    }
-
-    /// Notes which channel (`place` 0) or thread's channel (`place` 1) the client shows.
-    pub(crate) fn look_at(&self, place: usize, channel: Id) {
-        if let Some(looking_at) = self.lock().looking_at.get_mut(place) {
-            *looking_at = channel;
-        }
-    }
-}
-
-impl Queue {
-    fn looks_at(&self, channel: Id) -> bool {
-        self.looking_at == [Id::NONE; 2] || self.looking_at.contains(&channel)
-    }
-
-    /// Goes back to the event with the number `next`, for a new holder.
-    fn rewind(&mut self, next: u64) -> Option<Holder> {
-        let again = usize::try_from(self.next.checked_sub(next)?).ok()?;
-        if self.ended || again > self.sent.len() {
-            return None;
-        }
-        for _ in 0..again {
-            if let Some(event) = self.sent.pop_back() {
-                self.waiting.push_front(event);
-            }
-        }
-        self.next = next;
-        self.holder += 1;
-        Some(Holder(self.holder))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bounds::{QUEUED_BYTES, SENT_BYTES, SENT_EVENTS};
     use crate::event::Broadcast;
     use serde_json::{Value, json};
 
-    fn event(n: u64) -> Arc<Event> {
-        Arc::new(Event::new("e", &json!({ "n": n }), Broadcast::everyone()))
+    fn event(n: u64) -> Event {
+        Event::new("e", &json!({ "n": n }), Broadcast::everyone())
+    }
+
+    /// An event of about 100 kB.
+    fn large() -> Event {
+        Event::new("e", &json!({ "text": "x".repeat(100_000) }), Broadcast::everyone())
     }
 
     fn open(hub: &Hub) -> (Arc<Connection>, Holder) {
@@ -323,7 +256,10 @@ mod tests {
     /// The numbers of all waiting frames.
     fn drain(connection: &Connection, holder: Holder) -> Vec<u64> {
         std::iter::from_fn(|| match connection.next(holder) {
-            Next::Frame(frame) => serde_json::from_str::<Value>(&frame).ok()?["seq"].as_u64(),
+            Next::Event(head, tail) => {
+                let json = [&head, tail.as_bytes()].concat();
+                serde_json::from_slice::<Value>(&json).ok()?["seq"].as_u64()
+            }
             _ => None,
         })
         .collect()
@@ -333,10 +269,10 @@ mod tests {
     fn numbers_start_at_hello_and_resuming_replays_missed_events() {
         let hub = Hub::default();
         let (connection, holder) = open(&hub);
-        (1..=5).for_each(|n| hub.send(&event(n), &Audience::Everyone));
+        (1..=5).for_each(|n| hub.send(event(n), &Audience::Everyone));
         assert_eq!(drain(&connection, holder), [0, 1, 2, 3, 4, 5]);
         assert!(hub.park(&connection, holder));
-        hub.send(&event(6), &Audience::Everyone);
+        hub.send(event(6), &Audience::Everyone);
         let resumed = hub.resume(connection.id, connection.user, connection.session, 4);
         let Some((again, new_holder)) = resumed else {
             panic!("all events are kept, yet the connection was not resumed")
@@ -350,20 +286,71 @@ mod tests {
         let hub = Hub::default();
         let (connection, holder) = open(&hub);
         for n in 0..200 {
-            hub.send(&event(n), &Audience::Everyone);
+            hub.send(event(n), &Audience::Everyone);
             drain(&connection, holder);
         }
         let resume = |next| hub.resume(connection.id, connection.user, connection.session, next).is_some();
-        assert!(!resume(201 - KEPT as u64 - 1) && !resume(202) && resume(201 - KEPT as u64));
+        assert!(!resume(201 - SENT_EVENTS as u64 - 1) && !resume(202) && resume(201 - SENT_EVENTS as u64));
     }
 
     #[test]
     fn a_connection_that_never_reads_is_ended_and_its_queue_freed() {
         let hub = Hub::default();
         let (connection, holder) = open(&hub);
-        (0..1000).for_each(|n| hub.send(&event(n), &Audience::Everyone));
+        (0..1000).for_each(|n| hub.send(event(n), &Audience::Everyone));
         assert!(matches!(connection.next(holder), Next::Gone));
-        assert_eq!(connection.lock().waiting.len(), 0);
+        assert_eq!(connection.bytes(), 0);
+    }
+
+    #[test]
+    fn a_queue_is_bounded_in_bytes() {
+        let hub = Hub::default();
+        let (connection, holder) = open(&hub);
+        (0..QUEUED_BYTES / 100_100).for_each(|_| hub.send(large(), &Audience::Everyone));
+        assert!(connection.bytes() <= QUEUED_BYTES && !connection.has_ended());
+        hub.send(large(), &Audience::Everyone);
+        assert!(matches!(connection.next(holder), Next::Gone));
+        assert_eq!(hub.held.bytes(), 0, "an event that nobody waits for is kept");
+    }
+
+    #[test]
+    fn sent_events_are_bounded_in_bytes() {
+        let hub = Hub::default();
+        let (connection, holder) = open(&hub);
+        for _ in 0..20 {
+            hub.send(large(), &Audience::Everyone);
+            drain(&connection, holder);
+        }
+        assert!(connection.bytes() <= SENT_BYTES);
+        assert_eq!(hub.held.bytes(), connection.bytes());
+        assert!(hub.resume(connection.id, connection.user, connection.session, 18).is_some());
+    }
+
+    #[test]
+    fn all_queues_together_are_bounded_in_bytes_and_the_longest_end_first() {
+        let hub = Hub::default();
+        let slow: Vec<_> = (0..30).map(|_| open(&hub)).collect();
+        let (quick, holder) = open(&hub);
+        for _ in 0..25 {
+            for (connection, _) in &slow {
+                hub.send(large(), &Audience::User(connection.user));
+                assert!(hub.held.bytes() <= ALL_EVENTS_BYTES);
+            }
+            hub.send(event(1), &Audience::User(quick.user));
+            drain(&quick, holder);
+        }
+        assert!(slow.iter().any(|(connection, _)| connection.has_ended()));
+        assert!(!quick.has_ended());
+    }
+
+    #[test]
+    fn a_user_has_a_bounded_number_of_connections_and_the_oldest_ends() {
+        let hub = Hub::default();
+        let user = Id::random();
+        let hello = |_| Event::new("hello", &json!({}), Broadcast::everyone());
+        let all: Vec<_> = (0..=SOCKETS_OF_USER).map(|_| hub.open(user, user, hello).0).collect();
+        assert!(all[0].has_ended() && all[1..].iter().all(|connection| !connection.has_ended()));
+        assert_eq!(hub.read()[&user].connections.len(), SOCKETS_OF_USER);
     }
 
     #[test]

@@ -7,7 +7,8 @@
 //! - Mattermost's table names, column names and types, so that the official server can take over a PostgreSQL database;
 //! - the same behaviour on both engines: the same tests run on each;
 //! - a PostgreSQL server may stop and start again: requests fail in between and work afterwards;
-//! - bounded queues and caches: slow websockets, large bodies and floods of them slow down only the clients that send them.
+//! - everything that clients send and that serving them takes is bounded, in bytes ([`BOUNDS`]): slow websockets, large bodies
+//!   and floods of them slow down only the clients that send them.
 //!
 //! It refuses: routes that it does not implement, with 501 and the error id [`NOT_IMPLEMENTED`], never with an empty
 //! 200; MySQL, which Mattermost does not support since 11.0; a second server on the same database; msgpack on the
@@ -29,6 +30,7 @@ mod answer;
 mod api;
 mod app;
 mod avatar;
+mod bounds;
 mod cache;
 mod clock;
 mod config;
@@ -56,6 +58,7 @@ mod websocket;
 
 pub mod contract;
 
+pub use bounds::{BOUNDS, Bound};
 pub use config::{Config, ConfigError};
 pub use error::NOT_IMPLEMENTED;
 pub use failure::ServerError;

@@ -11,6 +11,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::bounds::SEND_BUFFER;
 use crate::failure::ServerError;
 
 /// How long running requests may still take once the server has to stop.
@@ -59,6 +60,10 @@ pub(crate) async fn run(
 async fn serve(stream: TcpStream, server: http1::Builder, router: Router, stop: CancellationToken) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "TCP_NODELAY was not set");
+    }
+    // The system's own bound is several megabytes for each slow reader, and a thousand of them would exhaust its memory.
+    if let Err(error) = rustix::net::sockopt::set_socket_send_buffer_size(&stream, SEND_BUFFER) {
+        tracing::debug!(%error, "the size of the send buffer was not set");
     }
     let service = TowerToHyperService::new(router);
     let mut connection = pin!(server.serve_connection(TokioIo::new(stream), service).with_upgrades());

@@ -1,7 +1,5 @@
 //! Publishing events to the clients that should get them.
 
-use std::sync::Arc;
-
 use serde::Serialize;
 use serde_json::json;
 
@@ -15,7 +13,7 @@ impl App {
     pub(crate) async fn publish(&self, name: &str, data: &impl Serialize, broadcast: Broadcast) {
         let audience = self.audience(&broadcast).await;
         match audience {
-            Ok(audience) => self.hub.send(&Arc::new(Event::new(name, data, broadcast)), &audience),
+            Ok(audience) => self.hub.send(Event::new(name, data, broadcast), &audience),
             Err(error) => {
                 tracing::error!(event = name, detail = error.detail_text(), "an event was not published");
             }

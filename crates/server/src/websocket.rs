@@ -1,20 +1,24 @@
 //! The websocket: handshake, challenge, the client's requests, and sending the events from the hub's queue.
 
+mod upgrade;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::ws::rejection::WebSocketUpgradeRejection;
-use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use axum::extract::{Query, State};
 use axum::response::Response;
 use bytes::Bytes;
-use futures_util::SinkExt;
-use http::{HeaderMap, StatusCode, header};
+use futures_util::{SinkExt, StreamExt};
+use http::{HeaderMap, header};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::frame::Frame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 
 use crate::app::App;
+use crate::bounds::FRAGMENT;
 use crate::clock;
 use crate::config::Config;
 use crate::error::{AppError, Result};
@@ -23,6 +27,7 @@ use crate::hub::{Connection, Holder, Next};
 use crate::id::Id;
 use crate::presence;
 use crate::session::{Caller, handshake_caller};
+use upgrade::{Socket, Upgrade};
 
 /// How long a client may take to authenticate.
 const CHALLENGE: Duration = Duration::from_secs(5);
@@ -32,10 +37,6 @@ const PING: Duration = Duration::from_secs(60);
 const SILENCE: Duration = Duration::from_secs(100);
 /// How long one write may take.
 const WRITE: Duration = Duration::from_secs(30);
-/// The longest message from a client, in bytes.
-const LONGEST: usize = 8192;
-/// The read buffer of a socket, in bytes. tungstenite's default is 128 KiB, too much for thousands of idle sockets.
-const BUFFER: usize = 1024;
 
 #[derive(Deserialize)]
 pub(crate) struct Handshake {
@@ -58,9 +59,8 @@ pub(crate) async fn open(
     State(app): State<App>,
     Query(handshake): Query<Handshake>,
     headers: HeaderMap,
-    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+    upgrade: Upgrade,
 ) -> Result<Response> {
-    let upgrade = upgrade.map_err(|_| not_a_websocket())?;
     if !is_origin_allowed(&app.config, &headers) {
         return Err(AppError::bad_request(
             "api.web_socket.connect.upgrade.app_error",
@@ -68,25 +68,18 @@ pub(crate) async fn open(
         ));
     }
     let caller = handshake_caller(&app, &headers).await?;
-    Ok(upgrade
-        .max_message_size(LONGEST)
-        .max_frame_size(LONGEST)
-        .read_buffer_size(BUFFER)
-        .write_buffer_size(0)
-        .max_write_buffer_size(1 << 20)
-        .on_upgrade(move |socket| async move {
-            let stop = app.stop.clone();
-            let mut socket = socket;
-            tokio::select! {
-                () = serve(&app, &mut socket, caller, &handshake) => {}
-                () = stop.cancelled() => {}
-            }
-            let _already_closed = timeout(Duration::from_secs(1), socket.send(Message::Close(None))).await;
-        }))
+    Ok(upgrade.accept(move |mut socket| async move {
+        let stop = app.stop.clone();
+        tokio::select! {
+            () = serve(&app, &mut socket, caller, &handshake) => {}
+            () = stop.cancelled() => {}
+        }
+        let _already_closed = timeout(Duration::from_secs(1), socket.send(Message::Close(None))).await;
+    }))
 }
 
 /// Serves a socket from its handshake to its end.
-async fn serve(app: &App, socket: &mut WebSocket, caller: Option<Caller>, handshake: &Handshake) {
+async fn serve(app: &App, socket: &mut Socket, caller: Option<Caller>, handshake: &Handshake) {
     let Some(resume_point) = ResumePoint::parse(handshake) else { return };
     let (caller, challenge) = match caller {
         Some(caller) => (caller, None),
@@ -144,9 +137,9 @@ impl ResumePoint {
 }
 
 /// Waits for the client to authenticate; returns the caller and the request's number. `None` closes the socket.
-async fn answer_challenge(app: &App, socket: &mut WebSocket) -> Option<(Caller, i64)> {
+async fn answer_challenge(app: &App, socket: &mut Socket) -> Option<(Caller, i64)> {
     loop {
-        let Message::Text(text) = socket.recv().await?.ok()? else { continue };
+        let Message::Text(text) = socket.next().await?.ok()? else { continue };
         let request: Request = serde_json::from_str(&text).ok()?;
         if request.action == "authentication_challenge" {
             let token = request.data.as_ref()?.get("token")?.as_str()?;
@@ -163,7 +156,7 @@ async fn answer_challenge(app: &App, socket: &mut WebSocket) -> Option<(Caller, 
 /// An authenticated socket.
 struct AuthenticatedSocket<'a> {
     app: &'a App,
-    socket: &'a mut WebSocket,
+    socket: &'a mut Socket,
     caller: Caller,
     connection: Arc<Connection>,
     holder: Holder,
@@ -184,7 +177,7 @@ impl AuthenticatedSocket<'_> {
         loop {
             tokio::select! {
                 () = connection.wake.notified() => self.flush().await?,
-                message = self.socket.recv() => {
+                message = self.socket.next() => {
                     heard = Instant::now();
                     self.receive(message?.ok()?).await?;
                 }
@@ -202,14 +195,27 @@ impl AuthenticatedSocket<'_> {
     async fn flush(&mut self) -> Option<()> {
         loop {
             match self.connection.next(self.holder) {
-                Next::Frame(frame) => {
-                    let fed = timeout(WRITE, self.socket.feed(Message::Text(frame.into()))).await;
-                    fed.ok()?.ok()?;
-                }
+                Next::Event(head, tail) => self.write(head, tail).await?,
                 Next::Nothing => return timeout(WRITE, self.socket.flush()).await.ok()?.ok(),
                 Next::Gone => return None,
             }
         }
+    }
+
+    /// Writes the message `head` and `tail`. A large one is sent in several frames, because the socket copies each frame and
+    /// keeps the memory for the next.
+    async fn write(&mut self, mut head: Bytes, tail: String) -> Option<()> {
+        if head.len() + tail.len() <= FRAGMENT {
+            let whole = String::from_utf8([&head, tail.as_bytes()].concat()).ok()?;
+            return timeout(WRITE, self.socket.feed(Message::Text(whole.into()))).await.ok()?.ok();
+        }
+        let mut data = Data::Text;
+        while !head.is_empty() {
+            let part = head.split_to(FRAGMENT.min(head.len()));
+            send(self.socket, Message::Frame(Frame::message(part, OpCode::Data(data), false))).await?;
+            data = Data::Continue;
+        }
+        send(self.socket, Message::Frame(Frame::message(tail, OpCode::Data(data), true))).await
     }
 
     async fn reply(&mut self, seq: i64, answer: Result<Option<Value>>) -> Option<()> {
@@ -221,7 +227,7 @@ impl AuthenticatedSocket<'_> {
             Message::Text(text) => text,
             Message::Ping(_) | Message::Pong(_) => return Some(()),
             // Binary frames are msgpack, which this server does not support.
-            Message::Binary(_) | Message::Close(_) => return None,
+            Message::Binary(_) | Message::Close(_) | Message::Frame(_) => return None,
         };
         let Ok(request) = serde_json::from_str::<Request>(&text) else { return None };
         if request.action == "authentication_challenge" {
@@ -284,7 +290,7 @@ async fn is_alive(caller: &Caller) -> bool {
     !matches!(Caller::from_token(&caller.app, &caller.session.token).await, Ok(None))
 }
 
-async fn send(socket: &mut WebSocket, message: Message) -> Option<()> {
+async fn send(socket: &mut Socket, message: Message) -> Option<()> {
     timeout(WRITE, socket.send(message)).await.ok()?.ok()
 }
 
@@ -316,15 +322,6 @@ fn is_origin_allowed(config: &Config, headers: &HeaderMap) -> bool {
             !host.is_empty() && authority.trim_end_matches('/').eq_ignore_ascii_case(host)
         }
     }
-}
-
-/// The error for a request that is not a websocket handshake.
-fn not_a_websocket() -> AppError {
-    AppError::new(
-        StatusCode::BAD_REQUEST,
-        "api.web_socket.connect.upgrade.app_error",
-        "This address takes websocket connections only.",
-    )
 }
 
 #[cfg(test)]

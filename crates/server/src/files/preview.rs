@@ -1,6 +1,7 @@
 //! The thumbnail, preview and miniature of an image. An image that would take too much memory or time to decode gets
-//! none of them.
+//! none of them: its header is checked before anything is decoded.
 
+use std::borrow::Cow;
 use std::io::{BufRead, Cursor, Seek};
 
 use fast_image_resize::images::Image;
@@ -13,12 +14,13 @@ use image::{
     ImageReader, Limits,
 };
 
-/// Pixels of the largest image that is decoded (8K UHD; Mattermost's own default).
-pub(crate) const MOST_PIXELS: u64 = 33_177_600;
-/// Bytes of the largest file that is decoded as an image.
-pub(crate) const MOST_BYTES: u64 = 40 << 20;
-/// The most memory that a decoder may allocate, in bytes.
+use crate::bounds::{IMAGE_DECODED_BYTES, IMAGE_PIXELS, IMAGE_SIDE};
+
+/// The most memory that a decoder may allocate by itself, in bytes.
 const MOST_MEMORY: u64 = 256 << 20;
+/// Bytes of memory for each pixel: the decoded image, a copy in another form, and the decoder's own data. Progressive
+/// JPEGs and animations need the most.
+const BYTES_PER_PIXEL: u64 = 12;
 const THUMBNAIL: (u32, u32) = (120, 100);
 const PREVIEW_WIDTH: u32 = 1920;
 const MINIATURE: u32 = 16;
@@ -41,12 +43,17 @@ pub(crate) struct Previews {
 /// Why an image has no previews.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PreviewError {
-    #[error("the image has {width} x {height} pixels, and at most {MOST_PIXELS} in all are decoded")]
-    TooLarge { width: u32, height: u32 },
+    #[error(
+        "the image has {width} x {height} pixels of {bytes} bytes in all; at most {IMAGE_PIXELS} pixels, {IMAGE_SIDE} on a \
+         side, and {IMAGE_DECODED_BYTES} bytes are decoded"
+    )]
+    TooLarge { width: u32, height: u32, bytes: u64 },
     #[error("the image cannot be decoded: {0}")]
     Decode(#[from] image::ImageError),
     #[error("the image cannot be resized: {0}")]
     Resize(String),
+    #[error("the image's decoder failed: {0}")]
+    Panic(String),
     #[error("the image cannot be read: {0}")]
     Read(#[from] std::io::Error),
 }
@@ -62,20 +69,38 @@ pub(crate) fn format(media_type: &str) -> Option<ImageFormat> {
     }
 }
 
-/// Decodes `source` and makes its previews. Takes up to a second of one core: call it outside the async threads.
+/// The memory in bytes that [`previews`] needs for this file of `length` bytes. Reads only the header, and refuses an image
+/// that is too large.
+pub(crate) fn memory_needed<R: BufRead + Seek>(
+    source: R,
+    format: ImageFormat,
+    length: u64,
+) -> Result<u64, PreviewError> {
+    let decoder = ImageReader::with_format(source, format).into_decoder()?;
+    let (width, height) = check(&decoder)?;
+    Ok(u64::from(width) * u64::from(height) * BYTES_PER_PIXEL + length + (1 << 20))
+}
+
+/// The size of the image that `decoder` is about to decode. Refuses one that is too large.
+fn check(decoder: &impl ImageDecoder) -> Result<(u32, u32), PreviewError> {
+    let (width, height) = decoder.dimensions();
+    let (pixels, bytes) = (u64::from(width) * u64::from(height), decoder.total_bytes());
+    if pixels > IMAGE_PIXELS || width.max(height) > IMAGE_SIDE || bytes > IMAGE_DECODED_BYTES {
+        return Err(PreviewError::TooLarge { width, height, bytes });
+    }
+    Ok((width, height))
+}
+
+/// Decodes `source` and makes its previews. Takes up to a second of one core: call it outside the async threads, and only
+/// while [`memory_needed`] is reserved.
 pub(crate) fn previews<R: BufRead + Seek>(
     mut source: R,
     format: ImageFormat,
 ) -> Result<Previews, PreviewError> {
     let moving = format == ImageFormat::Gif && is_moving(&mut source)?;
     let mut decoder = ImageReader::with_format(source, format).into_decoder()?;
-    let (width, height) = decoder.dimensions();
-    if u64::from(width) * u64::from(height) > MOST_PIXELS {
-        return Err(PreviewError::TooLarge { width, height });
-    }
-    let mut limits = Limits::no_limits();
-    limits.max_alloc = Some(MOST_MEMORY);
-    decoder.set_limits(limits)?;
+    check(&decoder)?;
+    decoder.set_limits(limits())?;
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let mut image = DynamicImage::from_decoder(decoder)?;
     image.apply_orientation(orientation);
@@ -83,31 +108,35 @@ pub(crate) fn previews<R: BufRead + Seek>(
     let (width, height) = image.dimensions();
     let opaque =
         !image.color().has_alpha() || image.as_rgba8().is_some_and(|all| all.pixels().all(|p| p.0[3] == 255));
-    let image = if opaque { DynamicImage::ImageRgb8(image.into_rgb8()) } else { image };
     let thumbnail = resized(&image, fit(width, height, THUMBNAIL))?;
+    let miniature = resized(&thumbnail, (MINIATURE, MINIATURE))?;
     let preview = match moving {
         true => None,
-        false => Some(encoded(&resized(&image, fit(width, height, (PREVIEW_WIDTH, u32::MAX)))?)?),
+        false => {
+            let preview = resized(&image, fit(width, height, (PREVIEW_WIDTH, u32::MAX)))?;
+            Some(encoded(&preview, opaque)?)
+        }
     };
-    let miniature = DynamicImage::ImageRgb8(resized(&thumbnail, (MINIATURE, MINIATURE))?.into_rgb8());
     Ok(Previews {
         width,
         height,
         extension: if opaque { "jpg" } else { "png" },
-        thumbnail: encoded(&thumbnail)?,
+        thumbnail: encoded(&thumbnail, opaque)?,
         preview,
-        miniature: encoded(&miniature)?,
+        miniature: encoded(&miniature, true)?,
     })
+}
+
+fn limits() -> Limits {
+    let mut limits = Limits::no_limits();
+    limits.max_alloc = Some(MOST_MEMORY);
+    limits
 }
 
 fn is_moving<R: BufRead + Seek>(source: &mut R) -> Result<bool, PreviewError> {
     let mut decoder = GifDecoder::new(&mut *source)?;
-    let (width, height) = decoder.dimensions();
-    let small = u64::from(width) * u64::from(height) <= MOST_PIXELS;
-    let mut limits = Limits::no_limits();
-    limits.max_alloc = Some(MOST_MEMORY);
-    let moving = small
-        && decoder.set_limits(limits).is_ok()
+    check(&decoder)?;
+    let moving = decoder.set_limits(limits()).is_ok()
         && decoder.into_frames().nth(1).is_some_and(|frame| frame.is_ok());
     source.rewind()?;
     Ok(moving)
@@ -130,9 +159,10 @@ fn fit(width: u32, height: u32, bounds: (u32, u32)) -> (u32, u32) {
     (side(width).min(bounds.0), side(height).min(bounds.1))
 }
 
-fn resized(image: &DynamicImage, (width, height): (u32, u32)) -> Result<DynamicImage, PreviewError> {
+/// `image` in another size; the image itself, not a copy, if it has this size already.
+fn resized(image: &DynamicImage, (width, height): (u32, u32)) -> Result<Cow<'_, DynamicImage>, PreviewError> {
     if image.dimensions() == (width, height) {
-        return Ok(image.clone());
+        return Ok(Cow::Borrowed(image));
     }
     let broken = |error: &dyn std::fmt::Display| PreviewError::Resize(error.to_string());
     let pixels = if image.color().has_alpha() { PixelType::U8x4 } else { PixelType::U8x3 };
@@ -145,28 +175,33 @@ fn resized(image: &DynamicImage, (width, height): (u32, u32)) -> Result<DynamicI
     } else {
         image::RgbImage::from_raw(width, height, bytes).map(DynamicImage::ImageRgb8)
     };
-    image.ok_or_else(|| broken(&"its size is impossible"))
+    image.map(Cow::Owned).ok_or_else(|| broken(&"its size is impossible"))
 }
 
-/// Encodes as PNG if there is an alpha channel, otherwise as JPEG.
-fn encoded(image: &DynamicImage) -> Result<Vec<u8>, PreviewError> {
+/// Encodes as JPEG if no pixel is transparent, otherwise as PNG.
+fn encoded(image: &DynamicImage, opaque: bool) -> Result<Vec<u8>, PreviewError> {
     let mut bytes = Cursor::new(Vec::new());
-    if image.color().has_alpha() {
+    if !opaque {
         image.write_to(&mut bytes, ImageFormat::Png)?;
-    } else {
-        JpegEncoder::new_with_quality(&mut bytes, JPEG_QUALITY).encode(
-            image.as_bytes(),
-            image.width(),
-            image.height(),
-            ExtendedColorType::Rgb8,
-        )?;
+        return Ok(bytes.into_inner());
     }
+    let three_channels = match image.as_rgb8() {
+        Some(image) => Cow::Borrowed(image),
+        None => Cow::Owned(image.to_rgb8()),
+    };
+    JpegEncoder::new_with_quality(&mut bytes, JPEG_QUALITY).encode(
+        three_channels.as_raw(),
+        image.width(),
+        image.height(),
+        ExtendedColorType::Rgb8,
+    )?;
     Ok(bytes.into_inner())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bounds::IMAGE_BYTES;
     use image::{Rgb, RgbImage, Rgba, RgbaImage};
 
     fn png(image: impl Into<DynamicImage>) -> Result<Vec<u8>, PreviewError> {
@@ -186,6 +221,7 @@ mod tests {
             ((100, 400), (25, 100), (100, 400)),
             ((1, 1), (1, 1), (1, 1)),
             ((5000, 1), (120, 1), (1920, 1)),
+            ((1, 5000), (1, 100), (1, 5000)),
         ] {
             let file = png(RgbImage::from_pixel(width, height, Rgb([200, 30, 60])))?;
             let made = previews(Cursor::new(file), ImageFormat::Png)?;
@@ -223,15 +259,33 @@ mod tests {
         Ok(())
     }
 
-    #[test]
-    fn images_that_claim_too_many_pixels_are_refused() -> Result<(), PreviewError> {
-        // A header that claims 60 000 x 60 000 pixels over the data of one.
+    /// A PNG whose header claims `width` x `height` pixels over the data of one.
+    fn claims(width: u32, height: u32) -> Result<Vec<u8>, PreviewError> {
         let mut file = png(RgbImage::new(1, 1))?;
-        file[16..20].copy_from_slice(&60_000_u32.to_be_bytes());
-        file[20..24].copy_from_slice(&60_000_u32.to_be_bytes());
+        file[16..20].copy_from_slice(&width.to_be_bytes());
+        file[20..24].copy_from_slice(&height.to_be_bytes());
         let sum = crc32(&file[12..29]);
         file[29..33].copy_from_slice(&sum.to_be_bytes());
-        assert!(matches!(previews(Cursor::new(file), ImageFormat::Png), Err(PreviewError::TooLarge { .. })));
+        Ok(file)
+    }
+
+    #[test]
+    fn images_that_claim_too_many_pixels_are_refused_before_they_are_decoded() -> Result<(), PreviewError> {
+        for (width, height) in [(60_000, 60_000), (33_170_000, 1), (1, 33_170_000), (IMAGE_SIDE + 1, 1)] {
+            let file = claims(width, height)?;
+            let refused = previews(Cursor::new(&file), ImageFormat::Png);
+            assert!(matches!(refused, Err(PreviewError::TooLarge { .. })), "{width} x {height}");
+            let refused = memory_needed(Cursor::new(&file), ImageFormat::Png, 0);
+            assert!(matches!(refused, Err(PreviewError::TooLarge { .. })), "{width} x {height}");
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn the_memory_for_the_largest_image_is_within_what_all_decoders_share() -> Result<(), PreviewError> {
+        let largest = claims(7680, 4320)?;
+        let needed = memory_needed(Cursor::new(&largest), ImageFormat::Png, IMAGE_BYTES)?;
+        assert!(needed <= crate::bounds::IMAGE_MEMORY, "{needed}");
         Ok(())
     }
 

@@ -247,7 +247,7 @@ impl PostedEvent<'_> {
         };
         let broadcast = Broadcast::channel(self.channel.id);
         let send = |data: &Posted<'_>, audience: &Audience| {
-            self.app.hub.send(&Arc::new(Event::new("posted", data, broadcast.clone())), audience);
+            self.app.hub.send(Event::new("posted", data, broadcast.clone()), audience);
         };
         let named: HashSet<Id> =
             mentions.iter().chain(followers).copied().filter(|id| members.contains(id)).collect();

@@ -1,0 +1,71 @@
+//! Every bound on what clients may send, and on the memory that serving them takes, in one table.
+//!
+//! A bound that Mattermost has too has Mattermost's value. [`BOUNDS`] is the table as data: the reference page is written from
+//! it.
+
+/// A bound, for the reference page.
+#[derive(Debug, Clone, Copy)]
+pub struct Bound {
+    /// What it bounds.
+    pub what: &'static str,
+    /// The most that is allowed.
+    pub most: u64,
+    /// What is counted.
+    pub unit: &'static str,
+    /// What happens beyond it.
+    pub beyond: &'static str,
+}
+
+macro_rules! bounds {
+    ($($(#[$meta:meta])* $name:ident: $type:ty = $value:expr, $unit:literal, $what:literal, $beyond:literal;)*) => {
+        $(#[doc = $what] #[doc = ""] #[doc = $unit] $(#[$meta])* pub(crate) const $name: $type = $value;)*
+
+        /// The table of bounds.
+        pub const BOUNDS: &[Bound] =
+            &[$(Bound { what: $what, most: $name as u64, unit: $unit, beyond: $beyond }),*];
+    };
+}
+
+bounds! {
+    POST_MESSAGE: usize = 16_383, "characters", "A post's message", "400";
+    POST_PROPS: usize = 800_000, "characters of JSON", "A post's props", "400";
+    POST_FILES: usize = 10, "files", "Files of a post, of a draft, or in one upload", "400";
+    POST_TYPE: usize = 26, "characters", "The type of a post or a draft", "400";
+    DRAFT_PROPS: usize = 8_000, "characters of JSON", "A draft's props", "400";
+    DRAFT_PRIORITY: usize = 1_000, "characters of JSON", "A draft's priority", "400";
+    PREFERENCES_AT_ONCE: usize = 100, "preferences", "Preferences in one request", "400";
+    PREFERENCE_NAME: usize = 32, "characters", "A preference's category or name", "400";
+    PREFERENCE_VALUE: usize = 20_000, "characters", "A preference's value", "400";
+    PREFERENCES_OF_USER: i64 = 20_000, "preferences", "Preferences of an account", "400";
+    EMOJI_NAME: usize = 64, "characters", "An emoji's name in a reaction", "400";
+    IDS_AT_ONCE: usize = 1_000, "ids or names", "A list of ids or names in one request", "400";
+    ROLES_AT_ONCE: usize = 100, "names", "Names of roles in one request", "400";
+    USER_PROPS: usize = 8_000, "characters of JSON", "An account's props", "400";
+    USER_NOTIFY_PROPS: usize = 8_000, "characters of JSON", "An account's notify_props", "400";
+    MEMBER_NOTIFY_PROPS: usize = 8_000, "characters of JSON", "The notify_props of a member of a channel", "400";
+    SEARCH_TERM: usize = 512, "characters", "What is searched for", "400";
+    CHANNEL_DISPLAY_NAME: usize = 64, "characters", "A channel's display name", "400";
+    CHANNEL_HEADER: usize = 1_024, "characters", "A channel's header", "400";
+    CHANNEL_PURPOSE: usize = 250, "characters", "A channel's purpose", "400";
+    TEAM_DISPLAY_NAME: usize = 64, "characters", "A team's display name or company name", "400";
+    TEAM_DESCRIPTION: usize = 255, "characters", "A team's description", "400";
+    TEAM_DOMAINS: usize = 500, "characters", "A team's allowed domains", "400";
+    MEMBER_ROLES: usize = 256, "characters", "The explicit roles of a member or an account", "400";
+    FILE_NAME: usize = 256, "characters", "A file's name", "it is shortened, and keeps its extension";
+    FORM_FIELD: usize = 1_024, "bytes", "A field of an upload that is not a file", "400";
+    DISCARDED: usize = 32 << 20, "bytes", "What is still read of a refused body, so that the client reads the answer", "the connection is closed";
+    IMAGE_BYTES: u64 = 40 << 20, "bytes", "An image file of which previews are made", "it gets no preview";
+    IMAGE_PIXELS: u64 = 33_177_600, "pixels", "An image of which previews are made", "it gets no preview";
+    IMAGE_SIDE: u32 = 32_768, "pixels", "The longer side of an image of which previews are made", "it gets no preview";
+    IMAGE_DECODED_BYTES: u64 = IMAGE_PIXELS * 4, "bytes", "A decoded image of which previews are made", "it gets no preview";
+    IMAGE_MEMORY: u64 = 448 << 20, "bytes", "Memory of all image decoders together", "uploads wait";
+    SOCKETS_OF_USER: usize = 250, "websockets", "Open websockets of an account", "the oldest is closed";
+    SOCKET_REQUEST: usize = 8_192, "bytes", "A request over the websocket", "the websocket is closed";
+    QUEUED_EVENTS: usize = 256, "events", "Events that wait for a slow websocket", "the websocket is closed";
+    QUEUED_BYTES: usize = 4 << 20, "bytes", "Events that wait for a slow websocket", "the websocket is closed";
+    SENT_EVENTS: usize = 128, "events", "Sent events that a websocket can get again when it reconnects", "the oldest are forgotten";
+    SENT_BYTES: usize = 512 << 10, "bytes", "Sent events that a websocket can get again when it reconnects", "the oldest are forgotten";
+    ALL_EVENTS_BYTES: usize = 64 << 20, "bytes", "Events of all websockets together", "the slowest websockets are closed";
+    FRAGMENT: usize = 16 << 10, "bytes", "A frame of a large event over the websocket, which is what each websocket copies", "the event is sent in several frames";
+    SEND_BUFFER: usize = 256 << 10, "bytes", "What the system buffers for a slow reader", "the reader is waited for";
+}
