@@ -17,6 +17,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
         return Err("usage: relay LISTEN UPSTREAM [MAX_CONNECTIONS]".into());
     };
     let upstream: SocketAddr = upstream.parse()?;
+    // The access log is made as in the agent, for measurements, and not kept.
+    tracing_subscriber::fmt().json().with_writer(std::io::sink).init();
     let mut limits = Limits::default();
     if let Some(most) = args.next() {
         limits.max_connections = most.parse()?;

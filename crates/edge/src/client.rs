@@ -2,32 +2,37 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::task::{Context, Poll, ready};
+use std::task::ready;
 use std::time::Duration;
+
+use http::StatusCode;
 
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use crate::addresses::Seat;
+use crate::client_stream::{self, ClientStream};
 use crate::counters::Counted;
-use crate::inactivity::InactivityTimer;
-use crate::limits::Limits;
+use crate::limits::{HEAD_LINES, Limits};
+use crate::overload::Crowd;
+use crate::patience::Patience;
 use crate::peer::Peer;
 use crate::service;
 use crate::shared::Shared;
 use crate::transport::{ConnectionInfo, Transport};
 
-/// The smallest read buffer that hyper accepts.
-const LEAST_HEADER_BYTES: usize = 8192;
-
 /// How long a client that has connected and asked for nothing yet may go on when the edge drains. Its first request is
 /// most likely on the way, and would fail if the connection were closed at once.
 const FIRST_REQUEST: Duration = Duration::from_millis(500);
+
+/// How long a client may send nothing while the rest of its request is received and dropped.
+const LINGER_QUIET: Duration = Duration::from_secs(5);
 
 /// Serves requests on `socket` until the client disconnects, breaks the protocol or a limit, or the edge drains.
 pub(crate) async fn serve<T: Transport>(
@@ -35,22 +40,50 @@ pub(crate) async fn serve<T: Transport>(
     socket: TcpStream,
     info: ConnectionInfo,
     counted: Counted,
+    seat: Option<Seat>,
     shared: Arc<Shared>,
 ) {
     let Some((stream, info)) = handshake(transport, socket, info, &shared).await else {
         return;
     };
     tracing::trace!(?info, "connected");
-    let peer = Arc::new(Peer::new(&info, counted));
-    let stream = TimedWrites { stream, inactivity: InactivityTimer::new(shared.limits.body_idle_timeout) };
+    let peer = Arc::new(Peer::new(&info, counted, seat));
+    let limits = &shared.limits;
+    let patience = Patience::new(limits.download_pause, limits.least_rate, Duration::MAX);
+    let (stream, returned) = ClientStream::new(stream, patience);
+    let ended = speak(stream, &peer, &shared).await;
+    let mut lingers = peer.has_unread();
+    if let Err(error) = &ended {
+        tracing::debug!(%error, "connection ended");
+        if error.is_parse() {
+            let status = if error.is_parse_too_large() {
+                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
+            } else {
+                StatusCode::BAD_REQUEST
+            };
+            shared.book.note_unread(info.peer.ip(), status);
+            lingers = true;
+        }
+    }
+    if lingers && let Some(stream) = client_stream::take_back(&returned) {
+        linger(stream, &shared).await;
+    }
+}
+
+/// Speaks HTTP on the stream to its end, and drops it.
+async fn speak<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+    stream: ClientStream<S>,
+    peer: &Arc<Peer>,
+    shared: &Arc<Shared>,
+) -> hyper::Result<()> {
     let has_request = AtomicBool::new(false);
     let service = service_fn(|request| {
         has_request.store(true, Relaxed);
-        async { Ok::<_, std::convert::Infallible>(service::answer(request, &peer, &shared).await) }
+        async { Ok::<_, std::convert::Infallible>(service::answer(request, peer, shared).await) }
     });
     let mut connection =
         pin!(protocol(&shared.limits).serve_connection(TokioIo::new(stream), service).with_upgrades());
-    let ended = match shared.drain.run_until_cancelled(connection.as_mut()).await {
+    match shared.drain.run_until_cancelled(connection.as_mut()).await {
         Some(ended) => ended,
         None => {
             let mut first_request = pin!(tokio::time::sleep(FIRST_REQUEST));
@@ -69,9 +102,22 @@ pub(crate) async fn serve<T: Transport>(
             })
             .await
         }
+    }
+}
+
+/// Receives and drops what the client still sends after its answer. If the connection were closed with that unread, the client's
+/// kernel would throw the answer away.
+async fn linger<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, shared: &Shared) {
+    let dropping = async {
+        // The client learns that the answer is over.
+        stream.shutdown().await?;
+        let mut unread = vec![0; 16 * 1024];
+        while tokio::time::timeout(LINGER_QUIET, stream.read(&mut unread)).await?? > 0 {}
+        io::Result::Ok(())
     };
-    if let Err(error) = ended {
-        tracing::debug!(%error, "connection ended");
+    let mut dropping = pin!(tokio::time::timeout(shared.limits.linger, dropping));
+    if shared.drain.run_until_cancelled(dropping.as_mut()).await.is_none() {
+        let _ = tokio::time::timeout(FIRST_REQUEST, dropping).await;
     }
 }
 
@@ -102,91 +148,28 @@ async fn handshake<T: Transport>(
 }
 
 fn protocol(limits: &Limits) -> http1::Builder {
-    let header_bytes = limits.header_bytes.max(LEAST_HEADER_BYTES);
     let mut protocol = http1::Builder::new();
     protocol
         .timer(TokioTimer::new())
         .header_read_timeout(limits.headers_timeout)
-        .max_header_size(header_bytes)
-        .max_buf_size(header_bytes);
+        .max_headers(HEAD_LINES)
+        .max_header_size(limits.head_bytes())
+        .max_buf_size(limits.head_bytes());
     protocol
 }
 
-/// Tells a client that the edge is full, and waits until it has read that. If the socket were closed at once, with the
-/// request unread, the client's kernel would throw the answer away.
+/// Tells a client that there are too many connections, and waits until it has read that. If the socket were closed at once, with
+/// the request unread, the client's kernel would throw the answer away.
 pub(crate) async fn turn_away<T: Transport>(
     transport: T,
     socket: TcpStream,
     info: ConnectionInfo,
+    crowd: Crowd,
 ) -> io::Result<()> {
     let (mut stream, _) = transport.accept(socket, info).await?;
-    stream
-        .write_all(
-            b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\nRetry-After: 2\r\n\
-              Content-Length: 52\r\nConnection: close\r\n\r\nThere are too many open connections. Try again soon.",
-        )
-        .await?;
+    stream.write_all(crowd.response().as_bytes()).await?;
     stream.shutdown().await?;
     let mut unread = [0; 1024];
     while stream.read(&mut unread).await? > 0 {}
     Ok(())
-}
-
-/// A stream whose writes fail when the client reads nothing for too long.
-#[derive(Debug)]
-struct TimedWrites<S> {
-    stream: S,
-    inactivity: InactivityTimer,
-}
-
-impl<S: Unpin> TimedWrites<S> {
-    fn time<T>(
-        &mut self,
-        cx: &mut Context<'_>,
-        write: impl FnOnce(Pin<&mut S>, &mut Context<'_>) -> Poll<io::Result<T>>,
-    ) -> Poll<io::Result<T>> {
-        let written = write(Pin::new(&mut self.stream), cx);
-        if written.is_ready() {
-            self.inactivity.reset();
-            return written;
-        }
-        ready!(self.inactivity.poll_expired(cx));
-        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
-    }
-}
-
-impl<S: AsyncRead + Unpin> AsyncRead for TimedWrites<S> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        into: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, into)
-    }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for TimedWrites<S> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.time(cx, |stream, cx| stream.poll_write(cx, bytes))
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        self.time(cx, |stream, cx| stream.poll_write_vectored(cx, slices))
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.time(cx, |stream, cx| stream.poll_flush(cx))
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.time(cx, |stream, cx| stream.poll_shutdown(cx))
-    }
 }

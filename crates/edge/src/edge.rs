@@ -8,6 +8,9 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::access::{Book, Log};
+use crate::addresses::Addresses;
+use crate::admission::Admission;
 use crate::client;
 use crate::counters::Counters;
 use crate::limits::Limits;
@@ -120,12 +123,22 @@ impl<T: Transport> Edge<T> {
         let drain = CancellationToken::new();
         // If this future is dropped, the workers drain all the same.
         let _draining = drain.clone().drop_guard();
+        let connections = Arc::<Addresses>::default();
+        let requests = Arc::<Addresses>::default();
+        // The first book is for connections that no worker gets.
+        let turned_away = Arc::<Book>::default();
+        let mut books = vec![Arc::clone(&turned_away)];
         let workers = (0..self.limits.workers.max(1))
             .map(|number| {
+                let book = Arc::<Book>::default();
+                books.push(Arc::clone(&book));
                 let shared = Shared {
                     upstream: Upstream::new(self.upstream, &self.limits),
                     limits: self.limits.clone(),
                     counters: Arc::clone(&self.counters),
+                    connections: Arc::clone(&connections),
+                    requests: Arc::clone(&requests),
+                    book,
                     tasks: TaskTracker::new(),
                     drain: drain.child_token(),
                 };
@@ -133,21 +146,38 @@ impl<T: Transport> Edge<T> {
             })
             .collect::<Result<Vec<_>, _>>()
             .map_err(EdgeError::Workers)?;
+        let log_ends = CancellationToken::new();
+        let _log_ends = log_ends.clone().drop_guard();
+        let logging = tokio::spawn(Log::of(books).keep(log_ends.clone()));
 
+        let admission = Admission {
+            limits: self.limits,
+            trusted: Arc::clone(&self.trusted),
+            counters: Arc::clone(&self.counters),
+            connections,
+        };
         let being_turned_away = TaskTracker::new();
         while let Some((socket, info)) = stop.run_until_cancelled(arrivals.next(&self.trusted)).await {
-            if let Some(counted) = self.counters.connection(self.limits.max_connections) {
-                let least_busy = workers.iter().min_by_key(|worker| worker.load());
-                if let Some(Err(error)) = least_busy.map(|worker| worker.take(socket, info, counted)) {
-                    tracing::warn!(%error, "a connection cannot be served");
+            match admission.admit(&info) {
+                Ok((counted, seat)) => {
+                    let least_busy = workers.iter().min_by_key(|worker| worker.load());
+                    if let Some(Err(error)) =
+                        least_busy.map(|worker| worker.take(socket, info, counted, seat))
+                    {
+                        tracing::warn!(%error, "a connection cannot be served");
+                    }
                 }
-            } else if let Some(counted) = self.counters.turn_away(TURNED_AWAY_AT_ONCE) {
-                let telling = client::turn_away(self.transport.clone(), socket, info);
-                being_turned_away.spawn(async move {
-                    // If the client does not read it in time, the connection is closed all the same.
-                    let _ = tokio::time::timeout(TURNED_AWAY, telling).await;
-                    drop(counted);
-                });
+                Err(crowd) => {
+                    turned_away.note_unread(info.peer.ip(), crowd.status());
+                    if let Some(counted) = self.counters.turn_away(TURNED_AWAY_AT_ONCE) {
+                        let telling = client::turn_away(self.transport.clone(), socket, info, crowd);
+                        being_turned_away.spawn(async move {
+                            // If the client does not read it in time, the connection is closed all the same.
+                            let _ = tokio::time::timeout(TURNED_AWAY, telling).await;
+                            drop(counted);
+                        });
+                    }
+                }
             }
         }
 
@@ -160,6 +190,9 @@ impl<T: Transport> Edge<T> {
         }
         being_turned_away.close();
         being_turned_away.wait().await;
+        log_ends.cancel();
+        // Fails only if the runtime ends, and the log with it.
+        let _ = logging.await;
         Ok(())
     }
 }

@@ -1,6 +1,7 @@
 //! One request to the upstream and its answer, with the headers that each side gets.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING};
@@ -30,7 +31,12 @@ pub(crate) async fn send(
 }
 
 /// The request as the upstream gets it.
-pub(crate) fn for_upstream(request: Request<Incoming>, peer: &Peer, shared: &Shared) -> Request<Upload> {
+pub(crate) fn for_upstream(
+    request: Request<Incoming>,
+    client: IpAddr,
+    peer: &Arc<Peer>,
+    shared: &Shared,
+) -> Request<Upload> {
     let (mut parts, incoming) = request.into_parts();
     headers::strip_hop_by_hop(&mut parts.headers);
     // hyper meets it: it tells the client to continue when the upstream starts to read.
@@ -38,11 +44,11 @@ pub(crate) fn for_upstream(request: Request<Incoming>, peer: &Peer, shared: &Sha
     if !incoming.is_end_stream() && !parts.headers.contains_key(CONTENT_LENGTH) {
         parts.headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     }
-    peer.origin.describe(&mut parts.headers);
+    peer.origin.describe(client, &mut parts.headers);
     parts.headers.entry(HOST).or_insert_with(|| host_of(shared.upstream.address()));
     parts.version = Version::HTTP_11;
     parts.extensions.clear();
-    Request::from_parts(parts, Upload::new(incoming, shared.limits.body_idle_timeout))
+    Request::from_parts(parts, Upload::new(incoming, peer, &shared.limits))
 }
 
 /// The Host header for HTTP/1.0 clients that send none.

@@ -5,7 +5,7 @@
 //! `X-Real-IP` is never taken over, not even from a trusted proxy, because many proxies pass on what the client sent. It
 //! is the last address in the chain that is not a trusted proxy's.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -24,6 +24,7 @@ const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port")
 /// What one connection shows about its other end, as header values. Made once per connection; a request only clones it.
 #[derive(Debug)]
 pub(crate) struct Origin {
+    ip: IpAddr,
     address: HeaderValue,
     scheme: HeaderValue,
     /// Whether the peer is one of `trusted`.
@@ -35,6 +36,7 @@ impl Origin {
     pub(crate) fn new(info: &ConnectionInfo) -> Origin {
         let address = info.peer.ip().to_canonical();
         Origin {
+            ip: address,
             address: text(address.to_string()),
             scheme: HeaderValue::from_static(info.tls.scheme()),
             is_trusted: info.trusted.iter().any(|network| network.contains(address)),
@@ -42,10 +44,39 @@ impl Origin {
         }
     }
 
-    /// Writes the forwarding headers of one request.
-    pub(crate) fn describe(&self, headers: &mut HeaderMap) {
+    /// Whether the peer is a trusted proxy.
+    pub(crate) fn is_proxy(&self) -> bool {
+        self.is_trusted
+    }
+
+    /// Whether an address is a trusted proxy's.
+    pub(crate) fn is_trusted(&self, address: IpAddr) -> bool {
+        self.trusted.iter().any(|network| network.contains(address))
+    }
+
+    /// Who sends a request with these headers: the peer, or the client that a trusted proxy names.
+    pub(crate) fn client(&self, headers: &HeaderMap) -> IpAddr {
+        if !self.is_trusted || !headers.contains_key(X_FORWARDED_FOR) {
+            return self.ip;
+        }
+        client_of(&self.chain(headers), &self.trusted).unwrap_or(self.ip)
+    }
+
+    /// The forwarding chain that a trusted proxy sent, and the proxy itself.
+    fn chain(&self, headers: &HeaderMap) -> Vec<u8> {
+        let mut chain: Vec<u8> = Vec::new();
+        for value in headers.get_all(X_FORWARDED_FOR) {
+            chain.extend_from_slice(value.as_bytes());
+            chain.extend_from_slice(b", ");
+        }
+        chain.extend_from_slice(self.address.as_bytes());
+        chain
+    }
+
+    /// Writes the forwarding headers of one request of [this client](Origin::client).
+    pub(crate) fn describe(&self, client: IpAddr, headers: &mut HeaderMap) {
         if self.is_trusted {
-            self.describe_behind_proxy(headers);
+            self.describe_behind_proxy(client, headers);
             return;
         }
         headers.remove(FORWARDED);
@@ -59,17 +90,9 @@ impl Origin {
         };
     }
 
-    fn describe_behind_proxy(&self, headers: &mut HeaderMap) {
-        let mut chain: Vec<u8> = Vec::new();
-        for value in headers.get_all(X_FORWARDED_FOR) {
-            chain.extend_from_slice(value.as_bytes());
-            chain.extend_from_slice(b", ");
-        }
-        chain.extend_from_slice(self.address.as_bytes());
-
-        let client =
-            client_of(&chain, &self.trusted).map_or_else(|| self.address.clone(), |ip| text(ip.to_string()));
-        headers.insert(X_REAL_IP, client);
+    fn describe_behind_proxy(&self, client: IpAddr, headers: &mut HeaderMap) {
+        let chain = self.chain(headers);
+        headers.insert(X_REAL_IP, text(client.to_string()));
         // Valid, because it is made of valid values; the fallback is never used.
         let chain = HeaderValue::from_maybe_shared(Bytes::from(chain));
         headers.insert(X_FORWARDED_FOR, chain.unwrap_or_else(|_| self.address.clone()));
@@ -85,9 +108,7 @@ impl Origin {
 fn client_of(chain: &[u8], trusted: &[Network]) -> Option<IpAddr> {
     let mut client = None;
     for entry in chain.rsplit(|&c| c == b',') {
-        let Some(address) =
-            std::str::from_utf8(entry.trim_ascii()).ok().and_then(|text| text.parse::<IpAddr>().ok())
-        else {
+        let Some(address) = std::str::from_utf8(entry.trim_ascii()).ok().and_then(address_of) else {
             break;
         };
         client = Some(address);
@@ -98,14 +119,18 @@ fn client_of(chain: &[u8], trusted: &[Network]) -> Option<IpAddr> {
     client
 }
 
+/// An entry of a chain: an address, with which some proxies also give the port.
+fn address_of(entry: &str) -> Option<IpAddr> {
+    let address = entry.parse().or_else(|_| entry.parse::<SocketAddr>().map(|with_port| with_port.ip()));
+    address.ok().map(|address| address.to_canonical())
+}
+
 fn text(ascii: String) -> HeaderValue {
     HeaderValue::from_maybe_shared(Bytes::from(ascii)).unwrap_or_else(|_| HeaderValue::from_static("unknown"))
 }
 
 #[cfg(test)]
 mod tests {
-    use std::net::SocketAddr;
-
     use super::*;
     use crate::transport::Tls;
 
@@ -128,7 +153,8 @@ mod tests {
                 HeaderValue::from_str(value).unwrap(),
             );
         }
-        Origin::new(&info).describe(&mut headers);
+        let origin = Origin::new(&info);
+        origin.describe(origin.client(&headers), &mut headers);
         headers.remove(HOST);
         let mut lines: Vec<String> =
             headers.iter().map(|(name, value)| format!("{name}: {}", value.to_str().unwrap())).collect();
@@ -205,6 +231,9 @@ mod tests {
             ("10.0.0.3, 10.0.0.1", "10.0.0.3"),
             ("1.1.1.1, garbage, 10.0.0.1", "10.0.0.1"),
             ("2001:db8::7,10.0.0.1", "2001:db8::7"),
+            ("2.2.2.2:50123, 10.0.0.1", "2.2.2.2"),
+            ("[2001:db8::7]:443, 10.0.0.1", "2001:db8::7"),
+            ("::ffff:2.2.2.2, 10.0.0.1", "2.2.2.2"),
         ] {
             assert_eq!(client_of(chain.as_bytes(), &trusted), client.parse().ok(), "{chain}");
         }

@@ -8,8 +8,14 @@
 //!   on unchanged, because Mattermost compares it with the `Origin` of a websocket.
 //! - **Every message has one meaning.** Both sides are parsed and framed anew, so a request that two parsers would read
 //!   differently cannot pass as two.
-//! - **Every wait ends.** Each has a [limit](Limits); a full edge answers 503 at once; draining lets requests finish and
-//!   tells websockets "going away" (1001) instead of cutting them off.
+//! - **Every wait ends.** Each has a [limit](Limits): in time for heads, in time and in bytes a second for bodies
+//!   (`patience.rs`). A full edge answers 503 at once; draining lets requests finish and tells websockets "going away" (1001)
+//!   instead of cutting them off.
+//! - **One client does not take everything.** An address, or an IPv6 network, has a part of the connections; behind a trusted
+//!   proxy it is the proxy's client who is counted (`addresses.rs`).
+//! - **An answer arrives.** A server may answer before it has the whole request, and close the connection
+//!   (`upstream_stream.rs`); the rest of the request is received and dropped until the client has read it (`client.rs`).
+//! - **Every request is told.** In the access log, or in a count there (`access/`).
 //! - **Honest answers.** When the server does not answer, the client is told so, in the form that it understands
 //!   (`outage.rs`).
 //! - **TCP is one file away from HTTP.** A [`Transport`] turns an accepted socket into a stream and
@@ -36,8 +42,12 @@
 //! - *An enum of streams* as the transport: every read and write would ask which one it is, and tests could not bring
 //!   their own. The [`Transport`] is a type parameter, so plain HTTP costs nothing.
 
+mod access;
+mod addresses;
+mod admission;
 mod answer;
 mod client;
+mod client_stream;
 mod counters;
 mod edge;
 mod exchange;
@@ -49,7 +59,9 @@ mod limits;
 mod listener;
 mod network;
 mod outage;
+mod overload;
 mod page;
+mod patience;
 mod peer;
 mod relay;
 mod service;
@@ -57,12 +69,15 @@ mod shared;
 mod transport;
 mod upload;
 mod upstream;
+mod upstream_stream;
 mod websocket;
 mod worker;
 
 pub use counters::{Counters, Counts};
 pub use edge::Edge;
-pub use limits::{Limits, connections_within};
+pub use limits::{
+    ADDED_BYTES, ADDED_LINES, HEAD_BYTES, HEAD_LINES, Limits, connections_within, for_one_address,
+};
 pub use listener::EdgeError;
 pub use network::{Network, NetworkError};
 pub use transport::{ConnectionInfo, Plain, Tls, Transport};

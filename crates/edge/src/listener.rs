@@ -64,6 +64,12 @@ impl EdgeError {
     }
 }
 
+/// Makes room for more connections that were made and wait to be accepted: the standard library asks for 128, and after a restart
+/// everybody connects at once. The kernel cuts it to `net.core.somaxconn`.
+fn deepen(socket: &StdListener) -> io::Result<()> {
+    Ok(rustix::net::listen(socket, 4096)?)
+}
+
 /// A bound socket, outside any runtime.
 #[derive(Debug)]
 pub(crate) struct Listener {
@@ -75,6 +81,7 @@ impl Listener {
     pub(crate) fn bind(address: SocketAddr) -> Result<Listener, EdgeError> {
         let open = || {
             let socket = StdListener::bind(address)?;
+            deepen(&socket)?;
             socket.set_nonblocking(true)?;
             let address = socket.local_addr()?;
             Ok(Listener { socket, address })
@@ -89,6 +96,7 @@ impl Listener {
             if !rustix::net::sockopt::socket_acceptconn(&socket)? {
                 return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not in the listening state"));
             }
+            deepen(&socket)?;
             socket.set_nonblocking(true)?;
             socket.local_addr()
         };

@@ -1,7 +1,7 @@
 //! A range of addresses, such as those of the trusted proxies.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 /// An address range: `10.0.0.0/8`, `fd00::/8`, or one address.
@@ -19,6 +19,12 @@ pub struct NetworkError {
 }
 
 impl Network {
+    /// The addresses by which a machine reaches itself.
+    pub const LOOPBACK: [Network; 2] = [
+        Network { address: IpAddr::V4(Ipv4Addr::new(127, 0, 0, 0)), prefix: 8 },
+        Network { address: IpAddr::V6(Ipv6Addr::LOCALHOST), prefix: 128 },
+    ];
+
     /// Whether `address` is in the range. An IPv4 address that is written as an IPv6 one (`::ffff:10.0.0.1`) counts as IPv4.
     pub fn contains(&self, address: IpAddr) -> bool {
         match (self.address, address.to_canonical()) {

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::access::Book;
+use crate::addresses::Addresses;
 use crate::counters::Counters;
 use crate::limits::Limits;
 use crate::upstream::Upstream;
@@ -15,6 +17,12 @@ pub(crate) struct Shared {
     pub(crate) upstream: Arc<Upstream>,
     pub(crate) limits: Limits,
     pub(crate) counters: Arc<Counters>,
+    /// The connections of each client, in all workers.
+    pub(crate) connections: Arc<Addresses>,
+    /// The requests under way of each client behind trusted proxies, in all workers.
+    pub(crate) requests: Arc<Addresses>,
+    /// What this worker has to say in the access log.
+    pub(crate) book: Arc<Book>,
     /// Connections and websocket relays that have not ended.
     pub(crate) tasks: TaskTracker,
     /// Cancelled when the edge drains: finish what has begun, begin nothing new.

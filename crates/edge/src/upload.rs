@@ -4,12 +4,13 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 
-use crate::inactivity::InactivityTimer;
+use crate::limits::Limits;
+use crate::patience::Patience;
+use crate::peer::Peer;
 
 /// A client's body on its way to the upstream.
 #[derive(Debug)]
@@ -21,8 +22,12 @@ pub(crate) struct Upload {
 
 #[derive(Debug)]
 struct Watch {
-    inactivity: InactivityTimer,
+    patience: Patience,
     progress: Arc<Progress>,
+    /// Whose body it is.
+    peer: Arc<Peer>,
+    /// The body has ended.
+    ended: bool,
 }
 
 /// How an upload goes, for the code that waits for the answer to it.
@@ -49,21 +54,36 @@ impl Progress {
 pub(crate) enum UploadError {
     #[error("the client disconnected in the middle of its request: {0}")]
     Disconnected(#[source] hyper::Error),
-    #[error("the client stopped sending in the middle of its request")]
-    TimedOut,
+    #[error("the client sends its request's body too slowly")]
+    TooSlow,
 }
 
 impl Upload {
-    /// Fails when the client pauses for longer than `idle`.
-    pub(crate) fn new(incoming: Incoming, idle: Duration) -> Upload {
-        let watch = (!incoming.is_end_stream())
-            .then(|| Watch { inactivity: InactivityTimer::new(idle), progress: Arc::default() });
+    /// Fails when the client keeps the edge waiting for too long.
+    pub(crate) fn new(incoming: Incoming, peer: &Arc<Peer>, limits: &Limits) -> Upload {
+        let watch = (!incoming.is_end_stream()).then(|| Watch {
+            patience: Patience::new(limits.upload_pause, limits.least_rate, limits.upload_total),
+            progress: Arc::default(),
+            peer: Arc::clone(peer),
+            ended: false,
+        });
         Upload { incoming, watch }
     }
 
     /// None for a request without a body.
     pub(crate) fn progress(&self) -> Option<Arc<Progress>> {
         self.watch.as_ref().map(|watch| Arc::clone(&watch.progress))
+    }
+}
+
+impl Drop for Upload {
+    fn drop(&mut self) {
+        if let Some(watch) = &self.watch
+            && !watch.ended
+            && !self.incoming.is_end_stream()
+        {
+            watch.peer.leave_unread();
+        }
     }
 }
 
@@ -76,24 +96,27 @@ impl Body for Upload {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, UploadError>>> {
         let Upload { incoming, watch } = self.get_mut();
-        let Some(Watch { inactivity, progress }) = watch else {
+        let Some(Watch { patience, progress, ended, .. }) = watch else {
             return Poll::Ready(None);
         };
         let failure = loop {
             match Pin::new(&mut *incoming).poll_frame(cx) {
                 Poll::Ready(Some(Ok(frame))) => {
-                    inactivity.reset();
+                    patience.moved(frame.data_ref().map_or(0, Bytes::len));
                     progress.moved.store(true, Relaxed);
                     // Frames other than data are trailers, which are dropped.
                     if frame.is_data() {
                         return Poll::Ready(Some(Ok(frame)));
                     }
                 }
-                Poll::Ready(None) => return Poll::Ready(None),
+                Poll::Ready(None) => {
+                    *ended = true;
+                    return Poll::Ready(None);
+                }
                 Poll::Ready(Some(Err(error))) => break UploadError::Disconnected(error),
                 Poll::Pending => {
-                    ready!(inactivity.poll_expired(cx));
-                    break UploadError::TimedOut;
+                    ready!(patience.poll_exhausted(cx));
+                    break UploadError::TooSlow;
                 }
             }
         };

@@ -22,9 +22,10 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
 use crate::inactivity::InactivityTimer;
-use crate::limits::Limits;
+use crate::limits::{HEAD_LINES, Limits};
 use crate::outage::Outage;
 use crate::upload::Upload;
+use crate::upstream_stream::UpstreamStream;
 
 /// Less than the 60 s after which Mattermost closes an idle connection, so that a request rarely gets one that is closed.
 const LONGEST_IDLE: Duration = Duration::from_secs(30);
@@ -38,6 +39,7 @@ pub(crate) struct Upstream {
     address: SocketAddr,
     connect_timeout: Duration,
     response_timeout: Duration,
+    head_bytes: usize,
     idle: Mutex<VecDeque<Idle>>,
     /// Whether the last attempt to connect failed.
     unreachable: AtomicBool,
@@ -54,7 +56,7 @@ struct Idle {
 struct Connection {
     sender: SendRequest<Upload>,
     /// Dropped when it has ended, which is how hyper tells the receiver of an answer that none will come.
-    driver: Option<http1::Connection<TokioIo<TcpStream>, Upload>>,
+    driver: Option<http1::Connection<TokioIo<UpstreamStream>, Upload>>,
     /// The driver has finished and must not be polled again.
     ended: bool,
     inactivity: InactivityTimer,
@@ -66,6 +68,7 @@ impl Upstream {
             address,
             connect_timeout: limits.upstream_connect_timeout,
             response_timeout: limits.upstream_response_timeout,
+            head_bytes: limits.head_bytes(),
             idle: Mutex::default(),
             unreachable: AtomicBool::new(false),
         })
@@ -125,7 +128,10 @@ impl Upstream {
             .unwrap_or_else(|late| Err(io::Error::from(late)));
         self.log_change(stream.as_ref().err());
         let stream = stream.map_err(Outage::Unreachable)?;
-        let (sender, driver) = http1::handshake(TokioIo::new(stream)).await.map_err(Outage::Broken)?;
+        let stream = TokioIo::new(UpstreamStream::new(stream));
+        let mut protocol = http1::Builder::new();
+        protocol.max_headers(HEAD_LINES).max_header_size(self.head_bytes);
+        let (sender, driver) = protocol.handshake(stream).await.map_err(Outage::Broken)?;
         Ok(Connection {
             sender,
             driver: Some(driver),
@@ -283,7 +289,7 @@ impl Lease {
         })
         .await;
         let parts = self.connection.driver?.into_parts();
-        Some((parts.io.into_inner(), parts.read_buf))
+        Some((parts.io.into_inner().into_inner(), parts.read_buf))
     }
 }
 

@@ -1,5 +1,6 @@
 //! The websocket handshake (RFC 6455 section 4). Client and upstream negotiate with each other; the edge passes it on.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::header::{CONNECTION, UPGRADE};
@@ -7,6 +8,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Versio
 use hyper::body::{Body, Incoming};
 use hyper_util::rt::TokioIo;
 
+use crate::addresses::Seat;
 use crate::answer::Answer;
 use crate::exchange::{for_client, for_upstream, send};
 use crate::headers::{lists, strip_hop_by_hop};
@@ -37,11 +39,13 @@ fn mark_upgrade(headers: &mut HeaderMap) {
 /// the request's origin, the client gets its answer as it is.
 pub(crate) async fn open(
     mut request: Request<Incoming>,
+    client: IpAddr,
+    seat: Option<Seat>,
     peer: &Arc<Peer>,
     shared: &Arc<Shared>,
 ) -> Result<Response<Answer>, SendError> {
     let upgrade = hyper::upgrade::on(&mut request);
-    let mut request = for_upstream(request, peer, shared);
+    let mut request = for_upstream(request, client, peer, shared);
     mark_upgrade(request.headers_mut());
 
     let (response, lease) = send(request, shared).await?;
@@ -61,7 +65,7 @@ pub(crate) async fn open(
         return Err(SendError::Outage(Outage::UnexpectedUpgrade));
     };
     // Counted before the client reads the 101, because it may use the websocket from then on.
-    let counted = (shared.counters.websocket(), Arc::clone(peer));
+    let counted = (shared.counters.websocket(), Arc::clone(peer), seat);
     let idle = shared.limits.websocket_idle;
     let drain = shared.drain.clone();
     shared.tasks.spawn(async move {

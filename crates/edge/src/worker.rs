@@ -15,6 +15,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
 
+use crate::addresses::Seat;
 use crate::client;
 use crate::counters::Counted;
 use crate::shared::Shared;
@@ -35,6 +36,7 @@ struct Arrival {
     socket: StdTcpStream,
     info: ConnectionInfo,
     counted: Counted,
+    seat: Option<Seat>,
     /// The worker's state. Its reference count is the worker's load, arrivals included.
     shared: Arc<Shared>,
 }
@@ -62,8 +64,15 @@ impl Worker {
         Arc::strong_count(&self.shared)
     }
 
-    pub(crate) fn take(&self, socket: TcpStream, info: ConnectionInfo, counted: Counted) -> io::Result<()> {
-        let arrival = Arrival { socket: socket.into_std()?, info, counted, shared: Arc::clone(&self.shared) };
+    pub(crate) fn take(
+        &self,
+        socket: TcpStream,
+        info: ConnectionInfo,
+        counted: Counted,
+        seat: Option<Seat>,
+    ) -> io::Result<()> {
+        let shared = Arc::clone(&self.shared);
+        let arrival = Arrival { socket: socket.into_std()?, info, counted, seat, shared };
         // Fails only if the thread has panicked; the connection is then closed.
         let _ = self.inbox.send(arrival);
         Ok(())
@@ -88,10 +97,10 @@ async fn serve<T: Transport>(
     tasks: TaskTracker,
     drain: Duration,
 ) {
-    while let Some(Arrival { socket, info, counted, shared }) = arrivals.recv().await {
+    while let Some(Arrival { socket, info, counted, seat, shared }) = arrivals.recv().await {
         match TcpStream::from_std(socket) {
             Ok(socket) => {
-                tasks.spawn(client::serve(transport.clone(), socket, info, counted, shared));
+                tasks.spawn(client::serve(transport.clone(), socket, info, counted, seat, shared));
             }
             Err(error) => tracing::warn!(%error, "a connection cannot be served"),
         }

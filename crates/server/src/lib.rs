@@ -62,6 +62,7 @@ pub use bounds::{BOUNDS, Bound};
 pub use config::{Config, ConfigError};
 pub use error::NOT_IMPLEMENTED;
 pub use failure::ServerError;
+pub use listener::{HEAD_BYTES, HEAD_LINES};
 
 use app::App;
 use store::{Database, Store};

@@ -20,8 +20,12 @@ pub(crate) const GRACE: Duration = Duration::from_secs(10);
 /// How long a client may take to send a request's head, and how long a connection may be idle.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// The buffer of a connection, in bytes: large enough for heads, small enough for thousands of idle connections.
-const BUFFER: usize = 16 << 10;
+/// The largest head that is read, and the buffer of a connection, in bytes: what the edge passes on, 64 KiB, with the headers that
+/// it adds. A buffer grows only as far as it is needed, so thousands of idle connections take little.
+pub const HEAD_BYTES: usize = 68 << 10;
+
+/// Header lines that are read: the 100 that the edge passes on, and those that it adds.
+pub const HEAD_LINES: usize = 108;
 
 /// Serves `router` on `listener` until `stop` is cancelled.
 pub(crate) async fn run(
@@ -31,7 +35,12 @@ pub(crate) async fn run(
 ) -> Result<(), ServerError> {
     let connections = TaskTracker::new();
     let mut server = http1::Builder::new();
-    server.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(BUFFER);
+    server
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_headers(HEAD_LINES)
+        .max_header_size(HEAD_BYTES)
+        .max_buf_size(HEAD_BYTES);
     loop {
         let stream = tokio::select! {
             accepted = listener.accept() => match accepted {

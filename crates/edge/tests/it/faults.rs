@@ -175,7 +175,7 @@ async fn a_client_that_stops_in_the_middle_of_its_body() {
         read_to_end(&mut stream).await;
     })
     .await;
-    let limits = Limits { body_idle_timeout: Duration::from_millis(100), ..Limits::default() };
+    let limits = Limits { upload_pause: Duration::from_millis(100), ..Limits::default() };
     let edge = start_with(address, limits, &[]);
     let mut stream = edge.connect().await;
     stream.write_all(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nfive!").await.unwrap();

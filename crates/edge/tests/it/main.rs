@@ -3,12 +3,17 @@
 // All of this is test code, but clippy recognises only functions marked with `#[test]`.
 #![allow(clippy::unwrap_used)]
 
+mod access;
+mod addresses;
 mod drain;
+mod early;
 mod faults;
 mod handover;
+mod heads;
 mod limits;
 mod messages;
 mod parts;
+mod slow;
 mod smuggling;
 mod streaming;
 mod tls;

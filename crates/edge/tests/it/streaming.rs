@@ -162,7 +162,7 @@ async fn a_client_that_does_not_read_is_disconnected() {
         }
     })
     .await;
-    let limits = Limits { body_idle_timeout: Duration::from_millis(200), ..Limits::default() };
+    let limits = Limits { download_pause: Duration::from_millis(200), ..Limits::default() };
     let edge = start_with(address, limits, &[]);
     let mut stream = edge.connect().await;
     stream.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();

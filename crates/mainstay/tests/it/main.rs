@@ -3,6 +3,7 @@
 mod bad_input;
 mod foreign;
 mod golden;
+mod heads;
 mod lifecycle;
 mod ownership;
 mod place;
