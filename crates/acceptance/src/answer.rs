@@ -15,6 +15,8 @@ pub(crate) struct Answer {
     pub message: String,
     /// Whether Mattermost itself answered, not something in front of it.
     pub from_mattermost: bool,
+    /// Mattermost had answered an earlier request: it is neither down nor unknown to what is in front of it.
+    pub answered_before: bool,
     /// The `Server` header: names the proxy, usually.
     pub server: Option<String>,
     /// The `Location` header.
@@ -30,6 +32,7 @@ impl Answer {
         Self {
             status,
             from_mattermost: is_mattermost || error.is_some(),
+            answered_before: false,
             message: one_line(&match &error {
                 Some(error) => error.message.clone(),
                 None => String::from_utf8_lossy(&body[..body.len().min(2_000)]).into_owned(),

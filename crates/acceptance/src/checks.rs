@@ -15,9 +15,10 @@ kinds! {
     WEBSOCKET_UPGRADE: "websocket-upgrade", "A page of the site can open a websocket", Some("Installation 2.4");
     FOREIGN_ORIGIN: "foreign-origin", "A page of another site cannot open a websocket", None;
     SITE_URL: "site-url", "SiteURL is the URL under test", Some("Installation 2.4");
-    ADMINISTRATOR: "administrator", "The administrator's session works", None;
+    ADMINISTRATOR: "administrator", "The administrator's access works", None;
     FIRST_ACCOUNT: "first-account", "A first user creates an account and logs in", Some("Installation 2.1");
     SECOND_ACCOUNT: "second-account", "A second user creates an account and logs in", Some("Installation 2.2");
+    STRANGER: "stranger", "A stranger signs up and logs in", None;
     FIRST_WEBSOCKET: "first-websocket", "The first user's websocket says hello and answers a ping", Some("Installation 2.4");
     SECOND_WEBSOCKET: "second-websocket", "The second user's websocket says hello and answers a ping", Some("Installation 2.4");
     FIRST_TEAM: "first-team", "The first user creates a team", Some("Installation 2.1");
@@ -30,6 +31,8 @@ kinds! {
     IMAGE_PREVIEWS: "image-previews", "The image has a thumbnail and a preview", Some("Installation 2.3");
     SECOND_SEES_IMAGE: "second-sees-image", "The image reply reaches the second user without a reload", Some("Installation 2.4");
     THREAD: "thread", "The thread contains the post and both replies", Some("Installation 2.2");
+    IDLE: "idle", "Websockets stay open while nothing is sent", Some("Installation 2.4");
+    METHODS: "methods", "Changes and deletions get through (PUT, DELETE)", None;
     NO_ERRORS: "no-errors", "No answer contained an error", Some("Installation 2.4");
     BROWSER: "browser", "Chromium starts", None;
     BROWSER_FIRST_ACCOUNT: "browser-first-account", "The first user signs up or logs in, in the browser", Some("Installation 2.1");
@@ -41,7 +44,7 @@ kinds! {
     BROWSER_IMAGE_REPLY: "browser-image-reply", "The first user replies with an image attached", Some("Installation 2.3");
     BROWSER_SECOND_SEES_IMAGE: "browser-second-sees-image", "The image appears on the second user's page without a reload", Some("Installation 2.4");
     BROWSER_NO_ERRORS: "browser-no-errors", "No red bar, no script error, no blocked content", Some("Installation 2.4");
-    CLEAN_UP: "clean-up", "The test's accounts and team are removed", None;
+    CLEAN_UP: "clean-up", "What the test has made is gone, and its accounts are switched off", None;
 }
 
 /// The test over REST and websocket.
@@ -55,6 +58,7 @@ pub(crate) const REST: &[&Kind] = &[
     ADMINISTRATOR,
     FIRST_ACCOUNT,
     SECOND_ACCOUNT,
+    STRANGER,
     FIRST_WEBSOCKET,
     SECOND_WEBSOCKET,
     FIRST_TEAM,
@@ -67,6 +71,8 @@ pub(crate) const REST: &[&Kind] = &[
     IMAGE_PREVIEWS,
     SECOND_SEES_IMAGE,
     THREAD,
+    IDLE,
+    METHODS,
     NO_ERRORS,
 ];
 

@@ -84,6 +84,30 @@ pub(crate) fn diagnosis(fault: &Fault, site: &Url) -> Finding {
             "ServiceSettings.AllowCorsFrom is `*`, or the proxy removes or rewrites the Origin header: any web page can then use the session of a user who visits it",
             "name the allowed origins in AllowCorsFrom or leave it empty, and remove the Origin rule from the proxy",
         ),
+        Symptom::OriginRewritten { sent, arrived } => Finding::error(
+            what,
+            format!(
+                "a proxy in front of Mattermost replaces the Origin header: a page at `{sent}` cannot open a websocket, because Mattermost sees a page at `{arrived}`"
+            ),
+            "remove the rule that sets or removes Origin from the proxy (Apache: `RequestHeader set Origin`; nginx: `proxy_set_header Origin`)",
+        ),
+        Symptom::IdleCut { .. } => Finding::error(
+            what,
+            "a proxy or a firewall on the way closes connections on which nothing is sent for a while; people's clients lose their websocket whenever a channel is quiet",
+            "raise its time limit for idle connections of /api/v4/websocket (nginx: `proxy_read_timeout 600s`; HAProxy: `timeout tunnel 1h`; AWS load balancer: idle timeout)",
+        ),
+        Symptom::MethodRefused { method, .. } => Finding::error(
+            what,
+            format!(
+                "something in front of Mattermost lets only some methods through, and {method} is not among them: people can neither change nor delete anything"
+            ),
+            "let GET, POST, PUT and DELETE through for everything under the site URL (Apache: `LimitExcept`; nginx: `limit_except`; web application firewalls have a list of methods)",
+        ),
+        Symptom::Stays(_) => Finding::error(
+            what,
+            "the server refused to remove what the test has made, or the requests did not get through",
+            "remove it in the System Console (Users: deactivate; Teams: archive). A system administrator's token (--admin-token) lets the test do it; --keep leaves it on purpose",
+        ),
         Symptom::Closure { .. } => Finding::error(
             what,
             "the server did not accept the session, or the proxy closes websockets early",

@@ -3,7 +3,8 @@
 //!
 //! **Promises.** A check is ok only if its effect was seen by the other user: the picture is downloaded byte for byte, the post
 //! arrives over the other user's websocket. A broken deployment is never an `Err`, but a failed check with a likely cause and a
-//! fix. The test removes what it creates, also after a failure or a cancellation, and names what it may not remove. No password
+//! fix. The test removes what it creates, also after a failure or a cancellation,
+//! looks whether it is gone, and fails naming what stays. No password
 //! or token is in a report, an event or a log line. Everything that is read is limited in time and size.
 //!
 //! **Refuses.** To create the first account of a deployment: it would become the system administrator and then be deactivated.
@@ -14,8 +15,11 @@
 //! show it. Trusting the page for posts: it shows a post before the server has stored it.
 
 mod answer;
+mod attachment;
+mod authority;
 mod browser;
 mod checks;
+mod clean_up;
 mod diagnosis;
 mod log;
 mod made;
@@ -27,6 +31,7 @@ mod report;
 mod secret;
 mod site;
 mod socket;
+mod standing;
 mod symptom;
 mod target;
 mod walk;
@@ -49,17 +54,21 @@ pub use crate::target::{Admin, Browser, Target};
 pub async fn run(target: &Target, events: impl FnMut(&Check) + Send, cancel: CancellationToken) -> Report {
     let started_at = Timestamp::now();
     let log = Log::new(target.url.clone(), events);
-    let mut made = Made::new(target.browser.is_some());
+    let mut made = Made::new(target);
     let mut plan: Vec<&'static Kind> = checks::REST.to_vec();
     if matches!(target.admin, Admin::None) {
-        plan.retain(|kind| *kind != checks::ADMINISTRATOR);
+        // The test's own users are the strangers.
+        plan.retain(|kind| ![checks::ADMINISTRATOR, checks::STRANGER].contains(kind));
+    }
+    if target.idle.is_none() {
+        plan.retain(|kind| *kind != checks::IDLE);
     }
     if target.browser.is_some() {
         plan.extend(checks::BROWSER_TEST);
     }
     match Site::new(target) {
         Ok(site) => {
-            let walk = Box::pin(walk::walk(&site, &target.admin, &mut made, &log));
+            let walk = Box::pin(walk::walk(&site, target, &mut made, &log));
             let mut end = cancel.run_until_cancelled(walk).await.unwrap_or(Ok(()));
             if end.is_ok() && !cancel.is_cancelled() {
                 end = Box::pin(test_in_browser(target, &site, &mut made, &log, &cancel)).await;
@@ -90,10 +99,32 @@ pub async fn run(target: &Target, events: impl FnMut(&Check) + Send, cancel: Can
         build_number: made.build,
         edition: made.edition.map(str::to_owned),
         passed: false,
+        unchecked: Vec::new(),
         checks: log.finish(&plan),
     };
     report.passed = report.passed();
+    report.unchecked = unchecked(target, &report.checks);
     report
+}
+
+/// What a test of this target says nothing about.
+fn unchecked(target: &Target, checks: &[Check]) -> Vec<String> {
+    let mut unchecked = Vec::new();
+    let is_local = |host: &url::Host<&str>| match host {
+        url::Host::Domain(name) => *name == "localhost",
+        url::Host::Ipv4(ip) => ip.is_loopback(),
+        url::Host::Ipv6(ip) => ip.is_loopback(),
+    };
+    if let (Some(via), Some(host)) = (target.via, target.url.host().filter(|host| !is_local(host))) {
+        let tls = if target.url.scheme() == "https" { " and TLS" } else { "" };
+        unchecked
+            .push(format!("the name {host}{tls}: {via} was reached, not {}", site::trimmed(&target.url)));
+    }
+    unchecked.extend(checks.iter().filter_map(|check| match &check.outcome {
+        Outcome::Off { why } => Some(format!("{}: {why}", check.title)),
+        _ => None,
+    }));
+    unchecked
 }
 
 /// The test in a browser, if the target asks for it.
@@ -108,7 +139,7 @@ async fn test_in_browser(
     else {
         return Ok(());
     };
-    let admin = made.admin.as_ref().map(|admin| &admin.token);
+    let admin = made.admin.as_ref().map(|admin| &admin.authority);
     browser::walk(&browser::Context { site, target, options, sign_up, admin }, group, log, cancel).await
 }
 
@@ -118,15 +149,20 @@ async fn clean_up(target: &Target, site: &Site, made: &mut Made, log: &Log<'_>) 
         return;
     }
     let work = async {
+        let mut stays = Vec::new();
         if target.keep {
             made.keep(site, log).await;
         } else {
             let limit = target.timeout * 2;
-            if tokio::time::timeout(limit, made.clear(site, log)).await.is_err() {
-                log.note(checks::CLEAN_UP, "the server took too long: not everything was removed");
-            }
+            stays = tokio::time::timeout(limit, made.clear(site)).await.unwrap_or_else(|_| {
+                vec![format!("whatever the server did not remove within {} s", limit.as_secs())]
+            });
         }
-        Ok(())
+        outside::take_back(site, target, made).await.unwrap_or_else(|fault| stays.push(fault.to_string()));
+        match stays.is_empty() {
+            true => Ok(()),
+            false => Err(Fault { during: "clean-up".to_owned(), symptom: symptom::Symptom::Stays(stays) }),
+        }
     };
     let _ = log.check(checks::CLEAN_UP, work).await;
 }

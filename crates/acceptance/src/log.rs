@@ -36,6 +36,13 @@ pub(crate) struct Timed<T> {
     took: Duration,
 }
 
+impl<T> Timed<T> {
+    /// What was seen, if it failed.
+    pub(crate) fn fault(&self) -> Option<&Fault> {
+        self.result.as_ref().err()
+    }
+}
+
 /// Runs a check without recording it yet.
 pub(crate) async fn timed<T>(work: impl Future<Output = Result<T, Fault>>) -> Timed<T> {
     let start = Instant::now();
@@ -98,6 +105,11 @@ impl<'e> Log<'e> {
     /// Records a check that could not be run.
     pub(crate) fn skip(&self, kind: &'static Kind, why: impl Into<String>) {
         self.record(kind, Outcome::Skipped { why: why.into() }, Duration::ZERO);
+    }
+
+    /// Records a check of what the deployment's settings switch off.
+    pub(crate) fn off(&self, kind: &'static Kind, why: impl Into<String>) {
+        self.record(kind, Outcome::Off { why: why.into() }, Duration::ZERO);
     }
 
     /// Adds a remark to a check that is still running.

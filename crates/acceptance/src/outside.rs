@@ -5,11 +5,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jiff::fmt::rfc2822;
 use reqwest::header::DATE;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::join;
 use url::Url;
 
 use crate::answer::one_line;
+use crate::authority::Authority;
 use crate::checks;
 use crate::log::{Log, Stop};
 use crate::made::{Made, SignUp};
@@ -17,13 +18,13 @@ use crate::person::{Login, log_in};
 use crate::site::{Reply, Site, trimmed};
 use crate::socket;
 use crate::symptom::{Fault, Part, Symptom};
-use crate::target::Admin;
+use crate::target::{Admin, Target};
 use crate::wire::{ClientConfig, Ping, User};
 
 /// An Origin that no deployment has: `.invalid` is reserved.
 const FOREIGN: &str = "https://elsewhere.invalid";
-/// The mail domain of the test's users: one without mailboxes.
-const DOMAIN: &str = "example.com";
+/// The mail domain of the test's users: it is reserved, so that no mail reaches anybody.
+const DOMAIN: &str = "acceptance.invalid";
 /// A larger difference between the two clocks gets a note.
 const SKEW: Duration = Duration::from_secs(30);
 
@@ -39,7 +40,7 @@ pub(crate) struct Outside {
 /// Checks the deployment without an account, and logs the administrator in if there is one.
 pub(crate) async fn check_outside(
     site: &Site,
-    admin: &Admin,
+    target: &Target,
     made: &mut Made,
     log: &Log<'_>,
 ) -> Result<Outside, Stop> {
@@ -54,7 +55,7 @@ pub(crate) async fn check_outside(
     if let Some(configured) = config.get("SiteURL") {
         site_url(site, configured, log).await;
     }
-    let sign_up = log_in_administrator(site, admin, &config, made, log).await?;
+    let sign_up = log_in_administrator(site, target, &config, made, log).await?;
     made.sign_up = Some(sign_up.clone());
     Ok(Outside { config, websockets, sign_up })
 }
@@ -158,7 +159,7 @@ async fn same_url(site: &Site, configured: &str) -> Result<(), Fault> {
 
 async fn log_in_administrator(
     site: &Site,
-    admin: &Admin,
+    target: &Target,
     config: &ClientConfig,
     made: &mut Made,
     log: &Log<'_>,
@@ -167,25 +168,44 @@ async fn log_in_administrator(
         .iter()
         .any(|key| config.switch(key) == Some(false));
     let by_email = config.switch("EnableSignInWithUsername") == Some(false);
-    let mut sign_up = SignUp { by_admin: closed, domain: DOMAIN.to_owned(), by_email };
+    let by_password = ["EnableSignInWithEmail", "EnableSignInWithUsername"]
+        .iter()
+        .any(|key| config.switch(key) != Some(false));
+    let mut sign_up = SignUp {
+        by_admin: closed,
+        domain: DOMAIN.to_owned(),
+        by_email,
+        restricts_domains: false,
+        long_passwords: false,
+        by_password,
+    };
+    let admin = &target.admin;
     if matches!(admin, Admin::None) {
         return Ok(sign_up);
     }
     let work = async {
         match admin {
-            Admin::Token(token) => made.admin_token(token.clone()),
+            Admin::Local(socket) => {
+                let local = Authority::local(socket, site);
+                made.act_as(
+                    local.map_err(|symptom| Fault { during: "the local channel".to_owned(), symptom })?,
+                );
+            }
+            Admin::Token(token) => made.act_as(Authority::Session(token.clone())),
             Admin::Login { name, secret } => {
                 made.admin_session(log_in(site, Login::Name(name), secret).await?.1);
             }
             Admin::None => {}
         }
-        let Some(admin) = &made.admin else { return Ok(()) };
-        let me: User = site.get("users/me").by(&admin.token).json().await?;
-        if !me.roles.split_whitespace().any(|role| role == "system_admin") {
-            let symptom = Symptom::NotAdministrator { roles: one_line(&me.roles) };
-            return Err(Fault { during: "GET /api/v4/users/me".to_owned(), symptom });
+        let Some(admin) = made.authority().cloned() else { return Ok(()) };
+        if !admin.is_local() {
+            let me: User = admin.get(site, "users/me").json().await?;
+            if !me.roles.split_whitespace().any(|role| role == "system_admin") {
+                let symptom = Symptom::NotAdministrator { roles: one_line(&me.roles) };
+                return Err(Fault { during: "GET /api/v4/users/me".to_owned(), symptom });
+            }
         }
-        let settings: Value = match site.get("config").by(&admin.token).json().await {
+        let settings: Value = match admin.get(site, "config").json().await {
             Ok(settings) => settings,
             // The server lacks the route, or the administrator may not read them: the default rules are assumed.
             Err(Fault { symptom: Symptom::Answer(answer), .. }) if matches!(answer.status, 403 | 501) => {
@@ -198,11 +218,60 @@ async fn log_in_administrator(
         let domains = settings["TeamSettings"]["RestrictCreationToDomains"].as_str().unwrap_or_default();
         if let Some(domain) = first_domain(domains) {
             domain.clone_into(&mut sign_up.domain);
+            sign_up.restricts_domains = true;
+        }
+        if settings["PasswordSettings"]["MinimumLength"].as_u64().is_some_and(|least| least > 64) {
+            made.lengthen_passwords();
+            sign_up.long_passwords = true;
+        }
+        if admin.is_local() {
+            let allowed = settings["ServiceSettings"]["EnableUserAccessTokens"] == true;
+            let was_killed = is_marked(target);
+            if was_killed {
+                allow_tokens(site, &admin, target, false).await?;
+            }
+            if !sign_up.by_password && (!allowed || was_killed) {
+                allow_tokens(site, &admin, target, true).await?;
+            }
         }
         Ok(())
     };
     log.check(checks::ADMINISTRATOR, work).await?;
     Ok(sign_up)
+}
+
+/// Whether a test has switched access tokens on and not off again: this one, or one that was killed.
+fn is_marked(target: &Target) -> bool {
+    target.marker.as_ref().is_some_and(|marker| marker.exists())
+}
+
+/// Switches access tokens on or off. The marker is there before they are on, and until they are off.
+async fn allow_tokens(site: &Site, admin: &Authority, target: &Target, allow: bool) -> Result<(), Fault> {
+    let machine = |error: std::io::Error| Fault {
+        during: "marking that access tokens are switched on".to_owned(),
+        symptom: Symptom::Machine(error.to_string()),
+    };
+    // Without a marker a kill would leave them on.
+    let Some(marker) = &target.marker else { return Ok(()) };
+    if allow {
+        std::fs::write(marker, "ServiceSettings.EnableUserAccessTokens\n").map_err(machine)?;
+    }
+    let patch = json!({ "ServiceSettings": { "EnableUserAccessTokens": allow } });
+    admin.put(site, "config/patch").body(&patch).done().await?;
+    if !allow {
+        std::fs::remove_file(marker).map_err(machine)?;
+    }
+    Ok(())
+}
+
+/// Takes back what was switched on for the test.
+pub(crate) async fn take_back(site: &Site, target: &Target, made: &Made) -> Result<(), Fault> {
+    match made.authority() {
+        Some(admin) if admin.is_local() && is_marked(target) => {
+            allow_tokens(site, admin, target, false).await
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The first of the allowed mail domains, which are separated by spaces, commas and at signs.

@@ -1,8 +1,9 @@
-//! The test's users, who exist for a second or two.
+//! The test's users: made for one test, or [standing](crate::standing).
 
 use rand::seq::{IndexedRandom, SliceRandom};
 use serde_json::json;
 
+use crate::authority::Authority;
 use crate::secret::Secret;
 use crate::site::{Reply, Site};
 use crate::symptom::{Fault, Symptom};
@@ -13,13 +14,19 @@ use crate::wire::User;
 pub(crate) struct Person {
     /// `first` or `second`.
     pub which: &'static str,
-    /// The user name, random for each run.
+    /// The user name.
     pub name: String,
     password: Secret,
+    /// The password was made for this test: an account that was there before has another one.
+    pub is_new_password: bool,
+    /// The account stays for the next test.
+    pub standing: bool,
     /// A sign-up was sent: the account may exist, even if no answer came.
     pub attempted: bool,
     pub id: Option<String>,
     pub token: Option<Secret>,
+    /// The id of the personal access token that stands in for a session, to revoke it.
+    pub token_id: Option<String>,
 }
 
 impl Person {
@@ -28,10 +35,29 @@ impl Person {
             which,
             name: fresh_name(),
             password: fresh_password(),
+            is_new_password: true,
+            standing: false,
             attempted: false,
             id: None,
             token: None,
+            token_id: None,
         }
+    }
+
+    /// The owner of a standing account. `password`: the one that it had in earlier tests, if that is known.
+    pub(crate) fn standing(which: &'static str, password: Option<&Secret>) -> Self {
+        let new = Self::new(which);
+        Self {
+            name: format!("acceptance-{which}"),
+            password: password.cloned().unwrap_or(new.password),
+            is_new_password: password.is_none(),
+            ..new
+        }
+    }
+
+    /// Somebody in place of this one, with an account of their own.
+    pub(crate) fn replaced(&self) -> Self {
+        Self { password: self.password.clone(), ..Self::new(self.which) }
     }
 
     /// Creates the account, by sign-up or with an administrator's token, and logs in.
@@ -39,7 +65,7 @@ impl Person {
         &mut self,
         site: &Site,
         domain: &str,
-        admin: Option<&Secret>,
+        admin: Option<&Authority>,
     ) -> Result<(), Fault> {
         let mut account = json!({
             "email": format!("{}@{domain}", self.name),
@@ -47,9 +73,9 @@ impl Person {
             "password": self.password.expose(),
         });
         let mut call = site.post("users");
-        if let Some(token) = admin {
+        if let Some(admin) = admin {
             account["email_verified"] = true.into();
-            call = call.by(token);
+            call = admin.post(site, "users");
         }
         self.attempted = true;
         let user: User = call.body(&account).json().await?;
@@ -76,6 +102,12 @@ impl Person {
             during: format!("the {} user", self.which),
             symptom: Symptom::Wrong { what: "there is no session".to_owned() },
         })
+    }
+
+    /// A password of 72 characters, of the same kinds.
+    pub(crate) fn lengthen_password(&mut self) {
+        let password = self.password.expose().repeat(2);
+        self.password = Secret::new(password.chars().take(72).collect::<String>());
     }
 
     pub(crate) fn password(&self) -> &Secret {

@@ -62,8 +62,13 @@ const BY_ID: &[(&str, &str, &str)] = &[
     ),
     (
         "too_many",
-        "the account is locked after too many wrong passwords; the lock does not end by itself",
-        "reset that account's password or failed attempts",
+        "the account is locked after too many wrong passwords",
+        "wait until the lock ends, or unlock it (`mainstay admin unlock NAME`; elsewhere: set another password in the System Console)",
+    ),
+    (
+        "user_access_token.disabled",
+        "nobody signs in with a password on this server, and access tokens, which the test needs instead, are switched off",
+        "switch ServiceSettings.EnableUserAccessTokens on for the time of the test",
     ),
     (
         "mfa",
@@ -145,6 +150,14 @@ pub(crate) fn answered(what: String, answer: &Answer, site: &Url) -> Finding {
             what,
             format!("{} does not pass this path on to Mattermost", answerer(answer)),
             "forward everything under the site URL, /api/v4/ included, to Mattermost's port",
+        ),
+        503 if answer.answered_before && !answer.from_mattermost => Finding::error(
+            what,
+            format!(
+                "{} refuses this request after it let others through: a rate limit (nginx's `limit_req` answers 503), or a limit of connections",
+                answerer(answer)
+            ),
+            "raise the limit: a web client sends tens of requests when it opens (nginx: `limit_req ... burst=100 nodelay`)",
         ),
         502..=504 => Finding::error(
             what,

@@ -27,8 +27,11 @@ pub struct Report {
     pub build_number: Option<String>,
     /// `team` or `enterprise`, as the server's build says.
     pub edition: Option<String>,
-    /// Whether every check is ok.
+    /// Whether every check is ok, but for those of what is switched off.
     pub passed: bool,
+    /// What this test says nothing about, in words.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unchecked: Vec<String>,
     /// The checks, in the order of the test.
     pub checks: Vec<Check>,
 }
@@ -37,9 +40,11 @@ impl Report {
     /// The format of the JSON that this version writes. A report without one is of format 1 as well.
     pub const FORMAT: u32 = 1;
 
-    /// Whether the deployment passed: every check ran and is ok.
+    /// Whether the deployment passed: every check ran and is ok, or is of what the deployment's settings switch off.
     pub fn passed(&self) -> bool {
-        !self.checks.is_empty() && self.checks.iter().all(|check| check.outcome == Outcome::Ok)
+        let ran = |check: &Check| check.outcome == Outcome::Ok;
+        self.checks.iter().any(ran)
+            && self.checks.iter().all(|check| ran(check) || matches!(check.outcome, Outcome::Off { .. }))
     }
 
     /// The report as Markdown. Screenshots are linked by their paths.
@@ -58,6 +63,9 @@ impl Report {
         if let Some(via) = &self.via {
             writeln!(out, "- Connected to: {}", in_markdown(via))?;
         }
+        for unchecked in &self.unchecked {
+            writeln!(out, "- Not tested: {}", in_markdown(unchecked))?;
+        }
         let server = [&self.server_version, &self.edition, &self.build_number];
         let server: Vec<_> = server.into_iter().flatten().map(|part| in_markdown(part)).collect();
         if !server.is_empty() {
@@ -74,7 +82,9 @@ impl Report {
             match &check.outcome {
                 Outcome::Ok => {}
                 Outcome::Failed(finding) => out.push_str(&finding.to_markdown()),
-                Outcome::Skipped { why } => writeln!(out, "- Why: {}", in_markdown(why))?,
+                Outcome::Skipped { why } | Outcome::Off { why } => {
+                    writeln!(out, "- Why: {}", in_markdown(why))?
+                }
             }
             for note in &check.notes {
                 writeln!(out, "- Note: {}", in_markdown(note))?;
@@ -129,6 +139,11 @@ pub enum Outcome {
         /// Why not.
         why: String,
     },
+    /// Not tested, because the deployment's own settings switch it off.
+    Off {
+        /// By which setting.
+        why: String,
+    },
 }
 
 impl Outcome {
@@ -138,6 +153,7 @@ impl Outcome {
             Self::Ok => "ok",
             Self::Failed(_) => "failed",
             Self::Skipped { .. } => "skipped",
+            Self::Off { .. } => "switched off",
         }
     }
 }
@@ -169,6 +185,7 @@ mod tests {
             build_number: None,
             edition: Some("team".to_owned()),
             passed: false,
+            unchecked: Vec::new(),
             checks,
         }
     }
@@ -179,6 +196,9 @@ mod tests {
         assert!(report(vec![check(Outcome::Ok)]).passed());
         assert!(!report(vec![check(Outcome::Ok), check(skipped)]).passed());
         assert!(!report(Vec::new()).passed());
+        let off = || Outcome::Off { why: "sign-up is closed".to_owned() };
+        assert!(report(vec![check(Outcome::Ok), check(off())]).passed());
+        assert!(!report(vec![check(off())]).passed(), "nothing was tested");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Requests to the site URL, limited in time and size.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap, HeaderValue};
@@ -35,6 +35,8 @@ pub(crate) struct Site {
     /// The time limit of each request, and of the wait for each event.
     pub timeout: Duration,
     answers: AtomicUsize,
+    /// Mattermost itself has answered, so the way to it is open.
+    answered: AtomicBool,
 }
 
 /// An answer with its body.
@@ -43,6 +45,8 @@ pub(crate) struct Reply {
     pub status: u16,
     pub headers: HeaderMap,
     pub body: Vec<u8>,
+    /// Mattermost had answered an earlier request.
+    pub answered_before: bool,
 }
 
 impl Site {
@@ -74,8 +78,8 @@ impl Site {
             .user_agent(concat!("mainstay-acceptance/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(|error| machine(error.to_string()))?;
-        let (timeout, answers) = (target.timeout, AtomicUsize::new(0));
-        Ok(Self { client, url, base, headers, any_address: target.any_address, timeout, answers })
+        let (timeout, answers, answered) = (target.timeout, AtomicUsize::new(0), AtomicBool::new(false));
+        Ok(Self { client, url, base, headers, any_address: target.any_address, timeout, answers, answered })
     }
 
     /// The origin of the site's pages, as browsers send it.
@@ -105,11 +109,18 @@ impl Site {
     }
 
     /// A request of `path`, relative to `/api/v4/`.
-    fn call(&self, method: Method, path: &str) -> Call<'_> {
+    pub(crate) fn call(&self, method: Method, path: &str) -> Call<'_> {
         let shown = format!("{method} /api/v4/{path}");
         let url = format!("{}/api/v4/{path}", self.base.as_str().trim_end_matches('/'));
         let request = self.client.request(method, url).headers(self.headers.clone());
-        Call { site: self, shown, request }
+        Call { site: self, shown, request, counts: true }
+    }
+
+    /// The same over the server's local channel: its answers say nothing about the site.
+    pub(crate) fn call_locally(&self, client: &Client, method: Method, path: &str) -> Call<'_> {
+        let shown = format!("{method} /api/v4/{path} (local channel)");
+        let request = client.request(method, format!("http://local/api/v4/{path}"));
+        Call { site: self, shown, request, counts: false }
     }
 }
 
@@ -123,6 +134,8 @@ pub(crate) struct Call<'s> {
     site: &'s Site,
     shown: String,
     request: RequestBuilder,
+    /// Whether the answer is one of the site's.
+    counts: bool,
 }
 
 impl Call<'_> {
@@ -149,10 +162,12 @@ impl Call<'_> {
 
     /// The answer without its body, whatever its status.
     pub(crate) async fn head(self) -> Result<(Response, String), Fault> {
-        let Self { site, shown, request } = self;
+        let Self { site, shown, request, counts } = self;
         match request.send().await {
             Ok(response) => {
-                site.answers.fetch_add(1, Ordering::Relaxed);
+                if counts {
+                    site.answers.fetch_add(1, Ordering::Relaxed);
+                }
                 Ok((response, shown))
             }
             Err(error) => {
@@ -168,13 +183,17 @@ impl Call<'_> {
     }
 
     async fn limited(self, limit: usize) -> Result<(Reply, String), Fault> {
-        let timeout = self.site.timeout;
+        let (site, timeout) = (self.site, self.site.timeout);
         let (mut response, shown) = self.head().await?;
         let status = response.status().as_u16();
         let headers = std::mem::take(response.headers_mut());
         let body = read(&mut response, limit, timeout).await;
         match body {
-            Ok(body) => Ok((Reply { status, headers, body }, shown)),
+            Ok(body) => {
+                let answered_before = site.answered.load(Ordering::Relaxed);
+                let reply = Reply { status, headers, body, answered_before };
+                Ok((reply, shown))
+            }
             Err(symptom) => Err(Fault { during: shown, symptom }),
         }
     }
@@ -190,8 +209,11 @@ impl Call<'_> {
 
     /// The JSON of a successful answer.
     pub(crate) async fn json<T: DeserializeOwned>(self) -> Result<T, Fault> {
+        let site = self.site;
         let (reply, shown) = self.reply().await?;
-        reply.json().map_err(|symptom| Fault { during: shown, symptom })
+        let read = reply.json().map_err(|symptom| Fault { during: shown, symptom })?;
+        site.answered.store(true, Ordering::Relaxed);
+        Ok(read)
     }
 
     /// A successful answer whose body does not matter.
@@ -218,7 +240,10 @@ impl Reply {
     }
 
     pub(crate) fn answer(&self) -> Answer {
-        Answer::new(self.status, &self.headers, &self.body)
+        Answer {
+            answered_before: self.answered_before,
+            ..Answer::new(self.status, &self.headers, &self.body)
+        }
     }
 
     fn accepted(&self) -> Result<(), Symptom> {

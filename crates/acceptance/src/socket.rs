@@ -70,6 +70,21 @@ impl Socket {
         Ok(())
     }
 
+    /// Sends nothing for this long, and reads what comes. Pings of the server's own are answered, as a browser does.
+    pub(crate) async fn idle(&mut self, limit: Duration) -> Result<(), Fault> {
+        let deadline = Deadline::after(limit);
+        loop {
+            match self.frame(&deadline, "anything").await {
+                Ok(_) => {}
+                Err(Symptom::Silent { .. }) => return Ok(()),
+                Err(Symptom::Closure { .. }) => {
+                    return Err(self.fault(Symptom::IdleCut { after: deadline.start.elapsed() }));
+                }
+                Err(symptom) => return Err(self.fault(symptom)),
+            }
+        }
+    }
+
     fn fault(&self, symptom: Symptom) -> Fault {
         Fault { during: self.during.clone(), symptom }
     }
@@ -159,6 +174,10 @@ async fn open(site: &Site) -> Result<WebSocketStream<Upgraded>, Fault> {
         Err(answer) => answer,
     };
     let during = format!("GET /api/v4/{PATH}");
+    if let Some(arrived) = arrived_origin(&answer.message).filter(|arrived| *arrived != origin) {
+        let arrived = one_line(arrived);
+        return Err(Fault { during, symptom: Symptom::OriginRewritten { sent: origin, arrived } });
+    }
     let refused_as_page = matches!(answer.status, 400 | 403) && handshake(site, None).await?.is_ok();
     let symptom = if refused_as_page {
         Symptom::OriginRefused { origin, answer: answer.into() }
@@ -166,6 +185,12 @@ async fn open(site: &Site) -> Result<WebSocketStream<Upgraded>, Fault> {
         Symptom::NotUpgraded(answer.into())
     };
     Err(Fault { during, symptom })
+}
+
+/// The Origin that the server says it received: Mattermost's message ends with it.
+fn arrived_origin(message: &str) -> Option<&str> {
+    let (_, arrived) = message.split_once("URL Blocked because of CORS. Url: ")?;
+    arrived.split(['"', ' ', ',']).next().filter(|arrived| !arrived.is_empty())
 }
 
 /// The websocket, or the answer that came instead.
@@ -189,7 +214,7 @@ async fn handshake(
         let headers = response.headers().clone();
         // An answer that never ends must not stop the test; its body is only a hint.
         let body = tokio::time::timeout(site.timeout, beginning(response)).await.unwrap_or_default();
-        return Ok(Err(Reply { status, headers, body }.answer()));
+        return Ok(Err(Reply { status, headers, body, answered_before: true }.answer()));
     }
     let accept = response.headers().get(header::SEC_WEBSOCKET_ACCEPT);
     if accept.is_none_or(|accept| accept.as_bytes() != derive_accept_key(key.as_bytes()).as_bytes()) {

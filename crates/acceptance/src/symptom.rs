@@ -94,6 +94,31 @@ pub(crate) enum Symptom {
         /// The Origin sent.
         origin: String,
     },
+    /// Another Origin arrived at the server than the one that was sent.
+    #[error("the websocket was asked for with the Origin `{sent}`, and `{arrived}` arrived at the server")]
+    OriginRewritten {
+        /// The Origin sent.
+        sent: String,
+        /// What the server says it received.
+        arrived: String,
+    },
+    /// A websocket that was silent for a while was cut.
+    #[error("the websocket was cut after {} without a message", seconds(.after))]
+    IdleCut {
+        /// How long nothing was sent.
+        after: Duration,
+    },
+    /// Requests of this method do not get through, although others do.
+    #[error("{answer}")]
+    MethodRefused {
+        /// PUT or DELETE.
+        method: &'static str,
+        /// The answer, which is not Mattermost's.
+        answer: Box<Answer>,
+    },
+    /// What the test has made and could not remove.
+    #[error("these stay: {}", .0.join("; "))]
+    Stays(Vec<String>),
     /// The websocket was closed.
     #[error("the websocket was closed{}", reason(.code))]
     Closure {

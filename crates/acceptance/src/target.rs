@@ -20,8 +20,14 @@ pub struct Target {
     pub any_address: bool,
     /// An administrator, for deployments with closed sign-up, and for a complete clean-up.
     pub admin: Admin,
+    /// The password of the standing accounts, so that it need not be set anew for each test.
+    pub password: Option<Secret>,
+    /// A file that marks that the test has switched a setting on which it must switch off again; see [`Admin::Local`].
+    pub marker: Option<PathBuf>,
     /// Keep the accounts and the team, and name them in the report.
     pub keep: bool,
+    /// Leave the websockets silent for this long, to find what cuts them.
+    pub idle: Option<Duration>,
     /// Run the test in a browser too.
     pub browser: Option<Browser>,
     /// Time limit of each request, and of the wait for each event.
@@ -36,7 +42,10 @@ impl Target {
             via: None,
             any_address: false,
             admin: Admin::None,
+            password: None,
+            marker: None,
             keep: false,
+            idle: None,
             browser: None,
             timeout: Duration::from_secs(10),
         }
@@ -49,6 +58,11 @@ pub enum Admin {
     /// None: sign-up must be open.
     #[default]
     None,
+    /// The server's local channel: a Unix socket that needs no sign-in (`ServiceSettings.LocalModeSocketLocation`, since 5.24).
+    ///
+    /// Where nobody signs in with a password, the test's users need personal access tokens, which are switched on for the test and off
+    /// again. `Target::marker` is there in between, so that a test after a kill switches them off first.
+    Local(PathBuf),
     /// A session token or personal access token of a system administrator.
     Token(Secret),
     /// A system administrator's user name or e-mail address, and password.

@@ -1,27 +1,29 @@
 //! The program's four tests over REST and websocket, in order.
 
-use reqwest::multipart::{Form, Part as FormPart};
+use std::time::Duration;
+
 use serde_json::json;
 use tokio::join;
 
-use crate::answer::one_line;
+use crate::attachment::{Image, identical, image_reply, previews};
+use crate::authority::Authority;
 use crate::checks;
 use crate::log::{Kind, Log, Stop, timed};
-use crate::made::{Made, NewTeam};
+use crate::made::{Made, NewTeam, SignUp};
 use crate::outside::{Outside, check_outside, site_url};
-use crate::person::Person;
-use crate::picture;
-use crate::secret::Secret;
-use crate::site::Site;
+use crate::person::{Person, fresh_name};
+use crate::site::{Call, Site};
 use crate::socket::Socket;
+use crate::standing;
 use crate::symptom::{Fault, Symptom};
-use crate::target::Admin;
-use crate::wire::{Channel, ClientConfig, Post, PostList, Team, Upload};
+use crate::target::Target;
+use crate::wire::{Channel, ClientConfig, Post, PostList, Team};
 
 /// Runs the test. `made` holds what was created, even if this future is dropped.
-pub(crate) async fn walk(site: &Site, admin: &Admin, made: &mut Made, log: &Log<'_>) -> Result<(), Stop> {
-    let outside = check_outside(site, admin, made, log).await?;
+pub(crate) async fn walk(site: &Site, target: &Target, made: &mut Made, log: &Log<'_>) -> Result<(), Stop> {
+    let outside = check_outside(site, target, made, log).await?;
     log_in_people(site, &outside, made, log).await?;
+    stranger(site, &outside, made, log).await;
     let (first, second) = (&made.group.first, &made.group.second);
     let config = full_config(site, first, outside.config, log).await;
     let (mut first_socket, mut second_socket) = match outside.websockets {
@@ -36,22 +38,46 @@ pub(crate) async fn walk(site: &Site, admin: &Admin, made: &mut Made, log: &Log<
         }
     };
 
-    let admin = made.admin.as_ref().map(|admin| &admin.token);
+    let admin = made.admin.as_ref().map(|admin| &admin.authority);
     let team = make_team(site, first, admin, &mut made.group.team, log);
     let team = log.check(checks::FIRST_TEAM, team).await?;
-    let root = post(site, first, &team.town_square, "", &[]);
-    let root = log.check(checks::FIRST_POST, root).await?;
-    log.check(checks::SECOND_JOINS, join_team(site, first, second, &team, &root)).await?;
+    let mut root = log.check(checks::FIRST_POST, post(site, first, &team.town_square, "", &[])).await?;
+    made.group.root = Some((root.id.clone(), team.town_square.clone()));
+    let mut channel = team.town_square.clone();
+    let joined = timed(join_team(site, first, second, &team, &root)).await;
+    if joined.fault().is_some_and(is_full) {
+        // No two people can share a team here. What they do in a team, they can do in a direct message.
+        log.off(checks::SECOND_JOINS, "TeamSettings.MaxUsersPerTeam is 1, so nobody can join a team");
+        let direct = async {
+            let id = direct_channel(site, first, second).await?;
+            Ok((post(site, first, &id, "", &[]).await?, id))
+        };
+        match direct.await {
+            Ok((post, id)) => (root, channel) = (post, id),
+            Err(fault) => return log.check(checks::SECOND_REPLIES, async { Err(fault) }).await,
+        }
+    } else {
+        log.settle(checks::SECOND_JOINS, joined)?;
+    }
 
     // From here on, the other checks are useful even if one fails.
-    let reply = post(site, second, &team.town_square, &root.id, &[]);
+    let reply = post(site, second, &channel, &root.id, &[]);
     let reply = log.check(checks::SECOND_REPLIES, reply).await;
     if let Ok(reply) = &reply {
         see(log, checks::FIRST_SEES_REPLY, checks::FIRST_WEBSOCKET, first_socket.as_mut(), &reply.id).await;
     }
-    let image = image_reply(site, first, &team, &root, &config);
-    let image = log.check(checks::IMAGE_REPLY, image).await;
-    if let Ok(image) = &image {
+    let pictures =
+        [checks::IMAGE_REPLY, checks::IMAGE_IDENTICAL, checks::IMAGE_PREVIEWS, checks::SECOND_SEES_IMAGE];
+    let image = if config.switch("EnableFileAttachments") == Some(false) {
+        let why = "FileSettings.EnableFileAttachments is off, so nobody can attach a file";
+        pictures.into_iter().for_each(|kind| log.off(kind, why));
+        None
+    } else {
+        let reuses = made.group.team.as_ref().is_some_and(|team| team.standing);
+        let image = image_reply(site, first, (&channel, &root.id), &config, reuses, log);
+        Some(log.check(checks::IMAGE_REPLY, image).await)
+    };
+    if let Some(Ok(image)) = &image {
         let _ = join!(
             log.check(checks::IMAGE_IDENTICAL, identical(site, second, image)),
             log.check(checks::IMAGE_PREVIEWS, previews(site, second, image)),
@@ -64,11 +90,73 @@ pub(crate) async fn walk(site: &Site, admin: &Admin, made: &mut Made, log: &Log<
             ),
         );
     }
-    let (reply, image) = (reply?, image?);
-    let posts = [&root.id, &reply.id, &image.post.id];
+    let (reply, image) = (reply?, image.transpose()?);
+    let posts = [Some(&root.id), Some(&reply.id), image.as_ref().map(|image: &Image| &image.post.id)];
+    let posts: Vec<&String> = posts.into_iter().flatten().collect();
     let _ = log.check(checks::THREAD, thread(site, second, &posts)).await;
+    if let (Some(limit), Some(one), Some(two)) = (target.idle, &mut first_socket, &mut second_socket) {
+        let _ =
+            log.check(checks::IDLE, stay_open(site, second, (&channel, &root.id), limit, (one, two))).await;
+    }
+    let _ = log.check(checks::METHODS, methods(site, second, &reply, log)).await;
     no_errors(site, log);
     Ok(())
+}
+
+/// Whether a team has no room for a second person.
+fn is_full(fault: &Fault) -> bool {
+    matches!(&fault.symptom, Symptom::Answer(answer) if answer.from_mattermost && answer.id.contains("max_accounts"))
+}
+
+async fn direct_channel(site: &Site, first: &Person, second: &Person) -> Result<String, Fault> {
+    let people = json!([first.id, second.id]);
+    let channel: Channel = site.post("channels/direct").by(first.token()?).body(&people).json().await?;
+    Ok(channel.id)
+}
+
+/// Leaves both websockets silent for `limit`; then the one must still bring what the other user posts.
+async fn stay_open(
+    site: &Site,
+    author: &Person,
+    (channel, root): (&str, &str),
+    limit: Duration,
+    (first, second): (&mut Socket, &mut Socket),
+) -> Result<(), Fault> {
+    let (one, two) = join!(first.idle(limit), second.idle(limit));
+    one.and(two)?;
+    let post = post(site, author, channel, root, &[]).await?;
+    first.sees(&post.id).await
+}
+
+/// Changes and deletes something of the user's own. What Mattermost itself refuses has got through.
+async fn methods(site: &Site, person: &Person, reply: &Post, log: &Log<'_>) -> Result<(), Fault> {
+    let (id, token) = (person.id.clone().unwrap_or_default(), person.token()?);
+    let (category, name) = ("acceptance", fresh_name());
+    let preference = json!([{ "user_id": id, "category": category, "name": "last_test", "value": name }]);
+    let path = format!("users/{id}/preferences");
+    passes("PUT", site.put(&path).by(token).body(&preference).done().await, log)?;
+    passes("DELETE", site.delete(&format!("posts/{}", reply.id)).by(token).done().await, log)
+}
+
+fn passes(method: &'static str, sent: Result<(), Fault>, log: &Log<'_>) -> Result<(), Fault> {
+    match sent {
+        Ok(()) => Ok(()),
+        Err(Fault { during, symptom: Symptom::Answer(answer) })
+            if answer.from_mattermost && answer.status < 500 =>
+        {
+            log.note(
+                checks::METHODS,
+                format!("{method} gets through, and the server refuses it: {during}: {answer}"),
+            );
+            Ok(())
+        }
+        Err(Fault { during, symptom: Symptom::Answer(answer) })
+            if !answer.from_mattermost && matches!(answer.status, 400 | 401 | 403 | 404 | 405 | 501) =>
+        {
+            Err(Fault { during, symptom: Symptom::MethodRefused { method, answer } })
+        }
+        Err(fault) => Err(fault),
+    }
 }
 
 /// The client settings after a login. Servers of some versions send SiteURL only then.
@@ -84,7 +172,7 @@ async fn full_config(site: &Site, person: &Person, limited: ClientConfig, log: &
 
 async fn log_in_people(site: &Site, outside: &Outside, made: &mut Made, log: &Log<'_>) -> Result<(), Stop> {
     let sign_up = &outside.sign_up;
-    let admin = made.admin.as_ref().map(|admin| &admin.token).filter(|_| sign_up.by_admin);
+    let admin = made.admin.as_ref().map(|admin| &admin.authority);
     let refusal = match admin {
         None if outside.config.switch("NoAccounts") == Some(true) => Some(Symptom::NoAccounts),
         None if sign_up.by_admin => Some(Symptom::Closed),
@@ -96,11 +184,63 @@ async fn log_in_people(site: &Site, outside: &Outside, made: &mut Made, log: &Lo
     }
     // The server takes 0.1 to 0.3 s to hash a password, so both accounts are created at the same time.
     let (one, two) = join!(
-        timed(made.group.first.sign_up(site, &sign_up.domain, admin)),
-        timed(made.group.second.sign_up(site, &sign_up.domain, admin)),
+        timed(enter(site, admin, sign_up, &mut made.group.first, (log, checks::FIRST_ACCOUNT))),
+        timed(enter(site, admin, sign_up, &mut made.group.second, (log, checks::SECOND_ACCOUNT))),
     );
     log.settle(checks::FIRST_ACCOUNT, one)?;
     log.settle(checks::SECOND_ACCOUNT, two)
+}
+
+/// Signs in: with the standing account where an administrator can look after it, otherwise with an account of one's own making.
+async fn enter(
+    site: &Site,
+    admin: Option<&Authority>,
+    sign_up: &SignUp,
+    person: &mut Person,
+    (log, kind): (&Log<'_>, &'static Kind),
+) -> Result<(), Fault> {
+    let Some(admin) = admin else { return person.sign_up(site, &sign_up.domain, None).await };
+    let repairs = standing::enter(site, admin, sign_up, person).await?;
+    repairs.into_iter().for_each(|repair| log.note(kind, repair));
+    Ok(())
+}
+
+/// Tries whether somebody whom nobody invited can sign up, where the settings say so.
+async fn stranger(site: &Site, outside: &Outside, made: &mut Made, log: &Log<'_>) {
+    let sign_up = &outside.sign_up;
+    let Some(admin) = made.admin.as_ref().map(|admin| &admin.authority) else { return };
+    if sign_up.by_admin || !sign_up.by_password {
+        return log.off(checks::STRANGER, "nobody can sign up without an invitation");
+    }
+    if sign_up.restricts_domains {
+        let why = "TeamSettings.RestrictCreationToDomains asks for an address in certain domains";
+        return log.off(checks::STRANGER, why);
+    }
+    if admin.is_local() {
+        let stranger = made.stranger.insert(Person::new("third"));
+        if sign_up.long_passwords {
+            stranger.lengthen_password();
+        }
+        let _ = log.check(checks::STRANGER, stranger.sign_up(site, &sign_up.domain, None)).await;
+        return;
+    }
+    // The account could not be removed for good. A name that is taken is refused as the last thing.
+    let taken = async {
+        let email = format!("{}@{}", fresh_name(), sign_up.domain);
+        let account = json!({ "email": email, "username": made.group.first.name, "password": made.group.first.password().expose() });
+        match site.post("users").body(&account).done().await {
+            Err(Fault { symptom: Symptom::Answer(answer), .. }) if answer.id.contains("username_exists") => {
+                Ok(())
+            }
+            Err(fault) => Err(fault),
+            Ok(()) => {
+                let what = "it made a second account with a name that is taken".to_owned();
+                Err(Fault { during: "POST /api/v4/users".to_owned(), symptom: Symptom::Wrong { what } })
+            }
+        }
+    };
+    log.note(checks::STRANGER, "tried with a name that is taken, so that no account stays");
+    let _ = log.check(checks::STRANGER, taken).await;
 }
 
 async fn connect(site: &Site, person: &Person) -> Result<Socket, Fault> {
@@ -117,39 +257,79 @@ pub(crate) struct TestTeam {
 async fn make_team(
     site: &Site,
     first: &Person,
-    admin: Option<&Secret>,
+    admin: Option<&Authority>,
     made: &mut Option<NewTeam>,
     log: &Log<'_>,
 ) -> Result<TestTeam, Fault> {
     let token = first.token()?;
-    let name = first.name.clone();
-    let request = json!({ "name": name, "display_name": format!("Acceptance {name}"), "type": "O" });
-    let made = made.insert(NewTeam { name, id: None });
+    // A team that cannot be removed for good stays, for all tests. Nobody can know its name before it is there: it is the account's id.
+    let standing = first.standing && admin.is_some_and(|admin| !admin.is_local());
+    let id = first.id.as_deref().unwrap_or_default();
+    let name = if standing { format!("acceptance-{}", &id[..id.len().min(12)]) } else { fresh_name() };
+    let made = made.insert(NewTeam { name: name.clone(), id: None, standing });
+    if let Some(admin) = admin.filter(|_| standing)
+        && let Some(team) = standing_team(site, admin, first, &name).await?
+    {
+        log.note(checks::FIRST_TEAM, format!("the team of an earlier test, `{name}`, was used again"));
+        made.id = Some(team.id.clone());
+        return town_square(site, first, team).await;
+    }
+    let request = json!({ "name": name, "display_name": "Acceptance test", "type": "I" });
     let team: Team = match (site.post("teams").by(token).body(&request).json().await, admin) {
         (Err(Fault { symptom: Symptom::Answer(answer), .. }), Some(admin)) if answer.status == 403 => {
             log.note(
                 checks::FIRST_TEAM,
                 "users may not create teams on this server: the administrator created it",
             );
-            let team: Team = site.post("teams").by(admin).body(&request).json().await?;
-            add_member(site, admin, &team.id, first).await?;
+            let team: Team = admin.post(site, "teams").body(&request).json().await?;
+            add_member(admin.post(site, &members(&team.id)), &team.id, first).await?;
             team
         }
         (made, _) => made?,
     };
     made.id = Some(team.id.clone());
+    town_square(site, first, team).await
+}
+
+async fn town_square(site: &Site, first: &Person, team: Team) -> Result<TestTeam, Fault> {
     let path = format!("teams/{}/channels/name/town-square", team.id);
-    let channel: Channel = site.get(&path).by(token).json().await?;
+    let channel: Channel = site.get(&path).by(first.token()?).json().await?;
     Ok(TestTeam { id: team.id, invite_id: team.invite_id, town_square: channel.id })
 }
 
-async fn add_member(site: &Site, by: &Secret, team: &str, person: &Person) -> Result<(), Fault> {
-    let member = json!({ "team_id": team, "user_id": person.id });
-    site.post(&format!("teams/{team}/members")).by(by).body(&member).done().await
+/// The team of earlier tests, with the first user in it; `None` = there is none yet.
+async fn standing_team(
+    site: &Site,
+    admin: &Authority,
+    first: &Person,
+    name: &str,
+) -> Result<Option<Team>, Fault> {
+    let team: Team = match admin.get(site, &format!("teams/name/{name}")).json().await {
+        Ok(team) => team,
+        Err(Fault { symptom: Symptom::Answer(answer), .. })
+            if answer.from_mattermost && answer.status == 404 =>
+        {
+            return Ok(None);
+        }
+        Err(fault) => return Err(fault),
+    };
+    if team.delete_at > 0 {
+        admin.post(site, &format!("teams/{}/restore", team.id)).done().await?;
+    }
+    add_member(admin.post(site, &members(&team.id)), &team.id, first).await?;
+    Ok(Some(team))
+}
+
+fn members(team: &str) -> String {
+    format!("teams/{team}/members")
+}
+
+async fn add_member(call: Call<'_>, team: &str, person: &Person) -> Result<(), Fault> {
+    call.body(&json!({ "team_id": team, "user_id": person.id })).done().await
 }
 
 /// Sends a post with a unique text, and checks that the server stored it unchanged.
-async fn post(
+pub(crate) async fn post(
     site: &Site,
     author: &Person,
     channel: &str,
@@ -184,7 +364,7 @@ async fn join_team(
     let token = second.token()?;
     if team.invite_id.is_empty() {
         // If the team's creator may not see the invitation, the creator adds the other user.
-        add_member(site, first.token()?, &team.id, second).await?;
+        add_member(site.post(&members(&team.id)).by(first.token()?), &team.id, second).await?;
     } else {
         site.post(&format!("teams/members/invite?invite_id={}", team.invite_id)).by(token).done().await?;
     }
@@ -214,69 +394,6 @@ async fn see(
         }
         None => log.skip(kind, Stop(needs.name).why()),
     }
-}
-
-/// The picture that was posted.
-struct Image {
-    post: Post,
-    file: String,
-    bytes: Vec<u8>,
-}
-
-async fn image_reply(
-    site: &Site,
-    first: &Person,
-    team: &TestTeam,
-    root: &Post,
-    config: &ClientConfig,
-) -> Result<Image, Fault> {
-    let machine =
-        |why: String| Fault { during: "creating a picture".to_owned(), symptom: Symptom::Machine(why) };
-    let side = picture::side(config.get("MaxFileSize").and_then(|size| size.parse().ok()));
-    let bytes = tokio::task::spawn_blocking(move || picture::noise(side))
-        .await
-        .map_err(|error| machine(error.to_string()))?
-        .map_err(|error| machine(error.to_string()))?;
-    let part = FormPart::bytes(bytes.clone())
-        .file_name(format!("{}.png", first.name))
-        .mime_str("image/png")
-        .map_err(|error| machine(error.to_string()))?;
-    // The server reads the form as a stream: the channel must come first.
-    let form = Form::new()
-        .text("channel_id", team.town_square.clone())
-        .text("client_ids", first.name.clone())
-        .part("files", part);
-    let upload: Upload = site.post("files").by(first.token()?).form(form).json().await?;
-    let Some(file) = upload.file_infos.into_iter().next().filter(|file| !file.id.is_empty()) else {
-        let what = "the upload's answer names no file".to_owned();
-        return Err(Fault { during: "POST /api/v4/files".to_owned(), symptom: Symptom::Wrong { what } });
-    };
-    let post = post(site, first, &team.town_square, &root.id, &[&file.id]).await?;
-    Ok(Image { post, file: file.id, bytes })
-}
-
-async fn identical(site: &Site, reader: &Person, image: &Image) -> Result<(), Fault> {
-    let path = format!("files/{}", image.file);
-    let received = site.get(&path).by(reader.token()?).bytes().await?;
-    if received == image.bytes {
-        return Ok(());
-    }
-    let same = received.iter().zip(&image.bytes).take_while(|(one, two)| one == two).count();
-    let symptom = Symptom::Bytes { sent: image.bytes.len(), received: received.len(), at: same };
-    Err(Fault { during: format!("GET /api/v4/{path}"), symptom })
-}
-
-async fn previews(site: &Site, reader: &Person, image: &Image) -> Result<(), Fault> {
-    for which in ["thumbnail", "preview"] {
-        let path = format!("files/{}/{which}", image.file);
-        let bytes = site.get(&path).by(reader.token()?).bytes().await?;
-        if let Err(why) = picture::dimensions(&bytes) {
-            let why = one_line(&why);
-            let symptom = Symptom::NotPicture { which, why };
-            return Err(Fault { during: format!("GET /api/v4/{path}"), symptom });
-        }
-    }
-    Ok(())
 }
 
 async fn thread(site: &Site, reader: &Person, posts: &[&String]) -> Result<(), Fault> {

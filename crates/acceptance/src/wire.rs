@@ -50,7 +50,23 @@ pub(crate) struct User {
     #[serde(deserialize_with = "nullable")]
     pub id: String,
     #[serde(deserialize_with = "nullable")]
+    pub username: String,
+    #[serde(deserialize_with = "nullable")]
     pub roles: String,
+    #[serde(deserialize_with = "nullable")]
+    pub email_verified: bool,
+    #[serde(deserialize_with = "nullable")]
+    pub delete_at: i64,
+}
+
+/// A personal access token, as it is told once.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Token {
+    #[serde(deserialize_with = "nullable")]
+    pub id: String,
+    #[serde(deserialize_with = "nullable")]
+    pub token: String,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -60,6 +76,8 @@ pub(crate) struct Team {
     pub id: String,
     #[serde(deserialize_with = "nullable")]
     pub invite_id: String,
+    #[serde(deserialize_with = "nullable")]
+    pub delete_at: i64,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -62,9 +62,11 @@ pub(crate) async fn open(
     upgrade: Upgrade,
 ) -> Result<Response> {
     if !is_origin_allowed(&app.config, &headers) {
+        let origin = headers.get(header::ORIGIN).and_then(|origin| origin.to_str().ok()).unwrap_or_default();
+        let origin: String = origin.chars().take(200).collect();
         return Err(AppError::bad_request(
             "api.web_socket.connect.upgrade.app_error",
-            "The websocket's Origin is not this server's SiteURL.",
+            format!("URL Blocked because of CORS. Url: {origin}"),
         ));
     }
     let caller = handshake_caller(&app, &headers).await?;

@@ -13,12 +13,12 @@ use self::chromium::Chromium;
 use self::selectors as at;
 use self::tab::{Tab, quoted};
 use crate::answer::one_line;
+use crate::authority::Authority;
 use crate::checks;
 use crate::log::{Kind, Log, Stop};
 use crate::made::{Group, NewTeam, SignUp};
 use crate::person::Person;
 use crate::picture;
-use crate::secret::Secret;
 use crate::site::Site;
 use crate::symptom::{Fault, Symptom};
 use crate::target::{Browser, Target};
@@ -33,7 +33,7 @@ pub(crate) struct Context<'s> {
     pub target: &'s Target,
     pub options: &'s Browser,
     pub sign_up: &'s SignUp,
-    pub admin: Option<&'s Secret>,
+    pub admin: Option<&'s Authority>,
 }
 
 /// Starts Chromium, runs the test, and stops Chromium in any case.
@@ -161,7 +161,7 @@ async fn first_team(tab: &Tab, group: &mut Group) -> Result<(), Fault> {
     tab.fill(at::TEAM_NAME, &name).await?;
     tab.click(at::TEAM_NAME_NEXT).await?;
     tab.fill(at::TEAM_URL, &name).await?;
-    group.team = Some(NewTeam { name, id: None });
+    group.team = Some(NewTeam { name, id: None, standing: false });
     tab.click(at::TEAM_URL_FINISH).await?;
     town_square(tab).await
 }

@@ -4,6 +4,7 @@ mod builtin;
 mod miniature;
 mod mutation;
 mod proxy;
+mod standing;
 mod walk;
 
 /// What needs root or programs other than our own, or takes long: `cargo xtask test --quick` skips it.

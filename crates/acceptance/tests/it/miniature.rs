@@ -1,6 +1,8 @@
 //! A small server that answers as 5.37 did, for what the built-in server cannot do: missing fields, nulls, the answer to the
 //! challenge before the hello, and every setting that closes sign-up.
 
+mod accounts;
+
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -11,7 +13,7 @@ use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use axum::extract::{Multipart, Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{delete, get, post, put};
+use axum::routing::{delete, get, post};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::broadcast;
@@ -32,8 +34,18 @@ pub(crate) struct Rules {
     pub(crate) no_teams: bool,
     /// Users may deactivate themselves.
     pub(crate) may_leave: bool,
+    /// Nobody signs in with a password.
+    pub(crate) no_passwords: bool,
+    /// The fewest characters of a password.
+    pub(crate) password_length: usize,
+    /// The most members of a team; 0 = any.
+    pub(crate) team_size: usize,
+    /// Nothing can be removed for good, as official servers have it but for their local channel.
+    pub(crate) keeps_all: bool,
     /// No files in posts.
     pub(crate) no_files: bool,
+    /// And its settings say so.
+    pub(crate) says_no_files: bool,
     /// What is wrong with the page.
     pub(crate) page: &'static str,
     /// The database is down.
@@ -59,7 +71,11 @@ pub(crate) struct World {
     /// Token to user id.
     pub(crate) sessions: HashMap<String, String>,
     pub(crate) teams: HashMap<String, Value>,
-    posts: Vec<Value>,
+    /// Team and user id.
+    pub(crate) members: Vec<(String, String)>,
+    pub(crate) posts: Vec<Value>,
+    /// Whether access tokens are allowed, and how often that was changed.
+    pub(crate) tokens: (bool, usize),
     files: HashMap<String, Vec<u8>>,
     count: usize,
 }
@@ -84,6 +100,36 @@ impl Server {
         (address, server)
     }
 
+    /// The same over a Unix socket, where everybody is the administrator.
+    pub(crate) fn listen_locally(self: &Arc<Self>, socket: &std::path::Path) {
+        let listener = tokio::net::UnixListener::bind(socket).expect("a socket");
+        let as_admin = axum::middleware::map_request(|mut request: axum::extract::Request| async {
+            let token = axum::http::HeaderValue::from_static("Bearer admin-token");
+            request.headers_mut().insert(header::AUTHORIZATION, token);
+            request.headers_mut().insert("x-local", axum::http::HeaderValue::from_static("yes"));
+            request
+        });
+        let router = router(Arc::clone(self)).layer(as_admin);
+        tokio::spawn(async move { axum::serve(listener, router).await });
+    }
+
+    /// Changes an account, as somebody might between two tests.
+    pub(crate) fn change(&self, username: &str, key: &str, value: Value) {
+        let mut world = self.state.lock().expect("no panic");
+        let user = world.users.values_mut().find(|user| user["username"] == username).expect("the account");
+        user[key] = value;
+    }
+
+    /// Gives every account another password.
+    pub(crate) fn change_passwords(&self) {
+        self.state.lock().expect("no panic").passwords.values_mut().for_each(|password| password.push('x'));
+    }
+
+    /// Access tokens are switched on, as a test that was killed leaves them.
+    pub(crate) fn allow_tokens(&self) {
+        self.state.lock().expect("no panic").tokens.0 = true;
+    }
+
     pub(crate) fn world(&self) -> World {
         self.state.lock().expect("no panic").clone()
     }
@@ -104,6 +150,14 @@ impl Server {
     }
 }
 
+fn is_local(headers: &HeaderMap) -> bool {
+    headers.contains_key("x-local")
+}
+
+fn done() -> Response {
+    answer(200, &json!({ "status": "OK" }))
+}
+
 fn error(status: u16, id: &str) -> Response {
     let body = json!({ "id": id, "message": "Refused.", "detailed_error": "", "status_code": status });
     answer(status, &body)
@@ -115,24 +169,23 @@ fn answer(status: u16, body: &Value) -> Response {
 }
 
 fn router(server: Shared) -> Router {
-    let api = Router::new()
+    let api = accounts::router()
         .route("/system/ping", get(ping))
         .route("/config/client", get(client_config))
         .route("/config", get(config))
-        .route("/users", post(sign_up))
-        .route("/users/login", post(log_in))
-        .route("/users/logout", post(log_out))
-        .route("/users/me", get(me))
-        .route("/users/{id}/active", put(deactivate))
+        .route("/channels/direct", post(channel))
         .route("/teams", post(make_team))
-        .route("/teams/{id}", delete(archive))
+        .route("/teams/{id}", get(team).delete(archive))
+        .route("/teams/{id}/restore", post(restore))
+        .route("/teams/{id}/members/{user}", delete(leave_team))
         .route("/teams/name/{name}", get(team_by_name))
         .route("/teams/invite/{id}", get(team_by_invite))
         .route("/teams/{id}/members", post(add_member))
-        .route("/teams/members/invite", post(add_member))
+        .route("/teams/members/invite", post(join_by_invite))
         .route("/teams/{id}/channels/name/{name}", get(channel))
         .route("/channels/{id}/posts", get(posts))
         .route("/posts", post(make_post))
+        .route("/posts/{id}", delete(delete_post))
         .route("/posts/{id}/thread", get(posts))
         .route("/files", post(upload))
         .route("/files/{id}", get(file))
@@ -162,6 +215,8 @@ async fn client_config(State(server): State<Shared>) -> Response {
     let config = json!({
         "Version": "5.37.0", "BuildNumber": "5.37.10", "BuildEnterpriseReady": "false", "SiteURL": rules.site_url,
         "EnableOpenServer": yes(!rules.closed), "EnableSignUpWithEmail": "true", "NoAccounts": yes(rules.empty),
+        "EnableSignInWithEmail": yes(!rules.no_passwords), "EnableSignInWithUsername": yes(!rules.no_passwords),
+        "EnableFileAttachments": yes(!rules.says_no_files),
     });
     answer(200, &config)
 }
@@ -173,6 +228,8 @@ async fn config(State(server): State<Shared>, headers: HeaderMap) -> Response {
             &json!({
                 "EmailSettings": { "RequireEmailVerification": server.rules.verify },
                 "TeamSettings": { "RestrictCreationToDomains": server.rules.domain.unwrap_or("") },
+                "PasswordSettings": { "MinimumLength": server.rules.password_length },
+                "ServiceSettings": { "EnableUserAccessTokens": server.world().tokens.0 },
             }),
         ),
         _ => error(403, "api.context.permissions.app_error"),
@@ -183,83 +240,33 @@ fn read(body: &Bytes) -> Value {
     serde_json::from_slice(body).unwrap_or_default()
 }
 
-async fn sign_up(State(server): State<Shared>, headers: HeaderMap, body: Bytes) -> Response {
-    let by_admin = server.user(&headers).is_ok_and(|user| user == "admin");
-    let mut user = read(&body);
-    if server.rules.closed && !by_admin {
-        return error(403, "api.user.create_user.no_open_server");
-    }
-    let email = user["email"].as_str().unwrap_or_default();
-    if server.rules.domain.is_some_and(|domain| !email.ends_with(&format!("@{domain}"))) {
-        return error(400, "api.user.create_user.accepted_domain.app_error");
-    }
-    let mut world = server.state.lock().expect("no panic");
-    let id = world.id();
-    let password = user["password"].take().as_str().unwrap_or_default().to_owned();
-    user["id"] = id.clone().into();
-    user["roles"] = "system_user".into();
-    if !by_admin {
-        user["email_verified"] = false.into();
-    }
-    world.passwords.insert(id.clone(), password);
-    world.users.insert(id, user.clone());
-    answer(201, &user)
-}
-
-async fn log_in(State(server): State<Shared>, body: Bytes) -> Response {
-    let wish = read(&body);
-    if wish["login_id"] == "admin" && wish["password"] == "secret" {
-        return ([("token", ADMIN)], answer(200, &json!({ "id": "admin" }))).into_response();
-    }
-    let mut world = server.state.lock().expect("no panic");
-    let user = world
-        .users
-        .values()
-        .find(|user| user["username"] == wish["login_id"] || user["id"] == wish["id"])
-        .cloned();
-    let Some(user) = user else { return error(401, "api.user.login.invalid_credentials_email_username") };
-    let id = user["id"].as_str().unwrap_or_default().to_owned();
-    if wish["password"] != world.passwords[&id].as_str() {
-        return error(401, "api.user.login.invalid_credentials_email_username");
-    }
-    if server.rules.verify && user["email_verified"] != true {
-        return error(401, "api.user.login.not_verified.app_error");
-    }
-    let token = world.id();
-    world.sessions.insert(token.clone(), id);
-    ([("token", token)], answer(200, &user)).into_response()
-}
-
-async fn log_out(State(server): State<Shared>, headers: HeaderMap) -> Response {
-    if let Ok(user) = server.user(&headers) {
-        server.state.lock().expect("no panic").sessions.retain(|_, owner| *owner != user);
-    }
-    answer(200, &json!({ "status": "OK" }))
-}
-
-async fn me(State(server): State<Shared>, headers: HeaderMap) -> Response {
-    match server.user(&headers) {
-        Ok(user) if user == "admin" => {
-            answer(200, &json!({ "id": "admin", "roles": "system_admin system_user" }))
-        }
-        Ok(user) => answer(200, &json!({ "id": user, "roles": "system_user" })),
-        Err(refusal) => *refusal,
+async fn team(State(server): State<Shared>, Path(id): Path<String>) -> Response {
+    match server.world().teams.get(&id) {
+        Some(team) => answer(200, team),
+        None => error(404, "app.team.get.find.app_error"),
     }
 }
 
-async fn deactivate(State(server): State<Shared>, Path(id): Path<String>, headers: HeaderMap) -> Response {
-    match server.user(&headers) {
-        Ok(user) if user == "admin" || (user == id && server.rules.may_leave) => {
-            let mut world = server.state.lock().expect("no panic");
-            if let Some(user) = world.users.get_mut(&id) {
-                user["delete_at"] = 1.into();
-            }
-            world.sessions.retain(|_, owner| *owner != id);
-            answer(200, &json!({ "status": "OK" }))
-        }
-        Ok(_) => error(401, "api.user.update_active.not_enable.app_error"),
-        Err(refusal) => *refusal,
+async fn restore(State(server): State<Shared>, Path(id): Path<String>) -> Response {
+    if let Some(team) = server.state.lock().expect("no panic").teams.get_mut(&id) {
+        team["delete_at"] = 0.into();
     }
+    done()
+}
+
+async fn leave_team(State(server): State<Shared>, Path((team, user)): Path<(String, String)>) -> Response {
+    server.state.lock().expect("no panic").members.retain(|member| *member != (team.clone(), user.clone()));
+    done()
+}
+
+async fn delete_post(State(server): State<Shared>, Path(id): Path<String>) -> Response {
+    server
+        .state
+        .lock()
+        .expect("no panic")
+        .posts
+        .retain(|post| post["id"] != id.as_str() && post["root_id"] != id.as_str());
+    done()
 }
 
 async fn make_team(State(server): State<Shared>, headers: HeaderMap, body: Bytes) -> Response {
@@ -274,7 +281,11 @@ async fn make_team(State(server): State<Shared>, headers: HeaderMap, body: Bytes
     let mut world = server.state.lock().expect("no panic");
     team["id"] = world.id().into();
     team["invite_id"] = world.id().into();
-    world.teams.insert(team["id"].as_str().unwrap_or_default().to_owned(), team.clone());
+    let id = team["id"].as_str().unwrap_or_default().to_owned();
+    world.teams.insert(id.clone(), team.clone());
+    if user != "admin" {
+        world.members.push((id, user));
+    }
     answer(201, &team)
 }
 
@@ -294,13 +305,51 @@ async fn team_by_invite(State(server): State<Shared>, Path(id): Path<String>) ->
     }
 }
 
-async fn archive(State(server): State<Shared>, Path(id): Path<String>) -> Response {
-    server.state.lock().expect("no panic").teams.remove(&id);
+async fn archive(
+    State(server): State<Shared>,
+    Path(id): Path<String>,
+    uri: axum::http::Uri,
+    headers: HeaderMap,
+) -> Response {
+    let for_good = uri.query() == Some("permanent=true");
+    if for_good && server.rules.keeps_all && !is_local(&headers) {
+        return error(401, "api.team.delete_team.not_enabled.app_error");
+    }
+    let mut world = server.state.lock().expect("no panic");
+    if for_good {
+        world.teams.remove(&id);
+    } else if let Some(team) = world.teams.get_mut(&id) {
+        team["delete_at"] = 1.into();
+    }
     answer(200, &json!({ "status": "OK" }))
 }
 
-async fn add_member() -> Response {
+fn join(server: &Server, team: &str, user: &str) -> Response {
+    let mut world = server.state.lock().expect("no panic");
+    let member = (team.to_owned(), user.to_owned());
+    if !world.members.contains(&member) {
+        let size = world.members.iter().filter(|(one, _)| one == team).count();
+        if server.rules.team_size > 0 && size >= server.rules.team_size {
+            return error(400, "app.team.join_user_to_team.max_accounts.app_error");
+        }
+        world.members.push(member);
+    }
     answer(201, &json!({ "roles": "team_user" }))
+}
+
+async fn add_member(State(server): State<Shared>, Path(team): Path<String>, body: Bytes) -> Response {
+    join(&server, &team, read(&body)["user_id"].as_str().unwrap_or_default())
+}
+
+async fn join_by_invite(State(server): State<Shared>, uri: axum::http::Uri, headers: HeaderMap) -> Response {
+    let invite =
+        uri.query().and_then(|query| query.strip_prefix("invite_id=")).unwrap_or_default().to_owned();
+    let team = server.world().teams.into_iter().find(|(_, team)| team["invite_id"] == invite.as_str());
+    match (team, server.user(&headers)) {
+        (Some((team, _)), Ok(user)) => join(&server, &team, &user),
+        (None, _) => error(404, "app.team.get_by_invite_id.finding.app_error"),
+        (_, Err(refusal)) => *refusal,
+    }
 }
 
 async fn channel() -> Response {
@@ -364,7 +413,11 @@ async fn websocket(
     let foreign = origin.is_some_and(|origin| origin != server.rules.site_url);
     match upgrade {
         Ok(upgrade) if !foreign => upgrade.on_upgrade(move |socket| serve(socket, server)),
-        _ => error(400, "api.web_socket.connect.upgrade.app_error"),
+        _ => {
+            let message = format!("URL Blocked because of CORS. Url: {}", origin.unwrap_or_default());
+            let id = "api.web_socket.connect.upgrade.app_error";
+            answer(400, &json!({ "id": id, "message": message, "status_code": 400 }))
+        }
     }
 }
 

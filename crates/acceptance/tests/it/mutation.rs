@@ -81,7 +81,7 @@ fn cases() -> Vec<Case> {
                 None
             }),
             &["websocket-upgrade"],
-            "accepts only pages of ServiceSettings.SiteURL",
+            "replaces the Origin header",
         ),
         Case(
             "limits bodies to 1 kB",
@@ -96,6 +96,28 @@ fn cases() -> Vec<Case> {
             "(nginx)",
         ),
         Case("is rate limited", Wrong::page("/posts", 429), &["first-post"], "rate limit"),
+        Case("is rate limited as nginx does it", Wrong::page("/posts", 503), &["first-post"], "`limit_req`"),
+        Case(
+            "lets GET and POST through and nothing else",
+            Wrong::method(|method| (!["GET", "POST"].contains(&method)).then(|| proxy::page(405))),
+            &["methods", "clean-up"],
+            "PUT is not among them",
+        ),
+        Case(
+            "lets no DELETE through",
+            Wrong::method(|method| (method == "DELETE").then(|| proxy::page(403))),
+            &["methods", "clean-up"],
+            "DELETE is not among them",
+        ),
+        Case(
+            "sets an Origin of its own, also where none was sent",
+            Wrong::request(|_, headers, _| {
+                headers.insert(header::ORIGIN, HeaderValue::from_static("http://evil.test"));
+                None
+            }),
+            &["websocket-upgrade"],
+            "a page at `http://chat.example.test` cannot open a websocket, because Mattermost sees a page at `http://evil.test`",
+        ),
         Case(
             "has no upstream",
             Wrong::page("/", 502),
@@ -127,7 +149,7 @@ fn cases() -> Vec<Case> {
         Case(
             "removes the Token header",
             Wrong::answer(|_, answer| drop(answer.headers.remove("token"))),
-            &["first-account"],
+            &["first-account", "clean-up"],
             "something other than what was requested",
         ),
         Case(
@@ -136,7 +158,7 @@ fn cases() -> Vec<Case> {
                 headers.remove(header::AUTHORIZATION);
                 None
             }),
-            &["first-team"],
+            &["first-team", "clean-up"],
             "removes the Authorization header",
         ),
         Case(
@@ -344,4 +366,33 @@ async fn a_missing_site_url_is_told_from_a_wrong_one() {
     .await;
     let failures = failures(&report);
     assert!(matches!(failures[..], [("site-url", why)] if why.contains("is not set")), "{failures:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_proxy_that_cuts_silent_websockets_is_found_by_waiting() {
+    let rules = Rules { site_url: SITE.to_owned(), may_leave: true, ..Rules::default() };
+    let (upstream, _) = Server::start(rules).await;
+    let mut target = target(SITE);
+    target.timeout = Duration::from_secs(8);
+    let cutting = Wrong::idle(Duration::from_secs(3));
+    target.via = Some(proxy::start(upstream, cutting).await);
+    let hasty = report(&target).await;
+    assert!(hasty.passed(), "{}", hasty.to_markdown());
+    target.idle = Some(Duration::from_secs(4));
+    let patient = report(&target).await;
+    let failures = failures(&patient);
+    assert!(
+        matches!(failures[..], [("idle", why)] if why.contains("closes connections on which nothing is sent")),
+        "{failures:?}"
+    );
+}
+
+#[tokio::test]
+async fn what_was_not_reached_through_the_network_is_said() {
+    let report = through(Wrong::nothing()).await;
+    assert!(
+        report.unchecked[0].starts_with("the name chat.example.test: 127.0.0.1:"),
+        "{:?}",
+        report.unchecked
+    );
 }

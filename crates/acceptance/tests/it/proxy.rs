@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -14,6 +15,7 @@ use tokio::net::TcpListener;
 use tokio_tungstenite::tungstenite;
 
 type OnRequest = dyn Fn(&str, &mut HeaderMap, &Bytes) -> Option<Response> + Send + Sync;
+type OnMethod = dyn Fn(&str) -> Option<Response> + Send + Sync;
 type OnAnswer = dyn Fn(&str, &mut Answer) + Send + Sync;
 type OnFrame = dyn Fn(&str) -> Frame + Send + Sync;
 
@@ -22,6 +24,10 @@ type OnFrame = dyn Fn(&str) -> Frame + Send + Sync;
 pub(crate) struct Wrong {
     /// Sees each request; may answer instead of the server.
     request: Arc<OnRequest>,
+    /// May answer requests of a method.
+    method: Arc<OnMethod>,
+    /// Cuts websockets on which nothing was sent for so long.
+    idle: Duration,
     /// May change each answer.
     answer: Arc<OnAnswer>,
     /// Decides about each text that the server sends over a websocket.
@@ -50,6 +56,8 @@ impl Wrong {
     pub(crate) fn nothing() -> Self {
         Self {
             request: Arc::new(|_, _, _| None),
+            method: Arc::new(|_| None),
+            idle: Duration::from_secs(60),
             answer: Arc::new(|_, _| {}),
             frame: Arc::new(|_| Frame::Pass),
         }
@@ -59,6 +67,14 @@ impl Wrong {
         with: impl Fn(&str, &mut HeaderMap, &Bytes) -> Option<Response> + Send + Sync + 'static,
     ) -> Self {
         Self { request: Arc::new(with), ..Self::nothing() }
+    }
+
+    pub(crate) fn method(with: impl Fn(&str) -> Option<Response> + Send + Sync + 'static) -> Self {
+        Self { method: Arc::new(with), ..Self::nothing() }
+    }
+
+    pub(crate) fn idle(limit: Duration) -> Self {
+        Self { idle: limit, ..Self::nothing() }
     }
 
     pub(crate) fn answer(with: impl Fn(&str, &mut Answer) + Send + Sync + 'static) -> Self {
@@ -103,6 +119,9 @@ async fn forward(State(proxy): State<Proxy>, request: Request) -> Response {
     let (mut parts, body) = request.into_parts();
     let path = parts.uri.path_and_query().map(ToString::to_string).unwrap_or_default();
     let Ok(body) = body.collect().await.map(http_body_util::Collected::to_bytes) else { return page(400) };
+    if let Some(answer) = (proxy.wrong.method)(parts.method.as_str()) {
+        return answer;
+    }
     if let Some(answer) = (proxy.wrong.request)(&path, &mut parts.headers, &body) {
         return answer;
     }
@@ -159,6 +178,7 @@ async fn relay(browser: ws::WebSocket, upstream: reqwest::Upgraded, wrong: Wrong
                 };
                 if to_browser.send(ws::Message::text(text)).await.is_err() { break }
             }
+            () = tokio::time::sleep(wrong.idle) => break,
             else => break,
         }
     }
