@@ -14,6 +14,8 @@ pub struct Capabilities {
     pub rest_semantics: bool,
     /// `MM_SECTION_KEY` variables override config.json.
     pub environment_overrides: bool,
+    /// `ServiceSettings.EnableLocalMode` opens a Unix socket with the administrator API, which needs no password.
+    pub local_channel: bool,
     /// Keeps its data in SQLite.
     pub sqlite: bool,
     /// Keeps its data in MySQL.
@@ -39,6 +41,7 @@ enum Feature {
     PingServerStatus,
     RestSemantics,
     EnvironmentOverrides,
+    LocalChannel,
     Sqlite,
     Mysql,
 }
@@ -47,13 +50,15 @@ type Numbers = (u32, u32, u32);
 const NEVER: Numbers = (u32::MAX, 0, 0);
 
 /// Feature, editions, first version with it, first version without it again. Sources: the upgrade notes of 6.5 and
-/// 11.0, the API reference of `GET /system/ping`, the configuration guide ("since 3.8").
-const FEATURES: [(Feature, Line, Numbers, Numbers); 7] = [
+/// 11.0, the API reference of `GET /system/ping`, the configuration guide ("since 3.8"), the
+/// server's source (local mode).
+const FEATURES: [(Feature, Line, Numbers, Numbers); 8] = [
     (Feature::DbMigrate, Line::All, (6, 5, 0), NEVER),
     (Feature::VersionWithoutDatabase, Line::All, (6, 5, 0), NEVER),
     (Feature::PingServerStatus, Line::All, (3, 10, 0), NEVER),
     (Feature::RestSemantics, Line::All, (9, 6, 0), NEVER),
     (Feature::EnvironmentOverrides, Line::All, (3, 8, 0), NEVER),
+    (Feature::LocalChannel, Line::All, (5, 24, 0), NEVER),
     (Feature::Sqlite, Line::Builtin, (0, 0, 0), NEVER),
     (Feature::Mysql, Line::Official, (0, 0, 0), (11, 0, 0)),
 ];
@@ -91,6 +96,7 @@ impl Capabilities {
             ping_server_status: has(Feature::PingServerStatus),
             rest_semantics: has(Feature::RestSemantics),
             environment_overrides: has(Feature::EnvironmentOverrides),
+            local_channel: has(Feature::LocalChannel),
             sqlite: has(Feature::Sqlite),
             mysql: has(Feature::Mysql),
             postgres_minimum: postgres.map_or(0, |(_, minimum)| *minimum),
@@ -126,5 +132,7 @@ mod tests {
             );
             assert_eq!(can.sqlite, name.ends_with("builtin"), "{name}");
         }
+        let local = |name| of(name).local_channel;
+        assert!(!local("5.23.2-team") && local("5.24.0-team") && local("11.6.0+0.1.0-builtin"));
     }
 }

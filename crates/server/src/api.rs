@@ -6,6 +6,7 @@ mod channels;
 mod drafts;
 mod fallback;
 mod files;
+mod local;
 mod login;
 mod member_roles;
 mod parameters;
@@ -28,6 +29,7 @@ use axum::routing::get;
 
 use crate::app::App;
 use crate::{web, websocket};
+pub(crate) use local::router as local_router;
 
 /// All routes, including the web client's.
 pub(crate) fn router() -> Router<App> {

@@ -15,6 +15,13 @@ pub use refusal::ConfigError;
 pub(crate) use sections::{
     Email, File, Localization, NativeApp, Password, Plugin, Privacy, Service, Sql, Support, Team,
 };
+use serde_json::{Value, json};
+
+/// What Mattermost shows in the place of a secret.
+const MASK: &str = "********************************";
+
+/// The settings that nobody is shown.
+const SECRETS: [(&str, &str); 2] = [("SqlSettings", "DataSource"), ("FileSettings", "PublicLinkSalt")];
 
 /// The server's configuration. Read it with [`Config::load`].
 #[derive(Debug, Clone, Default)]
@@ -60,6 +67,29 @@ impl Config {
         config.native_app.read(&document, environment)?;
         config.plugin.read(&document, environment)?;
         Ok(config)
+    }
+
+    /// All settings as in config.json, with secrets replaced by asterisks, as Mattermost shows them to administrators.
+    pub(crate) fn masked(&self) -> Value {
+        let mut all = json!({
+            "ServiceSettings": self.service.to_json(),
+            "TeamSettings": self.team.to_json(),
+            "SqlSettings": self.sql.to_json(),
+            "FileSettings": self.file.to_json(),
+            "EmailSettings": self.email.to_json(),
+            "PasswordSettings": self.password.to_json(),
+            "PrivacySettings": self.privacy.to_json(),
+            "SupportSettings": self.support.to_json(),
+            "LocalizationSettings": self.localization.to_json(),
+            "NativeAppSettings": self.native_app.to_json(),
+            "PluginSettings": self.plugin.to_json(),
+        });
+        for (section, key) in SECRETS {
+            if let Some(value) = all[section].get_mut(key).filter(|value| *value != "") {
+                *value = MASK.into();
+            }
+        }
+        all
     }
 
     /// `ServiceSettings.ListenAddress`. `:8065` means port 8065 of every address.

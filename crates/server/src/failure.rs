@@ -52,6 +52,16 @@ pub enum ServerError {
         /// What the system said.
         reason: std::io::Error,
     },
+    /// The socket of the local channel could not be opened.
+    #[error("the local channel {} cannot be opened: {reason}. {hint}", path.display())]
+    LocalChannel {
+        /// The socket.
+        path: PathBuf,
+        /// What is in the way.
+        reason: String,
+        /// What to do next.
+        hint: String,
+    },
     /// The listener could not be used.
     #[error("the listening socket failed: {0}")]
     Listener(#[source] std::io::Error),

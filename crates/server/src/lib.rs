@@ -7,6 +7,7 @@
 //! - Mattermost's table names, column names and types, so that the official server can take over a PostgreSQL database;
 //! - the same behaviour on both engines: the same tests run on each;
 //! - a PostgreSQL server may stop and start again: requests fail in between and work afterwards;
+//! - a local channel (`ServiceSettings.EnableLocalMode`): a Unix socket with the administrator API, without a password;
 //! - everything that clients send and that serving them takes is bounded, in bytes ([`BOUNDS`]): slow websockets, large bodies
 //!   and floods of them slow down only the clients that send them.
 //!
@@ -43,9 +44,11 @@ mod hub;
 mod id;
 mod json;
 mod listener;
+mod local_channel;
 mod mention;
 mod model;
 mod password;
+mod peer;
 mod permission;
 mod presence;
 mod publish;
@@ -86,11 +89,16 @@ pub async fn serve(
 ) -> Result<(), ServerError> {
     migrate(&config).await?;
     files::directory::prepare(&config)?;
+    let local = local_channel::open(&config.service)?;
     let (store, written) = Store::open(Database::of(&config.sql)?).await?;
     let app = App::new(config, store, stop.clone()).await?;
     let reaper = tokio::spawn(app.clone().drop_old_connections());
     let router = answer::around(app.clone(), api::router()).with_state(app.clone());
-    let served = listener::run(listener, router, stop).await;
+    let local_router = answer::around(app.clone(), api::local_router()).with_state(app.clone());
+    let served = tokio::try_join!(listener::run(listener, router, stop.clone()), async move {
+        let Some((listener, _file)) = local else { return Ok(()) };
+        listener::run(listener, local_router, stop).await
+    });
     reaper.abort();
     let _aborted = reaper.await;
     // When its last handle is dropped, the writer commits everything and ends.
@@ -98,5 +106,5 @@ pub async fn serve(
     if tokio::time::timeout(listener::GRACE, written).await.is_err() {
         tracing::warn!("some requests were still running at the end; their writes may be lost");
     }
-    served
+    served.map(|_| ())
 }

@@ -1,18 +1,24 @@
 //! Accepts connections and serves HTTP/1.1 on them until the server stops.
 
+use std::io;
 use std::pin::pin;
 use std::time::Duration;
 
 use axum::Router;
+use http::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::bounds::SEND_BUFFER;
 use crate::failure::ServerError;
+use crate::peer::Peer;
 
 /// How long running requests may still take once the server has to stop.
 pub(crate) const GRACE: Duration = Duration::from_secs(10);
@@ -27,9 +33,41 @@ pub const HEAD_BYTES: usize = 68 << 10;
 /// Header lines that are read: the 100 that the edge passes on, and those that it adds.
 pub const HEAD_LINES: usize = 108;
 
+/// A socket that accepts connections.
+pub(crate) trait Listener {
+    type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+
+    async fn accept(&self) -> io::Result<(Self::Stream, Peer)>;
+}
+
+impl Listener for TcpListener {
+    type Stream = TcpStream;
+
+    async fn accept(&self) -> io::Result<(TcpStream, Peer)> {
+        let (stream, address) = TcpListener::accept(self).await?;
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "TCP_NODELAY was not set");
+        }
+        // The system's own bound is several megabytes for each slow reader, and a thousand of them would exhaust its memory.
+        if let Err(error) = rustix::net::sockopt::set_socket_send_buffer_size(&stream, SEND_BUFFER) {
+            tracing::debug!(%error, "the size of the send buffer was not set");
+        }
+        Ok((stream, Peer::Network(address.ip().to_canonical())))
+    }
+}
+
+impl Listener for UnixListener {
+    type Stream = UnixStream;
+
+    async fn accept(&self) -> io::Result<(UnixStream, Peer)> {
+        let (stream, _) = UnixListener::accept(self).await?;
+        Ok((stream, Peer::LocalChannel))
+    }
+}
+
 /// Serves `router` on `listener` until `stop` is cancelled.
 pub(crate) async fn run(
-    listener: TcpListener,
+    listener: impl Listener,
     router: Router,
     stop: CancellationToken,
 ) -> Result<(), ServerError> {
@@ -42,9 +80,9 @@ pub(crate) async fn run(
         .max_header_size(HEAD_BYTES)
         .max_buf_size(HEAD_BYTES);
     loop {
-        let stream = tokio::select! {
+        let (stream, peer) = tokio::select! {
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => stream,
+                Ok(accepted) => accepted,
                 Err(error) if is_temporary(&error) => {
                     // Probably too many open files: wait until some connection ends.
                     tracing::warn!(%error, "a connection was not accepted");
@@ -55,7 +93,7 @@ pub(crate) async fn run(
             },
             () = stop.cancelled() => break,
         };
-        connections.spawn(serve(stream, server.clone(), router.clone(), stop.clone()));
+        connections.spawn(serve(stream, peer, server.clone(), router.clone(), stop.clone()));
     }
     drop(listener);
     connections.close();
@@ -66,15 +104,18 @@ pub(crate) async fn run(
 }
 
 /// Serves one connection. After `stop` is cancelled, only finishes the running request.
-async fn serve(stream: TcpStream, server: http1::Builder, router: Router, stop: CancellationToken) {
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "TCP_NODELAY was not set");
-    }
-    // The system's own bound is several megabytes for each slow reader, and a thousand of them would exhaust its memory.
-    if let Err(error) = rustix::net::sockopt::set_socket_send_buffer_size(&stream, SEND_BUFFER) {
-        tracing::debug!(%error, "the size of the send buffer was not set");
-    }
-    let service = TowerToHyperService::new(router);
+async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+    stream: S,
+    peer: Peer,
+    server: http1::Builder,
+    router: Router,
+    stop: CancellationToken,
+) {
+    let router = TowerToHyperService::new(router);
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(peer);
+        router.call(request)
+    });
     let mut connection = pin!(server.serve_connection(TokioIo::new(stream), service).with_upgrades());
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
@@ -90,7 +131,7 @@ async fn serve(stream: TcpStream, server: http1::Builder, router: Router, stop: 
 }
 
 /// Whether the same listener may accept connections again later.
-fn is_temporary(error: &std::io::Error) -> bool {
-    use std::io::ErrorKind::{InvalidInput, NotConnected};
+fn is_temporary(error: &io::Error) -> bool {
+    use io::ErrorKind::{InvalidInput, NotConnected};
     !matches!(error.kind(), InvalidInput | NotConnected)
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use acceptance::{Admin, Check, Report, Secret, Target};
 use tokio_util::sync::CancellationToken;
@@ -25,6 +26,8 @@ pub struct Verification {
     pub admin_token: Option<Secret>,
     /// Leave accounts and team behind.
     pub keep: bool,
+    /// Leave the websockets silent for so long.
+    pub idle: Option<Duration>,
     /// Drive the web client as well.
     pub browser: Option<acceptance::Browser>,
 }
@@ -49,6 +52,7 @@ pub async fn verify(
     }
     target.via = what.via.or(target.via);
     target.keep = what.keep;
+    target.idle = what.idle;
     target.browser.clone_from(&what.browser);
     let report = acceptance::run(&target, events, cancel).await;
     if ours {

@@ -1,6 +1,7 @@
 //! `mainstay verify`
 
 use std::path::Path;
+use std::time::Duration;
 
 use acceptance::{Browser, Check, Outcome, Secret};
 use deploy::{Error, Verification, World};
@@ -26,6 +27,7 @@ pub(super) async fn run(
         via: args.via,
         admin_token: args.admin_token.as_deref().map(token).transpose()?,
         keep: args.keep,
+        idle: args.idle.map(Duration::from_secs),
         browser: args.browser.then_some(Browser { chromium: None, screenshots }),
     };
     let report = deploy::verify(world, &what, |check| printer.show(&line(check)), cancel).await?;
@@ -35,7 +37,11 @@ pub(super) async fn run(
         printer.say(&format!("The report is in {}", path.display()));
     }
     if report.passed() {
-        printer.show(&format!("\n{} is verified: {} checks passed", report.url, report.checks.len()));
+        let passed = report.checks.iter().filter(|check| check.outcome == Outcome::Ok).count();
+        printer.show(&format!("\n{} is verified: {passed} checks passed", report.url));
+        for unchecked in &report.unchecked {
+            printer.show(&format!("  not tested: {unchecked}"));
+        }
         return Ok(Exit::Done);
     }
     printer.show(&format!("\n{} is not verified", report.url));
@@ -51,6 +57,7 @@ fn line(check: &Check) -> String {
     let mut text = match &check.outcome {
         Outcome::Ok => format!("  ✓ {} ({} ms)", check.title, check.ms),
         Outcome::Skipped { why } => format!("  - {}: skipped, {why}", check.title),
+        Outcome::Off { why } => format!("  - {}: not tested, {why}", check.title),
         Outcome::Failed(finding) => {
             format!("  ✗ {} ({} ms)\n{}", check.title, check.ms, finding.lines("      "))
         }

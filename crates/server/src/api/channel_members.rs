@@ -46,6 +46,13 @@ pub(super) fn router() -> Router<App> {
         .route("/users/{user_id}/channels/{channel_id}/unread", get(unread))
 }
 
+/// The routes on the local channel.
+pub(super) fn local_router() -> Router<App> {
+    Router::new()
+        .route("/channels/{channel_id}/members", get(list).post(add))
+        .route("/channels/{channel_id}/members/{user_id}", get(one).delete(remove))
+}
+
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct NewMembers {
@@ -98,7 +105,8 @@ async fn join(caller: &Caller, channel: &Arc<Channel>, id: Id) -> Result<Channel
             "The user is not a member of the channel's team.",
         ));
     }
-    let message = if id == caller.user.id {
+    // An administrator on the local channel has no name to tell.
+    let message = if id == caller.user.id || caller.is_local() {
         ("system_join_channel", format!("{} joined the channel.", user.username))
     } else {
         (

@@ -21,7 +21,8 @@ use crate::permission::{
     CONVERT_PRIVATE_CHANNEL_TO_PUBLIC, CONVERT_PUBLIC_CHANNEL_TO_PRIVATE, CREATE_DIRECT_CHANNEL,
     CREATE_GROUP_CHANNEL, CREATE_PRIVATE_CHANNEL, CREATE_PUBLIC_CHANNEL, DELETE_PRIVATE_CHANNEL,
     DELETE_PUBLIC_CHANNEL, EDIT_OTHER_USERS, LIST_TEAM_CHANNELS, MANAGE_PRIVATE_CHANNEL_PROPERTIES,
-    MANAGE_PUBLIC_CHANNEL_PROPERTIES, MANAGE_TEAM, READ_CHANNEL, READ_PUBLIC_CHANNEL, VIEW_TEAM,
+    MANAGE_PUBLIC_CHANNEL_PROPERTIES, MANAGE_SYSTEM, MANAGE_TEAM, READ_CHANNEL, READ_PUBLIC_CHANNEL,
+    VIEW_TEAM,
 };
 use crate::rules;
 use crate::session::Caller;
@@ -48,6 +49,21 @@ pub(super) fn router() -> Router<App> {
         .route("/teams/name/{team_name}/channels/name/{channel_name}", get(by_names))
         .route("/users/{user_id}/channels", get(of_user))
         .route("/users/{user_id}/teams/{team_id}/channels", get(of_user_in_team))
+}
+
+/// The routes on the local channel.
+pub(super) fn local_router() -> Router<App> {
+    Router::new()
+        .route("/channels", post(create))
+        .route("/channels/{channel_id}", get(one).delete(archive))
+        .route("/channels/{channel_id}/patch", put(patch))
+        .route("/channels/{channel_id}/privacy", put(set_privacy))
+        .route("/channels/{channel_id}/restore", post(restore))
+        .route("/teams/{team_id}/channels", get(list))
+        .route("/teams/{team_id}/channels/deleted", get(list_archived))
+        .route("/teams/{team_id}/channels/private", get(list_private))
+        .route("/teams/{team_id}/channels/name/{channel_name}", get(by_name))
+        .route("/teams/name/{team_name}/channels/name/{channel_name}", get(by_names))
 }
 
 impl Caller {
@@ -99,7 +115,8 @@ async fn create(caller: Caller, Body(new): Body<NewChannel>) -> Result<(StatusCo
     };
     check(&channel)?;
     let most = caller.app.config.team.max_channels_per_team;
-    let channel = caller.app.store.create_channel(channel, caller.user.clone(), most).await?;
+    let creator = caller.account().map(|user| user.id);
+    let channel = caller.app.store.create_channel(channel, creator, most).await?;
     let data = json!({"channel_id": channel.id, "team_id": team});
     caller.app.publish("channel_created", &data, Broadcast::user(caller.user.id)).await;
     Ok(created(channel))
@@ -245,6 +262,26 @@ async fn by_ids(caller: Caller, params: Params, Body(ids): Body<Vec<String>>) ->
     let mut channels = caller.app.store.channels_by_ids(&parse_ids(&ids, "channel_ids")?).await?;
     channels.retain(|channel| channel.team_id == team && channel.kind() == ChannelKind::Public);
     Ok(Json(channels))
+}
+
+async fn list_archived(caller: Caller, params: Params, query: Search) -> Result<Json<Vec<Channel>>> {
+    list_hidden(&caller, &params, &query, true).await
+}
+
+async fn list_private(caller: Caller, params: Params, query: Search) -> Result<Json<Vec<Channel>>> {
+    list_hidden(&caller, &params, &query, false).await
+}
+
+async fn list_hidden(
+    caller: &Caller,
+    params: &Params,
+    query: &Search,
+    archived: bool,
+) -> Result<Json<Vec<Channel>>> {
+    caller.must(MANAGE_SYSTEM).await?;
+    let paging = query.paging();
+    let (team, store) = (params.id("team_id")?, &caller.app.store);
+    Ok(Json(store.hidden_channels(team, archived, paging.offset(), paging.per_page).await?))
 }
 
 #[derive(Default, Deserialize)]

@@ -100,6 +100,11 @@ pub(super) async fn not_implemented(request: Request) -> AppError {
     AppError::not_implemented(&format!("{} {}", request.method(), request.uri().path()))
 }
 
+/// 404: a path that the local channel does not have.
+pub(super) async fn nowhere(request: Request) -> AppError {
+    AppError::no_such_path(request.uri().path())
+}
+
 /// The web client's page for every path that a browser's address bar may show; 404 for all others.
 pub(super) async fn outside_api(State(app): State<App>, request: Request) -> Response {
     let path = request.uri().path();

@@ -44,7 +44,7 @@ impl Params {
     /// The id in `user_id`, where `me` is the caller.
     pub(crate) fn user(&self, caller: &Caller) -> Result<Id> {
         match self.text("user_id") {
-            "me" => Ok(caller.user.id),
+            "me" => caller.account().map(|user| user.id).ok_or_else(|| AppError::parameter("user_id")),
             _ => self.id("user_id"),
         }
     }

@@ -33,6 +33,18 @@ pub(super) fn router() -> Router<App> {
         .route("/users/{user_id}", get(one))
 }
 
+/// The routes on the local channel.
+pub(super) fn local_router() -> Router<App> {
+    Router::new()
+        .route("/users", get(list))
+        .route("/users/ids", post(by_ids))
+        .route("/users/usernames", post(by_names))
+        .route("/users/search", post(search))
+        .route("/users/username/{username}", get(by_name))
+        .route("/users/email/{email}", get(by_email))
+        .route("/users/{user_id}", get(one))
+}
+
 impl Caller {
     /// `user` as this caller may see it.
     pub(crate) async fn view(&self, user: &User) -> Result<User> {

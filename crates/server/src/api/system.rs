@@ -39,6 +39,21 @@ pub(super) fn router() -> Router<App> {
         .route("/logs", post(client_log))
 }
 
+/// The routes on the local channel.
+pub(super) fn local_router() -> Router<App> {
+    Router::new()
+        .route("/system/ping", get(ping))
+        .route("/config", get(config))
+        .route("/config/client", get(client_config))
+        .route("/license/client", get(client_license))
+}
+
+/// The settings that this server knows, with their values. Secrets are masked.
+async fn config(caller: Caller) -> Result<Json<Value>> {
+    caller.must(MANAGE_SYSTEM).await?;
+    Ok(Json(caller.app.config.masked()))
+}
+
 async fn ping(State(app): State<App>, search: Search) -> Response {
     let mut answer = json!({
         "status": "OK",

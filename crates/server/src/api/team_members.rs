@@ -38,6 +38,13 @@ pub(super) fn router() -> Router<App> {
         .route("/users/{user_id}/teams/unread", get(unread))
 }
 
+/// The routes on the local channel.
+pub(super) fn local_router() -> Router<App> {
+    Router::new()
+        .route("/teams/{team_id}/members", get(list).post(add))
+        .route("/teams/{team_id}/members/{user_id}", get(one).delete(remove))
+}
+
 /// Publishes that a user joined a team, to the user and to the team's default channels.
 pub(super) async fn publish_joined(app: &App, user: &User, joined: &Joined) {
     if joined.channels.is_empty() {

@@ -39,12 +39,27 @@ pub(super) fn router() -> Router<App> {
         .route("/users/{user_id}/teams", get(of_user))
 }
 
+/// The routes on the local channel.
+pub(super) fn local_router() -> Router<App> {
+    Router::new()
+        .route("/teams", post(create).get(list))
+        .route("/teams/search", post(search))
+        .route("/teams/name/{team_name}", get(by_name))
+        .route("/teams/{team_id}", get(one).put(update).delete(archive))
+        .route("/teams/{team_id}/patch", put(patch))
+        .route("/teams/{team_id}/privacy", put(set_privacy))
+        .route("/teams/{team_id}/restore", post(restore))
+        .route("/users/{user_id}/teams", get(of_user))
+}
+
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct NewTeam {
     name: String,
     display_name: String,
     description: String,
+    /// Of use on the local channel alone, whose caller has no address.
+    email: String,
     #[serde(rename = "type")]
     kind: String,
     company_name: String,
@@ -67,7 +82,7 @@ async fn create(caller: Caller, Body(new): Body<NewTeam>) -> Result<(StatusCode,
         display_name: new.display_name.trim().to_owned(),
         name: new.name.to_lowercase(),
         description: new.description,
-        email: caller.user.email.clone(),
+        email: if caller.is_local() { new.email.to_lowercase() } else { caller.user.email.clone() },
         kind: if new.kind.is_empty() { "O".to_owned() } else { new.kind },
         company_name: new.company_name,
         allowed_domains: new.allowed_domains,
@@ -77,8 +92,10 @@ async fn create(caller: Caller, Body(new): Body<NewTeam>) -> Result<(StatusCode,
     };
     check_name(&team.name)?;
     check(&team)?;
-    let (team, joined) = caller.app.store.create_team(team, caller.user.clone()).await?;
-    super::team_members::publish_joined(&caller.app, &caller.user, &joined).await;
+    let (team, joined) = caller.app.store.create_team(team, caller.account()).await?;
+    if let Some(joined) = joined {
+        super::team_members::publish_joined(&caller.app, &caller.user, &joined).await;
+    }
     Ok(created(team))
 }
 

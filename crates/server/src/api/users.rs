@@ -34,9 +34,24 @@ pub(super) fn router() -> Router<App> {
         .route("/users/{user_id}/roles", put(set_roles))
         .route("/users/{user_id}/active", put(set_active))
         .route("/users/{user_id}/email/verify/member", post(verify_email))
+        .route("/users/{user_id}/reset_failed_attempts", post(unlock))
         .route("/users/{user_id}/image", get(picture))
         .route("/users/{user_id}/image/default", get(picture))
         .route("/users/{user_id}/typing", post(typing))
+}
+
+/// The routes on the local channel.
+pub(super) fn local_router() -> Router<App> {
+    Router::new()
+        .route("/users", post(create))
+        .route("/users/{user_id}", put(update).delete(deactivate))
+        .route("/users/{user_id}/patch", put(patch))
+        .route("/users/{user_id}/password", put(change_password))
+        .route("/users/{user_id}/roles", put(set_roles))
+        .route("/users/{user_id}/active", put(set_active))
+        .route("/users/{user_id}/mfa", put(set_mfa))
+        .route("/users/{user_id}/email/verify/member", post(verify_email))
+        .route("/users/{user_id}/reset_failed_attempts", post(unlock))
 }
 
 /// The fields of a new account. The server sets ids, times and roles; only administrators may set `email_verified`.
@@ -82,9 +97,8 @@ async fn create(
         // The transaction checks this again. Checking it here too avoids hashing passwords for strangers.
         return Err(crate::store::no_open_server());
     }
-    if !by_administrator
-        && !rules::is_domain_allowed(&app.config.team.restrict_creation_to_domains, &new.email)
-    {
+    // As in Mattermost, this rule holds for accounts that an administrator makes, too.
+    if !rules::is_domain_allowed(&app.config.team.restrict_creation_to_domains, &new.email) {
         return Err(AppError::bad_request(
             "api.user.create_user.accepted_domain.app_error",
             "The email you provided does not belong to an accepted domain.",
@@ -364,6 +378,41 @@ async fn verify_email(caller: Caller, params: Params) -> Result<Json<User>> {
     let user = changed.await?;
     publish_updated(&caller.app, &user).await;
     Ok(Json(caller.view(&user).await?))
+}
+
+/// Ends the lock that wrong passwords put on an account.
+async fn unlock(caller: Caller, params: Params) -> Result<Json<Value>> {
+    let id = params.user(&caller)?;
+    caller.must(MANAGE_SYSTEM).await?;
+    let changed = caller.app.store.update_user(id, |user| {
+        user.failed_attempts = 0;
+        Ok(())
+    });
+    changed.await?;
+    Ok(ok())
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Mfa {
+    activate: Option<bool>,
+}
+
+/// Switches an account's second factor off, as another server's database may have it on. This server checks none, so it
+/// cannot switch one on.
+async fn set_mfa(caller: Caller, params: Params, Body(mfa): Body<Mfa>) -> Result<Json<Value>> {
+    let id = params.user(&caller)?;
+    caller.must(EDIT_OTHER_USERS).await?;
+    if mfa.activate.ok_or_else(|| AppError::body("activate"))? {
+        return Err(AppError::not_implemented("a second factor"));
+    }
+    let changed = caller.app.store.update_user(id, |user| {
+        user.mfa_active = false;
+        user.mfa_secret.clear();
+        Ok(())
+    });
+    changed.await?;
+    Ok(ok())
 }
 
 async fn deactivate(caller: Caller, params: Params) -> Result<Json<Value>> {

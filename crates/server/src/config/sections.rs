@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::{Value, json};
+
 use super::reading::{Document, Key, read};
 use super::refusal::ConfigError;
 
@@ -31,6 +33,11 @@ macro_rules! section {
                 )*
                 Ok(())
             }
+
+            /// The settings by their names in config.json.
+            pub(super) fn to_json(&self) -> Value {
+                json!({ $($key: self.$field,)* })
+            }
         }
     };
 }
@@ -38,6 +45,8 @@ macro_rules! section {
 section!(Service "ServiceSettings" {
     site_url "SiteURL": String = "";
     listen_address "ListenAddress": String = "127.0.0.1:8065";
+    enable_local_mode "EnableLocalMode": bool = false;
+    local_mode_socket_location "LocalModeSocketLocation": String = "/var/tmp/mattermost_local.socket";
     enable_developer "EnableDeveloper": bool = false;
     maximum_login_attempts "MaximumLoginAttempts": i64 = 10, at least 1;
     maximum_payload_size_bytes "MaximumPayloadSizeBytes": i64 = 300_000, at least 1;

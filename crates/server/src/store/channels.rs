@@ -137,6 +137,22 @@ impl Store {
         Ok(rows.bind(team).bind(pattern).bind(limit).bind(offset).fetch_all(&self.readers).await?)
     }
 
+    /// The archived channels of a team, or the private ones.
+    pub(crate) async fn hidden_channels(
+        &self,
+        team: Id,
+        archived: bool,
+        offset: i64,
+        limit: i64,
+    ) -> Result<Vec<Channel>> {
+        let rows = query(
+            "select * from channels where teamid = $1 \
+             and (($2 and deleteat <> 0) or (not $2 and deleteat = 0 and type = 'P')) \
+             order by displayname limit $3 offset $4",
+        );
+        Ok(rows.bind(team).bind(archived).bind(limit).bind(offset).fetch_all(&self.readers).await?)
+    }
+
     /// The numbers of members, pinned posts and files of a channel.
     pub(crate) async fn channel_stats(&self, channel: Id) -> Result<(i64, i64, i64)> {
         let row = query(
@@ -152,7 +168,7 @@ impl Store {
     pub(crate) async fn create_channel(
         &self,
         channel: Channel,
-        creator: Arc<User>,
+        creator: Option<Id>,
         max_channels: i64,
     ) -> Result<Channel> {
         self.write(move |tx| {
@@ -168,7 +184,9 @@ impl Store {
                     ));
                 }
                 tx.insert_channel(&channel).await?;
-                tx.add_channel_member(channel.id, creator.id, true).await?;
+                if let Some(creator) = creator {
+                    tx.add_channel_member(channel.id, creator, true).await?;
+                }
                 Ok(channel)
             })
         })

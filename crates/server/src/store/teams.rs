@@ -120,8 +120,12 @@ impl Store {
         Ok((teams, total))
     }
 
-    /// Stores a new team with its default channels; its creator joins as its administrator.
-    pub(crate) async fn create_team(&self, team: Team, creator: Arc<User>) -> Result<(Team, Joined)> {
+    /// Stores a new team with its default channels; its creator, if there is one, joins as its administrator.
+    pub(crate) async fn create_team(
+        &self,
+        team: Team,
+        creator: Option<Arc<User>>,
+    ) -> Result<(Team, Option<Joined>)> {
         self.write(move |tx| {
             Box::pin(async move {
                 team.insert().execute(&mut *tx.connection).await.map_err(name_taken)?;
@@ -139,7 +143,10 @@ impl Store {
                     };
                     tx.insert_channel(&channel).await?;
                 }
-                let joined = tx.join_team(team.id, &creator, true, i64::MAX).await?;
+                let joined = match creator {
+                    Some(creator) => Some(tx.join_team(team.id, &creator, true, i64::MAX).await?),
+                    None => None,
+                };
                 Ok((team, joined))
             })
         })

@@ -6,6 +6,7 @@ mod channel;
 mod durability;
 mod engine;
 mod files;
+mod local_channel;
 mod login;
 mod post;
 mod site;

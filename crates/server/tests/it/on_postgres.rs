@@ -7,6 +7,7 @@ mod durability;
 #[path = "engine_postgres.rs"]
 mod engine;
 mod files;
+mod local_channel;
 mod login;
 mod outage;
 mod post;
