@@ -9,6 +9,7 @@ use sqlx::{AssertSqlSafe, Row as _};
 
 use crate::connect::{Connected, connect};
 use crate::failure::Failure;
+use crate::mark::DEPLOYMENT;
 use crate::quote;
 use crate::reason::Reason;
 
@@ -30,6 +31,8 @@ pub struct Schema {
     pub version: Option<String>,
     /// The number of its last migration (`db_migrations`); releases before 6.4 have none.
     pub migration: Option<u32>,
+    /// The deployment that it belongs to (`systems`, [`crate::DEPLOYMENT`]), where one has said so.
+    pub deployment: Option<String>,
 }
 
 /// Names of tables that are reported at most.
@@ -72,8 +75,10 @@ async fn on_postgres(connection: &mut PgConnection) -> sqlx::Result<Contents> {
     let Some(marks) = marks(&names) else { return Ok(without_mattermost(names)) };
     let mut schema = Schema::default();
     if marks[0].is_some() {
-        let sql = "select value::text from systems where name = 'Version'";
-        schema.version = sqlx::query_scalar(sql).fetch_optional(&mut *connection).await?;
+        let sql = "select value::text from systems where name = $1";
+        let value = |name: &'static str| sqlx::query_scalar(sql).bind(name);
+        schema.version = value("Version").fetch_optional(&mut *connection).await?;
+        schema.deployment = value(DEPLOYMENT).fetch_optional(&mut *connection).await?;
     }
     if marks[1].is_some() {
         let last: Option<i64> =
@@ -84,15 +89,15 @@ async fn on_postgres(connection: &mut PgConnection) -> sqlx::Result<Contents> {
 }
 
 async fn on_mysql(connection: &mut MySqlConnection) -> sqlx::Result<Contents> {
-    let sql = "select cast(table_name as char) from information_schema.tables where table_schema = database() order by 1";
-    let rows = sqlx::query(sql).fetch_all(&mut *connection).await?;
-    let names = rows.iter().map(|row| row.try_get(0)).collect::<sqlx::Result<Vec<String>>>()?;
+    let names = mysql_tables(connection).await?;
     let Some([systems, migrations]) = marks(&names) else { return Ok(without_mattermost(names)) };
     let mut schema = Schema::default();
     let quoted = |name: &String| quote::mysql_name(name, "table").unwrap_or_default();
     if let Some(name) = systems {
-        let sql = format!("select cast(Value as char) from {} where Name = 'Version'", quoted(name));
-        schema.version = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_optional(&mut *connection).await?;
+        for (row, value) in [("Version", &mut schema.version), (DEPLOYMENT, &mut schema.deployment)] {
+            let sql = format!("select cast(Value as char) from {} where Name = '{row}'", quoted(name));
+            *value = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_optional(&mut *connection).await?;
+        }
     }
     if let Some(name) = migrations {
         let sql = format!("select cast(max(Version) as signed) from {}", quoted(name));
@@ -100,6 +105,13 @@ async fn on_mysql(connection: &mut MySqlConnection) -> sqlx::Result<Contents> {
         schema.migration = last.and_then(|last| last.try_into().ok());
     }
     Ok(Contents::Mattermost(schema))
+}
+
+/// The names of every table.
+pub(crate) async fn mysql_tables(connection: &mut MySqlConnection) -> sqlx::Result<Vec<String>> {
+    let sql = "select cast(table_name as char) from information_schema.tables where table_schema = database() order by 1";
+    let rows = sqlx::query(sql).fetch_all(connection).await?;
+    rows.iter().map(|row| row.try_get(0)).collect()
 }
 
 /// The names of the marks that exist; `None` if none does.

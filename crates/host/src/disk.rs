@@ -194,6 +194,14 @@ fn staged(
     Ok(file)
 }
 
+/// Sets the permission bits of a file or directory. A link is not followed: in a directory of another user it could lead anywhere.
+pub fn set_mode(path: &Path, mode: u32) -> Result<(), DiskError> {
+    let fail = |e: Errno| DiskError::new("change the mode of", path, e.into());
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = openat(CWD, path, flags, Mode::empty()).map_err(fail)?;
+    rustix::fs::fchmod(&file, Mode::from_raw_mode(mode)).map_err(fail)
+}
+
 /// Points the symbolic link `link` to `target`, in one step and durably. Creates it if there is none; refuses to replace
 /// anything that is not a link.
 pub fn symlink_flip(link: &Path, target: &Path) -> Result<(), DiskError> {

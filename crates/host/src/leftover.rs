@@ -3,8 +3,10 @@
 //! The death signal (see [`crate::shim`]) ends the server itself; its own children (plugins) may live on in
 //! its process group. The group id cannot be reused while one of them lives, but the file may be older than
 //! that, so a process counts as left over only when boot, pid namespace, session, group and start time all fit:
-//! a replaced container finds the file of the one before, whose numbers are other processes now.
+//! a replaced container finds the file of the one before, whose numbers are other processes now. The file also says
+//! in which directory it was written: one that was copied along with its directory names the process of the original.
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -30,6 +32,9 @@ pub struct PidFile {
     /// Whose numbers these are; files from before this was kept name nobody.
     #[serde(default)]
     namespace: String,
+    /// Device and inode of the directory that the file was written in; files from before this was kept name nobody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    directory: Option<(u64, u64)>,
 }
 
 /// Why leftovers could not be ended.
@@ -57,19 +62,21 @@ impl PidFile {
     pub fn of(pid: u32) -> Option<Self> {
         let stat = Stat::of(pid)?;
         let (boot, namespace) = (procfs::boot_id(), procfs::namespace());
-        Some(Self { pid, started: stat.started, session: stat.session, boot, namespace })
+        Some(Self { pid, started: stat.started, session: stat.session, boot, namespace, directory: None })
     }
 
     /// Writes the file in one step, mode 0600. It is not synced: after a power cut it names nobody, and a server must not
     /// wait for a busy disk to be supervised.
     pub fn write(&self, path: &Path) -> Result<(), DiskError> {
-        let text = serde_json::to_vec(self).map_err(|e| DiskError::new("write", path, e.into()))?;
+        let file = Self { directory: directory_of(path), ..self.clone() };
+        let text = serde_json::to_vec(&file).map_err(|e| DiskError::new("write", path, e.into()))?;
         disk::replace(path, &text)
     }
 
-    /// Reads the file. A missing or unreadable one names no process: None.
+    /// Reads the file. A missing or unreadable one names no process, nor does one that was copied here: None.
     pub fn read(path: &Path) -> Option<Self> {
-        serde_json::from_slice(&std::fs::read(path).ok()?).ok()
+        let file: Self = serde_json::from_slice(&std::fs::read(path).ok()?).ok()?;
+        (file.directory.is_some() && file.directory == directory_of(path)).then_some(file)
     }
 
     /// True while the leader itself lives.
@@ -106,6 +113,12 @@ impl PidFile {
             .filter(|s| s.state != 'Z')
             .collect()
     }
+}
+
+/// Device and inode of the directory that `path` is in. A renamed directory keeps them, a copy has its own.
+fn directory_of(path: &Path) -> Option<(u64, u64)> {
+    let meta = std::fs::metadata(path.parent()?).ok()?;
+    Some((meta.dev(), meta.ino()))
 }
 
 /// Ends (KILL) what lives of the group that `path` names, waits for it, and removes the file.

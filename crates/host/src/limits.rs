@@ -1,4 +1,4 @@
-//! How many file descriptors this process and its children may open.
+//! What this process and its children may do: how many file descriptors they open, and how they make files.
 use std::io;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -23,4 +23,15 @@ pub fn raise_open_files() -> io::Result<OpenFiles> {
     let now = open_files();
     setrlimit(Resource::Nofile, Rlimit { current: now.hard, maximum: now.hard })?;
     Ok(open_files())
+}
+
+/// Lets the owner use what this process makes, where the umask forbids even that: such files would fail later, and elsewhere. Others
+/// get nothing then. To be called before there is a second thread.
+pub fn repair_umask() {
+    use rustix::fs::Mode;
+    use rustix::process::umask;
+    let found = umask(Mode::from_raw_mode(0o077));
+    if !found.intersects(Mode::RWXU) {
+        umask(found);
+    }
 }

@@ -105,13 +105,23 @@ impl User {
     ///
     /// Owner, group and mode decide. Access lists are not read: a path that only a list opens is refused.
     pub fn can_traverse(&self, path: &Path) -> Result<(), TraverseError> {
+        self.can_pass(path, 1)
+    }
+
+    /// The same with the directory `dir` itself.
+    pub fn can_enter(&self, dir: &Path) -> Result<(), TraverseError> {
+        self.can_pass(dir, 0)
+    }
+
+    fn can_pass(&self, path: &Path, skipped: usize) -> Result<(), TraverseError> {
         if self.is_root() {
             return Ok(());
         }
         let groups = self.groups()?;
         let real = fs::canonicalize(path).map_err(|e| DiskError::new("look at", path, e))?;
         let literal = std::path::absolute(path).map_err(|e| DiskError::new("look at", path, e))?;
-        let mut ways: Vec<&Path> = real.ancestors().skip(1).chain(literal.ancestors().skip(1)).collect();
+        let mut ways: Vec<&Path> =
+            real.ancestors().skip(skipped).chain(literal.ancestors().skip(skipped)).collect();
         ways.sort_by_key(|dir| dir.components().count());
         for dir in ways {
             let meta = fs::metadata(dir).map_err(|e| DiskError::new("look at", dir, e))?;

@@ -60,7 +60,7 @@ pub use event::{Event, Heading, Place, Reader};
 pub use failure::Failure;
 pub use faults::{FaultError, FaultKind, Faults};
 pub use journal::{Journal, JournalError, Run, RunId};
-pub use lock::{Holder, Lock, LockError};
+pub use lock::{Holder, Lock, LockError, Whereabouts};
 pub use plan::{FORMAT, NotUndone, Plan, PlanError, Step, Undo};
 pub use progress::{Progress, Unit};
 pub use state::{Entry, EntryKind, Phase, ReplayError, State};

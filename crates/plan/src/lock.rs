@@ -39,8 +39,39 @@ pub struct Holder {
     pub program: String,
     /// The process.
     pub pid: u32,
+    /// Where the process runs; empty in records from before it was kept.
+    #[serde(default)]
+    pub at: Whereabouts,
     /// Since when.
     pub since: Timestamp,
+}
+
+/// Where a process runs. A directory can be shared by containers and by machines, and each has process numbers of its own.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Whereabouts {
+    /// The host name; in a container the container's.
+    pub host: String,
+    /// The id of the container, where it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub container: Option<String>,
+    /// Whose process numbers these are: the boot and the pid namespace.
+    pub numbers: String,
+}
+
+impl Whereabouts {
+    /// Whether process numbers mean the same at both. Where one is not known, they count as the same.
+    pub fn shares_numbers_with(&self, other: &Self) -> bool {
+        self.numbers.is_empty() || other.numbers.is_empty() || self.numbers == other.numbers
+    }
+}
+
+impl std::fmt::Display for Whereabouts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.container {
+            Some(id) => write!(f, "container {} (host name {})", id.get(..12).unwrap_or(id), self.host),
+            None => write!(f, "host {}", self.host),
+        }
+    }
 }
 
 /// Why a lock was not had.
@@ -55,9 +86,7 @@ pub enum LockError {
         path: PathBuf,
     },
     /// The lock's file cannot be used.
-    #[error(
-        "cannot use the lock {path}: {source}. Its directory must exist, and this user must be able to write it"
-    )]
+    #[error("cannot use the lock {}: {}", path.display(), unusable(source))]
     Io {
         /// The file.
         path: PathBuf,
@@ -65,6 +94,22 @@ pub enum LockError {
         source: io::Error,
     },
 }
+
+/// Why a lock's file cannot be used, and what is needed.
+fn unusable(source: &io::Error) -> String {
+    match source.kind() {
+        io::ErrorKind::Unsupported => {
+            format!("{source}. Its file system has no locks; use one that has, such as a local disk")
+        }
+        _ if source.raw_os_error() == Some(ENOLCK) => {
+            format!("{source}. Its file system gives no locks; use one that does, such as a local disk")
+        }
+        _ => format!("{source}. Its directory must exist, and this user must be able to write it"),
+    }
+}
+
+/// Linux's number for "no locks available".
+const ENOLCK: i32 = 37;
 
 impl Holder {
     /// This process, from now on. `program` is its version.
@@ -80,14 +125,22 @@ impl Holder {
             operation: operation.into(),
             program: program.into(),
             pid: std::process::id(),
+            at: Whereabouts::default(),
             since: Timestamp::now(),
         }
+    }
+
+    /// The same with where this process runs.
+    #[must_use]
+    pub fn at(mut self, at: Whereabouts) -> Self {
+        self.at = at;
+        self
     }
 }
 
 impl std::fmt::Display for Holder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { who, why, operation, pid, since, program: _ } = self;
+        let Self { who, why, operation, pid, since, program: _, at: _ } = self;
         write!(f, "`{operation}` by {who} has been running since {since:.0} (process {pid}): {why}")
     }
 }

@@ -9,6 +9,7 @@ use toml::de::{DeTable, DeValue};
 use crate::finding::{Finding, Findings, line_at, unreadable};
 use crate::format;
 use crate::keys::{self, KEYS, Key};
+use crate::known;
 use crate::nearest;
 use crate::origin::Origin;
 use crate::schedule::{self, ScheduledOperation};
@@ -69,6 +70,17 @@ impl Wanted {
     pub(crate) fn in_file(&self, name: &str) -> Option<&str> {
         debug_assert!(keys::key(name).is_some(), "no row named {name}");
         self.values.get(name).map(String::as_str)
+    }
+
+    /// The keys of `[mattermost]` whose values are secret, as `SECTION.KEY`.
+    pub fn secrets(&self) -> Vec<String> {
+        let filled = |value: &Value| value.as_str().is_none_or(|text| !text.is_empty());
+        let mut secrets = Vec::new();
+        for (section, keys) in &self.mattermost {
+            let secret = keys.iter().filter(|(key, value)| known::is_secret(section, key) && filled(value));
+            secrets.extend(secret.map(|(key, _)| format!("{section}.{key}")));
+        }
+        secrets
     }
 
     /// What the command line says, as [`crate::Sources`] wants it.

@@ -146,6 +146,13 @@ fn a_recycled_pid_is_never_killed() {
     }
     std::fs::write(&path, "{ garbage").unwrap();
     assert_eq!(leftover::end(&path).unwrap(), 0);
+    // A copy of the directory, as `cp -a` makes it: the process is the original's.
+    std::fs::write(&path, honest.to_string()).unwrap();
+    let copy = tempfile::tempdir().unwrap();
+    let copied = copy.path().join("pid");
+    std::fs::copy(&path, &copied).unwrap();
+    assert_eq!(leftover::end(&copied).unwrap(), 0);
+    assert!(lives(stranger.id()), "a copy ends nothing of the original");
     stranger.kill().unwrap();
     stranger.wait().unwrap();
 }

@@ -23,7 +23,7 @@ const MATTERMOST: &str = "
     create materialized view kinds as select kind, count(*) from channels group by kind;";
 
 fn mattermost() -> Contents {
-    Contents::Mattermost(Schema { version: Some("5.39.0".into()), migration: Some(159) })
+    Contents::Mattermost(Schema { version: Some("5.39.0".into()), migration: Some(159), deployment: None })
 }
 
 #[tokio::test]

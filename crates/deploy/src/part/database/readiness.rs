@@ -177,7 +177,7 @@ mod tests {
     #[test]
     fn a_newer_mattermosts_database_is_refused_where_that_can_be_known() {
         let of = |release: &str, version: Option<&str>, migration| {
-            let schema = Schema { version: version.map(str::to_owned), migration };
+            let schema = Schema { version: version.map(str::to_owned), migration, deployment: None };
             newer(&schema, &release.parse().expect("a release")).is_some()
         };
         assert!(of("5.37.0-team", Some("6.0.0"), None));
