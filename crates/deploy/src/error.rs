@@ -108,7 +108,8 @@ impl From<plan::LockError> for Error {
     fn from(error: plan::LockError) -> Self {
         match error {
             plan::LockError::Held { holder, .. } => {
-                Self::new(Exit::Busy, holder.to_string()).hint("wait until it is done, then try again")
+                Self::new(Exit::Busy, crate::place::holder::in_words(&holder))
+                    .hint("wait until it is done, then try again")
             }
             error @ plan::LockError::Io { .. } => Self::not_ready(error.to_string()),
         }

@@ -45,6 +45,7 @@ pub use operation::rotation::{Rotate, broken_by};
 pub use operation::runner::{
     Caller, Consent, Looking, Operation, Planned, Question, Repair, planned, repair_journal, run,
 };
+pub use operation::start_empty::StartEmpty;
 pub use operation::status::{Status, status, stay};
 pub use operation::uninstall::{Uninstall, Uninstalled};
 pub use operation::up::{Report as UpReport, Request, Up};
@@ -53,7 +54,9 @@ pub use place::layout::{Layout, LogPart};
 pub use place::machine::host_name;
 pub use place::{Place, container};
 pub use state::creation::{ADMINISTRATORS, Creation};
-pub use state::desired::{DEFAULT_USER, Desired, Machine, default_site_url};
+pub use state::desired::{Desired, Machine, default_site_url};
+pub use state::exposed::{Exposed, warnings};
+pub use state::server_user::default_user;
 pub use state::settled::{deployed_settings, present_release, settings_of};
 pub use state::wanted::wanted_file;
 pub use world::World;

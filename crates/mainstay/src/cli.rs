@@ -97,6 +97,12 @@ pub(crate) enum Command {
     /// Become a program that dies with its parent
     #[command(hide = true)]
     HoldTo {
+        /// A file that must hold something: without it the program is not started
+        #[arg(long, value_name = "FILE")]
+        needs: Option<PathBuf>,
+        /// Only once this file is there
+        #[arg(long, value_name = "FILE")]
+        once: Option<PathBuf>,
         /// The process to die with
         parent: u32,
         /// The program and its arguments
@@ -184,9 +190,12 @@ pub(crate) struct Up {
     /// The address people type [default: http://localhost and the port]
     #[arg(long, value_name = "URL")]
     pub site_url: Option<String>,
-    /// The system user that the server runs as (root only) [default: mainstay]
+    /// The system user that the server runs as (root only) [default: one of its own, mainstay-NAME after the directory]
     #[arg(long, value_name = "NAME")]
     pub user: Option<String>,
+    /// Where data or settings of a deployment are gone that was used: move what is left to DIR/set-aside and begin with an empty Mattermost
+    #[arg(long)]
+    pub start_empty: bool,
     /// Stay in the foreground until stopped, for containers and units
     #[arg(long)]
     pub foreground: bool,

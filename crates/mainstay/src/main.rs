@@ -21,6 +21,7 @@ const VERSION: &str = match option_env!("MAINSTAY_VERSION") {
 };
 
 fn main() -> ExitCode {
+    host::limits::repair_umask();
     // One crypto provider for the whole process, before anything can ask for another.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let called_as = std::env::args_os().next().unwrap_or_default();

@@ -52,7 +52,7 @@ pub const KEYS: &[Key] = &[
     Key {
         name: "user",
         kind: Kind::Text,
-        default: "mainstay when started as root, otherwise whoever started it",
+        default: "one for each deployment, named after its directory, when started as root; otherwise whoever started it",
         meaning: "The system user that the server runs as",
     },
 ];

@@ -110,14 +110,14 @@ impl WantedFile {
             for (key, value) in &self.changes {
                 wanted = wanted.with(key, value).map_err(wrong)?;
             }
-            return Ok(host::disk::atomic_write(&path, settings::write(&wanted).as_bytes(), 0o644, None)?);
+            return Ok(host::disk::atomic_write(&path, settings::write(&wanted).as_bytes(), 0o600, None)?);
         }
         let old = host::disk::read_guarded(&path, FILE_LIMIT)?;
         let text = std::str::from_utf8(&old.bytes)
             .map_err(|error| wrong(format!("{}: it is no UTF-8 text ({error})", path.display())))?;
         let changes = self.changes.iter().map(|(key, value)| (key.as_str(), value.clone())).collect();
         let text = settings::change(&path, text, &changes).map_err(|findings| wrong(findings.to_string()))?;
-        Ok(host::disk::atomic_write(&path, text.as_bytes(), old.mode, owner_of(&old))?)
+        Ok(host::disk::atomic_write(&path, text.as_bytes(), 0o600, owner_of(&old))?)
     }
 
     pub(super) async fn undo(&self, world: &World, output: Option<&Value>) -> Result<(), Error> {
@@ -255,7 +255,7 @@ mod tests {
         let action = WantedFile { changes, replaces: false };
         action.write(&world).expect("written");
         let wanted = crate::wanted_file(&world.layout).expect("it parses");
-        assert_eq!((wanted.get("listen"), mode(&world.layout.wanted())), (Some("127.0.0.1:2"), 0o644));
+        assert_eq!((wanted.get("listen"), mode(&world.layout.wanted())), (Some("127.0.0.1:2"), 0o600));
         action.undo(&world, None).await.expect("undone");
         assert!(!world.layout.wanted().exists());
     }

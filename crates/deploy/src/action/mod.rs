@@ -8,12 +8,16 @@ mod acceptance_test;
 mod activation;
 mod administrator;
 mod agent;
+mod closing;
 mod configuration;
 mod create_database;
 mod database;
 mod directories;
 mod file;
+mod identity;
+mod ownership;
 mod removal;
+mod set_aside;
 mod system_user;
 mod unpacking;
 mod volume_version;
@@ -28,12 +32,16 @@ pub(crate) use acceptance_test::{AcceptanceTest, target};
 pub(crate) use activation::Activation;
 pub(crate) use administrator::{Administrator, verifier_login};
 pub(crate) use agent::{Agent, Edge, HandOver, Schedule, Server, Switch, revive};
+pub(crate) use closing::{Closing, Entry};
 pub(crate) use configuration::Configuration;
 pub(crate) use create_database::CreateDatabase;
 pub(crate) use database::Database;
 pub(crate) use directories::Directories;
 pub(crate) use file::{Rotation, Secrets, WantedFile};
+pub(crate) use identity::Identity;
+pub(crate) use ownership::{Owned, Ownership};
 pub(crate) use removal::Removal;
+pub(crate) use set_aside::SetAside;
 pub(crate) use system_user::SystemUser;
 pub(crate) use unpacking::Unpacking;
 pub(crate) use volume_version::VolumeVersion;
@@ -75,9 +83,9 @@ macro_rules! actions {
 }
 
 actions! {
-    AcceptanceTest, Activation, Administrator, Agent, Configuration, CreateDatabase, Database, Directories, Edge, HandOver, Removal,
+    AcceptanceTest, Activation, Administrator, Agent, Closing, Configuration, CreateDatabase, Database, Directories, Edge, HandOver, Identity, Ownership, Removal,
     Rotation,
-    Schedule, Secrets, Server, SystemUser, Unpacking, VolumeVersion, WantedFile,
+    Schedule, Secrets, Server, SetAside, SystemUser, Unpacking, VolumeVersion, WantedFile,
 }
 
 /// A step that takes this action. `ms` is how long it is thought to take, in milliseconds.

@@ -53,7 +53,7 @@ impl Removal {
 }
 
 /// Moves what is there and never onto something else; what has been moved already stays where it is.
-fn rename(from: &Path, to: &Path) -> Result<(), Error> {
+pub(super) fn rename(from: &Path, to: &Path) -> Result<(), Error> {
     if from.symlink_metadata().is_err() {
         return Ok(());
     }

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::{Action, blocking, step};
 use crate::error::Error;
+use crate::state::server_user::is_made_here;
 use crate::world::World;
 
 /// Makes a system user; in a plan only when it did not exist.
@@ -31,7 +32,12 @@ impl SystemUser {
     /// Says whether the user was made here: by this try, or by one that a kill kept from telling, which is known by the home.
     fn make(&self, home: &Path) -> Result<bool, Error> {
         let account = host::account::create(&self.name, home)?;
-        Ok(account.created || account.user.home == home)
+        let ours = account.created || account.user.home == home;
+        if !ours && is_made_here(&self.name) {
+            let what = format!("user {} was made meanwhile, for {}", self.name, account.user.home.display());
+            return Err(Error::not_ready(what).hint("run `mainstay up` again: it takes another name"));
+        }
+        Ok(ours)
     }
 
     pub(super) async fn undo(&self, world: &World, output: Option<&Value>) -> Result<(), Error> {
@@ -56,7 +62,7 @@ mod tests {
             // Only root makes users; without it there is none to delete.
             return;
         }
-        let name = format!("mainstay-s{}", std::process::id());
+        let name = format!("ms-{}", std::process::id());
         let world =
             |root: &str| World::new(Layout::new(root), "/nowhere/mainstay".into(), "0.1.0", [].into());
         let (here, elsewhere) = (world("/nowhere/here"), world("/nowhere/else"));
@@ -70,6 +76,13 @@ mod tests {
         action.undo(&here, Some(&made.into())).await.expect("undone");
         action.undo(&here, None).await.expect("undone");
         assert!(exists(), "it is not ours");
+
+        // One of ours, for another deployment that was installed at the same time.
+        let twin = SystemUser { name: format!("mainstay-t{}", std::process::id()) };
+        host::account::create(&twin.name, "/nowhere/else".as_ref()).expect("a user");
+        let refused = twin.make(here.layout.root());
+        host::account::delete(&twin.name).expect("deleted");
+        assert!(refused.is_err_and(|refused| refused.what.contains("for /nowhere/else")));
 
         // Made by us, and told of; made by us, and killed before it was told of.
         let made = action.make(elsewhere.layout.root()).expect("applied again after a kill");

@@ -29,6 +29,7 @@ use crate::control::protocol::{
     Age, Answer, Ask, EdgeSpec, PROTOCOL, PartSpec, Refusal, ServerSpec, Status, age,
 };
 use crate::error::{Error, Exit, reason};
+use crate::place::holder::here;
 use crate::place::layout::Layout;
 use crate::world::World;
 use edge::OpenEdge;
@@ -44,7 +45,7 @@ use successor::{Care, Inheritance};
 /// Another agent runs here; the control socket cannot be made; what was handed over cannot be taken over.
 pub async fn run(world: &World, handover: Option<Handover>, cancel: CancellationToken) -> Result<(), Error> {
     let layout = world.layout.clone();
-    let holder = Holder::new("mainstay", "agent", "it runs the deployment", &world.version);
+    let holder = Holder::new("mainstay", "agent", "it runs the deployment", &world.version).at(here());
     let (lock, listener, inherited) = match handover.map(successor::unpack).transpose()? {
         Some(Inheritance { lock, control, asker, parts, schedule }) => {
             let lock = Lock::take_over(&layout.agent_lock(), lock, &holder)?;

@@ -7,6 +7,7 @@ use tokio::sync::watch;
 use crate::control::protocol::{ServerSpec, ServerStatus};
 use crate::error::{Error, reason};
 use crate::place::layout::Layout;
+use crate::state::location;
 
 /// A server that is supervised.
 pub(super) struct Running {
@@ -55,6 +56,17 @@ pub(super) fn command(layout: &Layout, name: &str, spec: &ServerSpec) -> Result<
         user,
         log: host::Log::at(layout.logs().join(format!("{name}.log"))),
         pid_file: Some(layout.run().join(format!("{name}.pid"))),
-        shim: host::Shim::this_program(),
+        shim: shim(layout),
     })
+}
+
+/// Starts no server where the data of a used deployment is gone: it would make an empty database, at every restart anew.
+fn shim(layout: &Layout) -> host::Shim {
+    let mut shim = host::Shim::this_program();
+    // A config.json that cannot be read is reported by the server.
+    if location::is_file(layout).unwrap_or_default() {
+        let files = [("--once", layout.identity()), ("--needs", layout.sqlite())];
+        shim.args.extend(files.into_iter().flat_map(|(flag, path)| [flag.into(), path.into_os_string()]));
+    }
+    shim
 }

@@ -9,6 +9,7 @@ pub(crate) mod migrate;
 pub(crate) mod restart;
 pub(crate) mod rotation;
 pub(crate) mod runner;
+pub(crate) mod start_empty;
 pub(crate) mod status;
 pub(crate) mod uninstall;
 pub(crate) mod up;

@@ -7,6 +7,7 @@ use super::verify::not_installed;
 use crate::action::{AcceptanceTest, Action};
 use crate::control::protocol::Status;
 use crate::error::{Error, Exit};
+use crate::part::identity::refuse_gone_files;
 use crate::part::{PARTS, Part};
 use crate::place::ground::ground;
 use crate::place::machine::host_name;
@@ -46,6 +47,7 @@ impl Operation for Restart {
         if !world.layout.current().exists() {
             return Err(not_installed(&world.layout));
         }
+        refuse_gone_files(&world.layout).await?;
         let running = world.agent.status().await?.ok_or_else(stopped)?;
         let edge = running.edge().ok_or_else(stopped)?.spec.listen;
         // What is in force now: what mainstay.toml says meanwhile is for `up`.

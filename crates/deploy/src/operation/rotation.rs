@@ -10,6 +10,7 @@ use super::verify::not_installed;
 use crate::action::{Action, Configuration, Rotation};
 use crate::control::protocol::Status;
 use crate::error::{Error, Exit};
+use crate::part::identity::refuse_gone_files;
 use crate::part::server::{Server, listen_address};
 use crate::part::{Part as _, test_step};
 use crate::state::settled::{Settled, Source, settle};
@@ -57,6 +58,7 @@ impl Operation for Rotate {
         if !world.layout.current().exists() {
             return Err(not_installed(&world.layout));
         }
+        refuse_gone_files(&world.layout).await?;
         let running = world.agent.status().await?;
         Ok(Seen { names, running, settled: settle(world, &BTreeMap::new(), Source::default())? })
     }

@@ -15,12 +15,11 @@ use tokio_util::sync::CancellationToken;
 use crate::action::{Action, revive};
 use crate::error::{Error, Exit};
 use crate::part::database::readiness::Patience;
+use crate::place::holder::{here, refuse_elsewhere};
 use crate::place::layout::{self, Layout};
-use crate::place::machine::make_dir;
+use crate::place::machine::{ROOT_MODE, make_dir};
+use crate::state::words::UNINSTALL;
 use crate::world::World;
-
-/// The word of the operation that removes a deployment.
-pub(super) const UNINSTALL: &str = "uninstall";
 
 /// A command that changes a deployment.
 #[allow(async_fn_in_trait, reason = "used in this crate and by the binary, on one thread")]
@@ -131,7 +130,7 @@ impl Caller<'_> {
 /// What [`run`] would refuse before its first step.
 pub async fn planned<O: Operation>(operation: &O, world: &World) -> Result<Planned, Error> {
     let patience = Patience { wait: Duration::ZERO, reader: &mut (), cancel: CancellationToken::new() };
-    refuse_newer(world).await?;
+    refuse_others(world).await?;
     let interrupted = interrupted(&world.layout).await?;
     let looking = Looking { patience, recovered: false, only_shown: true };
     let seen = operation.look(world, looking).await?;
@@ -174,7 +173,7 @@ pub async fn run<O: Operation>(
     world: &World,
     mut caller: Caller<'_>,
 ) -> Result<Option<O::Report>, Error> {
-    refuse_newer(world).await?;
+    refuse_others(world).await?;
     let wait = operation.wait();
     let before = Past::read(&world.layout).await?;
     // Without the lock and without a trace: what is refused here leaves not even a directory.
@@ -259,11 +258,12 @@ impl Past {
     }
 }
 
-/// Refuses to change a deployment that a newer Mainstay runs.
+/// Refuses to change a deployment that another container or machine runs, or a newer Mainstay.
 ///
 /// # Errors
-/// The agent's version is newer than this program's.
-async fn refuse_newer(world: &World) -> Result<(), Error> {
+/// The agent runs elsewhere; its version is newer than this program's.
+async fn refuse_others(world: &World) -> Result<(), Error> {
+    refuse_elsewhere(&world.layout)?;
     match world.agent.status().await? {
         Some(status) => status.refuse_newer(&world.version),
         None => Ok(()),
@@ -280,7 +280,7 @@ impl Turn {
     /// Takes the lock. Makes the directory, `run` and the journal where they are missing, and nothing else.
     async fn take(world: &World, operation: &str, caller: &Caller<'_>) -> Result<Self, Error> {
         let layout = &world.layout;
-        make_dir(layout.root(), 0o755, None)?;
+        make_dir(layout.root(), ROOT_MODE, None)?;
         make_dir(&layout.run(), 0o700, None)?;
         let lock = Lock::acquire(&layout.lock(), &holder(world, operation, caller))?;
         layout::sweep(layout)?;
@@ -368,7 +368,7 @@ impl Turn {
 }
 
 fn holder(world: &World, operation: &str, caller: &Caller<'_>) -> Holder {
-    Holder::new(&caller.who, operation, &caller.why, &world.version)
+    Holder::new(&caller.who, operation, &caller.why, &world.version).at(here())
 }
 
 /// Removes what was kept for an undo; only after the run is done, because until then it may be needed.
@@ -476,6 +476,7 @@ pub async fn repair_journal(world: &World, caller: &Caller<'_>) -> Result<Option
     if !path.exists() {
         return Ok(None);
     }
+    refuse_elsewhere(&world.layout)?;
     make_dir(&world.layout.run(), 0o700, None)?;
     let lock = Lock::acquire(&world.layout.lock(), &holder(world, "repair", caller))?;
     let journal = match Journal::open(&path).await {

@@ -13,6 +13,7 @@ use super::runner::{self, Caller, Consent};
 use crate::control::{health, protocol};
 use crate::error::{Error, Exit};
 use crate::place::ground::{Ground, ground};
+use crate::state::exposed::warnings;
 use crate::state::settled::{Source, settle};
 use crate::state::wanted::wanted_file;
 use crate::world::World;
@@ -41,6 +42,8 @@ pub struct Status {
     pub verified_at: Option<i64>,
     /// The operation that changes the deployment right now.
     pub busy: Option<Holder>,
+    /// What is not as it should be, each with what to do.
+    pub warnings: Vec<String>,
 }
 
 impl Status {
@@ -75,6 +78,7 @@ pub async fn status(world: &World) -> Result<Status, Error> {
         trouble,
         verified_at: crate::state::report::last_pass(layout),
         busy: Lock::present_holder(&layout.lock()).unwrap_or_default(),
+        warnings: warnings(layout),
     })
 }
 

@@ -8,23 +8,26 @@ use std::path::PathBuf;
 use plan::{Plan, Recovery};
 use serde::Serialize;
 
-use super::runner::{Looking, Operation, UNINSTALL};
+use super::runner::{Looking, Operation};
 use crate::action::{Action, Removal};
 use crate::control::protocol::Status;
 use crate::error::Error;
 use crate::part::stopping;
 use crate::place::ground::{Ground, ground};
 use crate::place::layout::Layout;
-use crate::state::desired::DEFAULT_USER;
 use crate::state::location;
+use crate::state::server_user::is_made_here;
 use crate::state::wanted::wanted_file;
+use crate::state::words::UNINSTALL;
 use crate::world::World;
 
 /// What stays with `--keep-data`: everything that a later `up` in the same directory goes on with.
-const DATA: [&str; 10] = [
+const DATA: [&str; 12] = [
     "mainstay.toml",
     "secrets.toml",
     "declared.json",
+    "deployment.json",
+    "set-aside",
     "config",
     "data",
     "database",
@@ -77,7 +80,7 @@ impl Operation for Uninstall {
         Ok(Seen {
             running: world.agent.status().await?,
             names: removable(layout, self.keep_data)?,
-            user: user.filter(|user| !self.keep_data && user == DEFAULT_USER),
+            user: user.filter(|user| !self.keep_data && is_made_here(user)),
             database: location::of_config(world).ok().map(|server| server.to_string()),
         })
     }
@@ -139,6 +142,8 @@ fn names(layout: &Layout) -> Result<Vec<String>, Error> {
     let names = entries.map(|entry| entry.map(|entry| entry.file_name().to_string_lossy().into_owned()));
     let mut names =
         names.collect::<Result<Vec<_>, _>>().map_err(|error| Error::path("read", layout.root(), &error))?;
+    // What somebody else has put there stays.
+    names.retain(|name| Layout::is_ours(name));
     names.sort();
     Ok(names)
 }

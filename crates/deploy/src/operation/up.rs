@@ -17,11 +17,13 @@ use super::runner::{Looking, Operation};
 use crate::action::Action;
 use crate::error::{Error, Exit};
 use crate::part::database::plan::check_moved;
-use crate::part::{Observed, View, converging, observe, preflight};
+use crate::part::{Observed, View, converging, identity, observe, preflight};
 use crate::place::ground::ground;
 use crate::place::layout::Layout;
 use crate::state::creation::Creation;
+use crate::state::left_behind::left_behind;
 use crate::state::settled::{Settled, Source, settle};
+use crate::state::words::UP;
 use crate::world::World;
 
 /// What `up` is asked for.
@@ -85,7 +87,7 @@ pub struct Seen {
 }
 
 impl Operation for Up {
-    const NAME: &'static str = "up";
+    const NAME: &'static str = UP;
     type Seen = Seen;
     type Report = Report;
 
@@ -95,6 +97,7 @@ impl Operation for Up {
         let source = Source { origin: request.origin.as_ref(), only_shown: looking.only_shown };
         let settled = settle(world, &request.flags, source)?;
         let observed = observe(world, &settled, request.creation.as_ref(), &mut looking.patience).await?;
+        refuse_lost(layout, &settled, &observed)?;
         preflight::check(layout, &settled, &observed)?;
         Ok(Seen { settled, observed })
     }
@@ -117,7 +120,11 @@ impl Operation for Up {
             administrator: created.then(|| world.secrets().map(|secrets| secrets.admin_name)).transpose()?,
             verified_at: crate::state::report::last_pass(&world.layout),
             notices: resolved.notices().to_vec(),
-            warnings: remarks.into_iter().chain(observed.database.warnings).collect(),
+            warnings: remarks
+                .into_iter()
+                .chain(observed.database.warnings)
+                .chain(left_behind(&world.layout))
+                .collect(),
         })
     }
 
@@ -128,6 +135,16 @@ impl Operation for Up {
     fn wait(&self) -> Duration {
         self.request.wait()
     }
+}
+
+/// Refuses what would begin a deployment anew that was used, or take over the data of another.
+fn refuse_lost(layout: &Layout, settled: &Settled, observed: &Observed) -> Result<(), Error> {
+    check_moved(settled, observed)?;
+    if let Some(used) = observed.identity.used {
+        identity::refuse_gone(layout, used.last, &identity::gone(layout, settled, observed))?;
+    }
+    identity::refuse_strangers(layout, settled, observed)?;
+    identity::refuse_without_database(layout, settled, observed)
 }
 
 /// What has to be done. Pure: the same observation gives the same plan.
@@ -170,11 +187,12 @@ pub(crate) mod tests {
     use super::*;
     use crate::control::protocol::{EdgeStatus, PartStatus, ServerSpec, ServerStatus, Status};
     use crate::part::configuration::ConfigChange;
-    use crate::part::{database, directory, release as release_part, server};
+    use crate::part::{database, directory, identity as part_identity, release as release_part, server};
     use crate::place::container::VersionChange;
     use crate::state::config_file::ConfigFiles;
     use crate::state::desired::Desired;
     use crate::state::desired::Machine;
+    use crate::state::identity::{Identity, Used};
 
     fn layout() -> Layout {
         Layout::new("/srv/chat")
@@ -224,7 +242,13 @@ pub(crate) mod tests {
 
     pub(crate) fn nothing() -> Observed {
         Observed {
-            directory: directory::Observed { missing: vec!["data".to_owned()], secrets: false, user: true },
+            directory: directory::Observed {
+                missing: vec!["data".to_owned()],
+                secrets: false,
+                user: true,
+                of_others: Vec::new(),
+                exposed: Vec::new(),
+            },
             release: release_part::Observed { installed: Vec::new(), current: None },
             database: database::Observed::default(),
             config: ConfigChange::New,
@@ -233,6 +257,8 @@ pub(crate) mod tests {
             handover: None,
             verified: true,
             volume: None,
+            volume_used: None,
+            identity: part_identity::Observed { fresh: "a".repeat(32), ..part_identity::Observed::default() },
         }
     }
 
@@ -245,7 +271,13 @@ pub(crate) mod tests {
         let edge =
             EdgeStatus { spec: spec_of_edge, connections: 0, websockets: 0, requests: 0, upstream_errors: 0 };
         Observed {
-            directory: directory::Observed { missing: Vec::new(), secrets: true, user: true },
+            directory: directory::Observed {
+                missing: Vec::new(),
+                secrets: true,
+                user: true,
+                of_others: Vec::new(),
+                exposed: Vec::new(),
+            },
             release: release_part::Observed {
                 installed: vec![release::builtin()],
                 current: Some(release::builtin()),
@@ -268,6 +300,14 @@ pub(crate) mod tests {
             handover: None,
             verified: true,
             volume: None,
+            volume_used: None,
+            identity: part_identity::Observed {
+                record: Some(Identity::new(Some("a".repeat(32)), None, &layout())),
+                used: Some(Used { last: 0 }),
+                data: Some("a".repeat(32)),
+                config: true,
+                ..part_identity::Observed::default()
+            },
         }
     }
 
@@ -287,6 +327,7 @@ pub(crate) mod tests {
             "administrator",
             "edge",
             "acceptance",
+            "identity",
         ];
         assert_eq!(names(&plan), expected);
         plan.check().expect("a plan the engine takes");
@@ -352,6 +393,7 @@ pub(crate) mod tests {
             "edge",
             "acceptance",
             "volume-version",
+            "identity",
         ];
         assert_eq!(names(&plan), expected);
     }

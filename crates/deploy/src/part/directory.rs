@@ -1,12 +1,14 @@
 //! The deployment's directory: the user it belongs to, its directories, `mainstay.toml` and `secrets.toml`.
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt as _;
 
 use plan::Step;
 
 use super::{Part, Stage, View};
-use crate::action::{Action, Directories, Secrets, SystemUser, WantedFile};
+use crate::action::{Action, Closing, Directories, Entry, Owned, Ownership, Secrets, SystemUser, WantedFile};
 use crate::place::layout::Layout;
+use crate::state::exposed::{Exposed, exposed};
 use crate::state::settled::Settled;
 
 /// What is there.
@@ -18,6 +20,10 @@ pub(crate) struct Observed {
     pub secrets: bool,
     /// Whether the system user is there, where one is wanted.
     pub user: bool,
+    /// The server's directories that belong to another user than the one it is to run as.
+    pub of_others: Vec<Owned>,
+    /// What others can read although it holds a secret.
+    pub exposed: Vec<Exposed>,
 }
 
 pub(super) fn observe(layout: &Layout, settled: &Settled) -> Observed {
@@ -25,7 +31,22 @@ pub(super) fn observe(layout: &Layout, settled: &Settled) -> Observed {
         missing: layout.dirs().filter(|name| !layout.root().join(name).is_dir()).map(str::to_owned).collect(),
         secrets: layout.secrets().exists(),
         user: settled.desired.user.as_ref().is_none_or(|user| host::User::named(user).is_ok()),
+        of_others: of_others(layout, settled.desired.user.as_deref()),
+        exposed: exposed(layout, settled.file.as_ref()),
     }
+}
+
+/// Without a user of its own the server runs as whoever runs it, and owns what it made.
+fn of_others(layout: &Layout, user: Option<&str>) -> Vec<Owned> {
+    let Some(name) = user else { return Vec::new() };
+    // A user that is not there yet gets what is there, too.
+    let uid = host::User::named(name).ok().map(|user| user.uid);
+    let owned = |name: &'static str| {
+        let meta = layout.root().join(name).symlink_metadata().ok().filter(std::fs::Metadata::is_dir)?;
+        let owner = (meta.uid(), meta.gid());
+        (Some(owner.0) != uid).then(|| Owned { name: name.to_owned(), owner })
+    };
+    layout.server_dirs().filter_map(owned).collect()
 }
 
 pub(super) struct Directory;
@@ -36,12 +57,17 @@ impl Part for Directory {
     }
 
     fn steps(&self, stage: Stage, view: &View<'_>) -> Vec<Step<Action>> {
-        if stage != Stage::Prepare {
-            return Vec::new();
-        }
         let (seen, desired) = (&view.observed.directory, &view.settled.desired);
         let user = desired.user.clone();
         let mut steps = Vec::new();
+        if stage == Stage::Change
+            && let Some(user) = user.clone().filter(|_| !seen.of_others.is_empty())
+        {
+            return vec![Ownership { user, directories: seen.of_others.clone() }.step()];
+        }
+        if stage != Stage::Prepare {
+            return Vec::new();
+        }
         if let Some(name) = user.clone().filter(|_| !seen.user) {
             steps.push(SystemUser { name }.step());
         }
@@ -51,6 +77,14 @@ impl Part for Directory {
         let changes = wanted_changes(view.settled, view.layout);
         if !changes.is_empty() {
             steps.push(WantedFile { changes, replaces: view.settled.file.is_some() }.step());
+        }
+        if !seen.exposed.is_empty() {
+            let root = view.layout.root();
+            let entry = |Exposed { path, mode, closed, .. }: &Exposed| {
+                let name = path.strip_prefix(root).unwrap_or(path).display().to_string();
+                Entry { name, before: *mode, mode: *closed }
+            };
+            steps.push(Closing { entries: seen.exposed.iter().map(entry).collect() }.step());
         }
         if !seen.secrets {
             steps.push(Secrets { admin_name: "admin".to_owned() }.step());

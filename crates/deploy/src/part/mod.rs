@@ -9,6 +9,7 @@ pub(crate) mod configuration;
 pub(crate) mod database;
 pub(crate) mod directory;
 mod edge;
+pub(crate) mod identity;
 mod observed;
 pub(crate) mod preflight;
 pub(crate) mod release;
@@ -84,7 +85,7 @@ pub(crate) trait Part: Sync {
 }
 
 /// Every part, in the order in which they are started.
-pub(crate) const PARTS: [&dyn Part; 10] = [
+pub(crate) const PARTS: [&dyn Part; 11] = [
     &directory::Directory,
     &release::Release,
     &configuration::Configuration,
@@ -95,6 +96,7 @@ pub(crate) const PARTS: [&dyn Part; 10] = [
     &schedule::Schedule,
     &acceptance::Acceptance,
     &volume::Volume,
+    &identity::Identity,
 ];
 
 /// The steps that bring every part to what is wanted.

@@ -1,12 +1,12 @@
 //! What is there, part by part: looked at, nothing touched.
 
 use super::configuration::{self, ConfigChange};
-use super::{database, directory, release, server};
+use super::{database, directory, identity, release, server};
 use crate::action::HandOver;
 use crate::control::protocol::Status;
 use crate::error::Error;
 use crate::part::database::readiness::Patience;
-use crate::place::container::{VersionChange, volume_change};
+use crate::place::container::{VersionChange, volume_change, volume_used};
 use crate::state::creation::Creation;
 use crate::state::report::last_pass;
 use crate::state::settled::Settled;
@@ -29,6 +29,10 @@ pub(crate) struct Observed {
     pub verified: bool,
     /// What the `VERSION` of a container's volume must become, if anything.
     pub volume: Option<VersionChange>,
+    /// Which Mattermost used the volume, in words, if one did.
+    pub volume_used: Option<String>,
+    /// Which deployment this is.
+    pub identity: identity::Observed,
 }
 
 /// Looks. With `creation`, a database that is not there is no error.
@@ -54,5 +58,7 @@ pub(crate) async fn observe(
         agent,
         verified: last_pass(layout).is_some(),
         volume: volume_change(layout, &settled.release)?,
+        volume_used: volume_used(layout)?,
+        identity: identity::observe(layout).await?,
     })
 }

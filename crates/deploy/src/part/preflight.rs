@@ -10,6 +10,7 @@ use crate::error::Error;
 use crate::place::ground::writable;
 use crate::place::layout::Layout;
 use crate::state::location::Location;
+use crate::state::server_user::is_made_here;
 use crate::state::settled::Settled;
 
 /// Bytes that a deployment of the built-in server needs to begin with: two copies of a 60 MB binary, a database, logs.
@@ -24,6 +25,7 @@ pub(crate) fn check(layout: &Layout, settled: &Settled, observed: &Observed) -> 
     let ground = host::disk::nearest(layout.root());
     writable(ground, layout)?;
     private(ground, layout)?;
+    link(layout)?;
     if !layout.current().exists() {
         room(ground, layout)?;
     }
@@ -32,7 +34,8 @@ pub(crate) fn check(layout: &Layout, settled: &Settled, observed: &Observed) -> 
     }
     let open = agent.and_then(|status| status.edge()).map(|edge| edge.spec.listen);
     if open != Some(desired.listen) {
-        Listen { address: Some(desired.listen.ip()), port: desired.listen.port() }.check()?;
+        let free = Listen { address: Some(desired.listen.ip()), port: desired.listen.port() }.check();
+        free.map_err(|taken| in_a_copy(taken.into(), layout, observed))?;
     }
     if !observed.database.exists || observed.directory.secrets {
         return Ok(());
@@ -50,6 +53,20 @@ pub(crate) fn check(layout: &Layout, settled: &Settled, observed: &Observed) -> 
             "put that deployment's secrets.toml there, or name an empty database; nothing has been changed",
         ),
     })
+}
+
+/// A copy wants the port of its original: how it gets one of its own.
+fn in_a_copy(taken: Error, layout: &Layout, observed: &Observed) -> Error {
+    let Some((original, true)) = &observed.identity.original else { return taken };
+    let what = format!(
+        "{}. {} is a copy of {}, which runs",
+        taken.what,
+        layout.root().display(),
+        original.root().display()
+    );
+    Error { what, ..taken }.hint(
+        "give the copy an address of its own with `mainstay up --listen ADDR:PORT` (and `--site-url URL`), or stop the original",
+    )
 }
 
 /// Nobody else may rename or replace what is in the deployment's directory: root starts programs from there.
@@ -147,12 +164,32 @@ fn reachable(name: &str, layout: &Layout, ground: &Path) -> Result<(), Error> {
         || host::User { name: name.to_owned(), uid: u32::MAX - 1, gid: u32::MAX - 1, home: "/".into() };
     let user = match host::User::named(name) {
         Ok(user) => user,
-        Err(host::user::UserError::Unknown(_)) if name == crate::DEFAULT_USER => stranger(),
+        Err(host::user::UserError::Unknown(_)) if is_made_here(name) => stranger(),
         Err(error) => return Err(error.into()),
     };
     let below = if ground == layout.root() { layout.current() } else { ground.join("x") };
-    // `can_traverse` looks at the directories above a path that exists.
     let way = below.parent().filter(|way| way.exists()).unwrap_or(ground);
-    user.can_traverse(&way.join("."))?;
-    Ok(())
+    Ok(user.can_enter(way)?)
+}
+
+/// `current` is a link that Mainstay made, or is not there yet.
+fn link(layout: &Layout) -> Result<(), Error> {
+    let current = layout.current();
+    let Ok(meta) = current.symlink_metadata() else { return Ok(()) };
+    let problem = match std::fs::read_link(&current) {
+        _ if meta.is_dir() => "is a directory".to_owned(),
+        Err(_) => "is a file".to_owned(),
+        Ok(target) if layout.root().join(&target).parent() != Some(&*layout.releases()) => {
+            format!("leads to {}, which is not in {}", target.display(), layout.releases().display())
+        }
+        Ok(target) if ::release::current(&current).is_none() => {
+            format!("leads to {}, which is no name of a release", target.display())
+        }
+        Ok(_) => return Ok(()),
+    };
+    Err(Error::not_ready(format!(
+        "{} {problem}; Mainstay keeps the link to the active release there",
+        current.display()
+    ))
+    .hint(format!("move it away: `mv {0} {0}.old`; `mainstay up` makes the link anew", current.display())))
 }

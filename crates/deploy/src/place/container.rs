@@ -105,6 +105,21 @@ pub(crate) fn volume_change(layout: &Layout, to: &ReleaseId) -> Result<Option<Ve
     Ok((said.as_ref() != Some(&to.version)).then_some(VersionChange { before: text }))
 }
 
+/// Which Mattermost used a container's volume, in words; `None` where none did, and outside a container.
+///
+/// # Errors
+/// The volume cannot be read.
+pub(crate) fn volume_used(layout: &Layout) -> Result<Option<String>, Error> {
+    let Some(path) = layout.volume_version() else { return Ok(None) };
+    match host::disk::read_guarded(&path, VERSION_LIMIT) {
+        Ok(content) => Ok(Some(String::from_utf8_lossy(&content.bytes).trim().escape_debug().to_string())),
+        Err(error) if error.source.kind() == std::io::ErrorKind::NotFound => {
+            Ok((!layout.root().exists() && holds_uploads()?).then(|| "of docker-mattermost".to_owned()))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// Whether anybody's files are in the volume. A new file system brings `lost+found`.
 fn holds_uploads() -> Result<bool, Error> {
     let entries = match std::fs::read_dir(VOLUME) {

@@ -6,7 +6,7 @@ use container_contract::VOLUME;
 
 use super::Place;
 use super::layout::Layout;
-use crate::error::{Error, reason};
+use crate::error::{Error, Exit, reason};
 
 /// What a directory is to us.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,12 +17,14 @@ pub(crate) enum Ground {
     Ours,
 }
 
-/// Looks at a directory without touching it.
+/// Looks at a directory without touching it. Hidden files, as of editors, and `lost+found` are nobody's; where a deployment stands,
+/// other files block nothing.
 ///
 /// # Errors
-/// It holds what is not ours: named.
+/// It holds no deployment and what is not ours: named. Its name cannot be written into a file of settings.
 pub(crate) fn ground(layout: &Layout) -> Result<Ground, Error> {
     let root = layout.root();
+    check_name(root)?;
     let entries = match std::fs::read_dir(root) {
         Ok(entries) => entries,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Ground::Free),
@@ -30,21 +32,33 @@ pub(crate) fn ground(layout: &Layout) -> Result<Ground, Error> {
             return Err(Error::path("use", root, &error).hint("name another directory with `--dir`"));
         }
     };
-    let mut ground = Ground::Free;
+    let (mut ground, mut stranger) = (Ground::Free, None);
     for entry in entries {
-        let entry = entry.map_err(|error| Error::path("read", root, &error))?;
-        let name = entry.file_name();
-        if !name.to_str().is_some_and(Layout::is_ours) {
-            let name = Path::new(&name).display().to_string();
-            return Err(Error::not_ready(format!(
-                "{} holds `{name}`, which is not Mainstay's",
-                root.display()
-            ))
-            .hint("name an empty directory, or one that does not exist yet, with `--dir`"));
+        let name = entry.map_err(|error| Error::path("read", root, &error))?.file_name();
+        match name.to_str() {
+            // Only a deployment has these.
+            Some(name) if Layout::is_sign(name) => return Ok(Ground::Ours),
+            Some(name) if Layout::is_ours(name) => ground = Ground::Ours,
+            Some(name) if name.starts_with('.') || name == "lost+found" => {}
+            _ => stranger = Some(name),
         }
-        ground = Ground::Ours;
     }
-    Ok(ground)
+    let Some(name) = stranger else { return Ok(ground) };
+    let name = name.to_string_lossy().escape_debug().to_string();
+    Err(Error::not_ready(format!("{} holds `{name}`, which is not Mainstay's", root.display()))
+        .hint("name an empty directory, or one that does not exist yet, with `--dir`"))
+}
+
+/// The directory's path stands in config.json and in messages: it must be one line of text.
+fn check_name(root: &Path) -> Result<(), Error> {
+    let problem = match root.to_str() {
+        None => "is not UTF-8 text, and the server's config.json can hold no other",
+        Some(text) if text.contains(char::is_control) => "holds a control character, such as a line break",
+        Some(_) => return Ok(()),
+    };
+    let shown = root.to_string_lossy().escape_debug().to_string();
+    Err(Error::new(Exit::Usage, format!("the path {shown} {problem}"))
+        .hint("name another directory with `--dir`"))
 }
 
 /// Whether this user can write in `ground`, the directory nearest to the deployment's that exists.

@@ -24,10 +24,12 @@ const SERVER_DIRS: [&str; 4] = ["config", "logs/mattermost", "plugins", "client-
 const OWN_DIRS: [&str; 1] = ["logs"];
 
 /// Every name that may stand at the top of a deployment's directory.
-const OURS: [&str; 17] = [
+const OURS: [&str; 19] = [
     "mainstay.toml",
     "secrets.toml",
     "declared.json",
+    "deployment.json",
+    "set-aside",
     "current",
     "releases",
     "config",
@@ -43,6 +45,9 @@ const OURS: [&str; 17] = [
     "state.db-shm",
     "run",
 ];
+
+/// Those of [`OURS`] that no other program would have.
+const SIGNS: [&str; 5] = ["mainstay.toml", "secrets.toml", "declared.json", "deployment.json", "state.db"];
 
 /// How the name of a journal begins that is being made.
 const STAGED_JOURNAL: &str = "state.db.new-";
@@ -121,6 +126,21 @@ impl Layout {
     /// 0600: what was declared last, and what it replaced in config.json.
     pub fn declared(&self) -> PathBuf {
         self.root.join("declared.json")
+    }
+
+    /// 0600: the deployment's id, and which data belongs to it.
+    pub fn identity(&self) -> PathBuf {
+        self.root.join("deployment.json")
+    }
+
+    /// Says in the directory of the data whose it is.
+    pub fn data_mark(&self) -> PathBuf {
+        self.database().join(".mainstay-deployment")
+    }
+
+    /// What `up --start-empty` has moved away, a directory for each time.
+    pub fn set_aside(&self) -> PathBuf {
+        self.root.join("set-aside")
     }
 
     /// The link to the active release.
@@ -233,6 +253,11 @@ impl Layout {
     /// The newest report of the acceptance test.
     pub fn report(&self) -> PathBuf {
         self.root.join("run/verified.json")
+    }
+
+    /// Whether a name at the top of the directory shows that a deployment stands there.
+    pub(crate) fn is_sign(name: &str) -> bool {
+        SIGNS.contains(&name)
     }
 
     /// Whether a name at the top of the directory is one that Mainstay makes.

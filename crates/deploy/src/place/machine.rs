@@ -8,17 +8,10 @@ use host::tool::{NO_LIMIT, Tool};
 
 use crate::error::Error;
 
+pub use host::here::host_name;
+
 /// User and group id.
 pub(crate) type Owner = (u32, u32);
-
-/// This machine's host name, as the kernel reports it.
-pub fn host_name() -> String {
-    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    match name.trim() {
-        "" => "localhost".to_owned(),
-        name => name.to_owned(),
-    }
-}
 
 /// User and group of a user that must exist; `None` = leave the owner as it is.
 pub(crate) fn owner(user: Option<&str>) -> Result<Option<Owner>, Error> {
@@ -26,6 +19,9 @@ pub(crate) fn owner(user: Option<&str>) -> Result<Option<Owner>, Error> {
     let user = host::User::named(name)?;
     Ok(Some((user.uid, user.gid)))
 }
+
+/// The mode of a deployment's own directory: the server's user passes through it, and nobody else sees what is in it.
+pub(crate) const ROOT_MODE: u32 = 0o711;
 
 /// Makes a directory and what is missing above it; one that is there keeps its mode.
 pub(crate) fn make_dir(path: &Path, mode: u32, owner: Option<Owner>) -> Result<(), Error> {

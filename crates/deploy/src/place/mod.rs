@@ -2,6 +2,7 @@
 
 pub mod container;
 pub(crate) mod ground;
+pub(crate) mod holder;
 pub(crate) mod layout;
 pub(crate) mod machine;
 
@@ -44,6 +45,16 @@ impl Place {
         match self {
             Self::Machine => Defaults::Release,
             Self::Container => Defaults::DockerMattermost,
+        }
+    }
+
+    /// How somebody asks for an empty deployment where one was used, in words.
+    pub(crate) fn start_empty(self) -> &'static str {
+        match self {
+            Self::Machine => "run `mainstay up --start-empty`",
+            Self::Container => {
+                "start the image once with the command `mainstay up --start-empty --foreground`"
+            }
         }
     }
 

@@ -11,6 +11,7 @@ use crate::error::{Error, Exit};
 use crate::place::Place;
 use crate::place::layout::Layout;
 use crate::place::machine::host_name;
+use crate::state::server_user::default_user;
 
 /// Where the edge answers unless told otherwise: this machine alone, at Mattermost's own port.
 const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8065);
@@ -18,9 +19,6 @@ const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOS
 /// Loopback, and the networks that no public address is in (RFC 1918, RFC 4193).
 const PRIVATE: [&str; 6] =
     ["127.0.0.0/8", "::1", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"];
-
-/// The system user that is made for the server when root installs.
-pub const DEFAULT_USER: &str = "mainstay";
 
 /// What a deployment is to be.
 #[derive(Debug, Clone, PartialEq)]
@@ -49,6 +47,8 @@ pub struct Desired {
 pub struct Machine {
     /// Whether this process may become other users.
     pub root: bool,
+    /// The user that the server runs as where root names none.
+    pub user: String,
     /// The machine's name.
     pub host_name: String,
     /// Where the edge answers by default.
@@ -63,9 +63,12 @@ impl Machine {
         if layout.place() == Place::Container {
             // People use the host's name and not the container's, and no process here is root.
             let listen = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 80);
-            return Self { root: false, host_name: "localhost".to_owned(), listen, container: true };
+            let (host_name, user) = ("localhost".to_owned(), String::new());
+            return Self { root: false, user, host_name, listen, container: true };
         }
-        Self { root, host_name: host_name(), listen: DEFAULT_LISTEN, container: false }
+        // Only root chooses a user, and it takes a look at the machine's.
+        let user = if root { default_user(layout) } else { String::new() };
+        Self { root, user, host_name: host_name(), listen: DEFAULT_LISTEN, container: false }
     }
 }
 
@@ -94,7 +97,7 @@ impl Desired {
             edition.parse().map_err(|error| Error::new(Exit::Settings, format!("`edition`: {error}")))?;
         let user = match (wanted.get("user"), machine.root) {
             (Some(user), true) => Some(user.to_owned()),
-            (None, true) => Some(DEFAULT_USER.to_owned()),
+            (None, true) => Some(machine.user.clone()),
             (None, false) => None,
             (Some(user), false) => {
                 return Err(Error::new(Exit::Usage, format!("only root can run the server as `{user}`"))
@@ -175,7 +178,8 @@ mod tests {
     use super::*;
 
     fn machine(root: bool) -> Machine {
-        Machine { root, host_name: "chat-1".to_owned(), listen: DEFAULT_LISTEN, container: false }
+        let (user, host_name) = ("mainstay-chat".to_owned(), "chat-1".to_owned());
+        Machine { root, user, host_name, listen: DEFAULT_LISTEN, container: false }
     }
 
     fn decide(flags: &[(&'static str, &str)], root: bool) -> Result<Desired, Error> {
@@ -209,7 +213,7 @@ mod tests {
 
     #[test]
     fn only_root_changes_users() {
-        assert_eq!(decide(&[], true).expect("valid").user.as_deref(), Some(DEFAULT_USER));
+        assert_eq!(decide(&[], true).expect("valid").user.as_deref(), Some("mainstay-chat"));
         assert_eq!(decide(&[], false).expect("valid").user, None);
         assert_eq!(decide(&[("user", "x")], false).expect_err("must be refused").exit, Exit::Usage);
     }

@@ -11,6 +11,7 @@ use serde_json::Value;
 use settings::{Origin, Resolved};
 
 use crate::error::{Error, Exit};
+use crate::place::layout::Layout;
 use crate::world::World;
 
 /// Where the data is.
@@ -140,6 +141,15 @@ pub(crate) fn deployed(config: &Value) -> Option<Location> {
         Ok(DataSource::Server(server)) => Some(Location::Server(Box::new(server.as_mattermost_connects()))),
         _ => None,
     }
+}
+
+/// Whether config.json, if there is one, says that the data is in the deployment's own file.
+///
+/// # Errors
+/// It cannot be read.
+pub(crate) fn is_file(layout: &Layout) -> Result<bool, Error> {
+    let config = crate::state::config_file::deployed(layout)?;
+    Ok(config.as_ref().and_then(deployed).is_some_and(|location| location == Location::File))
 }
 
 /// The server that config.json names: for a step, which must find what the plan found, whatever the environment is by then.

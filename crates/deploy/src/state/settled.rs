@@ -139,6 +139,20 @@ fn site_url_of_new_address(
     derived(Some(listen)).map(Some)
 }
 
+/// A pipe would be waited for without end, and what is read from it once is gone.
+fn check_tarball(path: &Path) -> Result<(), Error> {
+    let meta = std::fs::metadata(path).map_err(|error| Error::path("read", path, &error))?;
+    if meta.is_file() {
+        return Ok(());
+    }
+    let is = if meta.is_dir() { "a directory" } else { "a pipe or a device" };
+    Err(Error::new(
+        Exit::Usage,
+        format!("`--release {}`: it is {is}, and a tarball is needed", path.display()),
+    )
+    .hint("name the file itself, as in mattermost-team-11.7.0-linux-amd64.tar.gz"))
+}
+
 /// The wanted release: the one in the tarball, otherwise the installed one, otherwise the built-in one; and how it was found
 /// out, where that is to be known.
 fn wanted_release(
@@ -146,6 +160,9 @@ fn wanted_release(
     source: Source<'_>,
     current: Option<ReleaseId>,
 ) -> Result<(ReleaseId, Vec<String>), Error> {
+    if let Some(release::Origin::File { path }) = source.origin {
+        check_tarball(path)?;
+    }
     match source.origin {
         None => installed_or_builtin(desired, current).map(|release| (release, Vec::new())),
         Some(release::Origin::Builtin) => Ok((release::builtin(), Vec::new())),

@@ -63,7 +63,15 @@ pub(super) fn confine(
 }
 
 /// Becomes the program, whose exit code is then ours; codes from 125 up say why it did not.
-pub(super) fn hold_to(printer: Printer, parent: u32, argv: &[OsString]) -> ExitCode {
+pub(super) fn hold_to(printer: Printer, needs: Option<&Path>, parent: u32, argv: &[OsString]) -> ExitCode {
+    let is_filled = |path: &Path| std::fs::metadata(path).is_ok_and(|meta| meta.len() > 0);
+    if let Some(gone) = needs.filter(|path| !is_filled(path)) {
+        printer.say(&format!(
+            "mainstay: {} is gone, and the server would make an empty one: not starting. Mount or restore it, then run `mainstay up`",
+            gone.display()
+        ));
+        return ExitCode::from(125);
+    }
     match host::shim::exec(parent, argv) {
         Ok(never) => match never {},
         Err(error) => {

@@ -196,6 +196,7 @@ fn work(printer: Printer, common: &Common, change: Change, start: bool) -> Resul
             listen: None,
             site_url: None,
             user: None,
+            start_empty: false,
             foreground: true,
             wait: DATABASE_WAIT.as_secs(),
             create_database: deploy::Creation::asked(&world.variables).map(|_| None),

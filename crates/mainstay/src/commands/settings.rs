@@ -24,7 +24,7 @@ pub(super) async fn run(
             let (resolved, deployed) = with_deployment(world, &version)?;
             return explain(printer, &name, &resolved, deployed.as_ref());
         }
-        Settings::Check(version) => check(printer, &resolved(world, &version)?),
+        Settings::Check(version) => check(printer, world, &resolved(world, &version)?),
         Settings::Render(version) => render(printer, &resolved(world, &version)?),
         Settings::Schema(version) => {
             let schema = settings::schema(resolved(world, &version)?.version());
@@ -124,10 +124,16 @@ fn explain(
     Ok(Exit::Done)
 }
 
-fn check(printer: Printer, resolved: &Resolved) {
-    printer.data(
-        &serde_json::json!({ "version": resolved.version().to_string(), "notices": resolved.notices() }),
-    );
+fn check(printer: Printer, world: &World, resolved: &Resolved) {
+    let warnings = deploy::warnings(&world.layout);
+    printer.data(&serde_json::json!({
+        "version": resolved.version().to_string(),
+        "notices": resolved.notices(),
+        "warnings": warnings,
+    }));
+    for warning in &warnings {
+        printer.show(&format!("warning: {warning}"));
+    }
     for notice in resolved.notices() {
         printer.show(&format!("note: {notice}"));
     }

@@ -45,7 +45,8 @@ fn server_user(world: &World) -> Result<Option<host::User>, Error> {
         return Ok(None);
     }
     let wanted = deploy::wanted_file(&world.layout)?;
-    let user = host::User::named(wanted.get("user").unwrap_or(deploy::DEFAULT_USER))?;
+    let name = wanted.get("user").map_or_else(|| deploy::default_user(&world.layout), str::to_owned);
+    let user = host::User::named(&name)?;
     Ok((!user.is_root()).then_some(user))
 }
 

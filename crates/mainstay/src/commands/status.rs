@@ -56,6 +56,7 @@ fn text(status: &Status) -> String {
         rows.push(("Edge", edge.unwrap_or_else(|| "closed".to_owned())));
     }
     rows.push(("Verified", status.verified_at.map_or_else(|| "never".to_owned(), moment)));
+    rows.extend(status.warnings.iter().map(|warning| ("Warning", warning.clone())));
     rows.iter().map(|(name, value)| format!("{name:<10} {value}")).collect::<Vec<_>>().join("\n")
 }
 

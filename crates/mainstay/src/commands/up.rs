@@ -4,7 +4,7 @@ use std::io::{BufRead as _, Read as _};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use deploy::{Consent, Creation, Error, Migrate, Request, Up, UpReport, World};
+use deploy::{Consent, Creation, Error, Migrate, Request, StartEmpty, Up, UpReport, World};
 use tokio_util::sync::CancellationToken;
 
 use super::{caller, flags};
@@ -42,6 +42,17 @@ pub(super) async fn run(
         world.variables.insert(deploy::ADMINISTRATORS[0].to_owned(), line_of_stdin()?);
     }
     let world = &world;
+    if args.start_empty {
+        let operation = StartEmpty { request: request.clone() };
+        let aside = super::change(printer, world, &operation, &args.change, None, cancel.clone()).await?;
+        match aside {
+            Some(Some(aside)) => {
+                printer.say(&format!("What was left of the deployment is now in {}", aside.display()));
+            }
+            Some(None) => printer.say("note: nothing is gone here, so `--start-empty` moves nothing"),
+            None => return Ok(Exit::Done),
+        }
+    }
     let began = Instant::now();
     let operation = Up { request };
     let report = super::change(printer, world, &operation, &args.change, None, cancel.clone()).await?;

@@ -7,6 +7,7 @@ mod heads;
 mod lifecycle;
 mod ownership;
 mod place;
+mod presence;
 mod promises;
 mod session;
 

@@ -16,6 +16,8 @@ use crate::world::World;
 pub(crate) struct Observed {
     /// Whether there is a database with Mattermost's tables.
     pub exists: bool,
+    /// The deployment that it says it belongs to; a database on a server.
+    pub deployment: Option<String>,
     /// What its server lacks and shall be created.
     pub lacking: Option<Lacking>,
     /// What works and yet is not as it should be.
@@ -29,11 +31,18 @@ pub(super) async fn observe(
     patience: &mut readiness::Patience<'_>,
 ) -> Result<Observed, Error> {
     match &settled.location {
-        Location::File => Ok(Observed { exists: world.layout.sqlite().exists(), ..Observed::default() }),
+        Location::File => Ok(Observed { exists: is_filled(&world.layout.sqlite()), ..Observed::default() }),
         Location::Server(server) => {
             let ready = readiness::look(world, server, &settled.release, creation, patience).await?;
             let readiness::Ready { schema, lacking, warnings } = ready;
-            Ok(Observed { exists: schema.is_some(), lacking, warnings })
+            let exists = schema.is_some();
+            let deployment = schema.and_then(|schema| schema.deployment);
+            Ok(Observed { exists, deployment, lacking, warnings })
         }
     }
+}
+
+/// Whether the file holds anything: an empty one is what SQLite makes before it writes, and what a lost mount leaves.
+pub(crate) fn is_filled(sqlite: &std::path::Path) -> bool {
+    sqlite.symlink_metadata().is_ok_and(|meta| meta.len() > 0)
 }

@@ -1,0 +1,52 @@
+//! What earlier operations have moved away and not deleted: nobody should have to find it by chance.
+
+use std::path::Path;
+
+use crate::place::layout::Layout;
+
+/// A sentence for each directory that something was left in, with the way to get it back.
+pub(crate) fn left_behind(layout: &Layout) -> Vec<String> {
+    let root = layout.root().display();
+    let aside = names(&layout.aside()).into_iter().map(|name| {
+        let dir = layout.aside().join(name);
+        let held = names(&dir).join(", ");
+        let dir = dir.display();
+        format!(
+            "an `uninstall` that was given up left {held} in {dir}: `mv {dir}/NAME {root}/` brings one back while the deployment is down \
+             and has none of that name, `rm -r {dir}` deletes it"
+        )
+    });
+    let undone = names(&layout.undone()).into_iter().map(|name| {
+        let dir = layout.undone().join(name);
+        let dir = dir.display();
+        format!(
+            "an `up` that was undone left the data of its server in {dir}: copy out what you need, `rm -r {dir}` deletes it"
+        )
+    });
+    aside.chain(undone).collect()
+}
+
+fn names(dir: &Path) -> Vec<String> {
+    let Ok(entries) = std::fs::read_dir(dir) else { return Vec::new() };
+    let mut names: Vec<_> =
+        entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    names
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_left_is_named_with_the_way_back() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let layout = Layout::new(dir.path());
+        assert_eq!(left_behind(&layout), Vec::<String>::new());
+        std::fs::create_dir_all(layout.aside().join("0123/data")).expect("made");
+        std::fs::create_dir_all(layout.undone().join("data-1")).expect("made");
+        let [aside, undone] = &left_behind(&layout)[..] else { panic!("two sentences") };
+        assert!(aside.contains("left data in") && aside.contains("run/aside/0123/NAME"), "{aside}");
+        assert!(undone.contains("run/undone/data-1"), "{undone}");
+    }
+}

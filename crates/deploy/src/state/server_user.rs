@@ -1,0 +1,95 @@
+//! The system user that the server runs as when root installs and names none: one for each deployment, so that no server reads the files
+//! of another.
+
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use crate::place::layout::Layout;
+
+/// How the names of users begin that Mainstay makes, and the whole name of the one for a directory called `mainstay`.
+const PREFIX: &str = "mainstay";
+
+/// No name of a user is longer. The kernel's tools allow 32 with the closing NUL.
+const LONGEST: usize = 31;
+
+/// Whether Mainstay makes a user of that name where it is missing.
+pub(crate) fn is_made_here(name: &str) -> bool {
+    name == PREFIX || name.strip_prefix(PREFIX).is_some_and(|rest| rest.starts_with('-'))
+}
+
+/// The user of the deployment in `layout` where nobody names one: who owns its files, otherwise a user of its own.
+pub fn default_user(layout: &Layout) -> String {
+    let present = || {
+        let config = layout.config();
+        let owner = config.parent()?.symlink_metadata().ok()?.uid();
+        // Root's directory is one that an interrupted run has not given away yet.
+        (owner != 0).then(|| host::User::named(&owner.to_string()).ok()).flatten()
+    };
+    let home = |name: &str| host::User::named(name).ok().map(|user| user.home);
+    present().map_or_else(|| own_user(layout.root(), home), |user| user.name)
+}
+
+/// The name for a deployment in `root`. `home` is the home directory of a user that exists: Mainstay makes each with the deployment's
+/// directory as its home.
+fn own_user(root: &Path, home: impl Fn(&str) -> Option<PathBuf>) -> String {
+    let readable = readable(root);
+    let plain = match &*readable {
+        PREFIX => PREFIX.to_owned(),
+        name => fitting(name, ""),
+    };
+    let is_free = |name: &str| home(name).is_none_or(|home| home == root);
+    if !readable.is_empty() && is_free(&plain) { plain } else { fitting(&readable, &digest(root)) }
+}
+
+/// The directory's name as far as a user's name can have it.
+fn readable(root: &Path) -> String {
+    let name = root.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    let words = name.split(|c| !allowed(c)).filter(|word| !word.is_empty());
+    words.collect::<Vec<_>>().join("-")
+}
+
+fn fitting(name: &str, digest: &str) -> String {
+    let parts = |name: &str| {
+        [PREFIX, name, digest].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("-")
+    };
+    let room = LONGEST.saturating_sub(parts("x").len() - 1);
+    // Only ASCII is in it.
+    parts(name.get(..room).unwrap_or(name).trim_end_matches('-'))
+}
+
+/// Eight digits that are always the same for one path (FNV-1a).
+fn digest(path: &Path) -> String {
+    let bytes = path.as_os_str().as_encoded_bytes();
+    let hash =
+        bytes.iter().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193));
+    format!("{hash:08x}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_directory_has_a_user_of_its_own() {
+        let nobody = |_: &str| None;
+        let of = |root: &str| own_user(root.as_ref(), nobody);
+        assert_eq!(of("/var/lib/mainstay"), "mainstay");
+        assert_eq!(of("/srv/chat"), "mainstay-chat");
+        assert_eq!(of("/srv/Team Chat (2)"), "mainstay-team-chat-2");
+        // Nothing of the name can be used.
+        assert_eq!(of("/srv/чат"), format!("mainstay-{}", digest("/srv/чат".as_ref())));
+        let long = of("/srv/a-very-long-name-of-a-directory-indeed");
+        assert_eq!(long, "mainstay-a-very-long-name-of-a");
+        // Its own, made before; and the one of another directory with the same name.
+        let taken = |name: &str| (name == "mainstay-chat").then(|| PathBuf::from("/srv/chat"));
+        assert_eq!(own_user("/srv/chat".as_ref(), taken), "mainstay-chat");
+        let other = own_user("/home/chat".as_ref(), taken);
+        assert_eq!(other, format!("mainstay-chat-{}", digest("/home/chat".as_ref())));
+        let longest = own_user("/x/a-very-long-name-of-a-directory-indeed".as_ref(), |_| Some("/srv".into()));
+        for name in [&other, &long, &longest] {
+            assert!(name.len() <= LONGEST && is_made_here(name), "{name}");
+        }
+        assert!(!is_made_here("nobody") && !is_made_here("mainstayer"));
+    }
+}
