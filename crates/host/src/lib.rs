@@ -9,6 +9,7 @@
 //!   supervisor could not reach (grandchildren) is ended at the next start. A recycled process id is never
 //!   signalled.
 //! - A supervisor can be replaced by a newer program in place, and what it supervises does not notice: [`Handover`].
+//! - A supervised program that repeats itself does not push out of its log what was there before: such lines are counted.
 //! - When a disk is full, log lines are lost, counted and noted; the supervised program goes on.
 //! - `atomic_write` and `symlink_flip` leave the old state or the new one, also after a power cut.
 //! - `remove_tree` removes nothing outside its tree, whatever other processes do in it.

@@ -2,7 +2,10 @@
 //!
 //! `NAME` is the newest file, `NAME.1` the one before, up to the number kept. A line is never split over two
 //! files. Whoever writes is never blocked for long: between pipe and disk stands a bounded queue, and what
-//! does not fit is dropped, counted, and noted in the log once there is room again.
+//! does not fit is dropped, counted, and noted in the log once there is room again. A program that repeats itself cannot
+//! push out what it wrote before: see [`digest`].
+mod digest;
+
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
@@ -10,9 +13,9 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
@@ -20,10 +23,14 @@ use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
+use digest::Digest;
+
 /// Longest line kept whole, bytes; a longer one is cut into lines of this length.
 const LONGEST_LINE: usize = 64 * 1024;
 /// Batches that may wait for the disk; at most 64 KiB each.
 const QUEUE: usize = 64;
+/// How long the writing thread waits for lines before it looks whether there is a count to write.
+const PERIOD: Duration = Duration::from_secs(1);
 
 /// Where a log is and how much of it is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,12 +41,14 @@ pub struct Log {
     pub limit: u64,
     /// Older files kept beside it.
     pub keep: u32,
+    /// Whether a supervised program's lines are counted instead of written when it repeats itself.
+    pub counts_floods: bool,
 }
 
 impl Log {
-    /// 10 MiB a file, five older ones.
+    /// 10 MiB a file, five older ones; floods are counted.
     pub fn at(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), limit: 10 << 20, keep: 5 }
+        Self { path: path.into(), limit: 10 << 20, keep: 5, counts_floods: true }
     }
 }
 
@@ -225,7 +234,10 @@ impl Sink {
         let (sender, messages) = sync_channel(QUEUE);
         let queue = Queue { messages: sender, refused: Arc::default() };
         let refused = queue.refused.clone();
-        thread::Builder::new().name("log".into()).spawn(move || write_all(messages, &refused, writer))?;
+        let digest = log.counts_floods.then(Digest::default);
+        thread::Builder::new()
+            .name("log".into())
+            .spawn(move || write_all(&messages, &refused, writer, digest))?;
         Ok(Self { queue, dropped })
     }
 
@@ -299,15 +311,35 @@ pub(crate) struct Unread {
     pub(crate) line: Vec<u8>,
 }
 
-fn write_all(messages: Receiver<Message>, refused: &AtomicU64, mut writer: Rotating) {
-    for message in messages {
+fn write_all(
+    messages: &Receiver<Message>,
+    refused: &AtomicU64,
+    mut writer: Rotating,
+    mut digest: Option<Digest>,
+) {
+    loop {
+        let message = messages.recv_timeout(PERIOD);
+        let ends = matches!(message, Ok(Message::Flush(_)) | Err(RecvTimeoutError::Disconnected));
+        for note in digest.iter_mut().flat_map(|digest| digest.notes(Instant::now(), ends)) {
+            writer.write_lines(note.as_bytes());
+        }
         let lost = refused.swap(0, Ordering::Relaxed);
         if lost > 0 {
             writer.lose(lost, "the disk is slower than the program writes".into());
         }
-        match message {
-            Message::Lines(lines) => writer.write_lines(&lines),
-            Message::Flush(done) => drop(done),
+        match (message, &mut digest) {
+            (Ok(Message::Lines(lines)), None) => writer.write_lines(&lines),
+            (Ok(Message::Lines(lines)), Some(digest)) => {
+                let now = Instant::now();
+                let lines = lines.split_inclusive(|byte| *byte == b'\n');
+                let admitted = lines.filter(|line| digest.admits(line, now)).collect::<Vec<_>>().concat();
+                if !admitted.is_empty() {
+                    writer.write_lines(&admitted);
+                }
+            }
+            (Ok(Message::Flush(done)), _) => drop(done),
+            (Err(RecvTimeoutError::Timeout), _) => {}
+            (Err(RecvTimeoutError::Disconnected), _) => return,
         }
     }
 }

@@ -19,7 +19,7 @@ fn lines(path: &Path) -> Vec<String> {
 fn rotation_keeps_whole_lines_within_the_limit() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("server.log");
-    let mut log = Rotating::new(Log { path: path.clone(), limit: 1000, keep: 3 });
+    let mut log = Rotating::new(Log { path: path.clone(), limit: 1000, keep: 3, counts_floods: true });
     for n in 0..1000 {
         log.write_lines(format!("line {n:04}\n").as_bytes());
     }
@@ -62,7 +62,7 @@ async fn following_loses_no_line_over_many_rotations() {
     let writer = {
         let path = path.clone();
         std::thread::spawn(move || {
-            let mut log = Rotating::new(Log { path, limit: 2000, keep: 100 });
+            let mut log = Rotating::new(Log { path, limit: 2000, keep: 100, counts_floods: true });
             for n in 0..LINES {
                 log.write_lines(format!("line {n}\n").as_bytes());
                 if n % 100 == 0 {
@@ -143,7 +143,7 @@ fn a_full_disk_costs_counted_lines_and_recovers_with_a_note() {
 async fn a_full_disk_does_not_stop_the_program() {
     let dir = tempfile::tempdir().unwrap();
     let mut command = shell(dir.path(), "seq 100000; touch done; exec sleep 300");
-    command.log = Log::at("/dev/full");
+    command.log = Log { counts_floods: false, ..Log::at("/dev/full") };
     let supervisor = Supervisor::start(&host::Spawner::start().unwrap(), command, Policy::default()).unwrap();
     wait_until("the program gets through", || dir.path().join("done").exists());
     wait_until("lines are counted", || supervisor.dropped_lines() >= 100_000);
@@ -155,7 +155,7 @@ async fn a_full_disk_does_not_stop_the_program() {
 async fn a_programs_output_arrives_in_order_and_rotates() {
     let dir = tempfile::tempdir().unwrap();
     let mut command = shell(dir.path(), "seq 20000; echo problem >&2; printf end; exec sleep 300");
-    command.log = Log { path: dir.path().join("log"), limit: 20_000, keep: 20 };
+    command.log = Log { path: dir.path().join("log"), limit: 20_000, keep: 20, counts_floods: false };
     let supervisor = Supervisor::start(&host::Spawner::start().unwrap(), command, Policy::default()).unwrap();
     let mut reader = follow(&dir.path().join("log"), 1_000_000, CancellationToken::new()).unwrap();
     let mut next = 1;
@@ -172,4 +172,28 @@ async fn a_programs_output_arrives_in_order_and_rotates() {
     assert_eq!(supervisor.dropped_lines(), 0);
     supervisor.stop().await;
     assert_eq!(tail(&dir.path().join("log"), 1).unwrap(), ["end"]);
+}
+
+#[tokio::test]
+async fn a_flood_of_lines_leaves_what_was_written_before() {
+    let dir = tempfile::tempdir().unwrap();
+    let error = r#"{"level":"ERROR","fields":{"message":"a batch of writes was not committed"}}"#;
+    let refused = r#"{"level":"INFO","fields":{"message":"a request was refused","client":"203.0.113.9"}}"#;
+    let program = format!(
+        "echo '{error}'; yes '{refused}' | head -n 48000; echo '{refused}'; touch done; exec sleep 300"
+    );
+    let supervisor =
+        Supervisor::start(&host::Spawner::start().unwrap(), shell(dir.path(), &program), Policy::default())
+            .unwrap();
+    let path = dir.path().join("log");
+    let note =
+        "mainstay: 47981 more lines like this left out: INFO a request was refused (client 203.0.113.9)";
+    wait_until("the flood is over", || dir.path().join("done").exists());
+    // The rest is read, and what was left out is told.
+    supervisor.stop().await;
+    assert!(lines(&path).iter().any(|line| line == note), "{:#?}", lines(&path));
+    // Within what `mainstay logs` shows by default.
+    let seen = tail(&path, 50).unwrap();
+    assert!(seen.iter().any(|line| line == error), "{seen:#?}");
+    assert_eq!(seen.iter().filter(|line| *line == refused).count(), 20, "{seen:#?}");
 }
