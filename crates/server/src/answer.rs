@@ -12,6 +12,7 @@ use crate::cors;
 use crate::error::AppError;
 use crate::id::Id;
 use crate::json::json_response;
+use crate::peer::Client;
 use crate::session;
 
 /// Wraps `router` in the middleware that adds the common part.
@@ -26,6 +27,7 @@ async fn finish(State(app): State<App>, request: Request, next: Next) -> Respons
         id: Id::random(),
         method: request.method().clone(),
         uri: request.uri().clone(),
+        client: Client::of(request.extensions(), request.headers()),
         had_cookie: session::has_cookie(request.headers()),
     };
     let origin = cors::allowed_origin(&app.config, request.headers());
@@ -54,6 +56,7 @@ struct RequestSummary {
     id: Id,
     method: Method,
     uri: Uri,
+    client: Client,
     had_cookie: bool,
 }
 
@@ -95,12 +98,12 @@ fn add_headers(app: &App, response: &mut Response, request: &RequestSummary) {
 
 /// Logs a fault of the server as an error, and a client's mistake as info.
 fn log(error: &AppError, request: &RequestSummary) {
-    let RequestSummary { id: request_id, method, uri, .. } = request;
+    let RequestSummary { id: request_id, method, uri, client, .. } = request;
     let path = uri.path();
     let (status, id, detail) = (error.status().as_u16(), error.id(), error.detail_text());
     if error.status().is_server_error() && error.status() != StatusCode::NOT_IMPLEMENTED {
-        tracing::error!(%method, path, status, id, detail, %request_id, "a request failed");
+        tracing::error!(%client, %method, path, status, id, detail, %request_id, "a request failed");
     } else {
-        tracing::info!(%method, path, status, id, detail, %request_id, "a request was refused");
+        tracing::info!(%client, %method, path, status, id, detail, %request_id, "a request was refused");
     }
 }

@@ -39,8 +39,8 @@ pub(crate) struct State {
     pub(crate) version: String,
     /// Limits concurrent password hashing, which takes a core for a tenth of a second, to the number of cores.
     pub(crate) hashing: Semaphore,
-    /// A lock for each account, so that its logins run one at a time.
-    pub(crate) login_turns: Cache<Id, Arc<Mutex<()>>>,
+    /// Locks that logins hold while they are checked, see `sign_in`.
+    pub(crate) login_turns: Cache<String, Arc<Mutex<()>>>,
     /// Recent posts by author and `pending_post_id`: a repeated request gets the post that the first one created.
     pub(crate) recent_posts: Cache<(Id, String), Arc<OnceCell<CreatedPost>>>,
     /// The installation date, in milliseconds since the epoch.

@@ -54,6 +54,7 @@ mod presence;
 mod publish;
 mod rules;
 mod session;
+mod sign_in;
 mod sql;
 mod store;
 mod web;

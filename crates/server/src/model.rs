@@ -1,5 +1,6 @@
 //! Mattermost's objects: a struct for each, which gives the JSON name and the table's column of every field.
 
+mod attempts;
 mod category;
 mod channel;
 mod file_info;
@@ -14,6 +15,7 @@ mod team;
 mod thread;
 mod user;
 
+pub(crate) use attempts::{Attempts, FORGOTTEN, KNOWN, STRANGERS, Standing};
 pub(crate) use category::{Category, CategoryWithChannels};
 pub(crate) use channel::{Channel, ChannelKind, ChannelMember};
 pub(crate) use file_info::FileInfo;

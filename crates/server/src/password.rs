@@ -23,6 +23,10 @@ const MOST_ITERATIONS: u32 = 10_000_000;
 /// The longest password, in bytes: bcrypt ignores the rest.
 pub(crate) const LONGEST: usize = 72;
 
+/// A hash of today's strength that matches no password: what the password of an unknown name is compared with.
+pub(crate) const UNMATCHED: &str =
+    "$pbkdf2$f=SHA256,w=600000,l=32$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+
 /// The result of comparing a password with a stored hash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verdict {
@@ -131,6 +135,13 @@ mod tests {
         assert!(stored.starts_with("$pbkdf2$f=SHA256,w=600000,l=32$") && stored.len() <= 128);
         assert_eq!(verify("correct horse", &stored), Verdict::Right);
         assert_eq!(verify("wrong horse", &stored), Verdict::Wrong);
+    }
+
+    #[test]
+    fn the_unmatched_hash_takes_as_long_as_a_real_one() {
+        let iterations = parse(UNMATCHED).map(|(iterations, ..)| iterations.get());
+        assert_eq!(iterations, Some(ITERATIONS));
+        assert_eq!(verify("", UNMATCHED), Verdict::Wrong);
     }
 
     #[test]

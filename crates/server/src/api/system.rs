@@ -17,6 +17,7 @@ use crate::app::App;
 use crate::contract::{API_VERSION, BUILD_NUMBER, build_hash};
 use crate::error::{AppError, Result};
 use crate::json::{Body, Json, ok};
+use crate::peer::Client;
 use crate::permission::MANAGE_SYSTEM;
 use crate::rules::MAX_POST_SIZE;
 use crate::session::{Caller, Visitor};
@@ -130,11 +131,11 @@ struct ClientLog {
 }
 
 /// Logs an error that a client reports. The text is truncated, because anybody may send one.
-async fn client_log(Visitor(caller): Visitor, Body(log): Body<ClientLog>) -> Json<Value> {
+async fn client_log(Visitor(caller): Visitor, client: Client, Body(log): Body<ClientLog>) -> Json<Value> {
     let user = caller.map(|caller| caller.user.id).unwrap_or_default();
     let message: String = log.message.chars().take(400).collect();
     let level: String = log.level.chars().take(10).collect();
-    tracing::info!(%user, level, message, "a client reported an error");
+    tracing::info!(%client, %user, level, message, "a client reported an error");
     Json(json!({ "message": message }))
 }
 

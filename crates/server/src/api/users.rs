@@ -17,11 +17,13 @@ use crate::event::Broadcast;
 use crate::id::Id;
 use crate::json::{Body, Json, StringMapBody, created, ok};
 use crate::model::{StringMap, User, default_notify_props, default_timezone};
-use crate::password::{self, Verdict};
+use crate::password;
+use crate::peer::Client;
 use crate::permission::{EDIT_OTHER_USERS, MANAGE_ROLES, MANAGE_SYSTEM};
 use crate::presence;
 use crate::rules;
 use crate::session::{Caller, Visitor};
+use crate::sign_in::must_know_password;
 use crate::sql::Column;
 use crate::store::{Admission, USER_LIMIT, UserFilter, no_such_invite, no_such_user};
 
@@ -201,14 +203,24 @@ struct UserPatch {
     timezone: Option<StringMap>,
 }
 
-async fn patch(caller: Caller, params: Params, Body(patch): Body<UserPatch>) -> Result<Json<User>> {
+async fn patch(
+    caller: Caller,
+    client: Client,
+    params: Params,
+    Body(patch): Body<UserPatch>,
+) -> Result<Json<User>> {
     let id = params.user(&caller)?;
     caller.must_act_for(id).await?;
-    change(&caller, id, patch).await
+    change(&caller, client, id, patch).await
 }
 
 /// Takes a whole account, and changes the fields that its owner may change.
-async fn update(caller: Caller, params: Params, Body(whole): Body<NewUser>) -> Result<Json<User>> {
+async fn update(
+    caller: Caller,
+    client: Client,
+    params: Params,
+    Body(whole): Body<NewUser>,
+) -> Result<Json<User>> {
     let id = params.user(&caller)?;
     caller.must_act_for(id).await?;
     let patch = UserPatch {
@@ -224,17 +236,17 @@ async fn update(caller: Caller, params: Params, Body(whole): Body<NewUser>) -> R
         notify_props: Some(whole.notify_props).filter(|map| !map.is_empty()),
         timezone: Some(whole.timezone).filter(|map| !map.is_empty()),
     };
-    change(&caller, id, patch).await
+    change(&caller, client, id, patch).await
 }
 
-async fn change(caller: &Caller, id: Id, patch: UserPatch) -> Result<Json<User>> {
+async fn change(caller: &Caller, client: Client, id: Id, patch: UserPatch) -> Result<Json<User>> {
     let app = &caller.app;
     let current = app.store.user(id).await?.ok_or_else(no_such_user)?;
     let new_email = patch.email.map(|email| email.to_lowercase()).filter(|email| *email != current.email);
     if let Some(email) = &new_email {
         // A session alone must not be enough to take over the account.
         if id == caller.user.id {
-            must_know_password(app, &current, patch.password.unwrap_or_default()).await?;
+            must_know_password(app, client, &current, patch.password.unwrap_or_default()).await?;
         }
         if !rules::is_domain_allowed(&app.config.team.restrict_creation_to_domains, email) {
             return Err(AppError::bad_request(
@@ -287,7 +299,12 @@ async fn publish_updated(app: &App, user: &User) {
     app.publish("user_updated", &seen, others).await;
 }
 
-async fn change_password(caller: Caller, params: Params, body: StringMapBody) -> Result<Json<Value>> {
+async fn change_password(
+    caller: Caller,
+    client: Client,
+    params: Params,
+    body: StringMapBody,
+) -> Result<Json<Value>> {
     let id = params.user(&caller)?;
     let app = &caller.app;
     let user = app.store.user(id).await?.ok_or_else(no_such_user)?;
@@ -296,7 +313,7 @@ async fn change_password(caller: Caller, params: Params, body: StringMapBody) ->
         if current.is_empty() {
             return Err(AppError::body("current_password"));
         }
-        must_know_password(app, &user, current.to_owned()).await?;
+        must_know_password(app, client, &user, current.to_owned()).await?;
     } else {
         caller.must(MANAGE_SYSTEM).await?;
     }
@@ -305,30 +322,15 @@ async fn change_password(caller: Caller, params: Params, body: StringMapBody) ->
     let changed = app.store.update_user(id, move |user| {
         user.password = hash;
         user.last_password_update = clock::now();
-        user.failed_attempts = 0;
         Ok(())
     });
     changed.await?;
+    app.store.unlock(id).await?;
     if id != caller.user.id {
         app.store.revoke_sessions(id).await?;
         app.hub.end_where(id, |_| true);
     }
     Ok(ok())
-}
-
-/// Wrong guesses here, through a stolen session for example, count like failed logins.
-async fn must_know_password(app: &App, user: &User, password: String) -> Result<()> {
-    if user.failed_attempts >= app.config.service.maximum_login_attempts {
-        return Err(super::login::too_many_attempts());
-    }
-    if app.verify_password(password, user.password.clone()).await? != Verdict::Wrong {
-        return Ok(());
-    }
-    app.store.count_failed_login(user.id).await?;
-    Err(AppError::bad_request(
-        "api.user.check_user_password.invalid.app_error",
-        "Your current password is not right.",
-    ))
 }
 
 async fn set_roles(caller: Caller, params: Params, body: StringMapBody) -> Result<Json<Value>> {
@@ -380,15 +382,12 @@ async fn verify_email(caller: Caller, params: Params) -> Result<Json<User>> {
     Ok(Json(caller.view(&user).await?))
 }
 
-/// Ends the lock that wrong passwords put on an account.
+/// Ends the locks that wrong passwords put on an account.
 async fn unlock(caller: Caller, params: Params) -> Result<Json<Value>> {
     let id = params.user(&caller)?;
     caller.must(MANAGE_SYSTEM).await?;
-    let changed = caller.app.store.update_user(id, |user| {
-        user.failed_attempts = 0;
-        Ok(())
-    });
-    changed.await?;
+    caller.app.store.user(id).await?.ok_or_else(no_such_user)?;
+    caller.app.store.unlock(id).await?;
     Ok(ok())
 }
 

@@ -61,7 +61,7 @@ impl User {
             notify_props: Column::default(),
             email_verified: false,
             last_password_update: 0,
-            failed_attempts: 0,
+            failed_attempts: if administrator { self.failed_attempts } else { 0 },
             allow_marketing: false,
             ..self.clone()
         };

@@ -179,42 +179,6 @@ impl Store {
         .await
     }
 
-    pub(crate) async fn count_failed_login(&self, id: Id) -> Result<()> {
-        self.write(move |tx| {
-            Box::pin(async move {
-                query("update users set failedattempts = failedattempts + 1 where id = $1")
-                    .bind(id)
-                    .execute(&mut *tx.connection)
-                    .await?;
-                tx.touched.push(Touched::User(id));
-                Ok(())
-            })
-        })
-        .await
-    }
-
-    /// Resets the count of failed logins. If there is a better `hash`, it replaces the stored one, unless that is no longer
-    /// the `checked` one, because the password was changed meanwhile.
-    pub(crate) async fn note_login(&self, id: Id, hash: Option<String>, checked: String) -> Result<()> {
-        self.write(move |tx| {
-            Box::pin(async move {
-                query(
-                    "update users set failedattempts = 0, lastlogin = $2, \
-                     password = case password when $4 then coalesce($3, password) else password end where id = $1",
-                )
-                .bind(id)
-                .bind(clock::now())
-                .bind(hash)
-                .bind(checked)
-                .execute(&mut *tx.connection)
-                .await?;
-                tx.touched.push(Touched::User(id));
-                Ok(())
-            })
-        })
-        .await
-    }
-
     /// Changes an account: `change` gets the stored one, so that concurrent changes of other fields are kept.
     pub(crate) async fn update_user<F>(&self, id: Id, change: F) -> Result<User>
     where

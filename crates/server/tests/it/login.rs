@@ -1,6 +1,5 @@
 //! Logging in, sessions, cookies, CSRF protection and locked accounts.
 
-use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use crate::engine;
@@ -46,23 +45,6 @@ async fn sign_in_methods_can_be_disabled() {
     let by_mail = json!({"login_id": "ada@example.com", "password": PASSWORD});
     let refused = refused(site.request("POST", "users/login").json(&by_mail)).await;
     assert_eq!(refused, (401, "api.user.login.invalid_credentials_username".to_owned()));
-}
-
-#[tokio::test]
-async fn too_many_attempts_lock_the_account_for_good() {
-    let site = Site::with(json!({"ServiceSettings": {"MaximumLoginAttempts": 3}})).await;
-    let admin = site.sign_up("root").await;
-    let ada = site.sign_up("ada").await;
-    // All at once: concurrent guesses must not exceed the limit.
-    let guesses = (0..8).map(|_| refused(site.request("POST", "users/login").json(&credentials("wrong"))));
-    let too_many = "api.user.check_user_login_attempts.too_many.app_error";
-    let locked =
-        join_all(guesses).await.into_iter().filter(|(status, id)| *status == 401 && id == too_many).count();
-    assert_eq!(locked, 5);
-    let right = site.request("POST", "users/login").json(&credentials(PASSWORD));
-    assert_eq!(refused(right).await, (401, too_many.to_owned()));
-    admin.put(&format!("users/{}/password", ada.id), json!({"new_password": PASSWORD})).await;
-    site.log_in("ada").await;
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ mod durability;
 mod engine;
 mod files;
 mod local_channel;
+mod lock;
 mod login;
 mod post;
 mod site;

@@ -8,6 +8,7 @@ mod durability;
 mod engine;
 mod files;
 mod local_channel;
+mod lock;
 mod login;
 mod outage;
 mod post;

@@ -279,3 +279,13 @@ create table if not exists audits (
     ipaddress varchar(64),
     sessionid varchar(26)
 );
+
+-- Our own: Mattermost counts failed logins per account only, which lets anybody lock out anybody.
+create table if not exists mainstayloginattempts (
+    userid varchar(26) not null,
+    origin varchar(64) not null,
+    failures bigint not null default 0,
+    lastfailureat bigint not null default 0,
+    lastsuccessat bigint not null default 0,
+    primary key (userid, origin)
+);
