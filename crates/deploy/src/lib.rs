@@ -19,19 +19,22 @@ mod action;
 mod agent;
 mod control;
 mod error;
+mod local;
 mod operation;
 mod part;
 mod place;
 mod state;
 mod world;
 
-pub use action::Action;
+pub use action::{AccountChange, Action};
 pub use agent::run as run_agent;
 pub use control::protocol::{
     EdgeSpec, EdgeStatus, LastRun, PartSpec, PartStatus, ScheduleEntry, Scheduled, ServerStatus,
     Status as AgentStatus,
 };
 pub use error::Error;
+pub use local::Account;
+pub use operation::admin::{ChangeAccount, Changed, administrators};
 pub use operation::container::{reach_volume, secrets_of_root, take_volume};
 pub use operation::database_status::{
     DatabaseStatus, Reached, address as database_address, database_status, sql_script,

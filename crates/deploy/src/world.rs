@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use secrecy::SecretString;
 use settings::{Defaults, Secrets};
 
 use crate::control::client::Client;
@@ -24,6 +25,8 @@ pub struct World {
     pub agent: Client,
     /// The version of the running program, such as `0.1.0`.
     pub version: String,
+    /// The password that an account gets: in memory and nowhere else.
+    pub new_password: Option<SecretString>,
 }
 
 impl World {
@@ -38,7 +41,7 @@ impl World {
         let inherited = ["PATH", "LANG", "TZ", container_contract::VARIABLE].into_iter();
         let env =
             inherited.filter_map(|name| Some((name.to_owned(), variables.get(name)?.clone()))).collect();
-        Self { layout, mainstay, env, variables, agent, version: version.to_owned() }
+        Self { layout, mainstay, env, variables, agent, version: version.to_owned(), new_password: None }
     }
 
     /// The defaults at the bottom: a container may take over one of docker-mattermost's.

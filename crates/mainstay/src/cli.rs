@@ -1,11 +1,15 @@
 //! The command line, as data.
 
+mod admin;
+mod verify;
+
 use std::ffi::OsString;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use url::Url;
+
+pub(crate) use admin::{Admin, Password};
+pub(crate) use verify::Verify;
 
 /// Installs, verifies and runs a Mattermost deployment.
 #[derive(Debug, Parser)]
@@ -150,6 +154,9 @@ pub(crate) enum Operation {
     History(History),
     /// Remove the deployment
     Uninstall(Uninstall),
+    /// Accounts of administrators, over the server's local channel: no password is needed
+    #[command(subcommand)]
+    Admin(Admin),
     /// Run the acceptance test, against this deployment or any Mattermost
     Verify(Verify),
     /// The server's settings: where each comes from, what is wrong, what config.json it makes
@@ -264,49 +271,6 @@ pub(crate) struct Uninstall {
     pub keep_data: bool,
     #[command(flatten)]
     pub change: Change,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Verify {
-    /// Any Mattermost [default: this deployment]
-    #[arg(long, value_name = "URL", value_parser = site_address)]
-    pub url: Option<Url>,
-    /// Connect here in plain HTTP while speaking as the URL
-    #[arg(long, value_name = "ADDR:PORT")]
-    pub via: Option<SocketAddr>,
-    /// A file with a system administrator's token, for a server with closed sign-up ("-" reads it from stdin)
-    #[arg(long, value_name = "FILE")]
-    pub admin_token: Option<PathBuf>,
-    /// Also leave the websockets silent for so long, to find a proxy that cuts them
-    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3600))]
-    pub idle: Option<u64>,
-    /// Drive the web client in Chromium as well
-    #[arg(long)]
-    pub browser: bool,
-    /// Where the browser's screenshots go
-    #[arg(long, value_name = "DIR", requires = "browser")]
-    pub screenshots: Option<PathBuf>,
-    /// Leave the accounts and the team behind
-    #[arg(long)]
-    pub keep: bool,
-    /// Write the report as Markdown
-    #[arg(long, value_name = "FILE")]
-    pub report: Option<PathBuf>,
-}
-
-/// The address of a site, as people type it.
-fn site_address(text: &str) -> Result<Url, String> {
-    match Url::parse(text) {
-        Ok(url) if matches!(url.scheme(), "http" | "https") && url.host_str().is_some() => Ok(url),
-        // `chat.example.com:8065` is read as a URL with the scheme `chat.example.com`.
-        _ if !text.contains("://")
-            && Url::parse(&format!("https://{text}")).is_ok_and(|url| url.has_host()) =>
-        {
-            Err(format!("it must begin with https:// or http://: `https://{text}`"))
-        }
-        Ok(url) => Err(format!("`{}://` cannot be tested; allowed: https://, http://", url.scheme())),
-        Err(error) => Err(format!("{error}; it must look like https://chat.example.com")),
-    }
 }
 
 #[derive(Debug, Subcommand)]

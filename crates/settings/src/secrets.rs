@@ -23,12 +23,12 @@ pub struct Secrets {
     pub admin_name: String,
     /// That administrator's first password.
     pub admin_password: SecretString,
-    /// The password of [`VERIFIER`].
+    /// What the passwords of the acceptance test's accounts are made of; the password of [`VERIFIER`].
     pub verifier_password: SecretString,
     salts: BTreeMap<&'static str, SecretString>,
 }
 
-/// The administrator that only the acceptance test signs in as: people change their passwords, and should.
+/// The administrator that the acceptance test signs in as on releases before 5.24, which have no local channel.
 pub const VERIFIER: &str = "mainstay-verifier";
 
 /// A key or salt that docker-mattermost's users generate by hand.
@@ -115,6 +115,13 @@ impl Secrets {
         secrets
     }
 
+    /// Makes the administrator's password at least that long.
+    pub fn lengthen_admin_password(&mut self, least: usize) {
+        let password = self.admin_password.expose_secret();
+        let missing = least.saturating_sub(password.chars().count());
+        self.admin_password = format!("{}{password}", random(missing)).into();
+    }
+
     /// Fills in the salts that are missing, and returns their names.
     ///
     /// A salt that `config` (the deployment's config.json) has is kept, so that what it signed goes on working;
@@ -171,7 +178,10 @@ impl Secrets {
         // Writing to a String cannot fail.
         let _ = writeln!(text, "admin_name = {}", toml::Value::from(self.admin_name.as_str()));
         let _ = writeln!(text, "admin_password = {}", toml::Value::from(self.admin_password.expose_secret()));
-        let _ = writeln!(text, "# The acceptance test signs in as {VERIFIER}.");
+        let _ = writeln!(
+            text,
+            "# The acceptance test's accounts have a password made of this; {VERIFIER} has it on releases before 5.24."
+        );
         let verifier = self.verifier_password.expose_secret();
         let _ = writeln!(text, "verifier_password = {}", toml::Value::from(verifier));
         let _ = writeln!(

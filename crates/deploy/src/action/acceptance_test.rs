@@ -36,9 +36,11 @@ impl AcceptanceTest {
         let progress = progress.clone();
         let report = run(target, &world.layout, move |check| progress.say(check.title)).await?;
         match first_failure(&report) {
-            None => Ok(json!({ "checks": report.checks.len() })),
-            Some(failed) => Err(Error::new(Exit::NotVerified, format!("not verified: {failed}"))
-                .hint(format!("the whole report is {}", world.layout.report().display()))),
+            None => Ok(json!({ "checks": report.checks.len(), "unchecked": report.unchecked })),
+            Some(failed) => {
+                Err(Error::new(Exit::NotVerified, format!("{} is not verified: {failed}", report.url))
+                    .hint(format!("the whole report is {}", world.layout.report().display())))
+            }
         }
     }
 
@@ -51,15 +53,30 @@ impl AcceptanceTest {
 
 /// The target that a deployment is, with its own administrator.
 pub(crate) fn target(url: &Url, via: Option<SocketAddr>, world: &World) -> Result<Target, Error> {
-    let secret = Secret::new(world.secrets()?.verifier_password.expose_secret());
-    let admin = Admin::Login { name: verifier_login(&world.layout)?.to_owned(), secret };
+    let password = world.secrets()?.verifier_password;
+    let password = password.expose_secret();
+    let socket = crate::local::socket(&world.layout)?.filter(|socket| socket.exists());
+    let admin = match socket {
+        Some(socket) => Admin::Local(socket),
+        // A release before 5.24, or a server that an earlier Mainstay started.
+        None => {
+            Admin::Login { name: verifier_login(&world.layout)?.to_owned(), secret: Secret::new(password) }
+        }
+    };
     // Only a container's server may be without a site URL; whether it is, the server itself says.
     Ok(Target {
         via,
         admin,
+        password: Some(Secret::new(standing_password(password))),
+        marker: Some(world.layout.tokens_marker()),
         any_address: world.layout.place().may_lack_site_url(),
         ..Target::new(url.clone())
     })
+}
+
+/// The standing accounts' password: 64 characters, which the rules of every server allow.
+pub(crate) fn standing_password(password: &str) -> String {
+    password.chars().cycle().take(64).collect()
 }
 
 /// Runs the test as a step of a plan, and keeps its report.

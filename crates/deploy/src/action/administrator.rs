@@ -1,4 +1,4 @@
-//! The accounts that the deployment itself needs, made before anybody else can connect.
+//! The administrator, who is there before anybody else can connect.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -14,13 +14,15 @@ use super::{Action, step};
 use crate::control::health::{self, client};
 use crate::control::protocol::{Ask, ServerSpec};
 use crate::error::{Error, Exit, reason};
+use crate::local::{Account, LocalChannel};
 use crate::place::layout::Layout;
 use crate::world::World;
 
-/// Creates the first account, which the server makes its system administrator, and the one that the acceptance test signs in as.
+/// Sees to it that the deployment has an administrator who can sign in, before the edge opens: a server on the network gives the role to
+/// whoever comes first.
 ///
-/// On loopback and before the edge opens: a server on the network gives the role to whoever comes first. So it is looked at each time
-/// the server is started, and nothing is done where the accounts are there.
+/// Over the server's local channel, which nobody can lock. Releases before 5.24 have none: there the first account is made by REST on
+/// loopback, and a second administrator, [`VERIFIER`], with it, for the acceptance test.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Administrator {
     /// Where the server listens.
@@ -34,8 +36,12 @@ impl Administrator {
         step("administrator", "Check the administrator account", Undo::Nothing, 300, self)
     }
 
-    pub(super) async fn apply(&self, world: &World, _: &Progress) -> Result<Value, Error> {
+    pub(super) async fn apply(&self, world: &World, progress: &Progress) -> Result<Value, Error> {
         let secrets = world.secrets()?;
+        if let Some(channel) = LocalChannel::open(&world.layout).await? {
+            self.as_usual(world).await?;
+            return self.over(&channel, world, &secrets, progress).await.map(|()| Value::Null);
+        }
         let server = Server { listen: self.listen, client: client(Duration::from_secs(30))? };
         let usual = self.as_usual(world).await?;
         let config = crate::state::config_file::read(&world.layout.config())?;
@@ -52,6 +58,40 @@ impl Administrator {
         let created = self.create(&server, &secrets, &self.email).await;
         start(world, usual).await?;
         created.map(|()| Value::Null)
+    }
+
+    /// Looks over the local channel. Whoever administers a deployment may rename, replace and deactivate administrators; only the last
+    /// one's place is filled.
+    async fn over(
+        &self,
+        channel: &LocalChannel,
+        world: &World,
+        secrets: &Secrets,
+        progress: &Progress,
+    ) -> Result<(), Error> {
+        retire_verifier(channel, progress).await?;
+        let administrators = channel.accounts(true).await?;
+        if administrators.iter().any(Account::is_active) {
+            return Ok(());
+        }
+        let name = &secrets.admin_name;
+        let account = match channel.named(name).await? {
+            Some(account) => account,
+            None => {
+                let config = crate::state::config_file::read(&world.layout.config())?;
+                let email = accepted_address(name, &self.email, &config);
+                let made = channel.create(name, &email, &secrets.admin_password).await?;
+                made.map_err(|refusal| refusal.error(&format!("create the administrator `{name}`")))?
+            }
+        };
+        if !account.is_active() {
+            channel.set_active(&account, true).await?;
+            progress.say(&format!("no administrator was active: `{name}` is again"));
+        }
+        if !account.is_administrator() {
+            channel.set_roles(&account, "system_user system_admin").await?;
+        }
+        Ok(())
     }
 
     /// The running server, as it is meant to be: a kill may have left it open to the first.
@@ -97,7 +137,35 @@ impl Administrator {
     }
 }
 
-/// The mail address of the account that the acceptance test signs in as.
+/// The administrator that earlier versions made for the acceptance test has nothing to do any more: it loses the role and is deactivated.
+async fn retire_verifier(channel: &LocalChannel, progress: &Progress) -> Result<(), Error> {
+    let Some(verifier) = channel.named(VERIFIER).await?.filter(|account| account.email == VERIFIER_EMAIL)
+    else {
+        return Ok(());
+    };
+    if verifier.is_administrator() {
+        channel.set_roles(&verifier, "system_user").await?;
+    }
+    if verifier.is_active() {
+        channel.set_active(&verifier, false).await?;
+        progress.say(&format!("the account `{VERIFIER}` is not needed any more, and is deactivated"));
+    }
+    Ok(())
+}
+
+/// `email`, or an address of that name inside the domains that the server accepts.
+pub(crate) fn accepted_address(name: &str, email: &str, config: &Value) -> String {
+    let domains = config["TeamSettings"]["RestrictCreationToDomains"].as_str().unwrap_or_default();
+    let mut accepted =
+        domains.split([' ', ',', '@']).map(str::trim).filter(|domain| !domain.is_empty()).peekable();
+    let domain = email.rsplit_once('@').map_or("", |(_, domain)| domain);
+    match accepted.peek().copied() {
+        Some(first) if !accepted.any(|one| one.eq_ignore_ascii_case(domain)) => format!("{name}@{first}"),
+        _ => email.to_owned(),
+    }
+}
+
+/// The mail address of the account that the acceptance test signed in as, and still does on releases before 5.24.
 const VERIFIER_EMAIL: &str = "mainstay-verifier@localhost";
 
 /// What that account signs in with, name or address, as the deployment's server allows.
@@ -113,7 +181,7 @@ fn verifier_of(config: &Value) -> &'static str {
 }
 
 /// Whether the server lets people sign in with their names. docker-mattermost's default does not.
-fn signs_in_by_name(config: &Value) -> bool {
+pub(crate) fn signs_in_by_name(config: &Value) -> bool {
     config["EmailSettings"]["EnableSignInWithUsername"] != false
 }
 
@@ -225,4 +293,18 @@ fn away(error: &reqwest::Error) -> Error {
     let cause = std::error::Error::source(error).and_then(|source| source.downcast_ref::<std::io::Error>());
     let why = cause.map_or_else(|| error.to_string(), reason);
     Error::not_ready(format!("the server stopped answering: {why}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_administrators_address_is_one_that_the_server_accepts() {
+        let config = |domains: &str| json!({"TeamSettings": {"RestrictCreationToDomains": domains}});
+        let address = |domains| accepted_address("admin", "admin@chat.example.com", &config(domains));
+        assert_eq!(address(""), "admin@chat.example.com");
+        assert_eq!(address("corp.example, other.example"), "admin@corp.example");
+        assert_eq!(address("@corp.example chat.EXAMPLE.com"), "admin@chat.example.com");
+    }
 }

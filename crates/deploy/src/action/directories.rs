@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::{Action, blocking, step};
 use crate::error::Error;
 use crate::place::layout::Layout;
+use crate::place::local_socket::DIRECTORY;
 use crate::place::machine::{make_dir, owner};
 use crate::world::World;
 
@@ -35,7 +36,11 @@ impl Directories {
         for name in &self.missing {
             let path = layout.root().join(name);
             let servers = layout.server_dirs().any(|servers| servers == name);
-            let mode = if servers { 0o750 } else { 0o755 };
+            let mode = match (servers, name == DIRECTORY) {
+                (_, true) => 0o700,
+                (true, _) => 0o750,
+                (false, _) => 0o755,
+            };
             make_dir(&path, mode, owner.filter(|_| servers))?;
         }
         Ok(())

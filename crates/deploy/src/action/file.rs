@@ -135,6 +135,9 @@ impl WantedFile {
 pub struct Secrets {
     /// The administrator's user name.
     pub admin_name: String,
+    /// The fewest characters that the server allows a password to have, where a password needs more than usual.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub least_length: Option<usize>,
 }
 
 impl Secrets {
@@ -143,13 +146,15 @@ impl Secrets {
     }
 
     pub(super) async fn apply(&self, world: &World, _: &Progress) -> Result<Value, Error> {
-        let (name, path) = (self.admin_name.clone(), world.layout.secrets());
+        let (name, path, least) = (self.admin_name.clone(), world.layout.secrets(), self.least_length);
         blocking(move || {
             // Run again, the first ones stay: a later step may have used them.
             if path.exists() {
                 return Ok(Value::Null);
             }
-            let text = settings::Secrets::generate(&name).to_toml();
+            let mut secrets = settings::Secrets::generate(&name);
+            secrets.lengthen_admin_password(least.unwrap_or_default());
+            let text = secrets.to_toml();
             host::disk::atomic_write(&path, text.expose_secret().as_bytes(), 0o600, None)?;
             Ok(Value::Null)
         })

@@ -5,6 +5,7 @@
 //! with a default; `tests/golden/actions` has every form that an action ever had.
 
 mod acceptance_test;
+mod account;
 mod activation;
 mod administrator;
 mod agent;
@@ -29,8 +30,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub(crate) use acceptance_test::{AcceptanceTest, target};
+pub use account::AccountChange;
+pub(crate) use account::{Account, channel};
 pub(crate) use activation::Activation;
-pub(crate) use administrator::{Administrator, verifier_login};
+pub(crate) use administrator::{Administrator, accepted_address, signs_in_by_name, verifier_login};
 pub(crate) use agent::{Agent, Edge, HandOver, Schedule, Server, Switch, revive};
 pub(crate) use closing::{Closing, Entry};
 pub(crate) use configuration::Configuration;
@@ -83,7 +86,7 @@ macro_rules! actions {
 }
 
 actions! {
-    AcceptanceTest, Activation, Administrator, Agent, Closing, Configuration, CreateDatabase, Database, Directories, Edge, HandOver, Identity, Ownership, Removal,
+    AcceptanceTest, Account, Activation, Administrator, Agent, Closing, Configuration, CreateDatabase, Database, Directories, Edge, HandOver, Identity, Ownership, Removal,
     Rotation,
     Schedule, Secrets, Server, SetAside, SystemUser, Unpacking, VolumeVersion, WantedFile,
 }

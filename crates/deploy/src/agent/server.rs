@@ -45,6 +45,7 @@ impl Running {
 /// Its user does not exist; its release is not there.
 pub(super) fn command(layout: &Layout, name: &str, spec: &ServerSpec) -> Result<host::Command, Error> {
     let user = spec.user.as_deref().map(host::User::named).transpose()?;
+    crate::place::local_socket::prepare(layout, user.as_ref())?;
     let release = Release::open(&spec.release)?;
     let mut call = release.server(&layout.config());
     call.env.extend(spec.overrides.clone());

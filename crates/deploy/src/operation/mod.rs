@@ -1,5 +1,6 @@
 //! The commands that change or look at a deployment.
 
+pub(crate) mod admin;
 pub(crate) mod container;
 pub(crate) mod database_status;
 pub(crate) mod down;

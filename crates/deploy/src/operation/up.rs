@@ -14,12 +14,14 @@ use serde::Serialize;
 use settings::Notice;
 
 use super::runner::{Looking, Operation};
-use crate::action::Action;
+use crate::action::{Action, accepted_address, signs_in_by_name};
 use crate::error::{Error, Exit};
 use crate::part::database::plan::check_moved;
+use crate::part::server::admin_email;
 use crate::part::{Observed, View, converging, identity, observe, preflight};
 use crate::place::ground::ground;
 use crate::place::layout::Layout;
+use crate::state::config_file;
 use crate::state::creation::Creation;
 use crate::state::left_behind::left_behind;
 use crate::state::settled::{Settled, Source, settle};
@@ -70,7 +72,7 @@ pub struct Report {
     pub listen: SocketAddr,
     /// The active release.
     pub release: String,
-    /// The administrator's user name, when this `up` created the account.
+    /// What the administrator signs in with, when this `up` created the account.
     pub administrator: Option<String>,
     /// When the acceptance test last passed, in ms since the epoch.
     pub verified_at: Option<i64>,
@@ -117,7 +119,7 @@ impl Operation for Up {
             url: desired.site_url_text().to_owned(),
             listen: desired.listen,
             release: server.map(|server| release::name_of(&server.spec.release)).unwrap_or_default(),
-            administrator: created.then(|| world.secrets().map(|secrets| secrets.admin_name)).transpose()?,
+            administrator: created.then(|| administrator(world, &desired)).transpose()?,
             verified_at: crate::state::report::last_pass(&world.layout),
             notices: resolved.notices().to_vec(),
             warnings: remarks
@@ -145,6 +147,15 @@ fn refuse_lost(layout: &Layout, settled: &Settled, observed: &Observed) -> Resul
     }
     identity::refuse_strangers(layout, settled, observed)?;
     identity::refuse_without_database(layout, settled, observed)
+}
+
+/// What the administrator that the installation made signs in with: name or address, as the server allows.
+fn administrator(world: &World, desired: &crate::state::desired::Desired) -> Result<String, Error> {
+    let (name, config) = (world.secrets()?.admin_name, config_file::read(&world.layout.config())?);
+    Ok(match signs_in_by_name(&config) {
+        true => name,
+        false => accepted_address(&name, &admin_email(desired), &config),
+    })
 }
 
 /// What has to be done. Pure: the same observation gives the same plan.

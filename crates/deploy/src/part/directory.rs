@@ -87,10 +87,18 @@ impl Part for Directory {
             steps.push(Closing { entries: seen.exposed.iter().map(entry).collect() }.step());
         }
         if !seen.secrets {
-            steps.push(Secrets { admin_name: "admin".to_owned() }.step());
+            let least_length = least_length(view.settled);
+            steps.push(Secrets { admin_name: "admin".to_owned(), least_length }.step());
         }
         steps
     }
+}
+
+/// The fewest characters of a password, where that is more than a generated one has.
+fn least_length(settled: &Settled) -> Option<usize> {
+    const USUAL: u64 = 24;
+    let least = settled.resolved.setting("PasswordSettings", "MinimumLength")?.value()?.as_u64()?;
+    usize::try_from(least).ok().filter(|_| least > USUAL)
 }
 
 /// The keys of `mainstay.toml` that must be written.

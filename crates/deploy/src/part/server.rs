@@ -105,7 +105,7 @@ fn start(spec: ServerSpec) -> Step<Action> {
 }
 
 /// A mail address for the first administrator: at the site's own host where that can have one.
-fn admin_email(desired: &Desired) -> String {
+pub(crate) fn admin_email(desired: &Desired) -> String {
     match desired.site_url.domain() {
         Some(domain) if domain.contains('.') => format!("admin@{domain}"),
         _ => "admin@localhost".to_owned(),

@@ -18,13 +18,13 @@ pub struct Layout {
 pub(crate) const FILE_LIMIT: u64 = 1 << 20;
 
 /// The server's own directories: it writes there, and nobody but it and root reads there.
-const SERVER_DIRS: [&str; 4] = ["config", "logs/mattermost", "plugins", "client-plugins"];
+const SERVER_DIRS: [&str; 5] = ["config", "logs/mattermost", "plugins", "client-plugins", "local"];
 
 /// Directories that only Mainstay writes: a server must not be able to redirect what root does there.
 const OWN_DIRS: [&str; 1] = ["logs"];
 
 /// Every name that may stand at the top of a deployment's directory.
-const OURS: [&str; 19] = [
+const OURS: [&str; 20] = [
     "mainstay.toml",
     "secrets.toml",
     "declared.json",
@@ -36,6 +36,7 @@ const OURS: [&str; 19] = [
     "data",
     "database",
     "logs",
+    "local",
     "plugins",
     "client-plugins",
     "postgres",

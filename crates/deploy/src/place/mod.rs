@@ -4,6 +4,7 @@ pub mod container;
 pub(crate) mod ground;
 pub(crate) mod holder;
 pub(crate) mod layout;
+pub(crate) mod local_socket;
 pub(crate) mod machine;
 
 use std::time::Duration;
@@ -38,6 +39,11 @@ impl Place {
     /// Whether the server may run without a site URL: people type the address of the host, which nothing here knows.
     pub(crate) fn may_lack_site_url(self) -> bool {
         self == Self::Container
+    }
+
+    /// The command that sets the administrator's password, where people look for it in a log and not in a file.
+    pub fn password_command(self) -> Option<&'static str> {
+        (self == Self::Container).then_some("docker exec CONTAINER mainstay admin reset-password")
     }
 
     /// The defaults at the bottom: a container may take over one of docker-mattermost's.

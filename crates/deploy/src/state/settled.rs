@@ -277,7 +277,7 @@ pub(crate) fn reconcile(
 ) -> Result<Reconciled, Error> {
     let deployed = config.config.as_ref();
     let location = location::location(resolved, deployed, release)?;
-    let own = own(resolved, deployed, &location, layout, listen);
+    let own = own(resolved, deployed, &location, layout, (release, listen));
     Ok(settings::reconcile(resolved, &own, config.present(), undeclared))
 }
 
@@ -291,12 +291,24 @@ struct Own {
 }
 
 /// The keys that a deployment depends on: where the server listens, where its files are, and that the edge is in front of it.
-const OWN: [Own; 9] = [
+const OWN: [Own; 11] = [
     Own {
         section: "ServiceSettings",
         key: "ListenAddress",
         why: "the server listens behind the edge; `listen` says where people find it",
         value: |_, listen| listen.to_string().into(),
+    },
+    Own {
+        section: "ServiceSettings",
+        key: "EnableLocalMode",
+        why: "Mainstay manages accounts over the local channel, whatever becomes of them",
+        value: |_, _| true.into(),
+    },
+    Own {
+        section: "ServiceSettings",
+        key: "LocalModeSocketLocation",
+        why: "the local channel is in the deployment's directory, where only the server's user and root reach it",
+        value: |layout, _| text(&layout.local_socket()),
     },
     Own {
         section: "ServiceSettings",
@@ -357,10 +369,12 @@ fn own(
     deployed: Option<&Value>,
     location: &Location,
     layout: &Layout,
-    listen: SocketAddr,
+    (release, listen): (&ReleaseId, SocketAddr),
 ) -> Vec<Declared> {
-    let mut own: Vec<Declared> =
-        OWN.iter().map(|own| Declared::new(own.section, own.key, (own.value)(layout, listen))).collect();
+    let has_channel = release::Capabilities::of(release).local_channel;
+    let suits = |own: &&Own| has_channel || !own.key.contains("LocalMode");
+    let value = |own: &Own| Declared::new(own.section, own.key, (own.value)(layout, listen));
+    let mut own: Vec<Declared> = OWN.iter().filter(suits).map(value).collect();
     match location {
         Location::File => {
             own.push(Declared::new("SqlSettings", "DriverName", "sqlite"));

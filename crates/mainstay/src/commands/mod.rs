@@ -1,5 +1,6 @@
 //! One file a command: arguments in, a call of `deploy`, its result shown.
 
+mod admin;
 mod agent;
 mod database;
 mod down;
@@ -96,6 +97,7 @@ fn operate(printer: Printer, common: &Common, operation: Operation) -> Result<Ex
             Operation::Restart(args) => restart::run(printer, &world, args, cancel).await,
             Operation::History(args) => history::run(printer, &world, &args).await,
             Operation::Uninstall(args) => uninstall::run(printer, &world, &args, cancel).await,
+            Operation::Admin(command) => admin::run(printer, &world, command, cancel).await,
             Operation::Verify(args) => verify::run(printer, &world, args, cancel).await,
             Operation::Settings(command) => settings::run(printer, &world, command, cancel).await,
             Operation::Export(command) => export::run(printer, &world, command),

@@ -64,7 +64,8 @@ pub(super) async fn run(
     for warning in &up.warnings {
         printer.say(&format!("warning: {warning}"));
     }
-    printer.show(&summary(&up, began.elapsed().as_secs_f64()));
+    let password_command = world.layout.place().password_command();
+    printer.show(&summary(&up, began.elapsed().as_secs_f64(), password_command));
     if args.foreground {
         let mut reader = terminal::reader(printer);
         deploy::stay(world, caller(&args.change, &mut *reader, Consent::Given, cancel)?).await?;
@@ -99,7 +100,7 @@ fn line_of_stdin() -> Result<String, Error> {
     Ok(line)
 }
 
-fn summary(up: &UpReport, seconds: f64) -> String {
+fn summary(up: &UpReport, seconds: f64, password_command: Option<&str>) -> String {
     let verified = up.verified_at.and_then(|at| jiff::Timestamp::from_millisecond(at).ok());
     let headline = match (up.changed, verified) {
         (true, _) => format!("\nMattermost is up and verified, in {seconds:.1} s"),
@@ -111,7 +112,10 @@ fn summary(up: &UpReport, seconds: f64) -> String {
     let mut lines = vec![headline, String::new(), format!("  Address        {}", up.url)];
     if let Some(name) = &up.administrator {
         let secrets = up.dir.join("secrets.toml");
-        lines.push(format!("  Administrator  {name}, whose password is in {}", secrets.display()));
+        lines.push(match password_command {
+            Some(command) => format!("  Administrator  {name}; set a password: `{command}`"),
+            None => format!("  Administrator  {name}, whose password is in {}", secrets.display()),
+        });
     }
     lines.push(format!("  Directory      {}", up.dir.display()));
     lines.push(format!("  Release        {}", up.release));
