@@ -28,6 +28,7 @@ const POSTGRES: Tool = Tool {
     package: "postgresql",
 };
 const MARIADB: Tool = Tool { programs: &["/usr/sbin/mariadbd"], package: "mariadb-server" };
+const PGBOUNCER: Tool = Tool { programs: &["/usr/sbin/pgbouncer"], package: "pgbouncer" };
 const SKOPEO: Tool = Tool { programs: &["skopeo"], package: "skopeo" };
 const UMOCI: Tool = Tool { programs: &["umoci"], package: "umoci" };
 const REGISTRY: Tool = Tool { programs: &["docker-registry"], package: "docker-registry" };
@@ -56,7 +57,7 @@ fn clients() -> PathBuf {
 /// Everything the tests run beside our own binary.
 pub(crate) fn for_tests() -> Result<(), Failure> {
     packages(&[BROWSER, NODE, NPM, PYTHON, SQLITE, NGINX])?;
-    packages(&[POSTGRES, MARIADB])?;
+    packages(&[POSTGRES, MARIADB, PGBOUNCER])?;
     packages(&[SKOPEO, UMOCI, REGISTRY, DOCKERD, COMPOSE, IPTABLES, IP])?;
     python_packages(&clients().join("python"), &PYTHON_PACKAGES)?;
     once(&clients().join("node"), &NODE_PACKAGES, |dir| {

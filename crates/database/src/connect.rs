@@ -165,10 +165,14 @@ fn postgres(server: &Server, authority: Option<PathBuf>) -> PgConnectOptions {
     if let Some(path) = authority {
         options = options.ssl_root_cert(path);
     }
-    // This parameter changes where the probe looks.
-    match server.parameters.get_key_value("search_path") {
-        Some(path) => options.options([path]),
-        None => options,
+    let file = |key: &str| server.parameters.get(key).filter(|path| !path.is_empty());
+    if let (Some(certificate), Some(key)) = (file("sslcert"), file("sslkey")) {
+        options = options.ssl_client_cert(certificate).ssl_client_key(key);
+    }
+    match server.session_parameters() {
+        none if none.is_empty() => options,
+        // They may change where the probe looks; and a name that the server does not know keeps Mattermost out.
+        parameters => options.options(parameters),
     }
 }
 
@@ -246,8 +250,30 @@ fn of_postgres(code: &str, routine: Option<&str>, message: &str) -> Reason {
         ("3D000", _) => Reason::UnknownDatabase,
         ("42501", _) => Reason::DatabaseDenied,
         ("53300", _) => Reason::TooManyConnections,
+        ("42704" | "22023", _) => Reason::Parameter(message.to_owned()),
+        // PgBouncer has this code for nearly everything, and its messages are English.
+        ("08P01", None) => of_pooler(message),
         ("57P03" | "57P01" | "57P02", _) => Reason::StartingUp,
         _ => Reason::Other(Some(code.to_owned()), message.to_owned()),
+    }
+}
+
+/// From PgBouncer's own messages.
+fn of_pooler(message: &str) -> Reason {
+    let says = |words: &str| message.contains(words);
+    if says("unsupported startup parameter") {
+        Reason::PoolerParameter(message.to_owned())
+    } else if says("no such database") || (says("database") && says("does not exist")) {
+        Reason::UnknownDatabase
+    } else if says("no such user") || says("authentication failed") {
+        Reason::WrongPassword
+    } else if says("no more connections allowed") || says("query_wait_timeout") {
+        Reason::TooManyConnections
+    } else if says("pgbouncer cannot connect to server") || says("server login") || says("server_login_retry")
+    {
+        Reason::PoolerCutOff(message.to_owned())
+    } else {
+        Reason::Other(Some("08P01".to_owned()), message.to_owned())
     }
 }
 

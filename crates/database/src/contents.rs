@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use dsn::Server;
 use sqlx::mysql::MySqlConnection;
-use sqlx::postgres::PgConnection;
-use sqlx::{AssertSqlSafe, Row as _};
+use sqlx::postgres::{PgArguments, PgConnection, PgRow, Postgres};
+use sqlx::query::QueryScalar;
+use sqlx::{AssertSqlSafe, Connection as _, FromRow, Row as _};
 
 use crate::connect::{Connected, connect};
 use crate::failure::Failure;
@@ -46,7 +47,7 @@ pub async fn contents(server: &Server, limit: Duration) -> Result<Contents, Fail
     let mut connected = connect(server, limit).await?;
     let looked = tokio::time::timeout(limit, async {
         match &mut connected {
-            Connected::Postgres(connection) => on_postgres(connection).await,
+            Connected::Postgres(connection) => within_transaction(connection).await,
             Connected::MySql(connection) => on_mysql(connection).await,
         }
     });
@@ -70,22 +71,38 @@ const POSTGRES_TABLES: &str = "
                       where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype = 'e')
     order by 1";
 
+/// A pooler may give each transaction another session of the server.
+async fn within_transaction(connection: &mut PgConnection) -> sqlx::Result<Contents> {
+    let mut transaction = connection.begin().await?;
+    let contents = on_postgres(&mut transaction).await?;
+    transaction.rollback().await?;
+    Ok(contents)
+}
+
 async fn on_postgres(connection: &mut PgConnection) -> sqlx::Result<Contents> {
-    let names: Vec<String> = sqlx::query_scalar(POSTGRES_TABLES).fetch_all(&mut *connection).await?;
+    let names: Vec<String> = unnamed(POSTGRES_TABLES).fetch_all(&mut *connection).await?;
     let Some(marks) = marks(&names) else { return Ok(without_mattermost(names)) };
     let mut schema = Schema::default();
     if marks[0].is_some() {
         let sql = "select value::text from systems where name = $1";
-        let value = |name: &'static str| sqlx::query_scalar(sql).bind(name);
+        let value = |name: &'static str| unnamed(sql).bind(name);
         schema.version = value("Version").fetch_optional(&mut *connection).await?;
         schema.deployment = value(DEPLOYMENT).fetch_optional(&mut *connection).await?;
     }
     if marks[1].is_some() {
         let last: Option<i64> =
-            sqlx::query_scalar("select max(version)::int8 from db_migrations").fetch_one(connection).await?;
+            unnamed("select max(version)::int8 from db_migrations").fetch_one(connection).await?;
         schema.migration = last.and_then(|last| last.try_into().ok());
     }
     Ok(Contents::Mattermost(schema))
+}
+
+/// A question whose statement has no name, so that nothing of it stays in a session that others get.
+fn unnamed<T>(sql: &'static str) -> QueryScalar<'static, Postgres, T, PgArguments>
+where
+    (T,): for<'r> FromRow<'r, PgRow>,
+{
+    sqlx::query_scalar(sql).persistent(false)
 }
 
 async fn on_mysql(connection: &mut MySqlConnection) -> sqlx::Result<Contents> {

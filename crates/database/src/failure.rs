@@ -148,6 +148,21 @@ impl Failure {
                 "max_connections, or the limit of this user or database, is reached".into(),
                 "raise the limit above what Mattermost opens (SqlSettings.MaxOpenConns on every node), or close idle connections".into(),
             ),
+            Reason::Parameter(words) => (
+                format!("{place} refuses a parameter of the address: {}", words.escape_debug()),
+                "what follows `?` in the address and is not the driver's own is passed to the server".into(),
+                "correct its name or value, or take it out of the address".into(),
+            ),
+            Reason::PoolerParameter(words) => (
+                format!("the pooler at {place} refuses a parameter of the address: {}", words.escape_debug()),
+                "a pooler such as PgBouncer takes only the start-up parameters that it knows".into(),
+                "take it out of the address and set it for the role (ALTER ROLE ... SET ...), or name it in the pooler's ignore_startup_parameters".into(),
+            ),
+            Reason::PoolerCutOff(words) => (
+                format!("the pooler at {place} does not reach the server behind it: {}", words.escape_debug()),
+                "that server is not running, or refuses the pooler's login".into(),
+                "start it; check the pooler's own configuration and log".into(),
+            ),
             Reason::StartingUp => (
                 format!("{place} accepts no logins at the moment"),
                 "it is starting, stopping, or recovering".into(),
@@ -231,7 +246,10 @@ fn connection(server: &Server, unreached: &Unreached) -> Finding {
             let finding = finding.because(cause);
             match flaw {
                 CertificateFlaw::UnknownAuthority => finding.fixed_by(
-                    "name the authority's PEM file (sslrootcert or ssl-ca), or add it to this machine's trusted certificates",
+                    match engine {
+                        Engine::Postgres => "name the authority's PEM file (DB_SSLROOTCERT, or sslrootcert= in the address), or add it to this machine's trusted certificates",
+                        Engine::MySql => "add the authority to this machine's trusted certificates (ssl-ca)",
+                    },
                 ),
                 _ => finding,
             }
@@ -274,7 +292,7 @@ mod tests {
             (
                 flaw(CertificateFlaw::UnknownAuthority),
                 "signed by an unknown authority",
-                ["sslrootcert", "ssl-ca"],
+                ["DB_SSLROOTCERT", "ssl-ca"],
             ),
             (flaw(CertificateFlaw::Expired), "expired", ["renew"; 2]),
             (flaw(CertificateFlaw::NotYetValid), "not valid yet", ["clocks"; 2]),
@@ -298,6 +316,13 @@ mod tests {
                 ["GRANT ALL ON DATABASE", "GRANT ALL PRIVILEGES"],
             ),
             (Reason::TooManyConnections, "no free connection", ["MaxOpenConns"; 2]),
+            (Reason::Parameter("unknown parameter x".into()), "unknown parameter x", ["take it out"; 2]),
+            (
+                Reason::PoolerParameter("unsupported: x".into()),
+                "unsupported: x",
+                ["ignore_startup_parameters"; 2],
+            ),
+            (Reason::PoolerCutOff("cannot connect".into()), "cannot connect", ["start it"; 2]),
             (Reason::StartingUp, "no logins at the moment", ["wait"; 2]),
             (
                 Reason::SchemaDenied { schema: "public".into(), owner: Some("other".into()) },

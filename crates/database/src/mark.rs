@@ -5,7 +5,7 @@ use std::time::Duration;
 use dsn::Server;
 use sqlx::mysql::MySqlConnection;
 use sqlx::postgres::PgConnection;
-use sqlx::{AssertSqlSafe, Executor as _};
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _};
 
 use crate::connect::{Connected, connect};
 use crate::contents::mysql_tables;
@@ -45,7 +45,10 @@ async fn on_postgres(connection: &mut PgConnection, id: Option<&str>) -> sqlx::R
         .bind(DEPLOYMENT)
         .bind(id),
     };
-    connection.execute(query).await.map(drop)
+    // Behind a pooler, a statement lives as long as its transaction, and a name of one would stay for others.
+    let mut transaction = connection.begin().await?;
+    transaction.execute(query.persistent(false)).await?;
+    transaction.commit().await
 }
 
 async fn on_mysql(connection: &mut MySqlConnection, id: Option<&str>) -> sqlx::Result<()> {

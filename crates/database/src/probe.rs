@@ -3,12 +3,13 @@
 use std::time::{Duration, Instant};
 
 use dsn::Server;
-use sqlx::Row as _;
 use sqlx::mysql::MySqlConnection;
 use sqlx::postgres::PgConnection;
+use sqlx::{Connection as _, Row as _};
 
 use crate::connect::{Connected, connect};
 use crate::failure::Failure;
+use crate::pooler;
 use crate::reason::Reason;
 use crate::version::{Product, Version};
 
@@ -27,8 +28,39 @@ pub struct Facts {
     pub collation: String,
     /// How many connections the server takes in all.
     pub max_connections: u32,
+    /// How many this user may have in this database, where that is limited.
+    pub limit: Option<ConnectionLimit>,
+    /// Clients share sessions: a pooler such as PgBouncer is in front, and gives each transaction another session.
+    pub shares_sessions: bool,
     /// Things that work, but are not as they should be.
     pub warnings: Vec<Warning>,
+}
+
+/// How many connections PostgreSQL lets a user have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ConnectionLimit {
+    /// So many.
+    pub connections: u32,
+    /// What limits them.
+    pub of: Limited,
+}
+
+/// What a limit of connections belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Limited {
+    /// The role: `ALTER ROLE ... CONNECTION LIMIT`.
+    Role,
+    /// The database: `ALTER DATABASE ... CONNECTION LIMIT`.
+    Database,
+}
+
+impl ConnectionLimit {
+    /// The lower of both; -1 is none.
+    fn lower(role: i32, database: i32) -> Option<Self> {
+        let limit = |given: i32, of| Some(Self { connections: given.try_into().ok()?, of });
+        let both = [limit(role, Limited::Role), limit(database, Limited::Database)];
+        both.into_iter().flatten().min_by_key(|limit| limit.connections)
+    }
 }
 
 /// Things that work, but are not as they should be.
@@ -60,7 +92,13 @@ pub async fn probe(server: &Server, postgres_minimum: u32, limit: Duration) -> R
     let left = limit.saturating_sub(started.elapsed());
     let looked = tokio::time::timeout(left, async {
         match &mut connected {
-            Connected::Postgres(connection) => postgres(connection, postgres_minimum).await,
+            Connected::Postgres(connection) => {
+                let mut looked = postgres(connection, postgres_minimum).await?;
+                if let Ok(facts) = &mut looked {
+                    facts.shares_sessions = pooler::shares_sessions(server, connection).await;
+                }
+                Ok(looked)
+            }
             Connected::MySql(connection) => mysql(connection).await,
         }
     });
@@ -132,14 +170,19 @@ const POSTGRES: &str = "
            current_setting('default_text_search_config'), current_setting('max_connections')::int4,
            coalesce((select ssl from pg_stat_ssl where pid = pg_backend_pid()), false),
            s.name::text, n.nspowner::regrole::text,
-           coalesce(has_schema_privilege(n.oid, 'create') and has_schema_privilege(n.oid, 'usage'), false)
+           coalesce(has_schema_privilege(n.oid, 'create') and has_schema_privilege(n.oid, 'usage'), false),
+           case when r.rolsuper then -1 else r.rolconnlimit end, d.datconnlimit
     from pg_database d
+    join pg_roles r on r.rolname = current_user
     cross join (select coalesce(current_schema(), 'public') as name) s
     left join pg_namespace n on n.nspname = s.name
     where d.datname = current_database()";
 
 async fn postgres(connection: &mut PgConnection, minimum: u32) -> Looked {
-    let row = sqlx::query(POSTGRES).fetch_one(connection).await?;
+    // In one transaction and without a name: a pooler may give each transaction another session.
+    let mut transaction = connection.begin().await?;
+    let row = sqlx::query(POSTGRES).persistent(false).fetch_one(&mut *transaction).await?;
+    transaction.rollback().await?;
     let number: i32 = row.try_get(0)?;
     let (version, minimum) = (Version::of_postgres(number.unsigned_abs()), Version::of_postgres(minimum));
     if version < minimum {
@@ -172,6 +215,8 @@ async fn postgres(connection: &mut PgConnection, minimum: u32) -> Looked {
         encoding,
         collation,
         max_connections: row.try_get::<i32, _>(6)?.unsigned_abs(),
+        limit: ConnectionLimit::lower(row.try_get(11)?, row.try_get(12)?),
+        shares_sessions: false,
         warnings,
     }))
 }
@@ -209,6 +254,8 @@ async fn mysql(connection: &mut MySqlConnection) -> Looked {
         encoding,
         collation: row.try_get(3)?,
         max_connections: u32::try_from(row.try_get::<u64, _>(4)?).unwrap_or(u32::MAX),
+        limit: None,
+        shares_sessions: false,
         warnings,
     }))
 }

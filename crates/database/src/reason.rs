@@ -43,6 +43,12 @@ pub enum Reason {
     DatabaseDenied,
     /// All connections are in use.
     TooManyConnections,
+    /// A parameter of the address is none that the server knows, or its value is not allowed; the server's words.
+    Parameter(String),
+    /// A pooler in front of the server does not take a parameter of the address; its words.
+    PoolerParameter(String),
+    /// A pooler answers, and does not reach the server behind it; its words.
+    PoolerCutOff(String),
     /// The server is starting, stopping or recovering.
     StartingUp,
     /// This user may not create tables in the schema.
@@ -75,7 +81,7 @@ impl Reason {
     pub fn may_pass(&self) -> bool {
         match self {
             Self::Unreached(unreached) => unreached.may_pass(),
-            Self::NoSocket | Self::TooManyConnections | Self::StartingUp => true,
+            Self::NoSocket | Self::TooManyConnections | Self::StartingUp | Self::PoolerCutOff(_) => true,
             _ => false,
         }
     }

@@ -22,6 +22,12 @@ pub enum AddressError {
          or the path of a Unix socket's directory. Special characters in the password must be percent-encoded (@ as %40, / as %2F)"
     )]
     Host,
+    /// Several hosts, separated by commas.
+    #[error(
+        "the database address names several hosts; Mattermost's driver takes one: name the primary, or a proxy or DNS name that \
+         leads to it"
+    )]
+    Hosts,
     /// Not a port.
     #[error(
         "the port of the database address is not a number from 1 to 65535; if this is a part of the password, percent-encode \

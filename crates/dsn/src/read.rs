@@ -71,6 +71,9 @@ fn url(engine: Engine, rest: &str) -> Result<Server, AddressError> {
         given.password = !password.is_empty();
     }
     if given.host {
+        if place.contains(',') {
+            return Err(AddressError::Hosts);
+        }
         let (host, port) = host_and_port(place)?;
         server.host = Host::parse(&decoded(host, "host")?)?;
         given.port = port.is_some();
@@ -163,6 +166,9 @@ fn parameters(server: &mut Server, query: &str, given: &mut Given) -> Result<(),
         match (server.engine, key.as_str()) {
             (Engine::Postgres, "host") | (Engine::MySql, "socket") => {
                 once(&mut given.host)?;
+                if value.contains(',') {
+                    return Err(AddressError::Hosts);
+                }
                 server.host = Host::parse(&value)?;
             }
             (Engine::Postgres, "port") => {
@@ -184,6 +190,7 @@ fn parameters(server: &mut Server, query: &str, given: &mut Given) -> Result<(),
             (Engine::Postgres, "sslmode") | (Engine::MySql, "tls" | "sslmode" | "ssl-mode") => {
                 once(&mut given.tls)?;
                 server.tls.mode = tls_mode(server.engine, &key, &value)?;
+                server.tls.said = true;
             }
             (Engine::Postgres, "sslrootcert") | (Engine::MySql, "ssl-ca") => {
                 once(&mut given.ca)?;
@@ -314,7 +321,8 @@ mod tests {
             ("postgres://u:%00@h/n", E::Nul("password")),
             ("postgres://u:p@h:0/n", E::Port),
             ("postgres://u:p@h:99999/n", E::Port),
-            ("postgres://a,b/n", E::Host),
+            ("postgres://a b/n", E::Host),
+            ("postgres://a,b/n", E::Hosts),
             ("postgres://h/n?host=/run", E::Twice("host".into())),
             ("postgres://h/n?x=1&x=2", E::Twice("x".into())),
             ("u:p@udp(h:1)/n", E::Network),

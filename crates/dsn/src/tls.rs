@@ -46,10 +46,12 @@ pub struct Tls {
     /// A PEM file of authorities to trust besides the system's. With a file, `Require` verifies as `VerifyCa` does, as in
     /// libpq.
     pub ca: Option<PathBuf>,
+    /// Whether the address says the mode; otherwise it is the default.
+    pub said: bool,
 }
 
 impl Default for Tls {
     fn default() -> Self {
-        Self { mode: TlsMode::Prefer, ca: None }
+        Self { mode: TlsMode::Prefer, ca: None, said: false }
     }
 }

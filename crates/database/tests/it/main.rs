@@ -10,6 +10,7 @@ mod full {
     mod mariadb;
     mod mariadb_reasons;
     mod nobody;
+    mod pooler;
     mod postgres_reasons;
 }
 
@@ -25,5 +26,5 @@ async fn probe(server: &Server) -> Result<Facts, Reason> {
 }
 
 fn with_tls(server: &Server, mode: TlsMode, ca: Option<&std::path::Path>) -> Server {
-    Server { tls: Tls { mode, ca: ca.map(Into::into) }, ..server.clone() }
+    Server { tls: Tls { mode, ca: ca.map(Into::into), said: true }, ..server.clone() }
 }
