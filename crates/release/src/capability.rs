@@ -20,6 +20,9 @@ pub struct Capabilities {
     pub sqlite: bool,
     /// Keeps its data in MySQL.
     pub mysql: bool,
+    /// Works through a pooler that gives each transaction another session, if its address has `binary_parameters=yes`. The
+    /// built-in server keeps statements in its sessions.
+    pub pooled_transactions: bool,
     /// The oldest PostgreSQL that it starts on, in the form of `server_version_num`: 140000 is 14.0.
     pub postgres_minimum: u32,
     /// The number of its last migration (`db_migrations`), if known.
@@ -44,6 +47,7 @@ enum Feature {
     LocalChannel,
     Sqlite,
     Mysql,
+    PooledTransactions,
 }
 
 type Numbers = (u32, u32, u32);
@@ -52,7 +56,7 @@ const NEVER: Numbers = (u32::MAX, 0, 0);
 /// Feature, editions, first version with it, first version without it again. Sources: the upgrade notes of 6.5 and
 /// 11.0, the API reference of `GET /system/ping`, the configuration guide ("since 3.8"), the
 /// server's source (local mode).
-const FEATURES: [(Feature, Line, Numbers, Numbers); 8] = [
+const FEATURES: [(Feature, Line, Numbers, Numbers); 9] = [
     (Feature::DbMigrate, Line::All, (6, 5, 0), NEVER),
     (Feature::VersionWithoutDatabase, Line::All, (6, 5, 0), NEVER),
     (Feature::PingServerStatus, Line::All, (3, 10, 0), NEVER),
@@ -61,6 +65,7 @@ const FEATURES: [(Feature, Line, Numbers, Numbers); 8] = [
     (Feature::LocalChannel, Line::All, (5, 24, 0), NEVER),
     (Feature::Sqlite, Line::Builtin, (0, 0, 0), NEVER),
     (Feature::Mysql, Line::Official, (0, 0, 0), (11, 0, 0)),
+    (Feature::PooledTransactions, Line::Official, (0, 0, 0), NEVER),
 ];
 
 /// First version, and the oldest PostgreSQL that it and later versions start on. Sources: the upgrade notes of 5.30, 8.0, 10.6, 11.0 and 12.0.
@@ -99,6 +104,7 @@ impl Capabilities {
             local_channel: has(Feature::LocalChannel),
             sqlite: has(Feature::Sqlite),
             mysql: has(Feature::Mysql),
+            pooled_transactions: has(Feature::PooledTransactions),
             postgres_minimum: postgres.map_or(0, |(_, minimum)| *minimum),
             last_migration: migrations.map(|(_, _, last)| *last),
         }

@@ -1,7 +1,9 @@
 //! Settings made from other settings: the site URL and the database address, and documented defaults that follow from a declared
 //! value.
 
-use dsn::{Engine, Host, Part, Server, TlsMode, Unwritable};
+use std::path::PathBuf;
+
+use dsn::{Engine, Host, Part, Server, Tls, TlsMode, Unwritable};
 use secrecy::ExposeSecret as _;
 use serde_json::Value;
 
@@ -61,7 +63,7 @@ impl Layering {
     }
 
     fn compose_data_source(&mut self) {
-        const PARTS: [&str; 8] = [
+        const PARTS: [&str; 9] = [
             "DB_HOST",
             "DB_ADAPTER",
             "DB_PORT",
@@ -70,6 +72,7 @@ impl Layering {
             "DB_PASS",
             "DB_ENCODING",
             "DB_SSLMODE",
+            "DB_SSLROOTCERT",
         ];
         let from = self.said(&PARTS);
         let Some(host_text) = self.input("DB_HOST").map(str::to_owned) else {
@@ -97,7 +100,10 @@ impl Layering {
         server.name = text("DB_NAME", "mattermost");
         server.user = text("DB_USER", engine.default_user());
         server.password = text("DB_PASS", "").into();
-        server.tls.mode = TlsMode::of_sslmode(&text("DB_SSLMODE", "")).unwrap_or(TlsMode::Disable);
+        server.tls.ca = self.input("DB_SSLROOTCERT").filter(|path| !path.is_empty()).map(PathBuf::from);
+        // Whoever names an authority wants it to be asked.
+        let unsaid = if server.tls.ca.is_some() { TlsMode::VerifyFull } else { TlsMode::Disable };
+        server.tls.mode = TlsMode::of_sslmode(&text("DB_SSLMODE", "")).unwrap_or(unsaid);
         // Without a limit the server waits for ever when a connection is cut without a word from the other end.
         server.parameters = match engine {
             Engine::Postgres => [("connect_timeout".to_owned(), "10".to_owned())].into(),
@@ -109,10 +115,12 @@ impl Layering {
             .into(),
         };
         self.check_encoding(engine);
+        self.check_authority(engine, &server.tls);
         for bad in server.unwritable() {
             let (part, allowed) = match bad {
                 Unwritable::Characters { part, without } => (part, format!("text without {without:?}")),
                 Unwritable::Nul(part) => (part, "text without a NUL character".to_owned()),
+                // Said by `check_authority`.
                 Unwritable::Authorities => continue,
             };
             let (row, value) = match part {
@@ -139,6 +147,27 @@ impl Layering {
         let origin = self.inputs.get(row).map_or(Origin::Default, |layer| layer.origin.clone());
         let problem = format!("is `{value}`, which cannot be written into a {engine} address");
         self.findings.push(Finding::new(origin, row, problem).allowed(format!("allowed: {allowed}")));
+    }
+
+    /// Checks the file of authorities.
+    fn check_authority(&mut self, engine: Engine, tls: &Tls) {
+        const ROW: &str = "DB_SSLROOTCERT";
+        let (Some(path), Some(layer)) = (&tls.ca, self.inputs.get(ROW)) else { return };
+        let origin = layer.origin.clone();
+        if engine == Engine::MySql {
+            let problem = "is given, and Mattermost's MySQL driver takes no file of authorities";
+            let finding = Finding::new(origin, ROW, problem);
+            self.findings.push(
+                finding.allowed("add the authority to this machine's trusted certificates, and leave it out"),
+            );
+        } else if !path.is_absolute() {
+            let problem = format!("is `{}`, which is no absolute path", path.display());
+            self.findings.push(
+                Finding::new(origin, ROW, problem).allowed("allowed: the path of a PEM file, from `/` on"),
+            );
+        } else if tls.mode == TlsMode::Disable {
+            self.notice(&origin, ROW, "DB_SSLMODE is disable, so the certificate is not verified");
+        }
     }
 
     /// Checks the character sets that are given to MySQL's driver.

@@ -34,6 +34,7 @@ mod keys;
 mod kind;
 pub mod known;
 mod layering;
+mod libpq;
 mod memory;
 mod nearest;
 mod origin;

@@ -65,6 +65,7 @@ pub fn resolve(version: Series, sources: &Sources<'_>) -> Result<Resolved, Findi
         layering.take_file(wanted);
     }
     layering.take_environment(environment);
+    layering.take_libpq(sources.environment);
     layering.take_flags(sources.flags);
     layering.compose(sources.site_url);
     layering.derive();

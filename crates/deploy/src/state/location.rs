@@ -103,6 +103,13 @@ pub(crate) fn location(
     };
     let server = match source.parse().map_err(|error: dsn::AddressError| wrong(error.to_string()))? {
         DataSource::Sqlite(_) => return file(),
+        DataSource::Server(server) if server.insists_on_prefer() => {
+            return Err(wrong(
+                "it says sslmode=prefer, which Mattermost's driver does not know; write sslmode=verify-full, verify-ca or require \
+                 where the database offers TLS, and sslmode=disable where it does not"
+                    .to_owned(),
+            ));
+        }
         DataSource::Server(server) => server.as_mattermost_connects(),
     };
     match driver {

@@ -23,6 +23,7 @@ mod full {
     mod handover;
     mod history;
     pub(crate) mod image;
+    mod pooler;
     mod postgres_image;
     mod schedule;
 }

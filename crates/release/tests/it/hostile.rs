@@ -215,7 +215,7 @@ fn an_archive_that_grows_too_much_is_refused_at_the_limits() {
 }
 
 #[test]
-fn a_full_disk_is_not_reported_as_a_bad_archive() {
+fn a_directory_that_is_missing_is_not_reported_as_a_bad_archive() {
     let dir = tempfile::tempdir().unwrap();
     let absent = dir.path().join("releases");
     let unpack = |bytes, into| {
@@ -223,21 +223,4 @@ fn a_full_disk_is_not_reported_as_a_bad_archive() {
     };
     let error = unpack(Tarball::official().tar(), &absent).unwrap_err();
     assert!(matches!(error, ReleaseError::Disk { .. }), "{error:?}");
-
-    let small = dir.path().join("small");
-    fs::create_dir(&small).unwrap();
-    let mounted = rustix::process::geteuid().is_root()
-        && std::process::Command::new("mount")
-            .args(["-t", "tmpfs", "-o", "size=256k", "tmpfs"])
-            .arg(&small)
-            .status()
-            .is_ok_and(|status| status.success());
-    if mounted {
-        let big = Tarball::official().file("mattermost/client/big", &vec![b'x'; 1 << 20]).tar_gz();
-        let error = unpack(big, &small).unwrap_err().to_string();
-        let left = crate::names(&small);
-        std::process::Command::new("umount").arg("-l").arg(&small).status().unwrap();
-        assert!(error.contains("the disk is full") && error.contains("free some space"), "{error}");
-        assert_eq!(left, [""; 0]);
-    }
 }

@@ -1,6 +1,10 @@
 //! Releases: packed, unpacked, and archives that should not be.
 #![allow(clippy::unwrap_used)]
 
+/// What needs root: `cargo xtask test --quick` skips it.
+mod full {
+    mod disk;
+}
 mod hostile;
 mod tarball;
 mod whole;

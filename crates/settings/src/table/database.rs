@@ -34,6 +34,13 @@ const ROWS: &[Row] = &[
         Kind::Word(&["disable", "require", "verify-ca", "verify-full"]),
         "How the way to the database is encrypted, in PostgreSQL's words",
     )
-    .always("disable")
+    .now("disable; verify-full where DB_SSLROOTCERT is given")
+    .source(OURS),
+    row(
+        "DB_SSLROOTCERT",
+        Kind::Text,
+        "A PEM file of the authorities that may sign the certificate of a PostgreSQL database; PGSSLROOTCERT counts as well where DB_SSLMODE verifies",
+    )
+    .now("the system's trusted certificates")
     .source(OURS),
 ];

@@ -1,5 +1,6 @@
 //! The database: whether it can be used, and what a plan does about it.
 
+pub(crate) mod fit;
 pub(crate) mod plan;
 pub(crate) mod readiness;
 
@@ -7,7 +8,7 @@ use ::database::Lacking;
 
 use crate::error::Error;
 use crate::state::creation::Creation;
-use crate::state::location::Location;
+use crate::state::location::{Location, SECTION};
 use crate::state::settled::Settled;
 use crate::world::World;
 
@@ -33,7 +34,10 @@ pub(super) async fn observe(
     match &settled.location {
         Location::File => Ok(Observed { exists: is_filled(&world.layout.sqlite()), ..Observed::default() }),
         Location::Server(server) => {
-            let ready = readiness::look(world, server, &settled.release, creation, patience).await?;
+            let connections = fit::Connections { most: most_connections(settled) };
+            let ready =
+                readiness::look(world, server, (&settled.release, connections), creation, patience).await?;
+            fit::files_are_readable(server, settled.desired.user.as_deref())?;
             let readiness::Ready { schema, lacking, warnings } = ready;
             let exists = schema.is_some();
             let deployment = schema.and_then(|schema| schema.deployment);
@@ -45,4 +49,13 @@ pub(super) async fn observe(
 /// Whether the file holds anything: an empty one is what SQLite makes before it writes, and what a lost mount leaves.
 pub(crate) fn is_filled(sqlite: &std::path::Path) -> bool {
     sqlite.symlink_metadata().is_ok_and(|meta| meta.len() > 0)
+}
+
+/// `SqlSettings.MaxOpenConns` as it will be.
+fn most_connections(settled: &Settled) -> Option<u32> {
+    const KEY: &str = "MaxOpenConns";
+    let said = settled.resolved.value(SECTION, KEY);
+    let (config, shipped) = (settled.config.config.as_ref(), &settled.config.shipped);
+    let kept = || config.unwrap_or(shipped)[SECTION].get(KEY);
+    said.or_else(kept)?.as_u64()?.try_into().ok()
 }

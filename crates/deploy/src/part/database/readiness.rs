@@ -9,6 +9,7 @@ use release::{Capabilities, ReleaseId};
 use tokio_util::sync::CancellationToken;
 use version::Version;
 
+use super::fit::{Connections, suits};
 use crate::error::{Error, Exit};
 use crate::state::creation::Creation;
 use crate::state::database_failure::{is_missing, not_created, refused};
@@ -51,7 +52,7 @@ pub(crate) struct Ready {
 pub(crate) async fn look(
     world: &World,
     server: &Server,
-    release: &ReleaseId,
+    (release, connections): (&ReleaseId, Connections),
     creation: Option<&Creation>,
     patience: &mut Patience<'_>,
 ) -> Result<Ready, Error> {
@@ -71,7 +72,9 @@ pub(crate) async fn look(
         Ok(facts) => {
             let contents = database::contents(server, QUESTION).await;
             let schema = schema(server, contents.map_err(|failure| refused(&failure))?, release)?;
-            return Ok(Ready { schema, lacking: None, warnings: warnings(&facts) });
+            let mut warnings = warnings(&facts);
+            warnings.extend(suits(server, &facts, release, connections)?);
+            return Ok(Ready { schema, lacking: None, warnings });
         }
         Err(failure) => failure,
     };
