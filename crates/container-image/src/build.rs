@@ -150,6 +150,9 @@ fn certificates(given: Option<&Path>) -> Result<PathBuf, Error> {
     }
 }
 
+/// What the image is, for whoever finds it in a registry.
+const DESCRIPTION: &str = "A Mattermost server with Mainstay, which configures, starts, verifies and upgrades it; docker-mattermost's variables and volume";
+
 /// How the image is run. It starts as root, gives the volume to the Mattermost user, and continues as that user.
 fn spec(release: &ReleaseId) -> ImageSpec {
     let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
@@ -160,7 +163,7 @@ fn spec(release: &ReleaseId) -> ImageSpec {
         architecture: Architecture::NATIVE,
         entrypoint: words(&[PROGRAM, "entrypoint"]),
         cmd: words(&["app:start"]),
-        env: pairs(&[(VARIABLE, "1"), ("PATH", &format!("{HOME}/bin:/usr/bin"))]),
+        env: pairs(&[(VARIABLE, "1"), ("PATH", &format!("{HOME}/bin:{}", context::USUAL_PATH))]),
         exposed_ports: [(80, Protocol::Tcp)].into(),
         volumes: [VOLUME.to_owned()].into(),
         user: Owner::ROOT,
@@ -168,7 +171,8 @@ fn spec(release: &ReleaseId) -> ImageSpec {
         labels: pairs(&[
             ("org.opencontainers.image.title", "Mainstay for Mattermost"),
             ("org.opencontainers.image.version", &release.version.to_string()),
-            ("org.opencontainers.image.url", env!("CARGO_PKG_REPOSITORY")),
+            ("org.opencontainers.image.description", DESCRIPTION),
+            ("org.opencontainers.image.ref.name", &release.to_string()),
             ("mainstay.release", &release.to_string()),
             ("mainstay.version", env!("CARGO_PKG_VERSION")),
         ]),

@@ -9,10 +9,13 @@ use oci::{Compression, Digest, ImageSpec, Layer, Meter, Protocol};
 
 use crate::error::Error;
 
-/// The file name of the root file system, next to the Dockerfile.
+/// The file name of what release and Mainstay are, next to the Dockerfile.
 const ROOT: &str = "root.tar.gz";
+/// The same of what every other base has itself: users, certificates, name lookup.
+const BASE: &str = "base.tar.gz";
 
-/// Creates `dir` with both files in it. Returns the digest and the size (bytes) of the root file system.
+/// Creates `dir` with three files in it. The first layer is the base. Returns the digest of the others, and the size (bytes) of
+/// all.
 pub(super) fn write(
     spec: &ImageSpec,
     layers: &[Layer],
@@ -21,16 +24,26 @@ pub(super) fn write(
     meter: &Meter,
 ) -> Result<(Digest, u64), Error> {
     fs::create_dir(dir).map_err(|error| Error::path("make", dir, &error))?;
-    let root = dir.join(ROOT);
-    let failed = |error: std::io::Error| Error::path("write", &root, &error);
-    let all = Layer::new(layers.iter().flat_map(Layer::entries).cloned())?.compression(compression);
-    let out = BufWriter::with_capacity(256 * 1024, File::create_new(&root).map_err(failed)?);
-    let (out, digest, bytes) = all.write_alone(out, &root, meter)?;
-    out.into_inner().map_err(|error| failed(error.into_error()))?;
+    let (base, ours) = layers.split_at(1);
+    let pack = |layers: &[Layer], name: &str| {
+        let path = dir.join(name);
+        let failed = |error: std::io::Error| Error::path("write", &path, &error);
+        let all = Layer::new(layers.iter().flat_map(Layer::entries).cloned())?.compression(compression);
+        let out = BufWriter::with_capacity(256 * 1024, File::create_new(&path).map_err(failed)?);
+        let (out, digest, bytes) = all.write_alone(out, &path, meter)?;
+        out.into_inner().map_err(|error| failed(error.into_error()))?;
+        Ok::<_, Error>((digest, bytes))
+    };
+    let (_, of_base) = pack(base, BASE)?;
+    let (digest, bytes) = pack(ours, ROOT)?;
+    let bytes = bytes + of_base;
     let recipe = dir.join("Dockerfile");
     fs::write(&recipe, dockerfile(spec)).map_err(|error| Error::path("write", &recipe, &error))?;
     Ok((digest, bytes))
 }
+
+/// The search path that container engines give where an image says none.
+pub(super) const USUAL_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// The Dockerfile that makes the same image.
 fn dockerfile(spec: &ImageSpec) -> String {
@@ -38,14 +51,21 @@ fn dockerfile(spec: &ImageSpec) -> String {
     let quoted =
         |text: &str| format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"").replace('$', "\\$"));
     let mut text = format!(
-        "# Made by `mainstay image build --format context`. Add lines of your own: labels, certificates, settings (ENV), or another FROM for a shell.\n\
-         FROM scratch\nADD {ROOT} /\n"
+        "# Made by `mainstay image build --format context`. Add lines of your own: labels, certificates, settings (ENV).\n\
+         # For another base, with a shell, say: put its name behind FROM and take the line with {BASE} out. That file has the\n\
+         # users, certificates and name lookup that an empty image needs, and would replace those of the base.\n\
+         FROM scratch\nADD {BASE} /\nADD {ROOT} /\n"
     );
     for (name, value) in &spec.labels {
         let _ = writeln!(text, "LABEL {}={}", quoted(name), quoted(value));
     }
     for (name, value) in &spec.env {
-        let _ = writeln!(text, "ENV {name}={}", quoted(value));
+        // Before the base's own path; an empty image has the usual one.
+        let value = match value.strip_suffix(USUAL_PATH).filter(|_| name == "PATH") {
+            Some(first) => format!("\"{first}$PATH\""),
+            None => quoted(value),
+        };
+        let _ = writeln!(text, "ENV {name}={value}");
     }
     for (port, protocol) in &spec.exposed_ports {
         let protocol = match protocol {
@@ -81,6 +101,14 @@ fn dockerfile(spec: &ImageSpec) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_path_of_another_base_is_kept() {
+        let env = [("PATH".to_owned(), format!("/opt/mattermost/bin:{USUAL_PATH}"))].into();
+        let text = dockerfile(&ImageSpec { env, ..ImageSpec::default() });
+        assert!(text.contains("ENV PATH=\"/opt/mattermost/bin:$PATH\"\n"), "{text}");
+        assert!(text.contains("ADD base.tar.gz /\nADD root.tar.gz /\n"), "{text}");
+    }
 
     #[test]
     fn the_value_of_a_variable_is_escaped() {

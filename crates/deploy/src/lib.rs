@@ -43,10 +43,11 @@ pub use operation::down::Down;
 pub use operation::history::{RunOutcome, RunSummary, StepSummary, history, run_of_history};
 pub use operation::in_force::InForce;
 pub use operation::migrate::Migrate;
+pub use operation::planned::Planned;
 pub use operation::restart::{Restart, Restarted};
 pub use operation::rotation::{Rotate, broken_by};
 pub use operation::runner::{
-    Caller, Consent, Looking, Operation, Planned, Question, Repair, planned, repair_journal, run,
+    Caller, Consent, Looking, Operation, Question, Repair, planned, repair_journal, run,
 };
 pub use operation::start_empty::StartEmpty;
 pub use operation::status::{Status, status, stay};

@@ -37,6 +37,22 @@ pub enum IdentityError {
     },
 }
 
+/// Capabilities by the names that container engines use, without `CAP_`.
+const NAMES: [(&str, CapabilitySet); 5] = [
+    ("CHOWN", CapabilitySet::CHOWN),
+    ("DAC_OVERRIDE", CapabilitySet::DAC_OVERRIDE),
+    ("FOWNER", CapabilitySet::FOWNER),
+    ("SETGID", CapabilitySet::SETGID),
+    ("SETUID", CapabilitySet::SETUID),
+];
+
+/// Those of `needed` that this process does not have. Names other than of file owners, permissions and ids are taken as had.
+pub fn lacking(needed: impl Iterator<Item = &'static str>) -> Vec<&'static str> {
+    let has = capabilities(None).map_or(CapabilitySet::all(), |sets| sets.effective);
+    let set = |name: &str| NAMES.iter().find(|(known, _)| *known == name).map(|(_, set)| *set);
+    needed.filter(|name| set(name).is_some_and(|set| !has.contains(set))).collect()
+}
+
 /// Becomes user `uid`, group `gid`, with no other group, and then `command`. Returns only on failure.
 ///
 /// With `low_ports` the program and its children may still bind ports below 1024 (CAP_NET_BIND_SERVICE, ambient). If root

@@ -16,6 +16,12 @@ use crate::disk::DiskError;
 
 const OPEN: OFlags = OFlags::DIRECTORY.union(OFlags::NOFOLLOW).union(OFlags::RDONLY).union(OFlags::CLOEXEC);
 
+/// Whether [`own_tree`] would change nothing: the directory `path` is that user's and that group's, and closed to others.
+pub fn is_owned(path: &Path, uid: u32, gid: u32) -> bool {
+    let is_right = |top: &std::fs::Metadata| (top.uid(), top.gid()) == (uid, gid) && top.mode() & 0o027 == 0;
+    std::fs::symlink_metadata(path).is_ok_and(|top| top.is_dir() && is_right(&top))
+}
+
 /// Gives the directory `path` and everything in it to user `uid` and group `gid`. Of the mode of `path` itself it clears all
 /// permissions of others and the write permission of the group. Nothing changes if `path` itself is right already.
 ///
@@ -23,8 +29,7 @@ const OPEN: OFlags = OFlags::DIRECTORY.union(OFlags::NOFOLLOW).union(OFlags::RDO
 pub fn own_tree(path: &Path, uid: u32, gid: u32) -> Result<bool, DiskError> {
     let fail = |errno: Errno| DiskError::new("give away", path, errno.into());
     // Before it is opened: root without capabilities may not open it.
-    let is_right = |top: &std::fs::Metadata| (top.uid(), top.gid()) == (uid, gid) && top.mode() & 0o027 == 0;
-    if std::fs::symlink_metadata(path).is_ok_and(|top| top.is_dir() && is_right(&top)) {
+    if is_owned(path, uid, gid) {
         return Ok(false);
     }
     let dir = openat(CWD, path, OPEN, Mode::empty()).map_err(fail)?;

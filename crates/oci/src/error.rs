@@ -52,7 +52,7 @@ pub enum OciError {
         was: u64,
     },
     /// The place for a layout is taken.
-    #[error("{} is there already; remove it, or write to another directory", dir.display())]
+    #[error("{} exists already; remove it, or write to another directory", dir.display())]
     Exists {
         /// The directory.
         dir: PathBuf,

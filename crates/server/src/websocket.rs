@@ -67,7 +67,8 @@ pub(crate) async fn open(
         return Err(AppError::bad_request(
             "api.web_socket.connect.upgrade.app_error",
             format!("URL Blocked because of CORS. Url: {origin}"),
-        ));
+        )
+        .detail(why_blocked(&app.config.service.site_url, &origin)));
     }
     let caller = handshake_caller(&app, &headers).await?;
     Ok(upgrade.accept(move |mut socket| async move {
@@ -305,6 +306,23 @@ fn reply(seq: i64, answer: Result<Option<Value>>) -> Message {
     Message::Text(json.to_string().into())
 }
 
+/// Why a page may not open a websocket, and what to set: most often the site URL lacks the port that a container publishes.
+fn why_blocked(site: &str, origin: &str) -> String {
+    let (Ok(page), Ok(url)) = (url::Url::parse(origin), url::Url::parse(site)) else {
+        return "the page's address is not the site URL".to_owned();
+    };
+    let at = page.origin().ascii_serialization();
+    let why = format!("the page is at {at}, and the site URL is {site}");
+    match page.port() {
+        Some(port) if page.host() == url.host() && url.port().is_none() => format!(
+            "{why}: the published port is missing in it; set MATTERMOST_PORT={port}, or MATTERMOST_SITE_URL={at}"
+        ),
+        _ => {
+            format!("{why}; open the site URL, or set MATTERMOST_SITE_URL={at} if that is the right address")
+        }
+    }
+}
+
 /// Whether the page that opens this websocket may do so. Programs other than browsers send no Origin and always may.
 fn is_origin_allowed(config: &Config, headers: &HeaderMap) -> bool {
     let Some(origin) = headers.get(header::ORIGIN) else { return true };
@@ -351,6 +369,17 @@ mod tests {
         assert!(allowed("", "", "http://Chat.example:8065", "chat.example:8065"));
         assert!(!allowed("", "", "http://chat.example", "chat.example:8065"));
         assert!(!allowed("", "", "null", "null"));
+    }
+
+    #[test]
+    fn a_missing_published_port_is_said() {
+        let why = why_blocked("http://chat.example", "http://chat.example:8080");
+        assert!(why.contains("published port is missing") && why.contains("MATTERMOST_PORT=8080"), "{why}");
+        let other = why_blocked("http://chat.example", "http://10.0.0.7:8080");
+        assert!(
+            !other.contains("port is missing") && other.contains("MATTERMOST_SITE_URL=http://10.0.0.7:8080")
+        );
+        assert!(!why_blocked("", "null").is_empty());
     }
 
     #[test]

@@ -7,6 +7,7 @@ use tokio::sync::watch;
 use crate::control::protocol::{ServerSpec, ServerStatus};
 use crate::error::{Error, reason};
 use crate::place::layout::Layout;
+use crate::place::machine::make_dir;
 use crate::state::location;
 
 /// A server that is supervised.
@@ -49,6 +50,12 @@ pub(super) fn command(layout: &Layout, name: &str, spec: &ServerSpec) -> Result<
     let release = Release::open(&spec.release)?;
     let mut call = release.server(&layout.config());
     call.env.extend(spec.overrides.clone());
+    if let Some(dir) = layout.temporary() {
+        // What an earlier server left is of no use.
+        host::disk::remove_tree(&dir)?;
+        make_dir(&dir, 0o700, None)?;
+        call.env.insert("TMPDIR".to_owned(), dir.to_string_lossy().into_owned());
+    }
     Ok(host::Command {
         program: call.program,
         args: call.args,

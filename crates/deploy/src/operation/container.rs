@@ -9,7 +9,7 @@ use secrecy::SecretString;
 use settings::Wanted;
 
 use crate::error::Error;
-use crate::place::container::{image_release, volume_change};
+use crate::place::container::{has_capabilities, image_release, volume_change};
 use crate::place::ground::writable;
 use crate::place::machine::read_secret_file;
 use crate::state::settled::settings_of;
@@ -22,6 +22,12 @@ use crate::world::World;
 /// # Errors
 /// What forbids it; there is no volume; its file system has no owners.
 pub fn take_volume(world: &World, (uid, gid): (u32, u32)) -> Result<bool, Error> {
+    let is_right = host::is_owned(Path::new(VOLUME), uid, gid);
+    has_capabilities(is_right, (uid, gid))?;
+    if is_right {
+        // Whoever it belongs to looks into it: root without DAC_OVERRIDE cannot.
+        return Ok(false);
+    }
     if !world.layout.root().exists() {
         let release = image_release(&world.layout, &Wanted::default())?;
         settings_of(world, &Wanted::default(), &release.version)?;

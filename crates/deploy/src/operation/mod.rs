@@ -7,6 +7,7 @@ pub(crate) mod down;
 pub(crate) mod history;
 pub(crate) mod in_force;
 pub(crate) mod migrate;
+pub(crate) mod planned;
 pub(crate) mod restart;
 pub(crate) mod rotation;
 pub(crate) mod runner;

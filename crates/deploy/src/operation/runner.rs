@@ -12,6 +12,7 @@ use plan::{
 };
 use tokio_util::sync::CancellationToken;
 
+use super::planned::Planned;
 use crate::action::{Action, revive};
 use crate::error::{Error, Exit};
 use crate::part::database::readiness::Patience;
@@ -136,20 +137,6 @@ pub async fn planned<O: Operation>(operation: &O, world: &World) -> Result<Plann
     let seen = operation.look(world, looking).await?;
     let remarks = operation.remarks(&seen);
     Ok(Planned { plan: operation.plan(world, &seen)?, interrupted, remarks })
-}
-
-/// A plan that is only shown.
-#[derive(Debug, Clone, serde::Serialize)]
-pub struct Planned {
-    /// What would be done, from what is there now.
-    #[serde(flatten)]
-    pub plan: Plan<Action>,
-    /// The run that was interrupted and comes first; the plan is made again after it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub interrupted: Option<String>,
-    /// What is to be known of how the plan was made.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub remarks: Vec<String>,
 }
 
 /// The title of the unfinished run, if there is one.
@@ -391,8 +378,11 @@ fn ended(outcome: Outcome) -> Result<Result<(), Failed>, Error> {
         Outcome::Undone { failure, step, not_undone, .. } => {
             let kind =
                 if failure.code == Some(Exit::NotVerified.code()) { Exit::NotVerified } else { Exit::Undone };
-            let mut error =
-                Error::new(kind, failure.message).detail(format!("step `{step}`: {}", failure.detail));
+            let detail = match &*failure.detail {
+                "" => format!("in step `{step}`"),
+                detail => format!("in step `{step}`: {detail}"),
+            };
+            let mut error = Error::new(kind, failure.message).detail(detail);
             error.hint = failure.hint;
             Ok(Err(Failed { error, not_undone }))
         }

@@ -85,7 +85,7 @@ fn private(ground: &Path, layout: &Layout) -> Result<(), Error> {
             ))
             .hint(format!("run this as {owner}, or make it yours: `chown {me} {}`", root.display())));
         }
-        if open_to(meta.mode(), 0o022) {
+        if open_to(meta.mode(), layout.place().strangers_write()) {
             return Err(Error::not_ready(format!(
                 "{} can be written by others than its owner (mode {:04o})",
                 root.display(),

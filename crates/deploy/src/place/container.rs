@@ -4,6 +4,8 @@
 //! decided here, before anything is touched.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use container_contract::{GID, UID, VARIABLE, VOLUME};
@@ -120,7 +122,7 @@ pub(crate) fn volume_used(layout: &Layout) -> Result<Option<String>, Error> {
     }
 }
 
-/// Whether anybody's files are in the volume. A new file system brings `lost+found`.
+/// Whether anybody's files are in the volume.
 fn holds_uploads() -> Result<bool, Error> {
     let entries = match std::fs::read_dir(VOLUME) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
@@ -128,11 +130,48 @@ fn holds_uploads() -> Result<bool, Error> {
     };
     for entry in entries {
         let name = entry.map_err(|error| Error::path("read", VOLUME, &error))?.file_name();
-        if name != "lost+found" {
+        if may_be_uploads(&name) {
             return Ok(true);
         }
     }
     Ok(false)
+}
+
+/// Whether a server may have made this. A new file system brings `lost+found`; hidden names are those of file managers,
+/// snapshots and version control (`.gitkeep`, `.snapshot`, `.DS_Store`): no server begins one with a dot.
+fn may_be_uploads(name: &OsStr) -> bool {
+    name != "lost+found" && !name.as_bytes().starts_with(b".")
+}
+
+/// The capabilities that root lacks for what it does before it gives root up. `volume_is_right`: nothing has to be given away.
+pub(crate) fn lacking_capabilities(volume_is_right: bool) -> Vec<&'static str> {
+    let identity = ["SETUID", "SETGID"];
+    // To change owners, to look into directories of others, and to change the mode of what is another's by then.
+    let files = ["CHOWN", "DAC_OVERRIDE", "FOWNER"];
+    let needed = identity.iter().chain(files.iter().filter(|_| !volume_is_right));
+    host::identity::lacking(needed.copied())
+}
+
+/// Refuses to begin as root with too few rights.
+///
+/// # Errors
+/// All of those that are lacking, named.
+pub(crate) fn has_capabilities(volume_is_right: bool, (uid, gid): (u32, u32)) -> Result<(), Error> {
+    let lacking = lacking_capabilities(volume_is_right);
+    if lacking.is_empty() {
+        return Ok(());
+    }
+    let add: Vec<String> = lacking.iter().map(|name| format!("--cap-add {name}")).collect();
+    let files =
+        if volume_is_right { "" } else { "gives the volume to the user that everything runs as, and " };
+    Err(Error::not_ready(format!(
+        "this container runs as root without the capabilities {}: it {files}becomes user {uid}:{gid}",
+        lacking.join(", ")
+    ))
+    .hint(format!(
+        "add them to the `docker run` line: {}; or start it with `--user {uid}:{gid}` and a volume that belongs to that user",
+        add.join(" ")
+    )))
 }
 
 /// The rule, on data alone. `assumed` is where the version would be written, when it is only taken for granted.
@@ -206,6 +245,16 @@ mod tests {
             assert!(refused.what.contains(what), "{}", refused.what);
             let hint = refused.hint.expect("a way out");
             assert!(hint.contains(way), "{hint}");
+        }
+    }
+
+    #[test]
+    fn hidden_files_are_no_uploads() {
+        for name in [".gitkeep", ".DS_Store", ".snapshot", "lost+found"] {
+            assert!(!may_be_uploads(OsStr::new(name)), "{name}");
+        }
+        for name in ["20250101", "teams", "users", "brand"] {
+            assert!(may_be_uploads(OsStr::new(name)), "{name}");
         }
     }
 

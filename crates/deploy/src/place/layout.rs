@@ -238,6 +238,14 @@ impl Layout {
         self.root.join("run/undone")
     }
 
+    /// Where the server's temporary files go, where the system's own directory for them is closed: in a container with a
+    /// read-only root (`docker run --read-only`).
+    pub(crate) fn temporary(&self) -> Option<PathBuf> {
+        use rustix::fs::{Access, AtFlags, CWD, accessat};
+        let is_open = || accessat(CWD, "/tmp", Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS).is_ok();
+        (self.place == Place::Container && !is_open()).then(|| self.root.join("run/temporary"))
+    }
+
     /// What to do where the directory cannot be used.
     pub(crate) fn elsewhere(&self, where_to: &str) -> String {
         match self.place {

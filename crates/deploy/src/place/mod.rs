@@ -36,6 +36,15 @@ impl Place {
         self == Self::Machine
     }
 
+    /// The write bits by which strangers could change a directory. In a container everything runs as one user, and orchestrators
+    /// open volumes to its group (Kubernetes' `fsGroup`).
+    pub(crate) fn strangers_write(self) -> u32 {
+        match self {
+            Self::Machine => 0o022,
+            Self::Container => 0o002,
+        }
+    }
+
     /// Whether the server may run without a site URL: people type the address of the host, which nothing here knows.
     pub(crate) fn may_lack_site_url(self) -> bool {
         self == Self::Container

@@ -95,6 +95,10 @@ impl Desired {
         let edition = wanted.get("edition").unwrap_or("builtin");
         let edition =
             edition.parse().map_err(|error| Error::new(Exit::Settings, format!("`edition`: {error}")))?;
+        if let Some(Err(error)) = wanted.get("version").map(str::parse::<version::Version>) {
+            let exit = if flags.contains_key("version") { Exit::Usage } else { Exit::Settings };
+            return Err(Error::new(exit, format!("`version`: {error}")));
+        }
         let user = match (wanted.get("user"), machine.root) {
             (Some(user), true) => Some(user.to_owned()),
             (None, true) => Some(machine.user.clone()),
@@ -216,6 +220,16 @@ mod tests {
         assert_eq!(decide(&[], true).expect("valid").user.as_deref(), Some("mainstay-chat"));
         assert_eq!(decide(&[], false).expect("valid").user, None);
         assert_eq!(decide(&[("user", "x")], false).expect_err("must be refused").exit, Exit::Usage);
+    }
+
+    #[test]
+    fn a_version_that_is_none_is_a_mistake_of_whoever_gives_it() {
+        let error = decide(&[("version", "11.7")], false).expect_err("no version");
+        assert_eq!(error.exit, Exit::Usage);
+        assert!(error.what.contains("`version`") && error.what.contains("three numbers"), "{error}");
+        let file = Wanted::default().with_in_file("version", "newest").expect("a text");
+        let error = Desired::decide(&file, &BTreeMap::new(), &machine(false)).expect_err("no version");
+        assert_eq!(error.exit, Exit::Settings);
     }
 
     #[test]

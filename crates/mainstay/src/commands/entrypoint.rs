@@ -135,7 +135,7 @@ fn become_user(uid: u32, gid: u32) -> Result<(), Error> {
     }
     let Err(error) = host::identity::become_user(uid, gid, PORT.is_privileged(), &mut again);
     Err(Error::not_ready(error.to_string()).hint(
-        "give the container the capabilities SETUID, SETGID and CHOWN, or start it as a user with `--user` and a volume that \
+        "give the container the capabilities SETUID and SETGID (`--cap-add`), or start it as a user with `--user` and a volume that \
          belongs to it",
     ))
 }

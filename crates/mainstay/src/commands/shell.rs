@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 
-use deploy::{Error, World};
+use deploy::{Error, Place, World};
 
 use finding::Exit;
 
@@ -36,6 +36,13 @@ pub(super) fn run(world: &World) -> Result<Exit, Error> {
         Ok(never) => match never {},
         Err(error) => error,
     };
+    if error.kind() == std::io::ErrorKind::NotFound && layout.place() == Place::Container {
+        return Err(Error::not_ready(format!("this image has no shell ({} does not exist)", shell.display())).hint(
+            "run one command at a time: `docker exec NAME mainstay status`, `logs`, `settings list`, `verify`, or `mattermost version`; \
+             copy files with `docker cp NAME:/opt/mattermost/data/...`; or make an image with a shell: \
+             `mainstay image build --format context`, with another FROM in its Dockerfile",
+        ));
+    }
     Err(Error::path("run", std::path::PathBuf::from(shell), &error))
 }
 

@@ -61,7 +61,7 @@ fn without_a_plan_the_server_is_asked_and_reaches_nothing() {
     std::fs::set_permissions(dir.path(), std::os::unix::fs::PermissionsExt::from_mode(0o777))
         .expect("a mode");
     let server = format!(
-        "#!/bin/sh\necho x > {} && exit 3\necho \"$(id -u) was asked\" >&2; exit 1\n",
+        "#!/bin/sh\necho x > {} && exit 3\necho \"$(grep -c : /proc/net/dev) network, $(id -u) was asked\" >&2; exit 1\n",
         target.display()
     );
     tarball(&file, &server);
@@ -71,5 +71,6 @@ fn without_a_plan_the_server_is_asked_and_reaches_nothing() {
     let asked = failed.stderr.split(" was asked").next().and_then(|text| text.rsplit(' ').next());
     let id: u32 = asked.and_then(|id| id.parse().ok()).expect(&failed.stderr);
     assert_ne!(id, 0, "{}", failed.stderr);
+    assert!(failed.stderr.contains("1 network, "), "{}", failed.stderr);
     assert!(!place.root.exists());
 }

@@ -304,3 +304,94 @@ fn a_migration_alone_starts_nothing() {
     assert!(said.contains("as user 2000:2000") && said.contains("SMTP_HOST = mail"), "{said}");
     assert!(!said.contains("hunter2"), "{said}");
 }
+
+#[test]
+fn hidden_files_of_a_volume_are_no_uploads() {
+    if !is_root() {
+        return;
+    }
+    let volume = Volume::new();
+    std::fs::write(volume.path.join(".gitkeep"), "").expect("written");
+    std::fs::create_dir(volume.path.join("lost+found")).expect("made");
+    Run::new(&volume).up(&[]).stop().expect(0);
+    let used = Volume::new();
+    upload(&used);
+    Run::new(&used).to_end(&[]).expect(8);
+}
+
+#[test]
+fn a_read_only_root_is_enough() {
+    if !is_root() {
+        return;
+    }
+    let volume = Volume::new();
+    let container = Run::new(&volume).read_only().up(&[]);
+    is_up(&container);
+    let server = volume.read(".mainstay/run/server.pid");
+    let server: serde_json::Value = serde_json::from_str(&server).unwrap_or_default();
+    assert!(!server.is_null());
+    let temporary = volume.path.join(".mainstay/run/temporary");
+    let meta = std::fs::metadata(&temporary).expect("a place for temporary files");
+    assert_eq!((meta.uid(), meta.permissions().mode() & 0o777), (2000, 0o700));
+    container.stop().expect(0);
+    Run::new(&volume).read_only().up(&[]).stop().expect(0);
+}
+
+#[test]
+fn capabilities_that_are_lacking_are_all_named() {
+    if !is_root() {
+        return;
+    }
+    let volume = Volume::new();
+    let refused = Run::new(&volume).capabilities("").to_end(&[]).expect(4).stderr;
+    let all = "--cap-add SETUID --cap-add SETGID --cap-add CHOWN --cap-add DAC_OVERRIDE --cap-add FOWNER";
+    assert!(refused.contains(all) && refused.contains("--user 2000:2000"), "{refused}");
+    let refused = Run::new(&volume).capabilities("setuid,setgid,chown").to_end(&[]).expect(4).stderr;
+    assert!(refused.contains("without the capabilities DAC_OVERRIDE, FOWNER:"), "{refused}");
+    assert_eq!(volume.names(), Vec::<String>::new());
+    Run::new(&volume).capabilities("setuid,setgid,chown,dac_override,fowner").up(&[]).stop().expect(0);
+    // The volume is right now: nothing has to be given away.
+    let container = Run::new(&volume).capabilities("setuid,setgid").up(&[]);
+    is_up(&container);
+    container.stop().expect(0);
+}
+
+/// What a kubelet does to a volume each time that it mounts it, with `fsGroup`.
+fn fs_group(volume: &Volume, gid: u32) {
+    let script = r#"chgrp -R "$1" "$2" && chmod -R g+rwX "$2" && find "$2" -type d -exec chmod g+s {} +"#;
+    let done = std::process::Command::new("sh")
+        .args(["-c", script, "sh", &gid.to_string()])
+        .arg(&volume.path)
+        .status()
+        .expect("sh runs");
+    assert!(done.success());
+}
+
+#[test]
+fn a_volume_that_belongs_to_a_group_can_be_used_again_and_again() {
+    if !is_root() {
+        return;
+    }
+    // Kubernetes: `runAsUser: 2000`, `fsGroup: 2000`. OpenShift: any user, and the root group.
+    for (uid, gid) in [(2000, 2000), (1_000_650_000, 0)] {
+        let volume = Volume::new();
+        for _ in 0..2 {
+            fs_group(&volume, gid);
+            let container = Run::new(&volume).user_of_group(uid, gid).up(&[]);
+            is_up(&container);
+            container.stop().expect(0);
+        }
+    }
+}
+
+#[test]
+fn a_shell_that_is_not_there_is_said_with_what_to_do_instead() {
+    if !is_root() {
+        return;
+    }
+    let volume = Volume::new();
+    let container = Run::new(&volume).env("SHELL", "/no/such/shell").up(&[]);
+    let refused = container.exec(&["shell"]).expect(4).stderr;
+    assert!(refused.contains("this image has no shell") && refused.contains("docker exec"), "{refused}");
+    container.stop().expect(0);
+}

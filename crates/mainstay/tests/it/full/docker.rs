@@ -182,6 +182,66 @@ fn the_documented_run_line_works_and_its_volume_outlives_the_container() {
 }
 
 #[test]
+fn a_container_needs_no_more_than_it_says() {
+    let docker = Docker::start();
+    let image = load(&docker);
+    docker.run(&["run", "--name", "closed", "-d", "--read-only", &image]);
+    up(&docker, "closed");
+    docker.run(&["exec", "closed", "mainstay", "verify"]);
+    let said = docker.attempt(&["exec", "closed", "mainstay", "shell"]).expect_err("there is none");
+    assert!(said.contains("this image has no shell") && said.contains("docker exec"), "{said}");
+    docker.run(&["rm", "--force", "closed"]);
+
+    let bare = ["--cap-drop", "ALL", "--volume", "used:/opt/mattermost/data", &image];
+    let (code, said) = ended(&docker, &bare);
+    assert_eq!(code, "4", "{said}");
+    assert!(said.contains("--cap-add SETUID --cap-add SETGID"), "{said}");
+    // A new volume has the image's owner already.
+    let added = ["--cap-add", "SETUID", "--cap-add", "SETGID"];
+    docker.run(&[&["run", "--name", "few", "-d"], &added[..], &bare].concat());
+    up(&docker, "few");
+    docker.run(&["rm", "--force", "few"]);
+
+    let labels: Value =
+        serde_json::from_str(&inspect(&docker, &image, "{{json .Config.Labels}}")).expect("labels");
+    let labels = labels.as_object().expect("labels");
+    assert!(labels.len() > 4 && labels.values().all(|label| label != ""), "{labels:?}");
+}
+
+#[test]
+fn another_base_keeps_its_users_and_its_path() {
+    let docker = Docker::start();
+    let dir = tempfile::tempdir().expect("a directory");
+    let base = dir.path().join("base");
+    std::fs::create_dir_all(base.join("etc")).expect("made");
+    std::fs::write(base.join("etc/passwd"), "root:x:0:0::/:/bin/sh\nalice:x:7:7::/:/bin/sh\n")
+        .expect("written");
+    let tar = dir.path().join("base.tar").display().to_string();
+    let packed = Command::new("tar").args(["-cf", &tar, "-C"]).arg(&base).arg(".").status();
+    assert!(packed.expect("tar runs").success());
+    docker.run(&["import", "--change", "ENV PATH=/special/bin:/bin", &tar, "base:1"]);
+
+    let context = dir.path().join("context");
+    let (text, program) = (context.display().to_string(), static_mainstay().display().to_string());
+    let build = ["image", "build", "--format", "context", "--output", &text];
+    mainstay(&[&build[..], &["--compression", "fast", "--mainstay", &program]].concat()).expect(0);
+    let recipe = context.join("Dockerfile");
+    let lines = std::fs::read_to_string(&recipe).expect("a recipe");
+    let lines = lines.replace("FROM scratch", "FROM base:1").replace("ADD base.tar.gz /\n", "");
+    std::fs::write(&recipe, lines).expect("written");
+    docker.run(&["build", "--quiet", "--tag", "based", &text]);
+    assert!(
+        inspect(&docker, "based", "{{json .Config.Env}}")
+            .contains("PATH=/opt/mattermost/bin:/special/bin:/bin")
+    );
+    docker.run(&["run", "--name", "based", "-d", "based"]);
+    up(&docker, "based");
+    let passwd = dir.path().join("passwd").display().to_string();
+    docker.run(&["cp", "based:/etc/passwd", &passwd]);
+    assert!(std::fs::read_to_string(&passwd).expect("users").contains("alice"));
+}
+
+#[test]
 fn a_linked_postgres_is_the_database() {
     let docker = Docker::start();
     let image = load(&docker);

@@ -24,6 +24,11 @@ ln -s /opt/mattermost "/opt/mainstay/releases/$RELEASE"
 touch /opt/mainstay/mainstay
 mount --bind "$MAINSTAY" /opt/mainstay/mainstay
 echo "$LOW_PORTS" > /proc/sys/net/ipv4/ip_unprivileged_port_start
+if [ "$READ_ONLY" = yes ]; then
+    mount -t tmpfs -o ro tmpfs /tmp
+    mount -t tmpfs -o ro tmpfs /var/tmp
+    mount -t tmpfs -o ro tmpfs /run
+fi
 exec "$@"
 "#;
 
@@ -110,13 +115,23 @@ pub(crate) struct Run<'a> {
     image: Image,
     volume: &'a Volume,
     variables: Vec<(&'static str, String)>,
-    user: Option<u32>,
+    user: Option<(u32, u32)>,
+    capabilities: Option<&'static str>,
+    read_only: bool,
     low_ports: u16,
 }
 
 impl<'a> Run<'a> {
     pub(crate) fn new(volume: &'a Volume) -> Self {
-        Self { image: Image::builtin(), volume, variables: Vec::new(), user: None, low_ports: 1024 }
+        Self {
+            image: Image::builtin(),
+            volume,
+            variables: Vec::new(),
+            user: None,
+            capabilities: None,
+            read_only: false,
+            low_ports: 1024,
+        }
     }
 
     pub(crate) fn image(mut self, image: Image) -> Self {
@@ -130,9 +145,27 @@ impl<'a> Run<'a> {
     }
 
     /// As `--user`; engines let any user bind any port in a network of the container's own.
-    pub(crate) fn user(mut self, uid: u32) -> Self {
-        self.user = Some(uid);
+    pub(crate) fn user(self, uid: u32) -> Self {
+        self.user_of_group(uid, uid)
+    }
+
+    /// As `--user UID:GID`.
+    pub(crate) fn user_of_group(mut self, uid: u32, gid: u32) -> Self {
+        self.user = Some((uid, gid));
         self.low_ports = 0;
+        self
+    }
+
+    /// As `--cap-drop ALL` and a `--cap-add` for each of these.
+    pub(crate) fn capabilities(mut self, left: &'static str) -> Self {
+        self.capabilities = Some(left);
+        self.low_ports = 0;
+        self
+    }
+
+    /// As `--read-only`.
+    pub(crate) fn read_only(mut self) -> Self {
+        self.read_only = true;
         self
     }
 
@@ -141,9 +174,13 @@ impl<'a> Run<'a> {
         let mut command = Command::new("unshare");
         command.args(["--mount", "--pid", "--net", "--fork", "--mount-proc"]);
         command.args(["sh", "-c", ENGINE, "sh"]);
-        if let Some(uid) = self.user {
+        if let Some((uid, gid)) = self.user {
             command.arg("setpriv");
-            command.args([format!("--reuid={uid}"), format!("--regid={uid}"), "--clear-groups".to_owned()]);
+            command.args([format!("--reuid={uid}"), format!("--regid={gid}"), "--clear-groups".to_owned()]);
+        }
+        if let Some(left) = self.capabilities {
+            let set = left.split(',').filter(|name| !name.is_empty()).map(|name| format!(",+{name}"));
+            command.args(["setpriv".to_owned(), format!("--bounding-set=-all{}", set.collect::<String>())]);
         }
         command.args(["env", "-i", "PATH=/usr/bin:/bin", "MAINSTAY_CONTAINER=1"]);
         command.args(self.variables.iter().map(|(name, value)| format!("{name}={value}")));
@@ -154,6 +191,7 @@ impl<'a> Run<'a> {
             .env("VOLUME", &self.volume.path)
             .env("MAINSTAY", MAINSTAY)
             .env("LOW_PORTS", self.low_ports.to_string())
+            .env("READ_ONLY", if self.read_only { "yes" } else { "no" })
             .stdin(Stdio::null());
         command
     }
