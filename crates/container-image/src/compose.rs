@@ -230,7 +230,7 @@ services:
     image: {image}
     restart: unless-stopped{needs}
     ports:
-      - "{publish}:80"{environment}
+      - "{publish}"{environment}
     env_file:
       - {SERVER_SECRETS}
     volumes:
@@ -241,6 +241,10 @@ volumes:
   {MATTERMOST}:{volume}
 "#,
         image = quoted(image),
-        publish = request.publish,
+        publish = published(request.publish),
     )
+}
+/// The server's port 80 as Compose publishes it; without an address on every one, of both families.
+fn published(at: SocketAddr) -> String {
+    if at.is_ipv6() && at.ip().is_unspecified() { format!("{}:80", at.port()) } else { format!("{at}:80") }
 }

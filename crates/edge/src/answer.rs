@@ -15,7 +15,7 @@ use crate::upstream::{AnswerError, Lease};
 pub(crate) struct Answer {
     source: Source,
     /// The request's line in the access log, written when this is dropped.
-    entry: Option<Entry>,
+    entry: Option<Box<Entry>>,
     /// The client's share of the requests under way.
     seat: Option<Seat>,
 }
@@ -47,7 +47,7 @@ impl Answer {
     }
 
     /// The same, noted in the access log when it ends.
-    pub(crate) fn noted(mut self, entry: Entry) -> Answer {
+    pub(crate) fn noted(mut self, entry: Box<Entry>) -> Answer {
         self.entry = Some(entry);
         self
     }

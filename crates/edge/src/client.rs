@@ -19,7 +19,7 @@ use tokio::net::TcpStream;
 use crate::addresses::Seat;
 use crate::client_stream::{self, ClientStream};
 use crate::counters::Counted;
-use crate::limits::{HEAD_LINES, Limits};
+use crate::limits::Limits;
 use crate::overload::Crowd;
 use crate::patience::Patience;
 use crate::peer::Peer;
@@ -152,7 +152,6 @@ fn protocol(limits: &Limits) -> http1::Builder {
     protocol
         .timer(TokioTimer::new())
         .header_read_timeout(limits.headers_timeout)
-        .max_headers(HEAD_LINES)
         .max_header_size(limits.head_bytes())
         .max_buf_size(limits.head_bytes());
     protocol

@@ -28,7 +28,7 @@ pub(crate) async fn answer(
 ) -> Response<Answer> {
     shared.counters.request();
     let client = peer.origin.client(request.headers());
-    let mut entry = Entry::begin(&shared.book, client, &request);
+    let mut entry = Box::new(Entry::begin(&shared.book, client, &request));
     let response = decide(request, client, peer, shared).await;
     entry.answered(response.status());
     response.map(|answer| answer.noted(entry))

@@ -17,7 +17,7 @@ use crate::peer::Peer;
 pub(crate) struct Upload {
     incoming: Incoming,
     /// None for a request without a body, as most are.
-    watch: Option<Watch>,
+    watch: Option<Box<Watch>>,
 }
 
 #[derive(Debug)]
@@ -61,11 +61,13 @@ pub(crate) enum UploadError {
 impl Upload {
     /// Fails when the client keeps the edge waiting for too long.
     pub(crate) fn new(incoming: Incoming, peer: &Arc<Peer>, limits: &Limits) -> Upload {
-        let watch = (!incoming.is_end_stream()).then(|| Watch {
-            patience: Patience::new(limits.upload_pause, limits.least_rate, limits.upload_total),
-            progress: Arc::default(),
-            peer: Arc::clone(peer),
-            ended: false,
+        let watch = (!incoming.is_end_stream()).then(|| {
+            Box::new(Watch {
+                patience: Patience::new(limits.upload_pause, limits.least_rate, limits.upload_total),
+                progress: Arc::default(),
+                peer: Arc::clone(peer),
+                ended: false,
+            })
         });
         Upload { incoming, watch }
     }
@@ -96,9 +98,10 @@ impl Body for Upload {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, UploadError>>> {
         let Upload { incoming, watch } = self.get_mut();
-        let Some(Watch { patience, progress, ended, .. }) = watch else {
+        let Some(watch) = watch else {
             return Poll::Ready(None);
         };
+        let Watch { patience, progress, ended, .. } = &mut **watch;
         let failure = loop {
             match Pin::new(&mut *incoming).poll_frame(cx) {
                 Poll::Ready(Some(Ok(frame))) => {

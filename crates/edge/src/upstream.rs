@@ -22,7 +22,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
 use crate::inactivity::InactivityTimer;
-use crate::limits::{HEAD_LINES, Limits};
+use crate::limits::Limits;
 use crate::outage::Outage;
 use crate::upload::Upload;
 use crate::upstream_stream::UpstreamStream;
@@ -130,7 +130,7 @@ impl Upstream {
         let stream = stream.map_err(Outage::Unreachable)?;
         let stream = TokioIo::new(UpstreamStream::new(stream));
         let mut protocol = http1::Builder::new();
-        protocol.max_headers(HEAD_LINES).max_header_size(self.head_bytes);
+        protocol.max_header_size(self.head_bytes);
         let (sender, driver) = protocol.handshake(stream).await.map_err(Outage::Broken)?;
         Ok(Connection {
             sender,

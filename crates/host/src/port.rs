@@ -1,23 +1,16 @@
-//! Addresses to listen on: reads them, binds them, and explains why one cannot be bound.
+//! Addresses to listen on: binds them, and explains why one cannot be bound.
 use std::fmt;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
-use std::str::FromStr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, TcpListener};
 
-use serde::{Deserialize, Serialize};
+pub use listen::Listen;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
 
 use crate::procfs;
 use crate::sockets;
 
-/// Where to listen: `ADDR:PORT`, `[ADDR]:PORT`, or `:PORT` and `PORT` for every address of the machine.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct Listen {
-    /// `None` is every address, including IPv6 if the machine has it.
-    pub address: Option<IpAddr>,
-    /// With 0 the kernel chooses.
-    pub port: u16,
-}
+/// Connections that may wait to be accepted; the kernel cuts it to `net.core.somaxconn`.
+const BACKLOG: i32 = 4096;
 
 /// A process that listens on a port.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,18 +24,8 @@ pub struct Holder {
 /// Why it is not possible to listen on an address.
 #[derive(Debug, thiserror::Error)]
 pub enum PortError {
-    /// The text is not an address.
-    #[error(
-        "{given:?} is no address to listen on ({why}); write ADDR:PORT (127.0.0.1:8065), [::1]:8065 or :8065"
-    )]
-    Malformed {
-        /// The text.
-        given: String,
-        /// What is wrong with it.
-        why: &'static str,
-    },
     /// Another process listens there.
-    #[error("port {} on {} is taken by {holder}; stop it, or choose another port with --listen", listen.port, listen.place())]
+    #[error("port {} on {} is taken by {holder}; stop it, or choose another port with --listen", listen.port, place(*listen))]
     Taken {
         /// The address.
         listen: Listen,
@@ -50,7 +33,7 @@ pub enum PortError {
         holder: Holder,
     },
     /// The machine has no such address.
-    #[error("{} is not an address of this machine; its addresses are {ours}. Choose one of them with --listen, or :{} for all", listen.place(), listen.port)]
+    #[error("{} is not an address of this machine; its addresses are {ours}. Choose one of them with --listen, or :{} for all", place(*listen), listen.port)]
     NotOurs {
         /// The address.
         listen: Listen,
@@ -73,131 +56,83 @@ pub enum PortError {
     },
 }
 
-impl Listen {
-    /// Binds it. The only way to know that an address is free is to bind it and to keep it.
-    pub fn bind(&self) -> Result<TcpListener, PortError> {
-        let bound = match self.address {
-            Some(address) => TcpListener::bind((address, self.port)),
-            // One IPv6 socket accepts both families, unless IPv6 is off.
-            None => TcpListener::bind((Ipv6Addr::UNSPECIFIED, self.port)).or_else(|e| match e.kind() {
-                io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied => Err(e),
-                _ => TcpListener::bind((Ipv4Addr::UNSPECIFIED, self.port)),
-            }),
-        };
-        bound.map_err(|source| self.explain(source))
-    }
+/// Binds it. The only way to know that an address is free is to bind it and to keep it.
+///
+/// # Errors
+/// Why it cannot be bound.
+pub fn bind(listen: Listen) -> Result<TcpListener, PortError> {
+    let bound = match listen.address {
+        Some(address) => TcpListener::bind((address, listen.port)),
+        None => every_address(listen.port, both_families),
+    };
+    bound.map_err(|source| explain(listen, source))
+}
 
-    /// Checks that it can be bound now.
-    pub fn check(&self) -> Result<(), PortError> {
-        self.bind().map(drop)
-    }
+/// Checks that it can be bound now.
+///
+/// # Errors
+/// Why it cannot be bound.
+pub fn check(listen: Listen) -> Result<(), PortError> {
+    bind(listen).map(drop)
+}
 
-    /// True when only root may bind it.
-    pub fn is_privileged(&self) -> bool {
-        let first_free = std::fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start")
-            .ok()
-            .and_then(|text| text.trim().parse().ok())
-            .unwrap_or(1024);
-        self.port != 0 && self.port < first_free
-    }
+/// One IPv6 socket takes connections of both families. Where IPv6 is off, an IPv4 socket has to do.
+fn every_address(port: u16, both: fn(u16) -> io::Result<TcpListener>) -> io::Result<TcpListener> {
+    both(port).or_else(|error| match error.kind() {
+        io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied => Err(error),
+        _ => TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)),
+    })
+}
 
-    /// The processes that listen where this address would.
-    pub fn holder(&self) -> Option<Holder> {
-        let hit = sockets::listening().into_iter().find(|socket| {
-            socket.port == self.port
-                && (socket.address.is_unspecified()
-                    || self.address.is_none_or(|a| a.is_unspecified() || a == socket.address))
-        })?;
-        let process = sockets::holder(hit.inode)
-            .map(|pid| (pid, procfs::program_name(pid).unwrap_or_else(|| "a program".into())));
-        Some(Holder { process, at: SocketAddr::new(hit.address, hit.port) })
-    }
+/// The standard library leaves it to `net.ipv6.bindv6only` whether such a socket takes IPv4 connections.
+fn both_families(port: u16) -> io::Result<TcpListener> {
+    let socket =
+        rustix::net::socket_with(AddressFamily::INET6, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+    sockopt::set_ipv6_v6only(&socket, false)?;
+    sockopt::set_socket_reuseaddr(&socket, true)?;
+    rustix::net::bind(&socket, &SocketAddrV6::new(Ipv6Addr::UNSPECIFIED, port, 0, 0))?;
+    rustix::net::listen(&socket, BACKLOG)?;
+    Ok(socket.into())
+}
 
-    /// The address at which a client on this machine can reach it.
-    pub fn reachable(&self) -> SocketAddr {
-        let address = match self.address {
-            None => Ipv4Addr::LOCALHOST.into(),
-            Some(IpAddr::V4(a)) if a.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-            Some(IpAddr::V6(a)) if a.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-            Some(address) => address,
-        };
-        SocketAddr::new(address, self.port)
-    }
+/// True when only root may bind it.
+pub fn is_privileged(listen: Listen) -> bool {
+    let first_free = std::fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start")
+        .ok()
+        .and_then(|text| text.trim().parse().ok())
+        .unwrap_or(1024);
+    listen.port != 0 && listen.port < first_free
+}
 
-    fn explain(self, source: io::Error) -> PortError {
-        match source.kind() {
-            io::ErrorKind::AddrInUse => match self.holder() {
-                Some(holder) => PortError::Taken { listen: self, holder },
-                None => PortError::Other { listen: self, source },
-            },
-            io::ErrorKind::AddrNotAvailable => {
-                let ours: Vec<String> = sockets::own_addresses().iter().map(IpAddr::to_string).collect();
-                PortError::NotOurs { listen: self, ours: ours.join(", ") }
-            }
-            io::ErrorKind::PermissionDenied if self.is_privileged() => PortError::Privileged { listen: self },
-            _ => PortError::Other { listen: self, source },
+/// The processes that listen where this address would.
+pub fn holder(listen: Listen) -> Option<Holder> {
+    let hit = sockets::listening().into_iter().find(|socket| {
+        socket.port == listen.port
+            && (socket.address.is_unspecified()
+                || listen.address.is_none_or(|a| a.is_unspecified() || a == socket.address))
+    })?;
+    let process = sockets::holder(hit.inode)
+        .map(|pid| (pid, procfs::program_name(pid).unwrap_or_else(|| "a program".into())));
+    Some(Holder { process, at: SocketAddr::new(hit.address, hit.port) })
+}
+
+fn explain(listen: Listen, source: io::Error) -> PortError {
+    match source.kind() {
+        io::ErrorKind::AddrInUse => match holder(listen) {
+            Some(holder) => PortError::Taken { listen, holder },
+            None => PortError::Other { listen, source },
+        },
+        io::ErrorKind::AddrNotAvailable => {
+            let ours: Vec<String> = sockets::own_addresses().iter().map(IpAddr::to_string).collect();
+            PortError::NotOurs { listen, ours: ours.join(", ") }
         }
-    }
-
-    fn place(&self) -> String {
-        self.address.map_or_else(|| "every address".into(), |a| a.to_string())
+        io::ErrorKind::PermissionDenied if is_privileged(listen) => PortError::Privileged { listen },
+        _ => PortError::Other { listen, source },
     }
 }
 
-impl FromStr for Listen {
-    type Err = PortError;
-
-    fn from_str(text: &str) -> Result<Self, PortError> {
-        let fail = |why| PortError::Malformed { given: text.to_owned(), why };
-        if text.contains("://") {
-            return Err(fail("it is a URL"));
-        }
-        let (host, port) = match text.rsplit_once(':') {
-            Some((host, _)) if host.contains(':') && !host.starts_with('[') => {
-                return Err(fail("an IPv6 address needs brackets"));
-            }
-            Some(parts) => parts,
-            None => ("", text),
-        };
-        if port.is_empty() {
-            return Err(fail("it has no port"));
-        }
-        if !port.bytes().all(|byte| byte.is_ascii_digit()) {
-            return Err(fail("the port is not a number"));
-        }
-        let port = port.parse().map_err(|_| fail("the port is above 65535"))?;
-        let bracketed = host.strip_prefix('[').map(|h| h.strip_suffix(']').unwrap_or(""));
-        let address = match (host, bracketed) {
-            ("", _) => None,
-            ("localhost", _) => Some(Ipv4Addr::LOCALHOST.into()),
-            (_, Some(v6)) => Some(IpAddr::V6(v6.parse().map_err(|_| fail("not an IPv6 address"))?)),
-            (v4, None) => Some(IpAddr::V4(v4.parse().map_err(|_| fail("not an IP address"))?)),
-        };
-        Ok(Self { address, port })
-    }
-}
-
-impl TryFrom<String> for Listen {
-    type Error = PortError;
-
-    fn try_from(text: String) -> Result<Self, PortError> {
-        text.parse()
-    }
-}
-
-impl From<Listen> for String {
-    fn from(listen: Listen) -> Self {
-        listen.to_string()
-    }
-}
-
-impl fmt::Display for Listen {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.address {
-            Some(address) => SocketAddr::new(address, self.port).fmt(f),
-            None => write!(f, ":{}", self.port),
-        }
-    }
+fn place(listen: Listen) -> String {
+    listen.address.map_or_else(|| "every address".into(), |address| address.to_string())
 }
 
 impl fmt::Display for Holder {
@@ -212,38 +147,25 @@ impl fmt::Display for Holder {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::TcpStream;
 
     #[test]
-    fn forms() {
-        for (text, shown) in [
-            ("127.0.0.1:8065", "127.0.0.1:8065"),
-            ("localhost:80", "127.0.0.1:80"),
-            (":8065", ":8065"),
-            ("8065", ":8065"),
-            ("[::1]:8065", "[::1]:8065"),
-            ("0.0.0.0:0", "0.0.0.0:0"),
-        ] {
-            assert_eq!(text.parse::<Listen>().map(|l| l.to_string()).ok().as_deref(), Some(shown), "{text}");
-        }
-    }
+    fn every_address_is_both_families_and_ipv4_alone_where_ipv6_is_off() {
+        let off = |_| Err(io::Error::from(rustix::io::Errno::AFNOSUPPORT));
+        let alone = every_address(0, off).expect("IPv4");
+        let address = alone.local_addr().expect("an address");
+        assert_eq!(address.ip(), IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+        TcpStream::connect((Ipv4Addr::LOCALHOST, address.port())).expect("over IPv4");
 
-    #[test]
-    fn malformed_ones_say_what_is_wrong() {
-        for (text, why) in [
-            ("", "it has no port"),
-            ("127.0.0.1:", "it has no port"),
-            ("127.0.0.1", "the port is not a number"),
-            (":65536", "the port is above 65535"),
-            (":-1", "the port is not a number"),
-            (":+1", "the port is not a number"),
-            ("::1:8065", "an IPv6 address needs brackets"),
-            ("[::1:8065", "not an IPv6 address"),
-            ("[]:8065", "not an IPv6 address"),
-            ("chat.example.com:80", "not an IP address"),
-            ("http://127.0.0.1:80", "it is a URL"),
-        ] {
-            let error = text.parse::<Listen>().map(|l| l.to_string()).map_err(|e| e.to_string());
-            assert!(matches!(&error, Err(e) if e.contains(why)), "{text}: {error:?}");
+        let every = bind(Listen { address: None, port: 0 }).expect("every address");
+        let address = every.local_addr().expect("an address");
+        TcpStream::connect((Ipv4Addr::LOCALHOST, address.port())).expect("over IPv4");
+        if address.is_ipv6() {
+            TcpStream::connect((Ipv6Addr::LOCALHOST, address.port())).expect("over IPv6");
         }
+        assert!(matches!(
+            check(Listen { address: None, port: address.port() }),
+            Err(PortError::Taken { .. })
+        ));
     }
 }

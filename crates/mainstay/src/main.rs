@@ -8,7 +8,9 @@ mod cli;
 mod commands;
 #[cfg(test)]
 mod documented;
+mod log_line;
 mod printer;
+mod since;
 mod terminal;
 
 use std::path::Path;

@@ -1,7 +1,8 @@
 //! What a setting's value may be.
 
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr};
 
+use listen::Listen;
 use serde_json::Value;
 use url::Url;
 
@@ -10,7 +11,7 @@ use url::Url;
 pub enum Kind {
     /// One of a few words, in any case; the empty word is the default where it is among them.
     Word(&'static [&'static str]),
-    /// `ADDRESS:PORT`, where the port is not 0, because people must know it.
+    /// An address to listen on, where the port is not 0, because people must know it.
     Address,
     /// An `http` or `https` URL without query and fragment.
     SiteUrl,
@@ -46,7 +47,7 @@ impl Kind {
                 let words: Vec<_> = words.iter().filter(|word| !word.is_empty()).copied().collect();
                 return format!("allowed: {}", words.join(", "));
             }
-            Self::Address => "ADDRESS:PORT, as in 127.0.0.1:8065 or [::]:443",
+            Self::Address => listen::FORMS,
             Self::SiteUrl => {
                 "http:// or https://, a host, and perhaps a port and a path, as in https://chat.example.com"
             }
@@ -83,10 +84,12 @@ impl Kind {
                 Some(word) => Ok(Value::from(*word)),
                 None => Err(format!("is `{text}`, which is not one of its words")),
             },
-            Self::Address => match text.parse::<SocketAddr>() {
-                Ok(address) if address.port() == 0 => Err(format!("is `{text}`, whose port is 0")),
+            Self::Address => match text.parse::<Listen>() {
+                Ok(listen) if listen.port == 0 => {
+                    Err(format!("is `{text}`, and port 0 is another port at every start"))
+                }
                 Ok(_) => Ok(text.into()),
-                Err(_) => Err(format!("is `{text}`, which is not an address with a port")),
+                Err(error) => Err(format!("is `{text}`: {}", error.why)),
             },
             Self::SiteUrl => site_url(text).map(|url| url.as_str().trim_end_matches('/').into()),
             Self::Url => web_url(text).map(|_| text.into()),
@@ -227,7 +230,7 @@ mod tests {
     fn every_kind_refuses_what_it_does_not_allow() {
         let refused = [
             (Kind::Word(&["", "TLS"]), "SSL"),
-            (Kind::Address, "8065"),
+            (Kind::Address, ":http"),
             (Kind::Address, "127.0.0.1:0"),
             (Kind::SiteUrl, "https://x/?a"),
             (Kind::Url, "ftp://x"),

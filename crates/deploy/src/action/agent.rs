@@ -279,7 +279,13 @@ impl Edge {
         match (&self.spec, &self.before) {
             (Some(spec), before) => {
                 let undo = if before.is_some() { "Open it as before" } else { "Close it" };
-                step("edge", format!("Open the edge at {}", spec.listen), Undo::by(undo), 10, self)
+                step(
+                    "edge",
+                    format!("Open the edge at {}", host::Listen::from(spec.listen).words()),
+                    Undo::by(undo),
+                    10,
+                    self,
+                )
             }
             (None, _) => step("close-edge", "Close the edge", Undo::by("Open it again"), 200, self),
         }

@@ -40,7 +40,7 @@ impl OpenEdge {
         let transport = if spec.https { Plain::behind_tls() } else { Plain::http() };
         let edge = match inherited {
             Some(listener) => Edge::from_listener(listener, upstream, limits)?,
-            None => Edge::bind(spec.listen, upstream, limits)?,
+            None => Edge::from_listener(host::port::bind(spec.listen.into())?, upstream, limits)?,
         };
         let address = edge
             .try_clone_listener()

@@ -108,7 +108,7 @@ fn wanted_changes(settled: &Settled, layout: &Layout) -> BTreeMap<String, String
     if file.is_none() && layout.place().keeps_decisions() {
         // A first file says what was decided, so that a later default does not move a deployment.
         changes.insert("edition".to_owned(), desired.edition.to_string());
-        changes.insert("listen".to_owned(), desired.listen.to_string());
+        changes.insert("listen".to_owned(), host::Listen::from(desired.listen).to_string());
         changes.insert("site_url".to_owned(), desired.site_url_text().to_owned());
         changes.extend(desired.user.iter().map(|user| ("user".to_owned(), user.clone())));
     }

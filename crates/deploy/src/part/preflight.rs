@@ -3,7 +3,7 @@
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-use host::port::Listen;
+use host::port;
 
 use super::Observed;
 use crate::error::Error;
@@ -34,7 +34,7 @@ pub(crate) fn check(layout: &Layout, settled: &Settled, observed: &Observed) -> 
     }
     let open = agent.and_then(|status| status.edge()).map(|edge| edge.spec.listen);
     if open != Some(desired.listen) {
-        let free = Listen { address: Some(desired.listen.ip()), port: desired.listen.port() }.check();
+        let free = port::check(desired.listen.into());
         free.map_err(|taken| in_a_copy(taken.into(), layout, observed))?;
     }
     if !observed.database.exists || observed.directory.secrets {

@@ -52,7 +52,7 @@ pub(crate) fn listen_address(layout: &Layout, agent: Option<&Status>) -> SocketA
     let begin = (hasher.finish() % u64::from(PORTS)) as u16;
     let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
     let mut ports = (0..PORTS).map(|offset| FIRST + (begin + offset) % PORTS);
-    let free = |port: &u16| host::Listen { address: Some(loopback), port: *port }.check().is_ok();
+    let free = |port: &u16| host::port::check(host::Listen { address: Some(loopback), port: *port }).is_ok();
     SocketAddr::new(loopback, ports.find(free).unwrap_or(FIRST))
 }
 

@@ -1,8 +1,9 @@
 //! What a deployment is to be: `mainstay.toml` and the command line, every value decided.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
+use host::Listen;
 use settings::{Origin, Resolved, Wanted};
 use url::Url;
 
@@ -62,7 +63,7 @@ impl Machine {
     pub(crate) fn here(layout: &Layout, root: bool) -> Self {
         if layout.place() == Place::Container {
             // People use the host's name and not the container's, and no process here is root.
-            let listen = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 80);
+            let listen = Listen { address: None, port: 80 }.socket_addr();
             let (host_name, user) = ("localhost".to_owned(), String::new());
             return Self { root: false, user, host_name, listen, container: true };
         }
@@ -84,7 +85,8 @@ impl Desired {
         for (key, value) in flags {
             wanted = wanted.with(key, value).map_err(|problem| Error::new(Exit::Usage, problem))?;
         }
-        let listen = wanted.get("listen").and_then(|listen| listen.parse().ok()).unwrap_or(machine.listen);
+        let listen = wanted.get("listen").and_then(|listen| listen.parse::<Listen>().ok());
+        let listen = listen.map_or(machine.listen, |listen| listen.socket_addr());
         let tells_site_url = !machine.container || wanted.get("site_url").is_some();
         let site_url = match wanted.get("site_url").map(str::to_owned) {
             Some(url) => url,
@@ -154,13 +156,7 @@ impl Desired {
 
 /// The site URL when none is given: `localhost` for a loopback address, the machine's name for a wildcard address.
 pub fn default_site_url(listen: SocketAddr, host_name: &str) -> String {
-    let host = match listen.ip() {
-        // `localhost` is these two, and no other loopback address.
-        IpAddr::V4(Ipv4Addr::LOCALHOST) | IpAddr::V6(Ipv6Addr::LOCALHOST) => "localhost".to_owned(),
-        ip if ip.is_unspecified() => host_name.to_owned(),
-        IpAddr::V6(ip) => format!("[{ip}]"),
-        IpAddr::V4(ip) => ip.to_string(),
-    };
+    let host = Listen::from(listen).url_host(host_name);
     match listen.port() {
         80 => format!("http://{host}"),
         port => format!("http://{host}:{port}"),
@@ -169,12 +165,7 @@ pub fn default_site_url(listen: SocketAddr, host_name: &str) -> String {
 
 /// The address at which the edge can be reached from this machine.
 pub(crate) fn reachable(listen: SocketAddr) -> SocketAddr {
-    let ip = match listen.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(std::net::Ipv4Addr::LOCALHOST),
-        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(std::net::Ipv6Addr::LOCALHOST),
-        ip => ip,
-    };
-    SocketAddr::new(ip, listen.port())
+    Listen::from(listen).reachable()
 }
 
 #[cfg(test)]
@@ -199,7 +190,9 @@ mod tests {
         assert_eq!(url("127.0.0.1:9000"), "http://localhost:9000");
         assert_eq!(url("127.0.0.2:9000"), "http://127.0.0.2:9000");
         assert_eq!(url("[::1]:80"), "http://localhost");
-        assert_eq!(url("0.0.0.0:8065"), "http://chat-1:8065");
+        for every in ["0.0.0.0:8065", "[::]:8065", ":8065", "8065"] {
+            assert_eq!(url(every), "http://chat-1:8065");
+        }
         assert_eq!(url("192.0.2.1:8065"), "http://192.0.2.1:8065");
         assert_eq!(url("[2001:db8::1]:8065"), "http://[2001:db8::1]:8065");
     }
@@ -209,7 +202,7 @@ mod tests {
         let machine = Machine::here(&Layout::container(), true);
         let bare = Desired::decide(&Wanted::default(), &BTreeMap::new(), &machine).expect("valid");
         let told = (bare.site_url_text(), bare.tells_site_url);
-        assert_eq!((bare.listen.to_string().as_str(), told), ("0.0.0.0:80", ("http://localhost", false)));
+        assert_eq!((bare.listen.to_string().as_str(), told), ("[::]:80", ("http://localhost", false)));
         assert_eq!(bare.user, None);
         let flags = [("site_url", "https://chat.example.com".to_owned())].into();
         assert!(Desired::decide(&Wanted::default(), &flags, &machine).expect("valid").tells_site_url);

@@ -133,7 +133,7 @@ fn become_user(uid: u32, gid: u32) -> Result<(), Error> {
     for (variable, name, text) in deploy::secrets_of_root(&variables(), (uid, gid)) {
         again.env_remove(variable).env(name, text.expose_secret());
     }
-    let Err(error) = host::identity::become_user(uid, gid, PORT.is_privileged(), &mut again);
+    let Err(error) = host::identity::become_user(uid, gid, host::port::is_privileged(PORT), &mut again);
     Err(Error::not_ready(error.to_string()).hint(
         "give the container the capabilities SETUID and SETGID (`--cap-add`), or start it as a user with `--user` and a volume that \
          belongs to it",

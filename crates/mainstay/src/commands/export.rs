@@ -1,7 +1,5 @@
 //! `mainstay export`
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-
 use container_image::compose::{self, Deployment, Document, PUBLISH, Request};
 use container_image::parse_name;
 use deploy::{Error, World};
@@ -19,10 +17,7 @@ pub(super) fn run(printer: Printer, world: &World, command: Export) -> Result<Ex
 }
 
 fn write_compose(printer: Printer, world: &World, args: &ExportCompose) -> Result<Exit, Error> {
-    let everywhere = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
-    let publish = args
-        .publish
-        .map_or(PUBLISH, |listen| SocketAddr::new(listen.address.unwrap_or(everywhere), listen.port));
+    let publish = args.publish.map_or(PUBLISH, |listen| listen.socket_addr());
     let request = Request {
         image: args.image.as_deref().map(parse_name).transpose().map_err(operation_error)?,
         database_image: args.database_image.clone(),

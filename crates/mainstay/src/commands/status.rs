@@ -47,7 +47,11 @@ fn text(status: &Status) -> String {
         let edge = agent.edge().map(|edge| {
             format!(
                 "{}, {} connections ({} websockets), {} requests, {} not answered",
-                edge.spec.listen, edge.connections, edge.websockets, edge.requests, edge.upstream_errors
+                host::Listen::from(edge.spec.listen).words(),
+                edge.connections,
+                edge.websockets,
+                edge.requests,
+                edge.upstream_errors
             )
         });
         for scheduled in &agent.schedule {

@@ -1,7 +1,6 @@
 //! `mainstay up`
 
 use std::io::{BufRead as _, Read as _};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use deploy::{Consent, Creation, Error, Migrate, Request, StartEmpty, Up, UpReport, World};
@@ -19,14 +18,11 @@ pub(super) async fn run(
     args: cli::Up,
     cancel: CancellationToken,
 ) -> Result<Exit, Error> {
-    let address = |listen: host::Listen| {
-        SocketAddr::new(listen.address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)), listen.port).to_string()
-    };
     let mut request = Request {
         flags: flags([
             ("edition", args.edition),
             ("version", args.release_version),
-            ("listen", args.listen.map(address)),
+            ("listen", args.listen.map(|listen| listen.to_string())),
             ("site_url", args.site_url),
             ("user", args.user),
         ]),

@@ -30,7 +30,10 @@ fn from_an_empty_directory_to_verified_and_back() {
 
     let status = place.status();
     assert_eq!(status["up"], true, "{status}");
-    assert!(place.run(&["logs", "server"]).expect(0).stdout.contains("{"), "the server keeps a log");
+    assert!(
+        place.run(&["logs", "server", "--json"]).expect(0).stdout.contains("{"),
+        "the server keeps a log"
+    );
     assert!(place.run(&["logs", "agent"]).expect(0).stdout.contains("the edge is open"));
     let verified = place.run(&["verify", "--json"]).expect(0).json();
     assert_eq!(verified["passed"], true, "{verified}");
