@@ -1,6 +1,7 @@
 //! The command line, as data.
 
 mod admin;
+mod logs;
 mod verify;
 
 use std::ffi::OsString;
@@ -9,6 +10,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use admin::{Admin, Password};
+pub(crate) use logs::{Logs, Part};
 pub(crate) use verify::Verify;
 
 /// Installs, verifies and runs a Mattermost deployment.
@@ -215,31 +217,6 @@ pub(crate) struct Up {
     pub create_database: Option<Option<PathBuf>>,
     #[command(flatten)]
     pub change: Change,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Logs {
-    /// Which part
-    #[arg(value_enum, default_value_t = Part::Server)]
-    pub part: Part,
-    /// Go on as lines are written
-    #[arg(short, long)]
-    pub follow: bool,
-    /// How many lines to begin with [default: 50, or with --since all]
-    #[arg(short = 'n', long, value_name = "N")]
-    pub lines: Option<usize>,
-    /// Begin at this time: 10m, 2h or 3d ago, 14:30, 2026-11-27, 2026-11-27T14:30
-    #[arg(long, value_name = "WHEN")]
-    pub since: Option<String>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Part {
-    Server,
-    Database,
-    Edge,
-    Agent,
-    Schedule,
 }
 
 #[derive(Debug, Args)]
