@@ -83,7 +83,7 @@ impl Report {
                 Outcome::Ok => {}
                 Outcome::Failed(finding) => out.push_str(&finding.to_markdown()),
                 Outcome::Skipped { why } | Outcome::Off { why } => {
-                    writeln!(out, "- Why: {}", in_markdown(why))?
+                    writeln!(out, "- Why: {}", in_markdown(why))?;
                 }
             }
             for note in &check.notes {

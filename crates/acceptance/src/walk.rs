@@ -210,7 +210,7 @@ async fn stranger(site: &Site, outside: &Outside, made: &mut Made, log: &Log<'_>
     let sign_up = &outside.sign_up;
     let Some(admin) = made.admin.as_ref().map(|admin| &admin.authority) else { return };
     if sign_up.by_admin || !sign_up.by_password {
-        return log.off(checks::STRANGER, "nobody can sign up without an invitation");
+        return log.off(checks::STRANGER, "sign-up needs an invitation");
     }
     if sign_up.restricts_domains {
         let why = "TeamSettings.RestrictCreationToDomains asks for an address in certain domains";

@@ -41,7 +41,7 @@ pub use operation::database_status::{
 };
 pub use operation::down::Down;
 pub use operation::history::{RunOutcome, RunSummary, StepSummary, history, run_of_history};
-pub use operation::in_force::InForce;
+pub use operation::in_force::{InForce, Probe};
 pub use operation::migrate::Migrate;
 pub use operation::planned::Planned;
 pub use operation::restart::{Restart, Restarted};
@@ -60,6 +60,7 @@ pub use place::{Place, container};
 pub use state::creation::{ADMINISTRATORS, Creation};
 pub use state::desired::{Desired, Machine, default_site_url};
 pub use state::exposed::{Exposed, warnings};
+pub use state::report::LastTest;
 pub use state::server_user::default_user;
 pub use state::settled::{deployed_settings, present_release, settings_of};
 pub use state::wanted::wanted_file;

@@ -50,6 +50,9 @@ pub struct Front {
     pub max_body: u64,
     /// A throw-away account, for what can be seen only after a login.
     pub login: Option<Login>,
+    /// Something behind the load balancer tells Mattermost that people use https, whatever the load balancer says: Mainstay's edge, where the
+    /// site URL begins with https://. A `Secure` cookie is then no sign that the load balancer sends X-Forwarded-Proto.
+    pub knows_https: bool,
     /// Which certificates are trusted.
     pub trust: Trust,
     /// The time limit of each request.
@@ -74,7 +77,7 @@ pub async fn check(front: &Front) -> Vec<Check> {
     }
     let (redirect, (protocol, address), websocket, limit) = tokio::join!(
         site.redirect(front.http_port),
-        session::look(&site, front.login.as_ref(), is_valid),
+        session::look(&site, front, is_valid),
         websocket::look(&site),
         site.body_limit(front.max_body),
     );

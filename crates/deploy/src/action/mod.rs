@@ -29,7 +29,7 @@ use plan::{Failure, Progress, Step, Undo};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-pub(crate) use acceptance_test::{AcceptanceTest, target};
+pub(crate) use acceptance_test::{AcceptanceTest, standing_password, target};
 pub use account::AccountChange;
 pub(crate) use account::{Account, channel};
 pub(crate) use activation::Activation;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
 use services::Trust;
 use services::front::{Front, Login};
@@ -10,8 +10,10 @@ use services::gitlab::GitLab;
 use services::mail::{MailServer, Security};
 use settings::{Resolved, Undeclared};
 
-use crate::action::verifier_login;
+use crate::action::{channel, signs_in_by_name, standing_password, verifier_login};
 use crate::error::{Error, Exit};
+use crate::local::{self, Account, LocalChannel};
+use crate::state::config_file;
 use crate::state::config_file::ConfigFiles;
 use crate::state::settled::settings_of;
 use crate::world::World;
@@ -139,21 +141,62 @@ impl InForce {
     ///
     /// # Errors
     /// The site URL is not set.
-    pub fn front(&self, world: &World) -> Result<Front, Error> {
+    pub fn front(&self, probe: Option<&Probe>) -> Result<Front, Error> {
         const DEFAULT_MAX_FILE_SIZE: u64 = 100 << 20;
-        let login = if world.layout.secrets().exists() {
-            let secrets = world.secrets()?;
-            Some(Login { id: verifier_login(&world.layout)?.to_owned(), password: secrets.verifier_password })
-        } else {
-            None
-        };
         Ok(Front {
             public_url: self.site_url()?,
             http_port: 80,
             max_body: self.value("FileSettings", "MaxFileSize").as_u64().unwrap_or(DEFAULT_MAX_FILE_SIZE),
-            login,
+            login: probe.map(|probe| probe.login.clone()),
+            // The edge says https for such a site, and the site URL has just been checked to be one or is refused by the check.
+            knows_https: true,
             trust: Trust::System,
             timeout: HTTP_TIMEOUT,
         })
     }
 }
+
+/// An account that a live check signs in with: the first standing one of the acceptance test, active meanwhile.
+pub struct Probe {
+    login: Login,
+    /// What is deactivated afterwards.
+    active: Option<(LocalChannel, Account)>,
+}
+
+impl Probe {
+    /// Makes it ready; `None` = the deployment does not run, or no acceptance test has made the account yet.
+    ///
+    /// # Errors
+    /// The server does not let it.
+    pub async fn enter(world: &World) -> Result<Option<Self>, Error> {
+        if !world.layout.secrets().exists() {
+            return Ok(None);
+        }
+        let password = world.secrets()?.verifier_password;
+        if local::socket(&world.layout)?.is_none() {
+            let login = Login { id: verifier_login(&world.layout)?.to_owned(), password };
+            return Ok(Some(Self { login, active: None }));
+        }
+        let Ok(channel) = channel(world).await else { return Ok(None) };
+        let Some(account) = channel.named(STANDING).await? else { return Ok(None) };
+        channel.set_active(&account, true).await?;
+        let config = config_file::read(&world.layout.config())?;
+        let id = if signs_in_by_name(&config) { account.username.clone() } else { account.email.clone() };
+        let login = Login { id, password: standing_password(password.expose_secret()).into() };
+        Ok(Some(Self { login, active: Some((channel, account)) }))
+    }
+
+    /// Deactivates the account again.
+    ///
+    /// # Errors
+    /// The server does not let it.
+    pub async fn leave(self) -> Result<(), Error> {
+        match self.active {
+            Some((channel, account)) => channel.set_active(&account, false).await,
+            None => Ok(()),
+        }
+    }
+}
+
+/// The user name of the first standing account.
+const STANDING: &str = "acceptance-first";

@@ -14,6 +14,7 @@ use crate::control::{health, protocol};
 use crate::error::{Error, Exit};
 use crate::place::ground::{Ground, ground};
 use crate::state::exposed::warnings;
+use crate::state::report::{LastTest, last_test};
 use crate::state::settled::{Source, settle};
 use crate::state::wanted::wanted_file;
 use crate::world::World;
@@ -40,6 +41,8 @@ pub struct Status {
     pub trouble: Option<String>,
     /// When the acceptance test last passed, in ms since the epoch.
     pub verified_at: Option<i64>,
+    /// How the newest acceptance test ended.
+    pub last_test: Option<LastTest>,
     /// The operation that changes the deployment right now.
     pub busy: Option<Holder>,
     /// What is not as it should be, each with what to do.
@@ -77,6 +80,7 @@ pub async fn status(world: &World) -> Result<Status, Error> {
         agent,
         trouble,
         verified_at: crate::state::report::last_pass(layout),
+        last_test: last_test(layout),
         busy: Lock::present_holder(&layout.lock()).unwrap_or_default(),
         warnings: warnings(layout),
     })

@@ -24,6 +24,7 @@ use crate::place::layout::Layout;
 use crate::state::config_file;
 use crate::state::creation::Creation;
 use crate::state::left_behind::left_behind;
+use crate::state::report::last_test;
 use crate::state::settled::{Settled, Source, settle};
 use crate::state::words::UP;
 use crate::world::World;
@@ -76,6 +77,8 @@ pub struct Report {
     pub administrator: Option<String>,
     /// When the acceptance test last passed, in ms since the epoch.
     pub verified_at: Option<i64>,
+    /// What the acceptance test said nothing about.
+    pub unchecked: Vec<String>,
     /// Settings that are right and do not do what they say.
     pub notices: Vec<Notice>,
     /// What works and yet is not as it should be.
@@ -121,6 +124,7 @@ impl Operation for Up {
             release: server.map(|server| release::name_of(&server.spec.release)).unwrap_or_default(),
             administrator: created.then(|| administrator(world, &desired)).transpose()?,
             verified_at: crate::state::report::last_pass(&world.layout),
+            unchecked: last_test(&world.layout).map(|test| test.unchecked).unwrap_or_default(),
             notices: resolved.notices().to_vec(),
             warnings: remarks
                 .into_iter()

@@ -5,6 +5,47 @@ use acceptance::Report;
 use crate::error::{Error, Exit};
 use crate::place::layout::Layout;
 
+/// How the newest acceptance test ended.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct LastTest {
+    /// When it ended, in ms since the epoch.
+    pub at: i64,
+    /// Whether it passed.
+    pub passed: bool,
+    /// The site that was tested.
+    pub url: String,
+    /// The first check that failed, and what was seen.
+    pub failure: Option<String>,
+    /// What it says nothing about.
+    pub unchecked: Vec<String>,
+    /// When a test last passed before it, if it failed.
+    pub passed_at: Option<i64>,
+}
+
+/// Reads the newest report; `None` where there is none, or a newer version wrote it.
+pub(crate) fn last_test(layout: &Layout) -> Option<LastTest> {
+    let report: serde_json::Value = serde_json::from_slice(&std::fs::read(layout.report()).ok()?).ok()?;
+    if report["format"].as_u64().unwrap_or(1) > u64::from(Report::FORMAT) {
+        return None;
+    }
+    let moment = |key: &str| {
+        report[key].as_str()?.parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_millisecond)
+    };
+    let text = |value: &serde_json::Value| value.as_str().map(str::to_owned);
+    let list = |key: &str| report[key].as_array().cloned().unwrap_or_default();
+    let failed = list("checks").into_iter().find(|check| check["outcome"] == "failed");
+    let failure =
+        failed.and_then(|check| Some(format!("{}: {}", check["title"].as_str()?, check["what"].as_str()?)));
+    Some(LastTest {
+        at: moment("finished_at")?,
+        passed: report["passed"] == true,
+        url: text(&report["url"]).unwrap_or_default(),
+        failure,
+        unchecked: list("unchecked").iter().filter_map(text).collect(),
+        passed_at: moment("passed_at"),
+    })
+}
+
 /// When the newest report was made, if it passed; ms since the epoch.
 pub(crate) fn last_pass(layout: &Layout) -> Option<i64> {
     let text = std::fs::read(layout.report()).ok()?;
@@ -18,6 +59,14 @@ pub(crate) fn last_pass(layout: &Layout) -> Option<i64> {
 
 /// The newest report, in `run`.
 pub(crate) fn keep(report: &Report, layout: &Layout) -> Result<(), Error> {
-    let text = serde_json::to_vec_pretty(report).map_err(|error| Error::new(Exit::Bug, error.to_string()))?;
+    let mut text = serde_json::to_value(report).map_err(|error| Error::new(Exit::Bug, error.to_string()))?;
+    // A test that fails does not make the last one that passed forgotten.
+    let before = last_test(layout).and_then(|test| if test.passed { Some(test.at) } else { test.passed_at });
+    if let Some(at) =
+        before.filter(|_| !report.passed).and_then(|at| jiff::Timestamp::from_millisecond(at).ok())
+    {
+        text["passed_at"] = at.to_string().into();
+    }
+    let text = serde_json::to_vec_pretty(&text).map_err(|error| Error::new(Exit::Bug, error.to_string()))?;
     Ok(host::disk::atomic_write(&layout.report(), &text, 0o600, None)?)
 }

@@ -40,8 +40,18 @@ pub(super) async fn run(
             ));
         }
         Settings::TestHttps => {
-            let front = InForce::read(world)?.front(world)?;
-            return Ok(show(printer, &Report::new(&front.public_url, services::front::check(&front).await)));
+            let in_force = InForce::read(world)?;
+            let probe = deploy::Probe::enter(world).await?;
+            let front = in_force.front(probe.as_ref());
+            let report = match &front {
+                Ok(front) => Some(Report::new(&front.public_url, services::front::check(front).await)),
+                Err(_) => None,
+            };
+            if let Some(probe) = probe {
+                probe.leave().await?;
+            }
+            front?;
+            return Ok(report.map_or(Exit::Bug, |report| show(printer, &report)));
         }
         Settings::Secrets(Secrets::Rotate { names, change }) => {
             rotate(printer, world, names, &change, cancel).await?;

@@ -59,9 +59,30 @@ fn text(status: &Status) -> String {
         }
         rows.push(("Edge", edge.unwrap_or_else(|| "closed".to_owned())));
     }
-    rows.push(("Verified", status.verified_at.map_or_else(|| "never".to_owned(), moment)));
+    rows.push(("Verified", status.last_test.as_ref().map_or_else(|| "never".to_owned(), verified)));
     rows.extend(status.warnings.iter().map(|warning| ("Warning", warning.clone())));
     rows.iter().map(|(name, value)| format!("{name:<10} {value}")).collect::<Vec<_>>().join("\n")
+}
+
+/// The last result of the acceptance test, also of one that failed, and what it said nothing about.
+fn verified(test: &deploy::LastTest) -> String {
+    let passed = |at| format!("; it last passed at {}", moment(at));
+    let mut row = match (&test.failure, test.passed) {
+        (_, true) => moment(test.at),
+        (failure, false) => {
+            let failure = failure.as_deref().unwrap_or("it did not come to its end");
+            format!(
+                "no: {failure} ({}, {}){}",
+                test.url,
+                moment(test.at),
+                test.passed_at.map(passed).unwrap_or_default()
+            )
+        }
+    };
+    if let Some(name) = test.unchecked.iter().find(|what| what.starts_with("the name ")) {
+        row.push_str(&format!("; not tested: {name}"));
+    }
+    row
 }
 
 /// An entry of the schedule: its last run and its next.

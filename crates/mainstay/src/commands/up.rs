@@ -115,6 +115,8 @@ fn summary(up: &UpReport, seconds: f64, password_command: Option<&str>) -> Strin
     }
     lines.push(format!("  Directory      {}", up.dir.display()));
     lines.push(format!("  Release        {}", up.release));
+    let names = up.unchecked.iter().filter(|what| what.starts_with("the name "));
+    lines.extend(names.map(|what| format!("  Not tested     {what}; `mainstay verify` tests it")));
     lines.push(String::new());
     lines.push(
         "Next: `mainstay status`, `mainstay logs -f`, `mainstay verify --browser`, `mainstay down`"

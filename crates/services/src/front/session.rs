@@ -10,6 +10,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use serde_json::json;
 
+use super::Front;
 use super::site::Site;
 use crate::exchange::Answer;
 use crate::mask::Mask;
@@ -31,10 +32,11 @@ const SESSION: &str = "MMAUTHTOKEN";
 const SIGN_IN: &str = "MMOAUTH";
 
 /// The verdicts on the forwarded protocol and on the client's address. `is_valid`: the site's certificate is.
-pub(super) async fn look(site: &Site, login: Option<&Login>, is_valid: bool) -> (Verdict, Verdict) {
+pub(super) async fn look(site: &Site, front: &Front, is_valid: bool) -> (Verdict, Verdict) {
+    let (login, knows) = (front.login.as_ref(), front.knows_https);
     let need_login =
         || Verdict::unseen("it is in the audit log of an account: give the login of a throw-away account");
-    let Some(login) = login else { return (begun_sign_in(site).await, need_login()) };
+    let Some(login) = login else { return (begun_sign_in(site, knows).await, need_login()) };
     if !is_valid {
         let why = "the certificate is not valid, so no password was sent; fix that first";
         return (Verdict::unseen(why), Verdict::unseen(why));
@@ -51,16 +53,16 @@ pub(super) async fn look(site: &Site, login: Option<&Login>, is_valid: bool) -> 
         let why = format!("{why}; give one that works and has no second factor");
         return (Verdict::unseen(&why), Verdict::unseen(why));
     };
-    let protocol = judge(secure(&answer, SESSION), SESSION);
+    let protocol = judge(secure(&answer, SESSION), SESSION, knows);
     let address = address(site, &answer, token).await;
     let _ = ask(site, Method::POST, "/api/v4/users/logout", token).await;
     (protocol, address)
 }
 
 /// Without a login: the cookie that begins a sign-in by GitLab is set in the same way as the session's.
-async fn begun_sign_in(site: &Site) -> Verdict {
+async fn begun_sign_in(site: &Site, knows: bool) -> Verdict {
     match site.get(&site.at("/oauth/gitlab/login")).await {
-        Ok(answer) if secure(&answer, SIGN_IN).is_some() => judge(secure(&answer, SIGN_IN), SIGN_IN),
+        Ok(answer) if secure(&answer, SIGN_IN).is_some() => judge(secure(&answer, SIGN_IN), SIGN_IN, knows),
         Ok(_) => Verdict::unseen(
             "it is in the cookies of a login: give the login of a throw-away account, or switch sign-in by GitLab on",
         ),
@@ -81,8 +83,12 @@ fn is_secure(cookie: &str) -> bool {
     cookie.split(';').skip(1).any(|attribute| attribute.trim().eq_ignore_ascii_case("secure"))
 }
 
-fn judge(secure: Option<bool>, name: &str) -> Verdict {
+fn judge(secure: Option<bool>, name: &str, knows: bool) -> Verdict {
     match secure {
+        Some(true) if knows => Verdict::passed(format!(
+            "the cookie {name} is Secure: the edge says https, because the site URL does; whether the load balancer sends \
+             X-Forwarded-Proto does not matter and is not seen"
+        )),
         Some(true) => {
             Verdict::passed(format!("the load balancer sends X-Forwarded-Proto: the cookie {name} is Secure"))
         }
@@ -171,6 +177,14 @@ fn recorded_address(seen: IpAddr, local: IpAddr, peer: IpAddr) -> Verdict {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn behind_an_edge_a_secure_cookie_says_nothing_of_the_header() {
+        let said = |knows| format!("{:?}", judge(Some(true), SESSION, knows));
+        assert!(said(false).contains("the load balancer sends X-Forwarded-Proto"));
+        assert!(said(true).contains("is not seen"));
+        assert!(!matches!(judge(Some(false), SESSION, true), Verdict::Passed { .. }));
+    }
 
     #[test]
     fn secure_is_an_attribute_and_not_a_part_of_the_value() {

@@ -109,6 +109,7 @@ impl Site {
             http_port: plain,
             max_body: 50 * MIB,
             login: Some(Login { id: "probe".into(), password: SecretString::from(PASSWORD) }),
+            knows_https: false,
             trust: issued.trust(),
             timeout: Duration::from_secs(20),
         };
