@@ -75,9 +75,14 @@ impl Site {
             // This machine's web proxy says nothing about the deployment.
             .no_proxy()
             .timeout(target.timeout)
-            .user_agent(concat!("mainstay-acceptance/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(|error| machine(error.to_string()))?;
+            .user_agent(concat!("mainstay-acceptance/", env!("CARGO_PKG_VERSION")));
+        // Without TLS, a machine without certificates of authorities is enough.
+        let client = if base.scheme() == "http" { client.tls_certs_only([]) } else { client };
+        let client = client.build().map_err(|error| {
+            let cause =
+                std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
+            machine(format!("no HTTP client can be made{cause}"))
+        })?;
         let (timeout, answers, answered) = (target.timeout, AtomicUsize::new(0), AtomicBool::new(false));
         Ok(Self { client, url, base, headers, any_address: target.any_address, timeout, answers, answered })
     }

@@ -54,8 +54,15 @@ pub(crate) fn prepare(layout: &Layout, user: Option<&host::User>) -> Result<(), 
     if directory.symlink_metadata().is_err() {
         make_dir(directory, 0o700, owner)?;
     }
-    let meta = directory.symlink_metadata().map_err(|error| Error::path("look at", directory, &error))?;
+    let mut meta = directory.symlink_metadata().map_err(|error| Error::path("look at", directory, &error))?;
     let uid = owner.map_or_else(|| rustix::process::geteuid().as_raw(), |(uid, _)| uid);
+    // Orchestrators open everything in a volume to its group, each time that they mount it (Kubernetes' `fsGroup`).
+    if meta.is_dir() && meta.uid() == uid && directory.starts_with(layout.root()) && meta.mode() & 0o077 != 0
+    {
+        let closed = std::fs::set_permissions(directory, std::os::unix::fs::PermissionsExt::from_mode(0o700))
+            .and_then(|()| directory.symlink_metadata());
+        meta = closed.map_err(|error| Error::path("close", directory, &error))?;
+    }
     if meta.is_dir() && meta.uid() == uid && meta.mode() & 0o077 == 0 {
         return Ok(());
     }

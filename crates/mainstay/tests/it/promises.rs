@@ -134,3 +134,12 @@ fn the_environment_is_a_layer_whose_mistakes_are_all_reported() {
     }
     assert!(!ran.stderr.contains("hunter2") && !place.root.exists());
 }
+
+#[test]
+fn a_machine_without_certificates_of_authorities_is_enough() {
+    let place = Place::new();
+    let args = place.up_args();
+    let mut command = place.command(&args.iter().map(String::as_str).collect::<Vec<_>>());
+    command.env("SSL_CERT_FILE", "/no/such/file").env("SSL_CERT_DIR", "/no/such/directory");
+    crate::place::Ran::from(command.output().expect("the binary runs")).expect(0);
+}
