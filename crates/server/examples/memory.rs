@@ -26,7 +26,6 @@ const SOCKETS: usize = 200;
 /// How long the server has to give memory back after a flood.
 const PAUSE: Duration = Duration::from_secs(10);
 
-#[expect(clippy::disallowed_methods, reason = "a developer chooses the disk by the directory")]
 #[tokio::main]
 async fn main() -> Outcome<()> {
     match std::env::args().nth(1).as_deref() {
@@ -78,7 +77,6 @@ impl Drop for Flood {
 }
 
 impl Flood {
-    #[expect(clippy::disallowed_methods, reason = "the child is this program")]
     async fn begin() -> Outcome<Flood> {
         let _set = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let mut child = Command::new(std::env::current_exe()?)

@@ -5,11 +5,13 @@
 
 use std::sync::Arc;
 
+use http::StatusCode;
+
 use crate::app::App;
 use crate::error::{AppError, Result};
 use crate::id::Id;
 use crate::model::{Channel, ChannelKind, Post, Team};
-use crate::permission::{EDIT_OTHER_USERS, READ_CHANNEL_CONTENT, READ_PUBLIC_CHANNEL};
+use crate::permission::{EDIT_OTHER_USERS, MANAGE_SYSTEM, READ_CHANNEL_CONTENT, READ_PUBLIC_CHANNEL};
 use crate::session::Caller;
 use crate::store;
 
@@ -103,6 +105,40 @@ impl Caller {
         self.must_read(&channel).await?;
         Ok((post, channel))
     }
+}
+
+impl Caller {
+    /// Whether the request wants to delete `what` (`user`, `team`, `channel`) for good. Refused unless `enabled` says that the
+    /// API may; the local channel always may.
+    pub(crate) async fn wants_erasure(&self, permanent: bool, what: &str, enabled: bool) -> Result<bool> {
+        if !permanent || enabled || self.is_local() {
+            return Ok(permanent);
+        }
+        // Mattermost tells only administrators which setting it is.
+        let (suffix, message) = match self.may(MANAGE_SYSTEM).await? {
+            true => (
+                ".for_admin",
+                format!(
+                    "Permanent deletion is disabled: ServiceSettings.EnableAPI{}Deletion.",
+                    capital(what)
+                ),
+            ),
+            false => (
+                "",
+                format!(
+                    "Permanent {what} deletion feature is not enabled. Please contact your System Administrator."
+                ),
+            ),
+        };
+        let id = format!("api.user.delete_{what}.not_enabled{suffix}.app_error");
+        Err(AppError::new(StatusCode::UNAUTHORIZED, id, message))
+    }
+}
+
+/// `word` with a capital letter, as in the names of settings.
+fn capital(word: &str) -> String {
+    let mut letters = word.chars();
+    letters.next().map_or_else(String::new, |first| first.to_ascii_uppercase().to_string() + letters.as_str())
 }
 
 fn allowed(granted: bool, permission: &str) -> Result<()> {

@@ -9,16 +9,14 @@ use axum::response::{IntoResponse, Response};
 use bytes::{Bytes, BytesMut};
 use http::{HeaderValue, StatusCode, header};
 use http_body_util::BodyExt;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::time::timeout;
 
 use crate::app::App;
+use crate::bounds::DISCARDED;
 use crate::error::{AppError, Result};
-
-/// How many bytes of a refused body are still read, so that the client can finish sending and read the 413.
-const DISCARDED: usize = 32 << 20;
 
 /// How long the server waits for the next part of a body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -114,6 +112,29 @@ fn normalise(value: &mut Value) {
         }
         Value::Array(items) => items.iter_mut().filter(|item| item.is_object()).for_each(normalise),
         _ => {}
+    }
+}
+
+/// A field that Mattermost knows and this server does not: it may be there, with nothing in it.
+#[derive(Debug, Default, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Absent(Value);
+
+impl Absent {
+    /// Refuses with 501 if one of these fields has a value, because it would be ignored.
+    pub(crate) fn all(fields: &[(&str, &Absent)]) -> Result<()> {
+        let is_empty = |value: &Value| match value {
+            Value::Null | Value::Bool(false) => true,
+            Value::Bool(true) => false,
+            Value::Number(number) => number.as_f64() == Some(0.0),
+            Value::String(text) => text.is_empty(),
+            Value::Array(items) => items.is_empty(),
+            Value::Object(map) => map.is_empty(),
+        };
+        match fields.iter().find(|(_, field)| !is_empty(&field.0)) {
+            Some((name, _)) => Err(AppError::not_implemented(&format!("the field {name}"))),
+            None => Ok(()),
+        }
     }
 }
 

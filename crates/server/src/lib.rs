@@ -36,6 +36,7 @@ mod cache;
 mod clock;
 mod config;
 mod cors;
+mod erasure;
 mod error;
 mod event;
 mod failure;
@@ -72,6 +73,7 @@ use app::App;
 use store::{Database, Store};
 
 use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 /// Creates the database and its tables, or adds missing ones. Safe to run again.
@@ -93,15 +95,16 @@ pub async fn serve(
     let local = local_channel::open(&config.service)?;
     let (store, written) = Store::open(Database::of(&config.sql)?).await?;
     let app = App::new(config, store, stop.clone()).await?;
-    let reaper = tokio::spawn(app.clone().drop_old_connections());
+    let mut keepers = JoinSet::new();
+    keepers.spawn(app.clone().drop_old_connections());
+    keepers.spawn(presence::keep_times(app.clone()));
     let router = answer::around(app.clone(), api::router()).with_state(app.clone());
     let local_router = answer::around(app.clone(), api::local_router()).with_state(app.clone());
     let served = tokio::try_join!(listener::run(listener, router, stop.clone()), async move {
         let Some((listener, _file)) = local else { return Ok(()) };
         listener::run(listener, local_router, stop).await
     });
-    reaper.abort();
-    let _aborted = reaper.await;
+    keepers.shutdown().await;
     // When its last handle is dropped, the writer commits everything and ends.
     drop(app);
     if tokio::time::timeout(listener::GRACE, written).await.is_err() {

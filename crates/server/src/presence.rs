@@ -11,6 +11,9 @@ use crate::model::Status;
 use crate::permission::CREATE_POST;
 use crate::session::Caller;
 
+/// How often the end of `dnd` is looked for.
+const END_DND: std::time::Duration = std::time::Duration::from_secs(5);
+
 /// The statuses of `users`. Users without a row are offline.
 pub(crate) async fn of(app: &App, users: &[Id]) -> Result<Vec<Status>> {
     let mut found = app.store.statuses(users).await?;
@@ -24,10 +27,42 @@ pub(crate) async fn of(app: &App, users: &[Id]) -> Result<Vec<Status>> {
 
 /// Stores a status and sends it to its user's clients.
 pub(crate) async fn save(app: &App, status: Status) -> Result<()> {
+    store(app, status, false).await
+}
+
+async fn store(app: &App, status: Status, automatic: bool) -> Result<()> {
     let data = json!({"status": status.status, "user_id": status.user_id});
     let user = status.user_id;
-    app.store.save_status(status).await?;
-    app.publish("status_change", &data, Broadcast::user(user)).await;
+    if app.store.save_status(status, automatic).await? {
+        app.publish("status_change", &data, Broadcast::user(user)).await;
+    }
+    Ok(())
+}
+
+/// Ends each `dnd` in time, until the task is aborted.
+pub(crate) async fn keep_times(app: App) {
+    let mut tick = tokio::time::interval(END_DND);
+    loop {
+        tick.tick().await;
+        if let Err(error) = end_dnd(&app).await {
+            tracing::warn!(detail = error.detail_text(), "the statuses whose time is over were not changed");
+        }
+    }
+}
+
+/// Gives back the former status to users whose time of `dnd` is over.
+async fn end_dnd(app: &App) -> Result<()> {
+    for status in app.store.ended_dnd(clock::now() / 1000).await? {
+        let former = match status.previous.as_str() {
+            "" | "dnd" => "online".to_owned(),
+            former => former.to_owned(),
+        };
+        save(
+            app,
+            Status { status: former, manual: false, dnd_end_time: 0, previous: String::new(), ..status },
+        )
+        .await?;
+    }
     Ok(())
 }
 
@@ -38,7 +73,9 @@ pub(crate) async fn change(app: &App, user: Id, word: &str, manual: bool) -> Res
         return Ok(());
     }
     let (status, last_activity_at) = (word.to_owned(), clock::now());
-    save(app, Status { user_id: user, status, manual, last_activity_at, ..Status::default() }).await
+    let status = Status { user_id: user, status, manual, last_activity_at, ..Status::default() };
+    // The user may have chosen a status meanwhile.
+    store(app, status, !manual).await
 }
 
 /// A map from user to status, as the websocket sends it.

@@ -1,6 +1,8 @@
 //! The names, email addresses and lengths that Mattermost accepts. The tables do not enforce these rules.
 
+use crate::bounds::{POST_FILES, POST_MESSAGE, POST_PROPS};
 use crate::error::{AppError, Result};
+use crate::model::Props;
 
 const RESERVED_USERNAMES: [&str; 4] = ["all", "channel", "matterbot", "system"];
 
@@ -92,17 +94,36 @@ pub(crate) fn is_domain_allowed(list: &str, address: &str) -> bool {
         || domains.any(|domain| address.ends_with(&format!("@{}", domain.to_lowercase())))
 }
 
-/// The longest message, in characters. The column's bytes suffice for four per character.
-pub(crate) const MAX_POST_SIZE: usize = 16_383;
-
 /// Refuses a message that is too long for a post.
 pub(crate) fn check_message(message: &str) -> Result<()> {
-    at_most(MAX_POST_SIZE, message, "message").map_err(|_| {
+    at_most(POST_MESSAGE, message, "message").map_err(|_| {
         AppError::bad_request(
             "model.post.is_valid.message_length.app_error",
-            format!("Post message is longer than the maximum of {MAX_POST_SIZE} characters."),
+            format!("Post message is longer than the maximum of {POST_MESSAGE} characters."),
         )
     })
+}
+
+/// `value` as JSON, to count its characters.
+pub(crate) fn json(value: &impl serde::Serialize) -> String {
+    serde_json::to_string(value).unwrap_or_default()
+}
+
+/// Refuses props that are too large for a post.
+pub(crate) fn check_props(props: &Props) -> Result<()> {
+    at_most(POST_PROPS, &json(props), "props")
+        .map_err(|_| AppError::bad_request("model.post.is_valid.props.app_error", "Invalid props."))
+}
+
+/// Refuses more files than a post can have.
+pub(crate) fn check_files(files: usize) -> Result<()> {
+    if files <= POST_FILES {
+        return Ok(());
+    }
+    Err(AppError::bad_request(
+        "model.post.is_valid.file_ids.app_error",
+        format!("A post has at most {POST_FILES} files."),
+    ))
 }
 
 /// Refuses `text` if it has more than `most` characters.

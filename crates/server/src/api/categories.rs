@@ -26,7 +26,7 @@ async fn list(caller: Caller, params: Params) -> Result<Json<Value>> {
     caller.must_in_team(team, VIEW_TEAM).await?;
     let store = &caller.app.store;
     let categories = store.categories(user, team).await?;
-    let channels = store.channels_of(user, Some(team), false).await?;
+    let channels = store.channels_of(user, Some(team), None).await?;
     let by_hand = store.sidebar_channels(user).await?;
     let favourites = store.preferences(user, "favorite_channel", "").await?;
     let favourites: HashSet<Id> = favourites

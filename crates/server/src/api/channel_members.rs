@@ -10,10 +10,11 @@ use http::{HeaderValue, StatusCode, header};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::channels::TOWN_SQUARE;
+use super::channels::{TOWN_SQUARE, archiving};
 use super::member_roles::{MemberRoles, SchemeRoles};
 use super::parameters::{Params, Search, parse_ids};
 use crate::app::App;
+use crate::bounds::MEMBER_NOTIFY_PROPS;
 use crate::error::{AppError, Result};
 use crate::event::{Broadcast, nested};
 use crate::id::Id;
@@ -23,6 +24,7 @@ use crate::permission::{
     JOIN_PUBLIC_CHANNELS, MANAGE_CHANNEL_ROLES, MANAGE_PRIVATE_CHANNEL_MEMBERS,
     MANAGE_PUBLIC_CHANNEL_MEMBERS, READ_CHANNEL, VIEW_TEAM,
 };
+use crate::rules;
 use crate::session::Caller;
 use crate::store::{ChannelUnread, no_such_channel_member, no_such_user};
 
@@ -137,6 +139,11 @@ async fn remove(caller: Caller, params: Params) -> Result<Json<Value>> {
         ChannelKind::Public => caller.must_in_channel(&channel, MANAGE_PUBLIC_CHANNEL_MEMBERS).await?,
         ChannelKind::Private => caller.must_in_channel(&channel, MANAGE_PRIVATE_CHANNEL_MEMBERS).await?,
     }
+    archiving::refuse(
+        &channel,
+        "api.channel.remove_user_from_channel.deleted.app_error",
+        "The channel has been archived or deleted.",
+    )?;
     if channel.name == TOWN_SQUARE {
         return Err(AppError::bad_request(
             "api.channel.remove.default.app_error",
@@ -233,7 +240,7 @@ async fn set_notify_props(
     caller.must_act_for(user).await?;
     let changed = caller.app.store.update_channel_member(channel.id, user, move |member| {
         member.notify_props.extend(props);
-        Ok(())
+        rules::at_most(MEMBER_NOTIFY_PROPS, &rules::json(&member.notify_props), "notify_props")
     });
     publish_updated(&caller.app, &changed.await?).await;
     Ok(ok())

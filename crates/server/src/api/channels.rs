@@ -1,5 +1,7 @@
 //! Channels.
 
+pub(super) mod archiving;
+
 use std::collections::BTreeSet;
 
 use axum::Router;
@@ -11,18 +13,18 @@ use serde_json::{Value, json};
 use super::parameters::{Params, Search, parse_ids};
 use super::patch;
 use crate::app::App;
+use crate::bounds::{CHANNEL_DISPLAY_NAME, CHANNEL_HEADER, CHANNEL_PURPOSE, SEARCH_TERM};
 use crate::clock;
 use crate::error::{AppError, Result};
 use crate::event::{Broadcast, nested};
 use crate::id::Id;
-use crate::json::{Body, Json, StringMapBody, created, ok};
+use crate::json::{Absent, Body, Json, StringMapBody, created};
 use crate::model::{Channel, ChannelKind};
 use crate::permission::{
     CONVERT_PRIVATE_CHANNEL_TO_PUBLIC, CONVERT_PUBLIC_CHANNEL_TO_PRIVATE, CREATE_DIRECT_CHANNEL,
-    CREATE_GROUP_CHANNEL, CREATE_PRIVATE_CHANNEL, CREATE_PUBLIC_CHANNEL, DELETE_PRIVATE_CHANNEL,
-    DELETE_PUBLIC_CHANNEL, EDIT_OTHER_USERS, LIST_TEAM_CHANNELS, MANAGE_PRIVATE_CHANNEL_PROPERTIES,
-    MANAGE_PUBLIC_CHANNEL_PROPERTIES, MANAGE_SYSTEM, MANAGE_TEAM, READ_CHANNEL, READ_PUBLIC_CHANNEL,
-    VIEW_TEAM,
+    CREATE_GROUP_CHANNEL, CREATE_PRIVATE_CHANNEL, CREATE_PUBLIC_CHANNEL, EDIT_OTHER_USERS,
+    LIST_TEAM_CHANNELS, MANAGE_PRIVATE_CHANNEL_PROPERTIES, MANAGE_PUBLIC_CHANNEL_PROPERTIES, MANAGE_SYSTEM,
+    READ_CHANNEL, READ_PUBLIC_CHANNEL, VIEW_TEAM,
 };
 use crate::rules;
 use crate::session::Caller;
@@ -36,10 +38,10 @@ pub(super) fn router() -> Router<App> {
         .route("/channels", post(create))
         .route("/channels/direct", post(create_direct))
         .route("/channels/group", post(create_group))
-        .route("/channels/{channel_id}", get(one).put(update).delete(archive))
+        .route("/channels/{channel_id}", get(one).put(update).delete(archiving::archive))
         .route("/channels/{channel_id}/patch", put(patch))
         .route("/channels/{channel_id}/privacy", put(set_privacy))
-        .route("/channels/{channel_id}/restore", post(restore))
+        .route("/channels/{channel_id}/restore", post(archiving::restore))
         .route("/channels/{channel_id}/stats", get(stats))
         .route("/teams/{team_id}/channels", get(list))
         .route("/teams/{team_id}/channels/ids", post(by_ids))
@@ -55,10 +57,10 @@ pub(super) fn router() -> Router<App> {
 pub(super) fn local_router() -> Router<App> {
     Router::new()
         .route("/channels", post(create))
-        .route("/channels/{channel_id}", get(one).delete(archive))
+        .route("/channels/{channel_id}", get(one).delete(archiving::archive))
         .route("/channels/{channel_id}/patch", put(patch))
         .route("/channels/{channel_id}/privacy", put(set_privacy))
-        .route("/channels/{channel_id}/restore", post(restore))
+        .route("/channels/{channel_id}/restore", post(archiving::restore))
         .route("/teams/{team_id}/channels", get(list))
         .route("/teams/{team_id}/channels/deleted", get(list_archived))
         .route("/teams/{team_id}/channels/private", get(list_private))
@@ -132,9 +134,9 @@ fn check(channel: &Channel) -> Result<()> {
     if channel.display_name.is_empty() {
         return Err(AppError::body("display_name"));
     }
-    rules::at_most(64, &channel.display_name, "display_name")?;
-    rules::at_most(1024, &channel.header, "header")?;
-    rules::at_most(250, &channel.purpose, "purpose")
+    rules::at_most(CHANNEL_DISPLAY_NAME, &channel.display_name, "display_name")?;
+    rules::at_most(CHANNEL_HEADER, &channel.header, "header")?;
+    rules::at_most(CHANNEL_PURPOSE, &channel.purpose, "purpose")
 }
 
 async fn create_direct(caller: Caller, Body(ids): Body<Vec<String>>) -> Result<(StatusCode, Json<Channel>)> {
@@ -297,26 +299,33 @@ async fn search(
 ) -> Result<Json<Vec<Channel>>> {
     let team = params.id("team_id")?;
     caller.must_in_team(team, LIST_TEAM_CHANNELS).await?;
+    rules::at_most(SEARCH_TERM, &request.term, "term")?;
     Ok(Json(caller.app.store.public_channels(team, &request.term, 0, 100).await?))
 }
 
 async fn autocomplete(caller: Caller, params: Params, query: Search) -> Result<Json<Vec<Channel>>> {
     let team = params.id("team_id")?;
     caller.must_in_team(team, LIST_TEAM_CHANNELS).await?;
+    rules::at_most(SEARCH_TERM, query.text("name"), "name")?;
     Ok(Json(caller.app.store.public_channels(team, query.text("name"), 0, 50).await?))
+}
+
+/// Since when archived channels are listed too: always, since a time, or never.
+fn deleted_since(query: &Search) -> Option<i64> {
+    query.flag("include_deleted").then(|| query.number("last_delete_at").unwrap_or(0))
 }
 
 async fn of_user(caller: Caller, params: Params, query: Search) -> Result<Json<Vec<Channel>>> {
     let user = params.user(&caller)?;
     caller.must_act_for(user).await?;
-    Ok(Json(caller.app.store.channels_of(user, None, query.flag("include_deleted")).await?))
+    Ok(Json(caller.app.store.channels_of(user, None, deleted_since(&query)).await?))
 }
 
 async fn of_user_in_team(caller: Caller, params: Params, query: Search) -> Result<Json<Vec<Channel>>> {
     let (user, team) = (params.user(&caller)?, params.id("team_id")?);
     caller.must_act_for(user).await?;
     caller.must_in_team(team, VIEW_TEAM).await?;
-    Ok(Json(caller.app.store.channels_of(user, Some(team), query.flag("include_deleted")).await?))
+    Ok(Json(caller.app.store.channels_of(user, Some(team), deleted_since(&query)).await?))
 }
 
 async fn stats(caller: Caller, params: Params) -> Result<Json<Value>> {
@@ -339,10 +348,29 @@ struct ChannelPatch {
     display_name: Option<String>,
     header: Option<String>,
     purpose: Option<String>,
+    #[serde(rename = "type")]
+    kind: Option<String>,
+    group_constrained: Absent,
+    banner_info: Absent,
+    default_category_name: Absent,
+    autotranslation: Absent,
 }
 
 async fn update(caller: Caller, params: Params, Body(patch): Body<ChannelPatch>) -> Result<Json<Channel>> {
-    change(&caller, params.id("channel_id")?, patch).await
+    let channel = caller.channel(params.id("channel_id")?).await?;
+    if channel.delete_at != 0 {
+        return Err(AppError::bad_request(
+            "api.channel.update_channel.deleted.app_error",
+            "The channel has been archived or deleted.",
+        ));
+    }
+    if patch.kind.as_ref().is_some_and(|kind| !kind.is_empty() && *kind != channel.kind) {
+        return Err(AppError::bad_request(
+            "api.channel.update_channel.typechange.app_error",
+            "Channel type cannot be updated.",
+        ));
+    }
+    change(&caller, channel.id, patch).await
 }
 
 async fn patch(caller: Caller, params: Params, Body(patch): Body<ChannelPatch>) -> Result<Json<Channel>> {
@@ -350,12 +378,19 @@ async fn patch(caller: Caller, params: Params, Body(patch): Body<ChannelPatch>) 
 }
 
 async fn change(caller: &Caller, id: Id, patch: ChannelPatch) -> Result<Json<Channel>> {
+    Absent::all(&[
+        ("group_constrained", &patch.group_constrained),
+        ("banner_info", &patch.banner_info),
+        ("default_category_name", &patch.default_category_name),
+        ("autotranslation", &patch.autotranslation),
+    ])?;
     let channel = caller.channel(id).await?;
     match channel.kind() {
         ChannelKind::Public => caller.must_in_channel(&channel, MANAGE_PUBLIC_CHANNEL_PROPERTIES).await?,
         ChannelKind::Private => caller.must_in_channel(&channel, MANAGE_PRIVATE_CHANNEL_PROPERTIES).await?,
         ChannelKind::Direct | ChannelKind::Group => caller.must_in_channel(&channel, READ_CHANNEL).await?,
     }
+    archiving::must_be_active(&channel)?;
     let direct = channel.is_direct_or_group();
     let renamed = patch.name.as_ref().is_some_and(|name| *name != channel.name);
     if renamed && (direct || channel.name == TOWN_SQUARE) {
@@ -371,7 +406,7 @@ async fn change(caller: &Caller, id: Id, patch: ChannelPatch) -> Result<Json<Cha
             (&mut channel.header, patch.header),
             (&mut channel.purpose, patch.purpose),
         ]);
-        if direct { rules::at_most(1024, &channel.header, "header") } else { check(channel) }
+        if direct { rules::at_most(CHANNEL_HEADER, &channel.header, "header") } else { check(channel) }
     });
     let channel = changed.await?;
     publish_updated(caller, &channel).await;
@@ -394,6 +429,7 @@ async fn set_privacy(caller: Caller, params: Params, body: StringMapBody) -> Res
         return Err(AppError::body("privacy"));
     }
     caller.must_in_channel(&channel, permission).await?;
+    archiving::must_be_active(&channel)?;
     let changed = caller.app.store.update_channel(channel.id, move |channel| {
         channel.kind = kind.to_owned();
         Ok(())
@@ -401,54 +437,4 @@ async fn set_privacy(caller: Caller, params: Params, body: StringMapBody) -> Res
     let channel = changed.await?;
     publish_updated(&caller, &channel).await;
     Ok(Json(channel))
-}
-
-async fn archive(caller: Caller, params: Params) -> Result<Json<Value>> {
-    let channel = caller.channel(params.id("channel_id")?).await?;
-    let permission = match channel.kind() {
-        ChannelKind::Public => DELETE_PUBLIC_CHANNEL,
-        ChannelKind::Private => DELETE_PRIVATE_CHANNEL,
-        ChannelKind::Direct | ChannelKind::Group => {
-            return Err(AppError::bad_request(
-                "api.channel.delete_channel.type.invalid",
-                "Unable to delete direct or group message channels.",
-            ));
-        }
-    };
-    caller.must_in_channel(&channel, permission).await?;
-    if channel.name == TOWN_SQUARE {
-        return Err(AppError::bad_request(
-            "api.channel.delete_channel.cannot.app_error",
-            "Unable to delete the default channel town-square.",
-        ));
-    }
-    let now = clock::now();
-    let changed = caller.app.store.update_channel(channel.id, move |channel| {
-        channel.delete_at = now;
-        Ok(())
-    });
-    changed.await?;
-    let data = json!({"channel_id": channel.id, "delete_at": now});
-    caller.app.publish("channel_deleted", &data, audience(&channel)).await;
-    Ok(ok())
-}
-
-async fn restore(caller: Caller, params: Params) -> Result<Json<Channel>> {
-    let channel = caller.channel(params.id("channel_id")?).await?;
-    caller.must_in_team(channel.team_id, MANAGE_TEAM).await?;
-    let changed = caller.app.store.update_channel(channel.id, |channel| {
-        channel.delete_at = 0;
-        Ok(())
-    });
-    let channel = changed.await?;
-    caller.app.publish("channel_restored", &json!({"channel_id": channel.id}), audience(&channel)).await;
-    Ok(Json(channel))
-}
-
-/// Who gets the event that a channel was archived or restored: its whole team, or the members of a private channel.
-fn audience(channel: &Channel) -> Broadcast {
-    match channel.kind() {
-        ChannelKind::Public => Broadcast::team(channel.team_id),
-        _ => Broadcast::channel(channel.id),
-    }
 }

@@ -6,8 +6,10 @@ use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::channels::archiving;
 use super::parameters::Params;
 use crate::app::App;
+use crate::bounds::{DRAFT_PRIORITY, DRAFT_PROPS, POST_FILES, POST_MESSAGE, POST_TYPE};
 use crate::clock;
 use crate::error::{AppError, Result};
 use crate::event::{Broadcast, nested};
@@ -61,14 +63,20 @@ async fn save(caller: Caller, Body(new): Body<NewDraft>) -> Result<(StatusCode, 
     let channel =
         caller.channel(Id::parse(&new.channel_id).ok_or_else(|| AppError::body("channel_id"))?).await?;
     caller.must_in_channel(&channel, CREATE_POST).await?;
+    archiving::refuse(
+        &channel,
+        "api.draft.create_draft.can_not_draft_to_deleted.error",
+        "Can not save draft to deleted channel",
+    )?;
     let root_id = match new.root_id.as_str() {
         "" => Id::NONE,
         root => Id::parse(root).ok_or_else(|| AppError::body("root_id"))?,
     };
-    rules::at_most(rules::MAX_POST_SIZE, &new.message, "message")?;
-    rules::at_most(8000, &serde_json::to_string(&new.props).unwrap_or_default(), "props")?;
-    rules::at_most(26, &new.kind, "type")?;
-    if new.file_ids.len() > 10 {
+    rules::at_most(POST_MESSAGE, &new.message, "message")?;
+    rules::at_most(DRAFT_PROPS, &rules::json(&new.props), "props")?;
+    rules::at_most(DRAFT_PRIORITY, &rules::json(&new.priority), "priority")?;
+    rules::at_most(POST_TYPE, &new.kind, "type")?;
+    if new.file_ids.len() > POST_FILES {
         return Err(AppError::body("file_ids"));
     }
     let now = clock::now();

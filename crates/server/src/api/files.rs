@@ -20,6 +20,7 @@ use tokio_util::io::ReaderStream;
 
 use super::parameters::{Params, Search};
 use crate::app::App;
+use crate::bounds::{DISCARDED, FORM_FIELD, POST_FILES};
 use crate::error::{AppError, Result};
 use crate::files::{self, Attachment, Incoming, Range, ReceiveError, Storage, kind, name};
 use crate::id::Id;
@@ -27,13 +28,6 @@ use crate::json::{Json, created};
 use crate::model::FileInfo;
 use crate::permission::{GET_PUBLIC_LINK, UPLOAD_FILE};
 use crate::session::Caller;
-
-/// The most files in one request, which is the most that a post can have.
-const MOST_FILES: usize = 10;
-/// The longest form field that is not a file, in bytes.
-const LONGEST_FIELD: usize = 1024;
-/// How many bytes of a refused upload are still read, so that the client can finish sending and read the answer.
-const DISCARDED: usize = 32 << 20;
 
 /// The routes below `/api/v4`.
 pub(crate) fn router() -> Router<App> {
@@ -74,6 +68,7 @@ async fn upload(caller: Caller, search: Search, request: Request) -> Result<Resp
             "File attachments are disabled on this server.",
         ));
     }
+    search.refuse(&["bookmark"])?;
     let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let boundary = content_type.and_then(|value| multer::parse_boundary(value).ok());
     let mut body = request.into_body().into_data_stream();
@@ -110,15 +105,18 @@ async fn read_form(
                 let text = read_text(&mut field).await?;
                 received.channel = Some(permitted(caller, &text).await?);
             }
+            "client_ids" if received.client_ids.len() == POST_FILES => {
+                return Err(AppError::body("client_ids"));
+            }
             "client_ids" => received.client_ids.push(read_text(&mut field).await?),
             "files" => {
                 let channel = received.channel.ok_or_else(|| {
                     AppError::body("channel_id").detail("it must come before the files".to_owned())
                 })?;
-                if received.files.len() == MOST_FILES {
+                if received.files.len() == POST_FILES {
                     return Err(AppError::bad_request(
                         "api.file.upload_file.too_many_files.app_error",
-                        format!("At most {MOST_FILES} files may be uploaded at once."),
+                        format!("At most {POST_FILES} files may be uploaded at once."),
                     ));
                 }
                 let client_name = field.file_name().unwrap_or_default().to_owned();
@@ -171,6 +169,11 @@ async fn permitted(caller: &Caller, text: &str) -> Result<Id> {
     let id = Id::parse(text).ok_or_else(|| AppError::body("channel_id"))?;
     let channel = caller.app.store.channel(id).await?.ok_or_else(|| AppError::permission(UPLOAD_FILE))?;
     caller.must_in_channel(&channel, UPLOAD_FILE).await?;
+    super::channels::archiving::refuse(
+        &channel,
+        "app.upload.create.cannot_upload_to_deleted_channel.app_error",
+        "Cannot upload to a deleted channel.",
+    )?;
     Ok(id)
 }
 
@@ -195,7 +198,7 @@ async fn read_text(field: &mut multer::Field<'_>) -> Result<String> {
     let mut text = Vec::new();
     while let Some(chunk) = field.chunk().await.map_err(unreadable)? {
         text.extend_from_slice(&chunk);
-        if text.len() > LONGEST_FIELD {
+        if text.len() > FORM_FIELD {
             return Err(AppError::body(field.name().unwrap_or("field")));
         }
     }

@@ -2,8 +2,10 @@
 
 use serde::Deserialize;
 
+use crate::bounds::MEMBER_ROLES;
 use crate::error::{AppError, Result};
 use crate::json::StringMapBody;
+use crate::rules;
 use crate::session::Caller;
 
 /// The body of a `schemeRoles` route.
@@ -46,6 +48,7 @@ impl MemberRoles {
                 return Err(AppError::body("roles"));
             }
         }
+        rules::at_most(MEMBER_ROLES, &explicit.join(" "), "roles")?;
         Ok(MemberRoles { admin: roles.contains(&admin.as_str()), explicit: explicit.join(" ") })
     }
 }

@@ -4,6 +4,7 @@ use axum::extract::{FromRequestParts, RawPathParams};
 use http::request::Parts;
 
 use crate::app::App;
+use crate::bounds::IDS_AT_ONCE;
 use crate::error::{AppError, Result};
 use crate::id::Id;
 use crate::session::Caller;
@@ -52,14 +53,11 @@ impl Params {
 
 /// Parses a body's list of ids, which errors call `name`.
 pub(super) fn parse_ids(texts: &[String], name: &str) -> Result<Vec<Id>> {
-    if texts.is_empty() || texts.len() > MOST_IDS {
+    if texts.is_empty() || texts.len() > IDS_AT_ONCE {
         return Err(AppError::body(name));
     }
     texts.iter().map(|text| Id::parse(text).ok_or_else(|| AppError::body(name))).collect()
 }
-
-/// The most ids in one request.
-const MOST_IDS: usize = 1000;
 
 /// `page` and `per_page` of a query string, limited to numbers that the database accepts.
 #[derive(Debug, Clone, Copy)]
@@ -105,6 +103,14 @@ impl Search {
 
     pub(crate) fn number(&self, name: &str) -> Option<i64> {
         self.text(name).parse().ok()
+    }
+
+    /// Refuses with 501 if one of these parameters is set, because it would be ignored.
+    pub(crate) fn refuse(&self, names: &[&str]) -> Result<()> {
+        match names.iter().find(|name| !["", "false", "0"].contains(&self.text(name))) {
+            Some(name) => Err(AppError::not_implemented(&format!("the parameter {name}"))),
+            None => Ok(()),
+        }
     }
 
     /// The id in `name`: `None` if absent, 400 if malformed.

@@ -7,11 +7,13 @@ use serde_json::{Value, json};
 
 use super::parameters::{Params, Search, parse_ids};
 use crate::app::App;
+use crate::bounds::{IDS_AT_ONCE, ROLES_AT_ONCE, SEARCH_TERM};
 use crate::error::{AppError, Result};
 use crate::id::Id;
-use crate::json::{Body, Json};
+use crate::json::{Absent, Body, Json};
 use crate::model::User;
 use crate::permission::{MANAGE_SYSTEM, READ_CHANNEL, VIEW_TEAM};
+use crate::rules;
 use crate::session::Caller;
 use crate::store::{UserFilter, no_such_user};
 
@@ -84,6 +86,7 @@ async fn by_email(caller: Caller, params: Params) -> Result<Json<User>> {
 }
 
 async fn list(caller: Caller, search: Search) -> Result<Json<Vec<User>>> {
+    search.refuse(&["in_group", "not_in_group", "group_constrained", "channel_roles", "team_roles"])?;
     let paging = search.paging();
     let mut roles: Vec<String> = search.text("roles").split(',').map(|role| role.trim().to_owned()).collect();
     roles.push(search.text("role").to_owned());
@@ -124,7 +127,7 @@ async fn by_ids(caller: Caller, Body(ids): Body<Vec<String>>) -> Result<Json<Vec
 }
 
 async fn by_names(caller: Caller, Body(names): Body<Vec<String>>) -> Result<Json<Vec<User>>> {
-    if names.is_empty() {
+    if names.is_empty() || names.len() > IDS_AT_ONCE {
         return Err(AppError::body("usernames"));
     }
     let users = caller.app.store.users_by_names(&names).await?;
@@ -142,11 +145,32 @@ struct UserSearch {
     allow_inactive: bool,
     without_team: bool,
     limit: i64,
+    role: String,
+    roles: Vec<String>,
+    in_group_id: Absent,
+    not_in_group_id: Absent,
+    group_constrained: Absent,
+    channel_roles: Absent,
+    team_roles: Absent,
 }
 
 async fn search(caller: Caller, Body(request): Body<UserSearch>) -> Result<Json<Vec<User>>> {
     if request.term.is_empty() {
         return Err(AppError::body("term"));
+    }
+    rules::at_most(SEARCH_TERM, &request.term, "term")?;
+    Absent::all(&[
+        ("in_group_id", &request.in_group_id),
+        ("not_in_group_id", &request.not_in_group_id),
+        ("group_constrained", &request.group_constrained),
+        ("channel_roles", &request.channel_roles),
+        ("team_roles", &request.team_roles),
+    ])?;
+    let mut roles = request.roles;
+    roles.push(request.role);
+    roles.retain(|role| !role.is_empty());
+    if roles.len() > ROLES_AT_ONCE {
+        return Err(AppError::body("roles"));
     }
     let optional = |text: &str, name| match text {
         "" => Ok(None),
@@ -159,6 +183,7 @@ async fn search(caller: Caller, Body(request): Body<UserSearch>) -> Result<Json<
         not_in_channel: optional(&request.not_in_channel_id, "not_in_channel_id")?,
         without_team: request.without_team,
         active: !request.allow_inactive,
+        roles,
         term: request.term.trim_start_matches('@').to_owned(),
         limit: if request.limit > 0 { request.limit.min(MOST) } else { 100 },
         ..UserFilter::default()
@@ -169,6 +194,7 @@ async fn search(caller: Caller, Body(request): Body<UserSearch>) -> Result<Json<
 async fn autocomplete(caller: Caller, search: Search) -> Result<Json<Value>> {
     let (team, channel) = (search.id("in_team")?, search.id("in_channel")?);
     let limit = search.number("limit").filter(|limit| *limit > 0).unwrap_or(100).min(MOST);
+    rules::at_most(SEARCH_TERM, search.text("name"), "name")?;
     let term = search.text("name").trim_start_matches('@').to_owned();
     let filter = UserFilter { in_team: team, active: true, term, limit, ..UserFilter::default() };
     let users = find(&caller, &UserFilter { in_channel: channel, ..filter.clone() }).await?;

@@ -6,10 +6,12 @@ mod posting;
 
 use axum::Router;
 use axum::routing::{get, post, put};
+use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::parameters::{Params, parse_ids};
+use super::channels::archiving;
+use super::parameters::{Params, Search, parse_ids};
 use crate::app::App;
 use crate::clock;
 use crate::error::{AppError, Result};
@@ -19,7 +21,8 @@ use crate::json::{Body, Json, ok};
 use crate::mention;
 use crate::model::{Channel, FileInfo, Post, PostList, Props};
 use crate::permission::{
-    CREATE_POST, DELETE_OTHERS_POSTS, DELETE_POST, EDIT_OTHERS_POSTS, EDIT_POST, READ_CHANNEL_CONTENT,
+    CREATE_POST, DELETE_OTHERS_POSTS, DELETE_POST, EDIT_OTHERS_POSTS, EDIT_POST, MANAGE_SYSTEM,
+    READ_CHANNEL_CONTENT,
 };
 use crate::rules;
 use crate::session::Caller;
@@ -40,7 +43,8 @@ pub(super) fn router() -> Router<App> {
         .merge(pages::router())
 }
 
-async fn one(caller: Caller, params: Params) -> Result<Json<Post>> {
+async fn one(caller: Caller, params: Params, query: Search) -> Result<Json<Post>> {
+    query.refuse(&["include_deleted"])?;
     let (post, _) = caller.readable_post(params.id("post_id")?).await?;
     caller.complete_one(post).await.map(Json)
 }
@@ -87,21 +91,42 @@ async fn update(caller: Caller, params: Params, Body(whole): Body<PostPatch>) ->
         return Err(AppError::body("id"));
     }
     let message = Some(whole.message.unwrap_or_default());
-    change(&caller, id, PostPatch { message, file_ids: None, ..whole }).await
+    let (current, channel) = caller.readable_post(id).await?;
+    must_edit(&caller, &current, &channel).await?;
+    archiving::refuse(
+        &channel,
+        "api.post.update_post.can_not_update_post_in_deleted.error",
+        "Can not update a post in a deleted channel.",
+    )?;
+    change(&caller, &current, PostPatch { message, ..whole }).await
 }
 
 async fn patch(caller: Caller, params: Params, Body(patch): Body<PostPatch>) -> Result<Json<Post>> {
-    change(&caller, params.id("post_id")?, patch).await
+    let (current, channel) = caller.readable_post(params.id("post_id")?).await?;
+    must_edit(&caller, &current, &channel).await?;
+    must_be_active(&channel)?;
+    change(&caller, &current, patch).await
 }
 
-async fn change(caller: &Caller, id: Id, patch: PostPatch) -> Result<Json<Post>> {
-    let (current, channel) = caller.readable_post(id).await?;
-    must_edit(caller, &current, &channel).await?;
+/// Refuses to patch a post in an archived channel.
+fn must_be_active(channel: &Channel) -> Result<()> {
+    archiving::refuse(
+        channel,
+        "api.post.patch_post.can_not_update_post_in_deleted.error",
+        "Can not update a post in a deleted channel.",
+    )
+}
+
+async fn change(caller: &Caller, current: &Post, patch: PostPatch) -> Result<Json<Post>> {
     rules::check_message(patch.message.as_deref().unwrap_or_default())?;
-    let kept_files = patch.file_ids.map(|ids| ids.iter().filter_map(|id| Id::parse(id)).collect::<Vec<_>>());
-    let edited =
-        patch.message.as_ref().is_some_and(|message| *message != current.message) || kept_files.is_some();
-    let changed = caller.app.store.update_post(id, edited, move |post| {
+    if let Some(props) = &patch.props {
+        rules::check_props(props)?;
+    }
+    let files = patch.file_ids.map(|ids| ids.iter().filter_map(|id| Id::parse(id)).collect::<Vec<_>>());
+    rules::check_files(files.as_ref().map_or(0, Vec::len))?;
+    let edited = patch.message.as_ref().is_some_and(|message| *message != current.message)
+        || files.as_ref().is_some_and(|files| *files != current.file_ids.0);
+    let changed = caller.app.store.update_post(current.id, edited, move |post| {
         if let Some(message) = patch.message {
             post.hashtags = mention::hashtags(&message);
             post.message = message;
@@ -109,9 +134,8 @@ async fn change(caller: &Caller, id: Id, patch: PostPatch) -> Result<Json<Post>>
         if let Some(props) = patch.props {
             post.props = Column(props);
         }
-        if let Some(files) = kept_files {
-            // An edit may remove files, but not attach new ones.
-            post.file_ids.retain(|file| files.contains(file));
+        if let Some(files) = files {
+            post.file_ids = Column(files);
         }
         post.is_pinned = patch.is_pinned.unwrap_or(post.is_pinned);
         Ok(())
@@ -147,14 +171,45 @@ async fn publish(caller: &Caller, event: &str, post: &Post) {
     caller.app.publish(event, &data, Broadcast::channel(post.channel_id)).await;
 }
 
-async fn delete(caller: Caller, params: Params) -> Result<Json<Value>> {
-    let (post, channel) = caller.readable_post(params.id("post_id")?).await?;
+/// Marks a post and its replies as deleted, or deletes them for good.
+async fn delete(caller: Caller, params: Params, query: Search) -> Result<Json<Value>> {
+    let id = params.id("post_id")?;
+    if query.flag("permanent") {
+        return erase(&caller, id).await;
+    }
+    let (post, channel) = caller.readable_post(id).await?;
     let own = post.user_id == caller.user.id;
     caller.must_in_channel(&channel, if own { DELETE_POST } else { DELETE_OTHERS_POSTS }).await?;
+    archiving::refuse(
+        &channel,
+        "api.post.delete_post.can_not_delete_post_in_deleted.error",
+        "Can not delete a post in a deleted channel.",
+    )?;
     caller.app.store.delete_post(post.clone(), caller.user.id).await?;
-    let deleted = Post { delete_at: clock::now(), ..caller.complete_one(post).await? };
-    publish(&caller, "post_deleted", &deleted).await;
+    publish_deleted(&caller, post).await;
     Ok(ok())
+}
+
+/// Deletes a post for good, also one that was deleted before.
+async fn erase(caller: &Caller, id: Id) -> Result<Json<Value>> {
+    if !caller.app.config.service.enable_api_post_deletion {
+        return Err(AppError::new(
+            StatusCode::NOT_IMPLEMENTED,
+            "api.post.delete_post.not_enabled.app_error",
+            "Permanent post deletion feature is not enabled: ServiceSettings.EnableAPIPostDeletion.",
+        ));
+    }
+    caller.must(MANAGE_SYSTEM).await?;
+    let post = caller.app.store.any_post(id).await?.ok_or_else(crate::store::no_such_post)?;
+    caller.app.erase_post(id).await?;
+    publish_deleted(caller, post).await;
+    Ok(ok())
+}
+
+/// Publishes that a post is gone, without what it said.
+async fn publish_deleted(caller: &Caller, post: Post) {
+    let deleted = Post { delete_at: clock::now(), ..post }.emptied();
+    publish(caller, "post_deleted", &deleted).await;
 }
 
 async fn pin(caller: Caller, params: Params) -> Result<Json<Value>> {
@@ -168,6 +223,7 @@ async fn unpin(caller: Caller, params: Params) -> Result<Json<Value>> {
 async fn set_pinned(caller: &Caller, id: Id, pinned: bool) -> Result<Json<Value>> {
     let (_, channel) = caller.readable_post(id).await?;
     caller.must_in_channel(&channel, CREATE_POST).await?;
+    must_be_active(&channel)?;
     let changed = caller.app.store.update_post(id, false, move |post| {
         post.is_pinned = pinned;
         Ok(())

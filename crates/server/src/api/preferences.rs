@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::parameters::Params;
 use crate::app::App;
+use crate::bounds::{PREFERENCE_NAME, PREFERENCE_VALUE, PREFERENCES_AT_ONCE};
 use crate::error::{AppError, Result};
 use crate::event::{Broadcast, nested};
 use crate::id::Id;
@@ -13,9 +14,6 @@ use crate::json::{Body, Json, ok};
 use crate::model::Preference;
 use crate::rules;
 use crate::session::Caller;
-
-/// The most preferences in one request.
-const MOST: usize = 100;
 
 pub(super) fn router() -> Router<App> {
     Router::new()
@@ -70,7 +68,7 @@ async fn delete(
 async fn checked(caller: &Caller, params: &Params, preferences: &[Preference]) -> Result<(Id, Value)> {
     let user = params.user(caller)?;
     caller.must_act_for(user).await?;
-    if preferences.is_empty() || preferences.len() > MOST {
+    if preferences.is_empty() || preferences.len() > PREFERENCES_AT_ONCE {
         return Err(AppError::body("preferences"));
     }
     for preference in preferences {
@@ -83,9 +81,9 @@ async fn checked(caller: &Caller, params: &Params, preferences: &[Preference]) -
         if preference.category.is_empty() {
             return Err(AppError::body("category"));
         }
-        rules::at_most(32, &preference.category, "category")?;
-        rules::at_most(32, &preference.name, "name")?;
-        rules::at_most(20_000, &preference.value, "value")?;
+        rules::at_most(PREFERENCE_NAME, &preference.category, "category")?;
+        rules::at_most(PREFERENCE_NAME, &preference.name, "name")?;
+        rules::at_most(PREFERENCE_VALUE, &preference.value, "value")?;
     }
     Ok((user, json!({"preferences": nested(&preferences)})))
 }

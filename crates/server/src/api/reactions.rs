@@ -9,12 +9,13 @@ use serde_json::{Value, json};
 
 use super::parameters::{Params, parse_ids};
 use crate::app::App;
+use crate::bounds::EMOJI_NAME;
 use crate::clock;
 use crate::error::{AppError, Result};
 use crate::event::{Broadcast, nested};
 use crate::id::Id;
 use crate::json::{Body, Json, ok};
-use crate::model::Reaction;
+use crate::model::{Channel, Reaction};
 use crate::permission::{ADD_REACTION, REMOVE_OTHERS_REACTIONS, REMOVE_REACTION};
 use crate::session::Caller;
 
@@ -37,7 +38,8 @@ struct NewReaction {
 async fn add(caller: Caller, Body(new): Body<NewReaction>) -> Result<Json<Reaction>> {
     let post = Id::parse(&new.post_id).ok_or_else(|| AppError::body("post_id"))?;
     let is_name = |c: char| c.is_ascii_alphanumeric() || "-_+".contains(c);
-    if new.emoji_name.is_empty() || new.emoji_name.len() > 64 || !new.emoji_name.chars().all(is_name) {
+    if new.emoji_name.is_empty() || new.emoji_name.len() > EMOJI_NAME || !new.emoji_name.chars().all(is_name)
+    {
         return Err(AppError::body("emoji_name"));
     }
     if Id::parse(&new.user_id) != Some(caller.user.id) {
@@ -48,6 +50,7 @@ async fn add(caller: Caller, Body(new): Body<NewReaction>) -> Result<Json<Reacti
     }
     let (post, channel) = caller.readable_post(post).await?;
     caller.must_in_channel(&channel, ADD_REACTION).await?;
+    must_be_active(&channel, "api.reaction.save.archived_channel.app_error")?;
     let now = clock::now();
     let reaction = Reaction {
         user_id: caller.user.id,
@@ -58,7 +61,8 @@ async fn add(caller: Caller, Body(new): Body<NewReaction>) -> Result<Json<Reacti
         channel_id: channel.id,
         ..Reaction::default()
     };
-    caller.app.store.add_reaction(reaction.clone()).await?;
+    let most = caller.app.config.service.unique_emoji_reaction_limit;
+    caller.app.store.add_reaction(reaction.clone(), most).await?;
     publish(&caller, "reaction_added", &reaction).await;
     Ok(Json(reaction))
 }
@@ -70,6 +74,7 @@ async fn remove(caller: Caller, params: Params) -> Result<Json<Value>> {
     if user != caller.user.id {
         caller.must_in_channel(&channel, REMOVE_OTHERS_REACTIONS).await?;
     }
+    must_be_active(&channel, "api.reaction.delete.archived_channel.app_error")?;
     let emoji_name = params.text("emoji_name").to_owned();
     caller.app.store.remove_reaction(user, post.id, emoji_name.clone()).await?;
     let reaction = Reaction {
@@ -81,6 +86,14 @@ async fn remove(caller: Caller, params: Params) -> Result<Json<Value>> {
     };
     publish(&caller, "reaction_removed", &reaction).await;
     Ok(ok())
+}
+
+/// Refuses to change the reactions in an archived channel.
+fn must_be_active(channel: &Channel, id: &'static str) -> Result<()> {
+    if channel.delete_at == 0 {
+        return Ok(());
+    }
+    Err(AppError::forbidden(id, "You cannot change reactions in an archived channel."))
 }
 
 async fn publish(caller: &Caller, event: &str, reaction: &Reaction) {

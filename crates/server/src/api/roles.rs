@@ -5,14 +5,12 @@ use axum::routing::{get, post};
 
 use super::parameters::Params;
 use crate::app::App;
+use crate::bounds::ROLES_AT_ONCE;
 use crate::error::{AppError, Result};
 use crate::json::{Body, Json};
 use crate::model::Role;
 use crate::permission::MANAGE_SYSTEM;
 use crate::session::Caller;
-
-/// The most roles in one request.
-const MOST: usize = 100;
 
 pub(super) fn router() -> Router<App> {
     Router::new()
@@ -28,7 +26,7 @@ async fn all(caller: Caller) -> Result<Json<Vec<Role>>> {
 }
 
 async fn by_names(caller: Caller, Body(names): Body<Vec<String>>) -> Result<Json<Vec<Role>>> {
-    if names.is_empty() || names.len() > MOST {
+    if names.is_empty() || names.len() > ROLES_AT_ONCE {
         return Err(AppError::body("rolenames"));
     }
     let mut roles = Vec::new();

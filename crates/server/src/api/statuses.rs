@@ -48,6 +48,7 @@ async fn set(caller: Caller, params: Params, Body(request): Body<StatusRequest>)
     if !STATUSES.contains(&request.status.as_str()) {
         return Err(AppError::body("status"));
     }
+    let former = presence::of(&caller.app, &[user]).await?.into_iter().next().unwrap_or_default();
     let status = Status {
         user_id: user,
         // A status set by hand is not changed when sockets open and close, until the user sets "online" again.
@@ -55,7 +56,8 @@ async fn set(caller: Caller, params: Params, Body(request): Body<StatusRequest>)
         dnd_end_time: if request.status == "dnd" { request.dnd_end_time.max(0) } else { 0 },
         status: request.status,
         last_activity_at: clock::now(),
-        previous: String::new(),
+        // What comes back when the time of "dnd" is over.
+        previous: if former.status == "dnd" { former.previous } else { former.status },
     };
     presence::save(&caller.app, status.clone()).await?;
     Ok(Json(status))

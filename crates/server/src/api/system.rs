@@ -14,12 +14,12 @@ use serde_json::{Value, json};
 
 use super::parameters::Search;
 use crate::app::App;
+use crate::bounds::POST_MESSAGE;
 use crate::contract::{API_VERSION, BUILD_NUMBER, build_hash};
 use crate::error::{AppError, Result};
 use crate::json::{Body, Json, ok};
 use crate::peer::Client;
 use crate::permission::MANAGE_SYSTEM;
-use crate::rules::MAX_POST_SIZE;
 use crate::session::{Caller, Visitor};
 use crate::store::USER_LIMIT;
 
@@ -212,7 +212,7 @@ fn full_config(app: &App) -> Vec<(&'static str, String)> {
     let config = &app.config;
     let text = |text: &str| text.to_owned();
     vec![
-        ("MaxPostSize", MAX_POST_SIZE.to_string()),
+        ("MaxPostSize", POST_MESSAGE.to_string()),
         ("SchemaVersion", text("159")),
         ("InstallationDate", app.installed_at.clone()),
         ("UpgradedFromTE", text("false")),

@@ -11,11 +11,12 @@ use serde_json::{Value, json};
 use super::parameters::{Params, Search};
 use super::patch;
 use crate::app::App;
+use crate::bounds::{SEARCH_TERM, TEAM_DESCRIPTION, TEAM_DISPLAY_NAME, TEAM_DOMAINS};
 use crate::clock;
 use crate::error::{AppError, Result};
 use crate::event::{Broadcast, nested};
 use crate::id::{Id, random_text};
-use crate::json::{Body, Json, StringMapBody, created, ok};
+use crate::json::{Absent, Body, Json, StringMapBody, created, ok};
 use crate::model::Team;
 use crate::permission::{
     CREATE_TEAM, INVITE_USER, LIST_PRIVATE_TEAMS, LIST_PUBLIC_TEAMS, MANAGE_TEAM, VIEW_TEAM,
@@ -126,10 +127,10 @@ fn check(team: &Team) -> Result<()> {
     if !["O", "I"].contains(&team.kind.as_str()) {
         return Err(AppError::bad_request("model.team.is_valid.type.app_error", "Invalid type."));
     }
-    rules::at_most(64, &team.display_name, "display_name")?;
-    rules::at_most(255, &team.description, "description")?;
-    rules::at_most(64, &team.company_name, "company_name")?;
-    rules::at_most(500, &team.allowed_domains, "allowed_domains")
+    rules::at_most(TEAM_DISPLAY_NAME, &team.display_name, "display_name")?;
+    rules::at_most(TEAM_DESCRIPTION, &team.description, "description")?;
+    rules::at_most(TEAM_DISPLAY_NAME, &team.company_name, "company_name")?;
+    rules::at_most(TEAM_DOMAINS, &team.allowed_domains, "allowed_domains")
 }
 
 impl Caller {
@@ -199,6 +200,7 @@ async fn by_invite(State(app): State<App>, params: Params) -> Result<Json<Value>
 }
 
 async fn list(caller: Caller, query: Search) -> Result<Response> {
+    query.refuse(&["exclude_policy_constrained"])?;
     let shown = directory(&caller).await?;
     let paging = query.paging();
     let (teams, total) = caller.app.store.teams(shown, "", paging.offset(), paging.per_page).await?;
@@ -223,9 +225,20 @@ struct TeamSearch {
     term: String,
     page: Option<i64>,
     per_page: Option<i64>,
+    allow_open_invite: Absent,
+    group_constrained: Absent,
+    include_group_constrained: Absent,
+    exclude_policy_constrained: Absent,
 }
 
 async fn search(caller: Caller, Body(request): Body<TeamSearch>) -> Result<Response> {
+    rules::at_most(SEARCH_TERM, &request.term, "term")?;
+    Absent::all(&[
+        ("allow_open_invite", &request.allow_open_invite),
+        ("group_constrained", &request.group_constrained),
+        ("include_group_constrained", &request.include_group_constrained),
+        ("exclude_policy_constrained", &request.exclude_policy_constrained),
+    ])?;
     let shown = directory(&caller).await?;
     let per_page = request.per_page.unwrap_or(100).clamp(0, 200);
     let offset = request.page.unwrap_or(0).max(0).saturating_mul(per_page);
@@ -253,6 +266,7 @@ struct TeamPatch {
     company_name: Option<String>,
     allowed_domains: Option<String>,
     allow_open_invite: Option<bool>,
+    group_constrained: Absent,
 }
 
 async fn update(caller: Caller, params: Params, Body(patch): Body<TeamPatch>) -> Result<Json<Team>> {
@@ -264,6 +278,7 @@ async fn patch(caller: Caller, params: Params, Body(patch): Body<TeamPatch>) -> 
 }
 
 async fn change(caller: &Caller, id: Id, patch: TeamPatch) -> Result<Json<Team>> {
+    Absent::all(&[("group_constrained", &patch.group_constrained)])?;
     caller.team(id).await?;
     caller.must_in_team(id, MANAGE_TEAM).await?;
     let changed = caller.app.store.update_team(id, move |team| {
@@ -313,9 +328,17 @@ async fn set_privacy(caller: Caller, params: Params, body: StringMapBody) -> Res
     Ok(Json(caller.view_team(team).await?))
 }
 
-async fn archive(caller: Caller, params: Params) -> Result<Json<Value>> {
+/// Archives a team, or deletes it for good.
+async fn archive(caller: Caller, params: Params, query: Search) -> Result<Json<Value>> {
+    let id = params.id("team_id")?;
+    caller.must_in_team(id, MANAGE_TEAM).await?;
+    let enabled = caller.app.config.service.enable_api_team_deletion;
+    let for_good = caller.wants_erasure(query.flag("permanent"), "team", enabled).await?;
     let team = set_deleted(&caller, &params, clock::now()).await?;
     publish(&caller, "delete_team", &team).await;
+    if for_good {
+        caller.app.erase_team(id).await?;
+    }
     Ok(ok())
 }
 

@@ -13,7 +13,7 @@ use crate::id::Id;
 use crate::json::{Json, ok};
 use crate::permission::VIEW_TEAM;
 use crate::session::Caller;
-use crate::store::Followed;
+use crate::store::{Followed, ThreadPage};
 
 pub(super) fn router() -> Router<App> {
     Router::new()
@@ -39,11 +39,16 @@ async fn list(caller: Caller, params: Params, query: Search) -> Result<Json<Valu
     let (unread, mentions) = store.unread_threads(user, team).await?;
     let mut threads = Vec::new();
     if !query.flag("totalsOnly") {
-        let limit = query.number("per_page").unwrap_or(30).clamp(1, 200);
-        for thread in store.followed_threads(user, team, query.number("since").unwrap_or(0), limit).await? {
-            if !query.flag("unread") || thread.unread_replies > 0 {
-                threads.push(response(&caller, thread).await?);
-            }
+        let page = ThreadPage {
+            since: query.number("since").unwrap_or(0),
+            before: query.id("before")?,
+            after: query.id("after")?,
+            unread: query.flag("unread"),
+            without_direct: query.flag("excludeDirect"),
+            limit: query.number("per_page").unwrap_or(30).clamp(1, 200),
+        };
+        for thread in store.followed_threads(user, team, &page).await? {
+            threads.push(response(&caller, thread).await?);
         }
     }
     Ok(Json(json!({

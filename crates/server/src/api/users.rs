@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::parameters::{Params, Search};
 use super::patch;
 use crate::app::App;
+use crate::bounds::{USER_NOTIFY_PROPS, USER_PROPS};
 use crate::clock;
 use crate::error::{AppError, Result};
 use crate::event::Broadcast;
@@ -182,8 +183,14 @@ fn check(user: &User) -> Result<()> {
     rules::at_most(64, &user.last_name, "last_name")?;
     rules::at_most(128, &user.position, "position")?;
     rules::at_most(5, &user.locale, "locale")?;
-    let timezone = serde_json::to_string(&user.timezone).unwrap_or_default();
-    rules::at_most(256, &timezone, "timezone")
+    rules::at_most(256, &rules::json(&user.timezone), "timezone")?;
+    rules::at_most(USER_NOTIFY_PROPS, &rules::json(&user.notify_props), "notify_props")?;
+    rules::at_most(USER_PROPS, &rules::json(&user.props), "props").map_err(|_| {
+        AppError::bad_request(
+            "model.user.is_valid.invalidProperty.app_error",
+            format!("The account's props are longer than {USER_PROPS} characters."),
+        )
+    })
 }
 
 /// The fields of an account that its owner may change; absent fields stay as they are.
@@ -361,6 +368,7 @@ struct Active {
 async fn set_active(caller: Caller, params: Params, Body(body): Body<Active>) -> Result<Json<Value>> {
     let id = params.user(&caller)?;
     if !body.active.ok_or_else(|| AppError::body("active"))? {
+        may_end_account(&caller, id).await?;
         return end_account(&caller, id).await;
     }
     caller.must(EDIT_OTHER_USERS).await?;
@@ -414,16 +422,39 @@ async fn set_mfa(caller: Caller, params: Params, Body(mfa): Body<Mfa>) -> Result
     Ok(ok())
 }
 
-async fn deactivate(caller: Caller, params: Params) -> Result<Json<Value>> {
+/// Deactivates an account, or deletes it for good.
+async fn deactivate(caller: Caller, params: Params, query: Search) -> Result<Json<Value>> {
     let id = params.user(&caller)?;
-    end_account(&caller, id).await
+    may_end_account(&caller, id).await?;
+    let enabled = caller.app.config.service.enable_api_user_deletion;
+    let for_good = caller.wants_erasure(query.flag("permanent"), "user", enabled).await?;
+    end_account(&caller, id).await?;
+    if for_good {
+        caller.app.erase_account(id).await?;
+    }
+    Ok(ok())
+}
+
+/// Allows people to end their own accounts, where the server does, and administrators to end others.
+async fn may_end_account(caller: &Caller, id: Id) -> Result<()> {
+    caller.must_act_for(id).await?;
+    let own = id == caller.user.id && !caller.is_local();
+    if own && !caller.app.config.team.enable_user_deactivation && !caller.may(MANAGE_SYSTEM).await? {
+        return Err(AppError::new(
+            StatusCode::UNAUTHORIZED,
+            "api.user.update_active.not_enable.app_error",
+            "You cannot deactivate yourself because this feature is not enabled. Please contact your System Administrator.",
+        ));
+    }
+    let user = caller.app.store.user(id).await?.ok_or_else(no_such_user)?;
+    if user.roles.split_whitespace().any(|role| role == "system_admin") {
+        caller.must(MANAGE_SYSTEM).await?;
+    }
+    Ok(())
 }
 
 /// Deactivates an account: its data stays, its sessions end.
 async fn end_account(caller: &Caller, id: Id) -> Result<Json<Value>> {
-    if id != caller.user.id || !caller.app.config.team.enable_user_deactivation {
-        caller.must(EDIT_OTHER_USERS).await?;
-    }
     let app = &caller.app;
     let changed = app.store.update_user(id, |user| {
         user.delete_at = clock::now();

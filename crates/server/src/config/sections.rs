@@ -72,6 +72,11 @@ section!(Service "ServiceSettings" {
     enable_tutorial "EnableTutorial": bool = false;
     enable_onboarding_flow "EnableOnboardingFlow": bool = false;
     enable_desktop_landing_page "EnableDesktopLandingPage": bool = false;
+    enable_api_user_deletion "EnableAPIUserDeletion": bool = false;
+    enable_api_team_deletion "EnableAPITeamDeletion": bool = false;
+    enable_api_channel_deletion "EnableAPIChannelDeletion": bool = false;
+    enable_api_post_deletion "EnableAPIPostDeletion": bool = false;
+    unique_emoji_reaction_limit "UniqueEmojiReactionLimitPerPost": i64 = 50, at least 0;
     post_edit_time_limit "PostEditTimeLimit": i64 = -1, at least -1;
     typing_interval_ms "TimeBetweenUserTypingUpdatesMilliseconds": i64 = 5000, at least 0;
     polling_interval_ms "UsersStatusAndProfileFetchingPollIntervalMilliseconds": i64 = 3000, at least 0;

@@ -3,10 +3,9 @@
 
 use jiff::Zoned;
 
+use crate::bounds::FILE_NAME;
 use crate::id::Id;
 
-/// The longest displayed name, in characters: the column's width.
-const LONGEST_SHOWN: usize = 256;
 /// The longest name on disk, in bytes: with its directories, the path must fit into its column (512).
 const LONGEST_STORED: usize = 100;
 
@@ -21,7 +20,7 @@ pub(crate) fn shown(client_name: &str) -> String {
     let clean: String = last.chars().filter(visible).collect();
     match clean.trim() {
         "" | "." | ".." => "file".to_owned(),
-        name => shortened(name, LONGEST_SHOWN),
+        name => shortened(name, FILE_NAME),
     }
 }
 
@@ -97,9 +96,9 @@ mod tests {
     #[test]
     fn long_names_keep_their_extension() {
         let name = shown(&format!("{}.tar.gz", "a".repeat(400)));
-        assert_eq!(name.len(), LONGEST_SHOWN);
+        assert_eq!(name.len(), FILE_NAME);
         assert!(name.ends_with(".gz"));
-        assert_eq!(shown(&format!("a.{}", "b".repeat(400))).len(), LONGEST_SHOWN);
+        assert_eq!(shown(&format!("a.{}", "b".repeat(400))).len(), FILE_NAME);
     }
 
     #[test]

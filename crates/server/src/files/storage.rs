@@ -46,6 +46,24 @@ impl Storage {
         Ok((file, length))
     }
 
+    /// Removes files, and directories that are empty without them. What is gone already is no error.
+    pub(crate) async fn remove(&self, paths: Vec<String>) -> io::Result<()> {
+        let places = paths.iter().map(|path| self.place(path)).collect::<io::Result<Vec<PathBuf>>>()?;
+        let remove = move || {
+            for place in places {
+                match std::fs::remove_file(&place) {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                    _ => {}
+                }
+                if let Some(directory) = place.parent() {
+                    let _still_in_use = std::fs::remove_dir(directory);
+                }
+            }
+            Ok(())
+        };
+        tokio::task::spawn_blocking(remove).await.map_err(io::Error::other)?
+    }
+
     /// Begins to receive a file of at most `limit` bytes into a new directory.
     pub(crate) async fn receive(&self, directory: &str, name: &str, limit: u64) -> io::Result<Incoming> {
         let place = self.place(directory)?;

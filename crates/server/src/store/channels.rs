@@ -85,19 +85,21 @@ impl Store {
         Ok(rows.into_iter().map(ChannelMember::with_roles).collect())
     }
 
-    /// The channels of `user`: those of `team` and the direct ones, or all if `team` is none.
+    /// The channels of `user`: those of `team` and the direct ones, or all if `team` is none. Also those that were archived
+    /// since `deleted`, if it is a time.
     pub(crate) async fn channels_of(
         &self,
         user: Id,
         team: Option<Id>,
-        deleted: bool,
+        deleted: Option<i64>,
     ) -> Result<Vec<Channel>> {
         let rows = query(
             "select channels.* from channels join channelmembers on channelmembers.channelid = channels.id \
              where channelmembers.userid = $1 and ($2 = '' or channels.teamid in ($2, '')) \
-             and ($3 or channels.deleteat = 0) order by channels.displayname",
+             and (channels.deleteat = 0 or channels.deleteat >= $3) order by channels.displayname",
         );
         let team = team.unwrap_or(Id::NONE);
+        let deleted = deleted.unwrap_or(i64::MAX);
         Ok(rows.bind(user).bind(team).bind(deleted).fetch_all(&self.readers).await?)
     }
 

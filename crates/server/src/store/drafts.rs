@@ -34,6 +34,20 @@ impl Store {
         .await
     }
 
+    /// Deletes all drafts in a channel, because nothing can be posted there any more.
+    pub(crate) async fn delete_drafts_of_channel(&self, channel: Id) -> Result<()> {
+        self.write(move |tx| {
+            Box::pin(async move {
+                query("delete from drafts where channelid = $1")
+                    .bind(channel)
+                    .execute(&mut *tx.connection)
+                    .await?;
+                Ok(())
+            })
+        })
+        .await
+    }
+
     /// Deletes a draft; `false` if there was none.
     pub(crate) async fn delete_draft(&self, user: Id, channel: Id, root: Id) -> Result<bool> {
         let found = query(

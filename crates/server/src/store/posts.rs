@@ -77,6 +77,12 @@ impl Store {
         Ok(row.bind(id).fetch_optional(&self.readers).await?)
     }
 
+    /// The post `id`, deleted or not.
+    pub(crate) async fn any_post(&self, id: Id) -> Result<Option<Post>> {
+        let row = query("select * from posts where id = $1 and originalid = ''");
+        Ok(row.bind(id).fetch_optional(&self.readers).await?)
+    }
+
     pub(crate) async fn posts_by_ids(&self, ids: &[Id]) -> Result<Vec<Post>> {
         let rows = query(
             "select * from posts where id = any($1) and deleteat = 0 \
@@ -163,6 +169,9 @@ impl Store {
                 change(&mut post)?;
                 let now = clock::for_post(post.channel_id).max(post.update_at + 1);
                 post.update_at = now;
+                if post.file_ids.0 != former.file_ids.0 {
+                    post.file_ids = Column(tx.change_files(&former, &post).await?);
+                }
                 if keep {
                     post.edit_at = now;
                     former.id = Id::random();
@@ -210,13 +219,15 @@ impl Store {
                 .bind(deleter)
                 .execute(&mut *tx.connection)
                 .await?;
-                query(
-                    "update fileinfo set deleteat = $2 where postid in (select id from posts where id = $1 or rootid = $1)",
-                )
-                .bind(post.id)
-                .bind(now)
-                .execute(&mut *tx.connection)
-                .await?;
+                for statement in [
+                    "update fileinfo set deleteat = $2, updateat = $2 \
+                     where deleteat = 0 and postid in (select id from posts where id = $1 or rootid = $1)",
+                    "delete from preferences where $2 > 0 and category = 'flagged_post' \
+                     and name in (select id from posts where id = $1 or rootid = $1)",
+                    "delete from drafts where $2 > 0 and rootid = $1",
+                ] {
+                    query(statement).bind(post.id).bind(now).execute(&mut *tx.connection).await?;
+                }
                 if post.root_id.is_none() {
                     query("update threads set threaddeleteat = $2 where postid = $1")
                         .bind(post.id)
@@ -225,6 +236,7 @@ impl Store {
                         .await?;
                 } else {
                     tx.recount_thread(post.root_id).await?;
+                    tx.touch_post(post.root_id, now).await?;
                 }
                 Ok(())
             })
@@ -290,6 +302,23 @@ impl Transaction<'_> {
         post.props.insert("username".to_owned(), user.username.clone().into());
         let new = NewPost { post, team_id: channel.team_id, mentions: Vec::new(), follow: false };
         Ok(self.insert_post(new).await?.post)
+    }
+
+    /// Detaches the files that an edit removes from a post, attaches those that it adds, and returns the post's files.
+    async fn change_files(&mut self, former: &Post, post: &Post) -> Result<Vec<Id>> {
+        let removed: Vec<Id> =
+            former.file_ids.iter().copied().filter(|id| !post.file_ids.contains(id)).collect();
+        query("update fileinfo set deleteat = $3, updateat = $3 where postid = $1 and id = any($2) and deleteat = 0")
+            .bind(post.id)
+            .bind(&removed)
+            .bind(post.update_at)
+            .execute(&mut *self.connection)
+            .await?;
+        let added: Vec<Id> =
+            post.file_ids.iter().copied().filter(|id| !former.file_ids.contains(id)).collect();
+        let added = self.attach_files(&Post { file_ids: Column(added), ..post.clone() }).await?;
+        let stays = |id: &Id| former.file_ids.contains(id) || added.contains(id);
+        Ok(post.file_ids.iter().copied().filter(stays).collect())
     }
 
     /// Attaches to the post those of its files that its author uploaded to this channel and that belong to no post yet.

@@ -2,7 +2,8 @@
 
 use super::handle::Store;
 use super::writer::Transaction;
-use crate::error::Result;
+use crate::bounds::PREFERENCES_OF_USER;
+use crate::error::{AppError, Result};
 use crate::id::Id;
 use crate::model::Preference;
 use crate::sql::query;
@@ -23,7 +24,14 @@ impl Store {
                 for preference in &preferences {
                     tx.save_preference(preference).await?;
                 }
-                Ok(())
+                let Some(user) = preferences.first().map(|preference| preference.user_id) else {
+                    return Ok(());
+                };
+                let all: i64 = query("select count(*) from preferences where userid = $1")
+                    .bind(user)
+                    .fetch_one(&mut *tx.connection)
+                    .await?;
+                if all <= PREFERENCES_OF_USER { Ok(()) } else { Err(AppError::body("preferences")) }
             })
         })
         .await

@@ -3,7 +3,7 @@
 use super::handle::Store;
 use super::writer::Transaction;
 use crate::clock;
-use crate::error::Result;
+use crate::error::{AppError, Result};
 use crate::id::Id;
 use crate::model::Reaction;
 use crate::sql::query;
@@ -17,10 +17,32 @@ impl Store {
         Ok(rows.bind(posts).fetch_all(&self.readers).await?)
     }
 
-    /// Stores a reaction, if it does not exist yet.
-    pub(crate) async fn add_reaction(&self, reaction: Reaction) -> Result<()> {
+    /// Stores a reaction, if it does not exist yet. The post may have at most `most` different emoji.
+    pub(crate) async fn add_reaction(&self, reaction: Reaction, most: i64) -> Result<()> {
         self.write(move |tx| {
             Box::pin(async move {
+                let others: i64 = query(
+                    "select count(distinct emojiname) from reactions \
+                     where postid = $1 and emojiname <> $2 and coalesce(deleteat, 0) = 0",
+                )
+                .bind(reaction.post_id)
+                .bind(&reaction.emoji_name)
+                .fetch_one(&mut *tx.connection)
+                .await?;
+                let known: bool = query(
+                    "select exists (select 1 from reactions \
+                     where postid = $1 and emojiname = $2 and coalesce(deleteat, 0) = 0)",
+                )
+                .bind(reaction.post_id)
+                .bind(&reaction.emoji_name)
+                .fetch_one(&mut *tx.connection)
+                .await?;
+                if others >= most && !known {
+                    return Err(AppError::bad_request(
+                        "app.reaction.save.save.too_many_reactions",
+                        format!("Reaction limit has been reached for this post: it has {most} different emoji."),
+                    ));
+                }
                 reaction
                     .bind_to(
                         "insert into reactions (userid, postid, emojiname, createat, updateat, deleteat, remoteid, channelid) \
@@ -53,7 +75,7 @@ impl Store {
 
 impl Transaction<'_> {
     /// Updates `posts.hasreactions` from the table of reactions.
-    async fn note_reactions(&mut self, post: Id) -> Result<()> {
+    pub(super) async fn note_reactions(&mut self, post: Id) -> Result<()> {
         query(
             "update posts set updateat = greatest(updateat + 1, $2), hasreactions = exists \
              (select 1 from reactions where postid = $1 and coalesce(deleteat, 0) = 0) where id = $1",

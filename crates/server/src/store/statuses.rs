@@ -13,18 +13,25 @@ impl Store {
         Ok(rows.bind(users).fetch_all(&self.readers).await?)
     }
 
-    pub(crate) async fn save_status(&self, status: Status) -> Result<()> {
+    /// The statuses `dnd` whose time is over at `now`, in seconds.
+    pub(crate) async fn ended_dnd(&self, now: i64) -> Result<Vec<Status>> {
+        let rows = query("select * from status where status = 'dnd' and dndendtime > 0 and dndendtime <= $1");
+        Ok(rows.bind(now).fetch_all(&self.readers).await?)
+    }
+
+    /// Stores a status; with `automatic`, not over one that its user chose. `true` if it was stored.
+    pub(crate) async fn save_status(&self, status: Status, automatic: bool) -> Result<bool> {
         self.write(move |tx| {
             Box::pin(async move {
-                status
-                    .bind_to(
-                        "insert into status (userid, status, manual, lastactivityat, dndendtime, prevstatus) \
-                         values ($1, $2, $3, $4, $5, $6) on conflict (userid) do update set \
-                         status = $2, manual = $3, lastactivityat = $4, dndendtime = $5, prevstatus = $6",
-                    )
-                    .execute(&mut *tx.connection)
-                    .await?;
-                Ok(())
+                let mut statement =
+                    "insert into status (userid, status, manual, lastactivityat, dndendtime, prevstatus) \
+                     values ($1, $2, $3, $4, $5, $6) on conflict (userid) do update set \
+                     status = $2, manual = $3, lastactivityat = $4, dndendtime = $5, prevstatus = $6"
+                        .to_owned();
+                if automatic {
+                    statement += " where not coalesce(status.manual, false)";
+                }
+                Ok(status.bind_to(statement).execute(&mut *tx.connection).await? > 0)
             })
         })
         .await

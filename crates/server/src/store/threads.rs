@@ -22,6 +22,20 @@ row! {
     }
 }
 
+/// A page of followed threads, the latest reply first.
+#[derive(Debug, Default)]
+pub(crate) struct ThreadPage {
+    /// Only threads with a reply at this time or later.
+    pub(crate) since: i64,
+    /// Only threads whose last reply is older than this thread's.
+    pub(crate) before: Option<Id>,
+    /// Only threads whose last reply is newer than this thread's.
+    pub(crate) after: Option<Id>,
+    pub(crate) unread: bool,
+    pub(crate) without_direct: bool,
+    pub(crate) limit: i64,
+}
+
 const FOLLOWED: &str = "\
     select threads.postid, threads.replycount, threads.lastreplyat, threads.participants, \
         threadmemberships.lastviewed, threadmemberships.unreadmentions, \
@@ -73,13 +87,36 @@ impl Store {
         &self,
         user: Id,
         team: Id,
-        since: i64,
-        limit: i64,
+        page: &ThreadPage,
     ) -> Result<Vec<Followed>> {
-        const LIST: &str = "and (threads.threadteamid = $2 or coalesce(threads.threadteamid, '') = '') \
-             and threads.lastreplyat >= $3 order by threads.lastreplyat desc limit $4";
-        let rows = query([FOLLOWED, LIST].concat());
-        Ok(rows.bind(user).bind(team).bind(since).bind(limit).fetch_all(&self.readers).await?)
+        let mut rows = query([FOLLOWED, "and threads.lastreplyat >= $3 "].concat());
+        rows = rows.bind(user).bind(team).bind(page.since);
+        rows.push(match page.without_direct {
+            true => "and threads.threadteamid = $2 ",
+            false => "and (threads.threadteamid = $2 or coalesce(threads.threadteamid, '') = '') ",
+        });
+        if page.unread {
+            rows.push("and (threads.lastreplyat > threadmemberships.lastviewed or threadmemberships.unreadmentions > 0) ");
+        }
+        if let Some(id) = page.before {
+            rows.push("and threads.lastreplyat < (select lastreplyat from threads where postid = ");
+            rows.push_bind(id).push(") ");
+        }
+        if let Some(id) = page.after {
+            rows.push("and threads.lastreplyat > (select lastreplyat from threads where postid = ");
+            rows.push_bind(id).push(") ");
+        }
+        // The page after a thread is the one next to it.
+        rows.push(match page.after {
+            Some(_) => "order by threads.lastreplyat limit ",
+            None => "order by threads.lastreplyat desc limit ",
+        });
+        rows.push_bind(page.limit);
+        let mut found: Vec<Followed> = rows.fetch_all(&self.readers).await?;
+        if page.after.is_some() {
+            found.reverse();
+        }
+        Ok(found)
     }
 
     pub(crate) async fn followed_thread(&self, user: Id, post: Id) -> Result<Option<Followed>> {

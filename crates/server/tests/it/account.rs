@@ -178,7 +178,10 @@ async fn only_administrators_set_roles_and_deactivate() {
         (403, "api.context.permissions.app_error".to_owned())
     );
     assert_eq!(refused(bob.request("DELETE", &format!("users/{}", ada.id))).await.0, 403);
-    assert_eq!(refused(bob.request("DELETE", "users/me")).await.0, 403);
+    assert_eq!(
+        refused(bob.request("DELETE", "users/me")).await,
+        (401, "api.user.update_active.not_enable.app_error".to_owned())
+    );
     assert_eq!(refused(ada.request("PUT", &path).json(&json!({"roles": "root"}))).await.0, 400);
     ada.put(&path, roles).await;
     assert_eq!(bob.get("roles/name/system_user").await["name"], "system_user");

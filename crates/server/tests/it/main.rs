@@ -2,9 +2,12 @@
 
 mod account;
 mod bad_input;
+mod bounds;
 mod channel;
 mod durability;
+mod effects;
 mod engine;
+mod erasure;
 mod files;
 mod local_channel;
 mod lock;

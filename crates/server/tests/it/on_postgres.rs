@@ -2,10 +2,13 @@
 
 mod account;
 mod bad_input;
+mod bounds;
 mod channel;
 mod durability;
+mod effects;
 #[path = "engine_postgres.rs"]
 mod engine;
+mod erasure;
 mod files;
 mod local_channel;
 mod lock;

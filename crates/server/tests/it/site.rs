@@ -170,6 +170,11 @@ fn request(client: &Client, url: &str, method: &str, path: &str) -> RequestBuild
 }
 
 impl Person {
+    /// The same session on another site.
+    pub(crate) fn at(&self, site: &Site) -> Person {
+        Person { url: site.url(), client: site.client.clone(), ..self.clone() }
+    }
+
     pub(crate) fn request(&self, method: &str, path: &str) -> RequestBuilder {
         request(&self.client, &self.url, method, path).bearer_auth(&self.token)
     }

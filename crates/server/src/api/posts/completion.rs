@@ -19,7 +19,7 @@ impl Caller {
         self.add_threads(&mut posts).await?;
         self.add_files(&mut posts).await?;
         self.add_reactions(&mut posts).await?;
-        Ok(posts)
+        Ok(posts.into_iter().map(|post| if post.delete_at == 0 { post } else { post.emptied() }).collect())
     }
 
     async fn add_threads(&self, posts: &mut [Post]) -> Result<()> {
@@ -84,6 +84,17 @@ impl Caller {
 }
 
 impl Post {
+    /// A deleted post as clients get it: without what it said.
+    pub(super) fn emptied(self) -> Post {
+        Post {
+            message: String::new(),
+            hashtags: String::new(),
+            has_reactions: false,
+            metadata: Default::default(),
+            ..self
+        }
+    }
+
     /// The root of the post's thread: the post itself, unless it is a reply.
     pub(super) fn thread(&self) -> Id {
         if self.root_id.is_none() { self.id } else { self.root_id }

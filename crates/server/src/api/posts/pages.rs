@@ -25,6 +25,7 @@ pub(super) fn router() -> Router<App> {
 async fn of_channel(caller: Caller, params: Params, query: Search) -> Result<Json<PostList>> {
     let channel = caller.channel(params.id("channel_id")?).await?;
     caller.must_read(&channel).await?;
+    query.refuse(&["include_deleted"])?;
     let store = &caller.app.store;
     let roots_only = query.flag("collapsedThreads");
     if query.has("since") {

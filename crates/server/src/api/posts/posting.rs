@@ -11,11 +11,12 @@ use tokio::sync::OnceCell;
 
 use super::super::parameters::Search;
 use crate::app::{App, CreatedPost};
+use crate::bounds::POST_TYPE;
 use crate::clock;
 use crate::error::{AppError, Result};
 use crate::event::{Audience, Broadcast, Event};
 use crate::id::Id;
-use crate::json::{Body, json_response};
+use crate::json::{Absent, Body, json_response};
 use crate::mention;
 use crate::model::{Channel, ChannelKind, Post, Props, User};
 use crate::permission::{CREATE_POST, MANAGE_SYSTEM, USE_CHANNEL_MENTIONS};
@@ -23,9 +24,6 @@ use crate::rules;
 use crate::session::Caller;
 use crate::sql::Column;
 use crate::store::{NewPost, Written};
-
-/// The most files of a post: its column has room for this many ids.
-const MOST_FILES: usize = 10;
 
 /// How long a `pending_post_id` is remembered, in milliseconds.
 const PENDING: i64 = 30_000;
@@ -41,8 +39,18 @@ pub(super) struct PostRequest {
     props: Props,
     pending_post_id: String,
     create_at: i64,
+    is_pinned: bool,
+    metadata: RequestedMetadata,
     #[serde(rename = "type")]
     kind: String,
+}
+
+/// What Mattermost would store with a post, and this server cannot.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct RequestedMetadata {
+    priority: Absent,
+    acknowledgements: Absent,
 }
 
 pub(super) async fn create(
@@ -97,6 +105,7 @@ async fn write(caller: &Caller, request: PostRequest, set_online: bool) -> Resul
         hashtags: mention::hashtags(&request.message),
         message: request.message,
         kind: request.kind,
+        is_pinned: request.is_pinned,
         props: Column(request.props),
         file_ids: Column(request.file_ids.iter().filter_map(|id| Id::parse(id)).collect()),
         ..Post::default()
@@ -128,15 +137,15 @@ fn check(request: &PostRequest, channel: &Channel) -> Result<()> {
     if request.message.is_empty() && request.file_ids.is_empty() && request.props.is_empty() {
         return Err(AppError::body("message"));
     }
-    if request.file_ids.len() > MOST_FILES {
-        return Err(AppError::bad_request(
-            "model.post.is_valid.file_ids.app_error",
-            format!("A post has at most {MOST_FILES} files."),
-        ));
-    }
+    rules::check_files(request.file_ids.len())?;
+    rules::check_props(&request.props)?;
+    Absent::all(&[
+        ("metadata.priority", &request.metadata.priority),
+        ("metadata.acknowledgements", &request.metadata.acknowledgements),
+    ])?;
     let allowed = ["", "me", "slack_attachment"].contains(&request.kind.as_str())
         || request.kind.starts_with("custom_");
-    if !allowed || request.kind.len() > 26 {
+    if !allowed || request.kind.len() > POST_TYPE {
         return Err(AppError::body("type"));
     }
     Ok(())
