@@ -6,13 +6,14 @@ use dsn::Server;
 use sqlx::mysql::MySqlConnection;
 use sqlx::postgres::{PgArguments, PgConnection, PgRow, Postgres};
 use sqlx::query::QueryScalar;
-use sqlx::{AssertSqlSafe, Connection as _, FromRow, Row as _};
+use sqlx::{AssertSqlSafe, Connection as _, FromRow};
 
 use crate::connect::{Connected, connect};
 use crate::failure::Failure;
 use crate::mark::DEPLOYMENT;
 use crate::quote;
 use crate::reason::Reason;
+use crate::tables::mysql_tables;
 
 /// What is in the schema where Mattermost puts its tables.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -122,13 +123,6 @@ async fn on_mysql(connection: &mut MySqlConnection) -> sqlx::Result<Contents> {
         schema.migration = last.and_then(|last| last.try_into().ok());
     }
     Ok(Contents::Mattermost(schema))
-}
-
-/// The names of every table.
-pub(crate) async fn mysql_tables(connection: &mut MySqlConnection) -> sqlx::Result<Vec<String>> {
-    let sql = "select cast(table_name as char) from information_schema.tables where table_schema = database() order by 1";
-    let rows = sqlx::query(sql).fetch_all(connection).await?;
-    rows.iter().map(|row| row.try_get(0)).collect()
 }
 
 /// The names of the marks that exist; `None` if none does.

@@ -33,6 +33,7 @@ mod pooler;
 mod probe;
 mod quote;
 mod reason;
+mod tables;
 mod version;
 
 pub use aside::set_aside;

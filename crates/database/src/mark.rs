@@ -8,10 +8,10 @@ use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _};
 
 use crate::connect::{Connected, connect};
-use crate::contents::mysql_tables;
 use crate::failure::Failure;
 use crate::quote;
 use crate::reason::Reason;
+use crate::tables::mysql_tables;
 
 /// The name of the row of `systems` that holds the deployment's id. Mattermost leaves rows alone that it does not know.
 pub const DEPLOYMENT: &str = "MainstayDeployment";

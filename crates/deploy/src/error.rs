@@ -108,7 +108,7 @@ impl From<plan::LockError> for Error {
     fn from(error: plan::LockError) -> Self {
         match error {
             plan::LockError::Held { holder, .. } => {
-                Self::new(Exit::Busy, crate::place::holder::in_words(&holder))
+                Self::new(Exit::Busy, crate::whereabouts::in_words(&holder))
                     .hint("wait until it is done, then try again")
             }
             error @ plan::LockError::Io { .. } => Self::not_ready(error.to_string()),

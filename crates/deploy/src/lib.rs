@@ -24,6 +24,7 @@ mod operation;
 mod part;
 mod place;
 mod state;
+mod whereabouts;
 mod world;
 
 pub use action::{AccountChange, Action};

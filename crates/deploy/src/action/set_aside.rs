@@ -27,7 +27,8 @@ pub struct SetAside {
 impl SetAside {
     pub(crate) fn step(self) -> Step<Action> {
         let names = self.names.iter().chain(&self.volume).map(String::as_str).collect::<Vec<_>>();
-        let title = format!("Move aside into set-aside/{}: {}", self.into, names.join(", "));
+        // Without the time, so that the same plan has the same title.
+        let title = format!("Move aside into set-aside: {}", names.join(", "));
         step("set-aside", title, Undo::by("Move them back"), 20, self)
     }
 

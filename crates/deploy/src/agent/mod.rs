@@ -29,8 +29,8 @@ use crate::control::protocol::{
     Age, Answer, Ask, EdgeSpec, PROTOCOL, PartSpec, Refusal, ServerSpec, Status, age,
 };
 use crate::error::{Error, Exit, reason};
-use crate::place::holder::here;
 use crate::place::layout::Layout;
+use crate::whereabouts::here;
 use crate::world::World;
 use edge::OpenEdge;
 use parts::{Part, Parts, Run, check_name};

@@ -9,9 +9,12 @@ use secrecy::SecretString;
 use settings::Wanted;
 
 use crate::error::Error;
-use crate::place::container::{has_capabilities, image_release, volume_change};
+use crate::place::container::{
+    has_capabilities, image_release, volume_change, volume_used, without_database,
+};
 use crate::place::ground::writable;
 use crate::place::machine::read_secret_file;
+use crate::state::location::{Location, location};
 use crate::state::settled::settings_of;
 use crate::world::World;
 
@@ -30,8 +33,12 @@ pub fn take_volume(world: &World, (uid, gid): (u32, u32)) -> Result<bool, Error>
     }
     if !world.layout.root().exists() {
         let release = image_release(&world.layout, &Wanted::default())?;
-        settings_of(world, &Wanted::default(), &release.version)?;
+        let resolved = settings_of(world, &Wanted::default(), &release.version)?;
         volume_change(&world.layout, &release)?;
+        let in_file = location(&resolved, None, &release).is_ok_and(|location| location == Location::File);
+        if let Some(last) = volume_used(&world.layout)?.filter(|_| in_file) {
+            return Err(without_database(&world.layout, &last));
+        }
     }
     host::own_tree(Path::new(VOLUME), uid, gid).map_err(|error| {
         Error::from(error).hint(format!(

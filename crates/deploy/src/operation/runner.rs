@@ -1,7 +1,6 @@
 //! How every changing command runs: look, plan, show or ask, take the lock, recover, run *that* plan, report.
 //!
-//! The plan that was shown or agreed to is the plan that runs. If another operation changed the deployment in between, a new plan is
-//! made, told, and asked about again.
+//! The plan that was shown or agreed to is the plan that runs. Another one, after somebody else's change, is told and asked about again.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -16,10 +15,11 @@ use super::planned::Planned;
 use crate::action::{Action, revive};
 use crate::error::{Error, Exit};
 use crate::part::database::readiness::Patience;
-use crate::place::holder::{here, refuse_elsewhere};
+use crate::place::holder::refuse_elsewhere;
 use crate::place::layout::{self, Layout};
 use crate::place::machine::{ROOT_MODE, make_dir};
 use crate::state::words::UNINSTALL;
+use crate::whereabouts::here;
 use crate::world::World;
 
 /// A command that changes a deployment.
@@ -245,10 +245,10 @@ impl Past {
     }
 }
 
-/// Refuses to change a deployment that another container or machine runs, or a newer Mainstay.
+/// Refuses to change a deployment whose agent runs elsewhere, or is of a newer Mainstay.
 ///
 /// # Errors
-/// The agent runs elsewhere; its version is newer than this program's.
+/// It is so.
 async fn refuse_others(world: &World) -> Result<(), Error> {
     refuse_elsewhere(&world.layout)?;
     match world.agent.status().await? {

@@ -13,6 +13,7 @@ use crate::control::protocol::Status;
 use crate::error::{Error, Exit};
 use crate::part::{identity, observe, stopping};
 use crate::place::Place;
+use crate::place::container::may_be_uploads;
 use crate::place::ground::ground;
 use crate::state::location::Location;
 use crate::state::settled::{Source, settle};
@@ -83,14 +84,14 @@ impl Operation for StartEmpty {
     }
 }
 
-/// The names of the files in a container's volume that are not the deployment's own directory.
+/// The names of the files in a container's volume that a server made.
 fn volume_names() -> Result<Vec<String>, Error> {
     let failed = |error: std::io::Error| Error::path("read", VOLUME, &error);
     let mut names = Vec::new();
     for entry in std::fs::read_dir(VOLUME).map_err(failed)? {
-        let name = entry.map_err(failed)?.file_name().to_string_lossy().into_owned();
-        if name != ".mainstay" && name != "lost+found" {
-            names.push(name);
+        let name = entry.map_err(failed)?.file_name();
+        if may_be_uploads(&name) {
+            names.push(name.to_string_lossy().into_owned());
         }
     }
     names.sort();

@@ -13,6 +13,7 @@ use super::runner::{self, Caller, Consent};
 use crate::control::{health, protocol};
 use crate::error::{Error, Exit};
 use crate::place::ground::{Ground, ground};
+use crate::place::holder::told_elsewhere;
 use crate::state::exposed::warnings;
 use crate::state::report::{LastTest, last_test};
 use crate::state::settled::{Source, settle};
@@ -82,7 +83,7 @@ pub async fn status(world: &World) -> Result<Status, Error> {
         verified_at: crate::state::report::last_pass(layout),
         last_test: last_test(layout),
         busy: Lock::present_holder(&layout.lock()).unwrap_or_default(),
-        warnings: warnings(layout),
+        warnings: told_elsewhere(layout).into_iter().chain(warnings(layout)).collect(),
     })
 }
 

@@ -8,6 +8,7 @@ use super::database::is_filled;
 use super::{Part, Stage, View};
 use crate::action::{self, Action};
 use crate::error::{Error, Exit};
+use crate::place::container::without_database;
 use crate::place::layout::Layout;
 use crate::state::identity::{Identity as Record, Used, data_mark, fresh_id, original, used};
 use crate::state::location::{self, Location};
@@ -212,24 +213,10 @@ pub(crate) fn refuse_without_database(
     observed: &super::Observed,
 ) -> Result<(), Error> {
     let starts_empty = settled.location == Location::File && !observed.database.exists;
-    let Some(last) =
-        observed.volume_used.as_ref().filter(|_| starts_empty && observed.identity.used.is_none())
-    else {
-        return Ok(());
-    };
-    Err(Error::new(
-        Exit::Refused,
-        format!(
-            "{} was used by Mattermost {last}, and its database is not named: people would find an empty Mattermost",
-            layout.data().display()
-        ),
-    )
-    .hint(format!(
-        "name the database with DB_HOST, DB_NAME, DB_USER and DB_PASS, or MM_SQLSETTINGS_DATASOURCE. To begin with an empty \
-         Mattermost instead, {}: that moves the files to {} and deletes nothing",
-        layout.place().start_empty(),
-        layout.set_aside().display()
-    )))
+    match &observed.volume_used {
+        Some(last) if starts_empty && observed.identity.used.is_none() => Err(without_database(layout, last)),
+        _ => Ok(()),
+    }
 }
 
 /// The names of what is left of the deployment's data, below its directory.

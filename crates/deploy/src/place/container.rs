@@ -122,6 +122,23 @@ pub(crate) fn volume_used(layout: &Layout) -> Result<Option<String>, Error> {
     }
 }
 
+/// A volume that the Mattermost `last` used, and no database is named: a start would be an empty one.
+pub(crate) fn without_database(layout: &Layout, last: &str) -> Error {
+    Error::new(
+        Exit::Refused,
+        format!(
+            "{} was used by Mattermost {last}, and its database is not named: people would find an empty Mattermost",
+            layout.data().display()
+        ),
+    )
+    .hint(format!(
+        "name the database with DB_HOST, DB_NAME, DB_USER and DB_PASS, or MM_SQLSETTINGS_DATASOURCE. To begin with an empty \
+         Mattermost instead, {}: that moves the files to {} and deletes nothing",
+        layout.place().start_empty(),
+        layout.set_aside().display()
+    ))
+}
+
 /// Whether anybody's files are in the volume.
 fn holds_uploads() -> Result<bool, Error> {
     let entries = match std::fs::read_dir(VOLUME) {
@@ -139,7 +156,7 @@ fn holds_uploads() -> Result<bool, Error> {
 
 /// Whether a server may have made this. A new file system brings `lost+found`; hidden names are those of file managers,
 /// snapshots and version control (`.gitkeep`, `.snapshot`, `.DS_Store`): no server begins one with a dot.
-fn may_be_uploads(name: &OsStr) -> bool {
+pub(crate) fn may_be_uploads(name: &OsStr) -> bool {
     name != "lost+found" && !name.as_bytes().starts_with(b".")
 }
 

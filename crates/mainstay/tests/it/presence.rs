@@ -159,7 +159,6 @@ fn a_copy_of_a_running_deployment_leaves_the_original_alone() {
 
 #[test]
 fn another_machine_or_container_that_runs_it_is_named() {
-    use std::os::fd::AsFd as _;
     let place = used();
     let path = place.root.join("run/agent.lock");
     let at = plan::Whereabouts {
@@ -179,7 +178,8 @@ fn another_machine_or_container_that_runs_it_is_named() {
         );
     }
     assert!(began.elapsed() < std::time::Duration::from_secs(8), "2 s each");
-    let _ = lock.as_fd();
+    let status = place.run(&["status"]).expect(0).stdout;
+    assert!(status.contains("is run by container 0123456789ab"), "{status}");
     drop(lock);
     place.run(&["up", "--yes"]).expect(0);
 }

@@ -17,14 +17,22 @@ fn is_up(container: &Container) {
     assert_eq!(verified["passed"], true, "{verified}");
 }
 
+/// A volume with uploads, last used by an earlier version.
+fn used_volume() -> Volume {
+    let volume = Volume::new();
+    Run::new(&volume).up(&[]).stop().expect(0);
+    upload(&volume);
+    std::fs::write(volume.path.join("VERSION"), "10.11.3\n").expect("written");
+    volume
+}
+
 #[test]
 fn started_verified_stopped_and_started_again() {
     if !is_root() {
         return;
     }
-    let volume = Volume::new();
-    upload(&volume);
-    std::fs::write(volume.path.join("VERSION"), "10.11.3\n").expect("written");
+    let volume = used_volume();
+    std::os::unix::fs::chown(&volume.path, Some(0), Some(0)).expect("as another engine mounts it");
     let run = Run::new(&volume).env("MATTERMOST_NAME", "Harbour \"{{x}}\" $HOME");
     let container = run.up(&[]);
     is_up(&container);
@@ -102,14 +110,13 @@ fn a_failed_start_is_undone_and_uploads_stay() {
     if !is_root() {
         return;
     }
-    let volume = Volume::new();
-    upload(&volume);
-    std::fs::write(volume.path.join("VERSION"), "10.11.3\n").expect("written");
+    let volume = used_volume();
+    let before = secrets(&volume);
     let run = Run::new(&volume);
     run.to_end(&["--inject-failure", "volume-version:after", "app:start"]).expect(6);
     assert_eq!(volume.read("VERSION"), "10.11.3\n");
     assert_eq!(volume.read("teams/x/file"), "uploaded");
-    assert!(!volume.path.join(".mainstay/secrets.toml").exists());
+    assert_eq!(secrets(&volume), before);
     run.up(&[]).stop().expect(0);
 }
 
@@ -394,4 +401,70 @@ fn a_shell_that_is_not_there_is_said_with_what_to_do_instead() {
     let refused = container.exec(&["shell"]).expect(4).stderr;
     assert!(refused.contains("this image has no shell") && refused.contains("docker exec"), "{refused}");
     container.stop().expect(0);
+}
+
+#[test]
+fn a_second_container_on_the_volume_is_told_who_runs_it_and_touches_nothing() {
+    if !is_root() {
+        return;
+    }
+    let volume = Volume::new();
+    let first = Run::new(&volume).up(&[]);
+    let began = std::time::Instant::now();
+    let second = Run::new(&volume).to_end(&[]).expect(9);
+    assert!(began.elapsed() < std::time::Duration::from_secs(2), "it took {:?}", began.elapsed());
+    assert!(
+        second.stderr.contains("is run by host ") && second.stderr.contains("stop it there"),
+        "{}",
+        second.stderr
+    );
+    is_up(&first);
+    // From inside it is one's own.
+    first.exec(&["restart", "server"]).expect(0);
+    first.stop().expect(0);
+    Run::new(&volume).up(&[]).stop().expect(0);
+}
+
+#[test]
+fn a_container_whose_data_is_gone_is_refused_and_can_begin_anew() {
+    if !is_root() {
+        return;
+    }
+    let volume = Volume::new();
+    Run::new(&volume).up(&[]).stop().expect(0);
+    upload(&volume);
+    let given = std::process::Command::new("chown").args(["-Rh", "2000:2000"]).arg(&volume.path).status();
+    assert!(given.expect("chown").success());
+    std::fs::remove_file(volume.path.join(".mainstay/database/mattermost.db")).expect("lost");
+    for app in ["app:start", "app:migrate"] {
+        let refused = Run::new(&volume).to_end(&[app]).expect(8);
+        assert!(
+            refused.stderr.contains("mattermost.db") && refused.stderr.contains("--foreground"),
+            "{}",
+            refused.stderr
+        );
+    }
+    let begun = Run::new(&volume).up(&["/opt/mainstay/mainstay", "up", "--start-empty", "--foreground"]);
+    is_up(&begun);
+    begun.stop().expect(0);
+    let aside = std::fs::read_dir(volume.path.join(".mainstay/set-aside")).expect("set-aside");
+    let aside = aside.map(|entry| entry.expect("an entry").path()).next().expect("one");
+    assert!(aside.join("secrets.toml").exists() && aside.join("volume").exists(), "nothing is deleted");
+    Run::new(&volume).up(&[]).stop().expect(0);
+}
+
+#[test]
+fn a_volume_of_a_mattermost_whose_database_is_not_named_is_not_begun_anew() {
+    if !is_root() {
+        return;
+    }
+    let volume = Volume::new();
+    upload(&volume);
+    std::fs::write(volume.path.join("VERSION"), "11.6.0\n").expect("written");
+    let refused = Run::new(&volume).to_end(&[]).expect(8);
+    for says in ["was used by Mattermost 11.6.0", "DB_HOST", "--start-empty"] {
+        assert!(refused.stderr.contains(says), "{says}: {}", refused.stderr);
+    }
+    assert_eq!(volume.read("VERSION"), "11.6.0\n");
+    assert_eq!(std::fs::metadata(&volume.path).expect("it").uid(), 0, "it was given away");
 }

@@ -416,3 +416,33 @@ fn data_is_not_left_behind() {
     assert_eq!(place.status()["up"], true);
     eventually("the other was not touched", || !chat.place.root.exists());
 }
+
+#[test]
+fn a_database_that_was_emptied_or_is_anothers_is_not_taken_for_a_new_one() {
+    let chat = Chat::created();
+    chat.up(&[]).expect(0);
+    chat.place.run(&["down"]).expect(0);
+    let address = chat.server.to_string();
+    let row = "where name = 'MainstayDeployment'";
+    chat.sql(&format!("update systems set value = 'feed' {row}"));
+    chat.refused(&[], 8, &["belongs to another deployment (feed)", &address]);
+    // As after a dump that was made before the deployment had an id.
+    chat.sql(&format!("delete from systems {row}"));
+    chat.up(&[]).expect(0);
+    assert_eq!(chat.up(&["--json"]).expect(0).json()["changed"], false);
+
+    // A copy would use the same database.
+    let twin = Chat { place: Place::new(), server: chat.server.clone(), env: chat.env.clone() };
+    let copied = Command::new("cp").arg("-a").args([&chat.place.root, &twin.place.root]).status();
+    assert!(copied.expect("cp").success());
+    twin.refused(&[], 8, &["is a copy of", "both would use", &address]);
+
+    chat.place.run(&["down"]).expect(0);
+    chat.sql("drop schema public cascade; create schema public");
+    chat.sql(&format!("alter schema public owner to {}", chat.server.user));
+    chat.refused(&[], 8, &["this is gone: the tables in", &address, "--start-empty"]);
+    chat.up(&["--start-empty"]).expect(0);
+    assert!(chat.has_tables());
+    assert!(chat.place.root.join("set-aside").exists());
+    assert_eq!(chat.up(&["--json"]).expect(0).json()["changed"], false);
+}
