@@ -15,6 +15,10 @@ pub(crate) use admin::{Admin, Password};
 pub(crate) use logs::{Logs, Part};
 pub(crate) use verify::Verify;
 
+pub(crate) use image::{
+    Export, ExportCompose, IMAGE_DIR, Image, ImageBuild, ImageCompression, ImageFormat, ImagePush,
+};
+
 /// Installs, verifies and runs a Mattermost deployment.
 #[derive(Debug, Parser)]
 #[command(name = "mainstay", version = crate::VERSION, max_term_width = 100)]
