@@ -22,6 +22,7 @@ mod system;
 mod team_members;
 mod teams;
 mod threads;
+mod tokens;
 mod users;
 
 use axum::Router;

@@ -2,6 +2,7 @@
 
 use std::ops::Deref;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -39,6 +40,8 @@ pub(crate) struct State {
     pub(crate) version: String,
     /// Limits concurrent password hashing, which takes a core for a tenth of a second, to the number of cores.
     pub(crate) hashing: Semaphore,
+    /// Whether personal access tokens sign in.
+    pub(crate) access_tokens: AtomicBool,
     /// Locks that logins hold while they are checked, see `sign_in`.
     pub(crate) login_turns: Cache<String, Arc<Mutex<()>>>,
     /// Recent posts by author and `pending_post_id`: a repeated request gets the post that the first one created.
@@ -68,6 +71,7 @@ impl App {
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
         Ok(App(Arc::new(State {
             version: format!("{API_VERSION}.{BUILD_NUMBER}.{}.false", config_hash(&config)),
+            access_tokens: AtomicBool::new(config.service.enable_user_access_tokens),
             config,
             store,
             hub: Hub::default(),

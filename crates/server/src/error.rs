@@ -162,8 +162,21 @@ impl From<sqlx::Error> for AppError {
             )
             .detail(error.to_string())
         } else {
-            AppError::internal(error)
+            AppError::internal(cause(&error))
         }
+    }
+}
+
+/// What the log says of a database's error: the cause, where the error tells only its effect.
+fn cause(error: &sqlx::Error) -> String {
+    match error {
+        sqlx::Error::PoolTimedOut => {
+            "no connection to the database was free in time: all are busy, or the database server allows no more. \
+             `SqlSettings.MaxOpenConns` is the most that this server opens; max_connections, and the role's and the \
+             database's connection limit, are the most that a PostgreSQL server allows"
+                .to_owned()
+        }
+        other => other.to_string(),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Mattermost's objects: a struct for each, which gives the JSON name and the table's column of every field.
 
+mod access_token;
 mod attempts;
 mod category;
 mod channel;
@@ -15,6 +16,7 @@ mod team;
 mod thread;
 mod user;
 
+pub(crate) use access_token::AccessToken;
 pub(crate) use attempts::{Attempts, FORGOTTEN, KNOWN, STRANGERS, Standing};
 pub(crate) use category::{Category, CategoryWithChannels};
 pub(crate) use channel::{Channel, ChannelKind, ChannelMember};

@@ -1,6 +1,7 @@
 //! The session of a request: tokens, cookies, CSRF protection and expiry.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use axum::extract::FromRequestParts;
 use http::request::Parts;
@@ -94,7 +95,13 @@ impl Caller {
         if Id::parse(token).is_none() {
             return Ok(None);
         }
-        let Some(session) = app.store.session(token).await? else { return Ok(None) };
+        let session = match app.store.session(token).await? {
+            Some(session) => session,
+            None => match of_access_token(app, token).await? {
+                Some(session) => Arc::new(session),
+                None => return Ok(None),
+            },
+        };
         if session.expires_at != 0 && session.expires_at < clock::now() {
             return Ok(None);
         }
@@ -141,6 +148,26 @@ impl Caller {
             }
         });
     }
+}
+
+/// A session for the requests of a personal access token, if tokens sign in. It is not stored: a token that is revoked, or
+/// that no longer signs in, ends at once.
+async fn of_access_token(app: &App, token: &str) -> Result<Option<Session>> {
+    if !app.access_tokens.load(Ordering::Relaxed) {
+        return Ok(None);
+    }
+    let found = app.store.access_token(token).await?;
+    Ok(found.map(|found| {
+        let now = clock::now();
+        Session {
+            id: found.id,
+            token: found.token,
+            user_id: found.user_id,
+            create_at: now,
+            last_activity_at: now,
+            ..Session::default()
+        }
+    }))
 }
 
 /// How long a session lives, in milliseconds.

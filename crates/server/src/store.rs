@@ -19,6 +19,7 @@ mod statuses;
 mod systems;
 mod teams;
 mod threads;
+mod tokens;
 mod unread;
 mod users;
 mod writer;

@@ -7,7 +7,7 @@ use axum::Router;
 use axum::routing::{any, delete, put};
 
 use super::{
-    channel_members, channels, fallback, people, roles, sessions, system, team_members, teams, users,
+    channel_members, channels, fallback, people, roles, sessions, system, team_members, teams, tokens, users,
 };
 use crate::app::App;
 
@@ -17,7 +17,6 @@ const MISSING: &[&str] = &[
     "/channels/{channel_id}/move",
     "/commands",
     "/config/migrate",
-    "/config/patch",
     "/config/reload",
     "/exports",
     "/hooks/incoming",
@@ -55,6 +54,7 @@ pub(crate) fn router() -> Router<App> {
         .merge(system::local_router())
         .merge(team_members::local_router())
         .merge(teams::local_router())
+        .merge(tokens::local_router())
         .merge(users::local_router());
     let v4 = MISSING.iter().fold(v4, |v4, path| v4.route(path, any(fallback::not_implemented)));
     let v4 = v4

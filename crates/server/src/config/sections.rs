@@ -47,6 +47,7 @@ section!(Service "ServiceSettings" {
     listen_address "ListenAddress": String = "127.0.0.1:8065";
     enable_local_mode "EnableLocalMode": bool = false;
     local_mode_socket_location "LocalModeSocketLocation": String = "/var/tmp/mattermost_local.socket";
+    enable_user_access_tokens "EnableUserAccessTokens": bool = false;
     enable_developer "EnableDeveloper": bool = false;
     maximum_login_attempts "MaximumLoginAttempts": i64 = 10, at least 1;
     maximum_payload_size_bytes "MaximumPayloadSizeBytes": i64 = 300_000, at least 1;
@@ -98,6 +99,10 @@ section!(Team "TeamSettings" {
 section!(Sql "SqlSettings" {
     driver_name "DriverName": String = "sqlite";
     data_source "DataSource": String = "mattermost.db";
+    max_open_conns "MaxOpenConns": i64 = 100, at least 1;
+    max_idle_conns "MaxIdleConns": i64 = 50, at least 1;
+    conn_max_lifetime_ms "ConnMaxLifetimeMilliseconds": i64 = 3_600_000, at least 0;
+    conn_max_idle_time_ms "ConnMaxIdleTimeMilliseconds": i64 = 300_000, at least 0;
 });
 
 section!(File "FileSettings" {

@@ -4,6 +4,7 @@ pub(super) mod postgres;
 pub(super) mod sqlite;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use dsn::{DataSource, Engine, Server};
 
@@ -17,7 +18,7 @@ pub(crate) enum Database {
     /// A file.
     Sqlite(PathBuf),
     /// A database on a PostgreSQL server.
-    Postgres(Box<Server>),
+    Postgres(Box<Server>, postgres::Limits),
 }
 
 impl Database {
@@ -34,7 +35,7 @@ impl Database {
             }
             "postgres" => match source.parse() {
                 Ok(DataSource::Server(server)) if server.engine == Engine::Postgres => {
-                    Ok(Database::Postgres(Box::new(server)))
+                    Ok(Database::Postgres(Box::new(server), postgres::Limits::of(settings)))
                 }
                 Err(error) if source.starts_with("postgres") => Err(ServerError::DataSource(error)),
                 _ => Err(ServerError::OtherDataSource),
@@ -47,7 +48,15 @@ impl Database {
     pub(super) async fn connect(&self) -> Result<Connection, ServerError> {
         match self {
             Database::Sqlite(path) => sqlite::connect(path, false).await.map(Connection::Sqlite),
-            Database::Postgres(server) => postgres::connect(server).await.map(Connection::Postgres),
+            Database::Postgres(server, _) => postgres::connect(server).await.map(Connection::Postgres),
+        }
+    }
+
+    /// How long a connection for writing may be used.
+    pub(super) fn lifetime(&self) -> Option<Duration> {
+        match self {
+            Database::Sqlite(_) => None,
+            Database::Postgres(_, limits) => limits.lifetime,
         }
     }
 
@@ -55,7 +64,7 @@ impl Database {
     pub(super) async fn readers(&self) -> Result<Pool, ServerError> {
         match self {
             Database::Sqlite(path) => sqlite::readers(path).await.map(Pool::Sqlite),
-            Database::Postgres(server) => postgres::readers(server).await.map(Pool::Postgres),
+            Database::Postgres(server, limits) => postgres::readers(server, limits).await.map(Pool::Postgres),
         }
     }
 }
@@ -66,7 +75,11 @@ mod tests {
     use std::path::Path;
 
     fn database(driver: &str, source: &str) -> Result<Database, ServerError> {
-        Database::of(&Sql { driver_name: driver.to_owned(), data_source: source.to_owned() })
+        Database::of(&Sql {
+            driver_name: driver.to_owned(),
+            data_source: source.to_owned(),
+            ..Sql::default()
+        })
     }
 
     #[test]
@@ -78,7 +91,7 @@ mod tests {
         let url =
             "postgres://mm:s%40fe@db:5433/chat?sslmode=disable&connect_timeout=10&binary_parameters=yes";
         let found = database("postgres", url)?;
-        assert!(matches!(found, Database::Postgres(server)
+        assert!(matches!(found, Database::Postgres(server, _)
             if server.to_string() == "postgres://mm:***@db:5433/chat" && server.parameters.len() == 2));
         Ok(())
     }

@@ -32,7 +32,7 @@ const MINIMUM: u32 = 140_000;
 pub(crate) async fn migrate(database: &Database) -> Result<(), ServerError> {
     match database {
         Database::Sqlite(path) => migrate_sqlite(path).await,
-        Database::Postgres(server) => migrate_postgres(server).await,
+        Database::Postgres(server, _) => migrate_postgres(server).await,
     }
 }
 

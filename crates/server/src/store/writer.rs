@@ -4,7 +4,7 @@
 //! If the connection to PostgreSQL is lost, the jobs of the current batch fail, and the next batch connects again.
 
 use std::panic::AssertUnwindSafe;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -36,6 +36,7 @@ pub(crate) struct Transaction<'c> {
 struct WriteConnection {
     database: Database,
     connection: Option<Connection>,
+    connected_at: Instant,
 }
 
 /// A job. It returns how to answer its caller after the commit.
@@ -59,7 +60,7 @@ impl Writer {
         forget: impl Fn(Touched) + Send + 'static,
     ) -> (Writer, JoinHandle<()>) {
         let (jobs, waiting) = mpsc::channel(QUEUE);
-        let writes = WriteConnection { database, connection: Some(connection) };
+        let writes = WriteConnection { database, connection: Some(connection), connected_at: Instant::now() };
         (Writer { jobs }, tokio::spawn(run(writes, waiting, forget)))
     }
 
@@ -162,6 +163,7 @@ async fn commit(
 impl WriteConnection {
     /// Opens a transaction with a savepoint, on a new connection if the former one was lost.
     async fn begin(&mut self) -> Result<&mut Connection> {
+        self.end_old_connection().await;
         if let Some(connection) = &mut self.connection {
             let begun = begin(connection).await;
             match connection {
@@ -177,8 +179,20 @@ impl WriteConnection {
                 let mut connection = self.database.connect().await.map_err(AppError::internal)?;
                 begin(&mut connection).await?;
                 tracing::info!("connected to the database again");
+                self.connected_at = Instant::now();
                 Ok(none.insert(connection))
             }
+        }
+    }
+
+    /// Closes a connection that `SqlSettings.ConnMaxLifetimeMilliseconds` ends.
+    async fn end_old_connection(&mut self) {
+        let is_old = self.database.lifetime().is_some_and(|lifetime| self.connected_at.elapsed() > lifetime);
+        if is_old
+            && let Some(connection) = self.connection.take()
+            && let Err(error) = connection.close().await
+        {
+            tracing::debug!(%error, "an old connection was not closed cleanly");
         }
     }
 

@@ -260,3 +260,27 @@ async fn a_path_that_cannot_be_a_socket_is_refused_with_the_way_out() {
     }
     assert_eq!(std::fs::read(at("notes")).expect("the file is still there"), b"keep me");
 }
+
+#[tokio::test]
+async fn an_access_token_signs_in_where_no_password_does() {
+    let (site, operator) = closed_site().await;
+    let ada = text(&operator.ask("POST", "users", account("ada")).await["id"]);
+    let tokens = format!("users/{ada}/tokens");
+    let new = json!({"description": "a test"});
+    let refusal = refused(operator.request("POST", &tokens).json(&new)).await;
+    assert_eq!(refusal, (501, "app.user_access_token.disabled".to_owned()));
+    let allow = |allow: bool| json!({"ServiceSettings": {"EnableUserAccessTokens": allow}});
+    operator.ask("PUT", "config/patch", allow(true)).await;
+    let made = operator.ask("POST", &tokens, new).await;
+    let me = || site.request("GET", "users/me").bearer_auth(text(&made["token"]));
+    assert_eq!(me().send().await.expect("an answer").status(), 200);
+    let listed = json!([{"id": made["id"], "user_id": ada, "description": "a test", "is_active": true}]);
+    assert_eq!(operator.get(&tokens).await, listed);
+    operator.ask("PUT", "config/patch", allow(false)).await;
+    assert_eq!(refused(me()).await.0, 401, "tokens are off");
+    operator.ask("PUT", "config/patch", allow(true)).await;
+    operator.ask("POST", "users/tokens/revoke", json!({"token_id": made["id"]})).await;
+    assert_eq!(refused(me()).await.0, 401, "it is revoked");
+    let other = json!({"TeamSettings": {"SiteName": "Other"}});
+    assert_eq!(refused(operator.request("PUT", "config/patch").json(&other)).await.0, 501);
+}

@@ -99,3 +99,20 @@ async fn acknowledged_posts_survive_when_connections_are_cut() {
     let channel = ada.get(&format!("channels/{square}")).await;
     assert_eq!(channel["total_msg_count"].to_string(), engine::ask(site.directory(), &rows).await);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_limit_is_kept() {
+    let directory = tempfile::TempDir::new().expect("a temporary directory");
+    engine::prepare(directory.path()).await;
+    let name = engine::name(directory.path());
+    // Two connections of the server's, and one for the question below.
+    engine::CLUSTER.execute("postgres", &format!("alter database \"{name}\" connection limit 3")).await;
+    let settings = json!({"SqlSettings": {"MaxOpenConns": 2}});
+    let site = Site::in_directory(directory, settings).await;
+    let ada = site.sign_up("ada").await;
+    let reads = (0..200).map(|_| ada.get("users/me/preferences"));
+    let count = "select count(*)::text from pg_stat_activity where application_name = 'mattermost' and datname = \
+                 current_database()";
+    let (_, open) = tokio::join!(join_all(reads), engine::ask(site.directory(), count));
+    assert!(open == "1" || open == "2", "{open} connections");
+}

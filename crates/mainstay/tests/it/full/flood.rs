@@ -7,7 +7,7 @@ use tokio::net::TcpStream;
 use tokio_tungstenite::client_async;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 
-use crate::place::Place;
+use crate::place::{Place, eventually};
 
 /// Opens a websocket of the session through the edge and leaves it open; `None` = it was refused.
 async fn open(port: u16, token: &str) -> Option<tokio_tungstenite::WebSocketStream<TcpStream>> {
@@ -57,4 +57,33 @@ fn ten_thousand_websockets_are_served_or_refused_and_the_server_stays_well() {
     assert_eq!(after["agent"]["agent_pid"], before["agent"]["agent_pid"]);
     assert_eq!(after["agent"]["server"]["pid"], before["agent"]["server"]["pid"]);
     place.run(&["verify"]).expect(0);
+}
+
+#[test]
+fn anonymous_requests_do_not_push_an_error_out_of_the_log() {
+    const REQUESTS: usize = 48_000;
+    let place = Place::new();
+    place.up(&[]).expect(0);
+    let url = place.url();
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    runtime.block_on(async {
+        let client = reqwest::Client::new();
+        let error = serde_json::json!({"level": "error", "message": "the line to keep"});
+        let sent = client.post(format!("{url}/api/v4/logs")).json(&error).send().await.expect("an answer");
+        assert_eq!(sent.status(), 200);
+        let refused = futures_util::stream::iter(0..REQUESTS).map(|_| {
+            let request = client.get(format!("{url}/api/v4/users/me"));
+            async move { request.send().await.is_ok_and(|answer| answer.status() == 401) }
+        });
+        let refused =
+            refused.buffer_unordered(32).filter(|refused| std::future::ready(*refused)).count().await;
+        assert_eq!(refused, REQUESTS);
+    });
+    let log = || place.run(&["logs"]).expect(0).stdout;
+    eventually("what was left out is counted", || {
+        log().contains("more lines like this left out: INFO a request was refused")
+    });
+    let log = log();
+    assert!(log.contains("the line to keep"), "{log}");
+    assert!(log.matches("/api/v4/users/me").count() <= 25, "{log}");
 }

@@ -280,6 +280,14 @@ create table if not exists audits (
     sessionid varchar(26)
 );
 
+create table if not exists useraccesstokens (
+    id varchar(26) primary key not null,
+    token varchar(26) unique not null,
+    userid varchar(26) not null,
+    description varchar(512),
+    isactive boolean
+);
+
 -- Our own: Mattermost counts failed logins per account only, which lets anybody lock out anybody.
 create table if not exists mainstayloginattempts (
     userid varchar(26) not null,
