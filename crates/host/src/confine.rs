@@ -5,7 +5,7 @@
 //! else is. When the answer is there, nothing of it is left.
 //!
 //! A process must give up these rights itself, between fork and exec. So this program starts itself once more
-//! (`mainstay confine WORK REPORT SECONDS -- PROGRAM ARGS...`), which is what [`enter`] is for.
+//! (`confine WORK REPORT SECONDS -- PROGRAM ARGS...`), which is what [`enter`] is for.
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, Permissions};

@@ -43,7 +43,7 @@ impl LogLine {
         let client = take(&CLIENTS);
         let request = take(&["status"]).filter(|_| client.is_some());
         let message = match request {
-            Some(status) => request_of(message, &status, &mut fields),
+            Some(status) => request_of(&message, &status, &mut fields),
             None => message,
         };
         let more = fields.into_iter().chain(line).filter(|(key, _)| !LEFT_OUT.contains(&key.as_str()));
@@ -83,7 +83,7 @@ impl LogLine {
 }
 
 /// A request in the access log: `GET /path 200, 1234 bytes, 5 ms`.
-fn request_of(message: String, status: &str, fields: &mut Map<String, Value>) -> String {
+fn request_of(message: &str, status: &str, fields: &mut Map<String, Value>) -> String {
     if let Some(count) = fields.remove("count") {
         let last = fields.remove("last").map(|last| plain(&last)).filter(|last| !last.is_empty());
         let such = last.map(|last| format!(", such as {last} {status}")).unwrap_or_default();

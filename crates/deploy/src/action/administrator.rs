@@ -86,7 +86,7 @@ impl Administrator {
         };
         if !account.is_active() {
             channel.set_active(&account, true).await?;
-            progress.say(&format!("no administrator was active: `{name}` is again"));
+            progress.say(format!("no administrator was active: `{name}` is again"));
         }
         if !account.is_administrator() {
             channel.set_roles(&account, "system_user system_admin").await?;
@@ -148,7 +148,7 @@ async fn retire_verifier(channel: &LocalChannel, progress: &Progress) -> Result<
     }
     if verifier.is_active() {
         channel.set_active(&verifier, false).await?;
-        progress.say(&format!("the account `{VERIFIER}` is not needed any more, and is deactivated"));
+        progress.say(format!("the account `{VERIFIER}` is not needed any more, and is deactivated"));
     }
     Ok(())
 }

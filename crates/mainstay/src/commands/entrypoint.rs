@@ -187,7 +187,7 @@ fn work(printer: Printer, common: &Common, change: Change, start: bool) -> Resul
     runtime()?.block_on(async {
         let cancel = interrupted()?;
         if !start {
-            return up::migrate(printer, &world, &change, DATABASE_WAIT, cancel).await;
+            return Box::pin(up::migrate(printer, &world, &change, DATABASE_WAIT, cancel)).await;
         }
         let args = cli::Up {
             edition: None,
@@ -206,7 +206,7 @@ fn work(printer: Printer, common: &Common, change: Change, start: bool) -> Resul
         // What the server says is what `docker logs` shows.
         let (log, ended) = (world.layout.log(deploy::LogPart::Server), CancellationToken::new());
         let follower = tokio::spawn(tell(printer, log, ended.clone()));
-        let outcome = up::run(printer, &world, args, cancel).await;
+        let outcome = Box::pin(up::run(printer, &world, args, cancel)).await;
         // Its last words are in the file by now.
         ended.cancel();
         let _ = follower.await;

@@ -90,7 +90,7 @@ fn operate(printer: Printer, common: &Common, operation: Operation) -> Result<Ex
     runtime()?.block_on(async {
         let cancel = interrupted()?;
         match operation {
-            Operation::Up(args) => up::run(printer, &world, args, cancel).await,
+            Operation::Up(args) => Box::pin(up::run(printer, &world, args, cancel)).await,
             Operation::Status(args) => status::run(printer, &world, &args).await,
             Operation::Logs(args) => logs::run(printer, &world, &args, cancel).await,
             Operation::Down(args) => down::run(printer, &world, &args, cancel).await,
