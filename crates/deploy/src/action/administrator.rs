@@ -38,9 +38,9 @@ impl Administrator {
 
     pub(super) async fn apply(&self, world: &World, progress: &Progress) -> Result<Value, Error> {
         let secrets = world.secrets()?;
-        if let Some(channel) = LocalChannel::open(&world.layout).await? {
+        if let Some(channel) = Box::pin(LocalChannel::open(&world.layout)).await? {
             self.as_usual(world).await?;
-            return self.over(&channel, world, &secrets, progress).await.map(|()| Value::Null);
+            return Box::pin(self.over(&channel, world, &secrets, progress)).await.map(|()| Value::Null);
         }
         let server = Server { listen: self.listen, client: client(Duration::from_secs(30))? };
         let usual = self.as_usual(world).await?;

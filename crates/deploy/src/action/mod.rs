@@ -72,7 +72,8 @@ macro_rules! actions {
 
             async fn apply(&self, world: &World, progress: &Progress) -> Result<Value, Failure> {
                 match self {
-                    $(Self::$name(action) => action.apply(world, progress).await.map_err(failure)),*
+                    // Boxed: a run is as large as its largest step otherwise.
+                    $(Self::$name(action) => Box::pin(action.apply(world, progress)).await.map_err(failure)),*
                 }
             }
 
