@@ -17,6 +17,7 @@ use crate::limits::Limits;
 use crate::listener::{EdgeError, Listener};
 use crate::network::Network;
 use crate::shared::Shared;
+use crate::silence::Silence;
 use crate::transport::{Plain, Transport};
 use crate::upstream::Upstream;
 use crate::worker::Worker;
@@ -36,6 +37,7 @@ pub struct Edge<T = Plain> {
     trusted: Arc<[Network]>,
     transport: T,
     counters: Arc<Counters>,
+    silence: Arc<Silence>,
 }
 
 impl Edge {
@@ -70,6 +72,7 @@ impl Edge {
             trusted: Arc::default(),
             transport: Plain::http(),
             counters: Arc::default(),
+            silence: Arc::default(),
         }
     }
 }
@@ -85,8 +88,8 @@ impl<T: Transport> Edge<T> {
     /// Turns connections into streams of HTTP with `transport`. By default, [plain HTTP](Plain::http).
     #[must_use]
     pub fn over<U: Transport>(self, transport: U) -> Edge<U> {
-        let Edge { listener, upstream, limits, trusted, transport: _, counters } = self;
-        Edge { listener, upstream, limits, trusted, transport, counters }
+        let Edge { listener, upstream, limits, trusted, transport: _, counters, silence } = self;
+        Edge { listener, upstream, limits, trusted, transport, counters, silence }
     }
 
     /// The address that it listens on, with the real port.
@@ -108,6 +111,11 @@ impl<T: Transport> Edge<T> {
     /// Live counters, to be read while the edge serves.
     pub fn counters(&self) -> Arc<Counters> {
         Arc::clone(&self.counters)
+    }
+
+    /// For whoever watches the upstream, to tell the edge that it answers nothing.
+    pub fn silence(&self) -> Arc<Silence> {
+        Arc::clone(&self.silence)
     }
 
     /// Serves until `stop` is cancelled, then drains and returns. Draining accepts no new connection, finishes the
@@ -139,6 +147,7 @@ impl<T: Transport> Edge<T> {
                     connections: Arc::clone(&connections),
                     requests: Arc::clone(&requests),
                     book,
+                    silence: Arc::clone(&self.silence),
                     tasks: TaskTracker::new(),
                     drain: drain.child_token(),
                 };

@@ -66,6 +66,7 @@ mod peer;
 mod relay;
 mod service;
 mod shared;
+mod silence;
 mod transport;
 mod upload;
 mod upstream;
@@ -80,4 +81,5 @@ pub use limits::{
 };
 pub use listener::EdgeError;
 pub use network::{Network, NetworkError};
+pub use silence::Silence;
 pub use transport::{ConnectionInfo, Plain, Tls, Transport};

@@ -16,6 +16,9 @@ pub(crate) enum Outage {
     /// It accepts no connection. It has not seen the request, so sending it again is safe.
     #[error("no connection to the server: {0}")]
     Unreachable(#[source] io::Error),
+    /// Whoever watches it says that it answers nothing. It has not seen the request.
+    #[error("the server answers nothing")]
+    Silent,
     /// It has the request, and sent nothing for
     /// [`upstream_response_timeout`](crate::Limits::upstream_response_timeout).
     #[error("the server did not answer in time")]
@@ -37,6 +40,11 @@ pub(crate) fn answer(reader: Reader, outage: &Outage) -> Response<Bytes> {
             "mainstay.edge.server_away.app_error",
             "The server is not running or is just starting. Try again in a few seconds.",
         ),
+        Outage::Silent => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "mainstay.edge.server_silent.app_error",
+            "The server does not answer at the moment. It is restarted if this lasts. Try again in a few seconds.",
+        ),
         Outage::TimedOut => (
             StatusCode::GATEWAY_TIMEOUT,
             "mainstay.edge.server_late.app_error",
@@ -53,8 +61,13 @@ pub(crate) fn answer(reader: Reader, outage: &Outage) -> Response<Bytes> {
         Reader::Program => page::app_error(status, id, text),
         Reader::Person => page::html(status, "The chat server does not answer", text),
     };
-    if matches!(outage, Outage::Unreachable(_)) {
-        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("2"));
+    let retry_after = match outage {
+        Outage::Unreachable(_) => Some("2"),
+        Outage::Silent => Some("10"),
+        Outage::TimedOut | Outage::Broken(_) | Outage::UnexpectedUpgrade => None,
+    };
+    if let Some(seconds) = retry_after {
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static(seconds));
     }
     response
 }

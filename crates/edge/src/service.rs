@@ -48,7 +48,9 @@ async fn decide(
         return refused(refusal);
     }
     let reader = Reader::of(&request);
-    let outcome = if websocket::is_asked_for(&request) {
+    let outcome = if shared.silence.is_silent() {
+        Err(SendError::Outage(Outage::Silent))
+    } else if websocket::is_asked_for(&request) {
         match peer.seat(client, &shared.connections, shared.limits.connections_of_one(), &shared.limits) {
             Ok(seat) => websocket::open(request, client, seat, peer, shared).await,
             Err(TooMany) => return overload::answer(reader).map(Answer::own),

@@ -9,6 +9,7 @@ use crate::access::Book;
 use crate::addresses::Addresses;
 use crate::counters::Counters;
 use crate::limits::Limits;
+use crate::silence::Silence;
 use crate::upstream::Upstream;
 
 /// What all connections of one worker share.
@@ -23,6 +24,7 @@ pub(crate) struct Shared {
     pub(crate) requests: Arc<Addresses>,
     /// What this worker has to say in the access log.
     pub(crate) book: Arc<Book>,
+    pub(crate) silence: Arc<Silence>,
     /// Connections and websocket relays that have not ended.
     pub(crate) tasks: TaskTracker,
     /// Cancelled when the edge drains: finish what has begun, begin nothing new.

@@ -99,7 +99,7 @@ impl Exit {
         match self {
             Self::Code(code) => u8::try_from(*code).unwrap_or(u8::MAX),
             Self::Signal(signal) => u8::try_from(128 + signal).unwrap_or(u8::MAX),
-            Self::NotStarted(_) => 126,
+            Self::NotStarted(_) | Self::Replaced(_) => 126,
         }
     }
 }

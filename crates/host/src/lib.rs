@@ -64,7 +64,7 @@ pub use port::{Listen, PortError};
 pub use process::{Command, Exit};
 pub use shim::Shim;
 pub use spawner::Spawner;
-pub use supervisor::{Held, HeldState, Policy, State, Status, Supervisor};
+pub use supervisor::{End, Held, HeldState, Policy, State, Status, Supervisor};
 pub use tool::{Tool, ToolError};
 pub use user::User;
 

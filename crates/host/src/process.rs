@@ -75,6 +75,8 @@ pub enum Exit {
     Signal(i32),
     /// It could not be started, and why.
     NotStarted(String),
+    /// It ran and did not work, so its supervisor ended it; why.
+    Replaced(String),
 }
 
 impl fmt::Display for Exit {
@@ -90,6 +92,7 @@ impl fmt::Display for Exit {
             ),
             Self::Signal(signal) => write!(f, "was ended by signal {signal}"),
             Self::NotStarted(why) => write!(f, "could not be started: {why}"),
+            Self::Replaced(why) => write!(f, "was ended by Mainstay: {why}"),
         }
     }
 }

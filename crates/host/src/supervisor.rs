@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -29,6 +29,9 @@ pub struct Policy {
     /// How long a program may take to stop before it is killed.
     pub grace: Duration,
 }
+
+/// How long a program that does not answer may take to stop before it is killed.
+const LAST_GRACE: Duration = Duration::from_secs(5);
 
 impl Default for Policy {
     fn default() -> Self {
@@ -76,6 +79,17 @@ pub struct Status {
     pub state: State,
     /// Restarts since the supervisor began; it never gives up.
     pub restarts: u32,
+    /// The last end that nobody asked for: why it had to be started again.
+    pub last_end: Option<End>,
+}
+
+/// An end of the program that nobody asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct End {
+    /// When, in milliseconds since the epoch.
+    pub at_ms: i64,
+    /// How it ended.
+    pub exit: Exit,
 }
 
 /// What a supervisor knows of its program, for the supervisor that goes on with it: see [`Supervisor::hand_over`].
@@ -96,6 +110,8 @@ pub struct HeldState {
     /// The beginning of a line of output whose end has not come yet.
     #[serde(default)]
     unfinished_line: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    last_end: Option<End>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -110,8 +126,18 @@ pub struct Supervisor {
     status: watch::Receiver<Status>,
     stop: CancellationToken,
     leave: CancellationToken,
+    orders: mpsc::Sender<Order>,
     dropped: Arc<AtomicU64>,
     task: JoinHandle<Option<Held>>,
+}
+
+/// To end a program that runs and does not work, and to start it again.
+struct Order {
+    /// Which; by the time the order is read it may have ended by itself.
+    pid: u32,
+    why: String,
+    /// For how long it has not worked: it was not healthy in this time.
+    silent: Duration,
 }
 
 impl Supervisor {
@@ -120,7 +146,13 @@ impl Supervisor {
     /// Fails only when the machine has no thread left; a program that cannot start is a [`State::BackingOff`] that says why.
     pub fn start(spawner: &Spawner, command: Command, policy: Policy) -> io::Result<Self> {
         let first_wait = policy.first_wait;
-        Self::begin(spawner, command, policy, Phase::Start, 0, first_wait)
+        Self::begin(
+            spawner,
+            command,
+            policy,
+            Phase::Start,
+            Past { restarts: 0, next_wait: first_wait, last_end: None },
+        )
     }
 
     /// Goes on with a program that another supervisor of this process has handed over. `command` is what a restart starts.
@@ -135,8 +167,9 @@ impl Supervisor {
             }
             HeldProgram::BackingOff { until_ms, last_exit } => Phase::Wait { until_ms, last_exit },
         };
-        let next_wait = Duration::from_millis(state.next_wait_ms);
-        Self::begin(spawner, command, policy, phase, state.restarts, next_wait)
+        let HeldState { restarts, next_wait_ms, last_end, .. } = state;
+        let past = Past { restarts, next_wait: Duration::from_millis(next_wait_ms), last_end };
+        Self::begin(spawner, command, policy, phase, past)
     }
 
     fn begin(
@@ -144,10 +177,12 @@ impl Supervisor {
         command: Command,
         policy: Policy,
         phase: Phase,
-        restarts: u32,
-        next_wait: Duration,
+        past: Past,
     ) -> io::Result<Self> {
-        let (sender, status) = watch::channel(Status { state: State::Starting, restarts });
+        let Past { restarts, next_wait, last_end } = past;
+        let (sender, status) = watch::channel(Status { state: State::Starting, restarts, last_end });
+        // One is enough: a second order for the same program says nothing new.
+        let (orders, received) = mpsc::channel(1);
         let (stop, leave) = (CancellationToken::new(), CancellationToken::new());
         let sink = Sink::open(&command.log)?;
         let dropped = sink.dropped();
@@ -159,10 +194,11 @@ impl Supervisor {
             status: sender,
             stop: stop.clone(),
             leave: leave.clone(),
+            orders: received,
             _spawner: spawner.clone(),
         };
         let task = spawner.run(run.until_stopped(phase));
-        Ok(Self { status, stop, leave, dropped, task })
+        Ok(Self { status, stop, leave, orders, dropped, task })
     }
 
     /// The state now and every change of it. The channel closes when the supervisor has ended.
@@ -173,6 +209,12 @@ impl Supervisor {
     /// Log lines that were lost (disk full, or slower than the program talks) since the start.
     pub fn dropped_lines(&self) -> u64 {
         self.dropped.load(Ordering::Relaxed)
+    }
+
+    /// Ends the program `pid`, which runs and has not worked for the time `silent`, and starts it again after the usual wait. `why`
+    /// completes "it was ended: ". Another program than `pid` is left alone.
+    pub fn replace(&self, pid: u32, why: &str, silent: Duration) {
+        let _ = self.orders.try_send(Order { pid, why: why.to_owned(), silent });
     }
 
     /// Stops the program: TERM, the policy's grace, KILL to its whole group. Returns how it ended, None when
@@ -211,12 +253,25 @@ enum Phase {
     Wait { until_ms: i64, last_exit: Exit },
 }
 
+/// What was before this supervisor began.
+struct Past {
+    restarts: u32,
+    next_wait: Duration,
+    last_end: Option<End>,
+}
+
 /// A program that runs, and the task that reads its output.
 struct Living {
     child: Child,
     since_ms: i64,
     reader: Option<JoinHandle<Option<Unread>>>,
     stop_reading: CancellationToken,
+}
+
+impl Living {
+    fn age(&self) -> Duration {
+        Duration::from_millis((now_ms() - self.since_ms).try_into().unwrap_or(0))
+    }
 }
 
 /// What the supervisor's task owns.
@@ -228,6 +283,7 @@ struct Run {
     status: watch::Sender<Status>,
     stop: CancellationToken,
     leave: CancellationToken,
+    orders: mpsc::Receiver<Order>,
     /// Keeps the thread until this has ended.
     _spawner: Spawner,
 }
@@ -252,9 +308,16 @@ impl Run {
                 Phase::Watch(mut living) => tokio::select! {
                     () = living.child.leader_ended() => {
                         let exit = living.child.finish().await;
-                        let since_ms = living.since_ms;
+                        let lived = living.age();
                         self.end_of_life(living).await;
-                        self.ended(exit, Duration::from_millis((now_ms() - since_ms).try_into().unwrap_or(0)))
+                        self.ended(exit, lived)
+                    }
+                    Some(order) = self.orders.recv() => {
+                        if order.pid == living.child.pid() {
+                            self.replace(living, order).await
+                        } else {
+                            Phase::Watch(living)
+                        }
                     }
                     () = self.stop.cancelled() => {
                         let exit = living.child.stop(self.policy.grace).await;
@@ -275,7 +338,8 @@ impl Run {
                     tokio::select! {
                         () = sleep(left) => {
                             self.status.send_modify(|status| {
-                                *status = Status { state: State::Starting, restarts: status.restarts + 1 };
+                                status.state = State::Starting;
+                                status.restarts += 1;
                             });
                             Phase::Start
                         }
@@ -323,6 +387,16 @@ impl Run {
         Living { child, since_ms, reader, stop_reading }
     }
 
+    /// Ends a program that does not work.
+    async fn replace(&mut self, mut living: Living, Order { why, silent, .. }: Order) -> Phase {
+        let lived = living.age().saturating_sub(silent);
+        let grace = self.policy.grace.min(LAST_GRACE);
+        self.sink.note(&format!("ending the program: {why}"));
+        let _ = living.child.stop(grace).await;
+        self.end_of_life(living).await;
+        self.ended(Exit::Replaced(why), lived)
+    }
+
     /// After the program has ended: its last words, and its pid file.
     async fn end_of_life(&self, living: Living) {
         if let Some(reader) = living.reader {
@@ -339,7 +413,9 @@ impl Run {
         let pause = self.wait.after(lived);
         tracing::warn!(program = %self.command.program.display(), %exit, ?pause, "the program ended");
         self.sink.note(&format!("the program {exit}; starting it again in {pause:?}"));
-        let until_ms = now_ms() + i64::try_from(pause.as_millis()).unwrap_or(i64::MAX);
+        let at_ms = now_ms();
+        self.status.send_modify(|status| status.last_end = Some(End { at_ms, exit: exit.clone() }));
+        let until_ms = at_ms + i64::try_from(pause.as_millis()).unwrap_or(i64::MAX);
         Phase::Wait { until_ms, last_exit: exit }
     }
 
@@ -359,6 +435,7 @@ impl Run {
             restarts: self.status.borrow().restarts,
             next_wait_ms: self.wait.next.as_millis().try_into().unwrap_or(u64::MAX),
             unfinished_line: String::from_utf8_lossy(&line.unwrap_or_default()).into_owned(),
+            last_end: self.status.borrow().last_end.clone(),
         };
         Held { state, output }
     }
