@@ -86,8 +86,8 @@ impl From<plan::JournalError> for Error {
         match error {
             plan::JournalError::Corrupt { .. } => Self::not_ready(what)
                 .hint(
-                    "`mainstay up --yes` moves it aside and goes on (`mainstay down --yes` stops instead): the history is lost, and with it the \
-                     undo of a run that was interrupted",
+                    "`mainstay up --yes` moves it aside and goes on: the history is lost, and with it the undo of a run that was \
+                     interrupted. `mainstay down` stops without it",
                 ),
             plan::JournalError::ForeignPlan { program, .. } => {
                 let program = program.map_or_else(

@@ -30,7 +30,7 @@ mod world;
 pub use action::{AccountChange, Action};
 pub use agent::run as run_agent;
 pub use control::protocol::{
-    EdgeSpec, EdgeStatus, LastRun, PartSpec, PartStatus, ScheduleEntry, Scheduled, ServerStatus,
+    EdgeSpec, EdgeStatus, LastRestart, LastRun, PartSpec, PartStatus, ScheduleEntry, Scheduled, ServerStatus,
     Status as AgentStatus,
 };
 pub use error::Error;
@@ -40,20 +40,19 @@ pub use operation::container::{reach_volume, secrets_of_root, take_volume};
 pub use operation::database_status::{
     DatabaseStatus, Reached, address as database_address, database_status, sql_script,
 };
-pub use operation::down::Down;
+pub use operation::down::{Down, Stopped, down};
 pub use operation::history::{RunOutcome, RunSummary, StepSummary, history, run_of_history};
 pub use operation::in_force::{InForce, Probe};
 pub use operation::migrate::Migrate;
 pub use operation::planned::Planned;
+pub use operation::repair::{Repair, repair_journal};
 pub use operation::restart::{Restart, Restarted};
 pub use operation::rotation::{Rotate, broken_by};
-pub use operation::runner::{
-    Caller, Consent, Looking, Operation, Question, Repair, planned, repair_journal, run,
-};
+pub use operation::runner::{Caller, Consent, Looking, Operation, Question, planned, run};
 pub use operation::start_empty::StartEmpty;
-pub use operation::status::{Status, status, stay};
+pub use operation::status::{Problem, Status, Subject, Unfinished, status, stay};
 pub use operation::uninstall::{Uninstall, Uninstalled};
-pub use operation::up::{Report as UpReport, Request, Up};
+pub use operation::up::{Report as UpReport, Request, Resumed, Up};
 pub use operation::verify::{Verification, verify, write_report};
 pub use place::layout::{Layout, LogPart};
 pub use place::machine::host_name;
@@ -65,4 +64,4 @@ pub use state::report::LastTest;
 pub use state::server_user::default_user;
 pub use state::settled::{deployed_settings, present_release, settings_of};
 pub use state::wanted::wanted_file;
-pub use world::World;
+pub use world::{ReadConfig, Unreadable, World};

@@ -27,6 +27,20 @@ pub struct World {
     pub version: String,
     /// The password that an account gets: in memory and nowhere else.
     pub new_password: Option<SecretString>,
+    /// How the built-in server reads a config.json.
+    pub builtin: Option<ReadConfig>,
+}
+
+/// Reads the text of a config.json as the built-in server does when it starts.
+pub type ReadConfig = fn(&str) -> Result<(), Unreadable>;
+
+/// Why the built-in server would not start with a config.json.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unreadable {
+    /// `Section.Key`; `None` where no key is the cause.
+    pub key: Option<String>,
+    /// What is wrong and what is allowed, as a sentence fragment.
+    pub problem: String,
 }
 
 impl World {
@@ -41,7 +55,16 @@ impl World {
         let inherited = ["PATH", "LANG", "TZ", container_contract::VARIABLE].into_iter();
         let env =
             inherited.filter_map(|name| Some((name.to_owned(), variables.get(name)?.clone()))).collect();
-        Self { layout, mainstay, env, variables, agent, version: version.to_owned(), new_password: None }
+        Self {
+            layout,
+            mainstay,
+            env,
+            variables,
+            agent,
+            version: version.to_owned(),
+            new_password: None,
+            builtin: None,
+        }
     }
 
     /// The defaults at the bottom: a container may take over one of docker-mattermost's.

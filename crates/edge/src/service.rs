@@ -49,6 +49,9 @@ async fn decide(
     }
     let reader = Reader::of(&request);
     let outcome = if shared.silence.is_silent() {
+        if has_body {
+            peer.leave_unread();
+        }
         Err(SendError::Outage(Outage::Silent))
     } else if websocket::is_asked_for(&request) {
         match peer.seat(client, &shared.connections, shared.limits.connections_of_one(), &shared.limits) {

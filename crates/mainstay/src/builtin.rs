@@ -1,6 +1,7 @@
 //! The built-in server: this binary, called as `mattermost`.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::process::ExitCode;
 
 use server::Config;
@@ -50,6 +51,18 @@ pub(crate) fn main() -> ExitCode {
             printer.say(&why);
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Reads a config.json as the server does when it starts. The agent gives the server no variable that could overrule it.
+pub(crate) fn read_config(text: &str) -> Result<(), deploy::Unreadable> {
+    use server::ConfigError;
+    match Config::from_json(Path::new("config.json"), text, &BTreeMap::new()) {
+        Ok(_) => Ok(()),
+        Err(ConfigError::Value { key, value, allowed, .. }) => {
+            Err(deploy::Unreadable { key: Some(key), problem: format!("is {value}; allowed: {allowed}") })
+        }
+        Err(error) => Err(deploy::Unreadable { key: None, problem: error.to_string() }),
     }
 }
 

@@ -183,7 +183,7 @@ pub(crate) enum Operation {
 
 #[derive(Debug, Args)]
 pub(crate) struct Status {
-    /// End with 4 unless it is up: what a container's health check asks
+    /// End with 0 only if it is up, verified and not being changed: what a container's health check asks
     #[arg(long)]
     pub check: bool,
 }

@@ -1,7 +1,8 @@
 //! The one place that writes to the terminal: data to stdout, talk to stderr.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is the place")]
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::{ErrorKind, IsTerminal as _, Write as _};
+use std::sync::OnceLock;
 
 use anstyle::{AnsiColor, Style};
 use deploy::Error;
@@ -131,10 +132,27 @@ fn coloured(line: &str) -> String {
     format!("{indent}{style}{start}{style:#}{rest}")
 }
 
-/// A reader that has gone away (`| head`) has had enough: that is no error.
+/// Why stdout did not take what was printed.
+static LOST: OnceLock<String> = OnceLock::new();
+
+/// Why stdout did not take everything that was printed; `None` = it did.
+pub(crate) fn lost() -> Option<Error> {
+    let why = LOST.get()?;
+    Some(
+        Error::not_ready(format!("cannot write to stdout: {why}"))
+            .hint("what is printed there is not complete"),
+    )
+}
+
 fn out(text: &str) {
     let mut stdout = anstream::stdout().lock();
-    let _ = writeln!(stdout, "{text}").and_then(|()| stdout.flush());
+    match writeln!(stdout, "{text}").and_then(|()| stdout.flush()) {
+        // A reader that has gone away (`| head`) has had enough: that is no error.
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            let _ = LOST.set(finding::disk::reason(&error));
+        }
+        _ => {}
+    }
 }
 
 #[cfg(test)]

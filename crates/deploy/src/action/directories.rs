@@ -23,7 +23,7 @@ pub struct Directories {
 impl Directories {
     pub(crate) fn step(self, layout: &Layout) -> Step<Action> {
         let title = format!("Create the directories in {}", layout.root().display());
-        step("directories", title, Undo::by("Remove them"), 10, self)
+        step("directories", title, Undo::by("Remove them; the logs stay"), 10, self)
     }
 
     pub(super) async fn apply(&self, world: &World, _: &Progress) -> Result<Value, Error> {
@@ -48,9 +48,18 @@ impl Directories {
 
     pub(super) async fn undo(&self, world: &World, _: Option<&Value>) -> Result<(), Error> {
         let (this, root) = (self.clone(), world.layout.root().to_owned());
-        // A directory holds what later steps made; theirs is undone by now, and what a server left behind goes with it.
+        // A directory holds what later steps made; theirs is undone by now, and what a server left behind goes with it. What explains
+        // why it is undone stays.
         blocking(move || {
-            this.missing.iter().rev().try_for_each(|name| Ok(host::disk::remove_tree(&root.join(name))?))
+            let goes = this.missing.iter().rev().filter(|name| *name != Layout::LOGS);
+            for name in goes {
+                host::disk::remove_tree(&root.join(name))?;
+            }
+            if this.missing.iter().any(|name| name == Layout::LOGS) {
+                // Only where nothing was said in it.
+                let _ = std::fs::remove_dir(root.join(Layout::LOGS));
+            }
+            Ok(())
         })
         .await
     }

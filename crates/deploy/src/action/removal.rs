@@ -22,7 +22,7 @@ pub struct Removal {
 
 impl Removal {
     pub(crate) fn step(self) -> Step<Action> {
-        let title = format!("Move aside, to be deleted at the end: {}", self.names.join(", "));
+        let title = format!("Move aside, to be deleted for good after this plan: {}", self.names.join(", "));
         step("removal", title, Undo::by("Move them back"), 20, self)
     }
 

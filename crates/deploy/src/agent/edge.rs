@@ -15,6 +15,7 @@ pub(super) struct OpenEdge {
     pub spec: EdgeSpec,
     pub upstream: SocketAddr,
     counters: Arc<edge::Counters>,
+    silence: Arc<edge::Silence>,
     drain: CancellationToken,
     /// Cancelled when it has ended, for whatever reason.
     ended: CancellationToken,
@@ -48,7 +49,7 @@ impl OpenEdge {
         tracing::info!(?spec, "the edge is open");
         let edge = edge.trusting(&proxies).over(transport);
         let (drain, ended) = (CancellationToken::new(), CancellationToken::new());
-        let counters = edge.counters();
+        let (counters, silence) = (edge.counters(), edge.silence());
         let serving = edge.serve(drain.clone());
         let end = ended.clone().drop_guard();
         tokio::spawn(async move {
@@ -57,7 +58,15 @@ impl OpenEdge {
                 tracing::error!(%error, "the edge has ended");
             }
         });
-        Ok(Self { spec, upstream, counters, drain, ended, address: Arc::new(Mutex::new(Some(address))) })
+        let address = Arc::new(Mutex::new(Some(address)));
+        Ok(Self { spec, upstream, counters, silence, drain, ended, address })
+    }
+
+    /// Tells it whether its server answers nothing.
+    pub(super) fn set_silent(&self, is_silent: bool) {
+        if self.silence.set(is_silent) {
+            tracing::info!(upstream = %self.upstream, is_silent, "the edge was told whether the server is silent");
+        }
     }
 
     pub(super) fn has_ended(&self) -> bool {

@@ -6,6 +6,7 @@
 
 mod edge;
 mod parts;
+mod pulse;
 mod schedule;
 mod server;
 mod successor;
@@ -25,6 +26,7 @@ use tokio::sync::{Mutex, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::control::client::{self, ShortPath};
+use crate::control::health;
 use crate::control::protocol::{
     Age, Answer, Ask, EdgeSpec, PROTOCOL, PartSpec, Refusal, ServerSpec, Status, age,
 };
@@ -75,6 +77,7 @@ pub async fn run(world: &World, handover: Option<Handover>, cancel: Cancellation
         agent.schedule.set(schedule)?;
         agent.answer(asker).await;
     }
+    let asker = health::client(pulse::DEADLINE)?;
     tracing::info!(
         pid = std::process::id(),
         version = agent.version,
@@ -84,6 +87,7 @@ pub async fn run(world: &World, handover: Option<Handover>, cancel: Cancellation
     tokio::select! {
         () = Arc::clone(&agent).serve(&listener, &cancel) => {}
         () = agent.schedule.keep_time() => {}
+        () = pulse::watch(&agent.parts, asker) => {}
     }
     agent.parts.stop_all().await;
     // The socket goes before the process does: whoever finds it finds an agent, or one that was killed.
@@ -229,7 +233,9 @@ impl Agent {
 
     /// `None` when it runs already.
     async fn start_server(&self, name: &str, spec: ServerSpec) -> Result<Option<Running>, Error> {
-        if self.parts.spec(name) == Some(PartSpec::Server(spec.clone())) {
+        let is_there = self.parts.spec(name) == Some(PartSpec::Server(spec.clone()));
+        // One that waits for its next start is started at once, and its waits begin anew: the cause may be gone.
+        if is_there && !self.parts.waits_to_start(name) {
             return Ok(None);
         }
         let command = server::command(&self.layout, name, &spec)?;

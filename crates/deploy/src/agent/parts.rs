@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use super::edge::OpenEdge;
 use super::server::Running;
@@ -47,6 +48,33 @@ impl Parts {
             Run::Server(server) => Some(server.spec.clone()),
             Run::Edge(_) => None,
         })
+    }
+
+    /// The servers whose process runs: name, what it is, process id.
+    pub(super) fn running_servers(&self) -> Vec<(String, ServerSpec, u32)> {
+        let running = |part: &Part| match &part.running {
+            Run::Server(server) => Some((part.name.clone(), server.spec.clone(), server.status().pid?)),
+            Run::Edge(_) => None,
+        };
+        self.inner().iter().filter_map(running).collect()
+    }
+
+    /// Whether the part is a server whose program has ended and waits for its next start.
+    pub(super) fn waits_to_start(&self, name: &str) -> bool {
+        let waits = |part: &Part| match &part.running {
+            Run::Server(server) => server.waits_to_start(),
+            Run::Edge(_) => false,
+        };
+        self.inner().iter().any(|part| part.name == name && waits(part))
+    }
+
+    /// Has the process `pid` of a server, which has been silent for so long, replaced by a new one.
+    pub(super) fn replace(&self, name: &str, pid: u32, why: &str, silent: Duration) {
+        for part in self.inner().iter().filter(|part| part.name == name) {
+            if let Run::Server(Running { supervisor: Some(supervisor), .. }) = &part.running {
+                supervisor.replace(pid, why, silent);
+            }
+        }
     }
 
     /// Every part as it is.

@@ -4,7 +4,7 @@ use host::Supervisor;
 use release::Release;
 use tokio::sync::watch;
 
-use crate::control::protocol::{ServerSpec, ServerStatus};
+use crate::control::protocol::{LastRestart, ServerSpec, ServerStatus};
 use crate::error::{Error, reason};
 use crate::place::layout::Layout;
 use crate::place::machine::make_dir;
@@ -36,7 +36,20 @@ impl Running {
             host::State::Stopped { last_exit } => (None, last_exit.as_ref().map(ToString::to_string)),
             host::State::Starting => (None, None),
         };
-        ServerStatus { spec: self.spec.clone(), pid, restarts: status.restarts.into(), last_exit }
+        let last_restart =
+            status.last_end.as_ref().map(|end| LastRestart { at: end.at_ms, why: end.exit.to_string() });
+        ServerStatus {
+            spec: self.spec.clone(),
+            pid,
+            restarts: status.restarts.into(),
+            last_exit,
+            last_restart,
+        }
+    }
+
+    /// Whether the program has ended and waits for its next start.
+    pub(super) fn waits_to_start(&self) -> bool {
+        matches!(self.status.borrow().state, host::State::BackingOff { .. })
     }
 }
 

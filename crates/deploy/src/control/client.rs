@@ -83,6 +83,7 @@ impl Client {
             .await
             .map_err(|_| {
                 Error::not_ready(format!("the agent did not answer within {} s", patience.as_secs()))
+                    .hint("`mainstay down` ends it, and `mainstay up` starts everything again")
             })?
             .map_err(|error| Error::not_ready(format!("the agent hung up: {}", reason(&error))))?;
         match answer {

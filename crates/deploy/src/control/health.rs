@@ -16,6 +16,8 @@ pub(crate) fn client(patience: Duration) -> Result<reqwest::Client, Error> {
     reqwest::Client::builder()
         .no_proxy()
         .redirect(reqwest::redirect::Policy::none())
+        // A new connection for each request: whether the server takes one is a part of the question.
+        .pool_max_idle_per_host(0)
         .timeout(patience)
         // There is no TLS on loopback, and a machine without certificates of authorities is enough.
         .tls_certs_only([])
@@ -41,6 +43,11 @@ pub(crate) async fn ask(client: &reqwest::Client, listen: SocketAddr) -> Result<
     }
 }
 
+/// Whether the server at `listen` answers at all, whatever it says: neither its database nor its file store is asked for.
+pub(crate) async fn answers(client: &reqwest::Client, listen: SocketAddr) -> bool {
+    client.get(format!("http://{listen}/api/v4/system/ping")).send().await.is_ok()
+}
+
 /// Waits until the server is well.
 ///
 /// # Errors
@@ -55,6 +62,8 @@ pub(crate) async fn wait(
     let client = client(Duration::from_secs(10))?;
     let deadline = Instant::now() + patience;
     let mut pause = Duration::from_millis(5);
+    // What ended before this wait began says nothing of the server as it is now.
+    let mut earlier = None;
     loop {
         let trouble = match ask(&client, listen).await {
             Ok(()) => return Ok(()),
@@ -65,7 +74,8 @@ pub(crate) async fn wait(
             .server()
             .cloned()
             .ok_or_else(|| Error::not_ready("the server was stopped while it started"))?;
-        if server.restarts >= LIVES || Instant::now() > deadline {
+        let earlier = *earlier.get_or_insert(server.restarts);
+        if server.restarts.saturating_sub(earlier) >= LIVES || Instant::now() > deadline {
             let end = server.last_exit.unwrap_or(trouble);
             return Err(not_well(world, &end));
         }
@@ -86,10 +96,44 @@ fn not_well(world: &World, end: &str) -> Error {
         .detail(said.join("\n"))
 }
 
-/// What the server itself said last: the supervisor writes notes of its own into the same log.
-fn last_words(said: &[String]) -> Option<&str> {
-    let own = |line: &&str| !line.trim().is_empty() && !line.starts_with("mainstay:");
-    said.iter().rev().map(String::as_str).find(own)
+/// What the server itself said last of its trouble: its last errors, or its last line where it names none. The supervisor writes notes of
+/// its own into the same log.
+fn last_words(said: &[String]) -> Option<String> {
+    const MOST: usize = 3;
+    let own = said.iter().filter(|line| !line.trim().is_empty() && !line.starts_with("mainstay:"));
+    let lines: Vec<Said> = own.map(|line| Said::of(line)).collect();
+    let mut errors: Vec<&str> = Vec::new();
+    for line in lines.iter().filter(|line| line.is_error) {
+        // A server that is started again and again says the same each time.
+        errors.retain(|text| *text != line.text);
+        errors.push(&line.text);
+    }
+    match &errors[errors.len().saturating_sub(MOST)..] {
+        [] => lines.last().map(|line| line.text.clone()),
+        errors => Some(errors.join("; ")),
+    }
+}
+
+/// A line of a server's log.
+struct Said {
+    text: String,
+    is_error: bool,
+}
+
+impl Said {
+    /// Servers write JSON, or text.
+    fn of(line: &str) -> Self {
+        let Ok(Value::Object(said)) = serde_json::from_str::<Value>(line) else {
+            return Self { text: line.to_owned(), is_error: false };
+        };
+        // Mattermost writes `msg`; the built-in server has `message` in a table below.
+        let word = |key: &str| said.get(key).or_else(|| said.get("fields")?.get(key)).and_then(Value::as_str);
+        let level = word("level").unwrap_or_default().to_lowercase();
+        let text = word("msg").or_else(|| word("message")).unwrap_or(line);
+        let cause = word("error").or_else(|| word("err")).filter(|cause| !cause.is_empty());
+        let text = cause.map_or_else(|| text.to_owned(), |cause| format!("{text}: {cause}"));
+        Self { text, is_error: matches!(level.as_str(), "error" | "critical" | "fatal" | "panic") }
+    }
 }
 
 #[cfg(test)]
@@ -99,7 +143,20 @@ mod tests {
     #[test]
     fn the_supervisors_notes_are_nobodys_last_words() {
         let said = ["no such table: Users", "mainstay: the program ended with code 1; starting it again", ""];
-        assert_eq!(last_words(&said.map(str::to_owned)), Some("no such table: Users"));
+        assert_eq!(last_words(&said.map(str::to_owned)).as_deref(), Some("no such table: Users"));
         assert_eq!(last_words(&["mainstay: ended 2 processes of an earlier run".to_owned()]), None);
+    }
+
+    #[test]
+    fn the_errors_of_a_log_are_the_last_words_and_each_is_said_once() {
+        let said = [
+            r#"{"level":"info","msg":"Server is initializing..."}"#,
+            r#"{"level":"error","msg":"Failed to ping DB","error":"connection refused"}"#,
+            r#"{"timestamp":"x","level":"ERROR","fields":{"message":"no room"}}"#,
+            r#"{"level":"error","msg":"Failed to ping DB","error":"connection refused"}"#,
+            r#"{"level":"info","msg":"bye"}"#,
+        ];
+        let last = last_words(&said.map(str::to_owned));
+        assert_eq!(last.as_deref(), Some("no room; Failed to ping DB: connection refused"));
     }
 }

@@ -153,6 +153,18 @@ pub struct ServerStatus {
     pub restarts: u64,
     /// Its last end, in words, if it is not running.
     pub last_exit: Option<String>,
+    /// The last end that nobody asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_restart: Option<LastRestart>,
+}
+
+/// Why a part had to be started again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastRestart {
+    /// When it ended, in ms since the epoch.
+    pub at: i64,
+    /// How it ended, in words that complete "the server ...".
+    pub why: String,
 }
 
 /// How the edge is.

@@ -115,9 +115,9 @@ fn summary(run: Run) -> RunSummary {
     RunSummary {
         run: run.id,
         operation: run.plan.operation,
-        title: run.plan.title,
-        who: run.who,
-        why: run.why,
+        title: one_line(&run.plan.title),
+        who: one_line(&run.who),
+        why: one_line(&run.why),
         program: run.program,
         started_at: run.started_at,
         finished_at: run.finished_at,
@@ -126,6 +126,11 @@ fn summary(run: Run) -> RunSummary {
         not_undone,
         steps,
     }
+}
+
+/// A text of somebody's that may have line ends or colours in it, as a part of a line.
+fn one_line(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 fn steps(run: &Run) -> Vec<StepSummary> {

@@ -35,7 +35,7 @@ impl Operation for Migrate {
 
     async fn look(&self, world: &World, looking: Looking<'_>) -> Result<Seen, Error> {
         let running = world.agent.status().await?;
-        if running.is_some() && !looking.recovered {
+        if running.is_some() && looking.recovered.is_none() {
             return Err(Error::not_ready(
                 "the deployment runs, and its server migrated the database when it started",
             )

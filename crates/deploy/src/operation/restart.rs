@@ -1,18 +1,20 @@
 //! `restart`: stop a part and start it as it was, then prove that the deployment works.
 
 use plan::Plan;
+use serde_json::Value;
 
 use super::runner::{Looking, Operation};
 use super::verify::not_installed;
 use crate::action::{AcceptanceTest, Action};
-use crate::control::protocol::Status;
+use crate::control::protocol::{ServerSpec, Status};
 use crate::error::{Error, Exit};
 use crate::part::identity::refuse_gone_files;
-use crate::part::{PARTS, Part};
+use crate::part::{self, PARTS, Part};
 use crate::place::ground::ground;
 use crate::place::machine::host_name;
 use crate::state::config_file;
 use crate::state::desired::{default_site_url, reachable};
+use crate::state::proof::prove;
 use crate::world::World;
 
 /// Restarts one part that runs. While the server restarts, requests wait at the edge.
@@ -52,6 +54,9 @@ impl Operation for Restart {
         let edge = running.edge().ok_or_else(stopped)?.spec.listen;
         // What is in force now: what mainstay.toml says meanwhile is for `up`.
         let config = config_file::deployed(&world.layout)?.unwrap_or_default();
+        if let Some(server) = running.server() {
+            check_start(world, &server.spec, &config)?;
+        }
         let site_url = config["ServiceSettings"]["SiteURL"].as_str().and_then(|url| url.parse().ok());
         let site_url = site_url.or_else(|| default_site_url(edge, &host_name()).parse().ok());
         let site_url = site_url.ok_or_else(|| Error::new(Exit::Bug, "the edge has no address"))?;
@@ -79,6 +84,21 @@ impl Operation for Restart {
 
     async fn report(&self, world: &World, _: Self::Seen, _: bool) -> Result<Restarted, Error> {
         Ok(Restarted { part: self.part.clone(), verified_at: crate::state::report::last_pass(&world.layout) })
+    }
+}
+
+/// Whether the server would start again as it is: to be known before it is stopped.
+///
+/// # Errors
+/// Its release is damaged, its user is gone, or it could not read its config.json.
+fn check_start(world: &World, spec: &ServerSpec, config: &Value) -> Result<(), Error> {
+    part::release::check(&spec.release)?;
+    if let Some(user) = &spec.user {
+        host::User::named(user)?;
+    }
+    match release::Release::open(&spec.release) {
+        Ok(release) => prove(world, release.id(), config, None),
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -13,6 +13,7 @@ use crate::error::{Error, Exit};
 use crate::part::identity::refuse_gone_files;
 use crate::part::server::{Server, listen_address};
 use crate::part::{Part as _, test_step};
+use crate::state::proof::prove;
 use crate::state::settled::{Settled, Source, settle};
 use crate::world::World;
 
@@ -60,7 +61,11 @@ impl Operation for Rotate {
         }
         refuse_gone_files(&world.layout).await?;
         let running = world.agent.status().await?;
-        Ok(Seen { names, running, settled: settle(world, &BTreeMap::new(), Source::default())? })
+        let settled = settle(world, &BTreeMap::new(), Source::default())?;
+        if let Some(config) = &settled.config.config {
+            prove(world, &settled.release, config, Some(&settled.resolved))?;
+        }
+        Ok(Seen { names, running, settled })
     }
 
     fn plan(&self, world: &World, seen: &Seen) -> Result<Plan<Action>, Error> {

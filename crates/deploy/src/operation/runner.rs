@@ -2,18 +2,15 @@
 //!
 //! The plan that was shown or agreed to is the plan that runs. Another one, after somebody else's change, is told and asked about again.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
-use plan::{
-    Engine, Faults, Holder, Journal, JournalError, Lock, NotUndone, Outcome, Phase, Plan, Reader, Recovery,
-    RunId,
-};
+use plan::{Engine, Faults, Holder, Journal, Lock, Outcome, Phase, Plan, Reader, Recovery, RunId};
 use tokio_util::sync::CancellationToken;
 
+use super::outcome::{Failed, ended};
 use super::planned::Planned;
 use crate::action::{Action, revive};
-use crate::error::{Error, Exit};
+use crate::error::Error;
 use crate::part::database::readiness::Patience;
 use crate::place::holder::refuse_elsewhere;
 use crate::place::layout::{self, Layout};
@@ -56,6 +53,11 @@ pub trait Operation {
         if interrupted == UNINSTALL { Recovery::Undo } else { Recovery::Resume }
     }
 
+    /// Whether it goes on beside an interrupted run whose undo fails, which is given up then.
+    fn outranks_a_stuck_run(&self) -> bool {
+        false
+    }
+
     /// Whether [`report`](Operation::report) has work to do although the plan is empty.
     fn finishes_without_steps(&self) -> bool {
         false
@@ -76,10 +78,27 @@ pub trait Operation {
 pub struct Looking<'a> {
     /// How long to wait for a database, and who is told why.
     pub(crate) patience: Patience<'a>,
-    /// Whether an interrupted run was brought to its end just before.
-    pub(crate) recovered: bool,
+    /// The interrupted run that was brought to its end just before.
+    pub(crate) recovered: Option<&'a Recovered>,
     /// The plan is only shown: nothing foreign may run for it.
     pub(crate) only_shown: bool,
+}
+
+/// An interrupted run that was brought to its end, or back.
+#[derive(Debug, Clone)]
+pub(crate) struct Recovered {
+    /// Its number.
+    pub run: RunId,
+    /// The command's word.
+    pub operation: String,
+    /// What it was for.
+    pub title: String,
+    /// When it began.
+    pub began: jiff::Timestamp,
+    /// Whether it was finished, and not undone.
+    pub finished: bool,
+    /// The names of its steps.
+    pub steps: Vec<String>,
 }
 
 /// Everything a changing operation needs of its caller.
@@ -119,10 +138,24 @@ impl Consent<'_> {
 }
 
 impl Caller<'_> {
-    fn looking(&mut self, wait: Duration, recovered: bool) -> Looking<'_> {
+    fn looking<'b>(&'b mut self, wait: Duration, recovered: Option<&'b Recovered>) -> Looking<'b> {
         let patience = Patience { wait, reader: &mut *self.reader, cancel: self.cancel.clone() };
         Looking { patience, recovered, only_shown: false }
     }
+}
+
+/// Whether the operation would begin: it looks and plans, and nothing is changed.
+///
+/// # Errors
+/// What it refuses.
+pub(super) async fn possible<O: Operation>(
+    operation: &O,
+    world: &World,
+    caller: &mut Caller<'_>,
+) -> Result<(), Error> {
+    refuse_others(world).await?;
+    let seen = operation.look(world, caller.looking(operation.wait(), None)).await?;
+    operation.plan(world, &seen).map(drop)
 }
 
 /// The plan that [`run`] would run. Changes nothing, runs nothing foreign, and does not wait for a database.
@@ -133,7 +166,7 @@ pub async fn planned<O: Operation>(operation: &O, world: &World) -> Result<Plann
     let patience = Patience { wait: Duration::ZERO, reader: &mut (), cancel: CancellationToken::new() };
     refuse_others(world).await?;
     let interrupted = interrupted(&world.layout).await?;
-    let looking = Looking { patience, recovered: false, only_shown: true };
+    let looking = Looking { patience, recovered: None, only_shown: true };
     let seen = operation.look(world, looking).await?;
     let remarks = operation.remarks(&seen);
     Ok(Planned { plan: operation.plan(world, &seen)?, interrupted, remarks })
@@ -160,6 +193,15 @@ pub async fn run<O: Operation>(
     world: &World,
     mut caller: Caller<'_>,
 ) -> Result<Option<O::Report>, Error> {
+    run_for(operation, world, &mut caller).await
+}
+
+/// The same for a caller that goes on.
+pub(super) async fn run_for<O: Operation>(
+    operation: &O,
+    world: &World,
+    caller: &mut Caller<'_>,
+) -> Result<Option<O::Report>, Error> {
     refuse_others(world).await?;
     let wait = operation.wait();
     let before = Past::read(&world.layout).await?;
@@ -167,7 +209,7 @@ pub async fn run<O: Operation>(
     let first = if before.unfinished {
         None
     } else {
-        let seen = operation.look(world, caller.looking(wait, false)).await?;
+        let seen = operation.look(world, caller.looking(wait, None)).await?;
         let plan = operation.plan(world, &seen)?;
         if plan.steps.is_empty() && !operation.finishes_without_steps() {
             return operation.report(world, seen, false).await.map(Some);
@@ -177,8 +219,8 @@ pub async fn run<O: Operation>(
     if !caller.consent.to(first.as_ref().map(|(_, plan)| plan))? {
         return Ok(None);
     }
-    let turn = Turn::take(world, O::NAME, &caller).await?;
-    let ran = under_lock(operation, world, &turn, before, first, &mut caller).await;
+    let turn = Turn::take(world, O::NAME, caller).await?;
+    let ran = under_lock(operation, world, &turn, before, first, caller).await;
     turn.end().await;
     ran
 }
@@ -198,7 +240,7 @@ async fn under_lock<O: Operation>(
     let (seen, plan) = match first {
         Some(first) if now == before => first,
         first => {
-            let seen = operation.look(world, caller.looking(wait, recovered)).await?;
+            let seen = operation.look(world, caller.looking(wait, recovered.as_ref())).await?;
             let plan = operation.plan(world, &seen)?;
             let agreed = match &first {
                 Some((_, shown)) if *shown != plan => {
@@ -215,7 +257,7 @@ async fn under_lock<O: Operation>(
     };
     let changed = !plan.steps.is_empty();
     if changed && let Err(failed) = turn.run(&plan, world, caller).await? {
-        let seen = operation.look(world, caller.looking(Duration::ZERO, false)).await;
+        let seen = operation.look(world, caller.looking(Duration::ZERO, None)).await;
         let after = seen.and_then(|seen| operation.plan(world, &seen));
         return Err(failed.error(&plan, after));
     }
@@ -284,7 +326,7 @@ impl Turn {
         drop(lock);
     }
 
-    /// Brings a run that a kill left half-way to its end, or back. Says whether there was one.
+    /// Brings a run that a kill left half-way to its end, or back, and says which it was.
     ///
     /// # Errors
     /// It was going forward and failed now: it is undone, and what was asked for today is not begun on top of that.
@@ -293,8 +335,9 @@ impl Turn {
         operation: &O,
         world: &World,
         caller: &mut Caller<'_>,
-    ) -> Result<bool, Error> {
-        let Some((_, plan, state)) = self.journal.unfinished::<Action>().await? else { return Ok(false) };
+    ) -> Result<Option<Recovered>, Error> {
+        let Some((run, plan, state)) = self.journal.unfinished::<Action>().await? else { return Ok(None) };
+        let began = self.journal.run(run).await?.map(|run| run.started_at).unwrap_or_default();
         let recovery = operation.recovery(&plan.operation);
         if recovery == Recovery::Resume
             && let Phase::Ready(next) | Phase::Running(next) = state.phase
@@ -306,18 +349,23 @@ impl Turn {
         let going_back = recovery == Recovery::Undo
             || matches!(state.phase, Phase::Unwinding(_) | Phase::Undoing(_) | Phase::Stuck(..));
         let outcome = self.engine(caller).recover(world, recovery).await?;
+        let finished = matches!(outcome, Some(Outcome::Done { .. }));
         if matches!(outcome, Some(Outcome::Undone { .. })) {
             // It may be of what is undone now.
             host::disk::remove_file(&world.layout.report())?;
         }
-        if let Some(outcome) = outcome
+        if matches!(outcome, Some(Outcome::NeedsYou { .. })) && operation.outranks_a_stuck_run() {
+            self.journal.abandon(&self.lock).await?;
+        } else if let Some(outcome) = outcome
             && let Err(failed) = ended(outcome)?
             && !(going_back && failed.not_undone.is_empty())
         {
             return Err(failed.of_earlier_run(&plan));
         }
         forget_before(&world.layout)?;
-        Ok(true)
+        let steps = plan.steps.into_iter().map(|step| step.name).collect();
+        let (operation, title) = (plan.operation, plan.title);
+        Ok(Some(Recovered { run, operation, title, began, finished, steps }))
     }
 
     /// Runs a plan; the inner error says that it failed and was undone.
@@ -354,137 +402,11 @@ impl Turn {
     }
 }
 
-fn holder(world: &World, operation: &str, caller: &Caller<'_>) -> Holder {
+pub(super) fn holder(world: &World, operation: &str, caller: &Caller<'_>) -> Holder {
     Holder::new(&caller.who, operation, &caller.why, &world.version).at(here())
 }
 
 /// Removes what was kept for an undo; only after the run is done, because until then it may be needed.
 fn forget_before(layout: &Layout) -> Result<(), Error> {
     Ok(host::disk::remove_tree(&layout.before())?)
-}
-
-/// A run that failed and was undone.
-struct Failed {
-    /// Why.
-    error: Error,
-    /// What stays.
-    not_undone: Vec<NotUndone>,
-}
-
-/// An outcome as the command line tells it.
-fn ended(outcome: Outcome) -> Result<Result<(), Failed>, Error> {
-    match outcome {
-        Outcome::Done { .. } => Ok(Ok(())),
-        Outcome::Undone { failure, step, not_undone, .. } => {
-            let kind =
-                if failure.code == Some(Exit::NotVerified.code()) { Exit::NotVerified } else { Exit::Undone };
-            let detail = match &*failure.detail {
-                "" => format!("in step `{step}`"),
-                detail => format!("in step `{step}`: {detail}"),
-            };
-            let mut error = Error::new(kind, failure.message).detail(detail);
-            error.hint = failure.hint;
-            Ok(Err(Failed { error, not_undone }))
-        }
-        Outcome::NeedsYou { failure, step, .. } => {
-            Err(Error::new(Exit::NeedsYou, format!("`{step}` could not be undone: {}", failure.message))
-                .hint(failure.hint.unwrap_or_else(|| {
-                    "remove the cause, then run the command again: it goes on from there".to_owned()
-                }))
-                .detail(failure.detail))
-        }
-    }
-}
-
-impl Failed {
-    /// With what the undo came to. `after` is the plan that the same operation would make now: where it is the one that was undone,
-    /// the deployment is as it was before.
-    fn error(self, before: &Plan<Action>, after: Result<Plan<Action>, Error>) -> Error {
-        let Self { mut error, not_undone } = self;
-        if let Some(lasting) = lasting(&not_undone) {
-            error.exit = Exit::NeedsYou;
-            error.what = format!("{}; it was undone, but for this: {lasting}", error.what);
-            return error;
-        }
-        error.what = match after {
-            Ok(after) if after.to_string() == before.to_string() => {
-                format!("{}; everything is as before", error.what)
-            }
-            Ok(after) => {
-                format!("{}; it was undone, and the deployment is not quite as before: {after}", error.what)
-            }
-            Err(why) => {
-                format!(
-                    "{}; it was undone, but whether everything is as before cannot be told: {why}",
-                    error.what
-                )
-            }
-        };
-        error
-    }
-
-    /// Of a run that was interrupted earlier, and failed when it was resumed. What was there before it is not known any more.
-    fn of_earlier_run(self, plan: &Plan<Action>) -> Error {
-        let Self { mut error, not_undone } = self;
-        let (operation, what) = (&plan.operation, &error.what);
-        error.what = match lasting(&not_undone) {
-            None => format!("the interrupted `{operation}` went on and failed: {what}; it was undone"),
-            Some(lasting) => {
-                error.exit = Exit::NeedsYou;
-                format!(
-                    "the interrupted `{operation}` went on and failed: {what}; it was undone, but for this: {lasting}"
-                )
-            }
-        };
-        error
-    }
-}
-
-/// What stays although it was undone, in words.
-fn lasting(not_undone: &[NotUndone]) -> Option<String> {
-    let lines = not_undone.iter().map(|lasting| format!("{} ({})", lasting.title, lasting.why));
-    let lines = lines.collect::<Vec<_>>();
-    (!lines.is_empty()).then(|| lines.join("; "))
-}
-
-/// What [`repair_journal`] did.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Repair {
-    /// The damaged journal is here now, and the next operation begins a new one.
-    SetAside(PathBuf),
-    /// The unfinished run, whose plan this version cannot read, is given up: what its steps did stays.
-    Abandoned(RunId),
-}
-
-/// Makes a journal usable again that no operation could use: a damaged one is moved aside, and a run that another version began and this
-/// one cannot read is given up. Nothing else is touched.
-///
-/// # Errors
-/// Another operation runs; the journal cannot be read for another reason, or not be moved.
-pub async fn repair_journal(world: &World, caller: &Caller<'_>) -> Result<Option<Repair>, Error> {
-    let path = world.layout.journal();
-    if !path.exists() {
-        return Ok(None);
-    }
-    refuse_elsewhere(&world.layout)?;
-    make_dir(&world.layout.run(), 0o700, None)?;
-    let lock = Lock::acquire(&world.layout.lock(), &holder(world, "repair", caller))?;
-    let journal = match Journal::open(&path).await {
-        Ok(journal) => journal,
-        Err(JournalError::Corrupt { .. }) => return Ok(Some(Repair::SetAside(Journal::set_aside(&path)?))),
-        Err(error) => return Err(error.into()),
-    };
-    let unfinished = journal.unfinished::<Action>().await;
-    let abandoned = match &unfinished {
-        Err(JournalError::ForeignPlan { .. }) => journal.abandon(&lock).await?,
-        _ => None,
-    };
-    // An open one that is dropped may leave its `-wal` behind.
-    journal.close().await?;
-    match unfinished {
-        Ok(_) => Ok(None),
-        Err(JournalError::ForeignPlan { .. }) => Ok(abandoned.map(Repair::Abandoned)),
-        Err(JournalError::Corrupt { .. }) => Ok(Some(Repair::SetAside(Journal::set_aside(&path)?))),
-        Err(error) => Err(error.into()),
-    }
 }

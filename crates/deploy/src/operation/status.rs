@@ -1,19 +1,24 @@
 //! `status`: how a deployment is, without touching it.
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use plan::{Faults, Holder, Lock};
+use jiff::Timestamp;
+use plan::{Faults, Holder, Journal, Lock, Phase, RunId};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
-use super::down::Down;
-use super::runner::{self, Caller, Consent};
+use super::down::down;
+use super::runner::{Caller, Consent};
 use crate::control::{health, protocol};
 use crate::error::{Error, Exit};
-use crate::place::ground::{Ground, ground};
+use crate::place::ground::ground;
 use crate::place::holder::told_elsewhere;
+use crate::place::layout::Layout;
+use crate::state::config_file;
 use crate::state::exposed::warnings;
 use crate::state::report::{LastTest, last_test};
 use crate::state::settled::{Source, settle};
@@ -48,6 +53,50 @@ pub struct Status {
     pub busy: Option<Holder>,
     /// What is not as it should be, each with what to do.
     pub warnings: Vec<String>,
+    /// The run that was interrupted, or that needs somebody.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unfinished: Option<Unfinished>,
+    /// What keeps this from being the whole truth, or the next command from working.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub problems: Vec<Problem>,
+}
+
+/// A run that is neither done nor undone.
+#[derive(Debug, Clone, Serialize)]
+pub struct Unfinished {
+    /// Its number.
+    pub run: RunId,
+    /// The command's word.
+    pub operation: String,
+    /// When it began.
+    pub began: Timestamp,
+    /// Why it needs somebody; `None` = it was only interrupted.
+    pub needs_you: Option<String>,
+}
+
+/// Something that could not be looked at.
+#[derive(Debug, Clone, Serialize)]
+pub struct Problem {
+    /// What it is about.
+    pub about: Subject,
+    /// What is wrong.
+    pub what: String,
+    /// What to do next.
+    pub hint: Option<String>,
+}
+
+/// What could not be looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Subject {
+    /// The deployment's directory.
+    Directory,
+    /// The agent: it does not answer, or may not be asked.
+    Agent,
+    /// A settings file.
+    Settings,
+    /// The journal.
+    Journal,
 }
 
 impl Status {
@@ -58,33 +107,102 @@ impl Status {
             agent.edge().is_some() && agent.server().is_some_and(|server| server.pid.is_some())
         }) && self.trouble.is_none()
     }
+
+    /// What `status --check` ends with: done only for a deployment that is up, verified, and not being changed.
+    pub fn exit(&self) -> Exit {
+        match self {
+            _ if self.busy.is_some() => Exit::Busy,
+            _ if !self.is_up() => Exit::NotReady,
+            _ if self.unfinished.is_some() => Exit::NeedsYou,
+            Self { verified_at: None, .. } => Exit::NotVerified,
+            _ => Exit::Done,
+        }
+    }
+
+    /// What is wrong with one subject.
+    pub fn problem(&self, about: Subject) -> Option<&Problem> {
+        self.problems.iter().find(|problem| problem.about == about)
+    }
 }
 
-/// Looks.
-///
-/// # Errors
-/// The directory is not a deployment's, or cannot be read.
-pub async fn status(world: &World) -> Result<Status, Error> {
+/// Looks, at as much as can be seen.
+pub async fn status(world: &World) -> Status {
     let layout = &world.layout;
-    let installed = ground(layout)? == Ground::Ours && layout.current().exists();
-    let agent = world.agent.status().await?;
+    let mut problems = Vec::new();
+    let mut note = |about: Subject, error: Error| {
+        problems.push(Problem { about, what: error.what, hint: error.hint });
+    };
+    let mut fine = |about: Subject, outcome: Result<(), Error>| {
+        let _ = outcome.map_err(|error| note(about, error));
+    };
+    let may_not_look =
+        std::fs::read_dir(layout.root()).is_err_and(|error| error.kind() == ErrorKind::PermissionDenied);
+    let directory = ground(layout).map(drop);
+    fine(
+        Subject::Directory,
+        directory.map_err(|error| if may_not_look { error.hint(as_owner(layout)) } else { error }),
+    );
+    let installed = layout.current().exists();
+    let agent = world.agent.status().await.unwrap_or_else(|error| {
+        fine(Subject::Agent, Err(if error.hint.is_some() { error } else { error.hint(as_owner(layout)) }));
+        None
+    });
     let trouble = match agent.as_ref().and_then(|agent| agent.server()) {
-        Some(server) => health::ask(&health::client(PATIENCE)?, server.spec.listen).await.err(),
+        Some(server) => match health::client(PATIENCE) {
+            Ok(client) => health::ask(&client, server.spec.listen).await.err(),
+            Err(error) => Some(error.what),
+        },
         None => None,
     };
-    Ok(Status {
+    let url = url(world).unwrap_or_else(|error| {
+        fine(Subject::Settings, Err(error));
+        url_in_force(layout)
+    });
+    let unfinished = unfinished(layout).await.unwrap_or_else(|error| {
+        fine(Subject::Journal, Err(error));
+        None
+    });
+    let busy = Lock::present_holder(&layout.lock()).unwrap_or_default();
+    Status {
         dir: layout.root().to_owned(),
         installed,
         release: release::current(&layout.current()).map(|release| release.to_string()),
-        url: url(world)?,
+        url,
         database: if installed { crate::database_address(world) } else { None },
         agent,
         trouble,
-        verified_at: crate::state::report::last_pass(layout),
-        last_test: last_test(layout),
-        busy: Lock::present_holder(&layout.lock()).unwrap_or_default(),
+        verified_at: if installed { crate::state::report::last_pass(layout) } else { None },
+        last_test: if installed { last_test(layout) } else { None },
+        // While an operation runs, its run is not finished either.
+        unfinished: unfinished.filter(|_| busy.is_none()),
+        busy,
         warnings: told_elsewhere(layout).into_iter().chain(warnings(layout)).collect(),
-    })
+        problems,
+    }
+}
+
+/// Who can look.
+fn as_owner(layout: &Layout) -> String {
+    let owner = std::fs::metadata(layout.root()).map(|meta| meta.uid().to_string()).unwrap_or_default();
+    let owner = host::User::named(&owner).map_or(owner, |user| user.name);
+    format!("run this as {owner}, whose deployment it is, or as root")
+}
+
+/// The run that is neither done nor undone.
+async fn unfinished(layout: &Layout) -> Result<Option<Unfinished>, Error> {
+    if !layout.journal().exists() {
+        return Ok(None);
+    }
+    let newest = Journal::open_read_only(&layout.journal()).await?.runs(1).await?.pop();
+    Ok(newest.filter(|run| run.finished_at.is_none()).map(|run| Unfinished {
+        run: run.id,
+        operation: run.plan.operation,
+        began: run.started_at,
+        needs_you: match run.state.phase {
+            Phase::Stuck(_, failure) => Some(failure.message),
+            _ => None,
+        },
+    }))
 }
 
 /// The address people type; in a container no file says it.
@@ -94,6 +212,13 @@ fn url(world: &World) -> Result<Option<String>, Error> {
         return Ok(Some(settled.desired.site_url_text().to_owned()));
     }
     Ok(wanted_file(&world.layout)?.get("site_url").map(str::to_owned))
+}
+
+/// The address that the server knows, where what is wanted cannot be read.
+fn url_in_force(layout: &Layout) -> Option<String> {
+    let config = config_file::deployed(layout).ok().flatten()?;
+    let url = config["ServiceSettings"]["SiteURL"].as_str().filter(|url| !url.is_empty());
+    url.map(str::to_owned)
 }
 
 /// Stays until the agent has been stopped by somebody, or stops everything itself when the caller cancels.
@@ -111,7 +236,7 @@ pub async fn stay(world: &World, mut caller: Caller<'_>) -> Result<(), Error> {
             let (who, why, cancel) = (who.clone(), why.clone(), CancellationToken::new());
             let (reader, faults, consent) = (&mut **reader, Faults::default(), Consent::Given);
             let stopper = Caller { who, why, reader, faults, cancel, consent };
-            match runner::run(&Down, world, stopper).await {
+            match down(world, stopper).await {
                 // Another operation is running; wait until it is done.
                 Err(error) if error.exit == Exit::Busy => tokio::time::sleep(LOOK).await,
                 stopped => return stopped.map(|_| ()),

@@ -37,11 +37,19 @@ const DATA: [&str; 12] = [
     "backups",
 ];
 
+/// What a database on a server is of no use without.
+const SECRETS: &str = "secrets.toml";
+
+/// What SQLite keeps beside an open journal: it goes by itself.
+const BESIDE_JOURNAL: [&str; 2] = ["state.db-wal", "state.db-shm"];
+
 /// What went and what stayed.
 #[derive(Debug, Clone, Serialize)]
 pub struct Uninstalled {
     /// The deployment's directory.
     pub dir: PathBuf,
+    /// Names that went.
+    pub removed: Vec<String>,
     /// Names that are still there.
     pub kept: Vec<String>,
     /// The system user that `up` made for such deployments: not deleted, because another may run as it.
@@ -64,6 +72,8 @@ pub struct Seen {
     names: Vec<String>,
     user: Option<String>,
     database: Option<String>,
+    /// Whether there may be a database on a server that is of no use without secrets.toml.
+    needs_secrets: bool,
 }
 
 impl Operation for Uninstall {
@@ -76,12 +86,16 @@ impl Operation for Uninstall {
         if ground(layout)? == Ground::Free {
             return Err(not_there(layout));
         }
+        let database = location::of_config(world).ok().map(|server| server.to_string());
+        // Without a config.json nobody can say that no database needs them.
+        let needs_secrets = database.is_some() || !layout.config().exists();
         let user = wanted_file(layout).ok().and_then(|wanted| wanted.get("user").map(str::to_owned));
         Ok(Seen {
             running: world.agent.status().await?,
-            names: removable(layout, self.keep_data)?,
+            names: removable(layout, |name| self.stays(name, needs_secrets))?,
+            needs_secrets,
             user: user.filter(|user| !self.keep_data && is_made_here(user)),
-            database: location::of_config(world).ok().map(|server| server.to_string()),
+            database,
         })
     }
 
@@ -96,26 +110,33 @@ impl Operation for Uninstall {
     /// Deletes. It cannot be undone, so it comes after the plan.
     async fn report(&self, world: &World, seen: Seen, _: bool) -> Result<Uninstalled, Error> {
         let layout = &world.layout;
+        let Seen { names: removed, user, database, needs_secrets, .. } = seen;
         host::disk::remove_tree(&layout.aside())?;
-        let kept = if self.keep_data {
-            names(layout)?.into_iter().filter(|name| DATA.contains(&name.as_str())).collect()
+        if self.keep_data {
+            // It was of what is gone.
+            host::disk::remove_file(&layout.report())?;
         } else {
             // The lock is in `run` and goes last: until then no other operation begins.
-            for name in names(layout)?.iter().filter(|name| *name != "run") {
+            let goes = |name: &String| name != "run" && !self.stays(name, needs_secrets);
+            for name in names(layout)?.iter().filter(|name| goes(name)) {
                 host::disk::remove_tree(&layout.root().join(name))?;
             }
             host::disk::remove_tree(&layout.run())?;
             // The directory itself may be a mount point, or made by the operator: an empty one does no harm.
             let _ = std::fs::remove_dir(layout.root());
-            Vec::new()
-        };
-        let Seen { user, database, .. } = seen;
-        Ok(Uninstalled { dir: layout.root().to_owned(), kept, user, database })
+        }
+        let kept = if layout.root().exists() { names(layout)? } else { Vec::new() };
+        let kept = kept.into_iter().filter(|name| !BESIDE_JOURNAL.contains(&name.as_str())).collect();
+        Ok(Uninstalled { dir: layout.root().to_owned(), removed, kept, user, database })
     }
 
     /// What is to be removed is not installed first. Data that people may have written meanwhile is kept only by a finished run.
     fn recovery(&self, _interrupted: &str) -> Recovery {
         if self.keep_data { Recovery::Resume } else { Recovery::Undo }
+    }
+
+    fn outranks_a_stuck_run(&self) -> bool {
+        true
     }
 
     fn finishes_without_steps(&self) -> bool {
@@ -128,12 +149,18 @@ fn not_there(layout: &Layout) -> Error {
         .hint("name its directory with `--dir`")
 }
 
-fn removable(layout: &Layout, keep_data: bool) -> Result<Vec<String>, Error> {
-    let stays = |name: &String| {
-        // The journal and its lock watch over the plan that moves the others.
-        name == "run" || name.starts_with("state.db") || (keep_data && DATA.contains(&name.as_str()))
-    };
-    Ok(names(layout)?.into_iter().filter(|name| !stays(name)).collect())
+impl Uninstall {
+    /// Whether a name at the top of the directory is still there at the end. A database that stays on a server can be used again with
+    /// its secrets alone.
+    fn stays(self, name: &str, needs_secrets: bool) -> bool {
+        (self.keep_data && DATA.contains(&name)) || (needs_secrets && name == SECRETS)
+    }
+}
+
+/// What the plan moves aside: the journal and its lock watch over that, and go after it.
+fn removable(layout: &Layout, stays: impl Fn(&str) -> bool) -> Result<Vec<String>, Error> {
+    let waits = |name: &str| name == "run" || name.starts_with("state.db");
+    Ok(names(layout)?.into_iter().filter(|name| !waits(name) && !stays(name)).collect())
 }
 
 fn names(layout: &Layout) -> Result<Vec<String>, Error> {

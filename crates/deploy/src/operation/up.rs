@@ -8,12 +8,13 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use plan::{Plan, Undo};
+use jiff::Timestamp;
+use plan::{Plan, RunId, Undo};
 use release::Origin;
 use serde::Serialize;
 use settings::Notice;
 
-use super::runner::{Looking, Operation};
+use super::runner::{Looking, Operation, Recovered};
 use crate::action::{Action, accepted_address, signs_in_by_name};
 use crate::error::{Error, Exit};
 use crate::part::database::plan::check_moved;
@@ -65,6 +66,9 @@ pub struct Up {
 pub struct Report {
     /// Whether anything had to be changed.
     pub changed: bool,
+    /// The interrupted run that was finished first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resumed: Option<Resumed>,
     /// The deployment's directory.
     pub dir: PathBuf,
     /// The address people type.
@@ -85,10 +89,23 @@ pub struct Report {
     pub warnings: Vec<String>,
 }
 
+/// An interrupted run that was finished.
+#[derive(Debug, Clone, Serialize)]
+pub struct Resumed {
+    /// Its number.
+    pub run: RunId,
+    /// What it was for.
+    pub title: String,
+    /// When it began.
+    pub began: Timestamp,
+}
+
 /// What `up` decides from.
 pub struct Seen {
     pub(super) settled: Settled,
     observed: Observed,
+    /// The interrupted run that was finished just before.
+    resumed: Option<Recovered>,
 }
 
 impl Operation for Up {
@@ -104,7 +121,8 @@ impl Operation for Up {
         let observed = observe(world, &settled, request.creation.as_ref(), &mut looking.patience).await?;
         refuse_lost(layout, &settled, &observed)?;
         preflight::check(layout, &settled, &observed)?;
-        Ok(Seen { settled, observed })
+        let resumed = looking.recovered.filter(|run| run.finished && run.operation == Self::NAME).cloned();
+        Ok(Seen { settled, observed, resumed })
     }
 
     fn plan(&self, world: &World, seen: &Seen) -> Result<Plan<Action>, Error> {
@@ -112,12 +130,16 @@ impl Operation for Up {
     }
 
     async fn report(&self, world: &World, seen: Seen, changed: bool) -> Result<Report, Error> {
-        let Seen { settled: Settled { desired, resolved, remarks, .. }, observed } = seen;
+        let Seen { settled: Settled { desired, resolved, remarks, .. }, observed, resumed } = seen;
         let status = world.agent.status().await?;
         let server = status.as_ref().and_then(|status| status.server());
-        let created = changed && !observed.directory.secrets;
+        let created =
+            resumed.as_ref().is_some_and(|resumed| resumed.steps.iter().any(|step| step == "secrets"))
+                || (changed && !observed.directory.secrets);
+        let resumed = resumed.map(|Recovered { run, title, began, .. }| Resumed { run, title, began });
         Ok(Report {
-            changed,
+            changed: changed || resumed.is_some(),
+            resumed,
             dir: world.layout.root().to_owned(),
             url: desired.site_url_text().to_owned(),
             listen: desired.listen,
@@ -281,7 +303,7 @@ pub(crate) mod tests {
     pub(crate) fn finished() -> Observed {
         let release = layout().releases().join(release::builtin().to_string());
         let spec = ServerSpec { release, user: None, listen: listen(), overrides: BTreeMap::new() };
-        let server = ServerStatus { spec, pid: Some(1), restarts: 0, last_exit: None };
+        let server = ServerStatus { spec, pid: Some(1), restarts: 0, last_exit: None, last_restart: None };
         let spec_of_edge = settled(false, None).desired.edge();
         let edge =
             EdgeStatus { spec: spec_of_edge, connections: 0, websockets: 0, requests: 0, upstream_errors: 0 };

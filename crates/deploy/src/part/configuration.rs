@@ -8,8 +8,9 @@ use settings::Undeclared;
 use super::{Part, Stage, View};
 use crate::action::{self, Action};
 use crate::error::Error;
-use crate::place::layout::Layout;
+use crate::state::proof::prove;
 use crate::state::settled::{Settled, reconcile};
+use crate::world::World;
 
 /// What happens to config.json, and to `declared.json` with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,12 +32,15 @@ impl ConfigChange {
     }
 }
 
-pub(super) fn observe(layout: &Layout, settled: &Settled, listen: SocketAddr) -> Result<ConfigChange, Error> {
+/// # Errors
+/// The server could not read what config.json becomes.
+pub(super) fn observe(world: &World, settled: &Settled, listen: SocketAddr) -> Result<ConfigChange, Error> {
     let Settled { resolved, release, config, .. } = settled;
+    let next = reconcile(resolved, release, &world.layout, listen, config, Undeclared::GoesBack)?;
+    prove(world, release, &next.config, Some(resolved))?;
     if config.config.is_none() {
         return Ok(ConfigChange::New);
     }
-    let next = reconcile(resolved, release, layout, listen, config, Undeclared::GoesBack)?;
     Ok(match next.changes_config() {
         true => ConfigChange::Changes,
         false if config.memory.as_ref() != Some(&next.memory) => ConfigChange::OnlyRemembered,

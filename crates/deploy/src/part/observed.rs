@@ -49,11 +49,11 @@ pub(crate) async fn observe(
     let agent = world.agent.status().await?;
     let server = server::observe(layout, agent.as_ref()).await?;
     Ok(Observed {
-        config: configuration::observe(layout, settled, server.listen)?,
+        config: configuration::observe(world, settled, server.listen)?,
         server,
         database: database::observe(world, settled, creation, patience).await?,
         directory: directory::observe(layout, settled),
-        release: release::observe(layout)?,
+        release: release::observe(layout, &settled.release)?,
         handover: agent.as_ref().and_then(|status| HandOver::from(status, &world.version)),
         agent,
         // A test that was killed may have left a setting switched on, which the next one takes back.

@@ -1,5 +1,7 @@
 //! The release: unpacked, and the one that `current` points at.
 
+use std::path::Path;
+
 use plan::Step;
 use release::ReleaseId;
 
@@ -17,10 +19,27 @@ pub(crate) struct Observed {
     pub current: Option<ReleaseId>,
 }
 
-pub(super) fn observe(layout: &Layout) -> Result<Observed, Error> {
-    Ok(Observed {
-        installed: release::installed(&layout.releases())?,
-        current: release::current(&layout.current()),
+/// # Errors
+/// The releases cannot be read; the wanted one is there and damaged.
+pub(super) fn observe(layout: &Layout, wanted: &ReleaseId) -> Result<Observed, Error> {
+    let installed = release::installed(&layout.releases())?;
+    if installed.contains(wanted) {
+        check(&layout.releases().join(wanted.to_string()))?;
+    }
+    Ok(Observed { installed, current: release::current(&layout.current()) })
+}
+
+/// Whether an unpacked release can be started.
+///
+/// # Errors
+/// What is missing in it.
+pub(crate) fn check(root: &Path) -> Result<(), Error> {
+    release::Release::open(root).map(drop).map_err(|error| {
+        Error::from(error).hint(format!(
+            "remove it with `rm -r {}`, then run `mainstay up`, which unpacks it again; for another edition than `builtin` \
+             name the tarball with `--release FILE`",
+            root.display()
+        ))
     })
 }
 

@@ -21,7 +21,7 @@ pub(crate) const FILE_LIMIT: u64 = 1 << 20;
 const SERVER_DIRS: [&str; 5] = ["config", "logs/mattermost", "plugins", "client-plugins", "local"];
 
 /// Directories that only Mainstay writes: a server must not be able to redirect what root does there.
-const OWN_DIRS: [&str; 1] = ["logs"];
+const OWN_DIRS: [&str; 1] = [Layout::LOGS];
 
 /// Every name that may stand at the top of a deployment's directory.
 const OURS: [&str; 20] = [
@@ -79,6 +79,9 @@ pub(crate) fn sweep(layout: &Layout) -> Result<(), Error> {
 }
 
 impl Layout {
+    /// The name of the directory with what server and agent have to say.
+    pub(crate) const LOGS: &str = "logs";
+
     /// The layout below `root`, which must be absolute: the server is started elsewhere.
     pub fn new(root: impl Into<PathBuf>) -> Self {
         Self { root: root.into(), place: Place::Machine }
@@ -190,7 +193,7 @@ impl Layout {
 
     /// What server and agent have to say.
     pub fn logs(&self) -> PathBuf {
-        self.root.join("logs")
+        self.root.join(Self::LOGS)
     }
 
     /// The log of one part.

@@ -8,6 +8,7 @@ pub(crate) mod exposed;
 pub(crate) mod identity;
 pub(crate) mod left_behind;
 pub(crate) mod location;
+pub(crate) mod proof;
 pub(crate) mod report;
 pub(crate) mod server_user;
 pub(crate) mod settled;

@@ -1,11 +1,13 @@
 //! `mainstay down`
 
-use deploy::{Down, Error, World};
+use deploy::{Consent, Down, Error, World};
 use finding::Exit;
 use tokio_util::sync::CancellationToken;
 
+use super::caller;
 use crate::cli;
 use crate::printer::Printer;
+use crate::terminal;
 
 pub(super) async fn run(
     printer: Printer,
@@ -13,13 +15,19 @@ pub(super) async fn run(
     args: &cli::Down,
     cancel: CancellationToken,
 ) -> Result<Exit, Error> {
-    if let Some(stopped) = super::change(printer, world, &Down, &args.change, None, cancel).await? {
-        printer.data(&serde_json::json!({ "changed": stopped }));
-        printer.show(if stopped {
-            "\nStopped. Start it again with `mainstay up`"
-        } else {
-            "Nothing runs here"
-        });
+    if args.change.plan {
+        super::change(printer, world, &Down, &args.change, None, cancel).await?;
+        return Ok(Exit::Done);
     }
+    let mut reader = terminal::reader(printer);
+    let stopped = deploy::down(world, caller(&args.change, &mut *reader, Consent::Given, cancel)?).await?;
+    printer.data(&stopped);
+    if let Some(why) = &stopped.unrecorded {
+        printer.say(&format!("note: the history has no record of this stop: {why}"));
+    }
+    printer.show(match stopped.changed {
+        true => "\nStopped. Start it again with `mainstay up`",
+        false => "Nothing runs here",
+    });
     Ok(Exit::Done)
 }

@@ -22,6 +22,9 @@ pub(super) async fn run(printer: Printer, world: &World, args: &cli::History) ->
     Ok(Exit::Done)
 }
 
+/// How many lines of what a failed step's program printed are shown.
+const SAID: usize = 20;
+
 fn line(run: &RunSummary) -> String {
     let RunSummary { run: id, title, who, started_at, .. } = run;
     let width = 10;
@@ -51,6 +54,10 @@ fn in_full(run: &RunSummary) -> String {
     if let Some(failure) = &run.failure {
         rows.push(("Cause", failure.message.clone()));
         rows.extend(failure.hint.as_ref().map(|hint| ("Hint", hint.clone())));
+        // The message may be the last line of what a program printed; here is the rest.
+        let said = failure.detail.trim().lines().filter(|line| *line != failure.message);
+        let said: Vec<_> = said.collect();
+        rows.extend(said[said.len().saturating_sub(SAID)..].iter().map(|line| ("Said", (*line).to_owned())));
     }
     rows.extend(run.not_undone.iter().map(|step| ("Not undone", format!("{}: {}", step.title, step.why))));
     let mut lines: Vec<String> = rows.iter().map(|(name, value)| format!("{name:<10} {value}")).collect();

@@ -11,6 +11,7 @@ mod image;
 mod logs;
 mod man;
 mod misread;
+mod question;
 mod reference;
 mod release;
 mod restart;
@@ -24,7 +25,7 @@ mod version;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::io::{BufRead as _, IsTerminal as _, Read as _};
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -45,7 +46,7 @@ pub(crate) fn main() -> ExitCode {
         Err(error) => return misread::report(error).into(),
     };
     let printer = Printer { json: cli.common.json, verbose: cli.common.verbose };
-    match run(cli, printer) {
+    match run(cli, printer).and_then(|code| crate::printer::lost().map_or(Ok(code), Err)) {
         Ok(code) => code,
         Err(error) => {
             printer.error(&error);
@@ -117,7 +118,9 @@ fn runtime() -> Result<tokio::runtime::Runtime, Error> {
 fn world(common: &Common) -> Result<World, Error> {
     let mainstay = std::env::current_exe().map_err(|error| Error::path("find", "/proc/self/exe", &error))?;
     let variables = variables();
-    Ok(World::new(layout(common, &variables)?, mainstay, crate::VERSION, variables))
+    let mut world = World::new(layout(common, &variables)?, mainstay, crate::VERSION, variables);
+    world.builtin = Some(crate::builtin::read_config);
+    Ok(world)
 }
 
 /// Our environment, as far as it is text.
@@ -179,9 +182,10 @@ async fn change<O: deploy::Operation>(
     }
     let mut reader = terminal::reader(printer);
     if change.yes {
-        repair(printer, world, &caller(change, &mut *reader, Consent::Given, cancel.clone())?).await?;
+        let mut caller = caller(change, &mut *reader, Consent::Given, cancel.clone())?;
+        repair(printer, world, operation, &mut caller).await?;
     }
-    let mut ask = |_: Option<&Plan<Action>>| agreed(printer, question.unwrap_or_default());
+    let mut ask = |_: Option<&Plan<Action>>| question::agreed(printer, question.unwrap_or_default());
     let consent = match question {
         Some(_) if !change.yes => Consent::Ask(&mut ask),
         _ => Consent::Given,
@@ -193,8 +197,13 @@ async fn change<O: deploy::Operation>(
     Ok(report)
 }
 
-async fn repair(printer: Printer, world: &World, caller: &Caller<'_>) -> Result<(), Error> {
-    match deploy::repair_journal(world, caller).await? {
+async fn repair<O: deploy::Operation>(
+    printer: Printer,
+    world: &World,
+    operation: &O,
+    caller: &mut Caller<'_>,
+) -> Result<(), Error> {
+    match deploy::repair_journal(operation, world, caller).await? {
         Some(Repair::SetAside(path)) => {
             printer.say(&format!("The damaged journal is now {}", path.display()));
         }
@@ -217,6 +226,10 @@ fn caller<'a>(
         .chain(change.inject_kill.iter().map(|fault| (fault, FaultKind::Kill)))
         .try_fold(Faults::default(), |faults, (fault, blow)| faults.with(fault, blow))
         .map_err(usage)?;
+    if change.why.contains(char::is_control) {
+        let why = change.why.escape_debug();
+        return Err(Error::new(Exit::Usage, format!("`--why` is `{why}`; allowed: text of one line")));
+    }
     Ok(Caller { who: host::User::current()?.name, why: change.why.clone(), reader, faults, cancel, consent })
 }
 
@@ -250,19 +263,6 @@ fn show_plan(printer: Printer, planned: &deploy::Planned) {
         printer.say(&format!("note: {remark}"));
     }
     printer.show(&planned.plan.to_string());
-}
-
-/// Whether the user agrees; where nobody can be asked, `--yes` is needed.
-fn agreed(printer: Printer, question: &str) -> Result<bool, Error> {
-    if !std::io::stdin().is_terminal() {
-        return Err(
-            Error::new(Exit::Usage, format!("{question} There is no terminal to ask")).hint("say `--yes`")
-        );
-    }
-    printer.say(&format!("{question} [y/N]"));
-    let mut answer = String::new();
-    let read = std::io::stdin().lock().read_line(&mut answer);
-    Ok(read.is_ok() && matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 
 /// A secret of one line from a file, or from stdin (`-`). `what` is its name in errors.

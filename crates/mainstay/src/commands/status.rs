@@ -1,30 +1,82 @@
 //! `mainstay status`
 
-use deploy::{AgentStatus, Error, Status, World};
+use deploy::{AgentStatus, Error, Problem, Status, Subject, Unfinished, World};
 
 use crate::cli;
 use crate::printer::Printer;
 use finding::Exit;
 
 pub(super) async fn run(printer: Printer, world: &World, args: &cli::Status) -> Result<Exit, Error> {
-    let status = deploy::status(world).await?;
+    let status = deploy::status(world).await;
     let mut data = serde_json::to_value(&status).unwrap_or_default();
     data["up"] = status.is_up().into();
     printer.data(&data);
     printer.show(&text(&status));
-    Ok(if args.check && !status.is_up() { Exit::NotReady } else { Exit::Done })
+    Ok(if args.check { status.exit() } else { Exit::Done })
+}
+
+/// Why it is not known whether the deployment runs.
+fn unknown(status: &Status) -> Option<&Problem> {
+    let directory = status.problem(Subject::Directory).filter(|_| status.agent.is_none());
+    directory.or_else(|| status.problem(Subject::Agent))
+}
+
+/// One line: what is the matter, and the next command.
+fn state(status: &Status) -> String {
+    if let Some(holder) = &status.busy {
+        return format!("busy: {holder}");
+    }
+    let hint = |problem: &Problem| match &problem.hint {
+        Some(hint) => format!("{}; {hint}", problem.what),
+        None => problem.what.clone(),
+    };
+    if let Some(problem) = unknown(status) {
+        return format!("not known: {}", hint(problem));
+    }
+    if let Some(run) = &status.unfinished {
+        let Unfinished { run, operation, began, needs_you } = run;
+        let what = format!("run {run}, `{operation}` of {began:.0},");
+        return match needs_you {
+            Some(cause) => format!(
+                "needs you: {what} could not be undone: {cause}; remove the cause, then run `mainstay up`"
+            ),
+            None if status.installed => {
+                format!(
+                    "interrupted: {what} did not end; `mainstay up` goes on with it, `mainstay down` stops what runs"
+                )
+            }
+            None => format!(
+                "half installed: {what} did not end; `mainstay up` goes on with it, `mainstay uninstall` takes it back"
+            ),
+        };
+    }
+    match &status.agent {
+        None if !status.installed => "not installed; `mainstay up` does it".to_owned(),
+        None => "down; `mainstay up` starts it".to_owned(),
+        Some(_) if status.is_up() && status.verified_at.is_none() => {
+            "up, but not verified; `mainstay verify` tests it".to_owned()
+        }
+        Some(_) if status.is_up() => "up".to_owned(),
+        Some(agent) => degraded(agent, status.trouble.as_deref()),
+    }
 }
 
 fn text(status: &Status) -> String {
     let mut rows: Vec<(&str, String)> = Vec::new();
-    let state = match (&status.agent, status.installed, &status.busy) {
-        (_, _, Some(holder)) => format!("busy: {holder}"),
-        (None, false, None) => "not installed; `mainstay up` does it".to_owned(),
-        (None, true, None) => "down; `mainstay up` starts it".to_owned(),
-        (Some(_), _, None) if status.is_up() => "up".to_owned(),
-        (Some(agent), _, None) => degraded(agent, status.trouble.as_deref()),
-    };
+    let state = state(status);
     rows.push(("State", state));
+    for problem in &status.problems {
+        let name = match problem.about {
+            Subject::Agent => continue,
+            // The state says it.
+            Subject::Directory if status.agent.is_none() => continue,
+            Subject::Directory => "Note",
+            Subject::Settings => "Settings",
+            Subject::Journal => "Journal",
+        };
+        rows.push((name, problem.what.replace('\n', "; ")));
+        rows.extend(problem.hint.clone().map(|hint| ("", hint)));
+    }
     rows.extend(status.url.clone().map(|url| ("Address", url)));
     rows.extend(status.release.clone().map(|release| ("Release", release)));
     rows.push(("Directory", status.dir.display().to_string()));
@@ -44,6 +96,8 @@ fn text(status: &Status) -> String {
             }
         });
         rows.push(("Server", server.unwrap_or_else(|| "stopped".to_owned())));
+        let last = agent.server().and_then(|server| server.last_restart.as_ref());
+        rows.extend(last.map(|last| ("", format!("last restart {}: it {}", moment(last.at), last.why))));
         let edge = agent.edge().map(|edge| {
             format!(
                 "{}, {} connections ({} websockets), {} requests, {} not answered",
@@ -59,7 +113,9 @@ fn text(status: &Status) -> String {
         }
         rows.push(("Edge", edge.unwrap_or_else(|| "closed".to_owned())));
     }
-    rows.push(("Verified", status.last_test.as_ref().map_or_else(|| "never".to_owned(), verified)));
+    if status.installed && unknown(status).is_none() {
+        rows.push(("Verified", status.last_test.as_ref().map_or_else(|| "never".to_owned(), verified)));
+    }
     rows.extend(status.warnings.iter().map(|warning| ("Warning", warning.clone())));
     rows.iter().map(|(name, value)| format!("{name:<10} {value}")).collect::<Vec<_>>().join("\n")
 }
@@ -94,7 +150,7 @@ fn schedule_row(scheduled: &deploy::Scheduled) -> String {
             let end = match (&last.failure, last.exit) {
                 (Some(failure), _) => format!("could not start: {failure}"),
                 (None, Some(code)) => format!("ended with code {code}"),
-                (None, None) => "its exit code is not known".to_owned(),
+                (None, None) => "its exit code is unknown: the agent that began it was killed".to_owned(),
             };
             format!("last run {}, {end}", moment(last.started))
         }

@@ -13,9 +13,13 @@ pub(super) async fn run(
     args: &cli::Uninstall,
     cancel: CancellationToken,
 ) -> Result<Exit, Error> {
-    let what =
-        if args.keep_data { "the deployment, but not its data," } else { "the deployment and all its data" };
-    let question = format!("This removes {what} in {}. Go on?", world.layout.root().display());
+    let dir = world.layout.root().display();
+    let question = match args.keep_data {
+        true => format!("This removes the deployment in {dir}, and keeps its data and its history. Go on?"),
+        false => format!(
+            "This deletes the deployment in {dir} for good: its data, its settings, its history. Go on?"
+        ),
+    };
     let operation = Uninstall { keep_data: args.keep_data };
     let gone = super::change(printer, world, &operation, &args.change, Some(&question), cancel).await?;
     if let Some(gone) = gone {
@@ -26,14 +30,30 @@ pub(super) async fn run(
 }
 
 fn summary(gone: &Uninstalled) -> String {
-    let mut lines = vec![format!("\nRemoved {}", gone.dir.display())];
-    if !gone.kept.is_empty() {
-        lines.push(format!("Kept {}", gone.kept.join(", ")));
+    let (dir, kept) = (gone.dir.display(), gone.kept.join(", "));
+    let mut lines = Vec::new();
+    match (gone.removed.is_empty(), gone.kept.is_empty()) {
+        (_, true) => lines.push(format!("\nRemoved {dir}")),
+        (true, false) => lines.push(format!("Nothing to remove: {dir} has nothing but {kept}")),
+        (false, false) => {
+            lines.push(format!("\nRemoved {} from {dir}", gone.removed.join(", ")));
+            lines.push(format!("Kept there: {kept}"));
+        }
     }
-    let database = gone.database.as_ref();
-    lines.extend(
-        database.map(|address| format!("The database {address} is not Mainstay's and stays as it is")),
-    );
+    let secrets = gone.kept.iter().any(|name| name == "secrets.toml");
+    lines.extend(gone.database.as_ref().map(|address| match secrets {
+        true => format!(
+            "The database {address} is not Mainstay's and stays as it is; a later `mainstay up` can use it only with {}",
+            gone.dir.join("secrets.toml").display()
+        ),
+        false => format!("The database {address} is not Mainstay's and stays as it is"),
+    }));
+    if secrets && gone.database.is_none() && !gone.kept.iter().any(|name| name == "config") {
+        lines.push(
+            "No config.json says whether a database on a server needs secrets.toml; remove it by hand where none does"
+                .to_owned(),
+        );
+    }
     lines.extend(gone.user.as_ref().map(|user| {
         format!(
             "The system user {user} stays, in case another deployment runs as it; `userdel {user}` removes it"

@@ -14,6 +14,7 @@ mod session;
 
 /// What needs root or programs other than our own, or takes long: `cargo xtask test --quick` skips it.
 mod full {
+    mod alive;
     mod browser;
     mod clients;
     mod container;

@@ -87,8 +87,16 @@ pub(super) async fn open_read_only(path: &Path) -> Result<SqliteConnection, Reas
     // Without a `-wal` the file alone is the whole truth. Read as one that cannot change, it needs no `-shm`, which a
     // reader would leave behind, and may not be able to make.
     let whole = !beside(path, "-wal").try_exists()?;
-    let (connection, _) = connect_and_check(options(path).read_only(true).immutable(whole)).await?;
-    Ok(connection)
+    let of = |whole: bool| connect_and_check(options(path).read_only(true).immutable(whole));
+    match of(whole).await {
+        // A full disk has no room for the `-shm`; with nothing in the `-wal` it is not needed.
+        Err(Reason::Storage(_)) if is_empty(&beside(path, "-wal")) => Ok(of(true).await?.0),
+        opened => Ok(opened?.0),
+    }
+}
+
+fn is_empty(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|file| file.len() == 0)
 }
 
 async fn connect_and_check(options: SqliteConnectOptions) -> Result<(SqliteConnection, i64), Reason> {

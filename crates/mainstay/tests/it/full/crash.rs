@@ -11,10 +11,10 @@ fn steps() -> Vec<String> {
     steps.iter().map(|step| step["name"].as_str().expect("a name").to_owned()).collect()
 }
 
-/// What an undone installation may leave: the journal with its history, and what guards it.
+/// What an undone installation may leave: the journal with its history, what guards it, and the logs that explain why it is undone.
 fn assert_undone(place: &Place, at: &str) {
-    let left: Vec<String> =
-        place.names().into_iter().filter(|name| name != "run" && !name.starts_with("state.db")).collect();
+    let stays = |name: &String| name == "run" || name == "logs" || name.starts_with("state.db");
+    let left: Vec<String> = place.names().into_iter().filter(|name| !stays(name)).collect();
     assert_eq!(left, Vec::<String>::new(), "{at}: left behind");
     eventually("no process is left", || processes_of(&place.root).is_empty());
     assert!(std::net::TcpStream::connect(("127.0.0.1", place.port)).is_err(), "{at}: the edge is still open");

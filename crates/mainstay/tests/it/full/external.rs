@@ -180,7 +180,11 @@ fn from_an_empty_database_to_verified_and_back() {
     let gone = chat.place.run(&["uninstall", "--yes"]).expect(0);
     assert!(gone.stdout.contains(&format!("{address} is not Mainstay's and stays")), "{}", gone.stdout);
     assert!(chat.has_tables(), "it is left alone");
-    // Its accounts are those of the secrets that are gone.
+    // Its accounts are those of the secrets, which stay: with them a later deployment goes on with it.
+    assert_eq!(chat.place.names(), ["secrets.toml"]);
+    assert_eq!(chat.up(&["--json"]).expect(0).json()["changed"], true);
+    chat.place.run(&["uninstall", "--yes"]).expect(0);
+    std::fs::remove_file(chat.place.root.join("secrets.toml")).expect("removed");
     chat.refused(&[], 4, &["holds a Mattermost already", "secrets.toml"]);
 }
 

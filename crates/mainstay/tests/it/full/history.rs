@@ -102,7 +102,7 @@ fn a_run_of_another_version_is_named_and_can_be_given_up() {
         &place,
         r#"update runs set program = '9.0.0', plan = replace(plan, '"format":2', '"format":9') where id = 2"#,
     );
-    for command in [&["up"][..], &["down"], &["restart"], &["uninstall", "--plan"]] {
+    for command in [&["up"][..], &["restart"], &["uninstall", "--plan"]] {
         let ran = place.run(command);
         if command.contains(&"--plan") {
             // Looking needs no journal.
@@ -114,6 +114,13 @@ fn a_run_of_another_version_is_named_and_can_be_given_up() {
         assert!(refused.stderr.contains("`mainstay up --yes`"), "{}", refused.stderr);
         assert!(!refused.stderr.contains("damaged"), "{}", refused.stderr);
     }
+    // A command that would be refused gives nothing up.
+    let refused = place.run(&["restart", "--yes"]).expect(4);
+    assert!(refused.stderr.contains("the server does not run"), "{}", refused.stderr);
+    assert_eq!(place.run(&["history", "--json"]).expect(0).json()[0]["outcome"], "unfinished");
+    // Stopping needs no run.
+    let down = place.run(&["down"]).expect(0);
+    assert!(down.stderr.contains("run 2, `restart`, was interrupted"), "{}", down.stderr);
     // The way out that it names.
     let ran = place.up(&[]).expect(0);
     assert!(ran.stderr.contains("Run 2 is given up where it stood"), "{}", ran.stderr);

@@ -1,0 +1,177 @@
+//! Whether the server answers. A process that runs is not a server that works: it is asked all the time, on loopback, and replaced
+//! when it has answered nothing for [`LIMIT`].
+//!
+//! Any answer counts, also a bad one: a server whose database is away answers, and another process would not bring the database back.
+//! A server that has not answered since its start may be migrating its database, so it gets far longer.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use super::parts::Parts;
+use crate::control::health;
+use crate::control::protocol::ServerSpec;
+
+/// How often it is asked.
+const INTERVAL: Duration = Duration::from_secs(5);
+
+/// How often it is asked while it is not known to answer, so that nobody is turned away longer than needed.
+const QUICK: Duration = Duration::from_millis(500);
+
+/// How long it may take to answer once.
+pub(super) const DEADLINE: Duration = Duration::from_secs(5);
+
+/// After this long without an answer the edge turns requests away: two questions stayed without one.
+const SUSPECT: Duration = Duration::from_secs(12);
+
+/// After this long without an answer it is replaced.
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// How long the first start of a release may take: it may migrate (upstream unit: TimeoutStartSec 3600).
+const FIRST_START: Duration = Duration::from_secs(3600);
+
+/// How long a later start may take.
+const LATER_START: Duration = Duration::from_secs(300);
+
+/// What is known of one server.
+#[derive(Debug, Default)]
+struct Pulse {
+    /// The process that was asked last.
+    pid: u32,
+    /// Whether this process has answered.
+    has_answered: bool,
+    /// Whether this server, as it was started, has ever answered.
+    has_ever_answered: bool,
+    /// For how long it has answered nothing.
+    silent: Duration,
+}
+
+/// What follows from an answer, or from none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    /// It answers.
+    Well,
+    /// It does not answer; that may pass, or it is starting.
+    Wait,
+    /// It takes connections and answers nothing.
+    Silent,
+    /// It must be replaced.
+    Replace,
+}
+
+impl Pulse {
+    /// Notes an answer of process `pid`, or none, `since_last` after the one before.
+    fn note(&mut self, pid: u32, answered: bool, since_last: Duration) -> Verdict {
+        if self.pid != pid {
+            *self = Self { pid, has_ever_answered: self.has_ever_answered, ..Self::default() };
+        }
+        if answered {
+            *self = Self { pid, has_answered: true, has_ever_answered: true, silent: Duration::ZERO };
+            return Verdict::Well;
+        }
+        // While this machine slept, nobody waited for an answer.
+        self.silent += since_last.min(INTERVAL + DEADLINE);
+        match (self.has_answered, self.has_ever_answered) {
+            (true, _) if self.silent >= LIMIT => Verdict::Replace,
+            (true, _) if self.silent >= SUSPECT => Verdict::Silent,
+            (false, true) if self.silent >= LATER_START => Verdict::Replace,
+            (false, false) if self.silent >= FIRST_START => Verdict::Replace,
+            _ => Verdict::Wait,
+        }
+    }
+
+    /// Completes "was ended by Mainstay: ".
+    fn why(&self) -> String {
+        let seconds = self.silent.as_secs();
+        if self.has_answered {
+            format!("it answered nothing for {seconds} s")
+        } else {
+            format!("it answered nothing in the {seconds} s since its start")
+        }
+    }
+}
+
+/// Asks every server for ever, tells its edges, and has it replaced.
+pub(super) async fn watch(parts: &Parts, client: reqwest::Client) {
+    let mut pulses: BTreeMap<String, (ServerSpec, Pulse, Instant)> = BTreeMap::new();
+    loop {
+        let began = Instant::now();
+        let running = parts.running_servers();
+        pulses.retain(|name, (spec, ..)| running.iter().any(|(other, now, _)| other == name && now == spec));
+        // A server that is started meanwhile is asked soon: only one that has answered can fall silent.
+        let mut pause = if running.is_empty() { QUICK } else { INTERVAL };
+        for (name, spec, pid) in running {
+            let asked = Instant::now();
+            let answered = health::answers(&client, spec.listen).await;
+            let (_, pulse, last) =
+                pulses.entry(name.clone()).or_insert_with(|| (spec.clone(), Pulse::default(), asked));
+            let verdict = pulse.note(pid, answered, last.elapsed());
+            *last = Instant::now();
+            if verdict != Verdict::Well {
+                pause = QUICK;
+            }
+            let is_silent = matches!(verdict, Verdict::Silent | Verdict::Replace);
+            parts
+                .edges()
+                .iter()
+                .filter(|edge| edge.upstream == spec.listen)
+                .for_each(|edge| edge.set_silent(is_silent));
+            if verdict == Verdict::Replace {
+                let why = pulse.why();
+                tracing::error!(part = name, pid, why, "the server is replaced");
+                parts.replace(&name, pid, &why, pulse.silent);
+            }
+        }
+        sleep(pause.saturating_sub(began.elapsed()).max(QUICK)).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// The verdict after so many seconds without an answer.
+    fn after(pulse: &mut Pulse, pid: u32, seconds: u32) -> Verdict {
+        let mut verdict = Verdict::Wait;
+        for _ in 0..seconds {
+            verdict = pulse.note(pid, false, SECOND);
+        }
+        verdict
+    }
+
+    #[test]
+    fn a_server_that_answered_is_turned_away_from_and_then_replaced() {
+        let mut pulse = Pulse::default();
+        assert_eq!(pulse.note(7, true, SECOND), Verdict::Well);
+        assert_eq!(after(&mut pulse, 7, 11), Verdict::Wait);
+        assert_eq!(after(&mut pulse, 7, 1), Verdict::Silent);
+        assert_eq!(after(&mut pulse, 7, 17), Verdict::Silent);
+        assert_eq!(after(&mut pulse, 7, 1), Verdict::Replace);
+        assert_eq!(pulse.why(), "it answered nothing for 30 s");
+        assert_eq!(pulse.note(7, true, SECOND), Verdict::Well);
+        assert_eq!(after(&mut pulse, 7, 9), Verdict::Wait);
+    }
+
+    #[test]
+    fn a_first_start_may_migrate_and_a_later_one_may_not_take_as_long() {
+        let mut pulse = Pulse::default();
+        assert_eq!(after(&mut pulse, 7, 3599), Verdict::Wait);
+        assert_eq!(after(&mut pulse, 7, 1), Verdict::Replace);
+        let mut pulse = Pulse::default();
+        pulse.note(7, true, SECOND);
+        assert_eq!(after(&mut pulse, 8, 299), Verdict::Wait);
+        assert_eq!(after(&mut pulse, 8, 1), Verdict::Replace);
+        assert_eq!(pulse.why(), "it answered nothing in the 300 s since its start");
+    }
+
+    #[test]
+    fn a_machine_that_slept_is_no_server_that_was_silent() {
+        let mut pulse = Pulse::default();
+        pulse.note(7, true, SECOND);
+        assert_eq!(pulse.note(7, false, Duration::from_secs(8 * 3600)), Verdict::Wait);
+        assert_eq!(pulse.note(7, true, SECOND), Verdict::Well);
+    }
+}
