@@ -56,6 +56,16 @@ pub enum PortError {
     },
 }
 
+impl PortError {
+    /// The process that has the address, where that is the reason and the process may be seen.
+    pub fn holder(&self) -> Option<u32> {
+        match self {
+            Self::Taken { holder, .. } => holder.process.as_ref().map(|(pid, _)| *pid),
+            _ => None,
+        }
+    }
+}
+
 /// Binds it. The only way to know that an address is free is to bind it and to keep it.
 ///
 /// # Errors

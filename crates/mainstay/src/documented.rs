@@ -6,6 +6,7 @@ use clap::Parser as _;
 use clap::error::ErrorKind;
 
 use crate::cli::Cli;
+use crate::shown::{Shown, shown};
 
 /// Words that stand for another, and one that could stand there.
 const PLACEHOLDERS: [(&str, &str); 10] = [
@@ -31,27 +32,6 @@ fn files(dir: &Path, extension: &str, found: &mut Vec<PathBuf>) {
             found.push(path);
         }
     }
-}
-
-/// The commands in a text: `mainstay ...` between backquotes, and lines of shell blocks.
-fn shown(text: &str) -> Vec<(usize, String)> {
-    let mut commands = Vec::new();
-    let mut in_shell = false;
-    for (index, line) in text.lines().enumerate() {
-        let trimmed = line.trim();
-        if let Some(language) = trimmed.strip_prefix("```") {
-            in_shell = language == "sh";
-        } else if in_shell {
-            commands.extend(trimmed.starts_with("mainstay ").then(|| (index + 1, trimmed.to_owned())));
-        } else {
-            let spans = line.split('`').skip(1).step_by(2);
-            // A span that is not closed goes on in the next line, and is prose.
-            let closed = line.matches('`').count() / 2;
-            let commands_of = spans.take(closed).filter(|span| span.starts_with("mainstay "));
-            commands.extend(commands_of.map(|span| (index + 1, span.to_owned())));
-        }
-    }
-    commands
 }
 
 /// The words of a command, without a shell's redirections, and with values in the place of placeholders.
@@ -92,7 +72,10 @@ fn wrong(paths: &[PathBuf]) -> Vec<String> {
     let mut count = 0;
     for path in paths {
         let text = std::fs::read_to_string(path).expect("a text");
-        for (line, command) in shown(&text) {
+        for Shown { line, text: command, .. } in shown(&text) {
+            if !command.starts_with("mainstay ") {
+                continue;
+            }
             count += 1;
             if let Some(refusal) = refusal(&command) {
                 wrong.push(format!("{}:{line}: {command}\n{refusal}", path.display()));

@@ -11,6 +11,9 @@ mod documented;
 mod log_line;
 mod printer;
 mod since;
+#[cfg(test)]
+#[path = "../tests/it/shown.rs"]
+mod shown;
 mod terminal;
 
 use std::path::Path;

@@ -1,15 +1,16 @@
-//! Server certificates for 127.0.0.1, and the authority that signs them.
+//! Server certificates, and the authority that signs them.
 
 use std::path::Path;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
 
-/// Writes `ca.pem`, `server.pem` and `server.key` to a directory.
-pub fn write(dir: &Path, expired: bool) {
+/// Writes `ca.pem`, `server.pem` and `server.key` for the server with these names or addresses to a directory.
+pub fn write(dir: &Path, names: &[&str], expired: bool) {
     let mut authority = CertificateParams::new([]).unwrap();
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate().unwrap()).unwrap();
-    let mut server = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
+    let mut server =
+        CertificateParams::new(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>()).unwrap();
     if expired {
         (server.not_before, server.not_after) = (date_time_ymd(2001, 1, 1), date_time_ymd(2002, 1, 1));
     }

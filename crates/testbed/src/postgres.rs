@@ -91,7 +91,7 @@ impl Cluster {
             |key: &str, value: &str| writeln!(text, "{key} = '{}'", value.replace('\'', "''")).unwrap();
         set("unix_socket_directories", &dir.display().to_string());
         if let Some(expired) = kind.certificate {
-            certificate::write(dir, expired);
+            certificate::write(dir, &["127.0.0.1"], expired);
             set("ssl", "on");
             set("ssl_cert_file", &dir.join("server.pem").display().to_string());
             set("ssl_key_file", &dir.join("server.key").display().to_string());

@@ -34,7 +34,10 @@ pub(crate) fn check(layout: &Layout, settled: &Settled, observed: &Observed) -> 
     }
     let open = agent.and_then(|status| status.edge()).map(|edge| edge.spec.listen);
     if open != Some(desired.listen) {
+        let own = agent.map(|status| status.agent_pid);
+        let is_own = |taken: &port::PortError| own.is_some() && taken.holder() == own;
         let free = port::check(desired.listen.into());
+        let free = free.or_else(|taken| if is_own(&taken) { Ok(()) } else { Err(taken) });
         free.map_err(|taken| in_a_copy(taken.into(), layout, observed))?;
     }
     if !observed.database.exists || observed.directory.secrets {

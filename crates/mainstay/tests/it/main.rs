@@ -11,6 +11,7 @@ mod place;
 mod presence;
 mod promises;
 mod session;
+mod shown;
 
 /// What needs root or programs other than our own, or takes long: `cargo xtask test --quick` skips it.
 mod full {
@@ -26,6 +27,7 @@ mod full {
     mod history;
     pub(crate) mod image;
     mod pooler;
+    mod pages;
     mod postgres_image;
     mod schedule;
 }

@@ -1,5 +1,5 @@
 // oauth2-mock-server, made to refuse what GitLab refuses: prints its port.
-// Arguments: the module's file; JSON with id, secret, redirect_uri, scope, and certificate and key for TLS.
+// Arguments: the module's file; JSON with id, secret, redirect_uri, scope, certificate and key for TLS, and a port other than any free one.
 import { pathToFileURL } from "node:url";
 
 const { OAuth2Server } = await import(pathToFileURL(process.argv[2]));
@@ -37,5 +37,5 @@ server.service.on("beforeUserinfo", (response) => {
   response.body = { message: "401 Unauthorized" };
 });
 
-await server.start(0, "127.0.0.1");
+await server.start(want.port ?? 0, "127.0.0.1");
 console.log(server.address().port);

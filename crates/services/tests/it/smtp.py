@@ -1,7 +1,7 @@
 """A mail server that keeps nothing: prints its port, then each message taken as a line of JSON.
 
 One argument, JSON: tls ("", "starttls", "implicit"), certificate, key, user, password, mechanisms not offered,
-what it requires, SMTPUTF8, what it offers instead of AUTH, and replies that refuse a command.
+what it requires, SMTPUTF8, what it offers instead of AUTH, replies that refuse a command, and a port other than any free one.
 """
 import asyncio
 import email
@@ -83,7 +83,7 @@ async def main():
     }
     loop = asyncio.get_running_loop()
     server = await loop.create_server(
-        lambda: SMTP(Handler(), loop=loop, **options), "127.0.0.1", 0,
+        lambda: SMTP(Handler(), loop=loop, **options), "127.0.0.1", want.get("port", 0),
         ssl=context() if tls == "implicit" else None)
     print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()

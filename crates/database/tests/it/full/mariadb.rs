@@ -38,7 +38,7 @@ impl MariaDb {
             args.extend(options.iter().map(ToString::to_string));
             args
         });
-        certificate::write(server.dir(), false);
+        certificate::write(server.dir(), &["127.0.0.1"], false);
         child::hand_over(server.dir(), ACCOUNT);
         let install = child::program(&["/usr/bin/mariadb-install-db"], PACKAGES);
         let mut args = places(server.dir());
