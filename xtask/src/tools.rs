@@ -39,9 +39,10 @@ const IP: Tool = Tool { programs: &["ip"], package: "iproute2" };
 const NGINX: Tool = Tool { programs: &["nginx"], package: "nginx-light" };
 const WRK: Tool = Tool { programs: &["wrk"], package: "wrk" };
 
-/// Two public Mattermost clients, a mail server and an OAuth provider, in the versions that the tests were written for.
+/// Two public Mattermost clients, a mail server, an OAuth provider and a checker of accessibility, in the versions that the tests were written for.
 const PYTHON_PACKAGES: [&str; 2] = ["mattermostdriver==7.3.2", "aiosmtpd==1.4.6"];
-const NODE_PACKAGES: [&str; 3] = ["@mattermost/client@11.9.0", "ws@8", "oauth2-mock-server@9.3.0"];
+const NODE_PACKAGES: [&str; 4] =
+    ["@mattermost/client@11.9.0", "ws@8", "oauth2-mock-server@9.3.0", "axe-core@4.10.3"];
 
 /// Programs that check dependencies, each with the wheel that brings it built: compiling them takes minutes, installing them 5 s.
 const CHECKERS: [(&str, &str); 2] = [

@@ -6,6 +6,7 @@
 //! must build with Rust alone, and be readable as it is served.
 
 mod assets;
+mod emoji;
 mod markdown;
 
 use axum::Router;

@@ -3,6 +3,7 @@
 /** The site's root path with a trailing slash. The assets are in <root>static/<hash>/. */
 export const root = new URL('../../', import.meta.url).pathname;
 const base = `${root}api/v4`;
+const PER_PAGE = 200;
 
 /** A refusal by the server, identified by its `id`. `status` 0 means that the server could not be reached. */
 export class ApiError extends Error {
@@ -54,18 +55,32 @@ const put = (path, body) => request('PUT', base + path, body ?? {});
 const remove = (path) => request('DELETE', base + path);
 const query = (values) => new URLSearchParams(values).toString();
 
+/** All entries of a list that `load(page)` gives in pages of 200. */
+export async function every(load) {
+  const all = [];
+  for (let page = 0; ; page++) {
+    const some = await load(page);
+    all.push(...some);
+    if (some.length < PER_PAGE) return all;
+  }
+}
+
 export const config = () => get('/config/client?format=old');
 export const signUp = (user, invite) => post(`/users${invite ? `?${query({ iid: invite })}` : ''}`, user);
 export const logIn = (credentials) => post('/users/login', { token: '', device_id: '', ...credentials });
 export const logOut = () => post('/users/logout');
 export const me = () => get('/users/me');
-export const users = (options) => get(`/users?${query(options)}`);
+export const teamUsers = (team, page) => get(`/users?${query({ in_team: team, page, per_page: PER_PAGE, active: true, sort: '' })}`);
+export const findUsers = (team, name) => get(`/users/autocomplete?${query({ in_team: team, name, limit: 100 })}`);
+export const patchMe = (names) => put('/users/me/patch', names);
+export const changePassword = (current_password, new_password) => put('/users/me/password', { current_password, new_password });
+export const sendPasswordReset = (email) => post('/users/password/reset/send', { email });
 export const usersByIds = (ids) => post('/users/ids', ids);
 export const userByName = (name) => get(`/users/username/${encodeURIComponent(name)}`);
 export const statuses = (ids) => post('/users/status/ids', ids);
 
 export const myTeams = () => get('/users/me/teams');
-export const openTeams = () => get('/teams?page=0&per_page=200');
+export const openTeams = (page) => get(`/teams?page=${page}&per_page=${PER_PAGE}`);
 export const teamExists = (name) => get(`/teams/name/${encodeURIComponent(name)}/exists`);
 export const createTeam = (team) => post('/teams', team);
 export const joinTeam = (team, user) => post(`/teams/${team}/members`, { team_id: team, user_id: user });
@@ -77,9 +92,10 @@ export const myMemberships = (team) => get(`/users/me/teams/${team}/channels/mem
 export const membership = (channel) => get(`/channels/${channel}/members/me`);
 export const channel = (id) => get(`/channels/${id}`);
 export const channelByName = (team, name) => get(`/teams/${team}/channels/name/${encodeURIComponent(name)}`);
-export const publicChannels = (team) => get(`/teams/${team}/channels?page=0&per_page=200`);
+export const publicChannels = (team, page) => get(`/teams/${team}/channels?page=${page}&per_page=${PER_PAGE}`);
 export const createChannel = (data) => post('/channels', data);
-export const joinChannel = (id, user) => post(`/channels/${id}/members`, { user_id: user });
+export const channelMembers = (id, page) => get(`/channels/${id}/members?page=${page}&per_page=${PER_PAGE}`);
+export const addMember = (id, user) => post(`/channels/${id}/members`, { user_id: user });
 export const leaveChannel = (id) => remove(`/channels/${id}/members/me`);
 export const directChannel = (self, other) => post('/channels/direct', [self, other]);
 export const channelStats = (id) => get(`/channels/${id}/stats?exclude_files_count=true`);
@@ -88,6 +104,7 @@ export const view = (channel, previous) =>
 
 export const posts = (channel, options) =>
   get(`/channels/${channel}/posts?${query({ per_page: 60, collapsedThreads: true, skipFetchThreads: true, ...options })}`);
+export const onePost = (id) => get(`/posts/${id}`);
 export const thread = (id) => get(`/posts/${id}/thread?collapsedThreads=true&collapsedThreadsExtended=false`);
 export const createPost = (data) => post('/posts', data);
 export const editPost = (id, message) => put(`/posts/${id}/patch`, { message });

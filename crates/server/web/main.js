@@ -7,8 +7,8 @@ import { go, listen, resolve, route } from './router.js';
 import { Socket } from './socket.js';
 import * as data from './store.js';
 import { startTheme } from './theme.js';
-import { showChat, refresh } from './views/chat.js';
-import { logIn, signUp } from './views/entry.js';
+import { refresh, showChat, showPost } from './views/chat.js';
+import { forgotPassword, logIn, signUp } from './views/entry.js';
 import { createTeam, selectTeam } from './views/team.js';
 
 const { state } = data;
@@ -67,15 +67,27 @@ async function joinInvited(invite) {
 
 socket.addEventListener('message', ({ detail }) => apply(detail));
 socket.addEventListener('fresh', () => state.team && refresh().catch((error) => console.warn(error.message)));
-socket.addEventListener('lost', () => announce('Mattermost unreachable. Trying to connect again; messages you write are kept.'));
-socket.addEventListener('connected', () => announce(''));
+socket.addEventListener('lost', () => announce('connection', 'Mattermost unreachable. Trying to connect again; messages you write are kept.'));
+socket.addEventListener('connected', () => announce('connection', ''));
 addEventListener('online', () => socket.hurry());
 document.addEventListener('visibilitychange', () => document.visibilityState === 'visible' && socket.hurry());
 api.session.addEventListener('expired', () => state.me && forget());
 
-function announce(text) {
-  document.getElementById('announcements').replaceChildren(
-    ...(text ? [h('div', { class: 'announcement-bar announcement-bar-critical', role: 'alert' }, text)] : []));
+const announcements = new Map();
+
+/** Shows `content` in a red bar at the top, in the place of what was said before about `topic`; nothing for an empty text. */
+function announce(topic, content) {
+  announcements.set(topic, content);
+  document.getElementById('announcements').replaceChildren(...[...announcements.values()].filter(Boolean)
+    .map((one) => h('div', { class: 'announcement-bar announcement-bar-critical', role: 'alert' }, one)));
+}
+
+/** The websocket accepts pages of the site URL alone: whoever comes by another address is told the right one. */
+function checkAddress() {
+  const right = state.config.SiteURL;
+  const here = `${location.origin}${api.root}`.replace(/\/$/, '');
+  if (!right || right.replace(/\/$/, '') === here) return;
+  announce('address', [`This page was opened at ${here}, but the address of this site is `, h('a', { href: right }, right), '. New messages may not appear here. Administrators: change the site URL, or the address.']);
 }
 
 // ---- the pages
@@ -87,9 +99,11 @@ function secured(display) {
   };
 }
 
+const lastTeam = () => [...state.teams.values()].find((team) => team.id === localStorage.getItem('team')) ?? state.teams.values().next().value;
+
 route('', async () => {
   if (!state.me) return go(state.config.NoAccounts === 'true' ? 'signup_user_complete' : 'login', { replace: true });
-  const last = [...state.teams.values()].find((team) => team.id === localStorage.getItem('team')) ?? state.teams.values().next().value;
+  const last = lastTeam();
   return go(last ? `${last.name}/channels/town-square` : 'select_team', { replace: true });
 });
 
@@ -110,12 +124,15 @@ route('signup_user_complete', async (_, query) => {
   }
 });
 
+route('reset_password', () => show(forgotPassword()));
 route('create_team', secured(() => createTeam(show)));
 route('select_team', secured(async () => show(await selectTeam(leave))));
 
 const chat = (params, signal) => showChat(page, params, { socket, leave, signal }).catch((error) => fail(error));
 route(':team/channels/:channel', secured((params, _, signal) => chat(params, signal)));
 route(':team/messages/:person', secured((params, _, signal) => chat(params, signal)));
+route('_redirect/pl/:post', secured(({ post }) => go(`${lastTeam()?.name ?? ''}/pl/${post}`, { replace: true })));
+route(':team/pl/:post', secured((params, _, signal) => showPost(page, params, { socket, leave, signal }).catch((error) => fail(error, 'This message cannot be shown'))));
 route(':team', secured(({ team }) => go(`${team}/channels/town-square`, { replace: true })));
 
 function fail(error, title = 'That did not work') {
@@ -140,6 +157,7 @@ async function start() {
   } else {
     state.config = await api.config();
   }
+  checkAddress();
   setInterval(() => state.team && data.fetchStatuses().catch(() => {}), STATUS_MS);
   await resolve();
 }

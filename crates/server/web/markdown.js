@@ -15,7 +15,7 @@ const waiting = new Map();
 
 /** An element that shows `text`, formatted as soon as its tree is loaded, with `after` at the end of its last line. */
 export function message(text, props, after) {
-  const element = h('div', { ...props, class: 'text' });
+  const element = h('div', { ...props, class: 'text', dir: 'auto' });
   const show = (nodes) => {
     element.replaceChildren(...nodes);
     if (after) (element.lastElementChild?.matches('p') ? element.lastElementChild : element).append(after);

@@ -51,11 +51,17 @@ export function user(id) {
   return known ?? null;
 }
 
+/** Loads the users that are not known yet. */
+export async function loadUsers(ids) {
+  const unknown = ids.filter((id) => !state.users.has(id));
+  for (let at = 0; at < unknown.length; at += 100) setUsers(await api.usersByIds(unknown.slice(at, at + 100)));
+}
+
 async function fetchWanted() {
   const ids = wanted;
   wanted = [];
   try {
-    for (let at = 0; at < ids.length; at += 100) setUsers(await api.usersByIds(ids.slice(at, at + 100)));
+    await loadUsers(ids);
   } catch (error) {
     for (const id of ids) asked.delete(id);
     console.warn(error.message);
@@ -65,6 +71,17 @@ async function fetchWanted() {
 export function setUsers(users) {
   for (const one of users) state.users.set(one.id, one);
   changed('users');
+}
+
+/** Puts this user's changed account in the place of the old one. */
+export function setMe(me) {
+  state.me = { ...state.me, ...me };
+  setUsers([state.me]);
+}
+
+/** Whether one of a user's names contains `text`, which is in lower case. */
+export function isLike(one, text) {
+  return [one.username, one.first_name, one.last_name, one.nickname].some((name) => name?.toLowerCase().includes(text));
 }
 
 export function displayName(id) {
@@ -205,16 +222,26 @@ export async function loadTimeline(channel) {
 }
 
 /** Loads the page before the oldest known post. */
-export async function loadOlder(channel) {
+export async function loadOlder(channel, count = PAGE) {
   const timeline = state.timelines.get(channel);
   const oldest = timeline?.ids[0];
   if (!oldest || timeline.whole) return;
-  const list = await api.posts(channel, { before: oldest });
+  const list = await api.posts(channel, { before: oldest, per_page: count });
   const known = new Set(timeline.ids);
   const older = rootsOf(list).filter((post) => !known.has(post.id));
   timeline.ids = [...older.map((post) => post.id), ...timeline.ids];
-  timeline.whole = list.order.length < PAGE;
+  timeline.whole = list.order.length < count;
   changed('timeline', channel);
+}
+
+/** Loads older pages until the timeline has the post `id`, but at most `most` posts. Whether it has it. */
+export async function loadBackTo(channel, id, most) {
+  const timeline = () => state.timelines.get(channel);
+  while (!timeline().ids.includes(id)) {
+    if (timeline().whole || timeline().ids.length >= most) return false;
+    await loadOlder(channel, 200);
+  }
+  return true;
 }
 
 export async function loadThread(root) {
@@ -270,6 +297,13 @@ export function removePost(post) {
   if (root?.reply_count) state.posts.set(root.id, { ...root, reply_count: root.reply_count - 1 });
   changed('timeline', post.channel_id);
   changed('thread', post.root_id || post.id);
+}
+
+/** Throws if a message is longer than this server takes. Nothing is cut off. */
+export function checkLength(message) {
+  const most = Number(state.config.MaxPostSize || 16383);
+  const length = [...message].length;
+  if (length > most) throw new Error(`The message is ${length - most} characters too long: at most ${most} are possible. Send it in parts, or as a file.`);
 }
 
 /** Shows the post, then sends it. If that fails, it stays, is marked as failed, and can be sent again. */

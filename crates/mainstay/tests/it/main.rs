@@ -30,4 +30,5 @@ mod full {
     mod pages;
     mod postgres_image;
     mod schedule;
+    mod web_client;
 }

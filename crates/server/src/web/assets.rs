@@ -9,6 +9,8 @@ use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
+use super::emoji;
+
 /// One file of the client.
 pub(super) struct Asset {
     pub(super) plain: &'static [u8],
@@ -41,13 +43,16 @@ const FILES: &[(&str, &[u8])] = files![
     "theme.css",
     "theme.js",
     "time.js",
+    "views/account.js",
     "views/attachments.js",
     "views/avatar.js",
     "views/chat.js",
     "views/composer.js",
     "views/dialogs.js",
+    "views/emoji.js",
     "views/entry.js",
     "views/files.js",
+    "views/members.js",
     "views/post.js",
     "views/sidebar.js",
     "views/team.js",
@@ -55,23 +60,31 @@ const FILES: &[(&str, &[u8])] = files![
     "views/timeline.js",
 ];
 
+/// The generated one.
+const EMOJI: &str = "emoji.json";
+
 const PAGE: &str = include_str!("../../web/page.html");
 
 static ASSETS: LazyLock<Assets> = LazyLock::new(|| {
     let mut hash = digest::Context::new(&digest::SHA256);
+    let emoji = emoji::document();
+    hash.update(&emoji);
     for (path, bytes) in FILES {
         hash.update(path.as_bytes());
         hash.update(&(bytes.len() as u64).to_be_bytes());
         hash.update(bytes);
     }
     let version = hash.finish().as_ref()[..8].iter().map(|byte| format!("{byte:02x}")).collect();
-    let files = FILES.iter().map(|(path, bytes)| (*path, asset(path, bytes))).collect();
+    let mut files: HashMap<_, _> = FILES.iter().map(|(path, bytes)| (*path, asset(path, bytes))).collect();
+    // Compiled into the program, and there as long as it runs.
+    files.insert(EMOJI, asset(EMOJI, emoji.leak()));
     Assets { version, files }
 });
 
 fn asset(path: &str, plain: &'static [u8]) -> Asset {
     let media_type = match path.rsplit_once('.') {
         Some((_, "js")) => "text/javascript; charset=utf-8",
+        Some((_, "json")) => "application/json",
         Some((_, "css")) => "text/css; charset=utf-8",
         _ => "image/svg+xml",
     };

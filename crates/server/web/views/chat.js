@@ -7,34 +7,68 @@ import * as data from '../store.js';
 import { avatar } from './avatar.js';
 import { composer } from './composer.js';
 import { confirmDialog, notice, switcher } from './dialogs.js';
+import { members } from './members.js';
 import { sidebar } from './sidebar.js';
 import { thread } from './thread.js';
 import { timeline } from './timeline.js';
 
 const { state, store } = data;
+/** How many posts a link to an old message loads at most. */
+const MOST_BACK = 5_000;
 let frame = null;
 
 /** Shows a channel. Loads its team first, if another team is open. */
 export async function showChat(page, { team: teamName, channel: channelName, person }, { socket, leave, signal }) {
-  const team = [...state.teams.values()].find((one) => one.name === teamName);
-  if (!team) throw new Error(`There is no team “${teamName}”, or you are not a member of it. Ask for an invite link.`);
+  const team = await openTeam(teamName);
+  const channel = person ? await findPerson(person.replace(/^@/, '')) : await findChannel(team, channelName);
+  if (signal.aborted) return;
+  showFrame(page, team, { socket, leave });
+  openChannel(channel, socket, signal);
+}
+
+/** Shows the message `post` in its channel, and its thread if it is a reply. */
+export async function showPost(page, { team: teamName, post: id }, { socket, leave, signal }) {
+  const team = await openTeam(teamName);
+  const post = await api.onePost(id);
+  if (!state.channels.has(post.channel_id)) {
+    if (!state.members.has(post.channel_id)) await api.addMember(post.channel_id, state.me.id);
+    await data.addChannel(await api.channel(post.channel_id));
+  }
+  if (signal.aborted) return;
+  showFrame(page, team, { socket, leave });
+  await openChannel(state.channels.get(post.channel_id), socket, signal);
+  const root = post.root_id || post.id;
+  const isHere = await data.loadBackTo(post.channel_id, root, MOST_BACK);
+  if (signal.aborted) return;
+  if (!isHere) notice(`This message is older than the ${MOST_BACK} newest of its channel. It is shown by itself.`);
+  if (!isHere || post.root_id) openThread(root, socket);
+  const marked = () => document.getElementById(`${post.root_id || !isHere ? 'rhsPost' : 'post'}_${post.id}`);
+  for (let waited = 0; waited < 50 && !marked(); waited++) await new Promise((done) => { setTimeout(done, 100); });
+  marked()?.scrollIntoView({ block: 'center' });
+  marked()?.classList.add('post--marked');
+}
+
+async function openTeam(name) {
+  const team = [...state.teams.values()].find((one) => one.name === name);
+  if (!team) throw new Error(`There is no team “${name}”, or you are not a member of it. Ask for an invite link.`);
   if (state.team?.id !== team.id) {
     await data.enterTeam(team);
     data.fetchStatuses().catch(() => {});
   }
   localStorage.setItem('team', team.id);
-  const channel = person ? await findPerson(person.replace(/^@/, '')) : await findChannel(team, channelName);
-  if (signal.aborted) return;
+  return team;
+}
+
+function showFrame(page, team, { socket, leave }) {
   if (frame?.team !== team.id || !frame.element.isConnected) buildFrame(page, team, { socket, leave });
   frame.element.classList.remove('chat--drawer');
-  openChannel(channel, socket, signal);
 }
 
 async function findChannel(team, name) {
   const known = [...state.channels.values()].find((one) => one.name === name && one.team_id === team.id);
   if (known) return known;
   const channel = await api.channelByName(team.id, name);
-  if (!state.members.has(channel.id)) await api.joinChannel(channel.id, state.me.id);
+  if (!state.members.has(channel.id)) await api.addMember(channel.id, state.me.id);
   await data.addChannel(channel);
   return channel;
 }
@@ -117,22 +151,24 @@ function openChannel(channel, socket, signal) {
   frame.focus = box.focus;
   showTitle();
   if (matchMedia('(hover: hover)').matches) box.focus();
-  data.loadTimeline(channel.id)
+  return data.loadTimeline(channel.id)
     .then(() => state.open.channel === channel.id && data.markRead(channel))
     .catch((error) => list.fail(error));
 }
 
 function header(channel, signal) {
-  const members = h('span', { class: 'channel__members' });
-  api.channelStats(channel.id).then((stats) => {
-    members.textContent = channel.type === 'D' ? '' : `${stats.member_count} ${stats.member_count === 1 ? 'member' : 'members'}`;
-  }).catch(() => {});
+  const count = h('button', { type: 'button', class: 'channel__members', id: 'channelMembers', title: 'Members, and adding people', onclick: () => members(channel, showCount), hidden: channel.type === 'D' });
+  const showCount = () => api.channelStats(channel.id).then((stats) => {
+    count.textContent = `${stats.member_count} ${stats.member_count === 1 ? 'member' : 'members'}`;
+  }).catch(() => { count.textContent = 'Members'; });
+  count.textContent = 'Members';
+  showCount();
   const other = data.teammate(channel);
   const symbol = other ? avatar(other, { small: true, signal }) : icon(channel.type === 'P' ? 'lock' : 'hash');
   const drawer = iconButton('menu', 'Show channels', { class: 'icon-button only-narrow', onclick: openDrawer });
   return h('header', { class: 'channel__header' }, drawer,
-    h('h1', { id: 'channelHeaderTitle' }, symbol, h('span', null, data.channelName(channel))), members,
-    h('p', { class: 'channel__purpose' }, channel.header || channel.purpose),
+    h('h1', { id: 'channelHeaderTitle' }, symbol, h('span', { dir: 'auto' }, data.channelName(channel))), count,
+    h('p', { class: 'channel__purpose', dir: 'auto', title: channel.header || channel.purpose }, channel.header || channel.purpose),
     iconButton('search', 'Find a channel or person (Ctrl+K)', { onclick: switcher }),
     channel.type === 'O' && channel.name !== 'town-square' && iconButton('leave', 'Leave this channel', { onclick: () => leaveChannel(channel) }));
 }

@@ -4,6 +4,7 @@ import { h, iconButton } from '../dom.js';
 import * as data from '../store.js';
 import { acceptDrops, attachments } from './attachments.js';
 import { notice } from './dialogs.js';
+import { emojiMenu } from './emoji.js';
 
 const { state, store } = data;
 const TYPING_EVERY_MS = 5_000;
@@ -17,7 +18,7 @@ export function composer({ channel, root = '', socket, signal, editLast, dropZon
   let sending = false;
 
   const area = h('textarea', {
-    id: root ? 'reply_textbox' : 'post_textbox', rows: 1, value: sessionStorage.getItem(draft) ?? '', 'aria-label': 'Message', maxlength: state.config.MaxPostSize || 16383,
+    id: root ? 'reply_textbox' : 'post_textbox', rows: 1, value: sessionStorage.getItem(draft) ?? '', 'aria-label': 'Message', dir: 'auto',
     oninput() {
       sessionStorage.setItem(draft, area.value);
       if (area.value && Date.now() - typingToldAt > TYPING_EVERY_MS && socket.send('user_typing', { channel_id: channel, parent_id: root })) typingToldAt = Date.now();
@@ -52,7 +53,8 @@ export function composer({ channel, root = '', socket, signal, editLast, dropZon
   const element = h('div', { class: 'composer' },
     h('div', { class: 'composer__box' }, files.element,
       h('div', { class: 'composer__row' },
-        mayAttach && iconButton('attach', 'Attach files', { onclick: () => input.click() }), mayAttach && input, area, send)),
+        mayAttach && iconButton('attach', 'Attach files', { onclick: () => input.click() }), mayAttach && input, area,
+        iconButton('smile', 'Insert an emoji', { onclick: (event) => emojiMenu(event.currentTarget, (_, character) => insert(character)) }), send)),
     typing);
 
   function showState() {
@@ -61,6 +63,12 @@ export function composer({ channel, root = '', socket, signal, editLast, dropZon
       area.style.height = 'auto';
       area.style.height = `${area.scrollHeight}px`;
     }
+  }
+
+  function insert(text) {
+    area.setRangeText(text, area.selectionStart, area.selectionEnd, 'end');
+    area.dispatchEvent(new Event('input'));
+    area.focus();
   }
 
   function label() {
@@ -74,6 +82,7 @@ export function composer({ channel, root = '', socket, signal, editLast, dropZon
     showState();
     try {
       const message = area.value.trim();
+      data.checkLength(message);
       const infos = await files.take();
       if (!message && !infos.length) return;
       area.value = '';

@@ -6,11 +6,13 @@ import { h, icon, iconButton } from '../dom.js';
 import { go } from '../router.js';
 import * as data from '../store.js';
 import { avatar } from './avatar.js';
-import { field } from './entry.js';
+import { field, form } from './entry.js';
 
 const { state } = data;
+/** Entries of a list that are shown at once; the others are counted. */
+const MOST_SHOWN = 200;
 
-function open(title, ...content) {
+export function open(title, ...content) {
   const dialog = h('dialog', { class: 'dialog', 'aria-label': title, onclose: () => dialog.remove(), onclick: (event) => event.target === dialog && dialog.close() },
     h('header', null, h('h2', null, title), iconButton('close', 'Close', { onclick: () => dialog.close() })), content);
   document.body.append(dialog);
@@ -35,27 +37,30 @@ export function confirmDialog(title, text, action) {
   });
 }
 
+/** Copies a text, or shows it where the browser does not allow that. */
+export async function copyText(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+    notice('The link is copied.');
+  } catch {
+    // The clipboard is not available over plain HTTP.
+    const input = h('input', { class: 'search', readonly: true, value: text, 'aria-label': 'Link', 'data-autofocus': true });
+    open('Copy this link', input, h('p', { class: 'hint' }, 'Press Ctrl+C'));
+    input.select();
+  }
+}
+
 export function invite(team) {
   const url = `${location.origin}${api.root}signup_user_complete/?id=${team.invite_id}`;
   const input = h('input', { id: 'inviteLink', readonly: true, value: url, 'aria-label': 'Invite link', onfocus: () => input.select() });
-  const copy = h('button', { type: 'button', class: 'button', async onclick() {
-    try {
-      await navigator.clipboard.writeText(url);
-    } catch {
-      // The clipboard is not available over plain HTTP: select the text, so that the user can copy it.
-      input.select();
-      copy.textContent = 'Press Ctrl+C';
-      return;
-    }
-    copy.textContent = 'Copied';
-  } }, 'Copy link');
-  open(`Invite people to ${team.display_name}`, h('p', { class: 'lead' }, 'Anyone with this link can create an account and join the team.'), h('div', { class: 'joined' }, input, copy));
+  open(`Invite people to ${team.display_name}`, h('p', { class: 'lead' }, 'Anyone with this link can create an account and join the team.'),
+    h('div', { class: 'joined' }, input, h('button', { type: 'button', class: 'button', onclick: () => copyText(url) }, 'Copy link')));
 }
 
 // ---- lists to choose from
 
 /** A filtered list. `find(text)` returns [{ key, symbol, label, note, choose }]. Arrow keys move, Enter chooses. */
-function chooser(title, placeholder, find, ...after) {
+export function chooser(title, placeholder, find, ...after) {
   let entries = [];
   let at = 0;
   const list = h('ul', { class: 'choices', role: 'listbox', id: 'choices' });
@@ -89,11 +94,14 @@ function chooser(title, placeholder, find, ...after) {
   }
 
   function paint() {
-    entries = find(input.value.trim().toLowerCase()).slice(0, 50);
-    list.replaceChildren(...(entries.length ? entries.map((entry, index) => h('li', null,
+    const found = find(input.value.trim().toLowerCase());
+    entries = found.slice(0, MOST_SHOWN);
+    const rest = found.length - entries.length;
+    list.replaceChildren(...(entries.length ? entries.map((entry, index) => h('li', { role: 'presentation' },
       h('button', { type: 'button', class: 'choice', role: 'option', tabindex: -1, id: `choice-${index}`, onclick: () => choose(entry) },
         entry.symbol, h('span', { class: 'place__name' }, entry.label), entry.note && h('span', { class: 'choice__note' }, entry.note))))
-      : [h('li', null, h('p', { class: 'quiet' }, 'Nothing found.'))]));
+      : [h('li', { role: 'presentation' }, h('p', { class: 'quiet' }, 'Nothing found.'))]),
+    ...(rest ? [h('li', { role: 'presentation' }, h('p', { class: 'quiet' }, `${rest} more. Type more of the name to see them.`))] : []));
     if (entries.length) mark();
   }
 
@@ -103,28 +111,47 @@ function chooser(title, placeholder, find, ...after) {
 
 const has = (text, ...fields) => fields.some((one) => one?.toLowerCase().includes(text));
 
-function personEntry(one) {
+export function personEntry(one) {
   const full = [one.first_name, one.last_name].filter(Boolean).join(' ');
   return { symbol: avatar(one.id, { small: true }), label: one.username, note: full, choose: () => go(`${state.team.name}/messages/@${one.username}`) };
 }
 
-async function loadPeople(then) {
-  const people = await api.users({ in_team: state.team.id, page: 0, per_page: 200, active: true, sort: '' });
-  data.setUsers(people);
-  then(people.map((one) => one.id));
+/** The people of the team: those of the first page and of each search so far. `find(text)` gives those with such a name; when the
+ * server has sent more, `changed` is called. */
+export function peopleSource(changed) {
+  const ids = new Set();
+  let searched = '';
+  const take = (people) => {
+    data.setUsers(people);
+    for (const one of people) if (!one.delete_at) ids.add(one.id);
+    changed();
+  };
+  const whole = api.teamUsers(state.team.id, 0).then((people) => {
+    take(people);
+    return people.length < 200;
+  }).catch((error) => notice(error.message));
+  return {
+    find(text) {
+      if (text && text !== searched) {
+        searched = text;
+        // With few people, all are here already.
+        whole.then((all) => all || text !== searched || api.findUsers(state.team.id, text).then((found) => take(found.users)))
+          .catch((error) => notice(error.message));
+      }
+      return [...ids].map((id) => state.users.get(id)).filter((one) => data.isLike(one, text));
+    },
+  };
 }
 
 export function choosePerson() {
-  let ids = [];
-  const { paint } = chooser('Write to a person', 'Search people', (text) => ids.map((id) => state.users.get(id))
-    .filter((one) => has(text, one.username, one.first_name, one.last_name, one.nickname)).map(personEntry));
-  loadPeople((found) => { ids = found; paint(); }).catch((error) => notice(error.message));
+  const people = peopleSource(() => paint());
+  const { paint } = chooser('Write to a person', 'Search people', (text) => people.find(text).map(personEntry));
 }
 
 /** Ctrl+K: go to any channel or person. */
 export function switcher() {
   if (document.querySelector('dialog[open]')) return;
-  let ids = [];
+  const people = peopleSource(() => paint());
   const { paint } = chooser('Jump to', 'Channel or person', (text) => [
     ...[...state.channels.values()].filter((one) => has(text, data.channelName(one), one.name))
       .sort((a, b) => b.last_post_at - a.last_post_at)
@@ -132,10 +159,8 @@ export function switcher() {
         symbol: data.teammate(one) ? avatar(data.teammate(one), { small: true }) : icon(one.type === 'P' ? 'lock' : 'hash'),
         label: data.channelName(one), choose: () => go(data.channelPath(one).slice(api.root.length)),
       })),
-    ...ids.map((id) => state.users.get(id)).filter((one) => has(text, one.username, one.first_name, one.last_name)
-      && ![...state.channels.values()].some((channel) => data.teammate(channel) === one.id)).map(personEntry),
+    ...people.find(text).filter((one) => ![...state.channels.values()].some((channel) => data.teammate(channel) === one.id)).map(personEntry),
   ]);
-  loadPeople((found) => { ids = found; paint(); }).catch(() => {});
 }
 
 export function browseChannels() {
@@ -145,30 +170,28 @@ export function browseChannels() {
     .filter((one) => has(text, one.display_name, one.name, one.purpose))
     .map((one) => ({ symbol: icon('hash'), label: one.display_name, note: state.members.has(one.id) ? 'Joined' : 'Join', choose: () => go(`${state.team.name}/channels/${one.name}`) })),
   h('div', { class: 'dialog__actions' }, create));
-  api.publicChannels(state.team.id).then((found) => { channels = found; paint(); }).catch((error) => notice(error.message));
+  api.every((page) => api.publicChannels(state.team.id, page)).then((found) => { channels = found; paint(); }).catch((error) => notice(error.message));
 }
 
 function createChannel() {
-  const problem = h('p', { class: 'problem', role: 'alert' });
-  const form = h('form', { novalidate: true, async onsubmit(event) {
-    event.preventDefault();
-    const value = (id) => form.querySelector(`#${id}`).value.trim();
-    const display_name = value('channelName');
-    const name = display_name.normalize('NFD').toLowerCase().replace(/[^a-z0-9]+/g, '-').replace(/^-+|-+$/g, '').slice(0, 60) || `channel-${Date.now().toString(36)}`;
-    try {
+  const content = form({
+    fields: [
+      field({ id: 'channelName', label: 'Name', most: 64, 'data-autofocus': true }),
+      field({ id: 'channelPurpose', label: 'Purpose (optional)', most: 250 }),
+      h('label', { class: 'check' }, h('input', { type: 'checkbox', id: 'channelPrivate' }), 'Private: only people who are added see it'),
+    ],
+    action: 'Create channel',
+    actionId: 'createChannelButton',
+    async submit(value) {
+      const display_name = value('channelName').trim();
       if (!display_name) throw new Error('Enter a name for the channel.');
-      const type = form.querySelector('#channelPrivate').checked ? 'P' : 'O';
-      const channel = await api.createChannel({ team_id: state.team.id, name, display_name, type, purpose: value('channelPurpose') });
+      const name = display_name.normalize('NFD').toLowerCase().replace(/[^a-z0-9]+/g, '-').replace(/^-+|-+$/g, '').slice(0, 60) || `channel-${Date.now().toString(36)}`;
+      const type = dialog.querySelector('#channelPrivate').checked ? 'P' : 'O';
+      const channel = await api.createChannel({ team_id: state.team.id, name, display_name, type, purpose: value('channelPurpose').trim() });
       await data.addChannel(channel);
       dialog.close();
       await go(`${state.team.name}/channels/${channel.name}`);
-    } catch (error) {
-      problem.textContent = error.message;
-    }
-  } },
-  field({ id: 'channelName', label: 'Name', maxlength: 64, 'data-autofocus': true }),
-  field({ id: 'channelPurpose', label: 'Purpose (optional)', maxlength: 250 }),
-  h('label', { class: 'check' }, h('input', { type: 'checkbox', id: 'channelPrivate' }), 'Private: only people who are added see it'),
-  problem, h('div', { class: 'dialog__actions' }, h('button', { type: 'submit', class: 'button', id: 'createChannelButton' }, 'Create channel')));
-  const dialog = open('Create a channel', form);
+    },
+  });
+  const dialog = open('Create a channel', content);
 }

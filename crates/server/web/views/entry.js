@@ -4,19 +4,28 @@ import * as api from '../api.js';
 import { h } from '../dom.js';
 import { state } from '../store.js';
 
-/** A labelled input of a form. Screen readers read `hint` with it. */
-export function field({ id, label, hint, ...input }) {
+/** A labelled input of a form. Screen readers read `hint` with it. `most`: how many characters it takes; more are refused, not cut. */
+export function field({ id, label, hint, most, ...input }) {
   return h('div', { class: 'field' },
     h('label', { for: id }, label),
-    h('input', { id, name: id, 'aria-describedby': hint && `${id}-hint`, ...input }),
+    h('input', { id, name: id, dir: 'auto', 'aria-describedby': hint && `${id}-hint`, 'data-most': most, 'data-label': label, ...input }),
     hint && h('p', { class: 'hint', id: `${id}-hint` }, hint));
 }
 
-/** A card with a form. An error that `submit` throws is shown, and read by screen readers. */
-export function formCard({ title, lead, fields, action, actionId, submit, after }) {
-  const problem = h('p', { class: 'problem', role: 'alert', id: 'problem' });
+/** An input for a password; for a new one, with what this server asks of it. */
+export function password({ isNew, ...input }) {
+  const { PasswordMinimumLength: least = 8, ...config } = state.config;
+  const needs = [['Lowercase', 'a lower-case letter'], ['Uppercase', 'an upper-case letter'], ['Number', 'a digit'], ['Symbol', 'a symbol']]
+    .filter(([kind]) => config[`PasswordRequire${kind}`] === 'true').map(([, text]) => text);
+  const hint = isNew && `At least ${least} characters${needs.length ? `, with ${needs.join(', ')}` : ''}.`;
+  return field({ type: 'password', dir: 'ltr', most: isNew && 72, hint, ...input });
+}
+
+/** A form. An error that `submit` throws is shown, and read by screen readers. */
+export function form({ fields, action, actionId, submit }) {
+  const problem = h('p', { class: 'problem', role: 'alert', id: `${actionId}-problem` });
   const button = h('button', { type: 'submit', class: 'button', id: actionId }, action);
-  const form = h('form', {
+  const element = h('form', {
     novalidate: true,
     async onsubmit(event) {
       event.preventDefault();
@@ -24,17 +33,26 @@ export function formCard({ title, lead, fields, action, actionId, submit, after 
       problem.textContent = '';
       button.disabled = true;
       try {
-        await submit((id) => form.querySelector(`#${id}`).value);
+        for (const input of element.querySelectorAll('[data-most]')) {
+          const [length, most] = [[...input.value].length, Number(input.dataset.most)];
+          if (length > most) throw new Error(`${input.dataset.label}: ${length - most} characters too many, at most ${most} are possible.`);
+        }
+        await submit((id) => element.querySelector(`#${id}`).value);
       } catch (error) {
         problem.textContent = error.message;
-        form.querySelector('input')?.focus();
+        element.querySelector('input')?.focus();
       } finally {
         button.disabled = false;
       }
     },
   }, fields, problem, button);
+  return element;
+}
+
+/** A page with a form. */
+export function formCard({ title, lead, after, ...content }) {
   return h('main', { class: 'card' },
-    h('p', { class: 'card__site' }, state.config.SiteName ?? ''), h('h1', null, title), lead && h('p', { class: 'lead' }, lead), form, after);
+    h('p', { class: 'card__site' }, state.config.SiteName ?? ''), h('h1', null, title), lead && h('p', { class: 'lead' }, lead), form(content), after);
 }
 
 function need(value, message) {
@@ -48,11 +66,10 @@ export function signUp(invite, entered) {
     title: 'Create your account',
     lead: invite?.display_name && `You are invited to the team ${invite.display_name}.`,
     fields: [
-      field({ id: 'input_email', label: 'Email address', type: 'email', autocomplete: 'email', maxlength: 128, 'data-autofocus': true }),
-      field({ id: 'input_name', label: 'Username', autocomplete: 'username', autocapitalize: 'none', spellcheck: 'false', maxlength: 22,
+      field({ id: 'input_email', label: 'Email address', type: 'email', autocomplete: 'email', most: 128, 'data-autofocus': true }),
+      field({ id: 'input_name', label: 'Username', autocomplete: 'username', autocapitalize: 'none', spellcheck: 'false', most: 22,
         hint: 'Lower-case letters, digits, dots, dashes; 3 to 22 characters.' }),
-      field({ id: 'input_password-input', label: 'Password', type: 'password', autocomplete: 'new-password', maxlength: 72,
-        hint: `At least ${least} characters.` }),
+      password({ id: 'input_password-input', label: 'Password', autocomplete: 'new-password', isNew: true }),
     ],
     action: 'Create account',
     actionId: 'saveSetting',
@@ -60,10 +77,10 @@ export function signUp(invite, entered) {
       const email = need(value('input_email'), 'Enter your email address.');
       const username = need(value('input_name'), 'Choose a username.').toLowerCase();
       if (!/^[a-z][a-z0-9._-]{2,21}$/.test(username)) throw new Error('The username must begin with a letter and be 3 to 22 characters: letters, digits, dots, dashes.');
-      const password = value('input_password-input');
-      if (password.length < least) throw new Error(`The password needs at least ${least} characters.`);
-      const { id } = await api.signUp({ email, username, password }, invite?.invite_id);
-      await api.logIn({ id, password });
+      const secret = value('input_password-input');
+      if (secret.length < least) throw new Error(`The password needs at least ${least} characters.`);
+      const { id } = await api.signUp({ email, username, password: secret }, invite?.invite_id);
+      await api.logIn({ id, password: secret });
       await entered();
     },
     after: h('p', { class: 'after' }, 'Already have an account? ',
@@ -77,19 +94,48 @@ export function logIn(invite, entered) {
     title: 'Log in',
     fields: [
       field({ id: 'input_loginId', label: by.filter(Boolean).join(' or ') || 'Email', autocomplete: 'username', autocapitalize: 'none', spellcheck: 'false', 'data-autofocus': true }),
-      field({ id: 'input_password-input', label: 'Password', type: 'password', autocomplete: 'current-password' }),
+      password({ id: 'input_password-input', label: 'Password', autocomplete: 'current-password' }),
     ],
     action: 'Log in',
     actionId: 'saveSetting',
     async submit(value) {
       const login_id = need(value('input_loginId'), 'Enter your email or username.');
-      const password = value('input_password-input');
-      if (!password) throw new Error('Enter your password.');
-      await api.logIn({ login_id, password });
+      const secret = value('input_password-input');
+      if (!secret) throw new Error('Enter your password.');
+      await api.logIn({ login_id, password: secret });
       await entered();
     },
-    after: state.config.EnableUserCreation !== 'false' && (invite || state.config.EnableOpenServer === 'true' || state.config.NoAccounts === 'true') &&
-      h('p', { class: 'after' }, 'New here? ',
-        h('a', { href: `${api.root}signup_user_complete${invite ? `/?id=${encodeURIComponent(invite)}` : ''}` }, 'Create an account')),
+    after: [
+      h('p', { class: 'after' }, h('a', { href: `${api.root}reset_password` }, 'I forgot my password')),
+      state.config.EnableUserCreation !== 'false' && (invite || state.config.EnableOpenServer === 'true' || state.config.NoAccounts === 'true') &&
+        h('p', { class: 'after' }, 'New here? ',
+          h('a', { href: `${api.root}signup_user_complete${invite ? `/?id=${encodeURIComponent(invite)}` : ''}` }, 'Create an account')),
+    ],
   });
+}
+
+/** A forgotten password: by mail where the server sends mails, otherwise whom to ask. */
+export function forgotPassword() {
+  const back = h('p', { class: 'after' }, h('a', { href: `${api.root}login` }, 'Back to the login page'));
+  if (state.config.SendEmailNotifications === 'true') {
+    return formCard({
+      title: 'Forgotten password',
+      lead: 'Enter the address of your account. You get a mail with a link to choose a new password.',
+      fields: [field({ id: 'passwordResetEmailInput', label: 'Email address', type: 'email', autocomplete: 'email', most: 128, 'data-autofocus': true })],
+      action: 'Send the mail',
+      actionId: 'passwordResetButton',
+      async submit(value) {
+        await api.sendPasswordReset(need(value('passwordResetEmailInput'), 'Enter your email address.'));
+        throw new Error('If an account has this address, the mail is on its way. Look into the spam folder, too.');
+      },
+      after: back,
+    });
+  }
+  const { SupportEmail: support } = state.config;
+  return h('main', { class: 'card' },
+    h('p', { class: 'card__site' }, state.config.SiteName ?? ''), h('h1', null, 'Forgotten password'),
+    h('p', { class: 'lead' }, 'This server sends no mails. Ask an administrator of it for a new password',
+      support ? [' (', h('a', { href: `mailto:${support}` }, support), ')'] : '', '.'),
+    h('p', { class: 'hint' }, 'Administrators: ', h('code', null, 'mainstay admin reset-password NAME')),
+    back);
 }

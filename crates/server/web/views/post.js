@@ -2,13 +2,14 @@
 
 import * as api from '../api.js';
 import { h, icon, iconButton } from '../dom.js';
-import { EMOJI, glyph } from '../emoji.js';
+import { glyph } from '../emoji.js';
 import { react } from '../events.js';
 import { message } from '../markdown.js';
 import * as data from '../store.js';
 import { ago, fullTime, timeOfDay } from '../time.js';
 import { avatar } from './avatar.js';
-import { confirmDialog, notice } from './dialogs.js';
+import { confirmDialog, copyText, notice } from './dialogs.js';
+import { emojiMenu } from './emoji.js';
 import { fileList } from './files.js';
 
 const { state } = data;
@@ -74,29 +75,14 @@ async function toggle(post, emoji_name, present) {
   }
 }
 
-function picker(post, button) {
-  const choose = (name) => {
-    menu.hidePopover();
-    toggle(post, name, true);
-  };
-  const menu = h('div', { popover: true, class: 'menu menu--emoji', role: 'menu', 'aria-label': 'Reactions', ontoggle: (event) => event.newState === 'closed' && menu.remove() },
-    Object.entries(EMOJI).map(([name, character]) => h('button', { type: 'button', role: 'menuitem', title: name, 'aria-label': name, onclick: () => choose(name) }, character)));
-  document.body.append(menu);
-  menu.showPopover();
-  const { right, bottom, top } = button.getBoundingClientRect();
-  const { width, height } = menu.getBoundingClientRect();
-  menu.style.left = `${Math.max(8, right - width)}px`;
-  menu.style.top = `${bottom + height > innerHeight ? top - height - 4 : bottom + 4}px`;
-  menu.querySelector('button').focus();
-}
-
 // ---- actions
 
 function actions(post, element, { rhs, openThread }) {
   const mine = post.user_id === state.me.id;
   return h('div', { class: 'post__actions', role: 'group', 'aria-label': 'Actions' },
-    iconButton('smile', 'Add a reaction', { onclick: (event) => picker(post, event.currentTarget) }),
+    iconButton('smile', 'Add a reaction', { onclick: (event) => emojiMenu(event.currentTarget, (name) => toggle(post, name, true)) }),
     !rhs && iconButton('reply', 'Reply in thread', { id: `CENTER_commentIcon_${post.id}`, onclick: () => openThread(post.id) }),
+    iconButton('copy', 'Copy the link to this message', { onclick: () => copyText(`${location.origin}${api.root}${state.team.name}/pl/${post.id}`) }),
     mine && !post.type && iconButton('edit', 'Edit', { onclick: () => editPost(post, element) }),
     mine && iconButton('trash', 'Delete', { onclick: () => deletePost(post) }));
 }
@@ -124,6 +110,7 @@ export function editPost(post, element) {
     const text = area.value.trim();
     if (!text || text === post.message) return finish();
     try {
+      data.checkLength(text);
       const edited = await api.editPost(post.id, text);
       finish();
       data.updatePost(edited);
@@ -131,7 +118,7 @@ export function editPost(post, element) {
       notice(error.message);
     }
   };
-  const area = h('textarea', { class: 'edit', 'aria-label': 'Edit message', rows: Math.min(8, post.message.split('\n').length), value: post.message,
+  const area = h('textarea', { class: 'edit', dir: 'auto', 'aria-label': 'Edit message', rows: Math.min(8, post.message.split('\n').length), value: post.message,
     onkeydown(event) {
       if (event.isComposing) return;
       if (event.key === 'Enter' && !event.shiftKey) {

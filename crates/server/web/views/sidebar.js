@@ -4,6 +4,7 @@ import * as api from '../api.js';
 import { arrange, h, icon, iconButton } from '../dom.js';
 import * as data from '../store.js';
 import { toggleTheme } from '../theme.js';
+import { account } from './account.js';
 import { avatar } from './avatar.js';
 import { browseChannels, choosePerson, invite } from './dialogs.js';
 
@@ -23,13 +24,18 @@ export function sidebar({ team, leave, signal }) {
   for (const topic of ['channels', 'users', 'statuses', 'open']) store.addEventListener(topic, paint, { signal });
   paint();
 
+  const name = h('button', { type: 'button', class: 'sidebar__name', id: 'account', title: 'Your account', onclick: account });
+  const paintName = () => { name.textContent = data.displayName(state.me.id); };
+  store.addEventListener('users', paintName, { signal });
+  paintName();
+
   return h('nav', { class: 'sidebar', 'aria-label': 'Team and channels' },
     teamMenu(team, leave),
     h('div', { class: 'sidebar__scroll' },
       section('Channels', 'Browse or create channels', browseChannels), channels,
       section('Direct messages', 'Write to a person', choosePerson), people),
     h('div', { class: 'sidebar__self' },
-      avatar(state.me.id, { status: true, signal }), h('span', { class: 'sidebar__name' }, data.displayName(state.me.id)),
+      avatar(state.me.id, { status: true, signal }), name,
       iconButton('theme', 'Light or dark', { onclick: toggleTheme }),
       iconButton('leave', 'Log out', { id: 'logout', onclick: leave })));
 }
@@ -76,7 +82,7 @@ function place(channel, other, { open, name, href, messages, mentions, threads }
     class: `place${open ? ' place--open' : ''}${fresh ? ' place--unread' : ''}`,
     href,
     'aria-current': open && 'page',
-  }, symbol, h('span', { class: 'place__name' }, name),
+  }, symbol, h('span', { class: 'place__name', dir: 'auto', title: name }, name),
   !open && (mentions > 0 ? h('span', { class: 'badge badge--mention', 'aria-hidden': 'true' }, mentions)
     : fresh ? h('span', { class: 'badge', 'aria-hidden': 'true' }, messages || '•') : null),
   note && h('span', { class: 'hidden-text' }, `, ${note}`)));

@@ -24,7 +24,7 @@ export function createTeam(show) {
   show(formCard({
     title: 'Name your team',
     lead: 'A team is where your people and their channels live.',
-    fields: [field({ id: 'teamNameInput', label: 'Team name', maxlength: 64, 'data-autofocus': true })],
+    fields: [field({ id: 'teamNameInput', label: 'Team name', most: 64, 'data-autofocus': true })],
     action: 'Next',
     actionId: 'teamNameNextButton',
     submit(value) {
@@ -40,7 +40,7 @@ function teamAddress(display_name) {
   return formCard({
     title: 'Choose its address',
     lead: `The address of ${display_name} will be ${location.origin}${api.root}…`,
-    fields: [field({ id: 'teamURLInput', label: 'Team address', value: addressFor(display_name), maxlength: 64, autocapitalize: 'none', spellcheck: 'false', 'data-autofocus': true,
+    fields: [field({ id: 'teamURLInput', label: 'Team address', value: addressFor(display_name), most: 64, autocapitalize: 'none', spellcheck: 'false', 'data-autofocus': true,
       hint: 'Lower-case letters, digits and dashes; 2 to 64 characters.' })],
     action: 'Create team',
     actionId: 'teamURLFinishButton',
@@ -58,7 +58,7 @@ function teamAddress(display_name) {
 }
 
 export async function selectTeam(logOut) {
-  const open = (await api.openTeams().catch(() => [])).filter((team) => !state.teams.has(team.id) && !team.delete_at);
+  const open = (await api.every(api.openTeams).catch(() => [])).filter((team) => !state.teams.has(team.id) && !team.delete_at);
   const problem = h('p', { class: 'problem', role: 'alert' });
   async function join(team) {
     try {
