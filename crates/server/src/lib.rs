@@ -58,6 +58,7 @@ mod session;
 mod sign_in;
 mod sql;
 mod store;
+mod subpath;
 mod web;
 mod websocket;
 
@@ -99,6 +100,7 @@ pub async fn serve(
     keepers.spawn(app.clone().drop_old_connections());
     keepers.spawn(presence::keep_times(app.clone()));
     let router = answer::around(app.clone(), api::router()).with_state(app.clone());
+    let router = subpath::below(&app.config.service.site_url, router);
     let local_router = answer::around(app.clone(), api::local_router()).with_state(app.clone());
     let served = tokio::try_join!(listener::run(listener, router, stop.clone()), async move {
         let Some((listener, _file)) = local else { return Ok(()) };

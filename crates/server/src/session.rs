@@ -14,6 +14,7 @@ use crate::error::{AppError, Result};
 use crate::id::Id;
 use crate::model::{Session, StringMap, User};
 use crate::peer::Peer;
+use crate::subpath;
 
 const TOKEN_COOKIE: &str = "MMAUTHTOKEN";
 const USER_COOKIE: &str = "MMUSERID";
@@ -240,10 +241,9 @@ pub(crate) fn removed_cookie(config: &Config) -> HeaderValue {
 
 /// The path of SiteURL, or `/`.
 fn cookie_path(config: &Config) -> String {
-    let path = url::Url::parse(&config.service.site_url).map(|url| url.path().to_owned());
-    match path.as_deref().map(|path| path.trim_end_matches('/')) {
-        Ok("") | Err(_) => "/".to_owned(),
-        Ok(path) => path.to_owned(),
+    match subpath::of(&config.service.site_url) {
+        path if path.is_empty() => "/".to_owned(),
+        path => path,
     }
 }
 

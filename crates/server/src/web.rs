@@ -15,12 +15,12 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use url::Url;
 
 use crate::app::App;
 use crate::error::{AppError, Result};
 use crate::json::{Body, Json};
 use crate::session::Caller;
+use crate::subpath;
 
 /// The most texts in one request.
 const MOST_TEXTS: usize = 100;
@@ -36,9 +36,8 @@ pub(crate) fn router() -> Router<App> {
 
 /// The page. Its script finds out from the URL what to show.
 pub(crate) async fn page(State(app): State<App>) -> Response {
-    let root =
-        Url::parse(&app.config.service.site_url).map(|url| url.path().trim_end_matches('/').to_owned());
-    let html = assets::page(&root.unwrap_or_default(), &app.config.team.site_name);
+    let root = subpath::of(&app.config.service.site_url);
+    let html = assets::page(&root, &app.config.team.site_name);
     let headers = [
         (header::CONTENT_TYPE, "text/html; charset=utf-8"),
         (header::CACHE_CONTROL, "no-cache"),

@@ -106,3 +106,34 @@ async fn only_logged_in_users_get_markdown_parsed() -> Outcome {
     assert_eq!(refused.status(), StatusCode::BAD_REQUEST);
     Ok(())
 }
+
+#[tokio::test]
+async fn a_site_url_with_a_path_puts_everything_below_it() -> Outcome {
+    let site = Site::with(json!({"ServiceSettings": {"SiteURL": "http://chat.example.com/chat/"}})).await;
+    let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build()?;
+    let get = async |path: &str| client.get(format!("{}{path}", site.url())).send().await;
+    let top = get("/").await?;
+    assert_eq!((top.status(), header(&top, "location")), (StatusCode::TEMPORARY_REDIRECT, "/chat/"));
+    for path in ["/chat", "/chat/", "/chat/login?a=1"] {
+        let page = get(path).await?;
+        assert_eq!(page.status(), StatusCode::OK, "{path}");
+        let text = page.text().await?;
+        let script = text.split('"').find(|part| part.ends_with("/main.js")).expect("the script");
+        assert!(script.starts_with("/chat/static/"), "{script}");
+        assert_eq!(get(script).await?.status(), StatusCode::OK);
+    }
+    assert_eq!(get("/chat/api/v4/system/ping").await?.status(), StatusCode::OK);
+    for beside in ["/login", "/api/v4/system/ping", "/chatter"] {
+        assert_eq!(get(beside).await?.status(), StatusCode::NOT_FOUND, "{beside}");
+    }
+    let person = json!({"email": "ann@example.com", "username": "ann", "password": "correct horse 1"});
+    let made = client.post(format!("{}/chat/api/v4/users", site.url())).json(&person).send().await?;
+    assert_eq!(made.status(), StatusCode::CREATED);
+    let login = json!({"login_id": "ann", "password": "correct horse 1"});
+    // As a browser: it gets cookies.
+    let browser = ("x-requested-with", "XMLHttpRequest");
+    let login = client.post(format!("{}/chat/api/v4/users/login", site.url())).json(&login);
+    let answer = login.header(browser.0, browser.1).send().await?;
+    assert!(header(&answer, "set-cookie").contains("; Path=/chat;"), "{:?}", answer.headers());
+    Ok(())
+}
