@@ -9,8 +9,17 @@ const relative = new Intl.RelativeTimeFormat(undefined, { numeric: 'auto' });
 export const timeOfDay = (ms) => clock.format(ms);
 export const fullTime = (ms) => full.format(ms);
 
-/** A key that is equal for two times on the same local day. */
-export const dayOf = (ms) => new Date(ms).toDateString();
+let day = { start: 0, end: 0 };
+
+/** A key that is equal for two times on the same local day: its first millisecond. */
+export function dayOf(ms) {
+  // Times come in order, so the next one is mostly on the same day.
+  if (ms < day.start || ms >= day.end) {
+    const start = new Date(ms).setHours(0, 0, 0, 0);
+    day = { start, end: new Date(start).setDate(new Date(start).getDate() + 1) };
+  }
+  return day.start;
+}
 
 export function dayName(ms) {
   const midnight = (time) => new Date(time).setHours(0, 0, 0, 0);

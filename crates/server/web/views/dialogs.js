@@ -76,7 +76,8 @@ export function chooser(title, placeholder, find, ...after) {
         choose(entries[at]);
       }
     } });
-  const dialog = open(title, input, list, after);
+  const note = h('p', { class: 'quiet', role: 'status' });
+  const dialog = open(title, input, list, note, after);
 
   async function choose(entry) {
     dialog.close();
@@ -97,11 +98,11 @@ export function chooser(title, placeholder, find, ...after) {
     const found = find(input.value.trim().toLowerCase());
     entries = found.slice(0, MOST_SHOWN);
     const rest = found.length - entries.length;
-    list.replaceChildren(...(entries.length ? entries.map((entry, index) => h('li', { role: 'presentation' },
+    list.hidden = !entries.length;
+    list.replaceChildren(...entries.map((entry, index) => h('li', { role: 'presentation' },
       h('button', { type: 'button', class: 'choice', role: 'option', tabindex: -1, id: `choice-${index}`, onclick: () => choose(entry) },
-        entry.symbol, h('span', { class: 'place__name' }, entry.label), entry.note && h('span', { class: 'choice__note' }, entry.note))))
-      : [h('li', { role: 'presentation' }, h('p', { class: 'quiet' }, 'Nothing found.'))]),
-    ...(rest ? [h('li', { role: 'presentation' }, h('p', { class: 'quiet' }, `${rest} more. Type more of the name to see them.`))] : []));
+        entry.symbol, h('span', { class: 'place__name', dir: 'auto', title: entry.label }, entry.label), entry.note && h('span', { class: 'choice__note' }, entry.note)))));
+    note.textContent = !entries.length ? 'Nothing found.' : rest ? `${rest} more. Type more of the name to see them.` : '';
     if (entries.length) mark();
   }
 

@@ -22,7 +22,7 @@ export function postElements(options) {
   return (post, grouped) => {
     const inputs = [post, grouped, state.users.get(post.user_id), state.unreadThreads.has(post.id)];
     const known = built.get(post.id);
-    if (known && (known.node.querySelector('.edit') || known.inputs.every((value, index) => value === inputs[index]))) return known.node;
+    if (known && (known.inputs.every((value, index) => value === inputs[index]) || known.node.querySelector('.edit'))) return known.node;
     const node = postView(post, { ...options, grouped });
     built.set(post.id, { inputs, node });
     return node;

@@ -42,6 +42,19 @@ impl Api {
         answer
     }
 
+    /// Asks until the answer is as wanted: the page shows a change before the server has it.
+    async fn until(&self, path: &str, wanted: impl Fn(&Value) -> bool) {
+        let began = Instant::now();
+        loop {
+            let found = self.get(path).await;
+            if wanted(&found) {
+                return;
+            }
+            assert!(began.elapsed() < PATIENCE, "GET {path}: {found}");
+            tokio::time::sleep(Duration::from_millis(40)).await;
+        }
+    }
+
     /// A session of another user.
     async fn log_in(&self, name: &str, password: &str) -> Option<Self> {
         let login = json!({ "login_id": name, "password": password });
@@ -142,7 +155,7 @@ async fn chromium(profile: &Path) -> Browser {
         .viewport(None)
         .request_timeout(PATIENCE)
         .launch_timeout(PATIENCE)
-        .args(["disable-gpu", "disable-dev-shm-usage"]);
+        .args(["disable-gpu", "disable-dev-shm-usage", "force-prefers-reduced-motion"]);
     if is_root() {
         config = config.no_sandbox();
     }
@@ -239,8 +252,8 @@ async fn what_a_member_of_a_team_does_and_every_view_is_accessible() {
     ))
     .await;
     tab.until("document.querySelector('dialog[open]') === null").await;
-    let reactions = direct.get(&format!("/posts/{}/reactions", id(&post))).await;
-    assert_eq!(reactions[0]["emoji_name"], "sauropod");
+    let reactions = format!("/posts/{}/reactions", id(&post));
+    direct.until(&reactions, |found| found[0]["emoji_name"] == "sauropod").await;
 
     // A private channel, and somebody else in it.
     let secret = json!({ "team_id": id(&team), "name": "plans", "display_name": "Plans", "type": "P", "purpose": "What we do next" });
@@ -255,8 +268,8 @@ async fn what_a_member_of_a_team_does_and_every_view_is_accessible() {
     tab.accessible("adding people").await;
     tab.click("dialog[open] .choice").await;
     tab.shows("bob is now a member of Plans").await;
-    let member = direct.get(&format!("/channels/{}/members/{}", id(&secret), id(&bob))).await;
-    assert_eq!(member["user_id"], bob["id"]);
+    let member = format!("/channels/{}/members/{}", id(&secret), id(&bob));
+    direct.until(&member, |found| found["user_id"] == bob["id"]).await;
 
     // Profile and password.
     tab.click("#account").await;
@@ -328,6 +341,58 @@ async fn what_a_member_of_a_team_does_and_every_view_is_accessible() {
     tab.shows(&format!("the address of this site is {}", place.url())).await;
     tab.accessible("another address").await;
     drop(ann);
+    browser.close().await.expect("Chromium ends");
+    let _ = browser.wait().await;
+}
+
+/// Sends nine messages; the milliseconds that each took until it was on the screen.
+const QUICK: &str = "(async () => {
+    const [area, list, times] = [document.querySelector('#post_textbox'), document.querySelector('#postListContent'), []];
+    for (let turn = 0; turn < 9; turn++) {
+        area.value = `quick ${turn}`;
+        area.dispatchEvent(new Event('input'));
+        const began = performance.now();
+        area.dispatchEvent(new KeyboardEvent('keydown', { key: 'Enter', cancelable: true }));
+        while (!list.lastElementChild.textContent.includes(`quick ${turn}`)) await new Promise((done) => { setTimeout(done); });
+        await new Promise((done) => { requestAnimationFrame(() => setTimeout(done)); });
+        times.push(Math.round(performance.now() - began));
+        await new Promise((done) => { setTimeout(done, 300); });
+    }
+    return times.sort((a, b) => a - b);
+})()";
+
+/// Prints how long a message takes until it is on the screen, from the key press, in milliseconds; it is not judged here.
+#[tokio::test]
+async fn a_channel_with_5000_loaded_messages() {
+    const MESSAGES: usize = 5_000;
+    let place = Place::new();
+    place.up(&[]).expect(0);
+    let (admin, team, ..) = people(&place).await;
+    let ann = admin.log_in("ann", PASSWORD).await.expect("ann's session");
+    let town = ann.get(&format!("/teams/{}/channels/name/town-square", id(&team))).await;
+    let message =
+        |number: usize| json!({ "channel_id": id(&town), "message": format!("message *{number}*") });
+    let first = ann.post("/posts", message(0)).await;
+    let others = futures_util::stream::iter(1..MESSAGES).map(|number| ann.post("/posts", message(number)));
+    others.buffer_unordered(16).for_each(|_| std::future::ready(())).await;
+    let profile = tempfile::tempdir().expect("a profile");
+    let mut browser = chromium(profile.path()).await;
+    let tab = tab(&browser, &place.url()).await;
+    tab.open("login").await;
+    tab.fill("#input_loginId", "ann").await;
+    tab.fill("#input_password-input", PASSWORD).await;
+    tab.click("#saveSetting").await;
+    tab.until("document.querySelector('#post_textbox') !== null").await;
+    tab.until("document.querySelectorAll('#postListContent .post').length >= 60").await;
+    let few = tab.value(QUICK).await;
+    tab.open(&format!("crew/pl/{}", id(&first))).await;
+    tab.until(&format!("document.querySelector('#post_{}.post--marked') !== null", id(&first))).await;
+    let loaded = tab.value("document.querySelectorAll('#postListContent .post').length").await;
+    assert!(loaded.as_u64().expect("a number") >= 5_000, "{loaded}");
+    let many = tab.value(QUICK).await;
+    println!(
+        "from the key press to the screen, in ms: {few} with one page of messages, {many} with {loaded}"
+    );
     browser.close().await.expect("Chromium ends");
     let _ = browser.wait().await;
 }
