@@ -26,8 +26,8 @@ mod full {
     mod handover;
     mod history;
     pub(crate) mod image;
-    mod pooler;
     mod pages;
+    mod pooler;
     mod postgres_image;
     mod schedule;
     mod web_client;
