@@ -177,7 +177,7 @@ async fn change<O: deploy::Operation>(
     cancel: CancellationToken,
 ) -> Result<Option<O::Report>, Error> {
     if change.plan {
-        show_plan(printer, &deploy::planned(operation, world).await?);
+        show_plan(printer, &Box::pin(deploy::planned(operation, world)).await?);
         return Ok(None);
     }
     let mut reader = terminal::reader(printer);
@@ -190,7 +190,8 @@ async fn change<O: deploy::Operation>(
         Some(_) if !change.yes => Consent::Ask(&mut ask),
         _ => Consent::Given,
     };
-    let report = deploy::run(operation, world, caller(change, &mut *reader, consent, cancel)?).await?;
+    let report =
+        Box::pin(deploy::run(operation, world, caller(change, &mut *reader, consent, cancel)?)).await?;
     if report.is_none() {
         printer.show("Nothing has been changed");
     }

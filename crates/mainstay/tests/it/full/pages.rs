@@ -134,7 +134,6 @@ impl Page {
             .expect("unshare runs");
         let printed =
             format!("{}{}", String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
-        println!("{printed}");
         assert!(ran.status.success(), "{}: {printed}", self.path);
     }
 }
