@@ -10,10 +10,10 @@ mod commands;
 mod documented;
 mod log_line;
 mod printer;
-mod since;
 #[cfg(test)]
 #[path = "../tests/it/shown.rs"]
 mod shown;
+mod since;
 mod terminal;
 
 use std::path::Path;

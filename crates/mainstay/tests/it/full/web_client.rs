@@ -362,7 +362,6 @@ const QUICK: &str = "(async () => {
 })()";
 
 /// Prints how long a message takes until it is on the screen, from the key press, in milliseconds; it is not judged here.
-#[expect(clippy::print_stdout, reason = "a measurement is for people to read")]
 #[tokio::test]
 async fn a_channel_with_5000_loaded_messages() {
     const MESSAGES: usize = 5_000;
