@@ -13,7 +13,7 @@ use std::path::Path;
 use reading::Document;
 pub use refusal::ConfigError;
 pub(crate) use sections::{
-    Email, File, Localization, NativeApp, Password, Plugin, Privacy, Service, Sql, Support, Team,
+    Email, Experimental, File, Localization, NativeApp, Password, Privacy, Service, Sql, Support, Team,
 };
 use serde_json::{Value, json};
 
@@ -36,7 +36,7 @@ pub struct Config {
     pub(crate) support: Support,
     pub(crate) localization: Localization,
     pub(crate) native_app: NativeApp,
-    pub(crate) plugin: Plugin,
+    pub(crate) experimental: Experimental,
 }
 
 impl Config {
@@ -65,7 +65,7 @@ impl Config {
         config.support.read(&document, environment)?;
         config.localization.read(&document, environment)?;
         config.native_app.read(&document, environment)?;
-        config.plugin.read(&document, environment)?;
+        config.experimental.read(&document, environment)?;
         Ok(config)
     }
 
@@ -82,7 +82,7 @@ impl Config {
             "SupportSettings": self.support.to_json(),
             "LocalizationSettings": self.localization.to_json(),
             "NativeAppSettings": self.native_app.to_json(),
-            "PluginSettings": self.plugin.to_json(),
+            "ExperimentalSettings": self.experimental.to_json(),
         });
         for (section, key) in SECRETS {
             if let Some(value) = all[section].get_mut(key).filter(|value| *value != "") {
@@ -90,6 +90,28 @@ impl Config {
             }
         }
         all
+    }
+
+    /// The section and the name of every key that the server reads.
+    pub fn keys() -> impl Iterator<Item = (&'static str, &'static str)> {
+        Config::fields().map(|(section, key, _)| (section, key))
+    }
+
+    fn fields() -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
+        let sections = [
+            Service::KEYS,
+            Team::KEYS,
+            Sql::KEYS,
+            File::KEYS,
+            Email::KEYS,
+            Password::KEYS,
+            Privacy::KEYS,
+            Support::KEYS,
+            Localization::KEYS,
+            NativeApp::KEYS,
+            Experimental::KEYS,
+        ];
+        sections.into_iter().flatten().copied()
     }
 
     /// `ServiceSettings.ListenAddress`. `:8065` means port 8065 of every address.
@@ -116,6 +138,35 @@ mod tests {
         assert_eq!(config.listen_address(), "127.0.0.1:8065");
         assert_eq!(config.service.maximum_login_attempts, 10);
         assert!(!config.team.enable_open_server);
+        Ok(())
+    }
+
+    /// The text of every file of the crate but those of this module.
+    fn sources(folder: &Path, text: &mut String) -> std::io::Result<()> {
+        for entry in std::fs::read_dir(folder)? {
+            let path = entry?.path();
+            match path.is_dir() {
+                true if path.ends_with("config") => {}
+                true => sources(&path, text)?,
+                false if path.extension().is_some_and(|end| end == "rs") => {
+                    text.push_str(&std::fs::read_to_string(&path)?);
+                }
+                false => {}
+            }
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn every_key_that_is_read_is_used() -> std::io::Result<()> {
+        let mut text = String::new();
+        sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut text)?;
+        for (section, key, field) in Config::fields() {
+            assert!(
+                text.contains(&format!(".{field}")),
+                "{section}.{key} is read and changes nothing: leave it out"
+            );
+        }
         Ok(())
     }
 

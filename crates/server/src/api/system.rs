@@ -221,7 +221,7 @@ fn full_config(app: &App) -> Vec<(&'static str, String)> {
         ("TimeBetweenUserTypingUpdatesMilliseconds", config.service.typing_interval_ms.to_string()),
         (
             "UsersStatusAndProfileFetchingPollIntervalMilliseconds",
-            config.service.polling_interval_ms.to_string(),
+            config.experimental.polling_interval_ms.to_string(),
         ),
         ("CollapsedThreads", config.service.collapsed_threads.clone()),
         ("ThreadAutoFollow", config.service.thread_auto_follow.to_string()),

@@ -336,6 +336,10 @@ async fn change_password(
     if id != caller.user.id {
         app.store.revoke_sessions(id).await?;
         app.hub.end_where(id, |_| true);
+    } else if app.config.service.terminate_sessions_on_password_change {
+        let own = caller.session.id;
+        app.store.revoke_other_sessions(id, own).await?;
+        app.hub.end_where(id, |connection| connection.session != own);
     }
     Ok(ok())
 }

@@ -21,6 +21,9 @@ macro_rules! section {
         }
 
         impl $name {
+            /// Section, key and field of each.
+            pub(super) const KEYS: &[(&str, &str, &str)] = &[$(($section, $key, stringify!($field)),)*];
+
             pub(super) fn read(
                 &mut self,
                 document: &Document,
@@ -54,6 +57,7 @@ section!(Service "ServiceSettings" {
     maximum_url_length "MaximumURLLength": i64 = 2048, at least 1;
     session_length_web_in_hours "SessionLengthWebInHours": i64 = 720, at least 1;
     session_length_mobile_in_hours "SessionLengthMobileInHours": i64 = 720, at least 1;
+    terminate_sessions_on_password_change "TerminateSessionsOnPasswordChange": bool = true;
     extend_session_length_with_activity "ExtendSessionLengthWithActivity": bool = true;
     experimental_strict_csrf_enforcement "ExperimentalStrictCSRFEnforcement": bool = false;
     allow_cors_from "AllowCorsFrom": String = "";
@@ -69,7 +73,6 @@ section!(Service "ServiceSettings" {
     allow_synced_drafts "AllowSyncedDrafts": bool = true;
     enable_user_typing_messages "EnableUserTypingMessages": bool = true;
     enable_user_statuses "EnableUserStatuses": bool = true;
-    enable_custom_emoji "EnableCustomEmoji": bool = false;
     enable_tutorial "EnableTutorial": bool = false;
     enable_onboarding_flow "EnableOnboardingFlow": bool = false;
     enable_desktop_landing_page "EnableDesktopLandingPage": bool = false;
@@ -80,7 +83,6 @@ section!(Service "ServiceSettings" {
     unique_emoji_reaction_limit "UniqueEmojiReactionLimitPerPost": i64 = 50, at least 0;
     post_edit_time_limit "PostEditTimeLimit": i64 = -1, at least -1;
     typing_interval_ms "TimeBetweenUserTypingUpdatesMilliseconds": i64 = 5000, at least 0;
-    polling_interval_ms "UsersStatusAndProfileFetchingPollIntervalMilliseconds": i64 = 3000, at least 0;
 });
 
 section!(Team "TeamSettings" {
@@ -152,6 +154,6 @@ section!(NativeApp "NativeAppSettings" {
     app_download_link "AppDownloadLink": String = "";
 });
 
-section!(Plugin "PluginSettings" {
-    enable "Enable": bool = false;
+section!(Experimental "ExperimentalSettings" {
+    polling_interval_ms "UsersStatusAndProfileFetchingPollIntervalMilliseconds": i64 = 3000, at least 0;
 });

@@ -58,6 +58,22 @@ impl Store {
         self.write(move |tx| Box::pin(async move { tx.revoke_sessions(user).await })).await
     }
 
+    /// Deletes every session of `user` but this one.
+    pub(crate) async fn revoke_other_sessions(&self, user: Id, session: Id) -> Result<()> {
+        self.write(move |tx| {
+            Box::pin(async move {
+                query("delete from sessions where userid = $1 and id <> $2")
+                    .bind(user)
+                    .bind(session)
+                    .execute(&mut *tx.connection)
+                    .await?;
+                tx.touched.push(Touched::Sessions(user));
+                Ok(())
+            })
+        })
+        .await
+    }
+
     /// Stores that a session was used, and its new expiry.
     pub(crate) async fn extend_session(
         &self,

@@ -138,6 +138,20 @@ async fn changing_a_password_requires_the_current_one() {
 }
 
 #[tokio::test]
+async fn a_changed_password_ends_the_other_sessions_unless_the_setting_is_off() {
+    for ends in [true, false] {
+        let site = Site::with(json!({"ServiceSettings": {"TerminateSessionsOnPasswordChange": ends}})).await;
+        let ada = site.sign_up("ada").await;
+        let other = site.log_in("ada").await;
+        let body = json!({"current_password": PASSWORD, "new_password": "another secret"});
+        ada.put("users/me/password", body).await;
+        assert_eq!(ada.get("users/me").await["username"], "ada", "the session that changes it stays");
+        let answer = other.request("GET", "users/me").send().await.expect("an answer");
+        assert_eq!(answer.status(), if ends { 401 } else { 200 });
+    }
+}
+
+#[tokio::test]
 async fn a_hash_of_an_older_version_is_accepted_and_replaced() {
     let site = Site::new().await;
     site.sign_up("ada").await;
