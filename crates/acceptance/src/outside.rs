@@ -131,6 +131,9 @@ async fn client_config(site: &Site) -> Result<ClientConfig, Fault> {
 async fn websocket_opens(site: &Site, log: &Log<'_>) -> Result<(), Stop> {
     let opens = log.check(checks::WEBSOCKET_UPGRADE, socket::accepts_own_origin(site)).await;
     match opens {
+        Ok(()) if site.any_origin => {
+            log.off(checks::FOREIGN_ORIGIN, "ServiceSettings.AllowCorsFrom is `*`: the page of any site may");
+        }
         Ok(()) => {
             let _ = log.check(checks::FOREIGN_ORIGIN, socket::refuses_origin(site, FOREIGN)).await;
         }

@@ -32,6 +32,8 @@ pub(crate) struct Site {
     headers: HeaderMap,
     /// The server has no SiteURL on purpose.
     pub any_address: bool,
+    /// The pages of every site may open the websocket.
+    pub any_origin: bool,
     /// The time limit of each request, and of the wait for each event.
     pub timeout: Duration,
     answers: AtomicUsize,
@@ -84,7 +86,17 @@ impl Site {
             machine(format!("no HTTP client can be made{cause}"))
         })?;
         let (timeout, answers, answered) = (target.timeout, AtomicUsize::new(0), AtomicBool::new(false));
-        Ok(Self { client, url, base, headers, any_address: target.any_address, timeout, answers, answered })
+        Ok(Self {
+            client,
+            url,
+            base,
+            headers,
+            any_address: target.any_address,
+            any_origin: target.any_origin,
+            timeout,
+            answers,
+            answered,
+        })
     }
 
     /// The origin of the site's pages, as browsers send it.

@@ -18,6 +18,8 @@ pub struct Target {
     pub via: Option<SocketAddr>,
     /// The server has no SiteURL on purpose, and is used by any address.
     pub any_address: bool,
+    /// Whether the settings open the websocket to the pages of every site (AllowCorsFrom is `*`).
+    pub any_origin: bool,
     /// An administrator, for deployments with closed sign-up, and for a complete clean-up.
     pub admin: Admin,
     /// The password of the standing accounts, so that it need not be set anew for each test.
@@ -41,6 +43,7 @@ impl Target {
             url,
             via: None,
             any_address: false,
+            any_origin: false,
             admin: Admin::None,
             password: None,
             marker: None,

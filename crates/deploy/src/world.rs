@@ -80,8 +80,12 @@ impl World {
         let path = self.layout.secrets();
         let text = std::fs::read_to_string(&path).map_err(|error| Error::path("read", &path, &error))?;
         Secrets::parse(&path, &text).map_err(|findings| {
-            Error::new(Exit::Settings, findings.to_string())
-                .hint("put the file back from a backup; nothing has been changed")
+            let newer = findings.0.iter().any(|finding| finding.name == "format");
+            let hint = match newer {
+                true => "nothing has been changed",
+                false => "correct the file, or put it back from a backup; nothing has been changed",
+            };
+            Error::new(Exit::Settings, findings.to_string()).hint(hint)
         })
     }
 }

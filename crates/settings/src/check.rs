@@ -4,10 +4,12 @@ use serde_json::Value;
 use url::Url;
 use version::Series;
 
+use crate::capability::{self, Effect};
 use crate::finding::{Finding, Notice};
 use crate::kind::Kind;
 use crate::layering::Layering;
 use crate::origin::Origin;
+use crate::published;
 use crate::resolved::Setting;
 
 /// The first release without MySQL (upgrade notes of 11.0).
@@ -22,9 +24,13 @@ const WITH_THREADS: Series = Series::new(7, 0);
 /// A section and a key in it.
 type At = (&'static str, &'static str);
 
+const THREADS: &[&str] = &["disabled", "default_off", "default_on", "always_on"];
+const DISPLAYS: &[&str] = &["username", "nickname_full_name", "full_name"];
+const PUSHED: &[&str] = &["full", "generic", "generic_no_channel", "id_loaded"];
+
 /// What the server requires of keys that have no row (server source v11.6, model/config.go, checked when it starts), and since
 /// which release; the last entry that applies counts.
-const LIMITS: [(At, Kind, Series); 11] = [
+const LIMITS: [(At, Kind, Series); 20] = [
     (("PasswordSettings", "MinimumLength"), Kind::Int(5, 72), ALWAYS),
     (("EmailSettings", "EmailBatchingInterval"), Kind::Int(30, i64::MAX), ALWAYS),
     (("EmailSettings", "EmailBatchingBufferSize"), Kind::Int(1, i64::MAX), ALWAYS),
@@ -34,6 +40,15 @@ const LIMITS: [(At, Kind, Series); 11] = [
     (("ServiceSettings", "ReadTimeout"), Kind::Int(1, i64::MAX), ALWAYS),
     (("ServiceSettings", "WriteTimeout"), Kind::Int(1, i64::MAX), ALWAYS),
     (("ServiceSettings", "ConnectionSecurity"), Kind::Word(&["", "TLS"]), ALWAYS),
+    (("SqlSettings", "DriverName"), Kind::Word(&["postgres", "mysql", "sqlite"]), ALWAYS),
+    (("ServiceSettings", "CollapsedThreads"), Kind::Word(THREADS), ALWAYS),
+    (("TeamSettings", "TeammateNameDisplay"), Kind::Word(DISPLAYS), ALWAYS),
+    (("TeamSettings", "RestrictDirectMessage"), Kind::Word(&["any", "team"]), ALWAYS),
+    (("EmailSettings", "EmailNotificationContentsType"), Kind::Word(&["full", "generic"]), ALWAYS),
+    (("EmailSettings", "PushNotificationContents"), Kind::Word(PUSHED), ALWAYS),
+    (("LdapSettings", "ConnectionSecurity"), Kind::Word(&["", "TLS", "STARTTLS"]), ALWAYS),
+    (("ImageProxySettings", "ImageProxyType"), Kind::Word(&["local", "atmos/camo"]), ALWAYS),
+    (("CacheSettings", "CacheType"), Kind::Word(&["lru", "redis"]), ALWAYS),
     (("FileSettings", "DriverName"), Kind::Word(&["local", "amazons3"]), ALWAYS),
     (("FileSettings", "DriverName"), Kind::Word(&["local", "amazons3", "azureblob"]), Series::new(11, 9)),
 ];
@@ -44,10 +59,40 @@ const MUSTS: [(At, bool, Series); 2] = [
     (("ExperimentalSettings", "ClientSideCertEnable"), false, Series::new(11, 0)),
 ];
 
+/// What a value of that setting may be in that version, where that is more than its type.
+fn kind_of(setting: &Setting, version: Series) -> Option<Kind> {
+    let of_row = setting.row.and_then(|row| row.place(version)?.kind(row.kind));
+    of_row.or_else(|| {
+        let holds =
+            |(at, _, since): &&(At, Kind, Series)| *at == (setting.section, setting.key) && version >= *since;
+        LIMITS.iter().rfind(holds).map(|(_, kind, _)| *kind)
+    })
+}
+
 impl Layering {
+    /// Writes words as the server does, which compares them letter by letter.
+    pub(crate) fn settle_words(&mut self) {
+        for setting in self.settings.values_mut() {
+            let Some(Kind::Word(_)) = kind_of(setting, self.version) else { continue };
+            let (kind, row) = (kind_of(setting, self.version), setting.row);
+            setting.change_texts(|text| {
+                // A row has synonyms too. What is no word is told by the check that follows.
+                let read = match row {
+                    Some(row) if matches!(row.kind, Kind::Word(_)) => row.read(text),
+                    _ => kind.map_or(Ok(text.into()), |kind| kind.read(text)),
+                };
+                Some(read.unwrap_or_else(|_| text.into()))
+            });
+        }
+    }
+
     /// Finds what is wrong between settings.
     pub(crate) fn check(&mut self) {
         self.check_ranges();
+        self.check_effects();
+        self.check_sign_in();
+        self.check_published();
+        self.check_origins();
         self.check_partners();
         self.check_clashes();
         self.check_site_url();
@@ -61,14 +106,7 @@ impl Layering {
         let mut findings = Vec::new();
         for setting in self.settings.values() {
             let (Some(value), Some(origin)) = (setting.value(), setting.origin()) else { continue };
-            let of_row = setting.row.and_then(|row| row.place(self.version)?.kind(row.kind));
-            let limit = || {
-                let holds = |(at, _, since): &&(At, Kind, Series)| {
-                    *at == (setting.section, setting.key) && self.version >= *since
-                };
-                LIMITS.iter().rfind(holds).map(|(_, kind, _)| *kind)
-            };
-            let Some(kind) = of_row.or_else(limit) else { continue };
+            let Some(kind) = kind_of(setting, self.version) else { continue };
             if let Some(problem) = kind.problem_of(value) {
                 let finding = Finding::new(origin.clone(), setting.name(), problem).allowed(kind.allowed());
                 findings.push(finding.value(setting.shown(value), setting.secret));
@@ -83,6 +121,101 @@ impl Layering {
             }
         }
         self.findings.append(&mut findings);
+    }
+
+    /// Says what the server does not do, and refuses what must not be missing.
+    fn check_effects(&mut self) {
+        let given = self.settings.values().filter_map(|setting| {
+            let origin = setting.origin().filter(|origin| origin.is_given())?;
+            let effect = capability::effect(self.server, setting.section, setting.key, setting.value()?);
+            // What several variables make is said of each.
+            let names = match origin {
+                Origin::Composed { from } => from.clone(),
+                _ => vec![setting.name()],
+            };
+            Some((origin.clone(), names, setting.shown(setting.value()?), effect))
+        });
+        for (origin, names, shown, effect) in given.collect::<Vec<_>>() {
+            match effect {
+                Effect::Followed => {}
+                Effect::Nothing { why } => {
+                    for name in names {
+                        // It says more than what some release changed.
+                        self.notices.retain(|notice| {
+                            notice.name != name || notice.effective == (notice.since.is_none())
+                        });
+                        self.notice(&origin, &name, why.clone());
+                    }
+                }
+                Effect::Refused { why, instead } => {
+                    let name = names.into_iter().next().unwrap_or_default();
+                    let problem = format!("is {shown}: {why}");
+                    self.findings.push(Finding::new(origin, name, problem).allowed(instead));
+                }
+            }
+        }
+    }
+
+    /// Says which keys everybody knows.
+    fn check_published(&mut self) {
+        let known = self.settings.values().filter_map(|setting| {
+            let (row, text) = (setting.row?, setting.value()?.as_str()?);
+            let (origin, name) = (setting.origin()?.clone(), setting.name());
+            let found = published::published_row(row, text)?;
+            if self.effect(setting.section, setting.key, setting.value()?) != Effect::Followed {
+                return None;
+            }
+            let given_by = match &origin {
+                Origin::Secrets | Origin::Default | Origin::Derived { .. } => None,
+                Origin::File { path, line } => Some(format!("line {line} out of {}", path.display())),
+                Origin::Flag => Some(format!("{name} out of the command line")),
+                _ => Some(format!("{name} out of the environment")),
+            };
+            let what = format!("{}. {}", found.danger(), found.fix(given_by.as_deref()));
+            Some(Notice::warning(origin, name, what))
+        });
+        let known: Vec<_> = known.collect();
+        self.notices.extend(known);
+    }
+
+    /// Says what `*` opens.
+    fn check_origins(&mut self) {
+        const ORIGINS: At = ("ServiceSettings", "AllowCorsFrom");
+        let any =
+            self.text(ORIGINS.0, ORIGINS.1).is_some_and(|text| text.split_whitespace().any(|one| one == "*"));
+        let Some(setting) = self.at(ORIGINS.0, ORIGINS.1).filter(|_| any) else { return };
+        let Some(origin) = setting.origin().filter(|origin| origin.is_given()).cloned() else { return };
+        let danger =
+            "is `*`: any web page can use the session of a user who visits it; name the origins instead";
+        self.notices.push(Notice::warning(origin, setting.name(), danger));
+    }
+
+    /// Somebody must be able to sign in.
+    fn check_sign_in(&mut self) {
+        const BY_MAIL: At = ("EmailSettings", "EnableSignInWithEmail");
+        const BY_NAME: At = ("EmailSettings", "EnableSignInWithUsername");
+        const OTHERS: [&str; 6] = [
+            "GitLabSettings",
+            "GoogleSettings",
+            "Office365Settings",
+            "OpenIdSettings",
+            "LdapSettings",
+            "SamlSettings",
+        ];
+        let is = |at: At, flag: bool| {
+            self.at(at.0, at.1).is_some_and(|setting| setting.value() == Some(&flag.into()))
+        };
+        let given = |at: &&At| self.at(at.0, at.1).and_then(Setting::origin).is_some_and(Origin::is_given);
+        let on = |section: &&'static str| {
+            is((section, "Enable"), true) && self.effect(section, "Enable", &true.into()) == Effect::Followed
+        };
+        let Some(off) = [BY_MAIL, BY_NAME].iter().find(given).copied() else { return };
+        if !is(BY_MAIL, false) || !is(BY_NAME, false) || OTHERS.iter().any(on) {
+            return;
+        }
+        let problem = "is false, and no other way to sign in is on: no one could";
+        let way_out = "turn one on: MATTERMOST_USERNAME_SIGNIN, MATTERMOST_EMAIL_SIGNIN, or single sign-on of an edition that has it";
+        self.find_at(off, problem.to_owned(), way_out.to_owned());
     }
 
     fn check_partners(&mut self) {
@@ -173,7 +306,7 @@ impl Layering {
     fn notice_at(&mut self, (section, key): At, what: &str) {
         let Some(setting) = self.at(section, key) else { return };
         let (Some(origin), name) = (setting.origin().cloned(), setting.name()) else { return };
-        self.notices.push(Notice { origin, name, since: None, effective: true, what: what.to_owned() });
+        self.notices.push(Notice::about(origin, name, what));
     }
 
     fn check_site_url(&mut self) {

@@ -90,11 +90,22 @@ pub fn mask(config: &mut Value) {
 
 /// A value as a message may show it.
 pub(crate) fn shown(section: &str, key: &str, value: &Value) -> String {
+    visible(value, known::is_secret(section, key))
+}
+
+/// A value as a message may show it; an empty one is no secret.
+pub(crate) fn visible(value: &Value, secret: bool) -> String {
     match value {
-        _ if known::is_secret(section, key) => HIDDEN.to_owned(),
+        Value::String(text) if text.is_empty() => String::new(),
+        _ if secret => HIDDEN.to_owned(),
         Value::String(text) => text.clone(),
         other => other.to_string(),
     }
+}
+
+/// The same in a line of text, where an empty value would not be seen.
+pub fn in_text(value: &str) -> &str {
+    if value.is_empty() { "(empty)" } else { value }
 }
 
 #[cfg(test)]

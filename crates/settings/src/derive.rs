@@ -7,6 +7,7 @@ use dsn::{Engine, Host, Part, Server, Tls, TlsMode, Unwritable};
 use secrecy::ExposeSecret as _;
 use serde_json::Value;
 
+use crate::capability;
 use crate::finding::{Finding, HIDDEN, Notice};
 use crate::kind::Kind;
 use crate::layering::Layering;
@@ -185,9 +186,8 @@ impl Layering {
                 Finding::new(origin, ROW, format!("is `{text}`, which is not a list of character sets"));
             self.findings.push(finding.allowed("allowed: utf8mb4,utf8 or utf8mb4"));
         } else if !text.starts_with("utf8mb4") {
-            let what = "it cannot hold every character, and posts with emoji fail; leave it out".to_owned();
-            let (name, since) = (ROW.to_owned(), None);
-            self.notices.push(Notice { origin, name, since, effective: true, what });
+            let what = "it cannot hold every character, and posts with emoji fail; leave it out";
+            self.notices.push(Notice::about(origin, ROW, what));
         }
     }
 
@@ -237,7 +237,10 @@ impl Layering {
             };
             Some((from, value(setting.value()?)?))
         });
-        if let Some((from, value)) = said {
+        // Nothing follows that locks people out, or that the server would promise and not do.
+        if let Some((from, value)) = said
+            && capability::may_follow(self.server, target.0, target.1, &value)
+        {
             self.lay_at(target.0, target.1, Origin::Derived { from }, value);
         }
     }

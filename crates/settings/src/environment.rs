@@ -1,20 +1,30 @@
 //! The environment: docker-mattermost's names, the server's own `MM_SECTION_KEY`, and their `_FILE` variants.
 
+mod cleaning;
+mod link;
+mod names;
+
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::finding::{Finding, HIDDEN};
+use crate::kind::Kind;
 use crate::known;
-use crate::nearest;
 use crate::origin::Origin;
-use crate::table::{self, SERVERS_OWN, SILENT};
+use crate::table;
+use cleaning::{Freedom, Source};
+use link::Link;
+use names::{Meaning, meaning};
 
 /// A text that was given. Without `Debug`: it may be a secret.
 pub(crate) struct Given {
     pub(crate) text: String,
     pub(crate) origin: Origin,
 }
+
+/// What is said about a variable that is no mistake: its name, whether it counts, what.
+pub(crate) type Said = (String, bool, String);
 
 /// The values that the environment gives, by the name without `_FILE`.
 #[derive(Default)]
@@ -23,8 +33,8 @@ pub(crate) struct Environment {
     pub(crate) rows: BTreeMap<&'static str, Given>,
     /// By `MM_SECTION_KEY`.
     pub(crate) server: BTreeMap<String, Given>,
-    /// A linked container whose database is of another kind: the variable of its address, and its kind.
-    pub(crate) unused_link: Option<(&'static str, &'static str)>,
+    /// What is said about variables that are no mistakes.
+    pub(crate) said: Vec<Said>,
 }
 
 /// Reads the content of a file that a `_FILE` variable names.
@@ -37,35 +47,122 @@ pub(crate) fn read(
     findings: &mut Vec<Finding>,
 ) -> Environment {
     let mut environment = Environment::default();
-    for (name, value) in variables {
-        let (base, of_file) = match meaning(name) {
-            Meaning::Nothing => continue,
-            Meaning::Unknown(near) => {
-                findings.push(Finding::new(Origin::variable(name), name, "is not a setting").nearest(near));
-                continue;
+    for (name, text) in variables {
+        match meaning(name, variables) {
+            Meaning::Nothing => {}
+            Meaning::Mistake(problem, near) => {
+                findings.push(Finding::new(Origin::variable(name), name, problem).nearest(near));
             }
-            Meaning::Value(base, of_file) => (base, of_file),
-        };
-        // docker-mattermost treats an empty variable as absent; the server's own variables may be empty.
-        if value.is_empty() && (of_file || !base.starts_with("MM_")) {
-            continue;
-        }
-        let text =
-            if of_file { file_text(name, base, variables, read_file, findings) } else { Some(value.clone()) };
-        if let Some(text) = text {
-            environment.take(base, of_file.then(|| PathBuf::from(value)), text);
+            Meaning::Ignored(why) => environment.said.push((name.clone(), false, why)),
+            Meaning::Value(base, false) => environment.take_text(base, text, findings),
+            Meaning::Value(base, true) => environment.take_file(name, base, variables, read_file, findings),
         }
     }
     let link = Link::find(variables);
     for (row, variable, value) in link.rows {
-        let given = || Given { text: value.to_owned(), origin: Origin::variable(variable) };
-        environment.rows.entry(row).or_insert_with(given);
+        if environment.rows.contains_key(row) {
+            continue;
+        }
+        match cleaning::value(value, Source::Variable, freedom(row)) {
+            Ok((text, _)) => {
+                environment.rows.insert(row, Given { text, origin: Origin::variable(variable) });
+            }
+            Err((problem, allowed)) => {
+                findings.push(Finding::new(Origin::variable(variable), variable, problem).allowed(allowed));
+            }
+        }
     }
-    environment.unused_link = link.unused;
+    environment.said.extend(link.said);
     environment
 }
 
+/// The value of a text that a variable of that name gives, as it is meant.
+///
+/// # Errors
+/// The text is no value; the problem does not repeat it.
+pub fn as_meant(name: &str, text: &str) -> Result<String, String> {
+    let value = cleaning::value(text, Source::Variable, freedom(name));
+    value.map(|(text, _)| text).map_err(|(problem, _)| problem)
+}
+
+/// The value in a file that a variable names: its text without the line breaks at its end.
+///
+/// # Errors
+/// The text is no value; the problem does not repeat it.
+pub fn in_file(text: &str) -> Result<String, String> {
+    let value = cleaning::value(text, Source::File, Freedom::Any);
+    value.map(|(text, _)| text).map_err(|(problem, _)| problem)
+}
+
+/// How freely the value of that setting may be made.
+fn freedom(name: &str) -> Freedom {
+    match (table::find(name), known::by_variable(name)) {
+        (Some(row), _) => Freedom::of(row.kind),
+        // An address of a database is secret for the password in it, and has a form of its own.
+        (None, Some(key)) if key.secret && !key.key.starts_with("DataSource") => Freedom::of(Kind::Anything),
+        // A name or a description may begin and end as it likes.
+        (None, Some(key)) if key.shape == known::Shape::Text && key.key.ends_with("Text") => Freedom::Any,
+        _ => Freedom::Plain,
+    }
+}
+
 impl Environment {
+    /// What a variable says itself.
+    fn take_text(&mut self, name: &str, text: &str, findings: &mut Vec<Finding>) {
+        match cleaning::value(text, Source::Variable, freedom(name)) {
+            Ok((value, taken_off)) => {
+                // docker-mattermost treats an empty variable as absent; the server's own variables may be empty.
+                if value.is_empty() && !name.starts_with("MM_") {
+                    return;
+                }
+                self.said.extend(taken_off.iter().map(|what| (name.to_owned(), true, (*what).to_owned())));
+                self.take(name, None, value);
+            }
+            Err((problem, allowed)) => {
+                findings.push(Finding::new(Origin::variable(name), name, problem).allowed(allowed));
+            }
+        }
+    }
+
+    /// What the file says that the variable `name` (which is `base` with `_FILE`) names.
+    fn take_file(
+        &mut self,
+        name: &str,
+        base: &str,
+        variables: &BTreeMap<String, String>,
+        read_file: ReadFile<'_>,
+        findings: &mut Vec<Finding>,
+    ) {
+        let found = |problem: String| Finding::new(Origin::variable(name), name, problem);
+        let path = variables.get(name).map_or("", String::as_str);
+        let path = match cleaning::value(path, Source::Variable, Freedom::Plain) {
+            Ok((path, _)) if path.is_empty() => return,
+            Ok((path, _)) => path,
+            Err((problem, allowed)) => return findings.push(found(problem).allowed(allowed)),
+        };
+        if variables.get(base).is_some_and(|value| !value.is_empty()) {
+            let problem = format!("and `{base}` are both given");
+            return findings.push(found(problem).allowed("allowed: one of them"));
+        }
+        let text = match read_file(Path::new(&path)) {
+            Ok(text) => text,
+            Err(error) => {
+                // A value without a slash may be the secret itself, put there by mistake.
+                let secret = !path.contains('/') && is_secret(base);
+                let shown = if secret { HIDDEN } else { &path };
+                let problem = format!("names {shown}, which cannot be read ({error})");
+                let allowed = "allowed: the path of a file that this user can read";
+                return findings.push(found(problem).value(&path, secret).allowed(allowed));
+            }
+        };
+        match cleaning::value(&text, Source::File, freedom(base)) {
+            Ok((value, _)) => self.take(base, Some(PathBuf::from(path)), value),
+            Err((problem, allowed)) => {
+                findings.push(found(format!("names {path}, which {problem}")).allowed(allowed));
+            }
+        }
+    }
+
     fn take(&mut self, base: &str, file: Option<PathBuf>, text: String) {
         let name = base.to_owned();
         match table::find(base) {
@@ -80,159 +177,13 @@ impl Environment {
     }
 }
 
-/// Reads the file that the variable `name` (which is `base` with `_FILE`) names. Adds a finding if that fails.
-fn file_text(
-    name: &str,
-    base: &str,
-    variables: &BTreeMap<String, String>,
-    read_file: ReadFile<'_>,
-    findings: &mut Vec<Finding>,
-) -> Option<String> {
-    let path = variables.get(name)?;
-    let found = |problem: String| Finding::new(Origin::variable(name), name, problem);
-    if variables.get(base).is_some_and(|value| !value.is_empty()) {
-        findings.push(found(format!("and `{base}` are both given")).allowed("allowed: one of them"));
-        return None;
-    }
-    match read_file(Path::new(path)) {
-        // Most programs that write such a file end it with a line break.
-        Ok(text) => match text.strip_suffix('\n') {
-            Some(line) => Some(line.strip_suffix('\r').unwrap_or(line).to_owned()),
-            None => Some(text),
-        },
-        Err(error) => {
-            // A value without a slash may be the secret itself, put there by mistake.
-            let secret = !path.contains('/') && is_secret(base);
-            let shown = if secret { HIDDEN } else { path };
-            findings.push(
-                found(format!("names {shown}, which cannot be read ({error})"))
-                    .value(path, secret)
-                    .allowed("allowed: the path of a file that this user can read"),
-            );
-            None
-        }
-    }
-}
-
 fn is_secret(name: &str) -> bool {
     table::find(name).map_or_else(|| known::by_variable(name).is_some_and(|key| key.secret), |row| row.secret)
 }
 
 /// The name of the setting whose file this variable names, as `DB_PASS` for `DB_PASS_FILE`; `None` = it names none.
 pub fn of_file(name: &str) -> Option<&str> {
-    match meaning(name) {
-        Meaning::Value(base, true) => Some(base),
-        _ => None,
-    }
-}
-
-enum Meaning<'a> {
-    /// Not a variable of ours.
-    Nothing,
-    /// The value of that name, or the file that holds it.
-    Value(&'a str, bool),
-    /// Meant for us, but not a setting; the nearest right name.
-    Unknown(Option<String>),
-}
-
-fn meaning(name: &str) -> Meaning<'_> {
-    let is_setting = |name: &str| table::find(name).is_some() || known::by_variable(name).is_some();
-    if is_setting(name) {
-        return Meaning::Value(name, false);
-    }
-    if let Some(base) = name.strip_suffix("_FILE")
-        && is_setting(base)
-    {
-        return Meaning::Value(base, true);
-    }
-    let part_of_a_link = name.starts_with("MATTERMOST_PORT_") || name.starts_with("MATTERMOST_ENV_");
-    if SILENT.contains(&name)
-        || SERVERS_OWN.contains(&name)
-        || part_of_a_link
-        || name.starts_with("MM_CALLS_")
-    {
-        return Meaning::Nothing;
-    }
-    let plain = name.strip_suffix("_FILE").unwrap_or(name);
-    let near = |prefix: &str| {
-        nearest(plain, table::rows().map(|row| row.name).filter(|name| name.starts_with(prefix)))
-    };
-    if name.starts_with("MM_") {
-        return Meaning::Unknown(known::nearest_variable(plain).map(str::to_owned));
-    }
-    if name.starts_with("MATTERMOST_") {
-        return Meaning::Unknown(near("MATTERMOST_").map(str::to_owned));
-    }
-    // Other programs use these prefixes too: only a name that is nearly right is reported.
-    let slip =
-        ["DB_", "SMTP_", "GITLAB_"].into_iter().filter(|prefix| name.starts_with(prefix)).find_map(near);
-    slip.map_or(Meaning::Nothing, |near| Meaning::Unknown(Some(near.to_owned())))
-}
-
-/// What a linked database container gives.
-#[derive(Default)]
-struct Link<'a> {
-    /// Row, variable, value.
-    rows: Vec<(&'static str, &'static str, &'a str)>,
-    /// The link that is not used: the variable of its address, and the kind of its database.
-    unused: Option<(&'static str, &'static str)>,
-}
-
-/// One alias: the value of `DB_ADAPTER` that it stands for, then the variables that give each row.
-type Alias = (&'static str, [(&'static str, &'static [&'static str]); 5]);
-
-/// The images mysql, centurylink/mysql and orchardup/mysql are configured by `MYSQL_*`, sameersbn's by `DB_*`; docker
-/// passes both on under the alias.
-const ALIASES: [Alias; 2] = [
-    (
-        "mysql",
-        [
-            ("DB_HOST", &["MYSQL_PORT_3306_TCP_ADDR"]),
-            ("DB_PORT", &["MYSQL_PORT_3306_TCP_PORT"]),
-            ("DB_USER", &["MYSQL_ENV_MYSQL_USER", "MYSQL_ENV_DB_USER"]),
-            ("DB_PASS", &["MYSQL_ENV_MYSQL_PASSWORD", "MYSQL_ENV_DB_PASS"]),
-            ("DB_NAME", &["MYSQL_ENV_MYSQL_DATABASE", "MYSQL_ENV_DB_NAME"]),
-        ],
-    ),
-    (
-        "postgres",
-        [
-            ("DB_HOST", &["POSTGRES_PORT_5432_TCP_ADDR"]),
-            ("DB_PORT", &["POSTGRES_PORT_5432_TCP_PORT"]),
-            ("DB_USER", &["POSTGRES_ENV_POSTGRES_USER", "POSTGRES_ENV_DB_USER"]),
-            ("DB_PASS", &["POSTGRES_ENV_POSTGRES_PASSWORD", "POSTGRES_ENV_DB_PASS"]),
-            // Without a name the image names the database after its user.
-            ("DB_NAME", &["POSTGRES_ENV_POSTGRES_DB", "POSTGRES_ENV_DB_NAME", "POSTGRES_ENV_POSTGRES_USER"]),
-        ],
-    ),
-];
-
-impl<'a> Link<'a> {
-    fn find(variables: &'a BTreeMap<String, String>) -> Self {
-        let given = |name: &str| variables.get(name).map(String::as_str).filter(|value| !value.is_empty());
-        let address = |(_, rows): &Alias| rows[0].1[0];
-        let linked: Vec<&Alias> = ALIASES.iter().filter(|alias| given(address(alias)).is_some()).collect();
-        let said = given("DB_ADAPTER").and_then(|text| table::find("DB_ADAPTER")?.read(text).ok());
-        // `DB_ADAPTER` may name another database than the linked one.
-        let serves = |alias: &Alias| said.as_ref().is_none_or(|adapter| *adapter == alias.0);
-        let chosen = linked.iter().find(|alias| serves(alias));
-        let unused = linked.iter().find(|alias| chosen.is_none_or(|chosen| chosen.0 != alias.0));
-        let unused = unused.map(|alias| (address(alias), alias.0));
-        let Some((adapter, names)) = chosen else { return Self { rows: Vec::new(), unused } };
-        // The port belongs to the linked address and not to another host.
-        let elsewhere = given("DB_HOST").or(given("DB_HOST_FILE")).is_some();
-        let mut rows = vec![("DB_ADAPTER", names[0].1[0], *adapter)];
-        for (row, names) in names {
-            let found = names.iter().find_map(|name| Some((*row, *name, given(name)?)));
-            rows.extend(found.filter(|_| !(elsewhere && *row == "DB_PORT")));
-        }
-        // Given neither user nor database, PostgreSQL's image uses `postgres` for both.
-        let names_nothing = rows.iter().all(|(row, ..)| !matches!(*row, "DB_USER" | "DB_NAME"));
-        if *adapter == "postgres" && names_nothing && given("POSTGRES_ENV_POSTGRES_PASSWORD").is_some() {
-            rows.push(("DB_NAME", names[0].1[0], "postgres"));
-        }
-        Self { rows, unused }
-    }
+    names::setting(name).filter(|(_, of_file)| *of_file).map(|(base, _)| base)
 }
 
 #[cfg(test)]
@@ -350,19 +301,38 @@ mod tests {
     }
 
     #[test]
+    fn a_kubernetes_service_called_postgres_is_no_link() {
+        let service =
+            [POSTGRES, ("POSTGRES_PORT", "tcp://172.17.0.6:5432"), ("POSTGRES_SERVICE_HOST", "172.17.0.6")];
+        let (environment, findings) = sorted(&service);
+        assert!(environment.rows.is_empty() && findings.is_empty());
+        assert!(environment.said[0].2.contains("DB_HOST=postgres"), "{:?}", environment.said);
+        let named = [&service[..], &[("DB_HOST", "db")]].concat();
+        assert!(sorted(&named).0.said.is_empty());
+        let in_a_cluster =
+            [POSTGRES, ("KUBERNETES_SERVICE_HOST", "10.96.0.1"), ("DB_PORT", "tcp://10.96.0.1:5432")];
+        assert!(sorted(&in_a_cluster).0.rows.is_empty());
+    }
+
+    #[test]
     fn of_two_links_the_one_of_the_adapter_is_read_and_the_other_is_told() {
         let both = [&MYSQL[..], &[POSTGRES]].concat();
-        let unused = |pairs: &[(&str, &str)]| sorted(pairs).0.unused_link;
+        let unused = |pairs: &[(&str, &str)]| {
+            sorted(pairs).0.said.first().map(|(name, _, what)| {
+                let kind = if what.contains("DB_ADAPTER=postgres") { "postgres" } else { "mysql" };
+                (name.clone(), kind)
+            })
+        };
         assert_eq!(database(&both)[1], "172.17.0.5");
-        assert_eq!(unused(&both), Some((POSTGRES.0, "postgres")));
+        assert_eq!(unused(&both), Some((POSTGRES.0.to_owned(), "postgres")));
         for adapter in ["postgres", "PostgreSQL"] {
             let said = [&both[..], &[("DB_ADAPTER", adapter)]].concat();
             assert_eq!(database(&said)[1], "172.17.0.6");
-            assert_eq!(unused(&said), Some((MYSQL[0].0, "mysql")));
+            assert_eq!(unused(&said), Some((MYSQL[0].0.to_owned(), "mysql")));
         }
         let alone = [&MYSQL[..], &[("DB_ADAPTER", "postgres"), ("DB_HOST", "db")]].concat();
         assert_eq!(database(&alone), ["postgres", "db", "", "", "", ""]);
-        assert_eq!(unused(&alone), Some((MYSQL[0].0, "mysql")));
+        assert_eq!(unused(&alone), Some((MYSQL[0].0.to_owned(), "mysql")));
         assert_eq!(unused(&MYSQL), None);
     }
 }

@@ -5,6 +5,7 @@ use std::fmt;
 use serde_json::Value;
 use version::Series;
 
+use crate::capability;
 use crate::config;
 use crate::finding::HIDDEN;
 use crate::keys;
@@ -58,7 +59,7 @@ impl InForce {
 /// Shows the value and who decides it.
 impl fmt::Display for InForce {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = |value: &Option<String>| value.clone().unwrap_or_else(|| "not set".to_owned());
+        let text = |value: &Option<String>| value.as_deref().map_or("not set", config::in_text).to_owned();
         if self.is_applied() {
             write!(f, "{}  ({})", text(&self.value), self.owner)
         } else {
@@ -90,6 +91,10 @@ pub struct Explanation {
     pub in_force: Option<InForce>,
     /// The values that are given, the one that counts first; empty = none is given.
     pub layers: Vec<Held>,
+    /// What the server does with it, where that is not what it says.
+    pub server: Option<String>,
+    /// What holds in that version where nobody says anything, as a message may show it; `None` = that is no constant.
+    pub default: Option<String>,
     /// The default in docker-mattermost.
     pub default_then: Option<String>,
     /// The default today.
@@ -128,7 +133,9 @@ pub fn explain(
             toml: Some(format!("{} = ...", key.name)),
             variables: Vec::new(),
             in_force: None,
-            layers: held(resolved.key(key.name), shown),
+            layers: held(resolved.key(key.name), |value| config::visible(value, false)),
+            server: None,
+            default: None,
             default_then: None,
             default_now: Some(key.default.to_owned()),
             change: None,
@@ -175,7 +182,7 @@ fn of_row(row: &'static Row, resolved: &Resolved, deployed: Option<&Reconciled>)
     let layers = match (setting, resolved.input(row.name)) {
         (Some(setting), _) => held_of(setting),
         (None, Some(layer)) => {
-            let value = if row.secret { HIDDEN.to_owned() } else { shown(&layer.value) };
+            let value = config::visible(&layer.value, row.secret);
             vec![Held { value, origin: layer.origin.clone() }]
         }
         (None, None) => Vec::new(),
@@ -200,6 +207,8 @@ fn of_row(row: &'static Row, resolved: &Resolved, deployed: Option<&Reconciled>)
         in_force: place.and_then(|place| InForce::of(place.section, place.key, deployed)),
         variables: std::iter::once(row.name.to_owned()).chain(place.map(Place::variable)).collect(),
         layers,
+        server: capability::of_row(resolved.server(), row),
+        default: place.and_then(|place| default(place.section, place.key, resolved, deployed)),
         default_then: row.then.map(str::to_owned),
         default_now: Some(row.now.to_owned()),
         change: row.change.map(|change| format!("since {}: {}", change.since, change.what)),
@@ -224,16 +233,23 @@ fn of_key(known: &'static KnownKey, resolved: &Resolved, deployed: Option<&Recon
         variables: vec![server_variable(known.section, known.key)],
         in_force: InForce::of(known.section, known.key, deployed),
         layers: resolved.setting(known.section, known.key).map(held_of).unwrap_or_default(),
+        server: capability::in_words(resolved.server(), known.section, known.key),
+        default: default(known.section, known.key, resolved, deployed),
         default_then: None,
-        default_now: (!known.default.is_empty()).then(|| known.default.to_owned()),
+        default_now: None,
         change: until,
         secret: known.secret,
         source: "the server's model/config.go".to_owned(),
     }
 }
 
-fn shown(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+/// What holds where nobody says anything: a new config.json of the deployment's release, otherwise the version's own.
+fn default(section: &str, key: &str, resolved: &Resolved, deployed: Option<&Reconciled>) -> Option<String> {
+    let value = match deployed {
+        Some(deployed) => deployed.default(section, key),
+        None => known::default(section, key, resolved.version()),
+    };
+    value.map(|value| config::shown(section, key, &value))
 }
 
 impl fmt::Display for Explanation {
@@ -249,13 +265,23 @@ impl fmt::Display for Explanation {
                 }
             }
             (None, Some((top, rest))) => {
-                writeln!(f, "  value        {}  ({})", top.value, top.origin)?;
+                writeln!(f, "  value        {}  ({})", config::in_text(&top.value), top.origin)?;
                 beneath = rest;
             }
-            (None, None) => writeln!(f, "  value        not declared: the default holds")?,
+            (None, None) => match &self.default {
+                Some(default) => {
+                    let default = config::in_text(default);
+                    writeln!(
+                        f,
+                        "  value        {default}  (not declared: the default of server {})",
+                        self.version
+                    )?;
+                }
+                None => writeln!(f, "  value        not declared: the default holds")?,
+            },
         }
         for layer in beneath {
-            writeln!(f, "  beneath      {}  ({})", layer.value, layer.origin)?;
+            writeln!(f, "  beneath      {}  ({})", config::in_text(&layer.value), layer.origin)?;
         }
         let mut line = |name: &str, text: Option<&str>| match text {
             Some(text) => writeln!(f, "  {name:<12} {text}"),
@@ -271,6 +297,10 @@ impl fmt::Display for Explanation {
             "environment",
             Some(&self.variables.join(", ")).filter(|names| !names.is_empty()).map(String::as_str),
         )?;
+        if self.in_force.is_some() || !self.layers.is_empty() {
+            line("default", self.default.as_deref().map(config::in_text))?;
+        }
+        line("this server", self.server.as_deref())?;
         line("default then", self.default_then.as_deref())?;
         line("default now", self.default_now.as_deref())?;
         line("changed", self.change.as_deref())?;
@@ -289,6 +319,8 @@ pub struct Entry {
     pub in_force: Option<InForce>,
     /// The value that is given, if one is.
     pub held: Option<Held>,
+    /// What the server does with it, where that is not what it says.
+    pub server: Option<String>,
     /// What it means; empty for a key without a row.
     pub meaning: &'static str,
 }
@@ -302,6 +334,7 @@ pub fn list(resolved: &Resolved, deployed: Option<&Reconciled>) -> Vec<Entry> {
             config: explanation.config,
             in_force: explanation.in_force,
             held: explanation.layers.into_iter().next(),
+            server: explanation.server,
             meaning: row.meaning,
         }
     });
@@ -310,6 +343,7 @@ pub fn list(resolved: &Resolved, deployed: Option<&Reconciled>) -> Vec<Entry> {
         config: Some(setting.path()),
         in_force: InForce::of(setting.section, setting.key, deployed),
         held: held_of(setting).into_iter().next(),
+        server: capability::in_words(resolved.server(), setting.section, setting.key),
         meaning: "",
     });
     rows.chain(others).collect()

@@ -113,6 +113,25 @@ pub struct Notice {
     pub effective: bool,
     /// What happened to it, and what to use instead.
     pub what: String,
+    /// Whether it is a danger, and not only worth knowing.
+    pub warning: bool,
+}
+
+impl Notice {
+    /// A value that counts, and something to know about it.
+    pub(crate) fn about(origin: Origin, name: impl Into<String>, what: impl Into<String>) -> Self {
+        Self { origin, name: name.into(), since: None, effective: true, what: what.into(), warning: false }
+    }
+
+    /// A value without effect, and why.
+    pub(crate) fn without_effect(origin: Origin, name: impl Into<String>, why: impl Into<String>) -> Self {
+        Self { effective: false, ..Self::about(origin, name, why) }
+    }
+
+    /// A value that is a danger.
+    pub(crate) fn warning(origin: Origin, name: impl Into<String>, danger: impl Into<String>) -> Self {
+        Self { warning: true, ..Self::about(origin, name, danger) }
+    }
 }
 
 impl fmt::Display for Notice {
@@ -127,6 +146,26 @@ impl fmt::Display for Notice {
             (None, _) => write!(f, ": {}", self.what),
         }
     }
+}
+
+/// The notices as lines, each with `note:` or `warning:`. What is said of several settings of one place is said once.
+pub fn in_lines(notices: &[Notice]) -> Vec<String> {
+    let same = |one: &Notice, other: &Notice| {
+        (&one.what, one.since, one.effective, one.origin.place())
+            == (&other.what, other.since, other.effective, other.origin.place())
+    };
+    let is_first = |index: &usize| !notices[..*index].iter().any(|before| same(before, &notices[*index]));
+    let lines = (0..notices.len()).filter(is_first).map(|index| {
+        let notice = &notices[index];
+        let names: Vec<_> =
+            notices[index..].iter().filter(|other| same(notice, other)).map(|other| &*other.name).collect();
+        let mut line = Notice { name: names.join("`, `"), ..notice.clone() }.to_string();
+        if names.len() > 1 {
+            line = line.replacen(" has no effect", " have no effect", 1);
+        }
+        format!("{}: {line}", if notice.warning { "warning" } else { "note" })
+    });
+    lines.collect()
 }
 
 /// The line, from 1, that the byte `offset` of `text` stands in.

@@ -35,6 +35,8 @@ pub enum Kind {
     Email,
     /// Networks, separated by commas, each an address or `ADDRESS/PREFIX`; or `none`.
     Networks,
+    /// Origins of pages, separated by spaces: `SCHEME://HOST`, a host alone, or `*` for any.
+    Origins,
     /// A key or salt: nothing, or 32 characters and more (the server does not start on fewer).
     Salt,
 }
@@ -64,6 +66,9 @@ impl Kind {
             Self::Host => "a host name or an IP address without scheme and port, as in chat.example.com",
             Self::Email => "a mail address, as in chat@example.com",
             Self::Networks => "none, or networks separated by commas, as in 10.0.0.0/8, 192.0.2.7",
+            Self::Origins => {
+                "*, or origins separated by spaces, as in https://a.example.com http://b.example.com:8080"
+            }
             Self::Salt => "32 characters or more; leave it out, and one is generated and kept",
         };
         format!("allowed: {text}")
@@ -117,6 +122,7 @@ impl Kind {
                 }
             }
             Self::Networks => networks(text).map(Value::from),
+            Self::Origins => origins(text).map(Value::from),
             Self::Email => match text.split_once('@') {
                 Some((user, host))
                     if !user.is_empty() && !host.is_empty() && !text.contains(char::is_whitespace) =>
@@ -194,6 +200,26 @@ fn site_url(value: &str) -> Result<Url, String> {
     Ok(url)
 }
 
+/// Origins in one form: without a slash at the end.
+fn origins(text: &str) -> Result<String, String> {
+    let origin = |part: &str| {
+        let part = part.strip_suffix('/').filter(|part| !part.ends_with('/')).unwrap_or(part);
+        let url = if part.contains("://") { part.to_owned() } else { format!("https://{part}") };
+        let is_origin = part == "*"
+            || Url::parse(&url).is_ok_and(|url| {
+                matches!(url.scheme(), "http" | "https")
+                    && url.host_str().is_some_and(|host| !host.is_empty() && !host.contains([',', '*']))
+                    && url.username().is_empty()
+                    && url.path() == "/"
+                    && url.query().is_none()
+                    && url.fragment().is_none()
+            });
+        is_origin.then(|| part.to_owned()).ok_or_else(|| format!("names `{part}`, which is not an origin"))
+    };
+    let parts: Vec<String> = text.split_whitespace().map(origin).collect::<Result<_, _>>()?;
+    Ok(parts.join(" "))
+}
+
 /// Networks in one form: separated by a comma and a space.
 fn networks(text: &str) -> Result<String, String> {
     if text.trim().eq_ignore_ascii_case("none") {
@@ -242,6 +268,10 @@ mod tests {
             (Kind::Port, "65536"),
             (Kind::Host, "http://x"),
             (Kind::Email, "@x"),
+            (Kind::Origins, "https://"),
+            (Kind::Origins, "https://a.example.com/path"),
+            (Kind::Origins, "https://a.example.com,https://b.example.com"),
+            (Kind::Origins, "https://*.example.com"),
             (Kind::Salt, "short"),
         ];
         for (kind, text) in refused {
@@ -252,6 +282,10 @@ mod tests {
 
     #[test]
     fn a_port_stays_a_text_and_a_word_gets_its_own_case() {
+        assert_eq!(
+            Kind::Origins.read(" https://a.example/  b.example *"),
+            Ok(Value::from("https://a.example b.example *"))
+        );
         assert_eq!(Kind::Host.read("[::1]"), Ok(Value::from("::1")));
         assert_eq!(Kind::Host.read("my_db"), Ok(Value::from("my_db")));
         assert_eq!(Kind::Port.read("587"), Ok(Value::from("587")));

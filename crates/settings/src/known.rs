@@ -149,6 +149,12 @@ pub fn find(section: &str, key: &str, version: Series) -> Option<&'static KnownK
     all(&format!("{section}.{key}")).iter().find(|known| known.span.holds(version))
 }
 
+/// The default of a key in that release, where that is a constant.
+pub(crate) fn default(section: &str, key: &str, version: Series) -> Option<Value> {
+    let known = find(section, key, version).filter(|known| !known.default.is_empty())?;
+    serde_json::from_str(known.default).ok()
+}
+
 /// Whether a release of any time keeps the value of that key secret.
 pub(crate) fn is_secret(section: &str, key: &str) -> bool {
     all(&format!("{section}.{key}")).iter().any(|known| known.secret)
@@ -159,9 +165,19 @@ pub(crate) fn by_variable(variable: &str) -> Option<&'static KnownKey> {
     VARIABLES.get(variable).and_then(|path| all(path).last())
 }
 
-/// The `MM_` variable that was most likely meant.
+/// The `MM_` variable that was most likely meant. What every name begins with makes none near.
 pub(crate) fn nearest_variable(variable: &str) -> Option<&'static str> {
-    nearest(variable, VARIABLES.keys().map(String::as_str))
+    let rest = |name: &'static str| name.get(3..).unwrap_or_default();
+    let near = nearest(variable.get(3..).unwrap_or_default(), VARIABLES.keys().map(|name| rest(name)))?;
+    VARIABLES.keys().map(String::as_str).find(|name| rest(name) == near)
+}
+
+/// Whether an `MM_` variable, without that prefix, names a section that some release has.
+pub(crate) fn is_in_a_section(rest: &str) -> bool {
+    KEYS.values().flatten().any(|key| {
+        let section = key.section.to_uppercase();
+        rest.strip_prefix(&section).is_some_and(|key| key.starts_with('_'))
+    })
 }
 
 /// Every key of that release, in the file's order.

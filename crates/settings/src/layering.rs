@@ -5,15 +5,18 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use version::Series;
 
+use crate::capability::{self, Effect};
 use crate::finding::{Finding, Notice};
 use crate::known::{self, KnownKey};
 use crate::origin::Origin;
 use crate::resolved::{Layer, Setting};
 use crate::row::Row;
+use crate::server::Server;
 use crate::table;
 
 /// The layers of every setting while they are being collected.
 pub(crate) struct Layering {
+    pub(crate) server: Server,
     pub(crate) version: Series,
     pub(crate) settings: BTreeMap<(&'static str, &'static str), Setting>,
     /// Values of rows that have no key of their own in config.json.
@@ -25,9 +28,10 @@ pub(crate) struct Layering {
 }
 
 impl Layering {
-    pub(crate) fn new(version: Series) -> Self {
+    pub(crate) fn new(server: Server) -> Self {
         Self {
-            version,
+            server,
+            version: server.version,
             settings: BTreeMap::new(),
             inputs: BTreeMap::new(),
             keys: BTreeMap::new(),
@@ -49,6 +53,11 @@ impl Layering {
         if let Some(known) = known::find(section, key, self.version) {
             self.lay(known, origin, value.into());
         }
+    }
+
+    /// What the server does with a value.
+    pub(crate) fn effect(&self, section: &str, key: &str, value: &Value) -> Effect {
+        capability::effect(self.server, section, key, value)
     }
 
     /// The setting at that place, if it has a layer.
@@ -74,8 +83,7 @@ impl Layering {
     }
 
     pub(crate) fn notice(&mut self, origin: &Origin, name: &str, what: impl Into<String>) {
-        let (origin, name) = (origin.clone(), name.to_owned());
-        self.notices.push(Notice { origin, name, since: None, effective: false, what: what.into() });
+        self.notices.push(Notice::without_effect(origin.clone(), name, what));
     }
 }
 

@@ -22,6 +22,7 @@
 //! - a mark beside each key in config.json: the server drops keys that it does not know.
 //! - rewriting `mainstay.toml` from data: the comments are the operator's; changes go through `toml_edit`.
 
+pub mod capability;
 mod check;
 mod config;
 mod declared;
@@ -40,6 +41,7 @@ mod misshapen;
 mod nearest;
 mod origin;
 mod ownership;
+mod published;
 mod reference;
 mod resolve;
 mod resolved;
@@ -47,14 +49,15 @@ mod row;
 mod schedule;
 mod schema;
 mod secrets;
+mod server;
 pub mod table;
 mod wanted;
 
-pub use config::mask;
+pub use config::{in_text, mask};
 pub use declared::Declared;
-pub use environment::{ReadFile, of_file};
+pub use environment::{ReadFile, as_meant, in_file, of_file};
 pub use explain::{Entry, Explanation, Held, InForce, explain, list};
-pub use finding::{Finding, Findings, HIDDEN, Notice};
+pub use finding::{Finding, Findings, HIDDEN, Notice, in_lines};
 pub use keys::{KEYS, Key};
 pub use kind::Kind;
 pub use memory::{Memory, MemoryError};
@@ -62,6 +65,7 @@ pub use misshapen::{Misshapen, misshapen};
 pub use nearest::nearest;
 pub use origin::Origin;
 pub use ownership::{Drift, Owner, Present, Reason, Reconciled, State, Undeclared, reconcile, render};
+pub use published::{Published, published};
 pub use reference::reference;
 pub use resolve::{Defaults, Sources, resolve};
 pub use resolved::{Layer, Resolved, Setting};
@@ -69,4 +73,5 @@ pub use row::{Change, Form, Place, Row};
 pub use schedule::{SCHEDULABLE, ScheduledOperation, check_cron};
 pub use schema::schema;
 pub use secrets::{Rotated, SALTS, Salt, Secrets, VERIFIER, random_password};
+pub use server::{Line, Server};
 pub use wanted::{Wanted, change, parse, write};

@@ -89,7 +89,7 @@ mod tests {
             site_url: None,
             read_file: &|_| Err(std::io::ErrorKind::NotFound.into()),
         };
-        let version = "11.6".parse().expect("a version");
+        let version: version::Series = "11.6".parse().expect("a version");
         let resolved = crate::resolve(version, &sources).expect("valid");
         let source = resolved.value("SqlSettings", "DataSource").and_then(Value::as_str).map(str::to_owned);
         (source, resolved.notices().iter().map(ToString::to_string).collect())

@@ -14,6 +14,7 @@ use std::fmt;
 use serde_json::{Map, Value};
 use version::Series;
 
+use crate::capability::{self, Effect};
 use crate::config::{get, leaves, remove, set, shown};
 use crate::declared::Declared;
 use crate::known::{self, Absence};
@@ -21,6 +22,7 @@ use crate::memory::{Memory, Remembered};
 use crate::origin::Origin;
 use crate::resolved::Resolved;
 use crate::secrets::SALTS;
+use crate::server::Server;
 use crate::table;
 
 /// What there is before a config.json is written.
@@ -132,6 +134,17 @@ pub struct Drift {
 }
 
 impl Drift {
+    /// Who decides the key, and why it changes, where that says more.
+    pub fn because(&self) -> String {
+        match (&self.owner, self.reason) {
+            (Owner::Declared { .. } | Owner::Mainstay, Reason::Declared) => self.owner.to_string(),
+            (Owner::Declared { .. } | Owner::Mainstay, Reason::ChangedInConsole) => {
+                format!("{}; the System Console changed it", self.owner)
+            }
+            (owner, reason) => format!("{owner}; {reason}"),
+        }
+    }
+
     /// Whether the file changes.
     pub fn changes(&self) -> bool {
         self.reason != Reason::KeptFromConsole
@@ -279,6 +292,31 @@ impl Reconciled {
         }
     }
 
+    /// What holds of a key where nobody says anything.
+    pub(crate) fn default(&self, section: &str, key: &str) -> Option<Value> {
+        self.defaults.of(section, key, self.version)
+    }
+
+    /// The values in the config.json to write that the server must not be started with: each key, what would happen, and what to do.
+    pub fn refused(&self, server: Server) -> Vec<(String, String, String)> {
+        let refused = leaves(&self.config).into_iter().filter_map(|(path, value)| {
+            let (section, key) = path.split_once('.')?;
+            // An early Mainstay wrote docker-mattermost's defaults for every server.
+            let row =
+                table::rows().find(|row| row.place(server.version).is_some_and(|place| place.path() == path));
+            let is_default =
+                row.is_some_and(|row| row.then.and_then(|then| row.read(then).ok()).as_ref() == Some(&value));
+            match capability::effect(server, section, key, &value) {
+                Effect::Refused { .. } if is_default => None,
+                Effect::Refused { why, instead } => {
+                    Some((format!("`{path}` is {}", shown(section, key, &value)), why, instead))
+                }
+                _ => None,
+            }
+        });
+        refused.collect()
+    }
+
     /// Who decides a key from the next `up` on.
     pub fn owner(&self, section: &str, key: &str) -> Owner {
         if let Some(owner) = self.owners.get(&format!("{section}.{key}").to_lowercase()) {
@@ -374,10 +412,7 @@ impl Unset {
 
     /// The default of a key: a new config.json's, otherwise the server's own where that is a constant.
     fn of(&self, section: &str, key: &str, version: Series) -> Option<Value> {
-        self.of_new_config(section, key).cloned().or_else(|| {
-            let known = known::find(section, key, version).filter(|known| !known.default.is_empty())?;
-            serde_json::from_str(known.default).ok()
-        })
+        self.of_new_config(section, key).cloned().or_else(|| known::default(section, key, version))
     }
 }
 

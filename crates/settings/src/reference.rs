@@ -2,10 +2,17 @@
 
 use std::fmt::Write as _;
 
+use version::Series;
+
+use crate::capability;
 use crate::keys::KEYS;
 use crate::row::{Form, Row};
 use crate::secrets::SALTS;
+use crate::server::{Line, Server};
 use crate::table::{AREAS, rows};
+
+/// The version whose API the built-in server has.
+const LATEST: Series = Series::new(11, 6);
 
 /// `docs/settings.md`, in Markdown.
 pub fn reference() -> String {
@@ -61,6 +68,19 @@ pub fn reference() -> String {
     for row in rows() {
         if let Some(change) = row.change {
             line(&mut page, &[&code(row.name), &change.since.to_string(), change.what]);
+        }
+    }
+    page.push_str(
+        "\n## What the built-in server and the Team Edition do not do\n\nWhat is here has no effect with that server, as \
+         `mainstay settings check` and `mainstay up` say; or it is refused before anything is changed, because people would be locked out, a \
+         protection would be missing, or data would be elsewhere. `mainstay settings explain SECTION.KEY` tells the same of any other key.\n\n| variable | built-in server | Team Edition |\n|---|---|---|\n",
+    );
+    for row in rows() {
+        let of = |line| capability::of_row(Server { version: LATEST, line }, row);
+        let (builtin, team) = (of(Line::Builtin), of(Line::Team));
+        if builtin.is_some() || team.is_some() {
+            let text = |words: Option<String>| words.unwrap_or_else(|| "follows it".to_owned());
+            line(&mut page, &[&code(row.name), &text(builtin), &text(team)]);
         }
     }
     page.push_str("\n## Secrets\n\n`secrets.toml` keeps the secrets that Mainstay generated. When one of these changes:\n\n| secret | variable | what stops working |\n|---|---|---|\n");

@@ -2,10 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use secrecy::ExposeSecret as _;
-use serde_json::Value;
-use version::Series;
-
+use crate::capability::Effect;
 use crate::environment::{self, Environment, Given, ReadFile};
 use crate::finding::{Finding, Findings, Notice};
 use crate::keys::{self, KEYS, Key};
@@ -16,8 +13,11 @@ use crate::origin::Origin;
 use crate::resolved::{Layer, Resolved};
 use crate::row::Row;
 use crate::secrets::Secrets;
+use crate::server::Server;
 use crate::table;
 use crate::wanted::Wanted;
+use secrecy::ExposeSecret as _;
+use serde_json::Value;
 
 /// Which defaults the lowest layer has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -48,12 +48,12 @@ pub struct Sources<'a> {
     pub read_file: ReadFile<'a>,
 }
 
-/// The settings for a server of that version.
+/// The settings for that server.
 ///
 /// # Errors
 /// Every mistake at once. When [`Findings::policy_only`] says so, only rules of the release are broken.
-pub fn resolve(version: Series, sources: &Sources<'_>) -> Result<Resolved, Findings> {
-    let mut layering = Layering::new(version);
+pub fn resolve(server: impl Into<Server>, sources: &Sources<'_>) -> Result<Resolved, Findings> {
+    let mut layering = Layering::new(server.into());
     let environment = environment::read(sources.environment, sources.read_file, &mut layering.findings);
     if sources.defaults == Defaults::DockerMattermost {
         layering.take_defaults();
@@ -67,6 +67,7 @@ pub fn resolve(version: Series, sources: &Sources<'_>) -> Result<Resolved, Findi
     layering.take_environment(environment);
     layering.take_libpq(sources.environment);
     layering.take_flags(sources.flags);
+    layering.settle_words();
     layering.compose(sources.site_url);
     layering.derive();
     layering.check();
@@ -77,8 +78,11 @@ impl Layering {
     fn take_defaults(&mut self) {
         for row in table::rows() {
             let (Some(place), Some(then)) = (row.place(self.version), row.then) else { continue };
-            if let Ok(value) = row.read(then) {
-                self.lay_at(place.section, place.key, Origin::Default, place.form.write(value));
+            let Ok(value) = row.read(then) else { continue };
+            let value = place.form.write(value);
+            // A default never says that there is a protection which there is not.
+            if !matches!(self.effect(place.section, place.key, &value), Effect::Refused { .. }) {
+                self.lay_at(place.section, place.key, Origin::Default, value);
             }
         }
         self.lay_at("EmailSettings", "FeedbackName", Origin::Default, "Mattermost");
@@ -135,11 +139,9 @@ impl Layering {
     }
 
     fn take_environment(&mut self, environment: Environment) {
-        if let Some((variable, adapter)) = environment.unused_link {
-            let what = format!(
-                "the database is of another kind; set DB_ADAPTER={adapter} for this link, or remove it"
-            );
-            self.notice(&Origin::variable(variable), variable, what);
+        for (name, effective, what) in environment.said {
+            let origin = Origin::variable(&name);
+            self.notices.push(Notice { effective, ..Notice::about(origin, name, what) });
         }
         for (name, given) in environment.rows {
             if let Some(row) = table::find(name) {
@@ -214,6 +216,7 @@ impl Layering {
                 since: Some(change.since),
                 effective: place.is_some(),
                 what: change.what.to_owned(),
+                warning: false,
             });
         }
         match place {
@@ -271,6 +274,7 @@ impl Layering {
                     since: Some(since),
                     effective: false,
                     what: what.unwrap_or_else(|| "the server no longer has it; remove it".to_owned()),
+                    warning: false,
                 });
             }
         }
@@ -287,7 +291,7 @@ impl Layering {
         }
         self.notices.sort_by_key(|notice| (notice.origin.rank(), line(&notice.origin), notice.name.clone()));
         Ok(Resolved {
-            version: self.version,
+            server: self.server,
             settings: self.settings,
             inputs: self.inputs,
             keys: self.keys,

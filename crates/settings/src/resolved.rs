@@ -6,10 +6,12 @@ use std::fmt;
 use serde_json::Value;
 use version::Series;
 
+use crate::config;
 use crate::declared::Declared;
-use crate::finding::{HIDDEN, Notice};
+use crate::finding::Notice;
 use crate::origin::Origin;
 use crate::row::{Row, server_variable};
+use crate::server::Server;
 
 /// One layer of a setting. Without `Debug`: its value may be a secret.
 #[derive(Clone, PartialEq)]
@@ -103,11 +105,7 @@ impl Setting {
 
     /// A value of it as a message may show it.
     pub fn shown(&self, value: &Value) -> String {
-        match value {
-            _ if self.secret => HIDDEN.to_owned(),
-            Value::String(text) => text.clone(),
-            other => other.to_string(),
-        }
+        config::visible(value, self.secret)
     }
 
     /// Whether somebody declares it, or it follows from what is declared. A default only fills a new config.json.
@@ -119,7 +117,7 @@ impl Setting {
 /// What [`crate::resolve`] returns. `Debug` shows names and origins, and no value.
 #[derive(Clone)]
 pub struct Resolved {
-    pub(crate) version: Series,
+    pub(crate) server: Server,
     pub(crate) settings: BTreeMap<(&'static str, &'static str), Setting>,
     pub(crate) inputs: BTreeMap<&'static str, Layer>,
     pub(crate) keys: BTreeMap<&'static str, Vec<Layer>>,
@@ -127,9 +125,14 @@ pub struct Resolved {
 }
 
 impl Resolved {
-    /// The server's version that it was made for.
+    /// The server that it was made for.
+    pub fn server(&self) -> Server {
+        self.server
+    }
+
+    /// Its version.
     pub fn version(&self) -> Series {
-        self.version
+        self.server.version
     }
 
     /// Every setting that a layer says something about.
@@ -170,7 +173,9 @@ impl Resolved {
             Some((setting.name(), setting.origin().filter(|origin| origin.is_given())?.clone()))
         });
         if let Some((name, origin)) = given {
-            self.notices.push(Notice { origin, name, since: None, effective: false, what: why.to_owned() });
+            // What the server would do with it does not matter.
+            self.notices.retain(|notice| notice.name != name || notice.origin != origin);
+            self.notices.push(Notice::without_effect(origin, name, why));
         }
     }
 
@@ -193,7 +198,7 @@ impl Resolved {
 
 impl fmt::Debug for Resolved {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "settings of {} ", self.version)?;
+        write!(f, "settings of {} ", self.server.version)?;
         f.debug_map().entries(self.settings().map(|setting| (setting.path(), setting.origin()))).finish()
     }
 }

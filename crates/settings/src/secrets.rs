@@ -38,6 +38,8 @@ pub struct Salt {
     pub name: &'static str,
     /// Its row in the table.
     pub row: &'static str,
+    /// What it means that everybody knows it.
+    pub known_means: &'static str,
     /// What stops working when it changes.
     pub breaks: &'static str,
 }
@@ -47,21 +49,25 @@ pub const SALTS: [Salt; 4] = [
     Salt {
         name: "link_salt",
         row: "MATTERMOST_LINK_SALT",
+        known_means: "whoever knows the id of a file can make a public link to it",
         breaks: "every public link to a file that was shared before stops working",
     },
     Salt {
         name: "secret_key",
         row: "MATTERMOST_SECRET_KEY",
+        known_means: "what an old release encrypted in the database with it is open to whoever reads the database",
         breaks: "nothing in releases since 2018; an older one can no longer read what it encrypted in the database",
     },
     Salt {
         name: "reset_salt",
         row: "MATTERMOST_RESET_SALT",
+        known_means: "anybody can make links that reset a password, up to 3.8",
         breaks: "nothing from 3.9 on; before it, links to reset a password that were sent but not used stop working",
     },
     Salt {
         name: "invite_salt",
         row: "MATTERMOST_INVITE_SALT",
+        known_means: "anybody can make invitations, up to 5.9",
         breaks: "nothing from 5.10 on; before it, invitations by mail that were sent but not used stop working",
     },
 ];

@@ -13,6 +13,7 @@ use url::Url;
 use super::{Action, step, verifier_login};
 use crate::error::{Error, Exit};
 use crate::place::layout::Layout;
+use crate::state::config_file;
 use crate::state::report::keep;
 use crate::world::World;
 
@@ -70,6 +71,7 @@ pub(crate) fn target(url: &Url, via: Option<SocketAddr>, world: &World) -> Resul
         password: Some(Secret::new(standing_password(password))),
         marker: Some(world.layout.tokens_marker()),
         any_address: world.layout.place().may_lack_site_url(),
+        any_origin: is_open_to_any_origin(world),
         ..Target::new(url.clone())
     })
 }
@@ -77,6 +79,13 @@ pub(crate) fn target(url: &Url, via: Option<SocketAddr>, world: &World) -> Resul
 /// The standing accounts' password: 64 characters, which the rules of every server allow.
 pub(crate) fn standing_password(password: &str) -> String {
     password.chars().cycle().take(64).collect()
+}
+
+/// Whether config.json allows the pages of every site.
+fn is_open_to_any_origin(world: &World) -> bool {
+    let config = config_file::read(&world.layout.config()).unwrap_or_default();
+    let origins = config["ServiceSettings"]["AllowCorsFrom"].as_str().unwrap_or_default();
+    origins.split_whitespace().any(|origin| origin == "*")
 }
 
 /// Runs the test as a step of a plan, and keeps its report.

@@ -93,7 +93,7 @@ impl Configuration {
         let layout = &world.layout;
         let machine = Machine::here(layout, self.user.is_some());
         let desired = Desired::decide(&crate::wanted_file(layout)?, &[].into(), &machine)?;
-        let resolved = resolve(world, &desired, &self.release.version)?;
+        let resolved = resolve(world, &desired, &self.release)?;
         let undeclared = if self.undeclared_goes_back { Undeclared::GoesBack } else { Undeclared::Stays };
         reconcile(&resolved, &self.release, layout, self.listen, files, undeclared)
     }

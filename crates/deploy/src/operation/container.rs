@@ -33,7 +33,7 @@ pub fn take_volume(world: &World, (uid, gid): (u32, u32)) -> Result<bool, Error>
     }
     if !world.layout.root().exists() {
         let release = image_release(&world.layout, &Wanted::default())?;
-        let resolved = settings_of(world, &Wanted::default(), &release.version)?;
+        let resolved = settings_of(world, &Wanted::default(), &release)?;
         volume_change(&world.layout, &release)?;
         let in_file = location(&resolved, None, &release).is_ok_and(|location| location == Location::File);
         if let Some(last) = volume_used(&world.layout)?.filter(|_| in_file) {
@@ -63,9 +63,8 @@ pub fn secrets_of_root(
         if is_alone && user.can_read(Path::new(path)).is_ok_and(|can| !can) {
             // What root cannot read either is told later, too.
             let text = read_secret_file(Path::new(path)).unwrap_or_default();
-            let text = text.strip_suffix('\n').map_or(&*text, |line| line.strip_suffix('\r').unwrap_or(line));
-            if !text.is_empty() && !text.contains('\0') {
-                found.push((variable.clone(), name.to_owned(), text.to_owned().into()));
+            if let Some(text) = settings::in_file(&text).ok().filter(|text| !text.is_empty()) {
+                found.push((variable.clone(), name.to_owned(), text.into()));
             }
         }
     }

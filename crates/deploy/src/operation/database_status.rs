@@ -156,7 +156,7 @@ type Found = (Location, ReleaseId, Vec<(String, String)>);
 
 fn of_deployment(world: &World) -> Result<Found, Error> {
     let release = crate::present_release(&world.layout);
-    let resolved = settings_of(world, &crate::wanted_file(&world.layout)?, &release.version)?;
+    let resolved = settings_of(world, &crate::wanted_file(&world.layout)?, &release)?;
     let deployed = config_file::deployed(&world.layout)?;
     let location = location::location(&resolved, deployed.as_ref(), &release)?;
     let source = resolved.setting(location::SECTION, "DataSource").and_then(|setting| setting.origin());

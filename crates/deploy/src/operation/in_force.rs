@@ -36,7 +36,7 @@ impl InForce {
     /// A setting is wrong; config.json cannot be read.
     pub fn read(world: &World) -> Result<Self, Error> {
         let release = crate::present_release(&world.layout);
-        let resolved: Resolved = settings_of(world, &crate::wanted_file(&world.layout)?, &release.version)?;
+        let resolved: Resolved = settings_of(world, &crate::wanted_file(&world.layout)?, &release)?;
         let config = ConfigFiles::read(&world.layout, &release)?;
         let next = settings::reconcile(&resolved, &[], config.present(), Undeclared::GoesBack);
         Ok(Self { config: next.config })

@@ -35,6 +35,27 @@ pub fn broken_by(names: &[String]) -> Result<Vec<Rotated>, Error> {
     found.collect()
 }
 
+/// A value that is given elsewhere outranks `secrets.toml`: a new one there would change nothing.
+fn check_outranked(names: &[String], settled: &Settled) -> Result<(), Error> {
+    for salt in names.iter().filter_map(|name| Salt::find(name)) {
+        let row = settings::table::find(salt.row);
+        let place = row.and_then(|row| row.place(settled.resolved.version()));
+        let setting = place.and_then(|place| settled.resolved.setting(place.section, place.key));
+        let given = setting.and_then(|setting| setting.origin()).filter(|origin| origin.is_given());
+        if let Some(origin) = given {
+            return Err(Error::new(
+                Exit::Settings,
+                format!(
+                    "`{}` is given by {origin}, which outranks secrets.toml: a new one there changes nothing",
+                    salt.name
+                ),
+            )
+            .hint("take it out there, run `mainstay up` (or start the container anew), and rotate it then"));
+        }
+    }
+    Ok(())
+}
+
 /// Replaces secrets, and restarts and verifies the server where it runs.
 #[derive(Debug, Clone)]
 pub struct Rotate {
@@ -55,13 +76,15 @@ impl Operation for Rotate {
     type Report = Vec<String>;
 
     async fn look(&self, world: &World, _: Looking<'_>) -> Result<Seen, Error> {
-        let names = broken_by(&self.names)?.into_iter().map(|rotated| rotated.name.to_owned()).collect();
+        let names: Vec<String> =
+            broken_by(&self.names)?.into_iter().map(|rotated| rotated.name.to_owned()).collect();
         if !world.layout.current().exists() {
             return Err(not_installed(&world.layout));
         }
         refuse_gone_files(&world.layout).await?;
         let running = world.agent.status().await?;
         let settled = settle(world, &BTreeMap::new(), Source::default())?;
+        check_outranked(&names, &settled)?;
         if let Some(config) = &settled.config.config {
             prove(world, &settled.release, config, Some(&settled.resolved))?;
         }

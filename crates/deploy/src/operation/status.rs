@@ -21,7 +21,7 @@ use crate::place::layout::Layout;
 use crate::state::config_file;
 use crate::state::exposed::warnings;
 use crate::state::report::{LastTest, last_test};
-use crate::state::settled::{Source, settle};
+use crate::state::settled::{Source, published_keys, settle};
 use crate::state::wanted::wanted_file;
 use crate::world::World;
 
@@ -163,6 +163,7 @@ pub async fn status(world: &World) -> Status {
         None
     });
     let busy = Lock::present_holder(&layout.lock()).unwrap_or_default();
+    let published = if installed { published_keys(world) } else { Vec::new() };
     Status {
         dir: layout.root().to_owned(),
         installed,
@@ -176,7 +177,7 @@ pub async fn status(world: &World) -> Status {
         // While an operation runs, its run is not finished either.
         unfinished: unfinished.filter(|_| busy.is_none()),
         busy,
-        warnings: told_elsewhere(layout).into_iter().chain(warnings(layout)).collect(),
+        warnings: told_elsewhere(layout).into_iter().chain(warnings(layout)).chain(published).collect(),
         problems,
     }
 }

@@ -249,7 +249,7 @@ pub(crate) mod tests {
             site_url: None,
             read_file: &|_| Err(std::io::ErrorKind::NotFound.into()),
         };
-        let version = "11.6".parse().expect("a version");
+        let version: version::Series = "11.6".parse().expect("a version");
         let resolved = settings::resolve(version, &sources).expect("nothing is said");
         Settled {
             desired,

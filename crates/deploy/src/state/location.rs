@@ -196,7 +196,7 @@ mod tests {
             site_url: None,
             read_file: &|_| Err(std::io::ErrorKind::NotFound.into()),
         };
-        settings::resolve(version.parse().expect("a version"), &sources)
+        settings::resolve(version.parse::<version::Series>().expect("a version"), &sources)
     }
 
     fn at(release: &str, pairs: &[(&str, &str)], deployed: Option<&Value>) -> Result<Location, Error> {

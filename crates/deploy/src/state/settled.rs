@@ -77,14 +77,82 @@ pub(crate) fn settle(
                 .hint("replace the container by one of another image"));
         }
     };
-    let resolved = resolve(world, &desired, &release.version)?;
+    let given = flags.keys().copied().chain(moved.then_some("site_url")).collect();
+    Ok(Settled { given, remarks, ..checked(world, desired, release, file)? })
+}
+
+/// Every mistake that the settings alone show: `up` and `settings check` find the same.
+fn checked(
+    world: &World,
+    desired: Desired,
+    release: ReleaseId,
+    file: Option<Wanted>,
+) -> Result<Settled, Error> {
+    let layout = &world.layout;
+    let resolved = resolve(world, &desired, &release)?;
     let config = ConfigFiles::read(layout, &release)?;
     let location = location::location(&resolved, config.config.as_ref(), &release)?;
     let before = config.config.as_ref().and_then(location::deployed);
     check_one_site_url(&resolved)?;
+    check_config(&resolved, &config, layout)?;
     let desired = with_site_url(desired, &resolved, &config)?;
-    let given = flags.keys().copied().chain(moved.then_some("site_url")).collect();
+    let (given, remarks) = (Vec::new(), Vec::new());
     Ok(Settled { desired, resolved, release, file, location, config, before, given, remarks })
+}
+
+/// What the System Console or somebody's editor wrote into config.json must not lock people out either.
+fn check_config(resolved: &Resolved, config: &ConfigFiles, layout: &Layout) -> Result<(), Error> {
+    if config.config.is_none() {
+        return Ok(());
+    }
+    let next = settings::reconcile(resolved, &[], config.present(), Undeclared::GoesBack);
+    let refused = next.refused(resolved.server());
+    if refused.is_empty() {
+        return Ok(());
+    }
+    let file = layout.config();
+    let lines =
+        refused.iter().map(|(what, why, instead)| format!("{}: {what}: {why}; {instead}", file.display()));
+    Err(Error::new(Exit::Settings, lines.collect::<Vec<_>>().join("\n")).hint("nothing has been changed"))
+}
+
+/// Checks the settings as `up` would: for the deployment's own release, or for another one (`--for`), whose database need not be
+/// there yet.
+///
+/// # Errors
+/// What `up` would be refused for.
+pub fn check_settings(world: &World, other: Option<&ReleaseId>) -> Result<Resolved, Error> {
+    let file = read_wanted(&world.layout)?.map(|(wanted, _)| wanted);
+    // Reading the settings takes no right to become the server's user.
+    let machine = Machine { root: true, ..Machine::here(&world.layout, true) };
+    let desired = Desired::decide(&file.clone().unwrap_or_default(), &BTreeMap::new(), &machine)?;
+    match other {
+        None => {
+            let release = wanted_or_present(&world.layout, &desired);
+            checked(world, desired, release, file).map(|settled| settled.resolved)
+        }
+        Some(release) => {
+            let resolved = resolve(world, &desired, release)?;
+            if ["DriverName", "DataSource"].iter().any(|key| location::is_said(&resolved, key)) {
+                location::location(&resolved, None, release)?;
+            }
+            check_one_site_url(&resolved)?;
+            desired.given(&resolved)?;
+            Ok(resolved)
+        }
+    }
+}
+
+/// The release that `mainstay.toml` wants, whether it is there or not; otherwise the present one.
+fn wanted_or_present(layout: &Layout, desired: &Desired) -> ReleaseId {
+    let present = present_release(layout);
+    if layout.place().image_decides_release() || desired.wanted.get("edition").is_none() {
+        return present;
+    }
+    let version = desired.version.as_deref().and_then(|version| version.parse().ok());
+    let other =
+        ReleaseId { version: version.unwrap_or_else(|| present.version.clone()), edition: desired.edition };
+    if other.edition == present.edition { present } else { other }
 }
 
 /// The command line is written to `mainstay.toml`, which the environment outranks at the next `up`: the two must agree.
@@ -223,25 +291,47 @@ fn installed_or_builtin(desired: &Desired, current: Option<ReleaseId>) -> Result
     })
 }
 
-/// What is declared for a server of that version, and where each value comes from.
+/// The keys of the running server that everybody knows, each with what that means and what to do. What cannot be read is told
+/// elsewhere.
+pub(crate) fn published_keys(world: &World) -> Vec<String> {
+    let Ok(config) = crate::state::config_file::read(&world.layout.config()) else { return Vec::new() };
+    let server = server_of(&present_release(&world.layout));
+    let published = settings::published(server, &config, None);
+    published
+        .iter()
+        .map(|found| format!("`{}`: {}. {}", found.salt.name, found.danger(), found.fix(None)))
+        .collect()
+}
+
+/// What the settings must know of a release.
+fn server_of(release: &ReleaseId) -> settings::Server {
+    let line = match release.edition {
+        Edition::Builtin => settings::Line::Builtin,
+        Edition::Team => settings::Line::Team,
+        Edition::Entry | Edition::Enterprise => settings::Line::Enterprise,
+    };
+    settings::Server { version: release.version.series(), line }
+}
+
+/// What is declared for a server of that release, and where each value comes from.
 ///
 /// # Errors
 /// Every mistake in `mainstay.toml` and in the environment at once; a rule of the release that forbids one.
-pub fn settings_of(world: &World, wanted: &Wanted, version: &Version) -> Result<Resolved, Error> {
-    resolve_with(world, wanted, None, version)
+pub fn settings_of(world: &World, wanted: &Wanted, release: &ReleaseId) -> Result<Resolved, Error> {
+    resolve_with(world, wanted, None, release)
 }
 
 /// The same for a deployment: its server gets the default site URL where none is given.
-pub(crate) fn resolve(world: &World, desired: &Desired, version: &Version) -> Result<Resolved, Error> {
+pub(crate) fn resolve(world: &World, desired: &Desired, release: &ReleaseId) -> Result<Resolved, Error> {
     let site_url = desired.tells_site_url.then(|| desired.site_url_text());
-    resolve_with(world, &desired.wanted, site_url, version)
+    resolve_with(world, &desired.wanted, site_url, release)
 }
 
 fn resolve_with(
     world: &World,
     wanted: &Wanted,
     site_url: Option<&str>,
-    version: &Version,
+    release: &ReleaseId,
 ) -> Result<Resolved, Error> {
     let secrets = if world.layout.secrets().exists() { Some(world.secrets()?) } else { None };
     let sources = Sources {
@@ -253,7 +343,7 @@ fn resolve_with(
         site_url,
         read_file: &read_secret_file,
     };
-    let mut resolved = settings::resolve(version.series(), &sources).map_err(|findings| {
+    let mut resolved = settings::resolve(server_of(release), &sources).map_err(|findings| {
         let kind = if findings.policy_only() { Exit::Refused } else { Exit::Settings };
         Error::new(kind, findings.to_string()).hint("nothing has been changed")
     })?;
@@ -406,7 +496,7 @@ pub fn deployed_settings(world: &World) -> Result<Option<(Resolved, Reconciled)>
     // Reading the settings takes no right to become the server's user.
     let machine = Machine { root: true, ..Machine::here(layout, true) };
     let wanted = read_wanted(layout)?.map(|(wanted, _)| wanted).unwrap_or_default();
-    let resolved = resolve(world, &Desired::decide(&wanted, &BTreeMap::new(), &machine)?, &release.version)?;
+    let resolved = resolve(world, &Desired::decide(&wanted, &BTreeMap::new(), &machine)?, &release)?;
     // A running server keeps its address; a stopped one may get another, which is no change to report.
     let listen = deployed["ServiceSettings"]["ListenAddress"].as_str().and_then(|text| text.parse().ok());
     let listen = listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0)));

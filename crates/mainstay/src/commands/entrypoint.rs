@@ -228,7 +228,7 @@ async fn tell(printer: Printer, log: std::path::PathBuf, ended: CancellationToke
 /// With DEBUG, says what there is to begin with; also every cause from then on.
 fn told_of(printer: Printer, world: &World) -> Result<Printer, Error> {
     let release = deploy::present_release(&world.layout);
-    let resolved = deploy::settings_of(world, &deploy::wanted_file(&world.layout)?, &release.version)?;
+    let resolved = deploy::settings_of(world, &deploy::wanted_file(&world.layout)?, &release)?;
     if resolved.input("DEBUG").is_none_or(|debug| debug.value != true) {
         return Ok(printer);
     }

@@ -25,7 +25,7 @@ fn write_compose(printer: Printer, world: &World, args: &ExportCompose) -> Resul
         file: args.output.clone(),
     };
     let release = deploy::present_release(&world.layout);
-    let settings = deploy::settings_of(world, &deploy::wanted_file(&world.layout)?, &release.version)?;
+    let settings = deploy::settings_of(world, &deploy::wanted_file(&world.layout)?, &release)?;
     let secrets = if world.layout.secrets().exists() { Some(world.secrets()?) } else { None };
     let deployment = Deployment {
         release: &release,

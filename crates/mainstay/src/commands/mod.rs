@@ -123,14 +123,15 @@ fn world(common: &Common) -> Result<World, Error> {
     Ok(world)
 }
 
-/// Our environment, as far as it is text.
+/// Our environment. What is not UTF-8 has U+FFFD in it, and is refused where it is a setting.
 #[expect(
     clippy::disallowed_methods,
     reason = "the one place where the environment comes in; from here on it is a map"
 )]
 fn variables() -> BTreeMap<String, String> {
-    let text =
-        |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
+    let text = |(name, value): (OsString, OsString)| {
+        Some((name.into_string().ok()?, value.to_string_lossy().into_owned()))
+    };
     std::env::vars_os().filter_map(text).collect()
 }
 

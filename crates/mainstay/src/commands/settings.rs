@@ -2,6 +2,7 @@
 
 use deploy::{Error, InForce, Rotate, World};
 use finding::{Exit, Report};
+use release::{Edition, ReleaseId};
 use settings::{Reason, Reconciled, Resolved};
 use tokio_util::sync::CancellationToken;
 use version::{Version, VersionError};
@@ -24,7 +25,10 @@ pub(super) async fn run(
             let (resolved, deployed) = with_deployment(world, &version)?;
             return explain(printer, &name, &resolved, deployed.as_ref());
         }
-        Settings::Check(version) => check(printer, world, &resolved(world, &version)?),
+        Settings::Check(version) => {
+            let other = release(world, &version)?;
+            check(printer, world, &deploy::check_settings(world, other.as_ref())?);
+        }
         Settings::Render(version) => render(printer, &resolved(world, &version)?),
         Settings::Schema(version) => {
             let schema = settings::schema(resolved(world, &version)?.version());
@@ -83,17 +87,31 @@ async fn rotate(
 
 /// The settings for a version: the one that is asked for, the installed one, or the built-in server's.
 fn resolved(world: &World, version: &For) -> Result<Resolved, Error> {
-    let version = match &version.version {
-        Some(text) => parse(text)?,
-        None => deploy::present_release(&world.layout).version,
+    let release = match release(world, version)? {
+        Some(release) => release,
+        None => deploy::present_release(&world.layout),
     };
-    deploy::settings_of(world, &deploy::wanted_file(&world.layout)?, &version)
+    deploy::settings_of(world, &deploy::wanted_file(&world.layout)?, &release)
 }
 
-/// A version; its last number may be left out.
-fn parse(text: &str) -> Result<Version, Error> {
-    let full = if text.matches('.').count() == 1 { format!("{text}.0") } else { text.to_owned() };
-    full.parse().map_err(|error: VersionError| Error::new(Exit::Usage, error.to_string()))
+/// The release that is asked for: VERSION-EDITION, or a version, whose last number may be left out. Without an edition it is the
+/// one that `mainstay.toml` names, or one that does everything that its version knows.
+fn release(world: &World, version: &For) -> Result<Option<ReleaseId>, Error> {
+    let Some(text) = &version.version else { return Ok(None) };
+    if let Ok(release) = text.parse() {
+        return Ok(Some(release));
+    }
+    let full = if text.matches('.').count() == 1 { format!("{text}.0") } else { text.clone() };
+    let version: Version =
+        full.parse().map_err(|error: VersionError| Error::new(Exit::Usage, error.to_string()))?;
+    let wanted = deploy::wanted_file(&world.layout)?;
+    let named = wanted.get("edition").and_then(|edition| edition.parse().ok());
+    let edition = match named {
+        _ if version.build.is_some() => Edition::Builtin,
+        Some(Edition::Builtin) | None => Edition::Enterprise,
+        Some(edition) => edition,
+    };
+    Ok(Some(ReleaseId { version, edition }))
 }
 
 /// The same, with what the deployment has, where they are about its own version.
@@ -114,10 +132,11 @@ fn list(printer: Printer, resolved: &Resolved, deployed: Option<&Reconciled>) {
     for entry in entries {
         let value = match (entry.in_force, entry.held) {
             (Some(in_force), _) => in_force.to_string(),
-            (None, Some(held)) => format!("{} ({})", held.value, held.origin),
+            (None, Some(held)) => format!("{} ({})", settings::in_text(&held.value), held.origin),
             (None, None) => "-".to_owned(),
         };
-        printer.show(&format!("{:<width$}  {value}", entry.name));
+        let told = entry.server.map_or_else(String::new, |told| format!("  [{told}]"));
+        printer.show(&format!("{:<width$}  {value}{told}", entry.name));
     }
 }
 
@@ -144,8 +163,8 @@ fn check(printer: Printer, world: &World, resolved: &Resolved) {
     for warning in &warnings {
         printer.show(&format!("warning: {warning}"));
     }
-    for notice in resolved.notices() {
-        printer.show(&format!("note: {notice}"));
+    for line in settings::in_lines(resolved.notices()) {
+        printer.show(&line);
     }
     printer.show(&format!("The settings are right for Mattermost {}", resolved.version()));
 }
@@ -169,13 +188,12 @@ fn diff(printer: Printer, world: &World) -> Result<(), Error> {
         printer.show("config.json says what is declared");
     }
     for drift in drifts {
-        let side = |value: Option<String>| value.unwrap_or_else(|| "nothing".to_owned());
-        let (now, next) = (side(drift.on_disk), side(drift.rendered));
-        let (path, owner) = (drift.path, drift.owner);
+        let side = |value: &Option<String>| value.as_deref().map_or("nothing", settings::in_text).to_owned();
+        let (now, next, path) = (side(&drift.on_disk), side(&drift.rendered), &drift.path);
         printer.show(&match drift.reason {
             Reason::KeptFromConsole => format!("{path}: stays {now} ({})", drift.reason),
-            reason => {
-                format!("{path}: config.json says {now}, `mainstay up` makes it {next} ({owner}; {reason})")
+            _ => {
+                format!("{path}: config.json says {now}, `mainstay up` makes it {next} ({})", drift.because())
             }
         });
     }

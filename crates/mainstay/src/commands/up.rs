@@ -54,8 +54,8 @@ pub(super) async fn run(
     let report = super::change(printer, world, &operation, &args.change, None, cancel.clone()).await?;
     let Some(up) = report else { return Ok(Exit::Done) };
     printer.data(&up);
-    for notice in &up.notices {
-        printer.say(&format!("note: {notice}"));
+    for line in settings::in_lines(&up.notices) {
+        printer.say(&line);
     }
     for warning in &up.warnings {
         printer.say(&format!("warning: {warning}"));

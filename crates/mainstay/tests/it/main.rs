@@ -2,6 +2,7 @@
 
 mod accounts;
 mod bad_input;
+mod capability;
 mod foreign;
 mod golden;
 mod heads;
@@ -10,6 +11,7 @@ mod ownership;
 mod place;
 mod presence;
 mod promises;
+mod samples;
 mod session;
 mod shown;
 

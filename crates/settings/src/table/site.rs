@@ -44,7 +44,7 @@ const ROWS: &[Row] = &[
     .source(OURS),
     row(
         "MATTERMOST_CORS_DOMAINS",
-        Kind::Text,
+        Kind::Origins,
         "Origins, separated by spaces, whose pages may call the API; `*` = any",
     )
     .places(&[at("ServiceSettings", "AllowCorsFrom")])

@@ -1,4 +1,4 @@
-//! `golden/VERSION/CASE.env` and `.toml` in; `.json`, `.notices.txt` or `.error.txt` out.
+//! `golden/VERSION[-LINE]/CASE.env` and `.toml` in; `.json`, `.notices.txt` or `.error.txt` out.
 //!
 //! A case with an environment has docker-mattermost's defaults, one without has the release's. `GOLDEN=write` writes
 //! what comes out instead of comparing it.
@@ -8,12 +8,11 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use settings::{Defaults, Sources};
-use version::Series;
+use settings::{Defaults, Line, Server, Sources};
 
 /// A file whose variables are `NAME=value`, as docker reads them: no quotes, no escapes.
 fn variables(text: &str) -> BTreeMap<String, String> {
-    let lines = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let lines = text.split('\n').filter(|line| !line.is_empty() && !line.starts_with('#'));
     lines
         .filter_map(|line| line.split_once('='))
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
@@ -23,12 +22,26 @@ fn variables(text: &str) -> BTreeMap<String, String> {
 fn secret_file(path: &Path) -> io::Result<String> {
     match path.to_str() {
         Some("/run/secrets/smtp") => Ok("from a file\n".to_owned()),
+        Some("/run/secrets/blank-lines") => Ok("pw\n\n".to_owned()),
+        Some("/run/secrets/byte-order-mark") => Ok("\u{feff}pw\r\n".to_owned()),
+        Some("/run/secrets/nul") => Ok("pw\0\n".to_owned()),
         _ => Err(io::Error::from(io::ErrorKind::NotFound)),
     }
 }
 
+/// `11.7`, `11.7-team` or `11.6-builtin`.
+fn server(name: &str) -> Option<Server> {
+    let (version, line) = match name.split_once('-') {
+        None => (name, Line::Enterprise),
+        Some((version, "team")) => (version, Line::Team),
+        Some((version, "builtin")) => (version, Line::Builtin),
+        Some(_) => return None,
+    };
+    Some(Server { version: version.parse().ok()?, line })
+}
+
 /// What a case must come to: extension and text.
-fn outcome(version: Series, case: &Path) -> BTreeMap<&'static str, String> {
+fn outcome(server: Server, case: &Path) -> BTreeMap<&'static str, String> {
     let read = |extension| fs::read_to_string(case.with_extension(extension)).ok();
     let environment = read("env");
     let defaults = if environment.is_some() { Defaults::DockerMattermost } else { Defaults::Release };
@@ -46,7 +59,7 @@ fn outcome(version: Series, case: &Path) -> BTreeMap<&'static str, String> {
         site_url: None,
         read_file: &secret_file,
     };
-    match settings::resolve(version, &sources) {
+    match settings::resolve(server, &sources) {
         Ok(resolved) => {
             let config = settings::render(&resolved, &serde_json::json!({}));
             let config = serde_json::to_string_pretty(&config).expect("JSON can be written");
@@ -75,12 +88,11 @@ fn every_case_comes_to_what_is_written_beside_it() {
     let mut count = 0;
     let folders = fs::read_dir(&root).expect("the golden files are there");
     for folder in folders.map(|folder| folder.expect("a readable folder").path()) {
-        let version = folder.file_name().and_then(|name| name.to_str()).and_then(|name| name.parse().ok());
-        let version: Series =
-            version.unwrap_or_else(|| panic!("{} is named after no version", folder.display()));
+        let server = folder.file_name().and_then(|name| name.to_str()).and_then(server);
+        let server = server.unwrap_or_else(|| panic!("{} is named after no server", folder.display()));
         for case in cases(&folder) {
             count += 1;
-            let outcome = outcome(version, &case);
+            let outcome = outcome(server, &case);
             for extension in ["json", "notices.txt", "error.txt"] {
                 let file = case.with_extension(extension);
                 let text = outcome.get(extension).filter(|text| !text.is_empty());

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use settings::{Defaults, Kind, Present, Row, Sources, Undeclared, table};
+use settings::{Defaults, Kind, Line, Present, Row, Server, Sources, Undeclared, table};
 use version::Series;
 
 /// Begins every secret here; it can be part of no message by chance.
@@ -75,6 +75,7 @@ fn suitable(row: &'static Row) -> BoxedStrategy<String> {
             "https?://[a-z]{1,8}\\.[a-z]{2,8}(:[1-9][0-9]{1,3})?(/[a-z]{0,5})?".boxed()
         }
         Kind::Networks => one_of(&["none", "10.0.0.0/8,192.0.2.7", "fd00::/8", "127.0.0.1 , ::1/128"]),
+        Kind::Origins => one_of(&["*", "https://a.example.com", "http://a.example:8080 b.example"]),
         Kind::Email => "[a-z]{1,8}@[a-z]{1,8}\\.example".boxed(),
         Kind::Name(most) => {
             proptest::string::string_regex(&format!("[ -~]{{0,{most}}}")).expect("a pattern").boxed()
@@ -157,6 +158,7 @@ proptest! {
     fn an_environment_is_rendered_as_meant_or_refused(
         environment in environment(),
         version in version(),
+        line in prop::sample::select(vec![Line::Builtin, Line::Team, Line::Enterprise]),
         docker in any::<bool>(),
     ) {
         let sources = Sources {
@@ -168,7 +170,7 @@ proptest! {
             site_url: None,
             read_file: &no_file,
         };
-        let resolved = match settings::resolve(version, &sources) {
+        let resolved = match settings::resolve(Server { version, line }, &sources) {
             Ok(resolved) => resolved,
             Err(findings) => {
                 prop_assert!(!findings.0.is_empty());
@@ -182,12 +184,16 @@ proptest! {
         prop_assert_eq!(&serde_json::from_str::<Value>(&text).expect("rendered JSON parses"), &config);
 
         for row in rows() {
-            let Some(said) = environment.get(row.name).filter(|said| !said.is_empty()) else { continue };
+            let Some(said) = environment.get(row.name) else { continue };
+            let said = settings::as_meant(row.name, said).expect("what is rendered is a value");
+            if said.is_empty() {
+                continue;
+            }
             let Some(place) = row.place(version) else { continue };
             if environment.keys().any(|name| *name == place.variable()) {
                 continue;
             }
-            let meant = place.form.write(row.read(said).expect("what is rendered suits its row"));
+            let meant = place.form.write(row.read(&said).expect("what is rendered suits its row"));
             let (section, key) = (place.section, place.key);
             prop_assert_eq!(&config[section][key], &meant, "{}", row.name);
         }
