@@ -9,10 +9,11 @@ use crate::cli::Cli;
 use crate::shown::{Shown, shown};
 
 /// Words that stand for another, and one that could stand there.
-const PLACEHOLDERS: [(&str, &str); 10] = [
+const PLACEHOLDERS: [(&str, &str); 11] = [
     ("OPERATION", "verify"),
     ("PART", "server"),
     ("RUN", "12"),
+    ("SECONDS", "30"),
     ("PARENT", "1"),
     ("VERSION", "11.6"),
     ("ADDR:PORT", "127.0.0.1:8065"),

@@ -42,8 +42,8 @@ impl Administrator {
             self.as_usual(world).await?;
             return Box::pin(self.over(&channel, world, &secrets, progress)).await.map(|()| Value::Null);
         }
-        let server = Server { listen: self.listen, client: client(Duration::from_secs(30))? };
         let usual = self.as_usual(world).await?;
+        let server = Server { base: usual.base(), client: client(Duration::from_secs(30))? };
         let config = crate::state::config_file::read(&world.layout.config())?;
         if server.log_in(verifier_of(&config), &secrets.verifier_password).await?.is_some() {
             return Ok(Value::Null);
@@ -209,9 +209,8 @@ fn open_to_the_first(email: &str) -> BTreeMap<String, String> {
 
 /// Has the agent run this server in place of the one that runs, and waits until it is well.
 async fn start(world: &World, spec: ServerSpec) -> Result<(), Error> {
-    let listen = spec.listen;
-    world.agent.ask(&Ask::start_server(spec), START_PATIENCE).await?;
-    health::wait(world, listen, START_PATIENCE, None).await
+    world.agent.ask(&Ask::start_server(spec.clone()), START_PATIENCE).await?;
+    health::wait(world, &spec, START_PATIENCE, None).await
 }
 
 /// How long a server that ran a moment ago may take to run again.
@@ -219,13 +218,13 @@ const START_PATIENCE: Duration = Duration::from_secs(120);
 
 /// The server, asked on loopback.
 struct Server {
-    listen: SocketAddr,
+    base: String,
     client: reqwest::Client,
 }
 
 impl Server {
     fn url(&self, route: &str) -> String {
-        format!("http://{}/api/v4/{route}", self.listen)
+        format!("{}/api/v4/{route}", self.base)
     }
 
     /// A session's token, or `None` when the server refuses the login.

@@ -144,7 +144,7 @@ impl HandOver {
             let ask = Ask::Start { part: part.clone(), spec: spec.clone() };
             world.agent.ask(&ask, STOP_PATIENCE).await?;
             if let PartSpec::Server(server) = spec {
-                health::wait(world, server.listen, SERVER_PATIENCE, Some(progress)).await?;
+                health::wait(world, server, SERVER_PATIENCE, Some(progress)).await?;
             }
         }
         set_schedule(world, &self.schedule).await?;
@@ -257,7 +257,7 @@ impl Server {
             Switch::On => {
                 start_agent(world).await?;
                 world.agent.ask(&Ask::start_server(self.spec.clone()), AGENT_PATIENCE).await?;
-                health::wait(world, self.spec.listen, SERVER_PATIENCE, progress).await
+                health::wait(world, &self.spec, SERVER_PATIENCE, progress).await
             }
             Switch::Off if world.agent.status().await?.is_none() => Ok(()),
             Switch::Off => world.agent.ask(&Ask::stop(SERVER), STOP_PATIENCE).await.map(|_| ()),

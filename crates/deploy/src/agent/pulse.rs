@@ -103,7 +103,7 @@ pub(super) async fn watch(parts: &Parts, client: reqwest::Client) {
         let mut pause = if running.is_empty() { QUICK } else { INTERVAL };
         for (name, spec, pid) in running {
             let asked = Instant::now();
-            let answered = health::answers(&client, spec.listen).await;
+            let answered = health::answers(&client, &spec).await;
             let (_, pulse, last) =
                 pulses.entry(name.clone()).or_insert_with(|| (spec.clone(), Pulse::default(), asked));
             let verdict = pulse.note(pid, answered, last.elapsed());

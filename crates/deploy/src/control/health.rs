@@ -1,13 +1,12 @@
 //! Is the server well? Asked on loopback, behind the edge.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use plan::Progress;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::protocol::Ask;
+use super::protocol::{Ask, ServerSpec};
 use crate::error::{Error, Exit};
 use crate::world::World;
 
@@ -25,12 +24,12 @@ pub(crate) fn client(patience: Duration) -> Result<reqwest::Client, Error> {
         .map_err(|error| Error::new(Exit::Bug, error.to_string()))
 }
 
-/// Whether database and file store of the server at `listen` are well.
+/// Whether the server's database and file store are well.
 ///
 /// # Errors
 /// What is wrong, in words: it does not answer, or says what is unhealthy.
-pub(crate) async fn ask(client: &reqwest::Client, listen: SocketAddr) -> Result<(), String> {
-    let url = format!("http://{listen}/api/v4/system/ping?get_server_status=true");
+pub(crate) async fn ask(client: &reqwest::Client, server: &ServerSpec) -> Result<(), String> {
+    let url = format!("{}/api/v4/system/ping?get_server_status=true", server.base());
     let answer = client.get(url).send().await.map_err(|_| "it does not answer yet".to_owned())?;
     let status = answer.status();
     let body: Value = answer.json().await.unwrap_or_default();
@@ -43,9 +42,9 @@ pub(crate) async fn ask(client: &reqwest::Client, listen: SocketAddr) -> Result<
     }
 }
 
-/// Whether the server at `listen` answers at all, whatever it says: neither its database nor its file store is asked for.
-pub(crate) async fn answers(client: &reqwest::Client, listen: SocketAddr) -> bool {
-    client.get(format!("http://{listen}/api/v4/system/ping")).send().await.is_ok()
+/// Whether the server answers at all, whatever it says: neither its database nor its file store is asked for.
+pub(crate) async fn answers(client: &reqwest::Client, server: &ServerSpec) -> bool {
+    client.get(format!("{}/api/v4/system/ping", server.base())).send().await.is_ok()
 }
 
 /// Waits until the server is well.
@@ -54,7 +53,7 @@ pub(crate) async fn answers(client: &reqwest::Client, listen: SocketAddr) -> boo
 /// It ends three times, or is not healthy within `patience`: with the last line that it printed.
 pub(crate) async fn wait(
     world: &World,
-    listen: SocketAddr,
+    server: &ServerSpec,
     patience: Duration,
     progress: Option<&Progress>,
 ) -> Result<(), Error> {
@@ -65,18 +64,18 @@ pub(crate) async fn wait(
     // What ended before this wait began says nothing of the server as it is now.
     let mut earlier = None;
     loop {
-        let trouble = match ask(&client, listen).await {
+        let trouble = match ask(&client, server).await {
             Ok(()) => return Ok(()),
             Err(trouble) => trouble,
         };
         let status = world.agent.ask(&Ask::Status, Duration::from_secs(5)).await?;
-        let server = status
+        let running = status
             .server()
             .cloned()
             .ok_or_else(|| Error::not_ready("the server was stopped while it started"))?;
-        let earlier = *earlier.get_or_insert(server.restarts);
-        if server.restarts.saturating_sub(earlier) >= LIVES || Instant::now() > deadline {
-            let end = server.last_exit.unwrap_or(trouble);
+        let earlier = *earlier.get_or_insert(running.restarts);
+        if running.restarts.saturating_sub(earlier) >= LIVES || Instant::now() > deadline {
+            let end = running.last_exit.unwrap_or(trouble);
             return Err(not_well(world, &end));
         }
         if let Some(progress) = progress {

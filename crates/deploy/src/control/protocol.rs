@@ -94,6 +94,16 @@ pub struct ServerSpec {
     /// Variables that go before its config.json: none, but for the moment in which the first accounts are made.
     #[serde(default)]
     pub overrides: BTreeMap<String, String>,
+    /// The path of the site URL, below which the server answers: `/chat`; empty for a site at `/`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub path: String,
+}
+
+impl ServerSpec {
+    /// The server's address on loopback, without a slash at its end.
+    pub(crate) fn base(&self) -> String {
+        format!("http://{}{}", self.listen, self.path)
+    }
 }
 
 /// Where the edge answers, and what stands in front of it.

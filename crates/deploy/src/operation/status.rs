@@ -149,7 +149,7 @@ pub async fn status(world: &World) -> Status {
     });
     let trouble = match agent.as_ref().and_then(|agent| agent.server()) {
         Some(server) => match health::client(PATIENCE) {
-            Ok(client) => health::ask(&client, server.spec.listen).await.err(),
+            Ok(client) => health::ask(&client, &server.spec).await.err(),
             Err(error) => Some(error.what),
         },
         None => None,

@@ -302,7 +302,13 @@ pub(crate) mod tests {
     /// Everything as a finished `up` leaves it.
     pub(crate) fn finished() -> Observed {
         let release = layout().releases().join(release::builtin().to_string());
-        let spec = ServerSpec { release, user: None, listen: listen(), overrides: BTreeMap::new() };
+        let spec = ServerSpec {
+            release,
+            user: None,
+            listen: listen(),
+            overrides: BTreeMap::new(),
+            path: String::new(),
+        };
         let server = ServerStatus { spec, pid: Some(1), restarts: 0, last_exit: None, last_restart: None };
         let spec_of_edge = settled(false, None).desired.edge();
         let edge =

@@ -31,7 +31,7 @@ pub(crate) struct Observed {
 pub(super) async fn observe(layout: &Layout, agent: Option<&Status>) -> Result<Observed, Error> {
     let listen = listen_address(layout, agent);
     let healthy = match agent.and_then(|status| status.server()) {
-        Some(server) => health::ask(&health::client(PATIENCE)?, server.spec.listen).await.is_ok(),
+        Some(server) => health::ask(&health::client(PATIENCE)?, &server.spec).await.is_ok(),
         None => false,
     };
     Ok(Observed { listen, healthy })
@@ -70,6 +70,7 @@ impl Part for Server {
             user: desired.user.clone(),
             listen: seen.listen,
             overrides: BTreeMap::new(),
+            path: desired.site_url.path().trim_end_matches('/').to_owned(),
         };
         let running = view.observed.agent.as_ref().and_then(|status| status.server());
         let stays = |server: &ServerStatus| {

@@ -91,18 +91,20 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_that_others_may_enter_is_refused() {
+    fn a_directory_that_others_may_enter_is_closed_and_another_ones_is_refused() {
         use std::os::unix::fs::PermissionsExt as _;
         let root = tempfile::tempdir().expect("a directory");
         let layout = Layout::new(root.path());
         prepare(&layout, None).expect("made");
         prepare(&layout, None).expect("it is there");
         let directory = root.path().join(DIRECTORY);
+        let mode = || directory.metadata().expect("a directory").permissions().mode() & 0o777;
         std::fs::set_permissions(&directory, std::fs::Permissions::from_mode(0o750)).expect("opened");
-        let refused = prepare(&layout, None).expect_err("open to its group");
-        assert!(refused.what.contains("0700"), "{refused}");
+        prepare(&layout, None).expect("closed again");
+        assert_eq!(mode(), 0o700);
         std::fs::remove_dir(&directory).expect("removed");
         std::os::unix::fs::symlink("/tmp", &directory).expect("a link");
-        prepare(&layout, None).expect_err("a link");
+        let refused = prepare(&layout, None).expect_err("a link");
+        assert!(refused.what.contains("0700"), "{refused}");
     }
 }

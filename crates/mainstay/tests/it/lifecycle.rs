@@ -56,6 +56,20 @@ fn from_an_empty_directory_to_verified_and_back() {
 }
 
 #[test]
+fn a_site_url_with_a_path() {
+    let place = Place::new();
+    let url = format!("{}/chat", place.url());
+    assert_eq!(place.up(&["--site-url", &url, "--json"]).expect(0).json()["url"], url);
+    assert_eq!(place.up(&["--site-url", &url, "--json"]).expect(0).json()["changed"], false);
+    assert_eq!(place.status()["up"], true);
+    assert_eq!(place.run(&["verify", "--json"]).expect(0).json()["passed"], true);
+    // Back to a site without one.
+    assert_eq!(place.up(&["--site-url", &place.url(), "--json"]).expect(0).json()["changed"], true);
+    place.run(&["verify"]).expect(0);
+    place.run(&["restart"]).expect(0);
+}
+
+#[test]
 fn a_plan_is_printed_and_nothing_done() {
     let place = Place::new();
     let plan = place.up(&["--plan", "--json"]).expect(0).json();
