@@ -7,9 +7,9 @@ use crate::checks;
 use crate::log::Log;
 use crate::person::Person;
 use crate::picture;
+use crate::posting::post;
 use crate::site::Site;
 use crate::symptom::{Fault, Symptom};
-use crate::walk::post;
 use crate::wire::{ClientConfig, Post, Upload};
 
 /// Pixels per side where a large picture has passed by another way.

@@ -26,6 +26,7 @@ mod made;
 mod outside;
 mod person;
 mod picture;
+mod posting;
 mod refusal;
 mod report;
 mod secret;

@@ -12,6 +12,7 @@ use crate::log::{Kind, Log, Stop, timed};
 use crate::made::{Made, NewTeam, SignUp};
 use crate::outside::{Outside, check_outside, site_url};
 use crate::person::{Person, fresh_name};
+use crate::posting::post;
 use crate::site::{Call, Site};
 use crate::socket::Socket;
 use crate::standing;
@@ -326,32 +327,6 @@ fn members(team: &str) -> String {
 
 async fn add_member(call: Call<'_>, team: &str, person: &Person) -> Result<(), Fault> {
     call.body(&json!({ "team_id": team, "user_id": person.id })).done().await
-}
-
-/// Sends a post with a unique text, and checks that the server stored it unchanged.
-pub(crate) async fn post(
-    site: &Site,
-    author: &Person,
-    channel: &str,
-    root: &str,
-    files: &[&str],
-) -> Result<Post, Fault> {
-    let message = match (root.is_empty(), files.is_empty()) {
-        (true, _) => format!("Hello, Town Square! This is {}.", author.name),
-        (false, true) => format!("And hello from {}.", author.name),
-        (false, false) => format!("A picture from {}.", author.name),
-    };
-    let request = json!({ "channel_id": channel, "message": message, "root_id": root, "file_ids": files });
-    let post: Post = site.post("posts").by(author.token()?).body(&request).json().await?;
-    let same = post.message == message
-        && post.channel_id == channel
-        && post.root_id == root
-        && post.file_ids.iter().eq(files.iter());
-    if same && !post.id.is_empty() {
-        return Ok(post);
-    }
-    let what = "the stored post is not the one that was sent".to_owned();
-    Err(Fault { during: "POST /api/v4/posts".to_owned(), symptom: Symptom::Wrong { what } })
 }
 
 async fn join_team(
