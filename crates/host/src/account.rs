@@ -1,7 +1,7 @@
 //! System accounts: created and removed with the machine's own tools, so that its policies (id ranges,
 //! SELinux, shadow files) hold.
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::tool::{Tool, ToolError};
 use crate::user::{User, UserError, group_id};
@@ -51,31 +51,38 @@ pub fn create(name: &str, home: &Path) -> Result<Account, AccountError> {
         Err(UserError::Unknown(_)) => {}
         Err(e) => return Err(e.into()),
     }
-    let home = home.as_os_str().to_owned();
+    let home = home.as_os_str();
     // An interrupted removal may have left the group behind: use it.
     let group_exists = group_id(name)?.is_some();
     if let Some(useradd) = find("useradd") {
         let group: &[&str] = if group_exists { &["--gid", name] } else { &["--user-group"] };
-        tool(useradd)
-            .args(["--system", "--no-create-home", "--shell", "/usr/sbin/nologin", "--home-dir"])
-            .arg(home)
-            .args(group)
-            .arg(name)
-            .run_blocking()?;
+        run(|| {
+            tool(&useradd)
+                .args(["--system", "--no-create-home", "--shell", "/usr/sbin/nologin", "--home-dir"])
+                .arg(home)
+                .args(group)
+                .arg(name)
+        })?;
     } else if let (Some(adduser), Some(addgroup)) = (find("adduser"), find("addgroup")) {
         // Busybox (Alpine).
         if !group_exists {
-            tool(addgroup).args(["-S", name]).run_blocking()?;
+            run(|| tool(&addgroup).args(["-S", name]))?;
         }
-        tool(adduser)
-            .args(["-S", "-D", "-H", "-s", "/sbin/nologin", "-G", name, "-h"])
-            .arg(home)
-            .arg(name)
-            .run_blocking()?;
+        run(|| {
+            tool(&adduser)
+                .args(["-S", "-D", "-H", "-s", "/sbin/nologin", "-G", name, "-h"])
+                .arg(home)
+                .arg(name)
+        })?;
     } else {
         return Err(AccountError::NoTool("useradd nor adduser"));
     }
     Ok(Account { user: User::named(name)?, created: true })
+}
+
+/// Whether a user is one that [`create`] makes: root and ordinary users (id 1000 and up) are none.
+pub fn is_system(user: &User) -> bool {
+    (1..1000).contains(&user.uid)
 }
 
 /// Removes a system user and its group, and no file. Safe to run again. Root and ordinary users (id 1000 and up) are
@@ -83,8 +90,9 @@ pub fn create(name: &str, home: &Path) -> Result<Account, AccountError> {
 pub fn delete(name: &str) -> Result<(), AccountError> {
     check(name)?;
     match User::named(name) {
-        Ok(user) if (1..1000).contains(&user.uid) => {
-            one_of(["userdel", "deluser"], "userdel nor deluser")?.arg(name).run_blocking()?;
+        Ok(user) if is_system(&user) => {
+            let userdel = one_of(["userdel", "deluser"], "userdel nor deluser")?;
+            run(|| tool(&userdel).arg(name))?;
         }
         Ok(user) => return Err(AccountError::Refused(user.name)),
         Err(UserError::Unknown(_)) => {}
@@ -92,16 +100,30 @@ pub fn delete(name: &str) -> Result<(), AccountError> {
     }
     // Most tools remove the group along with its only member.
     if group_id(name)?.is_some() {
-        one_of(["groupdel", "delgroup"], "groupdel nor delgroup")?.arg(name).run_blocking()?;
+        let groupdel = one_of(["groupdel", "delgroup"], "groupdel nor delgroup")?;
+        run(|| tool(&groupdel).arg(name))?;
     }
     Ok(())
 }
 
-fn one_of(names: [&str; 2], missing: &'static str) -> Result<Tool<'static>, AccountError> {
-    names.into_iter().find_map(find).map(tool).ok_or(AccountError::NoTool(missing))
+fn one_of(names: [&str; 2], missing: &'static str) -> Result<PathBuf, AccountError> {
+    names.into_iter().find_map(find).ok_or(AccountError::NoTool(missing))
 }
 
-fn tool(path: PathBuf) -> Tool<'static> {
+/// Runs a tool to its end. One of them changes the user database at a time, and the others end at once: they are run again.
+fn run<'a>(make: impl Fn() -> Tool<'a>) -> Result<(), ToolError> {
+    let end = Instant::now() + LIMIT;
+    loop {
+        match make().run_blocking() {
+            Err(error) if error.to_string().contains("cannot lock") && Instant::now() < end => {
+                std::thread::sleep(Duration::from_millis(50));
+            }
+            ended => return ended.map(drop),
+        }
+    }
+}
+
+fn tool(path: &Path) -> Tool<'static> {
     // Busybox's tools look for each other in `PATH`.
     Tool::new(path, LIMIT).env("PATH", DIRECTORIES.join(":"))
 }

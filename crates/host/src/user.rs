@@ -9,6 +9,7 @@ use rustix::process::geteuid;
 use serde::{Deserialize, Serialize};
 
 use crate::disk::DiskError;
+use crate::procfs;
 
 const PASSWD: &str = "/etc/passwd";
 const GROUP: &str = "/etc/group";
@@ -94,6 +95,29 @@ impl User {
     /// True for the user that this process runs as.
     pub fn is_current(&self) -> bool {
         self.uid == geteuid().as_raw()
+    }
+
+    /// A process that runs as this user, if one does.
+    pub fn process(&self) -> Option<u32> {
+        procfs::pids().find(|pid| {
+            let is_its = fs::metadata(format!("/proc/{pid}")).is_ok_and(|meta| meta.uid() == self.uid);
+            is_its && procfs::Stat::of(*pid).is_some_and(|stat| stat.state != 'Z')
+        })
+    }
+
+    /// Something in `path`, or that itself, that belongs to this user. Links are not followed.
+    pub fn file_in(&self, path: &Path) -> Option<PathBuf> {
+        let mut waiting = vec![path.to_owned()];
+        while let Some(path) = waiting.pop() {
+            let Ok(meta) = path.symlink_metadata() else { continue };
+            if meta.uid() == self.uid {
+                return Some(path);
+            }
+            if meta.is_dir() {
+                waiting.extend(fs::read_dir(&path).into_iter().flatten().flatten().map(|entry| entry.path()));
+            }
+        }
+        None
     }
 
     /// True for root.

@@ -21,8 +21,11 @@ pub struct Removal {
 }
 
 impl Removal {
-    pub(crate) fn step(self) -> Step<Action> {
-        let title = format!("Move aside, to be deleted for good after this plan: {}", self.names.join(", "));
+    /// `user` is a system user that is deleted after the plan, too.
+    pub(crate) fn step(self, user: Option<&str>) -> Step<Action> {
+        let user = user.map_or_else(String::new, |user| format!("; and the system user {user}"));
+        let names = self.names.join(", ");
+        let title = format!("Move aside, to be deleted for good after this plan: {names}{user}");
         step("removal", title, Undo::by("Move them back"), 20, self)
     }
 

@@ -16,8 +16,7 @@ use crate::part::stopping;
 use crate::place::ground::{Ground, ground};
 use crate::place::layout::Layout;
 use crate::state::location;
-use crate::state::server_user::is_made_here;
-use crate::state::wanted::wanted_file;
+use crate::state::server_user::made_for;
 use crate::state::words::UNINSTALL;
 use crate::world::World;
 
@@ -52,8 +51,12 @@ pub struct Uninstalled {
     pub removed: Vec<String>,
     /// Names that are still there.
     pub kept: Vec<String>,
-    /// The system user that `up` made for such deployments: not deleted, because another may run as it.
+    /// The system user that `up` made for the deployment and that stays.
     pub user: Option<String>,
+    /// Why it stays.
+    pub user_stays: Option<String>,
+    /// The system user that was deleted.
+    pub user_removed: Option<String>,
     /// The database on a server that it used, the password masked: never deleted.
     pub database: Option<String>,
 }
@@ -65,12 +68,20 @@ pub struct Uninstall {
     pub keep_data: bool,
 }
 
+/// What becomes of the system user.
+enum Fate {
+    /// It is deleted.
+    Goes,
+    /// It is not, for this reason.
+    Stays(String),
+}
+
 /// What an uninstall decides from.
 pub struct Seen {
     running: Option<Status>,
     /// What goes.
     names: Vec<String>,
-    user: Option<String>,
+    user: Option<(host::User, Fate)>,
     database: Option<String>,
     /// Whether there may be a database on a server that is of no use without secrets.toml.
     needs_secrets: bool,
@@ -89,20 +100,21 @@ impl Operation for Uninstall {
         let database = location::of_config(world).ok().map(|server| server.to_string());
         // Without a config.json nobody can say that no database needs them.
         let needs_secrets = database.is_some() || !layout.config().exists();
-        let user = wanted_file(layout).ok().and_then(|wanted| wanted.get("user").map(str::to_owned));
-        Ok(Seen {
-            running: world.agent.status().await?,
-            names: removable(layout, |name| self.stays(name, needs_secrets))?,
-            needs_secrets,
-            user: user.filter(|user| !self.keep_data && is_made_here(user)),
-            database,
-        })
+        let names = removable(layout, |name| self.stays(name, needs_secrets))?;
+        // Only root makes users.
+        let user = made_for(layout.root()).filter(|_| rustix::process::geteuid().is_root());
+        let user = user.map(|user| {
+            let fate = self.fate(layout, &user, needs_secrets);
+            (user, fate)
+        });
+        Ok(Seen { running: world.agent.status().await?, names, needs_secrets, user, database })
     }
 
     fn plan(&self, world: &World, seen: &Seen) -> Result<Plan<Action>, Error> {
         let mut steps = stopping(seen.running.as_ref());
         if !seen.names.is_empty() {
-            steps.push(Removal::of(seen.names.clone()).step());
+            let goes = seen.user.as_ref().filter(|(_, fate)| matches!(fate, Fate::Goes));
+            steps.push(Removal::of(seen.names.clone()).step(goes.map(|(user, _)| user.name.as_str())));
         }
         Ok(Plan::new(Self::NAME, format!("Uninstall {}", world.layout.root().display()), steps))
     }
@@ -110,7 +122,7 @@ impl Operation for Uninstall {
     /// Deletes. It cannot be undone, so it comes after the plan.
     async fn report(&self, world: &World, seen: Seen, _: bool) -> Result<Uninstalled, Error> {
         let layout = &world.layout;
-        let Seen { names: removed, user, database, needs_secrets, .. } = seen;
+        let Seen { names: removed, mut user, database, needs_secrets, .. } = seen;
         host::disk::remove_tree(&layout.aside())?;
         if self.keep_data {
             // It was of what is gone.
@@ -121,13 +133,36 @@ impl Operation for Uninstall {
             for name in names(layout)?.iter().filter(|name| goes(name)) {
                 host::disk::remove_tree(&layout.root().join(name))?;
             }
+            // A short directory elsewhere has the socket where this one's path is too long.
+            if let Some(elsewhere) =
+                layout.local_socket().parent().filter(|dir| !dir.starts_with(layout.root()))
+            {
+                host::disk::remove_tree(elsewhere)?;
+            }
+            if let Some((user, fate @ Fate::Goes)) = &mut user {
+                *fate = deleted(user)?;
+            }
             host::disk::remove_tree(&layout.run())?;
             // The directory itself may be a mount point, or made by the operator: an empty one does no harm.
             let _ = std::fs::remove_dir(layout.root());
         }
         let kept = if layout.root().exists() { names(layout)? } else { Vec::new() };
         let kept = kept.into_iter().filter(|name| !BESIDE_JOURNAL.contains(&name.as_str())).collect();
-        Ok(Uninstalled { dir: layout.root().to_owned(), removed, kept, user, database })
+        let mut gone = Uninstalled {
+            dir: layout.root().to_owned(),
+            removed,
+            kept,
+            user: None,
+            user_stays: None,
+            user_removed: None,
+            database,
+        };
+        match user {
+            Some((user, Fate::Goes)) => gone.user_removed = Some(user.name),
+            Some((user, Fate::Stays(why))) => (gone.user, gone.user_stays) = (Some(user.name), Some(why)),
+            None => {}
+        }
+        Ok(gone)
     }
 
     /// What is to be removed is not installed first. Data that people may have written meanwhile is kept only by a finished run.
@@ -144,6 +179,18 @@ impl Operation for Uninstall {
     }
 }
 
+/// Deletes a user that nothing runs as.
+fn deleted(user: &host::User) -> Result<Fate, Error> {
+    if let Some(pid) = user.process() {
+        return Ok(Fate::Stays(format!("process {pid} runs as it")));
+    }
+    match host::account::delete(&user.name) {
+        // The tool sees more than we do, such as processes that have ended and that nobody took notice of.
+        Err(error) if host::User::named(&user.name).is_ok() => Ok(Fate::Stays(error.to_string())),
+        deleted => Ok(deleted.map(|()| Fate::Goes)?),
+    }
+}
+
 fn not_there(layout: &Layout) -> Error {
     Error::not_ready(format!("there is no deployment in {}", layout.root().display()))
         .hint("name its directory with `--dir`")
@@ -154,6 +201,22 @@ impl Uninstall {
     /// its secrets alone.
     fn stays(self, name: &str, needs_secrets: bool) -> bool {
         (self.keep_data && DATA.contains(&name)) || (needs_secrets && name == SECRETS)
+    }
+
+    /// Whether the user goes too.
+    fn fate(self, layout: &Layout, user: &host::User, needs_secrets: bool) -> Fate {
+        if self.keep_data {
+            return Fate::Stays("the data that stays is its".to_owned());
+        }
+        if needs_secrets {
+            return Fate::Stays("a database on a server may stay, which it used".to_owned());
+        }
+        let foreign = std::fs::read_dir(layout.root()).into_iter().flatten().flatten();
+        let mut foreign = foreign.filter(|entry| !Layout::is_ours(&entry.file_name().to_string_lossy()));
+        match foreign.find_map(|entry| user.file_in(&entry.path())) {
+            Some(file) => Fate::Stays(format!("{} stays, and is its", file.display())),
+            None => Fate::Goes,
+        }
     }
 }
 

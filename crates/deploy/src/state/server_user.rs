@@ -29,6 +29,13 @@ pub fn default_user(layout: &Layout) -> String {
     present().map_or_else(|| own_user(layout.root(), home), |user| user.name)
 }
 
+/// The user that Mainstay made for the deployment in `root`, if it is there.
+pub(crate) fn made_for(root: &Path) -> Option<host::User> {
+    let names = [own_user(root, |_| None), own_user(root, |_| Some(PathBuf::new()))];
+    let users = names.iter().filter_map(|name| host::User::named(name).ok());
+    users.into_iter().find(|user| user.home == root && host::account::is_system(user))
+}
+
 /// The name for a deployment in `root`. `home` is the home directory of a user that exists: Mainstay makes each with the deployment's
 /// directory as its home.
 fn own_user(root: &Path, home: impl Fn(&str) -> Option<PathBuf>) -> String {

@@ -55,9 +55,9 @@ fn summary(gone: &Uninstalled) -> String {
         );
     }
     lines.extend(gone.user.as_ref().map(|user| {
-        format!(
-            "The system user {user} stays, in case another deployment runs as it; `userdel {user}` removes it"
-        )
+        let why = gone.user_stays.as_deref().unwrap_or("somebody may need it");
+        format!("The system user {user} stays, because {why}; `userdel {user}` deletes it")
     }));
+    lines.extend(gone.user_removed.as_ref().map(|user| format!("The system user {user} is deleted")));
     lines.join("\n")
 }

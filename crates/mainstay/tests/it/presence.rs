@@ -367,8 +367,26 @@ mod full {
             assert_eq!(owner(&one, name), 65_534, "{name}");
         }
         assert_eq!(one.run(&["up", "--json"]).expect(0).json()["changed"], false);
-        for place in [&one, &two] {
-            place.run(&["uninstall", "--yes"]).expect(0);
-        }
+        // What was made goes, also after the deployment was given to another.
+        let uid = |user: &User| {
+            let passwd = fs::read_to_string("/etc/passwd").expect("users");
+            let line = passwd.lines().find(|line| line.starts_with(&format!("{}:", user.0)))?;
+            line.split(':').nth(2).map(|uid| uid.parse::<u32>().expect("a number"))
+        };
+        let plan = one.run(&["uninstall", "--plan"]).expect(0);
+        assert!(plan.stdout.contains(&format!("and the system user {}", first.0)), "{}", plan.stdout);
+        one.run(&["uninstall", "--yes", "--inject-failure", "removal:after"]).expect(6);
+        one.run(&["uninstall", "--yes", "--inject-kill", "removal:after"]).expect(-9);
+        assert!(uid(&first).is_some(), "it goes after the plan");
+        let gone = one.run(&["uninstall", "--yes"]).expect(0);
+        assert!(gone.stdout.contains(&format!("The system user {} is deleted", first.0)), "{}", gone.stdout);
+        assert_eq!(uid(&first), None);
+        // It stays where a file is its that stays.
+        let notes = two.root.join("notes.txt");
+        fs::write(&notes, "kept").expect("written");
+        std::os::unix::fs::chown(&notes, uid(&second), None).expect("given away");
+        let stays = two.run(&["uninstall", "--yes"]).expect(0);
+        assert!(stays.stdout.contains("notes.txt stays, and is its"), "{}", stays.stdout);
+        assert!(uid(&second).is_some());
     }
 }
