@@ -50,6 +50,12 @@ pub const KEYS: &[Key] = &[
         meaning: "Load balancers in front of the edge; it believes the client addresses that they send",
     },
     Key {
+        name: "shared_addresses",
+        kind: Kind::Networks,
+        default: "none",
+        meaning: "Addresses that many people share, such as an office's router: the edge's limit for one address does not hold for them",
+    },
+    Key {
         name: "user",
         kind: Kind::Text,
         default: "one for each deployment, named after its directory, when started as root; otherwise whoever started it",

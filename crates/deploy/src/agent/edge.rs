@@ -27,16 +27,16 @@ impl OpenEdge {
     /// Answers at the address of the spec, or at an inherited socket, in the background until it is told to drain, or fails.
     ///
     /// # Errors
-    /// The address cannot be had; a proxy is not a network.
+    /// The address cannot be had; what should be a network is none.
     pub(super) fn open(
         spec: EdgeSpec,
         upstream: SocketAddr,
         limits: Limits,
         inherited: Option<TcpListener>,
     ) -> Result<Self, Error> {
-        let proxies = spec.proxies.iter().map(|network| network.parse()).collect::<Result<Vec<Network>, _>>();
-        let proxies =
-            proxies.map_err(|error: edge::NetworkError| Error::new(Exit::Settings, error.to_string()))?;
+        let (proxies, shared) = (networks(&spec.proxies)?, networks(&spec.shared)?);
+        let unlimited = [limits.unlimited, shared].concat();
+        let limits = Limits { unlimited, ..limits };
         // The edge has no certificate, so where the site URL is `https`, something in front of it ends TLS.
         let transport = if spec.https { Plain::behind_tls() } else { Plain::http() };
         let edge = match inherited {
@@ -102,6 +102,11 @@ impl OpenEdge {
     }
 }
 
+fn networks(texts: &[String]) -> Result<Vec<Network>, Error> {
+    let networks = texts.iter().map(|network| network.parse()).collect::<Result<_, _>>();
+    networks.map_err(|error: edge::NetworkError| Error::new(Exit::Settings, error.to_string()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -109,7 +114,7 @@ mod tests {
     #[tokio::test]
     async fn a_drained_edge_keeps_its_address_and_a_closed_one_gives_it_up() {
         let any: SocketAddr = ([127, 0, 0, 1], 0).into();
-        let spec = EdgeSpec { listen: any, https: false, proxies: Vec::new() };
+        let spec = EdgeSpec { listen: any, https: false, proxies: Vec::new(), shared: Vec::new() };
         let open = OpenEdge::open(spec.clone(), any, Limits::default(), None).expect("a port");
         open.drain().await;
         let listener = open.take_address().expect("it is kept");

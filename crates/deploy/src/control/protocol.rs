@@ -115,6 +115,9 @@ pub struct EdgeSpec {
     pub https: bool,
     /// The networks of load balancers that are believed.
     pub proxies: Vec<String>,
+    /// The networks that many people share: no limit for one address holds there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shared: Vec<String>,
 }
 
 /// The agent and what it runs.

@@ -36,6 +36,8 @@ pub struct Desired {
     pub user: Option<String>,
     /// Networks of load balancers, if given; see [`Desired::edge`].
     pub proxies: Option<Vec<String>>,
+    /// Networks that many people share.
+    pub shared: Vec<String>,
     /// What file and command line say.
     pub wanted: Wanted,
     /// Whether config.json gets the site URL. In a container without one, the default would lock out everyone who uses
@@ -117,6 +119,7 @@ impl Desired {
             site_url,
             user,
             proxies: None,
+            shared: Vec::new(),
             wanted,
             tells_site_url,
         })
@@ -132,10 +135,11 @@ impl Desired {
     pub fn edge(&self) -> EdgeSpec {
         let https = self.site_url.scheme() == "https";
         let usual = || if https { PRIVATE.map(str::to_owned).to_vec() } else { Vec::new() };
-        EdgeSpec { listen: self.listen, https, proxies: self.proxies.clone().unwrap_or_else(usual) }
+        let proxies = self.proxies.clone().unwrap_or_else(usual);
+        EdgeSpec { listen: self.listen, https, proxies, shared: self.shared.clone() }
     }
 
-    /// The same with what the environment gives, which outranks the file: the site URL and the load balancers.
+    /// The same with what the environment gives, which outranks the file: the site URL, the load balancers and the shared addresses.
     ///
     /// # Errors
     /// The site URL is no URL.
@@ -147,9 +151,12 @@ impl Desired {
                 Url::parse(url).map_err(|error| Error::new(Exit::Settings, format!("`{url}`: {error}")))?;
             self.tells_site_url = true;
         }
-        let proxies = resolved.input("MATTERMOST_TRUSTED_PROXIES").and_then(|layer| layer.value.as_str());
-        self.proxies =
-            proxies.map(|text| text.split(", ").filter(|one| *one != "none").map(str::to_owned).collect());
+        let networks = |name: &str| {
+            let text = resolved.input(name)?.value.as_str()?;
+            Some(text.split(", ").filter(|one| *one != "none").map(str::to_owned).collect())
+        };
+        self.proxies = networks("MATTERMOST_TRUSTED_PROXIES");
+        self.shared = networks("MATTERMOST_SHARED_ADDRESSES").unwrap_or_default();
         Ok(self)
     }
 }

@@ -57,13 +57,21 @@ fn behind_a_load_balancer_with_tls_cookies_are_secure_and_clients_keep_their_add
     // Said in mainstay.toml, it is changed at the edge alone.
     let toml = place.root.join("mainstay.toml");
     let text = std::fs::read_to_string(&toml).expect("a file");
-    std::fs::write(&toml, format!("trusted_proxies = \"192.0.2.7\"\n{text}")).expect("written");
+    std::fs::write(
+        &toml,
+        format!(
+            "trusted_proxies = \"192.0.2.7\"\nshared_addresses = \"198.51.100.0/24, 203.0.113.7\"\n{text}"
+        ),
+    )
+    .expect("written");
     let plan = place.run(&["up", "--plan", "--json"]).expect(0).json();
     let steps: Vec<_> =
         plan["steps"].as_array().into_iter().flatten().filter_map(|step| step["name"].as_str()).collect();
     assert_eq!(steps, ["edge", "acceptance"]);
     place.run(&["up"]).expect(0);
     assert_eq!(place.status()["agent"]["edge"]["proxies"], serde_json::json!(["192.0.2.7"]));
+    let shared = serde_json::json!(["198.51.100.0/24", "203.0.113.7"]);
+    assert_eq!(place.status()["agent"]["edge"]["shared"], shared);
     assert!(cookies().iter().all(|cookie| cookie.contains("Secure")));
 }
 

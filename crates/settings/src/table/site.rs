@@ -43,6 +43,14 @@ const ROWS: &[Row] = &[
     .now("for a site URL of https: loopback and the private networks; otherwise none")
     .source(OURS),
     row(
+        "MATTERMOST_SHARED_ADDRESSES",
+        Kind::Networks,
+        "Addresses that many people share, such as an office's router: the edge's limit for one address does not hold for them",
+    )
+    .key("shared_addresses")
+    .now("none")
+    .source(OURS),
+    row(
         "MATTERMOST_CORS_DOMAINS",
         Kind::Origins,
         "Origins, separated by spaces, whose pages may call the API; `*` = any",
