@@ -19,12 +19,12 @@ const USAGE: u8 = 1;
     reason = "the place where the environment of the built-in server comes in"
 )]
 pub(crate) fn main() -> ExitCode {
-    let printer = Printer { json: false, verbose: false };
     let args: Vec<String> =
         std::env::args_os().skip(1).map(|arg| arg.to_string_lossy().into_owned()).collect();
     let env: BTreeMap<String, String> = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .collect();
+    let printer = Printer { json: false, verbose: false, place: deploy::Place::of(&env) };
     let outcome = match contract::parse(&args, &env) {
         Ok(Invocation::Version) => {
             printer.raw(&contract::version_text());

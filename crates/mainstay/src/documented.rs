@@ -108,3 +108,42 @@ fn commands_of_messages_and_comments() {
     let wrong = wrong(&sources);
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
+
+/// What stands between back-ticks in the messages of a source file, without its comments and tests.
+fn spans(source: &str) -> impl Iterator<Item = &str> {
+    let product = source.split("#[cfg(test)]").next().unwrap_or_default();
+    let lines = product.lines().filter(|line| !line.trim_start().starts_with("//"));
+    lines.flat_map(|line| line.split('`').skip(1).step_by(2).take(line.matches('`').count() / 2))
+}
+
+/// Every command that a message names, and what a container's message names instead.
+#[test]
+fn commands_in_a_container() {
+    let mut sources = Vec::new();
+    for crate_dir in std::fs::read_dir(root().join("crates")).expect("crates") {
+        files(&crate_dir.expect("a crate").path().join("src"), "rs", &mut sources);
+    }
+    // How they are translated.
+    sources.retain(|path| !path.ends_with("place/commands.rs"));
+    let texts = sources.iter().map(|path| std::fs::read_to_string(path).expect("a text"));
+    let mut list = std::collections::BTreeSet::new();
+    for text in texts {
+        for span in spans(&text) {
+            let machine = format!("`{span}`");
+            let container = deploy::Place::Container.message(&machine);
+            assert_eq!(container, deploy::Place::Container.message(&container), "a second time");
+            if machine.starts_with("`mainstay ") || container != machine {
+                list.insert(format!("{machine}\n    {container}\n"));
+            }
+        }
+    }
+    let listed: String = list.into_iter().collect();
+    // Nothing there is installed, stopped or removed by a command of its own.
+    for command in ["`mainstay up`", "`mainstay down`", "`mainstay uninstall`", "`--dir`"] {
+        assert!(listed.contains(&format!("{command}\n")), "no message names {command}: the search is broken");
+        assert!(!listed.contains(&format!("    {command}")), "{command} in a container");
+    }
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/container-commands.txt");
+    let expected = snapbox::Data::read_from(&golden, None);
+    snapbox::Assert::new().action_env("SNAPSHOTS").normalize_paths(false).eq(listed, expected);
+}

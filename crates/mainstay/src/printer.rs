@@ -5,7 +5,7 @@ use std::io::{ErrorKind, IsTerminal as _, Write as _};
 use std::sync::OnceLock;
 
 use anstyle::{AnsiColor, Style};
-use deploy::Error;
+use deploy::{Error, Place};
 use serde::Serialize;
 use serde_json::json;
 
@@ -16,13 +16,15 @@ pub(crate) struct Printer {
     pub json: bool,
     /// Also the cause chains.
     pub verbose: bool,
+    /// Where the deployment lives: messages name the commands that are typed there.
+    pub place: Place,
 }
 
 impl Printer {
     /// What the command was asked for, for people; nothing with `--json`, which has its own form.
     pub(crate) fn show(self, text: &str) {
         if !self.json {
-            out(&paragraphs(text, std::io::stdout().is_terminal().then(columns)));
+            out(&paragraphs(&self.place.message(text), std::io::stdout().is_terminal().then(columns)));
         }
     }
 
@@ -59,7 +61,8 @@ impl Printer {
 
     /// Talk.
     pub(crate) fn say(self, text: &str) {
-        anstream::eprintln!("{}", paragraphs(text, std::io::stderr().is_terminal().then(columns)));
+        let text = self.place.message(text);
+        anstream::eprintln!("{}", paragraphs(&text, std::io::stderr().is_terminal().then(columns)));
     }
 
     /// Why it was not done, and what to do next.
@@ -77,7 +80,11 @@ impl Printer {
     /// The same as data; nothing without `--json`.
     pub(crate) fn failure(self, error: &Error) {
         let code = error.exit.code();
-        self.data(&json!({"type": "error", "what": error.what, "hint": error.hint, "detail": error.detail, "exit_code": code}));
+        let what = self.place.message(&error.what);
+        let hint = error.hint.as_deref().map(|hint| self.place.message(hint));
+        self.data(
+            &json!({"type": "error", "what": what, "hint": hint, "detail": error.detail, "exit_code": code}),
+        );
     }
 
     /// Whether bars can be drawn.

@@ -92,7 +92,7 @@ impl Operation for Restart {
 /// # Errors
 /// Its release is damaged, its user is gone, or it could not read its config.json.
 fn check_start(world: &World, spec: &ServerSpec, config: &Value) -> Result<(), Error> {
-    part::release::check(&spec.release)?;
+    part::release::check(world.layout.place(), &spec.release)?;
     if let Some(user) = &spec.user {
         host::User::named(user)?;
     }

@@ -8,6 +8,7 @@ use release::ReleaseId;
 use super::{Part, Stage, View};
 use crate::action::{Action, Activation, Unpacking};
 use crate::error::Error;
+use crate::place::Place;
 use crate::place::layout::Layout;
 
 /// What is there.
@@ -24,7 +25,7 @@ pub(crate) struct Observed {
 pub(super) fn observe(layout: &Layout, wanted: &ReleaseId) -> Result<Observed, Error> {
     let installed = release::installed(&layout.releases())?;
     if installed.contains(wanted) {
-        check(&layout.releases().join(wanted.to_string()))?;
+        check(layout.place(), &layout.releases().join(wanted.to_string()))?;
     }
     Ok(Observed { installed, current: release::current(&layout.current()) })
 }
@@ -33,14 +34,8 @@ pub(super) fn observe(layout: &Layout, wanted: &ReleaseId) -> Result<Observed, E
 ///
 /// # Errors
 /// What is missing in it.
-pub(crate) fn check(root: &Path) -> Result<(), Error> {
-    release::Release::open(root).map(drop).map_err(|error| {
-        Error::from(error).hint(format!(
-            "remove it with `rm -r {}`, then run `mainstay up`, which unpacks it again; for another edition than `builtin` \
-             name the tarball with `--release FILE`",
-            root.display()
-        ))
-    })
+pub(crate) fn check(place: Place, root: &Path) -> Result<(), Error> {
+    release::Release::open(root).map(drop).map_err(|error| Error::from(error).hint(place.unpack_again(root)))
 }
 
 pub(super) struct Release;

@@ -1,5 +1,6 @@
 //! Where a deployment lives: its directory, on a machine or in a container.
 
+pub(crate) mod commands;
 pub mod container;
 pub(crate) mod ground;
 pub(crate) mod holder;
@@ -7,6 +8,7 @@ pub(crate) mod layout;
 pub(crate) mod local_socket;
 pub(crate) mod machine;
 
+use std::path::Path;
 use std::time::Duration;
 
 use settings::Defaults;
@@ -69,6 +71,20 @@ impl Place {
             Self::Machine => "run `mainstay up --start-empty`",
             Self::Container => {
                 "start the image once with the command `mainstay up --start-empty --foreground`"
+            }
+        }
+    }
+
+    /// How a damaged release in `root` is replaced, in words.
+    pub(crate) fn unpack_again(self, root: &Path) -> String {
+        match self {
+            Self::Machine => format!(
+                "remove it with `rm -r {}`, then run `mainstay up`, which unpacks it again; for another edition than `builtin` \
+                 name the tarball with `--release FILE`",
+                root.display()
+            ),
+            Self::Container => {
+                "it is in the image: pull or build the image again, and replace the container".to_owned()
             }
         }
     }

@@ -67,7 +67,7 @@ pub(super) fn hold_to(printer: Printer, needs: Option<&Path>, parent: u32, argv:
     let is_filled = |path: &Path| std::fs::metadata(path).is_ok_and(|meta| meta.len() > 0);
     if let Some(gone) = needs.filter(|path| !is_filled(path)) {
         printer.say(&format!(
-            "mainstay: {} is gone, and the server would make an empty one: not starting. Mount or restore it, then run `mainstay up`",
+            "mainstay: {} is gone, and the server would make an empty one: not starting. Mount or restore it, then start the deployment again",
             gone.display()
         ));
         return ExitCode::from(125);

@@ -36,7 +36,7 @@ Commands of this container:
   app:help       print this
   COMMAND ...    run another program of the image, such as `mattermost version` or `mainstay settings list`
 
-In a running container: `docker exec NAME mainstay status`, `mainstay verify`, `mainstay settings explain NAME`.
+In a running container: `docker exec CONTAINER mainstay status`, `verify`, `settings explain NAME`.
 Settings are environment variables: `mainstay settings list` has them all. Everything that must survive the container is in
 the volume /opt/mattermost/data.";
 

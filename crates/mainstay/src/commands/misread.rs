@@ -3,6 +3,7 @@
 use clap::builder::StyledStr;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory as _, Error};
+use deploy::Place;
 use finding::Exit;
 
 use crate::cli::Cli;
@@ -50,7 +51,7 @@ pub(super) fn report(mut error: Error) -> Exit {
             _ => text.split_once('\n').unwrap_or((&text, "")),
         };
         let what = what.strip_prefix("error: ").unwrap_or(what);
-        let printer = Printer { json: true, verbose: false };
+        let printer = Printer { json: true, verbose: false, place: Place::of(&super::variables()) };
         printer.failure(&deploy::Error::new(Exit::Usage, what).hint(rest.trim()));
     }
     let _ = error.print();
@@ -77,7 +78,8 @@ fn improve(error: &mut Error) {
     let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidSubcommand) else { return };
     if let Some((_, instead)) = ELSEWHERE.iter().find(|(words, _)| words.contains(&word.as_str())) {
         error.remove(ContextKind::SuggestedSubcommand);
-        let instead = ContextValue::StyledStrs(vec![StyledStr::from(*instead)]);
+        let instead = Place::of(&super::variables()).message(instead).into_owned();
+        let instead = ContextValue::StyledStrs(vec![StyledStr::from(instead)]);
         error.insert(ContextKind::Suggested, instead);
     }
 }

@@ -30,7 +30,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use deploy::{Action, Caller, Consent, Error, Layout, Repair, World};
+use deploy::{Action, Caller, Consent, Error, Layout, Place, Repair, World};
 use finding::Exit;
 use plan::{FaultKind, Faults, Plan, Reader};
 use tokio_util::sync::CancellationToken;
@@ -45,7 +45,10 @@ pub(crate) fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return misread::report(error).into(),
     };
-    let printer = Printer { json: cli.common.json, verbose: cli.common.verbose };
+    let variables = variables();
+    let place =
+        layout(&cli.common, &variables).map_or_else(|_| Place::of(&variables), |layout| layout.place());
+    let printer = Printer { json: cli.common.json, verbose: cli.common.verbose, place };
     match run(cli, printer).and_then(|code| crate::printer::lost().map_or(Ok(code), Err)) {
         Ok(code) => code,
         Err(error) => {

@@ -38,8 +38,8 @@ pub(super) fn run(world: &World) -> Result<Exit, Error> {
     };
     if error.kind() == std::io::ErrorKind::NotFound && layout.place() == Place::Container {
         return Err(Error::not_ready(format!("this image has no shell ({} does not exist)", shell.display())).hint(
-            "run one command at a time: `docker exec NAME mainstay status`, `logs`, `settings list`, `verify`, or `mattermost version`; \
-             copy files with `docker cp NAME:/opt/mattermost/data/...`; or make an image with a shell: \
+            "run one command at a time: `docker exec CONTAINER mainstay status`, `logs`, `settings list`, `verify`, or `mattermost version`; \
+             copy files with `docker cp CONTAINER:/opt/mattermost/data/...`; or make an image with a shell: \
              `mainstay image build --format context`, with another FROM in its Dockerfile",
         ));
     }
