@@ -199,6 +199,7 @@ static GENERAL: LazyLock<Vec<(Regex, String)>> = LazyLock::new(|| {
         (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", "[TIME]"),
         (r"\b\d{8}T\d{6}\.\d{3}Z", "[TIME]"),
         (r"\b1\d{12}\b", "[MILLISECONDS]"),
+        (r"acceptance-[a-z0-9]{12}\b", "[TEAM]"),
         // A deployment's.
         (r"\b[0-9a-f]{32}\b", "[ID]"),
         // A step shows its duration only when it is long.

@@ -55,10 +55,10 @@ fn load(docker: &Docker) -> String {
 /// Waits until the deployment in a container says of itself that it is up.
 fn up(docker: &Docker, name: &str) {
     let deadline = Instant::now() + PATIENCE;
-    while docker.attempt(&["exec", name, "mainstay", "status", "--check"]).is_err() {
+    while let Err(said) = docker.attempt(&["exec", name, "mainstay", "status", "--check"]) {
         let state = inspect(docker, name, "{{.State.Status}}");
         let well = state == "running" && Instant::now() < deadline;
-        assert!(well, "{name} is {state}: {}", logs(docker, name));
+        assert!(well, "{name} is {state}, and not up: {said}: {}", logs(docker, name));
         std::thread::sleep(Duration::from_millis(200));
     }
 }
@@ -79,7 +79,8 @@ fn logs(docker: &Docker, name: &str) -> String {
 fn verified(docker: &Docker, url: &str) {
     let deadline = Instant::now() + PATIENCE;
     loop {
-        let ran: Ran = docker.inside(MAINSTAY, &["verify", "--url", url, "--json"]).into();
+        // A stranger cannot switch the accounts off that it made: they stay on purpose.
+        let ran: Ran = docker.inside(MAINSTAY, &["verify", "--url", url, "--keep", "--json"]).into();
         if ran.code == 0 || Instant::now() > deadline {
             assert_eq!(ran.expect(0).json()["passed"], true);
             return;

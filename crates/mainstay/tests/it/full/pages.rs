@@ -270,6 +270,19 @@ fn images() {
     .run();
 }
 
+#[test]
+fn accounts() {
+    Page {
+        path: "docs/accounts.md",
+        before: &[(
+            "mainstay admin reset-password anna --password-file",
+            "echo 'a horse 7 of battery' > FILE",
+        )],
+        ..Page::default()
+    }
+    .run();
+}
+
 /// The pages that need nothing but Mainstay.
 #[test]
 fn other_pages() {
