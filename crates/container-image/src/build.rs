@@ -130,6 +130,8 @@ fn layers(recipe: &Recipe, release: &Path, id: &ReleaseId) -> Result<[Layer; 3],
         server.retain(|entry| entry.path != binary);
         server.push(Entry::symlink(binary, PROGRAM));
     }
+    // The one directory that is on the path whatever the base's path is: `docker exec NAME mainstay ...` works on any base.
+    server.push(Entry::symlink(format!("{HOME}/bin/mainstay"), PROGRAM));
     let program = [
         Entry::file(PROGRAM, &recipe.mainstay, 0o755, Owner::ROOT),
         // A new volume starts as a copy of this directory, with its owner.

@@ -74,7 +74,8 @@ impl Docker {
             .output();
         let output = output.expect("timeout runs");
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
+        let (said, refused) = (text(&output.stdout), text(&output.stderr));
+        if output.status.success() { Ok(said) } else { Err(refused + &said) }
     }
 
     /// Runs a program in the daemon's network namespace, where published ports are on loopback.

@@ -27,6 +27,8 @@ pub(crate) const TIMEOUT: Duration = Duration::from_secs(30);
 /// A running server.
 pub(crate) struct Site {
     address: String,
+    /// The path of the site URL.
+    path: String,
     directory: TempDir,
     pub(crate) client: Client,
     stop: CancellationToken,
@@ -88,9 +90,12 @@ impl Site {
         let client = client();
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback has a free port");
         let address = listener.local_addr().expect("the listener is bound").to_string();
+        let site_url = settings["ServiceSettings"]["SiteURL"].as_str().and_then(|url| url.parse().ok());
+        let path = site_url.map(|url: reqwest::Url| url.path().trim_end_matches('/').to_owned());
+        let path = path.unwrap_or_default();
         let stop = CancellationToken::new();
         let served = tokio::spawn(server::serve(config(directory.path(), &settings), listener, stop.clone()));
-        Site { address, directory, client, stop, served }
+        Site { address, path, directory, client, stop, served }
     }
 
     /// Stops the server as a signal does, and returns its directory.
@@ -102,7 +107,7 @@ impl Site {
     }
 
     pub(crate) fn url(&self) -> String {
-        format!("http://{}", self.address)
+        format!("http://{}{}", self.address, self.path)
     }
 
     pub(crate) fn address(&self) -> &str {
