@@ -22,6 +22,7 @@ usage: cargo xtask COMMAND
   test ARGS        the same with ARGS for `cargo test`: `test --package edge`, `test -- NAME`
   test --quick     the tests that need no root, no other program and no network
   ci               format, dependencies, lints, all tests, generated pages; a table at the end
+  sweep            `up` with 200 random combinations of settings; takes some minutes
   bench NAME       up, server, settings, image, edge: a table of ratios, both sides in one run
   docs [--check]   write the generated pages, or fail if one is out of date
   static           build a statically linked mainstay for container images, quickly, to try
@@ -41,6 +42,17 @@ fn main() -> ExitCode {
         ["test"] => all_tests(),
         ["test", "--quick"] => quick_tests(),
         ["test", rest @ ..] => prepare_tests().and_then(|()| tests(&[&ALL_TESTS[..], rest].concat())),
+        ["sweep"] => cargo(&[
+            "test",
+            "--package",
+            "mainstay",
+            "--test",
+            "it",
+            "sweep::every_random_combination",
+            "--",
+            "--ignored",
+            "--nocapture",
+        ]),
         ["ci"] => ci::all(),
         ["bench", name @ ("up" | "server" | "settings")] => {
             bench(name, &["--package", "mainstay"], "release/mainstay")

@@ -28,9 +28,17 @@ const THREADS: &[&str] = &["disabled", "default_off", "default_on", "always_on"]
 const DISPLAYS: &[&str] = &["username", "nickname_full_name", "full_name"];
 const PUSHED: &[&str] = &["full", "generic", "generic_no_channel", "id_loaded"];
 
+/// The shortest address that a server must take: Mainstay's own requests stay below it, with the path of a site URL in front.
+const URL_LENGTH: i64 = 512;
+
+/// The smallest limit on the body of a request: those of the acceptance test stay below it.
+const BODY: i64 = 1024;
+
 /// What the server requires of keys that have no row (server source v11.6, model/config.go, checked when it starts), and since
-/// which release; the last entry that applies counts.
-const LIMITS: [(At, Kind, Series); 20] = [
+/// which release; the last entry that applies counts. A server whose limits refuse the requests of `up` could never be verified.
+const LIMITS: [(At, Kind, Series); 22] = [
+    (("ServiceSettings", "MaximumURLLength"), Kind::Int(URL_LENGTH, i64::MAX), ALWAYS),
+    (("ServiceSettings", "MaximumPayloadSizeBytes"), Kind::Int(BODY, i64::MAX), ALWAYS),
     (("PasswordSettings", "MinimumLength"), Kind::Int(5, 72), ALWAYS),
     (("EmailSettings", "EmailBatchingInterval"), Kind::Int(30, i64::MAX), ALWAYS),
     (("EmailSettings", "EmailBatchingBufferSize"), Kind::Int(1, i64::MAX), ALWAYS),

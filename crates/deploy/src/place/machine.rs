@@ -6,7 +6,7 @@ use std::path::Path;
 
 use host::tool::{NO_LIMIT, Tool};
 
-use crate::error::Error;
+use crate::error::{Error, Exit};
 
 pub use host::here::host_name;
 
@@ -54,4 +54,18 @@ pub(crate) fn read_secret_file(path: &Path) -> std::io::Result<String> {
     let mut text = String::new();
     std::fs::File::open(path)?.take(SECRET_FILE_LIMIT).read_to_string(&mut text)?;
     Ok(text)
+}
+
+/// A pipe would be waited for without end, and what is read from it once is gone.
+pub(crate) fn check_tarball(path: &Path) -> Result<(), Error> {
+    let meta = std::fs::metadata(path).map_err(|error| Error::path("read", path, &error))?;
+    if meta.is_file() {
+        return Ok(());
+    }
+    let is = if meta.is_dir() { "a directory" } else { "a pipe or a device" };
+    Err(Error::new(
+        Exit::Usage,
+        format!("`--release {}`: it is {is}, and a tarball is needed", path.display()),
+    )
+    .hint("name the file itself, as in mattermost-team-11.7.0-linux-amd64.tar.gz"))
 }

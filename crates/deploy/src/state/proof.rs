@@ -2,9 +2,9 @@
 
 use release::{Edition, ReleaseId};
 use serde_json::Value;
-use settings::Resolved;
+use settings::{Present, Resolved, Undeclared};
 
-use super::config_file::text;
+use super::config_file::{ConfigFiles, text};
 use crate::error::{Error, Exit};
 use crate::place::layout::{FILE_LIMIT, Layout};
 use crate::world::World;
@@ -48,6 +48,23 @@ pub(crate) fn prove(
     }
     Err(Error::new(Exit::Settings, problems.join("\n"))
         .hint("correct the value there, or remove the key for its default; nothing has been changed"))
+}
+
+/// The same for what the settings alone make of config.json; without `config`, of one that is not there yet.
+///
+/// # Errors
+/// As [`prove`].
+pub(crate) fn prove_next(
+    world: &World,
+    release: &ReleaseId,
+    config: Option<&ConfigFiles>,
+    resolved: &Resolved,
+) -> Result<(), Error> {
+    let shipped = Value::Object(serde_json::Map::new());
+    let nothing = Present { config: None, shipped: &shipped, memory: None };
+    let present = config.map_or(nothing, ConfigFiles::present);
+    let next = settings::reconcile(resolved, &[], present, Undeclared::GoesBack);
+    prove(world, release, &next.config, Some(resolved))
 }
 
 /// Which line says a value: of `mainstay.toml` or the environment where it is declared, otherwise of config.json.

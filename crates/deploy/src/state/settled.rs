@@ -13,10 +13,11 @@ use version::Version;
 use crate::error::{Error, Exit};
 use crate::place::container::image_release;
 use crate::place::layout::Layout;
-use crate::place::machine::read_secret_file;
+use crate::place::machine::{check_tarball, read_secret_file};
 use crate::state::config_file::ConfigFiles;
 use crate::state::desired::{Desired, Machine};
 use crate::state::location::{self, Location};
+use crate::state::proof::prove_next;
 use crate::state::wanted::read_wanted;
 use crate::world::World;
 
@@ -129,7 +130,9 @@ pub fn check_settings(world: &World, other: Option<&ReleaseId>) -> Result<Resolv
     match other {
         None => {
             let release = wanted_or_present(&world.layout, &desired);
-            checked(world, desired, release, file).map(|settled| settled.resolved)
+            let settled = checked(world, desired, release, file)?;
+            prove_next(world, &settled.release, Some(&settled.config), &settled.resolved)?;
+            Ok(settled.resolved)
         }
         Some(release) => {
             let resolved = resolve(world, &desired, release)?;
@@ -138,6 +141,7 @@ pub fn check_settings(world: &World, other: Option<&ReleaseId>) -> Result<Resolv
             }
             check_one_site_url(&resolved)?;
             desired.given(&resolved)?;
+            prove_next(world, release, None, &resolved)?;
             Ok(resolved)
         }
     }
@@ -205,20 +209,6 @@ fn site_url_of_new_address(
         return Ok(None);
     }
     derived(Some(listen)).map(Some)
-}
-
-/// A pipe would be waited for without end, and what is read from it once is gone.
-fn check_tarball(path: &Path) -> Result<(), Error> {
-    let meta = std::fs::metadata(path).map_err(|error| Error::path("read", path, &error))?;
-    if meta.is_file() {
-        return Ok(());
-    }
-    let is = if meta.is_dir() { "a directory" } else { "a pipe or a device" };
-    Err(Error::new(
-        Exit::Usage,
-        format!("`--release {}`: it is {is}, and a tarball is needed", path.display()),
-    )
-    .hint("name the file itself, as in mattermost-team-11.7.0-linux-amd64.tar.gz"))
 }
 
 /// The wanted release: the one in the tarball, otherwise the installed one, otherwise the built-in one; and how it was found

@@ -32,5 +32,6 @@ mod full {
     mod pooler;
     mod postgres_image;
     mod schedule;
+    mod sweep;
     mod web_client;
 }
