@@ -100,7 +100,7 @@ impl Operation for Rotate {
         steps.push(Rotation { names: seen.names.clone() }.step());
         let configuration = Configuration {
             release: release.clone(),
-            listen: listen_address(layout, running),
+            listen: listen_address(layout, running, desired.listen),
             user: desired.user.clone(),
             replaces: config.config.is_some(),
             remembers: config.memory.is_some(),

@@ -47,7 +47,7 @@ pub(crate) async fn observe(
 ) -> Result<Observed, Error> {
     let layout = &world.layout;
     let agent = world.agent.status().await?;
-    let server = server::observe(layout, agent.as_ref()).await?;
+    let server = server::observe(layout, agent.as_ref(), settled.desired.listen).await?;
     Ok(Observed {
         config: configuration::observe(world, settled, server.listen)?,
         server,

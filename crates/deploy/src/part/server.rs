@@ -28,8 +28,12 @@ pub(crate) struct Observed {
     pub healthy: bool,
 }
 
-pub(super) async fn observe(layout: &Layout, agent: Option<&Status>) -> Result<Observed, Error> {
-    let listen = listen_address(layout, agent);
+pub(super) async fn observe(
+    layout: &Layout,
+    agent: Option<&Status>,
+    edge: SocketAddr,
+) -> Result<Observed, Error> {
+    let listen = listen_address(layout, agent, edge);
     let healthy = match agent.and_then(|status| status.server()) {
         Some(server) => health::ask(&health::client(PATIENCE)?, &server.spec).await.is_ok(),
         None => false,
@@ -40,8 +44,9 @@ pub(super) async fn observe(layout: &Layout, agent: Option<&Status>) -> Result<O
 /// Where the server listens, or will: kept while it runs, otherwise a free port of loopback.
 ///
 /// Below the kernel's range for outgoing connections, so that none of those can take it while the server restarts. The search begins at
-/// a port that depends on the directory, so that two deployments that start at once do not find the same one.
-pub(crate) fn listen_address(layout: &Layout, agent: Option<&Status>) -> SocketAddr {
+/// a port that depends on the directory, so that two deployments that start at once do not find the same one. The port where the edge
+/// will listen is still free when the server starts, and not the server's.
+pub(crate) fn listen_address(layout: &Layout, agent: Option<&Status>, edge: SocketAddr) -> SocketAddr {
     const FIRST: u16 = 18_065;
     const PORTS: u16 = 8_000;
     if let Some(server) = agent.and_then(|status| status.server()) {
@@ -51,7 +56,8 @@ pub(crate) fn listen_address(layout: &Layout, agent: Option<&Status>) -> SocketA
     layout.root().hash(&mut hasher);
     let begin = (hasher.finish() % u64::from(PORTS)) as u16;
     let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
-    let mut ports = (0..PORTS).map(|offset| FIRST + (begin + offset) % PORTS);
+    let mut ports =
+        (0..PORTS).map(|offset| FIRST + (begin + offset) % PORTS).filter(|port| *port != edge.port());
     let free = |port: &u16| host::port::check(host::Listen { address: Some(loopback), port: *port }).is_ok();
     SocketAddr::new(loopback, ports.find(free).unwrap_or(FIRST))
 }
@@ -110,5 +116,18 @@ pub(crate) fn admin_email(desired: &Desired) -> String {
     match desired.site_url.domain() {
         Some(domain) if domain.contains('.') => format!("admin@{domain}"),
         _ => "admin@localhost".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_server_leaves_the_port_of_the_edge_alone() {
+        let layout = Layout::new("/srv/chat");
+        let elsewhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
+        let first = listen_address(&layout, None, elsewhere);
+        assert_ne!(listen_address(&layout, None, first).port(), first.port());
     }
 }
