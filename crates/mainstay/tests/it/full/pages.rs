@@ -35,9 +35,10 @@ const ELSEWHERE: [(&str, &str); 5] = [
 ];
 
 /// Words that stand for another, and the one that is typed here.
-const PLACEHOLDERS: [(&str, &str); 5] = [
+const PLACEHOLDERS: [(&str, &str); 6] = [
     ("--user NAME", "--user nobody"),
     ("explain NAME", "explain MATTERMOST_NAME"),
+    ("explain SECTION.KEY", "explain TeamSettings.SiteName"),
     ("OPERATION --json --dir DIR", "verify --json --dir /var/lib/mainstay"),
     ("--create-database FILE", "--create-database admin"),
     ("--from DIR", "--from mattermost-image"),
