@@ -112,7 +112,7 @@ async fn a_site_url_with_a_path_puts_everything_below_it() -> Outcome {
     let site = Site::with(json!({"ServiceSettings": {"SiteURL": "http://chat.example.com/chat/"}})).await;
     let top = format!("http://{}", site.address());
     let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build()?;
-    let get = async |path: &str| client.get(format!("{}{path}", top)).send().await;
+    let get = async |path: &str| client.get(format!("{top}{path}")).send().await;
     let root = get("/").await?;
     assert_eq!((root.status(), header(&root, "location")), (StatusCode::TEMPORARY_REDIRECT, "/chat/"));
     for path in ["/chat", "/chat/", "/chat/login?a=1"] {
@@ -128,12 +128,12 @@ async fn a_site_url_with_a_path_puts_everything_below_it() -> Outcome {
         assert_eq!(get(beside).await?.status(), StatusCode::NOT_FOUND, "{beside}");
     }
     let person = json!({"email": "ann@example.com", "username": "ann", "password": "correct horse 1"});
-    let made = client.post(format!("{}/chat/api/v4/users", top)).json(&person).send().await?;
+    let made = client.post(format!("{top}/chat/api/v4/users")).json(&person).send().await?;
     assert_eq!(made.status(), StatusCode::CREATED);
     let login = json!({"login_id": "ann", "password": "correct horse 1"});
     // As a browser: it gets cookies.
     let browser = ("x-requested-with", "XMLHttpRequest");
-    let login = client.post(format!("{}/chat/api/v4/users/login", top)).json(&login);
+    let login = client.post(format!("{top}/chat/api/v4/users/login")).json(&login);
     let answer = login.header(browser.0, browser.1).send().await?;
     assert!(header(&answer, "set-cookie").contains("; Path=/chat;"), "{:?}", answer.headers());
     Ok(())
