@@ -175,6 +175,8 @@ impl Store {
                     "delete from preferences where userid = $1",
                     "delete from status where userid = $1",
                     "delete from audits where userid = $1",
+                    "delete from mainstayloginattempts where userid = $1",
+                    "delete from useraccesstokens where userid = $1",
                     "delete from tokens where extra like '%' || $1 || '%'",
                     "delete from users where id = $1",
                 ] {

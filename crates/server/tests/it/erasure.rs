@@ -89,13 +89,32 @@ async fn rows_and_files_of_what_is_deleted_for_good_are_gone() {
     assert_eq!(stored(&site), 4, "the file of a post that was deleted before");
     ada.delete(&format!("channels/{deck}?permanent=true")).await;
     assert_eq!(stored(&site), 3);
+    let wrong = json!({"login_id": "bob", "password": "not the password"});
+    assert_eq!(refused(site.request("POST", "users/login").json(&wrong)).await.0, 401);
+    let token = format!(
+        "insert into useraccesstokens (id, token, userid, description, isactive) \
+         values ('{0}', '{0}', '{0}', 'a test', true) returning id",
+        bob.id
+    );
+    assert_eq!(engine::ask(site.directory(), &token).await, bob.id);
+    let attempts =
+        format!("select cast(count(*) as text) from mainstayloginattempts where userid = '{}'", bob.id);
+    assert_ne!(engine::ask(site.directory(), &attempts).await, "0", "the wrong password was counted");
     ada.delete(&format!("users/{}?permanent=true", bob.id)).await;
     assert_eq!(stored(&site), 1);
     assert_eq!(refused(bob.request("GET", "users/me")).await.0, 401);
     assert_eq!(ada.get(&format!("files/{kept}/info")).await["id"], kept.as_str());
-    for table in
-        ["posts", "fileinfo", "channelmembers", "teammembers", "preferences", "sidebarcategories", "sessions"]
-    {
+    for table in [
+        "posts",
+        "fileinfo",
+        "channelmembers",
+        "teammembers",
+        "preferences",
+        "sidebarcategories",
+        "sessions",
+        "mainstayloginattempts",
+        "useraccesstokens",
+    ] {
         let column = if table == "fileinfo" { "creatorid" } else { "userid" };
         let count = format!("select cast(count(*) as text) from {table} where {column} = '{}'", bob.id);
         assert_eq!(engine::ask(site.directory(), &count).await, "0", "{table}");
