@@ -79,8 +79,8 @@ async fn speak<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     let has_request = AtomicBool::new(false);
     let service = service_fn(|request| {
         has_request.store(true, Relaxed);
-        // hyper keeps room for this future while a connection is idle: boxed, it takes 3 kB less.
-        Box::pin(async { Ok::<_, std::convert::Infallible>(service::answer(request, peer, shared).await) })
+        // hyper keeps room for this future while a connection is idle: boxed, it takes less.
+        Box::pin(service::answer(request, peer, shared))
     });
     let mut connection =
         pin!(protocol(&shared.limits).serve_connection(TokioIo::new(stream), service).with_upgrades());

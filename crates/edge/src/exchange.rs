@@ -17,14 +17,14 @@ use crate::upstream::{Lease, SendError};
 
 /// Sends a request over an idle connection, or over a new one when the upstream has closed the idle ones.
 pub(crate) async fn send(
-    mut request: Request<Upload>,
+    mut request: Box<Request<Upload>>,
     shared: &Shared,
 ) -> Result<(Response<Incoming>, Lease), SendError> {
     loop {
         let mut lease = shared.upstream.lease().await.map_err(SendError::Outage)?;
         match lease.send(request).await {
             Ok(response) => return Ok((response, lease)),
-            Err(SendError::NotSent(unsent)) => request = *unsent,
+            Err(SendError::NotSent(unsent)) => request = unsent,
             Err(other) => return Err(other),
         }
     }
@@ -36,7 +36,7 @@ pub(crate) fn for_upstream(
     client: IpAddr,
     peer: &Arc<Peer>,
     shared: &Shared,
-) -> Request<Upload> {
+) -> Box<Request<Upload>> {
     let (mut parts, incoming) = request.into_parts();
     headers::strip_hop_by_hop(&mut parts.headers);
     // hyper meets it: it tells the client to continue when the upstream starts to read.
@@ -48,7 +48,7 @@ pub(crate) fn for_upstream(
     parts.headers.entry(HOST).or_insert_with(|| host_of(shared.upstream.address()));
     parts.version = Version::HTTP_11;
     parts.extensions.clear();
-    Request::from_parts(parts, Upload::new(incoming, peer, &shared.limits))
+    Box::new(Request::from_parts(parts, Upload::new(incoming, peer, &shared.limits)))
 }
 
 /// The Host header for HTTP/1.0 clients that send none.

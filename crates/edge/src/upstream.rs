@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
@@ -82,7 +82,8 @@ impl Upstream {
     pub(crate) async fn lease(self: &Arc<Self>) -> Result<Lease, Outage> {
         let (connection, reused) = match self.take_idle() {
             Some(connection) => (connection, true),
-            None => (Box::new(self.connect().await?), false),
+            // Rare, and a large future: boxed, that of a request stays small.
+            None => (Box::new(Box::pin(self.connect()).await?), false),
         };
         Ok(Lease { connection, reused, upstream: Arc::clone(self) })
     }
@@ -198,44 +199,48 @@ pub(crate) enum SendError {
 
 impl Lease {
     /// Sends a request and waits for the head of its answer. The body is still sent while the answer is read.
-    pub(crate) async fn send(&mut self, request: Request<Upload>) -> Result<Response<Incoming>, SendError> {
+    pub(crate) fn send(
+        &mut self,
+        request: Box<Request<Upload>>,
+    ) -> impl Future<Output = Result<Response<Incoming>, SendError>> {
         let upload = request.body().progress();
         let reused = self.reused;
         let connection = &mut *self.connection;
         connection.inactivity.reset();
-        let mut answer = pin!(connection.sender.try_send_request(request));
-
-        let outcome = poll_fn(|cx| {
-            // Only `drive` produces the answer, so it needs no waker of its own.
-            let mut no_waker = Context::from_waker(Waker::noop());
-            let mut driven = false;
-            loop {
-                match answer.as_mut().poll(&mut no_waker) {
-                    Poll::Ready(outcome) => return Poll::Ready(Some(outcome)),
-                    Poll::Pending if connection.drop_ended_driver() => {}
-                    Poll::Pending if driven => break,
-                    Poll::Pending => {
-                        connection.drive(cx);
-                        driven = true;
+        let mut answer = Box::pin(connection.sender.try_send_request(*request));
+        async move {
+            let outcome = poll_fn(|cx| {
+                // Only `drive` produces the answer, so it needs no waker of its own.
+                let mut no_waker = Context::from_waker(Waker::noop());
+                let mut driven = false;
+                loop {
+                    match answer.as_mut().poll(&mut no_waker) {
+                        Poll::Ready(outcome) => return Poll::Ready(Some(outcome)),
+                        Poll::Pending if connection.drop_ended_driver() => {}
+                        Poll::Pending if driven => break,
+                        Poll::Pending => {
+                            connection.drive(cx);
+                            driven = true;
+                        }
                     }
                 }
-            }
-            if upload.as_ref().is_some_and(|upload| upload.take_moved()) {
-                connection.inactivity.reset();
-            }
-            connection.inactivity.poll_expired(cx).map(|()| None)
-        })
-        .await;
+                if upload.as_ref().is_some_and(|upload| upload.take_moved()) {
+                    connection.inactivity.reset();
+                }
+                connection.inactivity.poll_expired(cx).map(|()| None)
+            })
+            .await;
 
-        let Some(outcome) = outcome else {
-            return Err(SendError::Outage(Outage::TimedOut));
-        };
-        connection.inactivity.reset();
-        outcome.map_err(|mut failed| match failed.take_message() {
-            Some(request) if reused => SendError::NotSent(Box::new(request)),
-            _ if upload.is_some_and(|upload| upload.failed()) => SendError::UploadFailed,
-            _ => SendError::Outage(Outage::Broken(failed.into_error())),
-        })
+            let Some(outcome) = outcome else {
+                return Err(SendError::Outage(Outage::TimedOut));
+            };
+            connection.inactivity.reset();
+            outcome.map_err(|mut failed| match failed.take_message() {
+                Some(request) if reused => SendError::NotSent(Box::new(request)),
+                _ if upload.is_some_and(|upload| upload.failed()) => SendError::UploadFailed,
+                _ => SendError::Outage(Outage::Broken(failed.into_error())),
+            })
+        }
     }
 
     /// The next bytes of the body of an answer that came over this connection.

@@ -5,6 +5,7 @@
 //! leaves room for the other. What is over that is counted, and the counts are written once a minute.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
@@ -72,9 +73,11 @@ impl Digest {
     /// Adds lines, and what books had no room for. Returns what is to be written now.
     pub(crate) fn take(&mut self, lines: Vec<Line>, lost: u64, now: Instant) -> Vec<Said> {
         self.lost += lost;
+        self.failures.fill(now);
+        self.others.fill(now);
         let kinds = |digest: &mut Self, line: Line| {
             let kind = if line.failed() { &mut digest.failures } else { &mut digest.others };
-            kind.take(line, now)
+            kind.take(line)
         };
         let mut said: Vec<Said> =
             lines.into_iter().filter_map(|line| kinds(self, line)).map(Said::Request).collect();
@@ -128,18 +131,25 @@ impl Kind {
         Kind { budget, room: f64::from(budget.burst), filled: now, clients: HashMap::new(), rest: None }
     }
 
-    /// The line, if it is to be written.
-    fn take(&mut self, line: Line, now: Instant) -> Option<Line> {
+    /// Adds the lines that may be written more as time passes.
+    fn fill(&mut self, now: Instant) {
         let passed = now.duration_since(self.filled).as_secs_f64() * f64::from(self.budget.per_second);
         self.room = (self.room + passed).min(f64::from(self.budget.burst));
         self.filled = now;
+    }
 
+    /// The line, if it is to be written.
+    fn take(&mut self, line: Line) -> Option<Line> {
         let client = Client::of(line.client);
-        if !self.clients.contains_key(&client) && self.clients.len() >= MOST_CLIENTS {
-            count(&mut self.rest, line);
-            return None;
-        }
-        let group = self.clients.entry(client).or_default();
+        let is_full = self.clients.len() >= MOST_CLIENTS;
+        let group = match self.clients.entry(client) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(_) if is_full => {
+                count(&mut self.rest, line);
+                return None;
+            }
+            Entry::Vacant(unknown) => unknown.insert(Group::default()),
+        };
         if group.written < self.budget.per_client && self.room >= 1.0 {
             group.written += 1;
             self.room -= 1.0;
@@ -171,6 +181,7 @@ fn count(counted: &mut Option<Counted>, line: Line) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::access::path::Kept;
     use http::Method;
 
     fn line(client: u32, status: u16) -> Line {
@@ -178,7 +189,7 @@ mod tests {
             ended: Instant::now(),
             client: IpAddr::from(client.to_be_bytes()),
             method: Some(Method::POST),
-            path: "/api/v4/users/login".to_owned(),
+            path: Kept::of("/api/v4/users/login"),
             status,
             bytes: 10,
             ms: 1,

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use http::{Method, Request, StatusCode};
 
-use super::path;
+use super::path::Kept;
 
 /// Lines that wait in one book, at most: some megabytes. They are taken out a few times a second.
 const MOST_WAITING: usize = 8192;
@@ -19,8 +19,8 @@ pub(crate) struct Line {
     pub(crate) client: IpAddr,
     /// None where no request could be read.
     pub(crate) method: Option<Method>,
-    /// Without its query and without secrets.
-    pub(crate) path: String,
+    /// Its beginning, without its query; what is shown of it is decided when the line is written.
+    pub(crate) path: Kept,
     pub(crate) status: u16,
     /// Of the answer's body.
     pub(crate) bytes: u64,
@@ -48,14 +48,14 @@ pub(crate) struct Book {
 impl Book {
     /// Notes an answer to something that was not a request, or not read.
     pub(crate) fn note_unread(&self, client: IpAddr, status: StatusCode) {
-        let (status, path, ended) = (status.as_u16(), String::new(), Instant::now());
-        self.write(Line { ended, client, method: None, path, status, bytes: 0, ms: 0, complete: true });
+        let (status, path, ended) = (status.as_u16(), Kept::of(""), Instant::now());
+        self.write(&Line { ended, client, method: None, path, status, bytes: 0, ms: 0, complete: true });
     }
 
-    fn write(&self, line: Line) {
+    fn write(&self, line: &Line) {
         let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
         if lines.len() < MOST_WAITING {
-            lines.push(line);
+            lines.push(line.clone());
         } else {
             self.lost.fetch_add(1, Relaxed);
         }
@@ -79,7 +79,7 @@ pub(crate) struct Entry {
 impl Entry {
     pub(crate) fn begin<B>(book: &Arc<Book>, client: IpAddr, request: &Request<B>) -> Entry {
         let method = Some(request.method().clone());
-        let path = path::shown(request.uri().path());
+        let path = Kept::of(request.uri().path());
         let begun = Instant::now();
         let line = Line { ended: begun, client, method, path, status: 0, bytes: 0, ms: 0, complete: true };
         Entry { line, begun, book: Arc::clone(book) }
@@ -110,12 +110,6 @@ impl Drop for Entry {
         self.line.ended = Instant::now();
         let took = self.line.ended.duration_since(self.begun).as_millis();
         self.line.ms = u64::try_from(took).unwrap_or(u64::MAX);
-        let gone = Line {
-            client: self.line.client,
-            method: self.line.method.take(),
-            path: std::mem::take(&mut self.line.path),
-            ..self.line
-        };
-        self.book.write(gone);
+        self.book.write(&self.line);
     }
 }

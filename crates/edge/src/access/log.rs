@@ -80,7 +80,7 @@ fn request(line: &Line) {
 /// The method and the path.
 fn target(line: &Line) -> String {
     match &line.method {
-        Some(method) => format!("{method} {}", line.path),
+        Some(method) => format!("{method} {}", line.path.shown()),
         None => "no request was read".to_owned(),
     }
 }
