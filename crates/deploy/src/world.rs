@@ -53,6 +53,7 @@ impl World {
     ) -> Self {
         let agent = Client::new(layout.socket());
         let inherited = ["PATH", "LANG", "TZ", container_contract::VARIABLE].into_iter();
+        let inherited = inherited.chain(crate::agent::server::MEMORY.map(|(name, _)| name));
         let env =
             inherited.filter_map(|name| Some((name.to_owned(), variables.get(name)?.clone()))).collect();
         Self {

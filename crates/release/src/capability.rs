@@ -25,6 +25,8 @@ pub struct Capabilities {
     pub pooled_transactions: bool,
     /// The oldest PostgreSQL that it starts on, in the form of `server_version_num`: 140000 is 14.0.
     pub postgres_minimum: u32,
+    /// Its memory is managed by the C library, which can be told by its environment to give free memory back.
+    pub c_memory: bool,
     /// The number of its last migration (`db_migrations`), if known.
     pub last_migration: Option<u32>,
 }
@@ -48,6 +50,7 @@ enum Feature {
     Sqlite,
     Mysql,
     PooledTransactions,
+    CMemory,
 }
 
 type Numbers = (u32, u32, u32);
@@ -56,7 +59,7 @@ const NEVER: Numbers = (u32::MAX, 0, 0);
 /// Feature, editions, first version with it, first version without it again. Sources: the upgrade notes of 6.5 and
 /// 11.0, the API reference of `GET /system/ping`, the configuration guide ("since 3.8"), the
 /// server's source (local mode).
-const FEATURES: [(Feature, Line, Numbers, Numbers); 9] = [
+const FEATURES: [(Feature, Line, Numbers, Numbers); 10] = [
     (Feature::DbMigrate, Line::All, (6, 5, 0), NEVER),
     (Feature::VersionWithoutDatabase, Line::All, (6, 5, 0), NEVER),
     (Feature::PingServerStatus, Line::All, (3, 10, 0), NEVER),
@@ -66,6 +69,7 @@ const FEATURES: [(Feature, Line, Numbers, Numbers); 9] = [
     (Feature::Sqlite, Line::Builtin, (0, 0, 0), NEVER),
     (Feature::Mysql, Line::Official, (0, 0, 0), (11, 0, 0)),
     (Feature::PooledTransactions, Line::Official, (0, 0, 0), NEVER),
+    (Feature::CMemory, Line::Builtin, (0, 0, 0), NEVER),
 ];
 
 /// First version, and the oldest PostgreSQL that it and later versions start on. Sources: the upgrade notes of 5.30, 8.0, 10.6, 11.0 and 12.0.
@@ -105,6 +109,7 @@ impl Capabilities {
             sqlite: has(Feature::Sqlite),
             mysql: has(Feature::Mysql),
             pooled_transactions: has(Feature::PooledTransactions),
+            c_memory: has(Feature::CMemory),
             postgres_minimum: postgres.map_or(0, |(_, minimum)| *minimum),
             last_migration: migrations.map(|(_, _, last)| *last),
         }

@@ -8,10 +8,11 @@ mod edge;
 mod parts;
 mod pulse;
 mod schedule;
-mod server;
+pub(crate) mod server;
 mod successor;
 mod timetable;
 
+use std::collections::BTreeMap;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -64,6 +65,7 @@ pub async fn run(world: &World, handover: Option<Handover>, cancel: Cancellation
         control: listener.as_fd().try_clone_to_owned().map_err(no_thread)?,
         lock,
         layout,
+        env: world.env.clone(),
         version: world.version.clone(),
         since: jiff::Timestamp::now().as_millisecond(),
         connections: ::edge::connections_within(nofile),
@@ -121,6 +123,8 @@ fn listener(inherited: std::os::unix::net::UnixListener) -> Result<UnixListener,
 
 struct Agent {
     layout: Layout,
+    /// Its own environment, where an administrator's words for the server's memory are.
+    env: BTreeMap<String, String>,
     /// The version of this program.
     version: String,
     since: i64,
@@ -238,7 +242,7 @@ impl Agent {
         if is_there && !self.parts.waits_to_start(name) {
             return Ok(None);
         }
-        let command = server::command(&self.layout, name, &spec)?;
+        let command = server::command(&self.layout, &self.env, name, &spec)?;
         self.parts.stop(name).await;
         Running::new(spec, Supervisor::start(&self.spawner, command, self.policy())).map(Some)
     }
@@ -327,7 +331,13 @@ impl Agent {
     }
 
     fn care(&self) -> Care<'_> {
-        Care { layout: &self.layout, spawner: &self.spawner, policy: self.policy(), limits: self.limits() }
+        Care {
+            layout: &self.layout,
+            env: &self.env,
+            spawner: &self.spawner,
+            policy: self.policy(),
+            limits: self.limits(),
+        }
     }
 
     fn status(&self) -> Status {

@@ -2,6 +2,7 @@
 //!
 //! The state is JSON that two versions of the program share, so its format has a version and a golden file, like the protocol.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd as _, OwnedFd};
 
@@ -142,6 +143,7 @@ pub(super) fn unpack(handover: Handover) -> Result<Inheritance, Error> {
 /// How an agent looks after its parts.
 pub(super) struct Care<'a> {
     pub layout: &'a Layout,
+    pub env: &'a BTreeMap<String, String>,
     pub spawner: &'a Spawner,
     pub policy: Policy,
     pub limits: Limits,
@@ -159,7 +161,7 @@ impl HeldParts {
                 What::Server { spec, program, output } => {
                     let output =
                         if output { Some(self.descriptors.next().ok_or_else(missing)?) } else { None };
-                    let command = server::command(care.layout, &name, &spec)?;
+                    let command = server::command(care.layout, care.env, &name, &spec)?;
                     let held = Held { state: program, output };
                     let adopted = Supervisor::adopt(care.spawner, command, care.policy.clone(), held);
                     Run::Server(Running::new(spec, adopted)?)
