@@ -58,6 +58,7 @@ pub use place::layout::{Layout, LogPart};
 pub use place::machine::host_name;
 pub use place::{Place, container};
 pub use state::creation::{ADMINISTRATORS, Creation};
+pub use state::deleted::{DeletedDatabase, deleted_database};
 pub use state::desired::{Desired, Machine, default_site_url};
 pub use state::exposed::{Exposed, warnings};
 pub use state::report::LastTest;

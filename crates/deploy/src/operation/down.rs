@@ -49,6 +49,11 @@ impl Operation for Down {
         Ok(Plan::new(Self::NAME, title, stopping(running.as_ref())))
     }
 
+    /// The command line asks first.
+    fn may_lose_a_deleted_database(&self) -> bool {
+        true
+    }
+
     async fn report(&self, _: &World, _: Self::Seen, changed: bool) -> Result<bool, Error> {
         Ok(changed)
     }

@@ -15,6 +15,7 @@ use crate::part::database::readiness::Patience;
 use crate::place::holder::refuse_elsewhere;
 use crate::place::layout::{self, Layout};
 use crate::place::machine::{ROOT_MODE, make_dir};
+use crate::state::deleted::deleted_database;
 use crate::state::words::UNINSTALL;
 use crate::whereabouts::here;
 use crate::world::World;
@@ -51,6 +52,11 @@ pub trait Operation {
     /// `uninstall` itself was asked to remove.
     fn recovery(&self, interrupted: &str) -> Recovery {
         if interrupted == UNINSTALL { Recovery::Undo } else { Recovery::Resume }
+    }
+
+    /// Whether it may stop a server that works on a deleted database, which is lost then: whoever asks for it was told.
+    fn may_lose_a_deleted_database(&self) -> bool {
+        false
     }
 
     /// Whether it goes on beside an interrupted run whose undo fails, which is given up then.
@@ -153,7 +159,7 @@ pub(super) async fn possible<O: Operation>(
     world: &World,
     caller: &mut Caller<'_>,
 ) -> Result<(), Error> {
-    refuse_others(world).await?;
+    refuse_others(operation, world).await?;
     let seen = operation.look(world, caller.looking(operation.wait(), None)).await?;
     operation.plan(world, &seen).map(drop)
 }
@@ -164,7 +170,7 @@ pub(super) async fn possible<O: Operation>(
 /// What [`run`] would refuse before its first step.
 pub async fn planned<O: Operation>(operation: &O, world: &World) -> Result<Planned, Error> {
     let patience = Patience { wait: Duration::ZERO, reader: &mut (), cancel: CancellationToken::new() };
-    refuse_others(world).await?;
+    refuse_others(operation, world).await?;
     let interrupted = interrupted(&world.layout).await?;
     let looking = Looking { patience, recovered: None, only_shown: true };
     let seen = operation.look(world, looking).await?;
@@ -202,7 +208,7 @@ pub(super) async fn run_for<O: Operation>(
     world: &World,
     caller: &mut Caller<'_>,
 ) -> Result<Option<O::Report>, Error> {
-    refuse_others(world).await?;
+    refuse_others(operation, world).await?;
     let wait = operation.wait();
     let before = Past::read(&world.layout).await?;
     // Without the lock and without a trace: what is refused here leaves not even a directory.
@@ -287,12 +293,17 @@ impl Past {
     }
 }
 
-/// Refuses to change a deployment whose agent runs elsewhere, or is of a newer Mainstay.
+/// Refuses to change a deployment whose agent runs elsewhere, or is of a newer Mainstay, or whose server works on a deleted database.
 ///
 /// # Errors
 /// It is so.
-async fn refuse_others(world: &World) -> Result<(), Error> {
+async fn refuse_others<O: Operation>(operation: &O, world: &World) -> Result<(), Error> {
     refuse_elsewhere(&world.layout)?;
+    if let Some(deleted) = deleted_database(&world.layout)
+        && !operation.may_lose_a_deleted_database()
+    {
+        return Err(deleted.refusal());
+    }
     match world.agent.status().await? {
         Some(status) => status.refuse_newer(&world.version),
         None => Ok(()),

@@ -170,6 +170,10 @@ impl Operation for Uninstall {
         if self.keep_data { Recovery::Resume } else { Recovery::Undo }
     }
 
+    fn may_lose_a_deleted_database(&self) -> bool {
+        !self.keep_data
+    }
+
     fn outranks_a_stuck_run(&self) -> bool {
         true
     }

@@ -3,6 +3,7 @@
 pub(crate) mod config_file;
 pub(crate) mod creation;
 pub(crate) mod database_failure;
+pub(crate) mod deleted;
 pub(crate) mod desired;
 pub(crate) mod exposed;
 pub(crate) mod identity;

@@ -4,7 +4,7 @@ use deploy::{Consent, Down, Error, World};
 use finding::Exit;
 use tokio_util::sync::CancellationToken;
 
-use super::caller;
+use super::{caller, question};
 use crate::cli;
 use crate::printer::Printer;
 use crate::terminal;
@@ -18,6 +18,13 @@ pub(super) async fn run(
     if args.change.plan {
         super::change(printer, world, &Down, &args.change, None, cancel).await?;
         return Ok(Exit::Done);
+    }
+    if let Some(deleted) = deploy::deleted_database(&world.layout) {
+        printer.say(&format!("warning: {}. To save it, {}", deleted.what(), deleted.hint()));
+        if !args.change.yes && !question::agreed(printer, "Stop it, and lose this data?")? {
+            printer.show("Nothing has been changed");
+            return Ok(Exit::Done);
+        }
     }
     let mut reader = terminal::reader(printer);
     let stopped = deploy::down(world, caller(&args.change, &mut *reader, Consent::Given, cancel)?).await?;

@@ -131,6 +131,38 @@ fn a_server_that_restarts_by_itself_makes_no_empty_database() {
     assert!(refused.stderr.contains("mattermost.db"), "{}", refused.stderr);
 }
 
+#[test]
+fn the_last_copy_of_a_deleted_database_is_not_lost_with_a_stop() {
+    let place = Place::new();
+    place.up(&[]).expect(0);
+    let server = place.status()["agent"]["server"]["pid"].as_u64().expect("a server");
+    let database = place.root.join("data/mattermost.db");
+    fs::remove_file(&database).expect("deleted");
+    for command in
+        [&["up", "--yes"][..], &["restart"], &["restart", "agent"], &["up", "--yes", "--start-empty"]]
+    {
+        let refused = place.run(command).expect(8);
+        let way = format!("do not stop it; copy the file first, when nobody writes: `cp /proc/{server}/fd/");
+        assert!(refused.stderr.contains(&way), "{}", refused.stderr);
+    }
+    assert!(place.run(&["down"]).expect(2).stderr.contains("say `--yes`"));
+    assert_eq!(place.status()["agent"]["server"]["pid"], server, "it still runs");
+    // The way that is told works.
+    let said = place.run(&["restart"]).expect(8).stderr.replace('\n', " ");
+    let commands: Vec<&str> = said.split('`').skip(1).step_by(2).collect();
+    let safe = place.root.with_file_name("safe");
+    fs::create_dir(&safe).expect("a safe place");
+    let shell = |command: &str| {
+        let command = command.split_whitespace().collect::<Vec<_>>().join(" ");
+        let command = command.replace("SAFE", &safe.display().to_string());
+        assert!(Command::new("sh").args(["-c", &command]).status().expect("sh").success(), "{command}");
+    };
+    shell(commands[0]);
+    place.run(&["down", "--yes"]).expect(0);
+    shell(commands[2]);
+    place.run(&["up", "--yes"]).expect(0);
+}
+
 fn copy(from: &Path, to: &Path) {
     let copied = Command::new("cp").arg("-a").args([from, to]).status();
     assert!(copied.expect("cp").success());
