@@ -59,7 +59,7 @@ pub use disk::DiskError;
 pub use follow::{Follow, follow, tail};
 pub use handover::Handover;
 pub use log::{Log, Rotating};
-pub use ownership::{is_owned, own_tree, pass_tree};
+pub use ownership::{is_owned, own_tree, pass_one, pass_tree};
 pub use port::{Listen, PortError};
 pub use process::{Command, Exit};
 pub use shim::Shim;

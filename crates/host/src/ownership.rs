@@ -66,6 +66,41 @@ pub fn pass_tree(path: &Path, from: (u32, u32), to: (u32, u32)) -> Result<(), Di
     Ok(())
 }
 
+/// Gives the file or directory `path` itself to user and group `to`, with this mode, if it belongs to `from`, or to `to` already. What
+/// belongs to somebody else, or is not there any more, stays as it is.
+///
+/// No link is followed, and a file with a second name is refused: it may be any file of the machine. Safe to run again.
+pub fn pass_one(path: &Path, from: (u32, u32), to: (u32, u32), mode: u32) -> Result<(), DiskError> {
+    let fail = |errno: Errno| DiskError::new("give away", path, errno.into());
+    let file = match openat(CWD, path, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty()) {
+        Err(Errno::NOENT) => return Ok(()),
+        file => file.map_err(fail)?,
+    };
+    let stat = fstat(&file).map_err(fail)?;
+    let kind = FileType::from_raw_mode(stat.st_mode);
+    match kind {
+        FileType::Directory => {}
+        FileType::RegularFile if stat.st_nlink == 1 => {}
+        _ => {
+            let why = std::io::Error::other("it is a link, or a file with a second name");
+            return Err(DiskError::new("give away", path, why));
+        }
+    }
+    let owner = (stat.st_uid, stat.st_gid);
+    if owner != from && owner != to {
+        return Ok(());
+    }
+    if owner != to {
+        let (uid, gid) = (Some(Uid::from_raw(to.0)), Some(Gid::from_raw(to.1)));
+        chownat(&file, c"", uid, gid, AtFlags::EMPTY_PATH).map_err(fail)?;
+    }
+    // After the owner, because a change of owner clears bits of the mode. A descriptor that only names a file has no other way.
+    let way = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&file));
+    let permissions = std::os::unix::fs::PermissionsExt::from_mode(mode);
+    std::fs::set_permissions(way, permissions)
+        .map_err(|error| DiskError::new("change the mode of", path, error))
+}
+
 /// The new owner of what belongs to `owner`; `None` = it stays.
 fn passed((uid, gid): (u32, u32), from: (u32, u32), to: (u32, u32)) -> Option<(u32, u32)> {
     (uid == from.0).then_some((to.0, if gid == from.1 { to.1 } else { gid }))

@@ -169,6 +169,22 @@ impl User {
             || may(self.uid, &self.groups()?, meta.uid(), meta.gid(), meta.permissions().mode(), 0o4))
     }
 
+    /// Whether this user may read (4), write (2) and enter or run (1) what is at `path`, apart from the directories above it. For the
+    /// user of this process the kernel answers; for another one owner, group and mode decide, and access lists are not read.
+    pub fn may_use(&self, path: &Path, meta: &fs::Metadata, wants: u32) -> Result<bool, UserError> {
+        use rustix::fs::{Access, AtFlags, CWD, accessat};
+        if self.is_current() {
+            let wants = [(0o4, Access::READ_OK), (0o2, Access::WRITE_OK), (0o1, Access::EXEC_OK)]
+                .into_iter()
+                .filter(|(bit, _)| wants & bit != 0)
+                .fold(Access::EXISTS, |all, (_, access)| all | access);
+            // Anything else, as a disk that is mounted only for reading, is no matter of rights.
+            return Ok(accessat(CWD, path, wants, AtFlags::EACCESS) != Err(rustix::io::Errno::ACCESS));
+        }
+        let (owner, group, mode) = (meta.uid(), meta.gid(), meta.mode());
+        Ok(self.is_root() || may(self.uid, &self.groups()?, owner, group, mode, wants))
+    }
+
     /// Ids of all groups that this user is in.
     pub fn groups(&self) -> Result<Vec<u32>, UserError> {
         let text = read(GROUP)?;

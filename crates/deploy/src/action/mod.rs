@@ -5,6 +5,7 @@
 //! with a default; `tests/golden/actions` has every form that an action ever had.
 
 mod acceptance_test;
+mod access;
 mod account;
 mod activation;
 mod administrator;
@@ -30,6 +31,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub(crate) use acceptance_test::{AcceptanceTest, standing_password, target};
+pub(crate) use access::{Access, Closed};
 pub use account::AccountChange;
 pub(crate) use account::{Account, channel};
 pub(crate) use activation::Activation;
@@ -87,7 +89,7 @@ macro_rules! actions {
 }
 
 actions! {
-    AcceptanceTest, Account, Activation, Administrator, Agent, Closing, Configuration, CreateDatabase, Database, Directories, Edge, HandOver, Identity, Ownership, Removal,
+    AcceptanceTest, Access, Account, Activation, Administrator, Agent, Closing, Configuration, CreateDatabase, Database, Directories, Edge, HandOver, Identity, Ownership, Removal,
     Rotation,
     Schedule, Secrets, Server, SetAside, SystemUser, Unpacking, VolumeVersion, WantedFile,
 }

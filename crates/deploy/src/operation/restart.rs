@@ -12,9 +12,9 @@ use crate::part::identity::refuse_gone_files;
 use crate::part::{self, PARTS, Part};
 use crate::place::ground::ground;
 use crate::place::machine::host_name;
-use crate::state::config_file;
 use crate::state::desired::{default_site_url, reachable};
 use crate::state::proof::prove;
+use crate::state::{access, config_file};
 use crate::world::World;
 
 /// Restarts one part that runs. While the server restarts, requests wait at the edge.
@@ -52,6 +52,10 @@ impl Operation for Restart {
         refuse_gone_files(&world.layout).await?;
         let running = world.agent.status().await?.ok_or_else(stopped)?;
         let edge = running.edge().ok_or_else(stopped)?.spec.listen;
+        if let Some(server) = running.server() {
+            let user = server.spec.user.as_deref().map_or_else(host::User::current, host::User::named)?;
+            access::check(&world.layout, &user)?;
+        }
         // What is in force now: what mainstay.toml says meanwhile is for `up`.
         let config = config_file::deployed(&world.layout)?.unwrap_or_default();
         if let Some(server) = running.server() {
@@ -90,12 +94,9 @@ impl Operation for Restart {
 /// Whether the server would start again as it is: to be known before it is stopped.
 ///
 /// # Errors
-/// Its release is damaged, its user is gone, or it could not read its config.json.
+/// Its release is damaged, or what its config.json says is wrong.
 fn check_start(world: &World, spec: &ServerSpec, config: &Value) -> Result<(), Error> {
     part::release::check(world.layout.place(), &spec.release)?;
-    if let Some(user) = &spec.user {
-        host::User::named(user)?;
-    }
     match release::Release::open(&spec.release) {
         Ok(release) => prove(world, release.id(), config, None),
         Err(error) => Err(error.into()),

@@ -22,12 +22,12 @@ use crate::part::server::admin_email;
 use crate::part::{Observed, View, converging, identity, observe, preflight};
 use crate::place::ground::ground;
 use crate::place::layout::Layout;
-use crate::state::config_file;
 use crate::state::creation::Creation;
 use crate::state::left_behind::left_behind;
 use crate::state::report::last_test;
 use crate::state::settled::{Settled, Source, settle};
 use crate::state::words::UP;
+use crate::state::{access, config_file};
 use crate::world::World;
 
 /// What `up` is asked for.
@@ -117,6 +117,11 @@ impl Operation for Up {
         let (layout, request) = (&world.layout, &self.request);
         ground(layout)?;
         let source = Source { origin: request.origin.as_ref(), only_shown: looking.only_shown };
+        let me = host::User::current()?;
+        if !me.is_root() {
+            // Only root can give a file to somebody.
+            access::check(layout, &me)?;
+        }
         let settled = settle(world, &request.flags, source)?;
         let observed = observe(world, &settled, request.creation.as_ref(), &mut looking.patience).await?;
         refuse_lost(layout, &settled, &observed)?;
@@ -285,6 +290,7 @@ pub(crate) mod tests {
                 user: true,
                 of_others: Vec::new(),
                 exposed: Vec::new(),
+                denied: Vec::new(),
             },
             release: release_part::Observed { installed: Vec::new(), current: None },
             database: database::Observed::default(),
@@ -320,6 +326,7 @@ pub(crate) mod tests {
                 user: true,
                 of_others: Vec::new(),
                 exposed: Vec::new(),
+                denied: Vec::new(),
             },
             release: release_part::Observed {
                 installed: vec![release::builtin()],
@@ -410,6 +417,16 @@ pub(crate) mod tests {
             names(&plan(&observed, false)),
             ["agent", "server", "administrator", "edge", "acceptance"]
         );
+    }
+
+    #[test]
+    fn what_the_servers_user_cannot_read_is_given_to_it_while_the_server_runs() {
+        let mut observed = finished();
+        let path = layout().config();
+        observed.directory.denied = vec![access::Denied { path, owner: (0, 0), mode: 0o400, opened: 0o600 }];
+        let plan = plan(&observed, true);
+        assert!(names(&plan).contains(&"access"), "{:?}", names(&plan));
+        assert!(plan.steps.iter().any(|step| step.title.ends_with("read and write: config/config.json")));
     }
 
     #[test]

@@ -6,8 +6,12 @@ use std::os::unix::fs::MetadataExt as _;
 use plan::Step;
 
 use super::{Part, Stage, View};
-use crate::action::{Action, Closing, Directories, Entry, Owned, Ownership, Secrets, SystemUser, WantedFile};
+use crate::action::{
+    Access, Action, Closed, Closing, Directories, Entry, Owned, Ownership, Secrets, SystemUser, WantedFile,
+};
+use crate::error::Error;
 use crate::place::layout::Layout;
+use crate::state::access::{Denied, denied};
 use crate::state::exposed::{Exposed, exposed};
 use crate::state::settled::Settled;
 
@@ -22,17 +26,28 @@ pub(crate) struct Observed {
     pub user: bool,
     /// The server's directories that belong to another user than the one it is to run as.
     pub of_others: Vec<Owned>,
+    /// What the user that the server runs as cannot read and write.
+    pub denied: Vec<Denied>,
     /// What others can read although it holds a secret.
     pub exposed: Vec<Exposed>,
 }
 
-pub(super) fn observe(layout: &Layout, settled: &Settled) -> Observed {
-    Observed {
+pub(super) fn observe(layout: &Layout, settled: &Settled) -> Result<Observed, Error> {
+    Ok(Observed {
         missing: layout.dirs().filter(|name| !layout.root().join(name).is_dir()).map(str::to_owned).collect(),
         secrets: layout.secrets().exists(),
         user: settled.desired.user.as_ref().is_none_or(|user| host::User::named(user).is_ok()),
         of_others: of_others(layout, settled.desired.user.as_deref()),
+        denied: denied_to(layout, settled.desired.user.as_deref())?,
         exposed: exposed(layout, settled.file.as_ref()),
+    })
+}
+
+/// A user that is not there yet has nothing, and gets the directories with everything in them.
+fn denied_to(layout: &Layout, user: Option<&str>) -> Result<Vec<Denied>, Error> {
+    match user.and_then(|name| host::User::named(name).ok()) {
+        Some(user) => denied(layout, &user),
+        None => Ok(Vec::new()),
     }
 }
 
@@ -61,12 +76,19 @@ impl Part for Directory {
         let user = desired.user.clone();
         let mut steps = Vec::new();
         if stage == Stage::Change
-            && let Some(user) = user.clone().filter(|_| !seen.of_others.is_empty())
+            && let Some(user) = user.clone()
         {
-            return vec![Ownership { user, directories: seen.of_others.clone() }.step()];
+            if !seen.of_others.is_empty() {
+                let directories = seen.of_others.clone();
+                steps.push(Ownership { user: user.clone(), directories }.step());
+            }
+            if !seen.denied.is_empty() {
+                let entries = seen.denied.iter().map(|denied| closed(denied, view.layout)).collect();
+                steps.push(Access { user, entries }.step());
+            }
         }
         if stage != Stage::Prepare {
-            return Vec::new();
+            return steps;
         }
         if let Some(name) = user.clone().filter(|_| !seen.user) {
             steps.push(SystemUser { name }.step());
@@ -92,6 +114,12 @@ impl Part for Directory {
         }
         steps
     }
+}
+
+fn closed(denied: &Denied, layout: &Layout) -> Closed {
+    let Denied { path, owner, mode, opened } = denied;
+    let name = path.strip_prefix(layout.root()).unwrap_or(path).display().to_string();
+    Closed { name, owner: *owner, before: *mode, mode: *opened }
 }
 
 /// The fewest characters of a password, where that is more than a generated one has.

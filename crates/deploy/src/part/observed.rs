@@ -52,7 +52,7 @@ pub(crate) async fn observe(
         config: configuration::observe(world, settled, server.listen)?,
         server,
         database: database::observe(world, settled, creation, patience).await?,
-        directory: directory::observe(layout, settled),
+        directory: directory::observe(layout, settled)?,
         release: release::observe(layout, &settled.release)?,
         handover: agent.as_ref().and_then(|status| HandOver::from(status, &world.version)),
         agent,

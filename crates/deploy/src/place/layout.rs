@@ -106,6 +106,20 @@ impl Layout {
         SERVER_DIRS.into_iter().chain([data])
     }
 
+    /// Files that the server must be able to read and write where they are there, by their names below the root.
+    pub(crate) fn server_files(&self) -> impl Iterator<Item = String> + use<> {
+        let database = match self.place {
+            Place::Machine => "data/mattermost.db",
+            Place::Container => "database/mattermost.db",
+        };
+        let of_database =
+            ["", "-wal", "-shm", "-journal"].into_iter().map(move |end| format!("{database}{end}"));
+        ["config/config.json", "logs/mattermost/mattermost.log"]
+            .into_iter()
+            .map(str::to_owned)
+            .chain(of_database)
+    }
+
     /// Every directory of the layout, by its name below the root.
     pub(crate) fn dirs(&self) -> impl Iterator<Item = &'static str> + use<> {
         let releases = (self.place == Place::Machine).then_some("releases");

@@ -1,5 +1,6 @@
 //! What is wanted, and what config.json says.
 
+pub(crate) mod access;
 pub(crate) mod config_file;
 pub(crate) mod creation;
 pub(crate) mod database_failure;

@@ -1,5 +1,6 @@
 //! The real binary, in real directories, on real ports. One executable: one link step.
 
+mod access;
 mod accounts;
 mod bad_input;
 mod capability;
