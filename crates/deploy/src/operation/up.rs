@@ -295,7 +295,7 @@ pub(crate) mod tests {
             release: release_part::Observed { installed: Vec::new(), current: None },
             database: database::Observed::default(),
             config: ConfigChange::New,
-            server: server::Observed { listen: listen(), healthy: false },
+            server: server::Observed { listen: listen(), healthy: false, administered: true },
             agent: None,
             handover: None,
             verified: true,
@@ -334,7 +334,7 @@ pub(crate) mod tests {
             },
             database: database::Observed { exists: true, ..database::Observed::default() },
             config: ConfigChange::Stays,
-            server: server::Observed { listen: listen(), healthy: true },
+            server: server::Observed { listen: listen(), healthy: true, administered: true },
             agent: Some(Status {
                 agent_pid: 1,
                 since: 0,
@@ -427,6 +427,13 @@ pub(crate) mod tests {
         let plan = plan(&observed, true);
         assert!(names(&plan).contains(&"access"), "{:?}", names(&plan));
         assert!(plan.steps.iter().any(|step| step.title.ends_with("read and write: config/config.json")));
+    }
+
+    #[test]
+    fn an_administrator_is_seen_to_while_the_server_runs() {
+        let mut observed = finished();
+        observed.server.administered = false;
+        assert_eq!(names(&plan(&observed, false)), ["administrator", "acceptance"]);
     }
 
     #[test]

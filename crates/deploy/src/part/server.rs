@@ -12,6 +12,7 @@ use crate::action::{self, Action, Administrator, Switch};
 use crate::control::health;
 use crate::control::protocol::{ServerSpec, ServerStatus, Status};
 use crate::error::Error;
+use crate::local::{Account, LocalChannel};
 use crate::place::layout::Layout;
 use crate::state::desired::Desired;
 use crate::state::settled::Settled;
@@ -26,6 +27,8 @@ pub(crate) struct Observed {
     pub listen: SocketAddr,
     /// Whether it runs and says that it is healthy.
     pub healthy: bool,
+    /// Whether an active administrator is there, where it runs and can be asked.
+    pub administered: bool,
 }
 
 pub(super) async fn observe(
@@ -38,7 +41,17 @@ pub(super) async fn observe(
         Some(server) => health::ask(&health::client(PATIENCE)?, &server.spec).await.is_ok(),
         None => false,
     };
-    Ok(Observed { listen, healthy })
+    // One that does not answer there gets the step, which says why.
+    let administered = !healthy || is_administered(layout).await.unwrap_or(false);
+    Ok(Observed { listen, healthy, administered })
+}
+
+/// Whether an administrator can sign in. A server that has no local channel is not asked.
+async fn is_administered(layout: &Layout) -> Result<bool, Error> {
+    match LocalChannel::open(layout).await? {
+        None => Ok(true),
+        Some(channel) => Ok(channel.accounts(true).await?.iter().any(Account::is_active)),
+    }
 }
 
 /// Where the server listens, or will: kept while it runs, otherwise a free port of loopback.
@@ -82,13 +95,15 @@ impl Part for Server {
         let stays = |server: &ServerStatus| {
             !view.observed.config.reconfigures() && seen.healthy && server.spec == spec
         };
+        let administrator = || Administrator { listen: seen.listen, email: admin_email(desired) }.step();
         if running.is_some_and(stays) {
-            return Vec::new();
+            let missing = stage == Stage::Start && !seen.administered;
+            return missing.then(administrator).into_iter().collect();
         }
         match stage {
             Stage::Stop => running.map(stop).into_iter().collect(),
             Stage::Start => {
-                vec![start(spec), Administrator { listen: seen.listen, email: admin_email(desired) }.step()]
+                vec![start(spec), administrator()]
             }
             _ => Vec::new(),
         }
