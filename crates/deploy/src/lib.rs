@@ -54,6 +54,7 @@ pub use operation::status::{Problem, Status, Subject, Unfinished, status, stay};
 pub use operation::uninstall::{Uninstall, Uninstalled};
 pub use operation::up::{Report as UpReport, Request, Resumed, Up};
 pub use operation::verify::{Verification, verify, write_report};
+pub use part::identity::refuse_gone_settings;
 pub use place::layout::{Layout, LogPart};
 pub use place::machine::host_name;
 pub use place::{Place, container};

@@ -10,6 +10,7 @@ use url::Url;
 
 use crate::action::target;
 use crate::error::{Error, reason};
+use crate::part::identity::refuse_gone_settings;
 use crate::place::layout::Layout;
 use crate::state::report::keep;
 use crate::state::settled::{Source, settle};
@@ -45,7 +46,7 @@ pub async fn verify(
     let ours = what.url.is_none();
     let mut target = match &what.url {
         Some(url) => Target::new(url.clone()),
-        None => of_deployment(world)?,
+        None => of_deployment(world).await?,
     };
     if let Some(token) = &what.admin_token {
         target.admin = Admin::Token(token.clone());
@@ -61,11 +62,12 @@ pub async fn verify(
     Ok(report)
 }
 
-fn of_deployment(world: &World) -> Result<Target, Error> {
+async fn of_deployment(world: &World) -> Result<Target, Error> {
     if !world.layout.current().exists() {
         return Err(not_installed(&world.layout)
             .hint("install one with `mainstay up`, or name any Mattermost with `--url`"));
     }
+    refuse_gone_settings(&world.layout).await?;
     let settled = settle(world, &BTreeMap::new(), Source::default())?;
     target(&settled.desired.site_url, None, world)
 }

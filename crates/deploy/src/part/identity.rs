@@ -115,6 +115,16 @@ pub(crate) fn refuse_gone(layout: &Layout, last: i64, gone: &[String]) -> Result
     )))
 }
 
+/// The same for a command that only reads the settings of a deployment: with a file of them gone it would read those of another one.
+///
+/// # Errors
+/// As [`refuse_gone`].
+pub async fn refuse_gone_settings(layout: &Layout) -> Result<(), Error> {
+    let Some(Used { last }) = used(layout).await? else { return Ok(()) };
+    let wanted = layout.wanted().exists() || !layout.place().keeps_decisions();
+    refuse_gone(layout, last, &gone_files(layout, wanted, layout.config().symlink_metadata().is_ok()))
+}
+
 /// The same for a command that goes on with what is there and asks no database.
 ///
 /// # Errors

@@ -16,6 +16,16 @@ pub(super) async fn run(
     command: Settings,
     cancel: CancellationToken,
 ) -> Result<Exit, Error> {
+    // What is checked, or sent somewhere, must be this deployment's own.
+    if matches!(
+        command,
+        Settings::Check(For { version: None })
+            | Settings::TestMail { .. }
+            | Settings::TestGitlab
+            | Settings::TestHttps
+    ) {
+        deploy::refuse_gone_settings(&world.layout).await?;
+    }
     match command {
         Settings::List(version) => {
             let (resolved, deployed) = with_deployment(world, &version)?;

@@ -1,4 +1,4 @@
-//! Whether the server's user can use its files, before the server is stopped.
+//! Whether the server's user can use its files, before the server is stopped; and files that are gone.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
@@ -36,4 +36,17 @@ fn a_restart_is_refused_where_the_server_could_not_read_its_files_and_up_gives_t
     let after = fs::metadata(&config).expect("config.json");
     assert_eq!((after.uid(), after.mode()), (before.uid(), before.mode()));
     place.run(&["restart", "--yes"]).expect(0);
+}
+
+#[test]
+fn without_mainstay_toml_nothing_is_checked_and_nothing_is_sent() {
+    let place = Place::new();
+    place.up(&[]).expect(0);
+    let report = fs::read(place.root.join("run/verified.json")).expect("a report");
+    fs::remove_file(place.root.join("mainstay.toml")).expect("it was there");
+    for args in [&["settings", "check"][..], &["settings", "test-https"], &["verify"]] {
+        let refused = place.run(args).expect(8).stderr;
+        assert!(refused.contains("mainstay.toml"), "{refused}");
+    }
+    assert_eq!(fs::read(place.root.join("run/verified.json")).expect("a report"), report);
 }
