@@ -21,10 +21,16 @@ const fn refusal(status: StatusCode, reason: &'static str) -> Refusal {
     Refusal { status, reason }
 }
 
+/// Bytes of a method's name. The longest registered one has 17.
+pub(crate) const LONGEST_METHOD: usize = 32;
+
 /// Refuses what two servers might read differently, and rewrites the target to the origin form that the upstream gets.
 pub(crate) fn admit<B>(request: &mut Request<B>) -> Result<(), Refusal> {
     if matches!(*request.method(), Method::CONNECT | Method::TRACE) {
         return Err(refusal(StatusCode::METHOD_NOT_ALLOWED, "CONNECT and TRACE are not served here."));
+    }
+    if request.method().as_str().len() > LONGEST_METHOD {
+        return Err(refusal(StatusCode::NOT_IMPLEMENTED, "No method has such a long name."));
     }
     check_host(request)?;
     to_origin_form(request)?;

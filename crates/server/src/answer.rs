@@ -99,7 +99,9 @@ fn add_headers(app: &App, response: &mut Response, request: &RequestSummary) {
 /// Logs a fault of the server as an error, and a client's mistake as info.
 fn log(error: &AppError, request: &RequestSummary) {
     let RequestSummary { id: request_id, method, uri, client, .. } = request;
-    let path = uri.path();
+    // What a stranger sent is not written at any length.
+    let method: String = method.as_str().chars().take(32).collect();
+    let path: String = uri.path().chars().take(512).collect();
     let (status, id, detail) = (error.status().as_u16(), error.id(), error.detail_text());
     if error.status().is_server_error() && error.status() != StatusCode::NOT_IMPLEMENTED {
         tracing::error!(%client, %method, path, status, id, detail, %request_id, "a request failed");

@@ -52,7 +52,7 @@ const SECRET_FILE_LIMIT: u64 = 64 * 1024;
 /// The content of a file that holds a secret, bounded.
 pub(crate) fn read_secret_file(path: &Path) -> std::io::Result<String> {
     let mut text = String::new();
-    std::fs::File::open(path)?.take(SECRET_FILE_LIMIT).read_to_string(&mut text)?;
+    host::disk::open_named(path)?.take(SECRET_FILE_LIMIT).read_to_string(&mut text)?;
     Ok(text)
 }
 

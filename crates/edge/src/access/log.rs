@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::digest::{Digest, Said};
 use super::entry::{Book, Line};
+use crate::headers::LONGEST_METHOD;
 
 /// How often.
 const PERIOD: Duration = Duration::from_millis(250);
@@ -80,7 +81,11 @@ fn request(line: &Line) {
 /// The method and the path.
 fn target(line: &Line) -> String {
     match &line.method {
-        Some(method) => format!("{method} {}", line.path.shown()),
+        // A method is a token, which has ASCII letters alone.
+        Some(method) => {
+            let name = method.as_str();
+            format!("{} {}", name.get(..LONGEST_METHOD).unwrap_or(name), line.path.shown())
+        }
         None => "no request was read".to_owned(),
     }
 }

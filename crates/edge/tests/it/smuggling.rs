@@ -60,6 +60,7 @@ async fn nothing_is_smuggled() {
         (format!("POST /seen HTTP/1.1\r\n\r\n{HIDDEN}"), &[400]),
         (format!("POST /seen HTTP/1.1\r\nHost: a/b\r\n\r\n{HIDDEN}"), &[400]),
         (format!("POST http://b/seen HTTP/1.1\r\nHost: a\r\n\r\n{HIDDEN}"), &[400]),
+        (format!("{} /seen HTTP/1.1\r\nHost: a\r\n\r\n{HIDDEN}", "M".repeat(33)), &[501]),
         (format!("CONNECT a:443 HTTP/1.1\r\nHost: a\r\n\r\n{HIDDEN}"), &[405]),
         (format!("{post}Expect: 101-tea\r\n\r\n{HIDDEN}"), &[417]),
     ] {

@@ -276,7 +276,7 @@ fn secret_text(path: &Path, limit: u64, what: &str) -> Result<String, Error> {
     let read = if path == Path::new("-") {
         std::io::stdin().take(limit).read_to_string(&mut text)
     } else {
-        std::fs::File::open(path).and_then(|file| file.take(limit).read_to_string(&mut text))
+        host::disk::open_named(path).and_then(|file| file.take(limit).read_to_string(&mut text))
     };
     read.map_err(|error| Error::path(&format!("read the {what} from"), path, &error))?;
     match text.trim() {
