@@ -3,6 +3,7 @@
 //! The edge knows its upstream by address, so it may open before the server answers, and stays open while it restarts.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -77,13 +78,33 @@ impl Parts {
         }
     }
 
+    /// Tells the edges of a server whether it answers nothing. What was seen of a process that is not the server's any more tells
+    /// nothing of the one that is.
+    pub(super) fn set_silent(&self, name: &str, pid: u32, is_silent: bool) {
+        let parts = self.inner();
+        let listen = parts.iter().find_map(|part| match &part.running {
+            Run::Server(server) if part.name == name && server.status().pid == Some(pid) => {
+                Some(server.spec.listen)
+            }
+            _ => None,
+        });
+        if let Some(listen) = listen {
+            tell_edges(&parts, listen, is_silent);
+        }
+    }
+
     /// Every part as it is.
     pub(super) fn status(&self) -> BTreeMap<String, PartStatus> {
         self.inner().iter().filter_map(|part| Some((part.name.clone(), part.status()?))).collect()
     }
 
+    /// Adds a part that was started. Of a server that has just been started nobody can know that it answers nothing.
     pub(super) fn add(&self, part: Part) {
-        self.inner().push(part);
+        let mut parts = self.inner();
+        if let Run::Server(server) = &part.running {
+            tell_edges(&parts, server.spec.listen, false);
+        }
+        parts.push(part);
     }
 
     /// Returns when the part is gone: its process group, or its last connection. Until then it is seen.
@@ -128,6 +149,17 @@ impl Parts {
     }
 }
 
+/// Tells the edges that lead to the address.
+fn tell_edges(parts: &[Part], listen: SocketAddr, is_silent: bool) {
+    for part in parts {
+        if let Run::Edge(edge) = &part.running
+            && edge.upstream == listen
+        {
+            edge.set_silent(is_silent);
+        }
+    }
+}
+
 /// What has to end before a part is gone.
 enum Stopping {
     Server(Option<host::Supervisor>),
@@ -166,8 +198,6 @@ pub(super) fn check_name(name: &str) -> Result<(), Error> {
 
 #[cfg(test)]
 mod tests {
-    use std::net::SocketAddr;
-
     use ::edge::Limits;
 
     use super::*;

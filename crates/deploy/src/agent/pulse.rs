@@ -103,6 +103,10 @@ pub(super) async fn watch(parts: &Parts, client: reqwest::Client) {
         let mut pause = if running.is_empty() { QUICK } else { INTERVAL };
         for (name, spec, pid) in running {
             let asked = Instant::now();
+            if pulses.get(&name).is_none_or(|(_, pulse, _)| pulse.pid != pid) {
+                // A process that was not asked yet is not known to be silent.
+                parts.set_silent(&name, pid, false);
+            }
             let answered = health::answers(&client, &spec).await;
             let (_, pulse, last) =
                 pulses.entry(name.clone()).or_insert_with(|| (spec.clone(), Pulse::default(), asked));
@@ -112,11 +116,7 @@ pub(super) async fn watch(parts: &Parts, client: reqwest::Client) {
                 pause = QUICK;
             }
             let is_silent = matches!(verdict, Verdict::Silent | Verdict::Replace);
-            parts
-                .edges()
-                .iter()
-                .filter(|edge| edge.upstream == spec.listen)
-                .for_each(|edge| edge.set_silent(is_silent));
+            parts.set_silent(&name, pid, is_silent);
             if verdict == Verdict::Replace {
                 let why = pulse.why();
                 tracing::error!(part = name, pid, why, "the server is replaced");

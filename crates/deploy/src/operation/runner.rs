@@ -16,6 +16,7 @@ use crate::place::holder::refuse_elsewhere;
 use crate::place::layout::{self, Layout};
 use crate::place::machine::{ROOT_MODE, make_dir};
 use crate::state::deleted::deleted_database;
+use crate::state::report::after_undo;
 use crate::state::words::UNINSTALL;
 use crate::whereabouts::here;
 use crate::world::World;
@@ -362,8 +363,7 @@ impl Turn {
         let outcome = self.engine(caller).recover(world, recovery).await?;
         let finished = matches!(outcome, Some(Outcome::Done { .. }));
         if matches!(outcome, Some(Outcome::Undone { .. })) {
-            // It may be of what is undone now.
-            host::disk::remove_file(&world.layout.report())?;
+            after_undo(&world.layout, None)?;
         }
         if matches!(outcome, Some(Outcome::NeedsYou { .. })) && operation.outranks_a_stuck_run() {
             self.journal.abandon(&self.lock).await?;
@@ -394,11 +394,7 @@ impl Turn {
         let report = std::fs::read(world.layout.report()).ok();
         let outcome = self.engine(caller).run(plan, world).await?;
         if matches!(outcome, Outcome::Undone { .. }) {
-            // The test was of what is undone now: the report of what is there counts again.
-            match report {
-                Some(report) => host::disk::atomic_write(&world.layout.report(), &report, 0o600, None)?,
-                None => host::disk::remove_file(&world.layout.report())?,
-            }
+            after_undo(&world.layout, report)?;
         }
         let ended = ended(outcome)?;
         if ended.is_ok() {

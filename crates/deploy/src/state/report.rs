@@ -57,6 +57,19 @@ pub(crate) fn last_pass(layout: &Layout) -> Option<i64> {
     passed.then(|| at.as_millisecond())
 }
 
+/// Decides which report counts after a run was undone. A test that passed was of what is undone now: the report `before` the run counts
+/// again. One that failed is kept: it is the newest that is known, the error names its file, and no test has passed since the undo.
+pub(crate) fn after_undo(layout: &Layout, before: Option<Vec<u8>>) -> Result<(), Error> {
+    if last_test(layout).is_some_and(|test| !test.passed) {
+        return Ok(());
+    }
+    match before {
+        Some(report) => host::disk::atomic_write(&layout.report(), &report, 0o600, None)?,
+        None => host::disk::remove_file(&layout.report())?,
+    }
+    Ok(())
+}
+
 /// The newest report, in `run`.
 pub(crate) fn keep(report: &Report, layout: &Layout) -> Result<(), Error> {
     let mut text = serde_json::to_value(report).map_err(|error| Error::new(Exit::Bug, error.to_string()))?;
@@ -69,4 +82,30 @@ pub(crate) fn keep(report: &Report, layout: &Layout) -> Result<(), Error> {
     }
     let text = serde_json::to_vec_pretty(&text).map_err(|error| Error::new(Exit::Bug, error.to_string()))?;
     Ok(host::disk::atomic_write(&layout.report(), &text, 0o600, None)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn after_an_undo_a_failed_test_stays_the_newest_and_a_passed_one_does_not_count() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let layout = Layout::new(dir.path());
+        std::fs::create_dir_all(layout.run()).expect("made");
+        let report = |passed: bool, at: &str| {
+            let report = serde_json::json!({ "finished_at": at, "passed": passed, "url": "http://x" });
+            report.to_string().into_bytes()
+        };
+        let old = report(true, "2026-11-26T10:00:00Z");
+        for (passed, kept) in [(true, "2026-11-26T10:00:00Z"), (false, "2026-11-27T10:00:00Z")] {
+            std::fs::write(layout.report(), report(passed, "2026-11-27T10:00:00Z")).expect("written");
+            after_undo(&layout, Some(old.clone())).expect("decided");
+            let at = last_test(&layout).expect("a report").at;
+            assert_eq!(jiff::Timestamp::from_millisecond(at).expect("a moment").to_string(), kept);
+        }
+        std::fs::write(layout.report(), report(true, "2026-11-27T10:00:00Z")).expect("written");
+        after_undo(&layout, None).expect("decided");
+        assert!(last_test(&layout).is_none());
+    }
 }

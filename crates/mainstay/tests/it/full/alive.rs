@@ -75,6 +75,16 @@ fn a_server_that_answers_nothing_is_replaced_and_the_edge_says_so_meanwhile() {
     place.run(&["status", "--check"]).expect(0);
 }
 
+#[test]
+fn a_server_that_the_edge_calls_silent_is_replaced_by_a_restart() {
+    let place = Place::new();
+    place.up(&[]).expect(0);
+    signal("-STOP", server_pid(&place).expect("a server"));
+    within_a_minute("the edge says that the server is silent", || ask(&place).starts_with("HTTP/1.1 503"));
+    place.run(&["restart"]).expect(0);
+    place.run(&["status", "--check"]).expect(0);
+}
+
 /// Puts `text` in place of the value of a key in config.json, and returns the file as it was.
 fn edit(place: &Place, key: &str, text: &str) -> String {
     let path = place.root.join("config/config.json");
