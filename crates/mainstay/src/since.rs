@@ -3,7 +3,7 @@
 use jiff::civil::{Date, DateTime, Time};
 use jiff::{Span, Timestamp, Zoned};
 
-/// Reads a time ago (`10m`, `2h`, `3 days`), a date, a time of today or a moment; times without a zone are the machine's.
+/// Reads a time ago (`10m`, `2h`, `3 days`), a date, a moment, or a time of day: the last that has been; times without a zone are the machine's.
 ///
 /// # Errors
 /// What may be written.
@@ -25,7 +25,10 @@ pub(crate) fn moment(text: &str, now: &Zoned) -> Result<Timestamp, String> {
     } else if let Ok(time) = text.parse::<Time>()
         && text.contains(':')
     {
-        in_zone(now.date().to_datetime(time))
+        let today = in_zone(now.date().to_datetime(time));
+        let yesterday = || in_zone(now.date().yesterday().ok()?.to_datetime(time));
+        // Nothing has happened yet since a moment that is still to come.
+        today.filter(|at| *at <= now.timestamp()).or_else(yesterday)
     } else {
         None
     };
@@ -51,6 +54,8 @@ mod tests {
             ("2026-11-26T14:30", "2026-11-26T13:30:00Z"),
             ("2026-11-26 14:30", "2026-11-26T13:30:00Z"),
             ("08:15", "2026-11-27T07:15:00Z"),
+            ("12:00", "2026-11-27T11:00:00Z"),
+            ("23:50", "2026-11-26T22:50:00Z"),
             ("2026-11-26T14:30:00Z", "2026-11-26T14:30:00Z"),
         ] {
             assert_eq!(moment(text, &now).map(|at| at.to_string()).as_deref(), Ok(expected), "{text}");
