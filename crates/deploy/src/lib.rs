@@ -50,7 +50,7 @@ pub use operation::restart::{Restart, Restarted};
 pub use operation::rotation::{Rotate, broken_by};
 pub use operation::runner::{Caller, Consent, Looking, Operation, Question, planned, run};
 pub use operation::start_empty::StartEmpty;
-pub use operation::status::{Problem, Status, Subject, Unfinished, status, stay};
+pub use operation::status::{Problem, Refusal, Status, Subject, Unfinished, status, stay};
 pub use operation::uninstall::{Uninstall, Uninstalled};
 pub use operation::up::{Report as UpReport, Request, Resumed, Up};
 pub use operation::verify::{Verification, verify, write_report};

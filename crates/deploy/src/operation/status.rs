@@ -15,10 +15,12 @@ use super::down::down;
 use super::runner::{Caller, Consent};
 use crate::control::{health, protocol};
 use crate::error::{Error, Exit};
+use crate::part::identity::refuse_gone_files;
 use crate::place::ground::ground;
 use crate::place::holder::told_elsewhere;
 use crate::place::layout::Layout;
 use crate::state::config_file;
+use crate::state::deleted::deleted_database;
 use crate::state::exposed::warnings;
 use crate::state::report::{LastTest, last_test};
 use crate::state::settled::{Source, published_keys, settle};
@@ -43,6 +45,9 @@ pub struct Status {
     pub database: Option<String>,
     /// The running parts, if any.
     pub agent: Option<protocol::Status>,
+    /// Why `mainstay up` would be refused, although everything may run: something is gone, broken or damaged.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refused: Option<Refusal>,
     /// What is wrong with the server, if it runs and is not healthy.
     pub trouble: Option<String>,
     /// When the acceptance test last passed, in ms since the epoch.
@@ -72,6 +77,15 @@ pub struct Unfinished {
     pub began: Timestamp,
     /// Why it needs somebody; `None` = it was only interrupted.
     pub needs_you: Option<String>,
+}
+
+/// Why the next command would be refused.
+#[derive(Debug, Clone, Serialize)]
+pub struct Refusal {
+    /// What is wrong.
+    pub what: String,
+    /// What to do next.
+    pub hint: Option<String>,
 }
 
 /// Something that could not be looked at.
@@ -113,7 +127,7 @@ impl Status {
         match self {
             _ if self.busy.is_some() => Exit::Busy,
             _ if !self.is_up() => Exit::NotReady,
-            _ if self.unfinished.is_some() => Exit::NeedsYou,
+            _ if self.unfinished.is_some() || self.refused.is_some() => Exit::NeedsYou,
             Self { verified_at: None, .. } => Exit::NotVerified,
             _ => Exit::Done,
         }
@@ -171,6 +185,7 @@ pub async fn status(world: &World) -> Status {
         url,
         database: if installed { crate::database_address(world) } else { None },
         agent,
+        refused: if installed { refused(world).await } else { None },
         trouble,
         verified_at: if installed { crate::state::report::last_pass(layout) } else { None },
         last_test: if installed { last_test(layout) } else { None },
@@ -180,6 +195,19 @@ pub async fn status(world: &World) -> Status {
         warnings: told_elsewhere(layout).into_iter().chain(warnings(layout)).chain(published).collect(),
         problems,
     }
+}
+
+/// What `up` would be refused for, as far as it can be told without asking a database.
+async fn refused(world: &World) -> Option<Refusal> {
+    let layout = &world.layout;
+    let lost = match deleted_database(layout) {
+        Some(deleted) => Err(deleted.refusal()),
+        None => refuse_gone_files(layout).await,
+    };
+    let error = lost.and_then(|()| settle(world, &BTreeMap::new(), Source::default()).map(drop)).err()?;
+    // What may not be read, or cannot be read now, says nothing about what is there.
+    let is_known = matches!(error.exit, Exit::Settings | Exit::Refused);
+    is_known.then_some(Refusal { what: error.what, hint: error.hint })
 }
 
 /// Who can look.

@@ -50,6 +50,10 @@ fn state(status: &Status) -> String {
             ),
         };
     }
+    if status.refused.is_some() && (status.agent.is_none() || status.is_up()) {
+        let runs = if status.agent.is_some() { "it runs" } else { "it is down" };
+        return format!("needs you: {runs}, and `mainstay up` would be refused");
+    }
     match &status.agent {
         None if !status.installed => "not installed; `mainstay up` does it".to_owned(),
         None => "down; `mainstay up` starts it".to_owned(),
@@ -65,7 +69,15 @@ fn text(status: &Status) -> String {
     let mut rows: Vec<(&str, String)> = Vec::new();
     let state = state(status);
     rows.push(("State", state));
+    if let Some(deploy::Refusal { what, hint }) = &status.refused {
+        rows.push(("", what.replace('\n', "; ")));
+        rows.extend(hint.clone().map(|hint| ("", hint)));
+    }
     for problem in &status.problems {
+        // It is why `up` would be refused, which is said already.
+        if status.refused.as_ref().is_some_and(|refused| refused.what == problem.what) {
+            continue;
+        }
         let name = match problem.about {
             Subject::Agent => continue,
             // The state says it.

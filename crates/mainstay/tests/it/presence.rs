@@ -34,6 +34,8 @@ fn each_thing_that_is_gone_is_refused_and_put_back_it_goes_on() {
     for name in ["data/mattermost.db", "data", "config", "secrets.toml", "mainstay.toml"] {
         let path = place.root.join(name);
         fs::rename(&path, &aside).expect("lost");
+        let status = place.run(&["status"]).expect(0).stdout;
+        assert!(status.contains("needs you: it is down") && status.contains(name), "{status}");
         let empty = name == "data" || name == "config";
         if empty {
             // As a mount point without its file system.
@@ -147,6 +149,8 @@ fn the_last_copy_of_a_deleted_database_is_not_lost_with_a_stop() {
     }
     assert!(place.run(&["down"]).expect(2).stderr.contains("say `--yes`"));
     assert_eq!(place.status()["agent"]["server"]["pid"], server, "it still runs");
+    let status = place.run(&["status", "--check"]).expect(7).stdout;
+    assert!(status.contains("needs you: it runs") && status.contains("do not stop it"), "{status}");
     // The way that is told works.
     let said = place.run(&["restart"]).expect(8).stderr.replace('\n', " ");
     let commands: Vec<&str> = said.split('`').skip(1).step_by(2).collect();
