@@ -251,7 +251,12 @@ fn status_always_answers_with_a_cause_and_a_next_command() {
     let old = fs::read_to_string(&toml).expect("a file");
     for typo in ["listen = 5\n", "format = 2\n", "lisen = \"127.0.0.1:1\"\n", "[\n"] {
         fs::write(&toml, typo).expect("written");
-        says(&["State      up", "Settings", "mainstay.toml", "Address    http://localhost"]);
+        says(&[
+            "needs you: it runs",
+            "`mainstay up` would be refused",
+            "mainstay.toml:1",
+            "Address    http://localhost",
+        ]);
     }
     fs::write(&toml, old).expect("written");
     let journal = fs::read(&db).expect("a journal");
