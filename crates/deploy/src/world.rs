@@ -10,6 +10,11 @@ use crate::control::client::Client;
 use crate::error::{Error, Exit};
 use crate::place::layout::Layout;
 
+/// How the C library manages a server's memory: two arenas instead of eight a core, and what is large and free goes back to the
+/// system at once. An upload of pictures leaves a hundred megabytes in the process otherwise. The administrator's own values win.
+pub(crate) const MEMORY: [(&str, &str); 3] =
+    [("MALLOC_ARENA_MAX", "2"), ("MALLOC_TRIM_THRESHOLD_", "131072"), ("MALLOC_MMAP_THRESHOLD_", "131072")];
+
 /// A deployment, and the way to everything of it that an operation may touch.
 #[derive(Debug, Clone)]
 pub struct World {
@@ -53,7 +58,7 @@ impl World {
     ) -> Self {
         let agent = Client::new(layout.socket());
         let inherited = ["PATH", "LANG", "TZ", container_contract::VARIABLE].into_iter();
-        let inherited = inherited.chain(crate::agent::server::MEMORY.map(|(name, _)| name));
+        let inherited = inherited.chain(MEMORY.map(|(name, _)| name));
         let env =
             inherited.filter_map(|name| Some((name.to_owned(), variables.get(name)?.clone()))).collect();
         Self {

@@ -91,14 +91,9 @@ pub(super) fn command(
     })
 }
 
-/// How the C library manages a server's memory: two arenas instead of eight a core, and what is large and free goes back to the
-/// system at once. An upload of pictures leaves a hundred megabytes in the process otherwise.
-pub(crate) const MEMORY: [(&str, &str); 3] =
-    [("MALLOC_ARENA_MAX", "2"), ("MALLOC_TRIM_THRESHOLD_", "131072"), ("MALLOC_MMAP_THRESHOLD_", "131072")];
-
 /// These variables; a value in the agent's own environment, which is the administrator's, wins.
 fn memory(own: impl Fn(&str) -> Option<String>) -> impl Iterator<Item = (String, String)> {
-    MEMORY
+    crate::world::MEMORY
         .into_iter()
         .map(move |(name, value)| (name.to_owned(), own(name).unwrap_or_else(|| value.to_owned())))
 }
