@@ -1,11 +1,11 @@
 //! A limit on how long nothing may happen.
 
-use std::future::Future;
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::Instant;
+
+use crate::timer::Timer;
 
 /// Expires when nothing has happened for a time. A [`reset`](InactivityTimer::reset) costs one store: the timer stays
 /// armed, and is moved only when it fires too early.
@@ -13,12 +13,12 @@ use tokio::time::{Instant, Sleep, sleep_until};
 pub(crate) struct InactivityTimer {
     limit: Duration,
     inactive_since: Option<Instant>,
-    timer: Option<Pin<Box<Sleep>>>,
+    timer: Timer,
 }
 
 impl InactivityTimer {
     pub(crate) fn new(limit: Duration) -> InactivityTimer {
-        InactivityTimer { limit, inactive_since: None, timer: None }
+        InactivityTimer { limit, inactive_since: None, timer: Timer::default() }
     }
 
     /// Something happened.
@@ -29,17 +29,7 @@ impl InactivityTimer {
     /// Ready when nothing has happened for the limit, counted from the first call after a reset.
     pub(crate) fn poll_expired(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let since = *self.inactive_since.get_or_insert_with(Instant::now);
-        let Some(deadline) = since.checked_add(self.limit) else {
-            return Poll::Pending;
-        };
-        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
-        loop {
-            ready!(timer.as_mut().poll(cx));
-            if timer.deadline() >= deadline {
-                return Poll::Ready(());
-            }
-            timer.as_mut().reset(deadline);
-        }
+        self.timer.poll(since.checked_add(self.limit), cx)
     }
 }
 

@@ -67,6 +67,7 @@ mod relay;
 mod service;
 mod shared;
 mod silence;
+mod timer;
 mod transport;
 mod upload;
 mod upstream;

@@ -1,10 +1,11 @@
 //! How long a client may keep the edge waiting.
 
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::Instant;
+
+use crate::timer::Timer;
 
 /// What a client has left of the time in which it may keep the edge waiting. Waiting uses it up; bytes that move give some
 /// back, at the least rate, up to the longest pause.
@@ -39,13 +40,12 @@ impl Account {
 
 /// Watches one client. The time in which the edge waits for somebody else does not count.
 ///
-/// The deadline only ever moves on: bytes add to it, and a wait that ended has not moved it back. So the timer stays armed, and
-/// is moved only when it fires too early.
+/// The deadline only ever moves on: bytes add to it, and a wait that ended has not moved it back.
 #[derive(Debug)]
 pub(crate) struct Patience {
     account: Account,
     waiting_since: Option<Instant>,
-    timer: Option<Pin<Box<Sleep>>>,
+    timer: Timer,
 }
 
 impl Patience {
@@ -53,7 +53,7 @@ impl Patience {
     pub(crate) fn new(pause: Duration, least_rate: u32, total: Duration) -> Patience {
         let per_byte = 1_000_000_000 / u64::from(least_rate.max(1));
         let account = Account { left: pause, pause, per_byte, total_left: total };
-        Patience { account, waiting_since: None, timer: None }
+        Patience { account, waiting_since: None, timer: Timer::default() }
     }
 
     /// So many bytes moved: a wait, if there was one, is over.
@@ -67,17 +67,7 @@ impl Patience {
     /// Ready when the client has used up its time. The wait counts from the first call after bytes moved.
     pub(crate) fn poll_exhausted(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let since = *self.waiting_since.get_or_insert_with(Instant::now);
-        let Some(deadline) = since.checked_add(self.account.left()) else {
-            return Poll::Pending;
-        };
-        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
-        loop {
-            ready!(timer.as_mut().poll(cx));
-            if timer.deadline() >= deadline {
-                return Poll::Ready(());
-            }
-            timer.as_mut().reset(deadline);
-        }
+        self.timer.poll(since.checked_add(self.account.left()), cx)
     }
 }
 
