@@ -17,20 +17,22 @@ pub(super) fn agreed(printer: Printer, question: &str) -> Result<bool, Error> {
             Error::new(Exit::Usage, format!("{question} There is no terminal to ask")).hint("say `--yes`")
         );
     }
-    printer.say(&format!("{question} [y/N]"));
-    let answer = std::thread::scope(|scope| scope.spawn(answer).join());
+    let question = format!("{question} [y/N]");
+    let answer = std::thread::scope(|scope| scope.spawn(|| answer(printer, &question)).join());
     let answer = answer.map_err(|_| Error::new(Exit::Bug, "the question ended without an answer"))??;
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 
 /// A line from the terminal. The caller's runtime waits for this call and hears no signal meanwhile, so this has one of its own.
-fn answer() -> Result<String, Error> {
+/// The question is shown once both signals are heard: whoever answers at once ends nothing unsaid.
+fn answer(printer: Printer, question: &str) -> Result<String, Error> {
     use tokio::signal::unix::{SignalKind, signal};
     let cannot = |error: std::io::Error| Error::not_ready(format!("cannot ask: {error}"));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(cannot)?;
     runtime.block_on(async {
         let mut interrupt = signal(SignalKind::interrupt()).map_err(cannot)?;
         let mut terminate = signal(SignalKind::terminate()).map_err(cannot)?;
+        printer.say(question);
         let (line, read) = tokio::sync::oneshot::channel();
         // It reads until the process ends, if nobody types: a terminal cannot be left any other way.
         std::thread::spawn(move || {
