@@ -11,11 +11,24 @@
 //! - The long function names of Mattermost's plugin as they are: with dots in the id or version AWS refuses them.
 #![forbid(unsafe_code)]
 
+mod call;
+mod checks;
 mod error;
+mod file;
+mod found;
+mod generation;
+mod located;
 mod manifest;
 pub mod names;
+mod object;
+mod reading;
+mod rules;
+mod section;
 
 pub use error::Error;
+pub use file::read_file;
+pub use generation::Generation;
 pub use manifest::{
     AwsLambda, Call, DeployType, Function, Http, Manifest, OpenFaas, OpenFaasFunction, Plugin,
 };
+pub use reading::MANIFEST_LIMIT;

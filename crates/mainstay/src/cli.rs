@@ -1,6 +1,7 @@
 //! The command line, as data.
 
 mod admin;
+mod apps;
 mod logs;
 mod verify;
 
@@ -11,6 +12,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub(crate) use self::apps::{Apps, Validate};
 pub(crate) use admin::{Admin, Password};
 pub(crate) use logs::{Logs, Part};
 pub(crate) use verify::Verify;
@@ -77,6 +79,9 @@ pub(crate) enum Command {
     /// Releases
     #[command(subcommand)]
     Release(Release),
+    /// Mattermost Apps: check, bundle, run and deploy them
+    #[command(subcommand)]
+    Apps(Apps),
     /// Print a completion script
     Completions {
         /// The shell

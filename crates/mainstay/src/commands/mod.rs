@@ -2,6 +2,7 @@
 
 mod admin;
 mod agent;
+mod apps;
 mod database;
 mod down;
 mod entrypoint;
@@ -68,6 +69,7 @@ fn run(cli: Cli, printer: Printer) -> Result<ExitCode, Error> {
         Command::Operation(operation) => operate(printer, common, operation)?,
         Command::Shell => shell::run(&world(common)?)?,
         Command::Release(command) => release::run(printer, common, command)?,
+        Command::Apps(command) => apps::run(printer, common, command)?,
         Command::Completions { shell } => reference::completions(printer, shell)?,
         Command::Man { output } => man::run(printer, output.as_deref())?,
         Command::Version => version::run(printer),
@@ -86,10 +88,7 @@ fn run(cli: Cli, printer: Printer) -> Result<ExitCode, Error> {
 }
 
 fn operate(printer: Printer, common: &Common, operation: Operation) -> Result<Exit, Error> {
-    if common.verbose {
-        let filter = tracing_subscriber::EnvFilter::new("info");
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
-    }
+    trace(common);
     let world = world(common)?;
     runtime()?.block_on(async {
         let cancel = interrupted()?;
@@ -109,6 +108,14 @@ fn operate(printer: Printer, common: &Common, operation: Operation) -> Result<Ex
             Operation::Database(command) => database::run(printer, &world, command).await,
         }
     })
+}
+
+/// Says on stderr what happens inside, with `--verbose`.
+fn trace(common: &Common) {
+    if common.verbose {
+        let filter = tracing_subscriber::EnvFilter::new("info");
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    }
 }
 
 /// What an operation waits with: it has one thing to do at a time.

@@ -4,8 +4,8 @@
 ///
 /// Near enough: at most a third of the longer name differs, letters compared without case.
 /// ```
-/// assert_eq!(settings::nearest("lisetn", ["listen", "edition"]), Some("listen"));
-/// assert_eq!(settings::nearest("quux", ["listen", "edition"]), None);
+/// assert_eq!(finding::nearest("lisetn", ["listen", "edition"]), Some("listen"));
+/// assert_eq!(finding::nearest("quux", ["listen", "edition"]), None);
 /// ```
 pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let name = name.to_lowercase();

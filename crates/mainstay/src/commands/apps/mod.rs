@@ -1,0 +1,52 @@
+//! `mainstay apps`: one file a command.
+
+mod validate;
+
+use deploy::Error;
+use finding::{Exit, Finding, Severity};
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+use super::{interrupted, runtime, trace};
+use crate::cli::{Apps, Common};
+use crate::printer::Printer;
+
+pub(super) fn run(printer: Printer, common: &Common, command: Apps) -> Result<Exit, Error> {
+    trace(common);
+    runtime()?.block_on(async {
+        let cancel = interrupted()?;
+        dispatch(printer, command, cancel).await.map_err(|error| failed(printer, error))
+    })
+}
+
+#[expect(clippy::unused_async, reason = "commands that wait stand beside those that do not")]
+async fn dispatch(printer: Printer, command: Apps, _cancel: CancellationToken) -> Result<Exit, apps::Error> {
+    match command {
+        Apps::Validate(args) => validate::run(printer, &args),
+    }
+}
+
+/// Prints everything that was found, and gives the command line's error.
+fn failed(printer: Printer, error: apps::Error) -> Error {
+    for finding in &error.findings {
+        let mut document = serde_json::to_value(finding).unwrap_or_default();
+        if let Value::Object(fields) = &mut document {
+            fields.insert("type".to_owned(), json!("finding"));
+        }
+        printer.data(&document);
+    }
+    say(printer, &error.findings);
+    Error { exit: error.exit, what: error.what, hint: error.hint, detail: None }
+}
+
+/// Says what was found, on stderr, a line each.
+fn say(printer: Printer, findings: &[Finding]) {
+    for finding in findings {
+        let label = match finding.severity {
+            Severity::Warning => "warning",
+            Severity::Error => "error",
+        };
+        let place = finding.location.as_ref().map_or_else(String::new, |place| format!("{place}: "));
+        printer.say(&format!("{label}: {place}{finding}"));
+    }
+}
