@@ -14,6 +14,7 @@
 mod call;
 mod checks;
 mod error;
+pub mod event;
 mod file;
 mod found;
 mod generation;
@@ -22,6 +23,7 @@ mod manifest;
 pub mod names;
 mod object;
 mod reading;
+mod route;
 mod rules;
 mod section;
 
@@ -32,3 +34,4 @@ pub use manifest::{
     AwsLambda, Call, DeployType, Function, Http, Manifest, OpenFaas, OpenFaasFunction, Plugin,
 };
 pub use reading::MANIFEST_LIMIT;
+pub use route::route;
