@@ -20,12 +20,14 @@ mod found;
 mod generation;
 mod located;
 mod manifest;
+pub mod mattermost;
 pub mod names;
 mod object;
 mod reading;
 mod route;
 mod rules;
 mod section;
+pub mod source;
 
 pub use error::Error;
 pub use file::read_file;
