@@ -13,6 +13,7 @@
 
 mod call;
 mod checks;
+pub mod deployer;
 mod error;
 pub mod event;
 mod file;

@@ -11,6 +11,11 @@ pub const LAMBDA_MAX: usize = 64;
 /// How long S3 lets an object's key be, in bytes.
 pub const KEY_MAX: usize = 1024;
 
+/// What the keys of static files begin with.
+pub const STATIC: &str = "static/";
+/// What the keys of manifests begin with.
+pub const MANIFESTS: &str = "manifests/";
+
 /// The name of a function on AWS Lambda: `com-mattermost-servicenow_0-1-0_function1`.
 pub fn lambda(app_id: &str, version: &str, function: &str) -> String {
     let (id, version) = (app_id.replace('.', "-"), version.replace('.', "-"));
@@ -50,12 +55,12 @@ pub fn static_key(app_id: &str, version: &str, name: &str) -> String {
 
 /// What the keys of all static files of an app begin with.
 pub fn static_prefix(app_id: &str, version: &str) -> String {
-    format!("static/{app_id}_{version}_app/")
+    format!("{STATIC}{app_id}_{version}_app/")
 }
 
 /// The key of a manifest in the bucket: `manifests/com.mattermost.servicenow_0.1.0.json`.
 pub fn manifest_key(app_id: &str, version: &str) -> String {
-    format!("manifests/{app_id}_{version}.json")
+    format!("{MANIFESTS}{app_id}_{version}.json")
 }
 
 /// The name of a function on OpenFaaS: `hello-serverless-v1-2-0-hello`.

@@ -65,10 +65,9 @@ pub(super) fn decide(seen: &Seen) -> Host {
         return Host::Ready { server, plugin: plugin.clone() };
     }
     let series = server.as_deref().and_then(|version| version.parse::<Version>().ok());
-    if let (Some(version), Some(server)) = (series, &server) {
-        if (version.major, version.minor) < OLDEST {
-            return Host::TooOld { server: server.clone() };
-        }
+    let is_old = series.is_some_and(|version| (version.major, version.minor) < OLDEST);
+    if let (true, Some(server)) = (is_old, &server) {
+        return Host::TooOld { server: server.clone() };
     }
     if text("FeatureFlagAppsEnabled") == Some("false") {
         return Host::FlagOff { server };
