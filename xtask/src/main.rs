@@ -13,7 +13,7 @@ mod tools;
 use std::path::Path;
 use std::process::ExitCode;
 
-use xtask::run::{Failure, cargo, target};
+use xtask::run::{Failure, cargo, cargo_with, target};
 
 const USAGE: &str = "\
 usage: cargo xtask COMMAND
@@ -22,7 +22,7 @@ usage: cargo xtask COMMAND
   test ARGS        the same with ARGS for `cargo test`: `test --package edge`, `test -- NAME`
   test --quick     the tests that need no root, no other program and no network
   ci               format, dependencies, lints, all tests, generated pages; a table at the end
-  sweep            `up` with 200 random combinations of settings; takes some minutes
+  sweep [SEED]     `up` with 200 random combinations of settings; takes some minutes. SEED repeats an earlier run
   bench NAME       up, server, settings, image, edge: a table of ratios, both sides in one run
   docs [--check]   write the generated pages, or fail if one is out of date
   static           build a statically linked mainstay for container images, quickly, to try
@@ -42,17 +42,8 @@ fn main() -> ExitCode {
         ["test"] => all_tests(),
         ["test", "--quick"] => quick_tests(),
         ["test", rest @ ..] => prepare_tests().and_then(|()| tests(&[&ALL_TESTS[..], rest].concat())),
-        ["sweep"] => cargo(&[
-            "test",
-            "--package",
-            "mainstay",
-            "--test",
-            "it",
-            "sweep::every_random_combination",
-            "--",
-            "--ignored",
-            "--nocapture",
-        ]),
+        ["sweep"] => sweep(None),
+        ["sweep", seed] => sweep(Some(seed)),
         ["ci"] => ci::all(),
         ["bench", name @ ("up" | "server" | "settings")] => {
             bench(name, &["--package", "mainstay"], "release/mainstay")
@@ -75,6 +66,28 @@ fn main() -> ExitCode {
             eprintln!("{what}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// `up` with random combinations of settings: those of a seed, or new ones.
+fn sweep(seed: Option<&str>) -> Result<(), Failure> {
+    const TEST: [&str; 9] = [
+        "test",
+        "--package",
+        "mainstay",
+        "--test",
+        "it",
+        "sweep::every_random_combination",
+        "--",
+        "--ignored",
+        "--nocapture",
+    ];
+    match seed {
+        None => cargo(&TEST),
+        Some(seed) if seed.parse::<u64>().is_err() => {
+            Err(Failure(format!("`{seed}` is not a seed: write the number that an earlier run printed")))
+        }
+        Some(seed) => cargo_with(&TEST, &[("MAINSTAY_TEST_SEED", seed)]),
     }
 }
 

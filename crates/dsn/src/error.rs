@@ -1,4 +1,5 @@
-//! Why an address cannot be read or written. No error repeats any of the text: all of it may be a mistyped password.
+//! Why an address cannot be read or written. No error repeats more of the text than one character that no host name has: all of it may
+//! be a mistyped password.
 
 use std::fmt;
 
@@ -16,12 +17,17 @@ pub enum AddressError {
         "the scheme {0:?} is not a kind of database that Mainstay knows; write postgres, postgresql, mysql, mariadb or sqlite"
     )]
     Scheme(String),
-    /// A malformed host.
+    /// Not a host name.
     #[error(
-        "the host of the database address is malformed; write one name, an IPv4 address, an IPv6 address in brackets ([::1]), \
+        "the host of the database address is malformed ({0}); write one name, an IPv4 address, an IPv6 address in brackets ([::1]), \
          or the path of a Unix socket's directory. Special characters in the password must be percent-encoded (@ as %40, / as %2F)"
     )]
-    Host,
+    Host(hostname::NotAHost),
+    /// A bracket of an IPv6 address without its partner, or something after it.
+    #[error(
+        "the host of the database address has a bracket in the wrong place; write an IPv6 address as [::1], and a port as [::1]:5432"
+    )]
+    Bracket,
     /// Several hosts, separated by commas.
     #[error(
         "the database address names several hosts; Mattermost's driver takes one: name the primary, or a proxy or DNS name that \

@@ -9,7 +9,7 @@ use crate::error::AddressError;
 /// Where the server listens.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Host {
-    /// A name to resolve: letters, digits, `-`, `_` and dots.
+    /// A name to resolve.
     Name(String),
     /// An address.
     Ip(IpAddr),
@@ -30,11 +30,7 @@ impl Host {
         if let Ok(ip) = bare.parse() {
             return Ok(Self::Ip(ip));
         }
-        let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-        if text.is_empty() || text.len() > 253 || !text.chars().all(is_name) {
-            return Err(AddressError::Host);
-        }
-        Ok(Self::Name(text.to_owned()))
+        hostname::read(text).map(Self::Name).map_err(AddressError::Host)
     }
 
     /// Whether a connection to it stays on this machine.

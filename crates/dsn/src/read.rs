@@ -130,9 +130,9 @@ fn host_and_port(place: &str) -> Result<(&str, Option<u16>), AddressError> {
     let (host, port) = match place.rfind(']') {
         Some(end) if place.starts_with('[') => match &place[end + 1..] {
             "" => (place, None),
-            rest => (&place[..=end], Some(rest.strip_prefix(':').ok_or(AddressError::Host)?)),
+            rest => (&place[..=end], Some(rest.strip_prefix(':').ok_or(AddressError::Bracket)?)),
         },
-        Some(_) => return Err(AddressError::Host),
+        Some(_) => return Err(AddressError::Bracket),
         None => place.split_once(':').map_or((place, None), |(host, port)| (host, Some(port))),
     };
     let port =
@@ -309,6 +309,7 @@ mod tests {
     #[test]
     fn a_wrong_address_is_refused_with_an_error_of_its_kind() {
         use AddressError as E;
+        use hostname::NotAHost;
         for (given, error) in [
             ("hello", E::Unknown),
             ("sqlite:", E::Unknown),
@@ -321,7 +322,13 @@ mod tests {
             ("postgres://u:%00@h/n", E::Nul("password")),
             ("postgres://u:p@h:0/n", E::Port),
             ("postgres://u:p@h:99999/n", E::Port),
-            ("postgres://a b/n", E::Host),
+            ("postgres://a b/n", E::Host(NotAHost::Character(' '))),
+            ("postgres://u:p@$HOST/n", E::Host(NotAHost::Character('$'))),
+            ("postgres://u:p@<host>:5432/n", E::Host(NotAHost::Character('<'))),
+            ("postgres://u:p@-x/n", E::Host(NotAHost::Hyphen)),
+            ("postgres:///n?host={{db}}", E::Host(NotAHost::Character('{'))),
+            ("u:p@tcp(5432)/n", E::Host(NotAHost::Number)),
+            ("postgres://u:p@[::1]x/n", E::Bracket),
             ("postgres://a,b/n", E::Hosts),
             ("postgres://h/n?host=/run", E::Twice("host".into())),
             ("postgres://h/n?x=1&x=2", E::Twice("x".into())),

@@ -43,4 +43,4 @@ pub use nearest::nearest;
 pub use network::Unreached;
 pub use peer::Peer;
 pub use report::Report;
-pub use text::{in_markdown, one_line};
+pub use text::{in_markdown, one_line, visible, visible_lines};

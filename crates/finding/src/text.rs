@@ -10,6 +10,38 @@ pub fn one_line(text: &str, limit: usize) -> String {
     }
 }
 
+/// The text on one line, with what cannot be seen escaped, as in `\u{1b}`: a reader sees why a value was refused, and a terminal obeys
+/// nothing that somebody wrote into it.
+pub fn visible(text: &str) -> String {
+    escaped(text, "")
+}
+
+/// The same for a text of several lines.
+pub fn visible_lines(text: &str) -> String {
+    escaped(text, "\n\t")
+}
+
+fn escaped(text: &str, kept: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            c if is_unseen(c) && !kept.contains(c) => safe.extend(c.escape_default()),
+            c => safe.push(c),
+        }
+    }
+    safe
+}
+
+/// Control characters, and marks of no width, those that turn the direction of writing among them. Emoji have joiners.
+fn is_unseen(character: char) -> bool {
+    character.is_control()
+        || matches!(
+            character,
+            '\u{ad}' | '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}' | '\u{feff}'
+        )
+}
+
 /// The text with everything escaped that Markdown would take for a table's column, a link or HTML; on one line.
 pub fn in_markdown(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
@@ -35,6 +67,13 @@ mod tests {
         assert_eq!(one_line(" a\r\n\tb\u{1b}[2J c ", 100), "a b [2J c");
         assert_eq!(one_line(&"é".repeat(500), 160).chars().count(), 161);
         assert_eq!(one_line("abc", 3), "abc");
+    }
+
+    #[test]
+    fn what_cannot_be_seen_is_shown_by_its_number() {
+        assert_eq!(visible("a\u{1b}[31m\r\n\u{feff}b\u{202e}"), "a\\u{1b}[31m\\r\\n\\u{feff}b\\u{202e}");
+        assert_eq!(visible_lines("a\n\tb\u{1b}c"), "a\n\tb\\u{1b}c");
+        assert_eq!(visible("é 👩\u{200d}🚀 `x`"), "é 👩\u{200d}🚀 `x`");
     }
 
     #[test]

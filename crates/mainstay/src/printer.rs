@@ -98,9 +98,10 @@ fn columns() -> usize {
     terminal_size::terminal_size().map_or(80, |(width, _)| usize::from(width.0))
 }
 
-/// The text in colour, and with lines that break at words where it is for a terminal of so many columns. A line that is broken goes on
+/// The text with what cannot be seen in it escaped, in colour, and with lines that break at words where it is for a terminal of so many columns. A line that is broken goes on
 /// two columns further in. The writers take colour away where there is no terminal, or where NO_COLOR is set.
 fn paragraphs(text: &str, columns: Option<usize>) -> String {
+    let text = finding::visible_lines(text);
     let lines = text.split('\n').map(|line| match columns.filter(|most| line.chars().count() > *most) {
         Some(columns) => broken(line, columns),
         None => line.to_owned(),
@@ -178,6 +179,11 @@ mod tests {
     fn an_address_is_never_broken() {
         let text = "  see https://chat.example.com/a/very/long/address";
         assert_eq!(paragraphs(text, Some(20)), "  see\n    https://chat.example.com/a/very/long/address");
+    }
+
+    #[test]
+    fn a_value_cannot_give_the_terminal_orders() {
+        assert_eq!(paragraphs("it is `\u{1b}[2J\r`\n\u{feff}b", None), "it is `\\u{1b}[2J\\r`\n\\u{feff}b");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Checks that need more than one value: missing partners, contradictions, rules of a release.
 
+use dsn::DataSource;
 use serde_json::Value;
 use url::Url;
 use version::Series;
@@ -9,72 +10,17 @@ use crate::finding::{Finding, Notice};
 use crate::kind::Kind;
 use crate::layering::Layering;
 use crate::origin::Origin;
+use crate::placeholder;
 use crate::published;
+use crate::required::{self, At, Said};
 use crate::resolved::Setting;
 
 /// The first release without MySQL (upgrade notes of 11.0).
 const WITHOUT_MYSQL: Series = Series::new(11, 0);
 
-/// Before every release that the table knows.
-const ALWAYS: Series = Series::new(0, 0);
-
-/// The first release whose collapsed threads are on by default (upgrade notes of 7.0).
-const WITH_THREADS: Series = Series::new(7, 0);
-
-/// A section and a key in it.
-type At = (&'static str, &'static str);
-
-const THREADS: &[&str] = &["disabled", "default_off", "default_on", "always_on"];
-const DISPLAYS: &[&str] = &["username", "nickname_full_name", "full_name"];
-const PUSHED: &[&str] = &["full", "generic", "generic_no_channel", "id_loaded"];
-
-/// The shortest address that a server must take: Mainstay's own requests stay below it, with the path of a site URL in front.
-const URL_LENGTH: i64 = 512;
-
-/// The smallest limit on the body of a request: those of the acceptance test stay below it.
-const BODY: i64 = 1024;
-
-/// What the server requires of keys that have no row (server source v11.6, model/config.go, checked when it starts), and since
-/// which release; the last entry that applies counts. A server whose limits refuse the requests of `up` could never be verified.
-const LIMITS: [(At, Kind, Series); 22] = [
-    (("ServiceSettings", "MaximumURLLength"), Kind::Int(URL_LENGTH, i64::MAX), ALWAYS),
-    (("ServiceSettings", "MaximumPayloadSizeBytes"), Kind::Int(BODY, i64::MAX), ALWAYS),
-    (("PasswordSettings", "MinimumLength"), Kind::Int(5, 72), ALWAYS),
-    (("EmailSettings", "EmailBatchingInterval"), Kind::Int(30, i64::MAX), ALWAYS),
-    (("EmailSettings", "EmailBatchingBufferSize"), Kind::Int(1, i64::MAX), ALWAYS),
-    (("RateLimitSettings", "MaxBurst"), Kind::Int(1, i64::MAX), ALWAYS),
-    (("SqlSettings", "MaxIdleConns"), Kind::Int(1, i64::MAX), ALWAYS),
-    (("SqlSettings", "MaxOpenConns"), Kind::Int(1, i64::MAX), ALWAYS),
-    (("ServiceSettings", "ReadTimeout"), Kind::Int(1, i64::MAX), ALWAYS),
-    (("ServiceSettings", "WriteTimeout"), Kind::Int(1, i64::MAX), ALWAYS),
-    (("ServiceSettings", "ConnectionSecurity"), Kind::Word(&["", "TLS"]), ALWAYS),
-    (("SqlSettings", "DriverName"), Kind::Word(&["postgres", "mysql", "sqlite"]), ALWAYS),
-    (("ServiceSettings", "CollapsedThreads"), Kind::Word(THREADS), ALWAYS),
-    (("TeamSettings", "TeammateNameDisplay"), Kind::Word(DISPLAYS), ALWAYS),
-    (("TeamSettings", "RestrictDirectMessage"), Kind::Word(&["any", "team"]), ALWAYS),
-    (("EmailSettings", "EmailNotificationContentsType"), Kind::Word(&["full", "generic"]), ALWAYS),
-    (("EmailSettings", "PushNotificationContents"), Kind::Word(PUSHED), ALWAYS),
-    (("LdapSettings", "ConnectionSecurity"), Kind::Word(&["", "TLS", "STARTTLS"]), ALWAYS),
-    (("ImageProxySettings", "ImageProxyType"), Kind::Word(&["local", "atmos/camo"]), ALWAYS),
-    (("CacheSettings", "CacheType"), Kind::Word(&["lru", "redis"]), ALWAYS),
-    (("FileSettings", "DriverName"), Kind::Word(&["local", "amazons3"]), ALWAYS),
-    (("FileSettings", "DriverName"), Kind::Word(&["local", "amazons3", "azureblob"]), Series::new(11, 9)),
-];
-
-/// Switches that must have this value, and since which release (upgrade notes of 11.0).
-const MUSTS: [(At, bool, Series); 2] = [
-    (("TeamSettings", "ExperimentalViewArchivedChannels"), true, Series::new(11, 0)),
-    (("ExperimentalSettings", "ClientSideCertEnable"), false, Series::new(11, 0)),
-];
-
 /// What a value of that setting may be in that version, where that is more than its type.
 fn kind_of(setting: &Setting, version: Series) -> Option<Kind> {
-    let of_row = setting.row.and_then(|row| row.place(version)?.kind(row.kind));
-    of_row.or_else(|| {
-        let holds =
-            |(at, _, since): &&(At, Kind, Series)| *at == (setting.section, setting.key) && version >= *since;
-        LIMITS.iter().rfind(holds).map(|(_, kind, _)| *kind)
-    })
+    required::kind(setting.section, setting.key, setting.row, version)
 }
 
 impl Layering {
@@ -98,35 +44,38 @@ impl Layering {
     pub(crate) fn check(&mut self) {
         self.check_ranges();
         self.check_effects();
-        self.check_sign_in();
         self.check_published();
         self.check_origins();
         self.check_partners();
-        self.check_clashes();
         self.check_site_url();
         self.check_locales();
         self.check_database();
+        self.check_data_source();
     }
 
     /// Checks the values that were not given by a row's name against the row as well, and reports every value that the server would
-    /// refuse to start with.
+    /// refuse to start with, alone or together with others.
     fn check_ranges(&mut self) {
         let mut findings = Vec::new();
         for setting in self.settings.values() {
             let (Some(value), Some(origin)) = (setting.value(), setting.origin()) else { continue };
             let Some(kind) = kind_of(setting, self.version) else { continue };
+            // What it follows from is told.
+            if matches!(origin, Origin::Derived { .. }) {
+                continue;
+            }
             if let Some(problem) = kind.problem_of(value) {
                 let finding = Finding::new(origin.clone(), setting.name(), problem).allowed(kind.allowed());
-                findings.push(finding.value(setting.shown(value), setting.secret));
+                findings.push(finding.value(&setting.shown(value), setting.secret));
             }
         }
-        for ((section, key), must, since) in MUSTS {
-            let broken =
-                self.at(section, key).is_some_and(|setting| setting.value() == Some(&Value::Bool(!must)));
-            if broken && self.version >= since {
-                let problem = format!("is {}, and the server does not start on that since {since}", !must);
-                self.find_at((section, key), problem, "leave it out".to_owned());
-            }
+        let said = |section: &str, key: &str| {
+            let setting = self.at(section, key)?;
+            let given = setting.origin().is_some_and(Origin::is_given);
+            Some(Said { value: setting.value()?.clone(), given })
+        };
+        for (at, problem, allowed) in required::together(self.server, &said) {
+            self.find_at(at, problem, allowed.to_owned());
         }
         self.findings.append(&mut findings);
     }
@@ -198,34 +147,6 @@ impl Layering {
         self.notices.push(Notice::warning(origin, setting.name(), danger));
     }
 
-    /// Somebody must be able to sign in.
-    fn check_sign_in(&mut self) {
-        const BY_MAIL: At = ("EmailSettings", "EnableSignInWithEmail");
-        const BY_NAME: At = ("EmailSettings", "EnableSignInWithUsername");
-        const OTHERS: [&str; 6] = [
-            "GitLabSettings",
-            "GoogleSettings",
-            "Office365Settings",
-            "OpenIdSettings",
-            "LdapSettings",
-            "SamlSettings",
-        ];
-        let is = |at: At, flag: bool| {
-            self.at(at.0, at.1).is_some_and(|setting| setting.value() == Some(&flag.into()))
-        };
-        let given = |at: &&At| self.at(at.0, at.1).and_then(Setting::origin).is_some_and(Origin::is_given);
-        let on = |section: &&'static str| {
-            is((section, "Enable"), true) && self.effect(section, "Enable", &true.into()) == Effect::Followed
-        };
-        let Some(off) = [BY_MAIL, BY_NAME].iter().find(given).copied() else { return };
-        if !is(BY_MAIL, false) || !is(BY_NAME, false) || OTHERS.iter().any(on) {
-            return;
-        }
-        let problem = "is false, and no other way to sign in is on: no one could";
-        let way_out = "turn one on: MATTERMOST_USERNAME_SIGNIN, MATTERMOST_EMAIL_SIGNIN, or single sign-on of an edition that has it";
-        self.find_at(off, problem.to_owned(), way_out.to_owned());
-    }
-
     fn check_partners(&mut self) {
         const PARTNERS: [(At, At, &str); 6] = [
             (("EmailSettings", "SMTPPassword"), ("EmailSettings", "SMTPUsername"), "SMTP_USER"),
@@ -244,7 +165,7 @@ impl Layering {
                 );
             }
         }
-        const NEEDS: [(At, At, &str, &str); 4] = [
+        const NEEDS: [(At, At, &str, &str); 2] = [
             (
                 ("EmailSettings", "RequireEmailVerification"),
                 ("EmailSettings", "SMTPServer"),
@@ -256,18 +177,6 @@ impl Layering {
                 ("EmailSettings", "PushNotificationServer"),
                 "MATTERMOST_PUSH_SERVER",
                 "there is nowhere to send them",
-            ),
-            (
-                ("EmailSettings", "EnableEmailBatching"),
-                ("ServiceSettings", "SiteURL"),
-                "MATTERMOST_HOST or a site URL",
-                "the server refuses to start",
-            ),
-            (
-                ("ServiceSettings", "AllowCookiesForSubdomains"),
-                ("ServiceSettings", "SiteURL"),
-                "MATTERMOST_HOST or a site URL",
-                "the server refuses to start",
             ),
         ];
         for (flag, partner, variable, why) in NEEDS {
@@ -282,26 +191,6 @@ impl Layering {
                 mails,
                 "no mail server is named, so the server looks for one on its own host; give SMTP_HOST",
             );
-        }
-    }
-
-    /// Switches that the server does not start with together (server source v11.6, model/config.go).
-    fn check_clashes(&mut self) {
-        let batching = ("EmailSettings", "EnableEmailBatching");
-        if self.is_on(batching) && self.is_on(("ClusterSettings", "Enable")) {
-            let problem = "is true in a cluster, and the server does not start on that".to_owned();
-            self.find_at(batching, problem, "leave one of the two out".to_owned());
-        }
-        let follow = ("ServiceSettings", "ThreadAutoFollow");
-        let stays = self.at(follow.0, follow.1).is_some_and(|setting| setting.value() == Some(&false.into()));
-        let threads = match self.text("ServiceSettings", "CollapsedThreads") {
-            Some(word) => word != "disabled",
-            None => self.version >= WITH_THREADS,
-        };
-        if stays && threads {
-            let problem = "is false while ServiceSettings.CollapsedThreads is on, and the server does not start on that";
-            let way_out = "leave it out, or set CollapsedThreads to \"disabled\"";
-            self.find_at(follow, problem.to_owned(), way_out.to_owned());
         }
     }
 
@@ -391,6 +280,20 @@ impl Layering {
                 )
                 .policy(),
         );
+    }
+
+    /// Refuses an address of a database with a user or a name that nobody filled in. A password may look like a placeholder.
+    fn check_data_source(&mut self) {
+        const ADDRESS: At = ("SqlSettings", "DataSource");
+        let Some(Ok(DataSource::Server(server))) = self.text(ADDRESS.0, ADDRESS.1).map(str::parse) else {
+            return;
+        };
+        for (part, text) in [("user", &server.user), ("database name", &server.name)] {
+            if let Some(found) = placeholder::likely(text).filter(|_| self.is_given(ADDRESS.0, ADDRESS.1)) {
+                let problem = format!("names a {part} that {}", placeholder::problem(found));
+                self.find_at(ADDRESS, problem, format!("write the {part} itself"));
+            }
+        }
     }
 
     fn find_at(&mut self, place: At, problem: String, allowed: String) {

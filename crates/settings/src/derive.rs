@@ -194,7 +194,7 @@ impl Layering {
     /// Adds the documented defaults that follow from declared values.
     pub(crate) fn derive(&mut self) {
         let text = |value: &Value| value.as_str().filter(|text| !text.is_empty()).map(Value::from);
-        let address = |value: &Value| value.as_str().filter(|text| text.contains('@')).map(Value::from);
+        let address = |value: &Value| Kind::Email.read(value.as_str()?).ok();
         let yes = |value: &Value| text(value).map(|_| Value::from(true));
         // The order matters: some follow from values that follow from others.
         self.follow(("TeamSettings", "SiteName"), ("EmailSettings", "FeedbackName"), text);

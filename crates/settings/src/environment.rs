@@ -137,7 +137,10 @@ impl Environment {
         let path = variables.get(name).map_or("", String::as_str);
         let path = match cleaning::value(path, Source::Variable, Freedom::Plain) {
             Ok((path, _)) if path.is_empty() => return,
-            Ok((path, _)) => path,
+            Ok((path, taken_off)) => {
+                self.said.extend(taken_off.iter().map(|what| (name.to_owned(), true, (*what).to_owned())));
+                path
+            }
             Err((problem, allowed)) => return findings.push(found(problem).allowed(allowed)),
         };
         if variables.get(base).is_some_and(|value| !value.is_empty()) {
@@ -206,6 +209,17 @@ mod tests {
         let (environment, findings) = sorted(&[("SMTP_PASS_FILE", "/run/secrets/smtp")]);
         assert_eq!(environment.rows["SMTP_PASS"].text, "s3\nret");
         assert_eq!(findings, Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_path_in_quotes_is_read_without_them() {
+        for path in ["\"/run/secrets/smtp\"", "'/run/secrets/smtp'", "/run/secrets/smtp\r"] {
+            let (environment, findings) = sorted(&[("SMTP_PASS_FILE", path)]);
+            assert_eq!(environment.rows["SMTP_PASS"].text, "s3\nret", "{findings:?}");
+            assert_eq!(environment.said.len(), 1, "{:?}", environment.said);
+        }
+        let (_, findings) = sorted(&[("SMTP_PASS_FILE", "\"/run/secrets/smtp")]);
+        assert!(findings[0].contains("half a pair of quotes"), "{findings:?}");
     }
 
     #[test]

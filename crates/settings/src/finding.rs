@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::Path;
 
+use finding::visible;
 use version::Series;
 
 use crate::origin::Origin;
@@ -52,8 +53,8 @@ impl Finding {
         self
     }
 
-    pub(crate) fn value(mut self, value: impl Into<String>, secret: bool) -> Self {
-        self.value = Some(if secret { HIDDEN.to_owned() } else { value.into() });
+    pub(crate) fn value(mut self, value: &str, secret: bool) -> Self {
+        self.value = Some(if secret { HIDDEN.to_owned() } else { masked(value) });
         self
     }
 
@@ -63,17 +64,22 @@ impl Finding {
     }
 }
 
+/// The text without a password that stands in it before an `@`.
+pub(crate) fn masked(text: &str) -> String {
+    let (scheme, rest) = text.split_once("://").map_or(("", text), |(scheme, rest)| (scheme, rest));
+    let start = if scheme.is_empty() { String::new() } else { format!("{scheme}://") };
+    match rest.rsplit_once('@').filter(|(login, _)| login.contains(':')) {
+        Some((_, place)) => format!("{start}***@{place}"),
+        None => text.to_owned(),
+    }
+}
+
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: ", self.origin.place())?;
-        if !self.name.is_empty() {
-            write!(f, "`{}` ", self.name)?;
-        }
-        f.write_str(&self.problem)?;
-        match &self.allowed {
-            Some(allowed) => write!(f, "; {allowed}"),
-            None => Ok(()),
-        }
+        let name = if self.name.is_empty() { String::new() } else { format!("`{}` ", self.name) };
+        let allowed = self.allowed.as_ref().map_or_else(String::new, |allowed| format!("; {allowed}"));
+        let line = format!("{}: {name}{}{allowed}", self.origin.place(), self.problem);
+        f.write_str(&visible(&line))
     }
 }
 
@@ -136,15 +142,14 @@ impl Notice {
 
 impl fmt::Display for Notice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: `{}`", self.origin.place(), self.name)?;
-        if !self.effective {
-            f.write_str(" has no effect")?;
-        }
-        match (self.since, self.effective) {
-            (Some(since), false) => write!(f, " since {since}: {}", self.what),
-            (Some(since), true) => write!(f, ": since {since} {}", self.what),
-            (None, _) => write!(f, ": {}", self.what),
-        }
+        let effect = if self.effective { "" } else { " has no effect" };
+        let since = match (self.since, self.effective) {
+            (Some(since), false) => format!(" since {since}:"),
+            (Some(since), true) => format!(": since {since}"),
+            (None, _) => ":".to_owned(),
+        };
+        let line = format!("{}: `{}`{effect}{since} {}", self.origin.place(), self.name, self.what);
+        f.write_str(&visible(&line))
     }
 }
 
@@ -171,10 +176,4 @@ pub fn in_lines(notices: &[Notice]) -> Vec<String> {
 /// The line, from 1, that the byte `offset` of `text` stands in.
 pub(crate) fn line_at(text: &str, offset: usize) -> usize {
     1 + text.bytes().take(offset).filter(|byte| *byte == b'\n').count()
-}
-
-/// The finding for a text that is not TOML at all.
-pub(crate) fn unreadable(file: &Path, text: &str, error: &toml::de::Error) -> Findings {
-    let line = error.span().map_or(1, |span| line_at(text, span.start));
-    Findings(vec![Finding::in_file(file, line, "", error.message().replace('\n', " "))])
 }

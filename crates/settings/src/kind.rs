@@ -1,10 +1,9 @@
 //! What a setting's value may be.
 
-use std::net::{IpAddr, Ipv6Addr};
+mod address;
 
 use listen::Listen;
 use serde_json::Value;
-use url::Url;
 
 /// What a value may be. Every kind describes what it allows, and what is wrong with a text that it does not allow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,8 +14,10 @@ pub enum Kind {
     Address,
     /// An `http` or `https` URL without query and fragment.
     SiteUrl,
-    /// Any text of one line.
+    /// A word or words on one line.
     Text,
+    /// Any text of one line, such as a user's name at another service.
+    Line,
     /// Any text at all.
     Anything,
     /// A text of at most so many bytes.
@@ -29,10 +30,20 @@ pub enum Kind {
     Port,
     /// An `http` or `https` URL.
     Url,
+    /// An address of a page: an `http` or `https` URL, a path, `mailto:`.
+    Link,
     /// A host name or an IP address, alone.
     Host,
+    /// A host with or without a port, or a URL.
+    Endpoint,
     /// A mail address.
     Email,
+    /// Mail domains, separated by commas.
+    Domains,
+    /// A path of a file or directory.
+    Path,
+    /// The name of a bucket.
+    Bucket,
     /// Networks, separated by commas, each an address or `ADDRESS/PREFIX`; or `none`.
     Networks,
     /// Origins of pages, separated by spaces: `SCHEME://HOST`, a host alone, or `*` for any.
@@ -53,7 +64,7 @@ impl Kind {
             Self::SiteUrl => {
                 "http:// or https://, a host, and perhaps a port and a path, as in https://chat.example.com"
             }
-            Self::Text => "text of one line",
+            Self::Text | Self::Line => "text of one line",
             Self::Anything => "any text",
             Self::Name(most) => {
                 return format!("allowed: text of at most {most} bytes, as the server counts them");
@@ -63,6 +74,11 @@ impl Kind {
             Self::Int(least, most) => return format!("allowed: a whole number from {least} to {most}"),
             Self::Port => "a port, 1 to 65535",
             Self::Url => "an http:// or https:// address, as in https://git.example.com/oauth/authorize",
+            Self::Link => "an http:// or https:// address, a path, or mailto:ADDRESS",
+            Self::Endpoint => "HOST, HOST:PORT or a URL, as in s3.example.com or minio:9000",
+            Self::Domains => "mail domains, separated by commas, as in example.com, corp.example",
+            Self::Path => "the path of a file or directory",
+            Self::Bucket => "3 to 255 letters, digits, hyphens, dots and underscores",
             Self::Host => "a host name or an IP address without scheme and port, as in chat.example.com",
             Self::Email => "a mail address, as in chat@example.com",
             Self::Networks => "none, or networks separated by commas, as in 10.0.0.0/8, 192.0.2.7",
@@ -96,12 +112,15 @@ impl Kind {
                 Ok(_) => Ok(text.into()),
                 Err(error) => Err(format!("is `{text}`: {}", error.why)),
             },
-            Self::SiteUrl => site_url(text).map(|url| url.as_str().trim_end_matches('/').into()),
-            Self::Url => web_url(text).map(|_| text.into()),
-            Self::Text if text.contains(['\n', '\r', '\0']) => Err("has a line break".to_owned()),
-            Self::Text | Self::Anything => Ok(text.into()),
+            Self::SiteUrl => address::site_url(text).map(Value::from),
+            Self::Url => address::web_url(text).map(|(_, url)| url.into()),
+            Self::Link => address::link(text).map(Value::from),
+            Self::Text => address::plain(text).map(Value::from),
+            Self::Line | Self::Name(_) if text.contains(['\n', '\r', '\0']) => {
+                Err("has a line break".to_owned())
+            }
             Self::Name(most) if text.len() > most => Err(format!("has {} bytes", text.len())),
-            Self::Name(_) => Ok(text.into()),
+            Self::Line | Self::Name(_) | Self::Anything => Ok(text.into()),
             Self::Bool => {
                 boolean(text).map(Value::from).ok_or_else(|| format!("is `{text}`, which is neither"))
             }
@@ -114,23 +133,14 @@ impl Kind {
                 Ok(1..) => Ok(text.into()),
                 _ => Err(format!("is `{text}`, which is not a port")),
             },
-            Self::Host => {
-                match text.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(text) {
-                    host if host.parse::<Ipv6Addr>().is_ok() => Ok(host.into()),
-                    host if url::Host::parse(host).is_ok() => Ok(host.into()),
-                    _ => Err(format!("is `{text}`, which is not a host name")),
-                }
-            }
-            Self::Networks => networks(text).map(Value::from),
-            Self::Origins => origins(text).map(Value::from),
-            Self::Email => match text.split_once('@') {
-                Some((user, host))
-                    if !user.is_empty() && !host.is_empty() && !text.contains(char::is_whitespace) =>
-                {
-                    Ok(text.into())
-                }
-                _ => Err(format!("is `{text}`, which is not a mail address")),
-            },
+            Self::Host => address::host(text).map(Value::from),
+            Self::Endpoint => address::endpoint(text).map(Value::from),
+            Self::Networks => address::networks(text).map(Value::from),
+            Self::Origins => address::origins(text).map(Value::from),
+            Self::Email => address::email(text).map(Value::from),
+            Self::Domains => address::domains(text).map(Value::from),
+            Self::Path => address::path(text).map(Value::from),
+            Self::Bucket => address::bucket(text).map(Value::from),
             Self::Salt => match text.chars().count() {
                 0 | 32.. => Ok(text.into()),
                 count => {
@@ -172,72 +182,6 @@ pub(crate) fn boolean(text: &str) -> Option<bool> {
         "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
         "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
         _ => None,
-    }
-}
-
-fn web_url(value: &str) -> Result<Url, String> {
-    if !value.contains("://") {
-        return Err(format!("is `{value}`, which has no scheme; did you mean `https://{value}`?"));
-    }
-    let url = Url::parse(value).map_err(|error| format!("is `{value}`, which is not a URL ({error})"))?;
-    if !matches!(url.scheme(), "http" | "https") {
-        return Err(format!("has the scheme `{}`", url.scheme()));
-    }
-    if url.host_str().is_none_or(str::is_empty) {
-        return Err("has no host".to_owned());
-    }
-    Ok(url)
-}
-
-fn site_url(value: &str) -> Result<Url, String> {
-    let url = web_url(value)?;
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err("has a user name or a password in it".to_owned());
-    }
-    if url.query().is_some() || url.fragment().is_some() {
-        return Err("has a query or a fragment".to_owned());
-    }
-    Ok(url)
-}
-
-/// Origins in one form: without a slash at the end.
-fn origins(text: &str) -> Result<String, String> {
-    let origin = |part: &str| {
-        let part = part.strip_suffix('/').filter(|part| !part.ends_with('/')).unwrap_or(part);
-        let url = if part.contains("://") { part.to_owned() } else { format!("https://{part}") };
-        let is_origin = part == "*"
-            || Url::parse(&url).is_ok_and(|url| {
-                matches!(url.scheme(), "http" | "https")
-                    && url.host_str().is_some_and(|host| !host.is_empty() && !host.contains([',', '*']))
-                    && url.username().is_empty()
-                    && url.path() == "/"
-                    && url.query().is_none()
-                    && url.fragment().is_none()
-            });
-        is_origin.then(|| part.to_owned()).ok_or_else(|| format!("names `{part}`, which is not an origin"))
-    };
-    let parts: Vec<String> = text.split_whitespace().map(origin).collect::<Result<_, _>>()?;
-    Ok(parts.join(" "))
-}
-
-/// Networks in one form: separated by a comma and a space.
-fn networks(text: &str) -> Result<String, String> {
-    if text.trim().eq_ignore_ascii_case("none") {
-        return Ok("none".to_owned());
-    }
-    let parts: Vec<&str> = text.split(',').map(str::trim).collect();
-    let is_network = |part: &str| {
-        let (address, prefix) = part.split_once('/').map_or((part, None), |(a, p)| (a, Some(p)));
-        let most = match address.parse::<IpAddr>() {
-            Ok(IpAddr::V4(_)) => 32,
-            Ok(IpAddr::V6(_)) => 128,
-            Err(_) => return false,
-        };
-        prefix.is_none_or(|prefix| prefix.parse::<u8>().is_ok_and(|prefix| prefix <= most))
-    };
-    match parts.iter().find(|part| !is_network(part)) {
-        Some(part) => Err(format!("names `{part}`, which is not a network")),
-        None => Ok(parts.join(", ")),
     }
 }
 

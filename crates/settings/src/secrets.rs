@@ -10,11 +10,12 @@ use serde_json::Value;
 use toml::de::{DeTable, DeValue};
 
 use crate::config;
-use crate::finding::{Finding, Findings, line_at, unreadable};
+use crate::finding::{Finding, Findings, line_at};
 use crate::format;
 use crate::nearest;
 use crate::row::Row;
 use crate::table;
+use crate::toml_error::unreadable;
 
 /// The secrets of a deployment. The file is 0600; `Debug` masks.
 #[derive(Debug, Clone)]

@@ -6,13 +6,14 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 use toml::de::{DeTable, DeValue};
 
-use crate::finding::{Finding, Findings, line_at, unreadable};
+use crate::finding::{Finding, Findings, line_at};
 use crate::format;
 use crate::keys::{self, KEYS, Key};
 use crate::known;
 use crate::nearest;
 use crate::origin::Origin;
 use crate::schedule::{self, ScheduledOperation};
+use crate::toml_error::unreadable;
 
 /// What `mainstay.toml` says, and what the command line says instead. A key that neither has stays absent.
 #[derive(Clone, Default)]
@@ -322,14 +323,6 @@ mod tests {
              perhaps a port and a path, as in https://chat.example.com\n\
              mainstay.toml:6: `mattermost.TeamSettings.X` is a date, which config.json cannot hold; allowed: \
              [mattermost.SECTION] with KEY = value"
-        );
-    }
-
-    #[test]
-    fn a_duplicate_key_is_a_finding() {
-        assert!(
-            findings("listen = \"127.0.0.1:1\"\nlisten = \"127.0.0.1:2\"\n")
-                .starts_with("mainstay.toml:2: duplicate key")
         );
     }
 

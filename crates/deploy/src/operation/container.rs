@@ -60,9 +60,11 @@ pub fn secrets_of_root(
         let Some(name) = settings::of_file(variable) else { continue };
         // Given twice is a mistake, and it is told later.
         let is_alone = variables.get(name).is_none_or(String::is_empty);
-        if is_alone && user.can_read(Path::new(path)).is_ok_and(|can| !can) {
+        // As the settings read it: a path may stand in quotes.
+        let Ok(path) = settings::as_meant(variable, path) else { continue };
+        if is_alone && user.can_read(Path::new(&path)).is_ok_and(|can| !can) {
             // What root cannot read either is told later, too.
-            let text = read_secret_file(Path::new(path)).unwrap_or_default();
+            let text = read_secret_file(Path::new(&path)).unwrap_or_default();
             if let Some(text) = settings::in_file(&text).ok().filter(|text| !text.is_empty()) {
                 found.push((variable.clone(), name.to_owned(), text.into()));
             }

@@ -157,6 +157,7 @@ impl Operation for Up {
                 .into_iter()
                 .chain(observed.database.warnings)
                 .chain(left_behind(&world.layout))
+                .chain(world.layout.place().runs_as_root(desired.wanted.get("user")))
                 .collect(),
         })
     }

@@ -52,6 +52,37 @@ impl Place {
         self == Self::Container
     }
 
+    /// What is said where the server runs as root: `wanted` is the user that mainstay.toml names. `is_root` tells it of a name, and of this
+    /// process for `None`.
+    fn root_warning(self, wanted: Option<&str>, is_root: impl Fn(Option<&str>) -> bool) -> Option<String> {
+        let danger = "whoever breaks into the server has the rights of root";
+        match self {
+            Self::Machine => wanted.filter(|name| is_root(Some(name))).map(|name| {
+                format!(
+                    "the server runs as root, because `user` in mainstay.toml is `{name}`: {danger}; leave `user` out, and it gets a \
+                     user of its own"
+                )
+            }),
+            Self::Container => is_root(None).then(|| {
+                format!(
+                    "everything in this container runs as root, because USERMAP_UID is 0: {danger} in this container and on its \
+                     volume; leave USERMAP_UID out for user 2000, or name the volume's owner with it"
+                )
+            }),
+        }
+    }
+
+    /// The same for what is really so here.
+    pub fn runs_as_root(self, wanted: Option<&str>) -> Option<String> {
+        self.root_warning(wanted, |name| {
+            let user = match name {
+                Some(name) => host::User::named(name),
+                None => host::User::current(),
+            };
+            user.is_ok_and(|user| user.is_root())
+        })
+    }
+
     /// The command that sets the administrator's password, where people look for it in a log and not in a file.
     pub fn password_command(self) -> Option<&'static str> {
         (self == Self::Container).then_some("docker exec CONTAINER mainstay admin reset-password")
@@ -99,5 +130,22 @@ impl Place {
     /// How long the server may take to stop after that; `None` = the supervisor's own limit.
     pub(crate) fn grace(self) -> Option<Duration> {
         (self == Self::Container).then_some(Duration::from_secs(5))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_runs_as_root_is_told() {
+        let root = |name: Option<&str>| name.is_none_or(|name| name == "root");
+        let container = Place::Container.root_warning(None, root).expect("it is told");
+        assert!(container.contains("USERMAP_UID"), "{container}");
+        assert_eq!(Place::Container.root_warning(None, |_| false), None);
+        // On a machine the agent is root, and the server is not.
+        assert_eq!(Place::Machine.root_warning(None, root), None);
+        assert_eq!(Place::Machine.root_warning(Some("mattermost"), root), None);
+        assert!(Place::Machine.root_warning(Some("root"), root).is_some_and(|told| told.contains("`user`")));
     }
 }

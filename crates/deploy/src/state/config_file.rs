@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use release::ReleaseId;
+use release::{Edition, ReleaseId};
 use serde_json::Value;
 use settings::{Memory, MemoryError, Present};
 
@@ -107,4 +107,13 @@ pub(crate) fn text(config: &Value) -> Result<Vec<u8>, Error> {
         serde_json::to_vec_pretty(config).map_err(|error| Error::new(Exit::Bug, error.to_string()))?;
     text.push(b'\n');
     Ok(text)
+}
+/// What the settings must know of a release.
+pub(crate) fn server_of(release: &ReleaseId) -> settings::Server {
+    let line = match release.edition {
+        Edition::Builtin => settings::Line::Builtin,
+        Edition::Team => settings::Line::Team,
+        Edition::Entry | Edition::Enterprise => settings::Line::Enterprise,
+    };
+    settings::Server { version: release.version.series(), line }
 }

@@ -51,13 +51,15 @@ pub(crate) fn exposed(layout: &Layout, wanted: Option<&Wanted>) -> Vec<Exposed> 
     .collect()
 }
 
-/// The sentences that `status` and `settings check` say of a deployment: what others can read, and what was left behind.
+/// The sentences that `status` and `settings check` say of a deployment: what others can read, who runs as root, and what was left
+/// behind.
 pub fn warnings(layout: &Layout) -> Vec<String> {
     // A file of settings that cannot be read is reported by whoever needs it.
     let wanted = wanted_file(layout).ok();
     let open = exposed(layout, wanted.as_ref()).into_iter();
     let open = open.map(|exposed| format!("{exposed}; `mainstay up` closes it"));
-    open.chain(left_behind(layout)).collect()
+    let user = wanted.as_ref().and_then(|wanted| wanted.get("user"));
+    open.chain(layout.place().runs_as_root(user)).chain(left_behind(layout)).collect()
 }
 
 fn open(path: PathBuf, closed_to: u32, why: String) -> Option<Exposed> {

@@ -1,19 +1,19 @@
-//! Whether a server will be able to read its config.json: found out before the one that runs is stopped.
+//! Whether a server can be started and verified with its config.json: found out before the one that runs is stopped.
 
 use release::{Edition, ReleaseId};
 use serde_json::Value;
 use settings::{Present, Resolved, Undeclared};
 
-use super::config_file::{ConfigFiles, text};
+use super::config_file::{ConfigFiles, server_of, text};
 use crate::error::{Error, Exit};
 use crate::place::layout::{FILE_LIMIT, Layout};
 use crate::world::World;
 
-/// Checks that the server of `release` can read `config`, which is or becomes the deployment's config.json. `resolved` knows where a
-/// value that is declared comes from.
+/// Checks that the server of `release` can be started with `config`, which is or becomes the deployment's config.json. `resolved` knows
+/// where a value that is declared comes from.
 ///
 /// # Errors
-/// Every key whose value it cannot read, with the file and the line that says so.
+/// Every key with whose value it cannot, with the file and the line that says so.
 pub(crate) fn prove(
     world: &World,
     release: &ReleaseId,
@@ -21,7 +21,7 @@ pub(crate) fn prove(
     resolved: Option<&Resolved>,
 ) -> Result<(), Error> {
     let layout = &world.layout;
-    let wrong = settings::misshapen(config, release.version.series());
+    let wrong = settings::unusable(config, server_of(release));
     let mut problems: Vec<String> = wrong
         .iter()
         .map(|wrong| {
@@ -47,7 +47,10 @@ pub(crate) fn prove(
         return Ok(());
     }
     Err(Error::new(Exit::Settings, problems.join("\n"))
-        .hint("correct the value there, or remove the key for its default; nothing has been changed"))
+        .hint(
+        "correct the value there, remove the key for its default, or declare it in mainstay.toml, which outranks the System Console; \
+         nothing has been changed",
+    ))
 }
 
 /// The same for what the settings alone make of config.json; without `config`, of one that is not there yet.

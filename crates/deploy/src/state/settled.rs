@@ -14,7 +14,7 @@ use crate::error::{Error, Exit};
 use crate::place::container::image_release;
 use crate::place::layout::Layout;
 use crate::place::machine::{check_tarball, read_secret_file};
-use crate::state::config_file::ConfigFiles;
+use crate::state::config_file::{ConfigFiles, server_of};
 use crate::state::desired::{Desired, Machine};
 use crate::state::location::{self, Location};
 use crate::state::proof::prove_next;
@@ -291,16 +291,6 @@ pub(crate) fn published_keys(world: &World) -> Vec<String> {
         .iter()
         .map(|found| format!("`{}`: {}. {}", found.salt.name, found.danger(), found.fix(None)))
         .collect()
-}
-
-/// What the settings must know of a release.
-fn server_of(release: &ReleaseId) -> settings::Server {
-    let line = match release.edition {
-        Edition::Builtin => settings::Line::Builtin,
-        Edition::Team => settings::Line::Team,
-        Edition::Entry | Edition::Enterprise => settings::Line::Enterprise,
-    };
-    settings::Server { version: release.version.series(), line }
 }
 
 /// What is declared for a server of that release, and where each value comes from.

@@ -189,12 +189,19 @@ async fn a_flood_of_lines_leaves_what_was_written_before() {
         Supervisor::start(&host::Spawner::start().unwrap(), shell(dir.path(), &program), Policy::default())
             .unwrap();
     let path = dir.path().join("log");
-    let note =
-        "mainstay: 47981 more lines like this left out: INFO a request was refused (client 203.0.113.9)";
     wait_until("the flood is over", || dir.path().join("done").exists());
     // The rest is read, and what was left out is told.
     supervisor.stop().await;
-    assert!(lines(&path).iter().any(|line| line == note), "{:#?}", lines(&path));
+    let all = lines(&path);
+    let number = |end: &str| {
+        let told = all.iter().filter_map(|line| line.strip_prefix("mainstay: ")?.strip_suffix(end));
+        told.map(|number| number.parse::<u64>().expect("a number")).sum::<u64>()
+    };
+    let left_out = number(" more lines like this left out: INFO a request was refused (client 203.0.113.9)");
+    // On a busy machine the program is faster than its log: what is lost then is told as well.
+    let lost = number(" log lines were lost: the disk is slower than the program writes");
+    assert!(left_out > 0, "{all:#?}");
+    assert_eq!(left_out + lost, 47_981, "{all:#?}");
     // Within what `mainstay logs` shows by default.
     let seen = tail(&path, 50).unwrap();
     assert!(seen.iter().any(|line| line == error), "{seen:#?}");

@@ -1,7 +1,8 @@
 //! `mainstay entrypoint`: what an image's ENTRYPOINT is.
 //!
 //! Started as root it gives the volume to the user that everything runs as and becomes that user for good, by an exec. As
-//! process 1 it runs the rest in a child. Only then the work begins; there nobody is root any more.
+//! process 1 it runs the rest in a child. Only then the work begins; there nobody is root any more, unless `USERMAP_UID` is 0: that is
+//! told at each start.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -183,6 +184,9 @@ fn not_run(program: &OsString, error: &std::io::Error) -> Error {
 /// `app:start` or `app:migrate`, as the user.
 fn work(printer: Printer, common: &Common, change: Change, start: bool) -> Result<Exit, Error> {
     let world = world(common)?;
+    if let Some(warning) = world.layout.place().runs_as_root(None) {
+        printer.say(&format!("warning: {warning}"));
+    }
     let printer = told_of(printer, &world)?;
     runtime()?.block_on(async {
         let cancel = interrupted()?;

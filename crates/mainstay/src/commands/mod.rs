@@ -133,16 +133,14 @@ fn world(common: &Common) -> Result<World, Error> {
     Ok(world)
 }
 
-/// Our environment. What is not UTF-8 has U+FFFD in it, and is refused where it is a setting.
+/// Our environment. What is not UTF-8, in a name or a value, has U+FFFD in it, and is refused where a setting was meant.
 #[expect(
     clippy::disallowed_methods,
     reason = "the one place where the environment comes in; from here on it is a map"
 )]
 fn variables() -> BTreeMap<String, String> {
-    let text = |(name, value): (OsString, OsString)| {
-        Some((name.into_string().ok()?, value.to_string_lossy().into_owned()))
-    };
-    std::env::vars_os().filter_map(text).collect()
+    let text = |text: OsString| text.to_string_lossy().into_owned();
+    std::env::vars_os().map(|(name, value)| (text(name), text(value))).collect()
 }
 
 /// The deployment's paths: the container's own, unless another directory is named.

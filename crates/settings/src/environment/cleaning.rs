@@ -5,6 +5,7 @@
 //! it is, without the line breaks at its end: that is the way for a value that really begins and ends with a quote.
 
 use crate::kind::Kind;
+use crate::placeholder;
 
 /// Where a text comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,7 +28,7 @@ pub(crate) enum Freedom {
 impl Freedom {
     pub(crate) fn of(kind: Kind) -> Self {
         match kind {
-            Kind::Anything | Kind::Salt | Kind::Name(_) => Self::Any,
+            Kind::Anything | Kind::Salt | Kind::Name(_) | Kind::Line => Self::Any,
             _ => Self::Plain,
         }
     }
@@ -74,10 +75,9 @@ pub(crate) fn value(
         taken_off.clear();
         return Ok((rest.to_owned(), taken_off));
     }
-    if let Some(placeholder) = placeholder(rest) {
-        let problem = format!("has `{placeholder}` in it, which nothing has replaced");
+    if let Some(found) = placeholder::certain(rest) {
         return Err((
-            problem,
+            placeholder::problem(found),
             "write the value itself: `docker run --env-file` and Kubernetes replace nothing. A value that really has this in it \
              goes into a file that `NAME_FILE` names",
         ));
@@ -99,18 +99,6 @@ pub(crate) fn value(
         }
     }
     Ok((rest.to_owned(), taken_off))
-}
-
-/// The first `${NAME}` in a text.
-fn placeholder(text: &str) -> Option<&str> {
-    text.match_indices("${").find_map(|(start, _)| {
-        let end = start + text[start..].find('}')?;
-        let name = &text[start + 2..end];
-        let name = name.split([':', '-', '?', '+']).next().unwrap_or_default();
-        let is_name = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
-            && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
-        is_name.then(|| &text[start..=end])
-    })
 }
 
 /// The text between two quotes of one kind that enclose it.
@@ -149,6 +137,7 @@ mod tests {
             ("a\u{fffd}", "UTF-8"),
             ("https://${DOMAIN}/x", "`${DOMAIN}`"),
             ("${DB_PASS:-x}", "`${DB_PASS:-x}`"),
+            ("$(DB_PASS)", "`$(DB_PASS)`"),
             ("x?writeTimeout=30s\"", "half a pair"),
             ("'a", "half a pair"),
         ] {

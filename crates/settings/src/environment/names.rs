@@ -82,7 +82,29 @@ pub(super) fn meaning<'a>(name: &'a str, variables: &BTreeMap<String, String>) -
     if let Some(meaning) = in_lower_case(name) {
         return meaning;
     }
+    if let Some(meaning) = with_other_characters(name) {
+        return meaning;
+    }
     slip(name)
+}
+
+/// A setting's name with what an editor, a shell or another encoding put there. An environment keeps it, and no server knows it.
+fn with_other_characters(name: &str) -> Option<Meaning<'static>> {
+    let exported = name.trim_start().strip_prefix("export").filter(|rest| rest.starts_with([' ', '\t']));
+    let is_of_a_name = |c: &char| c.is_ascii_alphanumeric() || *c == '_';
+    let bare: String = exported.unwrap_or(name).chars().filter(is_of_a_name).collect();
+    let bare = bare.to_uppercase();
+    if name.chars().all(|c| is_of_a_name(&c)) || setting(&bare).is_none() {
+        return None;
+    }
+    let problem = match exported {
+        Some(_) => "is not a setting: `export` belongs to a shell script, and not to an env-file",
+        None if name.starts_with('\u{feff}') => {
+            "is not a setting: the name begins with a byte order mark; save the file as UTF-8 without one"
+        }
+        None => "is not a setting: names have letters, digits and underscores alone",
+    };
+    Some(Meaning::Mistake(problem, Some(bare)))
 }
 
 /// The setting that a name gives, and whether it names a file.
@@ -203,6 +225,26 @@ mod tests {
         assert_eq!(meant("Mm_TeamSettings_SiteName", &[]), "mistake MM_TEAMSETTINGS_SITENAME");
         assert_eq!(meant("db_host", &[]), "ignored");
         assert_eq!(meant("debug", &[]), "nothing");
+    }
+
+    #[test]
+    fn a_name_with_other_characters_is_told_with_the_right_one() {
+        for name in [
+            "\u{feff}MATTERMOST_HOST",
+            "export MATTERMOST_HOST",
+            "MATTERMOST_HOST ",
+            " MATTERMOST_HOST",
+            "\"MATTERMOST_HOST",
+            "MATTERMOST\u{fffd}_HOST",
+            "MATTERMOST_HO\u{200b}ST",
+            "MATTERMOST_HOST\r",
+            "export mattermost_host",
+        ] {
+            assert_eq!(meant(name, &[]), "mistake MATTERMOST_HOST", "{name:?}");
+        }
+        assert_eq!(meant("\u{feff}DB_PASS_FILE", &[]), "mistake DB_PASS_FILE");
+        assert_eq!(meant("export PATH", &[]), "nothing");
+        assert_eq!(meant("caf\u{fffd}", &[]), "nothing");
     }
 
     #[test]

@@ -24,7 +24,7 @@ const ROWS: &[Row] = &[
         .places(&[at("TeamSettings", "EnableOpenServer")])
         .always("false")
         .source(LATER),
-    row("MATTERMOST_USER_DOMAINS", Kind::Text, "Mail domains, separated by commas, that accounts must belong to")
+    row("MATTERMOST_USER_DOMAINS", Kind::Domains, "Mail domains, separated by commas, that accounts must belong to")
         .places(&[at("TeamSettings", "RestrictCreationToDomains")])
         .now("any"),
     row("MATTERMOST_ENABLE_EMAIL_SIGNUP", Kind::Bool, "Let people sign up with mail address and password")

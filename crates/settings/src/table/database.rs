@@ -38,7 +38,7 @@ const ROWS: &[Row] = &[
     .source(OURS),
     row(
         "DB_SSLROOTCERT",
-        Kind::Text,
+        Kind::Path,
         "A PEM file of the authorities that may sign the certificate of a PostgreSQL database; PGSSLROOTCERT counts as well where DB_SSLMODE verifies",
     )
     .now("the system's trusted certificates")

@@ -16,7 +16,7 @@ const ROWS: &[Row] = &[
         )
         .now("none")
         .secret(),
-    row("GITLAB_ID", Kind::Anything, "The application's id, as GitLab gave it")
+    row("GITLAB_ID", Kind::Line, "The application's id, as GitLab gave it")
         .places(&[at("GitLabSettings", "Id")])
         .now("none"),
     row("GITLAB_SCOPE", Kind::Text, "The scope asked for")

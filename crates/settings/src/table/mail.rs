@@ -14,7 +14,7 @@ const ROWS: &[Row] = &[
         .places(&[at("EmailSettings", "SMTPPort")])
         .then("25")
         .now("10025"),
-    row("SMTP_USER", Kind::Anything, "The user at the mail server; given, it is also signed in with")
+    row("SMTP_USER", Kind::Line, "The user at the mail server; given, it is also signed in with")
         .places(&[at("EmailSettings", "SMTPUsername")])
         .now("none"),
     row("SMTP_PASS", Kind::Anything, "That user's password")

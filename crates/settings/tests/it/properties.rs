@@ -80,7 +80,13 @@ fn suitable(row: &'static Row) -> BoxedStrategy<String> {
         Kind::Name(most) => {
             proptest::string::string_regex(&format!("[ -~]{{0,{most}}}")).expect("a pattern").boxed()
         }
-        Kind::Text | Kind::Address => "[ -~]{0,40}".boxed(),
+        // Without what may be a placeholder or a quote.
+        Kind::Text | Kind::Line | Kind::Address => "[ !#%()*+,./0-9:;=?@A-Z^_a-z|~-]{0,40}".boxed(),
+        Kind::Link => one_of(&["https://a.example.com/b", "/help", "mailto:a@b.example"]),
+        Kind::Endpoint => one_of(&["minio:9000", "s3.example.com", "https://a.example.com"]),
+        Kind::Domains => one_of(&["a.example", "a.example, @b.example"]),
+        Kind::Path => one_of(&["/srv/ca.pem", "./data/"]),
+        Kind::Bucket => "[a-z]{3,12}".boxed(),
         Kind::Salt => "[ -~]{32,64}".boxed(),
         Kind::Anything => any::<String>().prop_map(|text| text.replace('\0', "")).boxed(),
     }

@@ -228,6 +228,28 @@ fn any_user_may_run_it_where_the_volume_may_be_written() {
 }
 
 #[test]
+fn a_container_that_is_told_to_run_as_root_says_so() {
+    if !is_root() {
+        return;
+    }
+    let volume = Volume::new();
+    let run = Run::new(&volume).env("USERMAP_UID", "0").env("USERMAP_GID", "0");
+    let says = "warning: everything in this container runs as root, because USERMAP_UID is 0";
+    let container = run.up(&[]);
+    let check = container.exec(&["settings", "check"]);
+    assert!(check.stdout.contains(says), "{}", check.stdout);
+    let status = container.exec(&["status"]);
+    assert!(status.stdout.contains("everything in this container runs as root"), "{}", status.stdout);
+    let ended = container.stop().expect(0);
+    assert!(ended.stderr.contains(says), "{}", ended.stderr);
+    // The next start without it gives the volume away.
+    let container = Run::new(&volume).up(&[]);
+    assert!(!container.exec(&["status"]).stdout.contains("as root"));
+    container.stop().expect(0);
+    assert_eq!(std::fs::metadata(volume.path.join(".mainstay")).expect("it").uid(), 2000);
+}
+
+#[test]
 fn commands_are_run_as_the_user_and_their_codes_are_passed_on() {
     if !is_root() {
         return;

@@ -41,9 +41,6 @@ fn values(row: &Row) -> Vec<String> {
             "https://",
             "a,b",
         ]),
-        ("MATTERMOST_USER_DOMAINS", _) => {
-            texts(&["example.com", "corp.example, partner.example", "@corp.example"])
-        }
         ("MATTERMOST_LOCALES", _) => texts(&["en", "en,de", "de", "xx"]),
         ("MATTERMOST_SERVER_LOCALE" | "MATTERMOST_CLIENT_LOCALE", _) => texts(&["de", "en", "xx"]),
         (_, Kind::Word(words)) => {
@@ -66,7 +63,12 @@ fn values(row: &Row) -> Vec<String> {
         (_, Kind::Name(most)) => vec!["x".to_owned(), "n".repeat(most)],
         (_, Kind::Origins) => texts(&["*"]),
         (_, Kind::Salt) => vec!["s3".repeat(16), "s4".repeat(40)],
-        (_, Kind::Text | Kind::Anything | Kind::Address) => texts(&["text"]),
+        (_, Kind::Link) => texts(&["https://other.example.com/a/b", "/help"]),
+        (_, Kind::Endpoint) => texts(&["minio.example.com:9000"]),
+        (_, Kind::Domains) => texts(&["example.com", "corp.example, partner.example", "@corp.example"]),
+        (_, Kind::Path) => texts(&["/srv/ca.pem"]),
+        (_, Kind::Bucket) => texts(&["chat-files"]),
+        (_, Kind::Text | Kind::Line | Kind::Anything | Kind::Address) => texts(&["text"]),
     }
 }
 
@@ -282,7 +284,6 @@ impl Numbers {
 
 /// Combinations of up to eight settings.
 fn combinations(seed: u64, count: usize) -> Vec<Case> {
-    println!("seed {seed}");
     let mut numbers = Numbers(seed);
     let rows: Vec<&Row> = rows().collect();
     let keys = keys();
@@ -303,16 +304,38 @@ fn combinations(seed: u64, count: usize) -> Vec<Case> {
     (0..count).map(|_| case()).collect()
 }
 
-/// A seed of this moment.
+/// Gives the seed of an earlier run again.
+const SEED: &str = "MAINSTAY_TEST_SEED";
+
+/// The seed that is given, otherwise one of this moment.
+#[expect(clippy::disallowed_methods, reason = "whoever repeats a run gives its seed")]
 fn seed() -> u64 {
+    if let Ok(text) = std::env::var(SEED) {
+        return text.parse().unwrap_or_else(|_| {
+            panic!("{SEED} is {text:?}, which is not a seed: a number as a failure prints it")
+        });
+    }
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     now.map_or(1, |now| now.as_nanos() as u64)
+}
+
+/// Prints how to repeat what was random, however the test ends; a test that fails shows it.
+struct Repeat(String);
+
+impl Drop for Repeat {
+    fn drop(&mut self) {
+        println!("to repeat it: {}", self.0);
+    }
 }
 
 /// All of them are decided; some of those that are accepted are run.
 #[test]
 fn random_combinations() {
-    let mut cases = combinations(seed(), 200);
+    let seed = seed();
+    let _repeat = Repeat(format!(
+        "{SEED}={seed} cargo test --package mainstay --test it full::sweep::random_combinations -- --exact --nocapture"
+    ));
+    let mut cases = combinations(seed, 200);
     cases.retain(is_accepted);
     println!("{} of 200 are accepted", cases.len());
     cases.truncate(20);
@@ -322,5 +345,13 @@ fn random_combinations() {
 #[test]
 #[ignore = "takes long: `cargo xtask sweep`"]
 fn every_random_combination() {
-    converge(&combinations(seed(), 200));
+    let seed = seed();
+    let _repeat = Repeat(format!("cargo xtask sweep {seed}"));
+    converge(&combinations(seed, 200));
+}
+
+#[test]
+fn a_seed_gives_the_same_combinations_again() {
+    assert_eq!(combinations(7, 20), combinations(7, 20));
+    assert_ne!(combinations(7, 20), combinations(8, 20));
 }
