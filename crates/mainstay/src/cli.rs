@@ -3,6 +3,7 @@
 mod admin;
 mod apps;
 mod logs;
+mod release;
 mod verify;
 
 mod image;
@@ -15,6 +16,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub(crate) use self::apps::{Apps, Validate};
 pub(crate) use admin::{Admin, Password};
 pub(crate) use logs::{Logs, Part};
+pub(crate) use release::{Release, ReleasePath};
 pub(crate) use verify::Verify;
 
 pub(crate) use image::{
@@ -323,18 +325,6 @@ pub(crate) enum Database {
     Status,
     /// Print the SQL that creates user and database, for the administrator of the database's server
     Sql,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum Release {
-    /// Say which releases are unpacked here, and which is active
-    List,
-    /// Write the built-in server as a tarball in the official layout
-    PackBuiltin {
-        /// Where to [default: mattermost-VERSION-builtin-linux-ARCH.tar.gz in the current directory]
-        #[arg(value_name = "FILE")]
-        output: Option<PathBuf>,
-    },
 }
 
 #[derive(Debug, Args)]

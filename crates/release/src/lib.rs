@@ -26,12 +26,15 @@
 
 mod archive;
 mod capability;
+mod catalogue;
 mod durable;
 mod edition;
 mod error;
 mod identity;
+mod journey;
 mod layout;
 mod member;
+mod notes;
 mod origin;
 mod pack;
 mod path;
@@ -41,10 +44,13 @@ mod unpack;
 
 pub use archive::Limits;
 pub use capability::Capabilities;
+pub use catalogue::{Catalogue, Channel, Line, Offer, SigningKey};
 pub use edition::{Edition, ReleaseId};
 pub use error::ReleaseError;
 pub use identity::Identity;
+pub use journey::{Leg, NoWay, Store, journey};
 pub use layout::{Call, Release};
+pub use notes::{Bearing, Circumstances, Note, notes};
 pub use origin::{NotSha256, Origin, Sha256};
 pub use pack::{builtin, pack_builtin, pack_builtin_to};
 pub use path::{Path, Stop, path};

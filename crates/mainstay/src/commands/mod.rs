@@ -15,6 +15,7 @@ mod misread;
 mod question;
 mod reference;
 mod release;
+mod release_path;
 mod restart;
 mod settings;
 mod shell;

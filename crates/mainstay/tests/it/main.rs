@@ -12,6 +12,7 @@ mod ownership;
 mod place;
 mod presence;
 mod promises;
+mod releases;
 mod samples;
 mod session;
 mod shown;

@@ -6,6 +6,7 @@ mod full {
     mod disk;
 }
 mod hostile;
+mod journey;
 mod tarball;
 mod whole;
 

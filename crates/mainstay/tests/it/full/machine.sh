@@ -10,7 +10,7 @@ mount -t tmpfs tmpfs machine
 cd machine
 mkdir bin out home
 # Changes to these directories are this machine's alone.
-for dir in etc srv var root; do
+for dir in etc opt srv var root; do
     mkdir "over-$dir" "work-$dir"
     mount -t overlay overlay -o "lowerdir=/$dir,upperdir=$PWD/over-$dir,workdir=$PWD/work-$dir" "/$dir"
 done

@@ -245,6 +245,13 @@ fn databases() {
 }
 
 #[test]
+fn releases() {
+    const OLD: &str = "mkdir -p /opt/mattermost/config && echo '{}' > /opt/mattermost/config/config.json";
+    Page { path: "docs/releases.md", before: &[("mainstay release path 10.5.14", OLD)], ..Page::default() }
+        .run();
+}
+
+#[test]
 fn mail() {
     Page { path: "docs/mail.md", services: "mailserver", ..Page::default() }.run();
 }

@@ -1,0 +1,211 @@
+//! Which releases there are, for how long they are supported, and what proves them: data with a date.
+
+use std::collections::BTreeMap;
+use std::str::FromStr;
+
+use jiff::civil::Date;
+use serde::Deserialize;
+use version::{Series, Version};
+
+use crate::edition::Edition;
+use crate::error::ReleaseError;
+use crate::origin::Sha256;
+
+/// What was known about Mattermost's releases on a day.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Catalogue {
+    /// The form of this text: 1.
+    pub format: u32,
+    /// When it was read from its sources.
+    pub date: Date,
+    /// What signs the tarballs.
+    pub key: SigningKey,
+    /// The newest line first.
+    #[serde(rename = "line")]
+    pub lines: Vec<Line>,
+    sha256: BTreeMap<Edition, BTreeMap<Version, Sha256>>,
+}
+
+/// The key that signs the tarballs.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SigningKey {
+    /// 40 hexadecimal digits.
+    pub fingerprint: String,
+    /// Where it is published.
+    pub url: String,
+}
+
+/// A release line: `11.7` and its patch releases.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Line {
+    /// Its name.
+    #[serde(rename = "line", deserialize_with = "series")]
+    pub series: Series,
+    /// The day of its first release.
+    #[serde(default)]
+    pub released: Option<Date>,
+    /// The last day of its support.
+    #[serde(default)]
+    pub ends: Option<Date>,
+    /// Whether it is an extended support release.
+    #[serde(default)]
+    pub extended: bool,
+    /// The newest patch release that was seen.
+    pub newest: Version,
+}
+
+/// Which release somebody wants.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Channel {
+    /// The newest extended support release.
+    Extended,
+    /// The newest release.
+    Latest,
+    /// The newest patch release of a line.
+    Line(Series),
+    /// This one.
+    Exactly(Version),
+}
+
+/// A release of the catalogue, or one that is asked for by its number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Offer {
+    /// Its version.
+    pub version: Version,
+    /// The last day of its support, where that is known.
+    pub ends: Option<Date>,
+    /// The checksum of its tarball for amd64, where the makers print one.
+    pub sha256: Option<Sha256>,
+}
+
+impl FromStr for Channel {
+    type Err = ReleaseError;
+
+    fn from_str(text: &str) -> Result<Self, ReleaseError> {
+        match text {
+            "esr" => Ok(Self::Extended),
+            "latest" => Ok(Self::Latest),
+            _ => match (text.parse::<Version>(), text.parse::<Series>()) {
+                (Ok(version), _) => Ok(Self::Exactly(version)),
+                // A series is also read from longer texts.
+                (_, Ok(series)) if series.to_string() == text => Ok(Self::Line(series)),
+                _ => Err(ReleaseError::Name {
+                    given: text.to_owned(),
+                    why: "a release is esr, latest, a line such as 11.7, or a version such as 11.7.15",
+                }),
+            },
+        }
+    }
+}
+
+impl Catalogue {
+    /// What this program was built with.
+    ///
+    /// # Panics
+    /// Never: a test reads it.
+    pub fn built_in() -> Self {
+        #[expect(clippy::expect_used, reason = "a constant, which a test reads")]
+        toml::from_str(include_str!("catalogue.toml")).expect("the catalogue is TOML")
+    }
+
+    /// The release that a channel leads to on a day. `None`: the catalogue knows no such line.
+    pub fn find(&self, channel: &Channel, edition: Edition, today: Date) -> Option<Offer> {
+        // A line is announced before its first day.
+        let is_out = |line: &&Line| line.released.is_none_or(|day| day <= today);
+        let version = match channel {
+            Channel::Extended => self.lines.iter().filter(is_out).find(|line| line.extended)?.newest.clone(),
+            Channel::Latest => self.lines.iter().find(is_out)?.newest.clone(),
+            Channel::Line(series) => self.line(*series)?.newest.clone(),
+            Channel::Exactly(version) => version.clone(),
+        };
+        let ends = self.line(version.series()).and_then(|line| line.ends);
+        Some(Offer { ends, sha256: self.sha256(edition, &version).cloned(), version })
+    }
+
+    /// A line that it knows.
+    pub fn line(&self, series: Series) -> Option<&Line> {
+        self.lines.iter().find(|line| line.series == series)
+    }
+
+    /// The newest patch release of a version's line, if that is newer than the version.
+    pub fn newest(&self, version: &Version) -> Version {
+        let newest = self.line(version.series()).map(|line| &line.newest);
+        newest.filter(|newest| *newest > version).unwrap_or(version).clone()
+    }
+
+    /// The checksum of a tarball for amd64. Entry and Enterprise are one tarball.
+    pub fn sha256(&self, edition: Edition, version: &Version) -> Option<&Sha256> {
+        let edition = if edition == Edition::Entry { Edition::Enterprise } else { edition };
+        self.sha256.get(&edition)?.get(version)
+    }
+}
+
+fn series<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Series, D::Error> {
+    let text = String::deserialize(from)?;
+    text.parse().map_err(serde::de::Error::custom)
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::civil::date;
+
+    use super::*;
+
+    #[test]
+    fn the_catalogue_of_this_program_can_be_read_and_is_in_order() {
+        let catalogue = Catalogue::built_in();
+        assert_eq!(catalogue.format, 1);
+        assert_eq!(catalogue.key.fingerprint.len(), 40);
+        for pair in catalogue.lines.windows(2) {
+            assert!(pair[0].series > pair[1].series);
+        }
+        for line in &catalogue.lines {
+            assert_eq!(line.newest.series(), line.series);
+        }
+    }
+
+    #[test]
+    fn a_channel_leads_to_a_release() {
+        let catalogue = Catalogue::built_in();
+        let found = |channel: &str, today| {
+            let offer = catalogue.find(&channel.parse().unwrap(), Edition::Team, today)?;
+            Some(format!("{}, {}", offer.version, offer.ends.map_or("?".to_owned(), |day| day.to_string())))
+        };
+        let today = date(2026, 11, 20);
+        for (channel, offer) in [
+            ("esr", Some("11.7.15, 2027-05-15")),
+            ("latest", Some("12.1.0, 2027-02-15")),
+            ("11.10", Some("11.10.5, 2026-11-15")),
+            ("5.37", Some("5.37.10, ?")),
+            ("11.7.3", Some("11.7.3, 2027-05-15")),
+            ("99.1", None),
+            ("99.1.0", Some("99.1.0, ?")),
+        ] {
+            assert_eq!(found(channel, today).as_deref(), offer, "{channel}");
+        }
+        assert_eq!(
+            found("latest", date(2026, 11, 15)).as_deref(),
+            Some("12.0.2, 2027-01-15"),
+            "12.1 is not out"
+        );
+        for text in ["", "newest", "11", "11.7.x", "v11.7", "11.7-rc1"] {
+            let error = text.parse::<Channel>().unwrap_err().to_string();
+            assert!(error.contains("esr, latest"), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn entry_has_the_checksums_of_enterprise() {
+        let catalogue = Catalogue::built_in();
+        let version = Version::new(11, 7, 10);
+        assert!(catalogue.sha256(Edition::Entry, &version).is_some());
+        assert_eq!(
+            catalogue.sha256(Edition::Entry, &version),
+            catalogue.sha256(Edition::Enterprise, &version)
+        );
+        assert_ne!(catalogue.sha256(Edition::Team, &version), catalogue.sha256(Edition::Entry, &version));
+    }
+}
