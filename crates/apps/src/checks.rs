@@ -68,7 +68,7 @@ fn icon(manifest: &Manifest, object: &Object<'_>, found: &mut Found) {
     match rules::static_path(icon) {
         _ if icon.is_empty() => {}
         Err(why) => {
-            found.error(at, what, why, "write the path of a file below static/, such as \"icon.png\"")
+            found.error(at, what, why, "write the path of a file below static/, such as \"icon.png\"");
         }
         Ok(_) if icon.contains("://") => {
             let cause = "Mattermost looks for it below static/ and does not find it";

@@ -29,6 +29,9 @@ impl Generation {
     }
 }
 
+/// What to do with a manifest of an old format.
+pub(crate) const CONVERT: &str = "convert the manifest with `mainstay apps convert FILE`";
+
 /// The format of a manifest: the current one as soon as there is a section.
 pub(crate) fn of(object: &Object<'_>) -> Generation {
     let has = |name: &str| object.get(name).is_some();
@@ -111,6 +114,6 @@ fn warn(object: &Object<'_>, name: &str, generation: Generation, found: &mut Fou
     if let Some(value) = object.get(name) {
         let what = format!("`{name}` belongs to {}", generation.words());
         let cause = "Mattermost does not read it since plugin 1.2";
-        found.warning(value, what, cause, "convert the manifest with `mainstay apps convert FILE`");
+        found.warning(value, what, cause, CONVERT);
     }
 }

@@ -11,30 +11,45 @@
 //! - The long function names of Mattermost's plugin as they are: with dots in the id or version AWS refuses them.
 #![forbid(unsafe_code)]
 
+mod archive;
+mod bundle;
 mod call;
 mod checks;
 pub mod deployer;
+mod convert;
 mod error;
 pub mod event;
 mod file;
 mod found;
 mod generation;
+mod go;
 mod located;
 mod manifest;
 pub mod mattermost;
 pub mod names;
 mod object;
+mod pack;
+mod package;
+mod reader;
 mod reading;
 mod route;
 mod rules;
+pub mod runtimes;
 mod section;
 pub mod source;
+mod terraform;
 
+pub use archive::{ARCHIVE_MAX, Entry};
+pub use bundle::{ASSET_MAX, Asset, Bundle};
+pub use convert::{Converted, convert};
 pub use error::Error;
 pub use file::read_file;
 pub use generation::Generation;
 pub use manifest::{
     AwsLambda, Call, DeployType, Function, Http, Manifest, OpenFaas, OpenFaasFunction, Plugin,
 };
-pub use reading::MANIFEST_LIMIT;
+pub use pack::pack;
+pub use package::{DIRECT_MAX, Package};
+pub use reading::{Given, MANIFEST_LIMIT};
 pub use route::route;
+pub use terraform::terraform_data;

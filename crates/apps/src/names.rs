@@ -37,15 +37,21 @@ fn short(id: &str, version: &str, function: &str) -> String {
 
 /// As much of the whole name's SHA-256 as there is room for.
 fn hashed(id: &str, version: &str, name: &str) -> String {
-    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, name.as_bytes());
     let room = LAMBDA_MAX.saturating_sub(id.len() + version.len() + 2);
+    let mut hex = sha256(name.as_bytes());
+    hex.truncate(room);
+    format!("{id}_{version}_{hex}")
+}
+
+/// The SHA-256 of some bytes, in lower-case hexadecimal.
+pub fn sha256(bytes: &[u8]) -> String {
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes);
     let mut hex = String::with_capacity(64);
     for byte in digest.as_ref() {
         // Writing to a string cannot fail.
         let _ = write!(hex, "{byte:02x}");
     }
-    hex.truncate(room);
-    format!("{id}_{version}_{hex}")
+    hex
 }
 
 /// The key of a static file in the bucket: `static/com.mattermost.servicenow_0.1.0_app/photo.png`. `name` is relative to `static/`.
@@ -92,7 +98,7 @@ pub fn collisions<'a>(
         let name = name_of(thing);
         match owners.get(&name) {
             Some(first) => {
-                collisions.push(Collision { first: (*first).to_owned(), second: thing.to_owned(), name })
+                collisions.push(Collision { first: (*first).to_owned(), second: thing.to_owned(), name });
             }
             None => drop(owners.insert(name, thing)),
         }

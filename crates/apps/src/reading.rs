@@ -19,7 +19,7 @@ use crate::{call, checks, rules, section};
 pub const MANIFEST_LIMIT: u64 = 1024 * 1024;
 
 /// The fields of a manifest, and those of the formats before plugin 1.0.
-pub(crate) const FIELDS: [&str; 28] = [
+const FIELDS: [&str; 29] = [
     "SchemaVersion",
     "app_id",
     "version",
@@ -48,6 +48,7 @@ pub(crate) const FIELDS: [&str; 28] = [
     "root_url",
     "plugin_id",
     "lambda_functions",
+    "name",
 ];
 
 impl Manifest {
@@ -57,7 +58,7 @@ impl Manifest {
     /// # Errors
     /// It is no JSON object, or a rule is broken: with everything that was found.
     pub fn read(name: &Path, bytes: &[u8]) -> Result<(Self, Vec<Finding>), Error> {
-        let read = read(name, bytes)?;
+        let read = read(name, bytes, &Given::default())?;
         Ok((read.manifest, read.warnings))
     }
 }
@@ -70,18 +71,29 @@ pub(crate) struct Read {
     pub warnings: Vec<Finding>,
 }
 
-pub(crate) fn read(name: &Path, bytes: &[u8]) -> Result<Read, Error> {
+/// What a person says about a manifest that says nothing of it.
+#[derive(Debug, Clone, Default)]
+pub struct Given {
+    /// The name that people see.
+    pub display_name: Option<String>,
+    /// An address about the app.
+    pub homepage_url: Option<String>,
+    /// Whether old formats may lack the name that people see.
+    pub is_conversion: bool,
+}
+
+pub(crate) fn read(name: &Path, bytes: &[u8], given: &Given) -> Result<Read, Error> {
     let whole = whole(name, bytes)?;
     let mut found = Found::new(name);
     let object = Object::of(&whole, &FIELDS, &mut found);
-    let (manifest, generation) = fields(&object, &mut found);
+    let (manifest, generation) = fields(&object, given, &mut found);
     checks::check(&manifest, &object, &mut found);
     let warnings = found.outcome(&name.display().to_string())?;
     Ok(Read { manifest, generation, warnings })
 }
 
 /// The outermost object.
-pub(crate) fn whole<'a>(name: &Path, bytes: &'a [u8]) -> Result<Located<'a>, Error> {
+fn whole<'a>(name: &Path, bytes: &'a [u8]) -> Result<Located<'a>, Error> {
     if bytes.len() as u64 > MANIFEST_LIMIT {
         let what = format!("{} is larger than {MANIFEST_LIMIT} bytes", name.display());
         return Err(Error::new(Exit::Settings, what).hint("Mattermost reads no more of a manifest"));
@@ -100,13 +112,16 @@ pub(crate) fn whole<'a>(name: &Path, bytes: &'a [u8]) -> Result<Located<'a>, Err
 }
 
 /// What the file says, as far as it can be read.
-pub(crate) fn fields(object: &Object<'_>, found: &mut Found) -> (Manifest, Generation) {
+fn fields(object: &Object<'_>, given: &Given, found: &mut Found) -> (Manifest, Generation) {
+    let generation = generation::of(object);
     let mut manifest = Manifest {
         schema_version: object.text("SchemaVersion", found),
         app_id: object.required("app_id", rules::APP_ID, found),
         version: object.text("version", found),
-        homepage_url: object.required("homepage_url", "an address such as \"https://example.org\"", found),
-        display_name: object.required("display_name", "the name that people see", found),
+        homepage_url: given.homepage_url.clone().unwrap_or_else(|| {
+            object.required("homepage_url", "an address such as \"https://example.org\"", found)
+        }),
+        display_name: display_name(object, given, generation, found),
         description: object.text("description", found),
         icon: object.text("icon", found),
         bindings: call::read(object, "bindings", found),
@@ -123,7 +138,6 @@ pub(crate) fn fields(object: &Object<'_>, found: &mut Found) -> (Manifest, Gener
         requested_locations: object.texts("requested_locations", found),
         ..Manifest::default()
     };
-    let generation = generation::of(object);
     match generation {
         Generation::Current => section::current(object, &mut manifest, found),
         Generation::First | Generation::Second => {
@@ -132,4 +146,17 @@ pub(crate) fn fields(object: &Object<'_>, found: &mut Found) -> (Manifest, Gener
     }
     object.warn_of_unknown(found);
     (manifest, generation)
+}
+
+/// The name that people see, which old formats need not have.
+fn display_name(object: &Object<'_>, given: &Given, generation: Generation, found: &mut Found) -> String {
+    if let Some(name) = &given.display_name {
+        return name.clone();
+    }
+    let may_lack = given.is_conversion && generation != Generation::Current;
+    if may_lack && object.get("display_name").is_none() {
+        let name = object.text("name", found);
+        return if name.is_empty() { object.text("app_id", found) } else { name };
+    }
+    object.required("display_name", "the name that people see", found)
 }

@@ -23,7 +23,7 @@ pub(crate) fn current(object: &Object<'_>, manifest: &mut Manifest, found: &mut 
         section.warn_of_unknown(found);
         Plugin { plugin_id: section.required("plugin_id", "the plugin's id", found) }
     });
-    for name in ["app_type", "root_url", "plugin_id", "lambda_functions"] {
+    for name in ["app_type", "root_url", "plugin_id", "lambda_functions", "name"] {
         if let Some((_, value)) = object.field(name) {
             let cause =
                 "Mattermost reads it only in manifests without deployment sections, and not since plugin 1.2";
