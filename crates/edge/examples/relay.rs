@@ -1,13 +1,13 @@
 //! A bare edge, until Ctrl-C: `relay LISTEN UPSTREAM [MAX_CONNECTIONS]`.
 //!
-//! LISTEN is an address, or `-` if standard input is a listening socket that the parent process handed over.
+//! UPSTREAM is an address, or the path of a Unix socket. LISTEN is an address, or `-` if standard input is a listening socket that the parent process handed over.
 
 use std::error::Error;
 use std::io::Write;
-use std::net::{SocketAddr, TcpListener};
+use std::net::TcpListener;
 use std::os::fd::AsFd;
 
-use edge::{Edge, Limits};
+use edge::{Edge, Limits, UpstreamAddress};
 use tokio_util::sync::CancellationToken;
 
 #[tokio::main]
@@ -16,7 +16,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let (Some(listen), Some(upstream)) = (args.next(), args.next()) else {
         return Err("usage: relay LISTEN UPSTREAM [MAX_CONNECTIONS]".into());
     };
-    let upstream: SocketAddr = upstream.parse()?;
+    let upstream: UpstreamAddress = upstream.parse()?;
     // The access log is made as in the agent, for measurements, and not kept.
     tracing_subscriber::fmt().json().with_writer(std::io::sink).init();
     let mut limits = Limits::default();

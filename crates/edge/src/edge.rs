@@ -20,6 +20,7 @@ use crate::shared::Shared;
 use crate::silence::Silence;
 use crate::transport::{Plain, Transport};
 use crate::upstream::Upstream;
+use crate::upstream_socket::UpstreamAddress;
 use crate::worker::Worker;
 
 /// How long a connection that was turned away may take to read its 503.
@@ -32,7 +33,7 @@ const TURNED_AWAY_AT_ONCE: u64 = 64;
 #[derive(Debug)]
 pub struct Edge<T = Plain> {
     listener: Listener,
-    upstream: SocketAddr,
+    upstream: UpstreamAddress,
     limits: Limits,
     trusted: Arc<[Network]>,
     transport: T,
@@ -41,13 +42,16 @@ pub struct Edge<T = Plain> {
 }
 
 impl Edge {
-    /// Listens on the address `listen` (port 0: any free one), and will relay to `upstream`, which is normally on loopback
-    /// and need not run yet.
+    /// Listens on the address `listen` (port 0: any free one), and will relay to `upstream`, which need not run yet.
     ///
     /// # Errors
     /// The address is in use, is not an address of this machine, or this user may not listen on it.
-    pub fn bind(listen: SocketAddr, upstream: SocketAddr, limits: Limits) -> Result<Edge, EdgeError> {
-        Ok(Edge::on(Listener::bind(listen)?, upstream, limits))
+    pub fn bind(
+        listen: SocketAddr,
+        upstream: impl Into<UpstreamAddress>,
+        limits: Limits,
+    ) -> Result<Edge, EdgeError> {
+        Ok(Edge::on(Listener::bind(listen)?, upstream.into(), limits))
     }
 
     /// Like [`bind`](Edge::bind), with a socket that is already listening, such as one that another process has
@@ -58,13 +62,13 @@ impl Edge {
     /// It is not a TCP socket, or not listening.
     pub fn from_listener(
         listener: TcpListener,
-        upstream: SocketAddr,
+        upstream: impl Into<UpstreamAddress>,
         limits: Limits,
     ) -> Result<Edge, EdgeError> {
-        Ok(Edge::on(Listener::from_std(listener)?, upstream, limits))
+        Ok(Edge::on(Listener::from_std(listener)?, upstream.into(), limits))
     }
 
-    fn on(listener: Listener, upstream: SocketAddr, limits: Limits) -> Edge {
+    fn on(listener: Listener, upstream: UpstreamAddress, limits: Limits) -> Edge {
         Edge {
             listener,
             upstream,
@@ -141,7 +145,7 @@ impl<T: Transport> Edge<T> {
                 let book = Arc::<Book>::default();
                 books.push(Arc::clone(&book));
                 let shared = Shared {
-                    upstream: Upstream::new(self.upstream, &self.limits),
+                    upstream: Upstream::new(self.upstream.clone(), &self.limits, Arc::clone(&self.silence)),
                     limits: self.limits.clone(),
                     counters: Arc::clone(&self.counters),
                     connections: Arc::clone(&connections),

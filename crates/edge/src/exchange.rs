@@ -1,6 +1,6 @@
 //! One request to the upstream and its answer, with the headers that each side gets.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -14,6 +14,7 @@ use crate::peer::Peer;
 use crate::shared::Shared;
 use crate::upload::Upload;
 use crate::upstream::{Lease, SendError};
+use crate::upstream_socket::UpstreamAddress;
 
 /// Sends a request over an idle connection, or over a new one when the upstream has closed the idle ones.
 pub(crate) async fn send(
@@ -52,9 +53,14 @@ pub(crate) fn for_upstream(
 }
 
 /// The Host header for HTTP/1.0 clients that send none.
-fn host_of(address: SocketAddr) -> HeaderValue {
-    HeaderValue::from_maybe_shared(Bytes::from(address.to_string()))
-        .unwrap_or_else(|_| HeaderValue::from_static("localhost"))
+fn host_of(address: &UpstreamAddress) -> HeaderValue {
+    let known = match address {
+        UpstreamAddress::Tcp(address) => {
+            HeaderValue::from_maybe_shared(Bytes::from(address.to_string())).ok()
+        }
+        UpstreamAddress::Unix(_) => None,
+    };
+    known.unwrap_or_else(|| HeaderValue::from_static("localhost"))
 }
 
 /// The answer as the client gets it.

@@ -1,4 +1,4 @@
-//! The edge stands between the network and the server on loopback.
+//! The edge stands between the network and the server, which it reaches over a Unix socket or on loopback.
 //!
 //! It is an HTTP/1.1 reverse proxy with websocket relay. It promises:
 //!
@@ -17,7 +17,7 @@
 //!   (`upstream_stream.rs`); the rest of the request is received and dropped until the client has read it (`client.rs`).
 //! - **Every request is told.** In the access log, or in a count there (`access/`).
 //! - **Honest answers.** When the server does not answer, the client is told so, in the form that it understands
-//!   (`outage.rs`).
+//!   (`outage.rs`). Requests that wait for a server that has fallen silent are answered within a second (`silence.rs`).
 //! - **TCP is one file away from HTTP.** A [`Transport`] turns an accepted socket into a stream and
 //!   [what is known about its connection](ConnectionInfo); no other code knows whether there was TLS.
 //! - **The listening socket can be handed over.** A new process takes it from the old one
@@ -71,6 +71,7 @@ mod timer;
 mod transport;
 mod upload;
 mod upstream;
+mod upstream_socket;
 mod upstream_stream;
 mod websocket;
 mod worker;
@@ -84,3 +85,4 @@ pub use listener::EdgeError;
 pub use network::{Network, NetworkError};
 pub use silence::Silence;
 pub use transport::{ConnectionInfo, Plain, Tls, Transport};
+pub use upstream_socket::{UpstreamAddress, UpstreamAddressError};

@@ -19,6 +19,9 @@ pub(crate) enum Outage {
     /// Whoever watches it says that it answers nothing. It has not seen the request.
     #[error("the server answers nothing")]
     Silent,
+    /// It has the request, and whoever watches it says that it answers nothing.
+    #[error("the server fell silent before it answered")]
+    FellSilent,
     /// It has the request, and sent nothing for
     /// [`upstream_response_timeout`](crate::Limits::upstream_response_timeout).
     #[error("the server did not answer in time")]
@@ -45,6 +48,12 @@ pub(crate) fn answer(reader: Reader, outage: &Outage) -> Response<Bytes> {
             "mainstay.edge.server_silent.app_error",
             "The server does not answer at the moment. It is restarted if this lasts. Try again in a few seconds.",
         ),
+        Outage::FellSilent => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "mainstay.edge.server_silent.app_error",
+            "The server received the request and does not answer at the moment. It is restarted if this lasts. Check in a few seconds \
+             whether your change was made before you repeat it.",
+        ),
         Outage::TimedOut => (
             StatusCode::GATEWAY_TIMEOUT,
             "mainstay.edge.server_late.app_error",
@@ -63,7 +72,7 @@ pub(crate) fn answer(reader: Reader, outage: &Outage) -> Response<Bytes> {
     };
     let retry_after = match outage {
         Outage::Unreachable(_) => Some("2"),
-        Outage::Silent => Some("10"),
+        Outage::Silent | Outage::FellSilent => Some("10"),
         Outage::TimedOut | Outage::Broken(_) | Outage::UnexpectedUpgrade => None,
     };
     if let Some(seconds) = retry_after {
@@ -105,6 +114,7 @@ mod tests {
             ("/api/v4/users/me", unreachable(), 503, "application/json"),
             ("/chat/api/v4/posts", Outage::TimedOut, 504, "application/json"),
             ("/hooks/abc", Outage::UnexpectedUpgrade, 502, "application/json"),
+            ("/api/v4/posts", Outage::FellSilent, 503, "application/json"),
             ("/team/channels/town-square", unreachable(), 503, "text/html; charset=utf-8"),
         ] {
             let request = Request::get(path).body(()).unwrap();

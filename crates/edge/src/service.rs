@@ -18,7 +18,7 @@ use crate::overload;
 use crate::page;
 use crate::peer::{Peer, TooMany};
 use crate::shared::Shared;
-use crate::upload::Upload;
+use crate::upload::{Fault, Upload};
 use crate::upstream::SendError;
 use crate::websocket;
 
@@ -116,7 +116,11 @@ fn answered(
             tracing::debug!(%outage, "the server did not answer a request");
             outage::answer(reader, &outage).map(Answer::own)
         }
-        Err(SendError::UploadFailed | SendError::NotSent(_)) => refused(Refusal {
+        Err(SendError::Upload(Fault::Malformed)) => refused(Refusal {
+            status: StatusCode::BAD_REQUEST,
+            reason: "The request's body is malformed: where its chunks begin and end cannot be read.",
+        }),
+        Err(SendError::Upload(Fault::Late) | SendError::NotSent(_)) => refused(Refusal {
             status: StatusCode::REQUEST_TIMEOUT,
             reason: "The request's body did not arrive in time.",
         }),

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
@@ -23,5 +24,20 @@ impl Timer {
             }
             timer.as_mut().reset(deadline);
         }
+    }
+
+    /// Ready, with the time, whenever it fires: at the deadline, and after each `interval` before it. Poll it again after that.
+    pub(crate) fn poll_fired(
+        &mut self,
+        deadline: Option<Instant>,
+        interval: Duration,
+        cx: &mut Context<'_>,
+    ) -> Poll<Instant> {
+        let next = |now: Instant| deadline.map_or(now + interval, |deadline| deadline.min(now + interval));
+        let timer = self.0.get_or_insert_with(|| Box::pin(sleep_until(next(Instant::now()))));
+        ready!(timer.as_mut().poll(cx));
+        let now = Instant::now();
+        timer.as_mut().reset(next(now));
+        Poll::Ready(now)
     }
 }

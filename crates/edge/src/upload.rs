@@ -1,7 +1,9 @@
 //! The body of a request on its way from the client to the upstream.
 
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::task::{Context, Poll, ready};
 
@@ -34,7 +36,16 @@ struct Watch {
 #[derive(Debug, Default)]
 pub(crate) struct Progress {
     moved: AtomicBool,
-    failed: AtomicBool,
+    fault: OnceLock<Fault>,
+}
+
+/// Why a body did not arrive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// The client disconnected, or kept the edge waiting for too long.
+    Late,
+    /// It cannot be read: a chunk has no length, or does not end where it should.
+    Malformed,
 }
 
 impl Progress {
@@ -43,9 +54,9 @@ impl Progress {
         self.moved.swap(false, Relaxed)
     }
 
-    /// Whether the client disconnected or sent nothing for too long.
-    pub(crate) fn failed(&self) -> bool {
-        self.failed.load(Relaxed)
+    /// Why the body did not arrive, if it did not.
+    pub(crate) fn fault(&self) -> Option<Fault> {
+        self.fault.get().copied()
     }
 }
 
@@ -56,6 +67,26 @@ pub(crate) enum UploadError {
     Disconnected(#[source] hyper::Error),
     #[error("the client sends its request's body too slowly")]
     TooSlow,
+    #[error("the client's request has a malformed body: {0}")]
+    Malformed(#[source] hyper::Error),
+}
+
+impl UploadError {
+    fn of(error: hyper::Error) -> UploadError {
+        use io::ErrorKind::{InvalidData, InvalidInput};
+        let source = std::error::Error::source(&error).and_then(|source| source.downcast_ref::<io::Error>());
+        match source.map(io::Error::kind) {
+            Some(InvalidData | InvalidInput) => UploadError::Malformed(error),
+            _ => UploadError::Disconnected(error),
+        }
+    }
+
+    fn fault(&self) -> Fault {
+        match self {
+            UploadError::Disconnected(_) | UploadError::TooSlow => Fault::Late,
+            UploadError::Malformed(_) => Fault::Malformed,
+        }
+    }
 }
 
 impl Upload {
@@ -116,14 +147,14 @@ impl Body for Upload {
                     *ended = true;
                     return Poll::Ready(None);
                 }
-                Poll::Ready(Some(Err(error))) => break UploadError::Disconnected(error),
+                Poll::Ready(Some(Err(error))) => break UploadError::of(error),
                 Poll::Pending => {
                     ready!(patience.poll_exhausted(cx));
                     break UploadError::TooSlow;
                 }
             }
         };
-        progress.failed.store(true, Relaxed);
+        let _ = progress.fault.set(failure.fault());
         Poll::Ready(Some(Err(failure)))
     }
 

@@ -7,7 +7,6 @@
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::io;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,12 +18,13 @@ use http::{Request, Response};
 use hyper::body::{Body, Incoming};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 
-use crate::inactivity::InactivityTimer;
+use crate::inactivity::{End, WatchfulTimer};
 use crate::limits::Limits;
 use crate::outage::Outage;
-use crate::upload::Upload;
+use crate::silence::{LOOK, Silence};
+use crate::upload::{Fault, Upload};
+use crate::upstream_socket::{UpstreamAddress, UpstreamSocket};
 use crate::upstream_stream::UpstreamStream;
 
 /// Less than the 60 s after which Mattermost closes an idle connection, so that a request rarely gets one that is closed.
@@ -36,10 +36,11 @@ const MOST_IDLE: usize = 64;
 /// The upstream and the idle connections to it.
 #[derive(Debug)]
 pub(crate) struct Upstream {
-    address: SocketAddr,
+    address: UpstreamAddress,
     connect_timeout: Duration,
     response_timeout: Duration,
     head_bytes: usize,
+    silence: Arc<Silence>,
     idle: Mutex<VecDeque<Idle>>,
     /// Whether the last attempt to connect failed.
     unreachable: AtomicBool,
@@ -59,23 +60,24 @@ struct Connection {
     driver: Option<http1::Connection<TokioIo<UpstreamStream>, Upload>>,
     /// The driver has finished and must not be polled again.
     ended: bool,
-    inactivity: InactivityTimer,
+    inactivity: WatchfulTimer,
 }
 
 impl Upstream {
-    pub(crate) fn new(address: SocketAddr, limits: &Limits) -> Arc<Upstream> {
+    pub(crate) fn new(address: UpstreamAddress, limits: &Limits, silence: Arc<Silence>) -> Arc<Upstream> {
         Arc::new(Upstream {
             address,
             connect_timeout: limits.upstream_connect_timeout,
             response_timeout: limits.upstream_response_timeout,
             head_bytes: limits.head_bytes(),
+            silence,
             idle: Mutex::default(),
             unreachable: AtomicBool::new(false),
         })
     }
 
-    pub(crate) fn address(&self) -> SocketAddr {
-        self.address
+    pub(crate) fn address(&self) -> &UpstreamAddress {
+        &self.address
     }
 
     /// A connection for one request: an idle one, or a new one.
@@ -119,14 +121,13 @@ impl Upstream {
     }
 
     async fn connect(&self) -> Result<Connection, Outage> {
-        let connecting = async {
-            let stream = TcpStream::connect(self.address).await?;
-            stream.set_nodelay(true)?;
-            Ok(stream)
+        let connecting = tokio::time::timeout(self.connect_timeout, UpstreamSocket::connect(&self.address));
+        let stream = tokio::select! {
+            biased;
+            connected = connecting => connected.unwrap_or_else(|late| Err(io::Error::from(late))),
+            // It takes no connections any more, either.
+            () = self.silence.begins() => return Err(Outage::Silent),
         };
-        let stream = tokio::time::timeout(self.connect_timeout, connecting)
-            .await
-            .unwrap_or_else(|late| Err(io::Error::from(late)));
         self.log_change(stream.as_ref().err());
         let stream = stream.map_err(Outage::Unreachable)?;
         let stream = TokioIo::new(UpstreamStream::new(stream));
@@ -137,7 +138,7 @@ impl Upstream {
             sender,
             driver: Some(driver),
             ended: false,
-            inactivity: InactivityTimer::new(self.response_timeout),
+            inactivity: WatchfulTimer::new(self.response_timeout, LOOK),
         })
     }
 
@@ -192,7 +193,7 @@ pub(crate) enum SendError {
     /// An idle connection turned out to be closed before anything was written. The request can be sent again.
     NotSent(Box<Request<Upload>>),
     /// The client did not send its whole body.
-    UploadFailed,
+    Upload(Fault),
     /// The upstream failed.
     Outage(Outage),
 }
@@ -205,6 +206,7 @@ impl Lease {
     ) -> impl Future<Output = Result<Response<Incoming>, SendError>> {
         let upload = request.body().progress();
         let reused = self.reused;
+        let silence = &*self.upstream.silence;
         let connection = &mut *self.connection;
         connection.inactivity.reset();
         let mut answer = Box::pin(connection.sender.try_send_request(*request));
@@ -215,7 +217,7 @@ impl Lease {
                 let mut driven = false;
                 loop {
                     match answer.as_mut().poll(&mut no_waker) {
-                        Poll::Ready(outcome) => return Poll::Ready(Some(outcome)),
+                        Poll::Ready(outcome) => return Poll::Ready(Ok(outcome)),
                         Poll::Pending if connection.drop_ended_driver() => {}
                         Poll::Pending if driven => break,
                         Poll::Pending => {
@@ -227,18 +229,22 @@ impl Lease {
                 if upload.as_ref().is_some_and(|upload| upload.take_moved()) {
                     connection.inactivity.reset();
                 }
-                connection.inactivity.poll_expired(cx).map(|()| None)
+                connection.inactivity.poll_ended(cx, || silence.is_silent()).map(Err)
             })
             .await;
 
-            let Some(outcome) = outcome else {
-                return Err(SendError::Outage(Outage::TimedOut));
+            let outcome = match outcome {
+                Ok(outcome) => outcome,
+                Err(End::Expired) => return Err(SendError::Outage(Outage::TimedOut)),
+                Err(End::InVain) => return Err(SendError::Outage(Outage::FellSilent)),
             };
             connection.inactivity.reset();
             outcome.map_err(|mut failed| match failed.take_message() {
                 Some(request) if reused => SendError::NotSent(Box::new(request)),
-                _ if upload.is_some_and(|upload| upload.failed()) => SendError::UploadFailed,
-                _ => SendError::Outage(Outage::Broken(failed.into_error())),
+                _ => match upload.and_then(|upload| upload.fault()) {
+                    Some(fault) => SendError::Upload(fault),
+                    None => SendError::Outage(Outage::Broken(failed.into_error())),
+                },
             })
         }
     }
@@ -265,7 +271,8 @@ impl Lease {
                 Poll::Ready(None) => return Poll::Ready(None),
                 Poll::Pending if connection.drop_ended_driver() => {}
                 Poll::Pending if driven => {
-                    ready!(connection.inactivity.poll_expired(cx));
+                    // An answer that has begun may go on, also after a silence.
+                    ready!(connection.inactivity.poll_ended(cx, || false));
                     return Poll::Ready(Some(Err(AnswerError::TimedOut)));
                 }
                 Poll::Pending => {
@@ -286,8 +293,8 @@ impl Lease {
         }
     }
 
-    /// The TCP stream after a 101, and what has been read from it beyond that.
-    pub(crate) async fn into_stream(mut self) -> Option<(TcpStream, Bytes)> {
+    /// The stream after a 101, and what has been read from it beyond that.
+    pub(crate) async fn into_stream(mut self) -> Option<(UpstreamSocket, Bytes)> {
         poll_fn(|cx| {
             self.connection.drive(cx);
             if self.connection.ended { Poll::Ready(()) } else { Poll::Pending }

@@ -5,7 +5,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
+
+use crate::upstream_socket::UpstreamSocket;
 
 /// A stream that is read to its end even if the upstream takes no more bytes.
 ///
@@ -14,23 +15,23 @@ use tokio::net::TcpStream;
 /// dropped, and reading brings the answer, or the end of the stream.
 #[derive(Debug)]
 pub(crate) struct UpstreamStream {
-    stream: TcpStream,
+    stream: UpstreamSocket,
     takes_no_more: bool,
 }
 
 impl UpstreamStream {
-    pub(crate) fn new(stream: TcpStream) -> UpstreamStream {
+    pub(crate) fn new(stream: UpstreamSocket) -> UpstreamStream {
         UpstreamStream { stream, takes_no_more: false }
     }
 
-    pub(crate) fn into_inner(self) -> TcpStream {
+    pub(crate) fn into_inner(self) -> UpstreamSocket {
         self.stream
     }
 
     fn write(
         &mut self,
         len: usize,
-        write: impl FnOnce(Pin<&mut TcpStream>) -> Poll<io::Result<usize>>,
+        write: impl FnOnce(Pin<&mut UpstreamSocket>) -> Poll<io::Result<usize>>,
     ) -> Poll<io::Result<usize>> {
         if self.takes_no_more {
             return Poll::Ready(Ok(len));

@@ -7,7 +7,9 @@ use edge::Limits;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
 
-use crate::parts::{Reply, always, nowhere, read_head, read_to_end, start, start_with, upstream, within};
+use crate::parts::{
+    Reply, always, nowhere, read_head, read_to_end, start, start_with, until, upstream, within,
+};
 
 #[tokio::test]
 async fn a_server_that_stops_and_starts_again() {
@@ -182,4 +184,35 @@ async fn a_client_that_stops_in_the_middle_of_its_body() {
     let reply = Reply::parse(&read_to_end(&mut stream).await);
     assert_eq!(reply.status, 408, "{reply:?}");
     assert_eq!(edge.counters.read().upstream_errors, 0);
+}
+
+#[tokio::test]
+async fn a_request_that_waits_when_the_server_falls_silent_is_answered() {
+    // It takes everything and answers nothing.
+    let (address, asked) = upstream(|mut stream, _| async move {
+        read_to_end(&mut stream).await;
+    })
+    .await;
+    let edge = start(address);
+    let mut waiting = edge.connect().await;
+    waiting
+        .write_all(b"GET /api/v4/users/me HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        .await
+        .unwrap();
+    let mut uploading = edge.connect().await;
+    uploading
+        .write_all(b"POST /api/v4/files HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nfive!")
+        .await
+        .unwrap();
+    until(|| asked.load(SeqCst) == 2).await;
+    assert!(edge.silence.set(true));
+    for stream in [&mut waiting, &mut uploading] {
+        let began = std::time::Instant::now();
+        let reply = Reply::parse(&read_to_end(stream).await);
+        assert_eq!((reply.status, reply.header("retry-after")), (503, Some("10")), "{reply:?}");
+        assert!(reply.body.contains("received the request"), "{}", reply.body);
+        assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    }
+    assert!(edge.get("/").await.body.contains("does not answer at the moment"));
+    edge.silence.set(false);
 }

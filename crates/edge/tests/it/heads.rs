@@ -78,6 +78,8 @@ async fn chunk_extensions_and_trailers_are_bounded() {
     let post = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
     for body in [
         format!("2;{}\r\nhi\r\n", "x".repeat(200_000)),
+        "nothing\r\n".to_owned(),
+        "2\r\nmore than two\r\n".to_owned(),
         "1;a=b\r\nx\r\n".repeat(100_000),
         format!("1\r\nx\r\n0\r\n{}", "X-T: 1\r\n".repeat(50_000)),
         format!("1\r\nx\r\n0\r\nX: {}", "x".repeat(500_000)),
@@ -86,7 +88,9 @@ async fn chunk_extensions_and_trailers_are_bounded() {
         let mut stream = edge.connect().await;
         let _ = stream.write_all(format!("{post}{body}").as_bytes()).await;
         let reply = Reply::parse(&read_to_end(&mut stream).await);
-        assert!(matches!(reply.status, 400 | 408), "{body:.40}: {reply:?}");
+        // The last one is only late.
+        let expected = if body.ends_with("01\r\n") { 408 } else { 400 };
+        assert_eq!(reply.status, expected, "{body:.40}: {reply:?}");
     }
     assert_eq!(edge.counters.read().upstream_errors, 0);
 }

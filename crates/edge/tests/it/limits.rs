@@ -97,7 +97,8 @@ async fn damaged_requests_do_not_stop_the_edge() {
 #[tokio::test]
 async fn an_address_that_is_in_use_or_not_of_this_machine() {
     let first =
-        Edge::bind(([127, 0, 0, 1], 0).into(), ([127, 0, 0, 1], 1).into(), Limits::default()).unwrap();
+        Edge::bind(([127, 0, 0, 1], 0).into(), SocketAddr::from(([127, 0, 0, 1], 1)), Limits::default())
+            .unwrap();
     let taken = first.local_addr();
     let error = Edge::bind(taken, taken, Limits::default()).unwrap_err();
     assert!(matches!(error, EdgeError::InUse { address } if address == taken), "{error}");

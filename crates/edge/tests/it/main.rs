@@ -17,4 +17,5 @@ mod slow;
 mod smuggling;
 mod streaming;
 mod tls;
+mod unix;
 mod websocket;

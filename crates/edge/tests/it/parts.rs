@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
-use edge::{Counters, Edge, EdgeError, Limits, Network, Transport};
+use edge::{Counters, Edge, EdgeError, Limits, Network, Silence, Transport, UpstreamAddress};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
@@ -21,6 +21,7 @@ pub(crate) const MIB: usize = 1 << 20;
 pub(crate) struct Running {
     pub(crate) address: SocketAddr,
     pub(crate) counters: Arc<Counters>,
+    pub(crate) silence: Arc<Silence>,
     stop: CancellationToken,
     serving: JoinHandle<Result<(), EdgeError>>,
 }
@@ -58,11 +59,11 @@ impl Drop for Running {
     }
 }
 
-pub(crate) fn start(upstream: SocketAddr) -> Running {
+pub(crate) fn start(upstream: impl Into<UpstreamAddress>) -> Running {
     start_with(upstream, Limits::default(), &[])
 }
 
-pub(crate) fn start_with(upstream: SocketAddr, limits: Limits, trusted: &[&str]) -> Running {
+pub(crate) fn start_with(upstream: impl Into<UpstreamAddress>, limits: Limits, trusted: &[&str]) -> Running {
     let proxies: Vec<Network> = trusted.iter().map(|text| text.parse().unwrap()).collect();
     let edge = Edge::bind(([127, 0, 0, 1], 0).into(), upstream, limits).unwrap();
     serve(edge.trusting(&proxies))
@@ -74,6 +75,7 @@ pub(crate) fn serve<T: Transport>(edge: Edge<T>) -> Running {
     Running {
         address: edge.local_addr(),
         counters: edge.counters(),
+        silence: edge.silence(),
         serving: tokio::spawn(edge.serve(stop.clone())),
         stop,
     }
