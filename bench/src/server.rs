@@ -1,9 +1,9 @@
 //! The built-in server: durable posts per second, time to reach a thousand websockets, memory per idle websocket.
 //!
-//! Requests go to the server's own port. Posts per second are compared with fsyncs per second on the same disk.
+//! Requests go to the server's own socket. Posts per second are compared with fsyncs per second on the same disk.
 
 use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use futures_util::{SinkExt as _, StreamExt as _};
 use reqwest::Client;
 use serde_json::{Value, json};
-use tokio::net::TcpStream;
+use tokio::net::UnixStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::{WebSocketStream, client_async};
@@ -29,6 +29,8 @@ const POSTING: Duration = Duration::from_secs(5);
 const LISTENERS: usize = 1_000;
 /// How many of them one account has: fewer than the server allows.
 const SOCKETS: usize = 200;
+/// The API; the client connects to the server's socket, whatever the host.
+const BASE: &str = "http://server/api/v4";
 /// How many posts are timed until the last websocket has received them.
 const TIMED: usize = 20;
 
@@ -42,7 +44,7 @@ pub(crate) fn run(mainstay: &Path) -> Result<(), Failure> {
 
 struct Session {
     client: Client,
-    base: String,
+    socket: PathBuf,
     token: String,
     team: String,
     channel: String,
@@ -51,11 +53,15 @@ struct Session {
 impl Session {
     async fn open(deployment: &Deployment) -> Result<Self, Failure> {
         let status = deployment.status()?;
-        let listen = status["agent"]["server"]["spec"]["listen"].as_str().unwrap_or_default().to_owned();
-        let base = format!("http://{listen}/api/v4");
-        let client = Client::builder().no_proxy().pool_max_idle_per_host(POSTERS).build().map_err(failed)?;
+        let socket = PathBuf::from(status["agent"]["server"]["spec"]["socket"].as_str().unwrap_or_default());
+        let client = Client::builder()
+            .unix_socket(socket.as_path())
+            .no_proxy()
+            .pool_max_idle_per_host(POSTERS)
+            .build()
+            .map_err(failed)?;
         let session =
-            Self { client, base, token: String::new(), team: String::new(), channel: String::new() };
+            Self { client, socket, token: String::new(), team: String::new(), channel: String::new() };
         let mut session = session.log_in("admin", &deployment.password()?).await?;
         let team = session
             .post("teams", &json!({"name": "bench-team", "display_name": "Bench", "type": "O"}))
@@ -70,12 +76,12 @@ impl Session {
     /// The same place, for another account.
     async fn log_in(&self, name: &str, password: &str) -> Result<Self, Failure> {
         let login = json!({"login_id": name, "password": password});
-        let request = self.client.post(format!("{}/users/login", self.base)).json(&login);
+        let request = self.client.post(format!("{BASE}/users/login")).json(&login);
         let answer = request.send().await.map_err(failed)?;
         let token = answer.headers().get("token").and_then(|token| token.to_str().ok()).unwrap_or_default();
-        let (client, base) = (self.client.clone(), self.base.clone());
+        let (client, socket) = (self.client.clone(), self.socket.clone());
         let (team, channel) = (self.team.clone(), self.channel.clone());
-        Ok(Self { client, base, token: token.to_owned(), team, channel })
+        Ok(Self { client, socket, token: token.to_owned(), team, channel })
     }
 
     /// A new member of the team.
@@ -89,7 +95,7 @@ impl Session {
     }
 
     async fn post(&self, route: &str, body: &Value) -> Result<Value, Failure> {
-        let request = self.client.post(format!("{}/{route}", self.base)).bearer_auth(&self.token).json(body);
+        let request = self.client.post(format!("{BASE}/{route}")).bearer_auth(&self.token).json(body);
         let answer = request.send().await.map_err(failed)?;
         match answer.status().as_u16() {
             201 => answer.json().await.map_err(failed),
@@ -100,7 +106,7 @@ impl Session {
     }
 
     async fn get(&self, route: &str) -> Result<Value, Failure> {
-        let request = self.client.get(format!("{}/{route}", self.base)).bearer_auth(&self.token);
+        let request = self.client.get(format!("{BASE}/{route}")).bearer_auth(&self.token);
         request.send().await.map_err(failed)?.json().await.map_err(failed)
     }
 
@@ -108,12 +114,11 @@ impl Session {
         self.post("posts", &json!({"channel_id": self.channel, "message": message})).await
     }
 
-    async fn listen(&self) -> Result<WebSocketStream<TcpStream>, Failure> {
-        let address = self.base.trim_start_matches("http://").trim_end_matches("/api/v4");
-        let mut request = format!("ws://{address}/api/v4/websocket").into_client_request().map_err(failed)?;
+    async fn listen(&self) -> Result<WebSocketStream<UnixStream>, Failure> {
+        let mut request = "ws://server/api/v4/websocket".into_client_request().map_err(failed)?;
         let bearer = format!("Bearer {}", self.token).parse().map_err(failed)?;
         request.headers_mut().insert("authorization", bearer);
-        let stream = TcpStream::connect(address).await?;
+        let stream = UnixStream::connect(&self.socket).await?;
         let (mut socket, _) = client_async(request, stream).await.map_err(failed)?;
         socket
             .next()
@@ -182,7 +187,7 @@ fn commits_a_second() -> Result<f64, Failure> {
     Ok(count / began.elapsed().as_secs_f64())
 }
 
-async fn fan_out(session: &Session, sockets: Vec<WebSocketStream<TcpStream>>) -> Result<Spread, Failure> {
+async fn fan_out(session: &Session, sockets: Vec<WebSocketStream<UnixStream>>) -> Result<Spread, Failure> {
     let (heard, mut arrivals) = tokio::sync::mpsc::unbounded_channel();
     for mut socket in sockets {
         let heard = heard.clone();

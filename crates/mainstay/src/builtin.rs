@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::ExitCode;
 
-use server::Config;
 use server::contract::{self, Invocation};
-use tokio::net::TcpListener;
+use server::{Config, Front};
 use tokio_util::sync::CancellationToken;
 
 use crate::printer::Printer;
@@ -54,7 +53,7 @@ pub(crate) fn main() -> ExitCode {
     }
 }
 
-/// Reads a config.json as the server does when it starts. The agent gives the server no variable that could overrule it.
+/// Reads a config.json as the server does when it starts. The agent overrules nothing of it but the address to listen at.
 pub(crate) fn read_config(text: &str) -> Result<(), deploy::Unreadable> {
     use server::ConfigError;
     match Config::from_json(Path::new("config.json"), text, &BTreeMap::new()) {
@@ -82,10 +81,7 @@ fn serve(config: Config) -> Result<(), String> {
         .build()
         .map_err(|error| error.to_string())?;
     runtime.block_on(async {
-        let listen = config.listen_address();
-        let listener = TcpListener::bind(&listen)
-            .await
-            .map_err(|error| format!("cannot listen at {listen}: {error}"))?;
+        let front = Front::listen(&config).await.map_err(|error| error.to_string())?;
         let stop = CancellationToken::new();
         let mut terminated = signal(SignalKind::terminate()).map_err(|error| error.to_string())?;
         let mut interrupted = signal(SignalKind::interrupt()).map_err(|error| error.to_string())?;
@@ -97,6 +93,6 @@ fn serve(config: Config) -> Result<(), String> {
             }
             stopped.cancel();
         });
-        server::serve(config, listener, stop).await.map_err(|error| error.to_string())
+        server::serve(config, front, stop).await.map_err(|error| error.to_string())
     })
 }

@@ -27,6 +27,8 @@ pub struct Capabilities {
     pub postgres_minimum: u32,
     /// Its memory is managed by the C library, which can be told by its environment to give free memory back.
     pub c_memory: bool,
+    /// It listens on a Unix socket where `ServiceSettings.ListenAddress` is a path, and believes what the edge says there about clients.
+    pub unix_socket: bool,
     /// The number of its last migration (`db_migrations`), if known.
     pub last_migration: Option<u32>,
 }
@@ -51,6 +53,7 @@ enum Feature {
     Mysql,
     PooledTransactions,
     CMemory,
+    UnixSocket,
 }
 
 type Numbers = (u32, u32, u32);
@@ -59,7 +62,7 @@ const NEVER: Numbers = (u32::MAX, 0, 0);
 /// Feature, editions, first version with it, first version without it again. Sources: the upgrade notes of 6.5 and
 /// 11.0, the API reference of `GET /system/ping`, the configuration guide ("since 3.8"), the
 /// server's source (local mode).
-const FEATURES: [(Feature, Line, Numbers, Numbers); 10] = [
+const FEATURES: [(Feature, Line, Numbers, Numbers); 11] = [
     (Feature::DbMigrate, Line::All, (6, 5, 0), NEVER),
     (Feature::VersionWithoutDatabase, Line::All, (6, 5, 0), NEVER),
     (Feature::PingServerStatus, Line::All, (3, 10, 0), NEVER),
@@ -70,6 +73,7 @@ const FEATURES: [(Feature, Line, Numbers, Numbers); 10] = [
     (Feature::Mysql, Line::Official, (0, 0, 0), (11, 0, 0)),
     (Feature::PooledTransactions, Line::Official, (0, 0, 0), NEVER),
     (Feature::CMemory, Line::Builtin, (0, 0, 0), NEVER),
+    (Feature::UnixSocket, Line::Builtin, (0, 0, 0), NEVER),
 ];
 
 /// First version, and the oldest PostgreSQL that it and later versions start on. Sources: the upgrade notes of 5.30, 8.0, 10.6, 11.0 and 12.0.
@@ -110,6 +114,7 @@ impl Capabilities {
             mysql: has(Feature::Mysql),
             pooled_transactions: has(Feature::PooledTransactions),
             c_memory: has(Feature::CMemory),
+            unix_socket: has(Feature::UnixSocket),
             postgres_minimum: postgres.map_or(0, |(_, minimum)| *minimum),
             last_migration: migrations.map(|(_, _, last)| *last),
         }
@@ -141,7 +146,11 @@ mod tests {
                 (migrate, rest, mysql, postgres),
                 "{name}"
             );
-            assert_eq!(can.sqlite, name.ends_with("builtin"), "{name}");
+            assert_eq!(
+                (can.sqlite, can.unix_socket),
+                (name.ends_with("builtin"), name.ends_with("builtin")),
+                "{name}"
+            );
         }
         let local = |name| of(name).local_channel;
         assert!(!local("5.23.2-team") && local("5.24.0-team") && local("11.6.0+0.1.0-builtin"));

@@ -114,8 +114,8 @@ impl Config {
         sections.into_iter().flatten().copied()
     }
 
-    /// `ServiceSettings.ListenAddress`. `:8065` means port 8065 of every address.
-    pub fn listen_address(&self) -> String {
+    /// `ServiceSettings.ListenAddress`. `:8065` means port 8065 of every address; `/PATH` is a Unix socket.
+    pub(crate) fn listen_address(&self) -> String {
         match self.service.listen_address.strip_prefix(':') {
             Some(port) => format!("0.0.0.0:{port}"),
             None => self.service.listen_address.clone(),

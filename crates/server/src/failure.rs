@@ -62,6 +62,16 @@ pub enum ServerError {
         /// What to do next.
         hint: String,
     },
+    /// The server cannot listen for its clients' requests.
+    #[error("cannot listen at {address}: {reason}{hint}")]
+    Front {
+        /// An address, or the path of a socket.
+        address: String,
+        /// What is in the way.
+        reason: String,
+        /// What to do next, as a further sentence, if that is known.
+        hint: String,
+    },
     /// The listener could not be used.
     #[error("the listening socket failed: {0}")]
     Listener(#[source] std::io::Error),

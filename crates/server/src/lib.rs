@@ -7,6 +7,7 @@
 //! - Mattermost's table names, column names and types, so that the official server can take over a PostgreSQL database;
 //! - the same behaviour on both engines: the same tests run on each;
 //! - a PostgreSQL server may stop and start again: requests fail in between and work afterwards;
+//! - a client's address is what the edge says, over a Unix socket that nobody else reaches; without it, who connects;
 //! - a local channel (`ServiceSettings.EnableLocalMode`): a Unix socket with the administrator API, without a password;
 //! - everything that clients send and that serving them takes is bounded, in bytes ([`BOUNDS`]): slow websockets, large bodies
 //!   and floods of them slow down only the clients that send them.
@@ -41,6 +42,7 @@ mod error;
 mod event;
 mod failure;
 mod files;
+mod front;
 mod hub;
 mod id;
 mod json;
@@ -56,6 +58,7 @@ mod publish;
 mod rules;
 mod session;
 mod sign_in;
+mod socket_file;
 mod sql;
 mod store;
 mod subpath;
@@ -68,12 +71,15 @@ pub use bounds::{BOUNDS, Bound};
 pub use config::{Config, ConfigError};
 pub use error::NOT_IMPLEMENTED;
 pub use failure::ServerError;
+pub use front::Front;
 pub use listener::{HEAD_BYTES, HEAD_LINES};
 
 use app::App;
+use front::Kind;
+use listener::{EdgeSocket, LocalSocket};
+use local_channel::LocalChannel;
 use store::{Database, Store};
 
-use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -82,15 +88,16 @@ pub async fn migrate(config: &Config) -> Result<(), ServerError> {
     store::migrate(&Database::of(&config.sql)?).await
 }
 
-/// Serves until `stop` is cancelled. Then accepts no more connections, closes websockets, and returns when all writes
+/// Serves the requests that arrive on `front` until `stop` is cancelled. Then accepts no more connections, closes websockets, and returns when all writes
 /// are committed.
 ///
 /// Brings the schema up to date first, as the official server does when it starts.
 pub async fn serve(
     config: Config,
-    listener: TcpListener,
+    front: impl Into<Front>,
     stop: CancellationToken,
 ) -> Result<(), ServerError> {
+    let Front(front) = front.into();
     migrate(&config).await?;
     files::directory::prepare(&config)?;
     let local = local_channel::open(&config.service)?;
@@ -102,10 +109,19 @@ pub async fn serve(
     let router = answer::around(app.clone(), api::router()).with_state(app.clone());
     let router = subpath::below(&app.config.service.site_url, router);
     let local_router = answer::around(app.clone(), api::local_router()).with_state(app.clone());
-    let served = tokio::try_join!(listener::run(listener, router, stop.clone()), async move {
-        let Some((listener, _file)) = local else { return Ok(()) };
-        listener::run(listener, local_router, stop).await
-    });
+    let local_stop = stop.clone();
+    let served = tokio::try_join!(
+        async move {
+            match front {
+                Kind::Open(listener) => listener::run(listener, router, stop).await,
+                Kind::BehindEdge(listener, _file) => listener::run(EdgeSocket(listener), router, stop).await,
+            }
+        },
+        async move {
+            let Some(LocalChannel { listener, file: _file }) = local else { return Ok(()) };
+            listener::run(LocalSocket(listener), local_router, local_stop).await
+        }
+    );
     keepers.shutdown().await;
     // When its last handle is dropped, the writer commits everything and ends.
     drop(app);

@@ -1,6 +1,7 @@
 //! Accepts connections and serves HTTP/1.1 on them until the server stops.
 
 use std::io;
+use std::os::fd::AsFd;
 use std::pin::pin;
 use std::time::Duration;
 
@@ -48,20 +49,40 @@ impl Listener for TcpListener {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "TCP_NODELAY was not set");
         }
-        // The system's own bound is several megabytes for each slow reader, and a thousand of them would exhaust its memory.
-        if let Err(error) = rustix::net::sockopt::set_socket_send_buffer_size(&stream, SEND_BUFFER) {
-            tracing::debug!(%error, "the size of the send buffer was not set");
-        }
+        bound_send_buffer(&stream);
         Ok((stream, Peer::Network(address.ip().to_canonical())))
     }
 }
 
-impl Listener for UnixListener {
+/// The socket on which the edge connects.
+pub(crate) struct EdgeSocket(pub(crate) UnixListener);
+
+impl Listener for EdgeSocket {
     type Stream = UnixStream;
 
     async fn accept(&self) -> io::Result<(UnixStream, Peer)> {
-        let (stream, _) = UnixListener::accept(self).await?;
+        let (stream, _) = self.0.accept().await?;
+        bound_send_buffer(&stream);
+        Ok((stream, Peer::Edge))
+    }
+}
+
+/// The socket of the local channel.
+pub(crate) struct LocalSocket(pub(crate) UnixListener);
+
+impl Listener for LocalSocket {
+    type Stream = UnixStream;
+
+    async fn accept(&self) -> io::Result<(UnixStream, Peer)> {
+        let (stream, _) = self.0.accept().await?;
         Ok((stream, Peer::LocalChannel))
+    }
+}
+
+/// The system's own bound is several megabytes for each slow reader, and a thousand of them would exhaust its memory.
+fn bound_send_buffer(stream: &impl AsFd) {
+    if let Err(error) = rustix::net::sockopt::set_socket_send_buffer_size(stream, SEND_BUFFER) {
+        tracing::debug!(%error, "the size of the send buffer was not set");
     }
 }
 

@@ -1,122 +1,37 @@
-//! The local channel: the administrator API on a Unix socket (`ServiceSettings.EnableLocalMode`).
-//!
-//! Its requests need no authentication, so the socket's mode is the protection: 0600 before it accepts the first
-//! connection, owned by the server's user. A file left by a server that was killed is replaced. A socket that answers,
-//! and anything that is not a socket, is refused and stays: the official server removes whatever has that name.
+//! The local channel: the administrator API on a Unix socket (`ServiceSettings.EnableLocalMode`). Its requests need no
+//! authentication, so only who may open the [socket's file](crate::socket_file) can send any.
 
-use std::fs;
-use std::io;
-use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
-use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use tokio::net::{UnixListener, UnixSocket};
+use tokio::net::UnixListener;
 
 use crate::config::Service;
 use crate::failure::ServerError;
-
-/// The longest address of a Unix socket, in bytes: Linux keeps 108, and the last one ends the text.
-const LONGEST: usize = 107;
+use crate::socket_file::{self, SocketFile};
 
 /// Connections that may wait until they are accepted.
-const BACKLOG: u32 = 128;
+const QUEUE: u32 = 128;
 
 const KEY: &str = "ServiceSettings.LocalModeSocketLocation";
 
-/// The socket's file, which is removed at the end.
-pub(crate) struct SocketFile {
-    path: PathBuf,
-    /// Device and inode: a server that started later may have replaced the file.
-    identity: (u64, u64),
-}
-
-impl Drop for SocketFile {
-    fn drop(&mut self) {
-        if fs::symlink_metadata(&self.path).is_ok_and(|file| identity(&file) == self.identity)
-            && let Err(error) = fs::remove_file(&self.path)
-        {
-            tracing::warn!(path = %self.path.display(), %error, "the local channel's socket was not removed");
-        }
-    }
+/// The socket, and its file, which is removed at the end.
+pub(crate) struct LocalChannel {
+    pub(crate) listener: UnixListener,
+    pub(crate) file: SocketFile,
 }
 
 /// Opens the socket; `None` if the local channel is off.
-pub(crate) fn open(settings: &Service) -> Result<Option<(UnixListener, SocketFile)>, ServerError> {
+pub(crate) fn open(settings: &Service) -> Result<Option<LocalChannel>, ServerError> {
     if !settings.enable_local_mode {
         return Ok(None);
     }
     let path = Path::new(&settings.local_mode_socket_location);
-    let refuse = |reason: String, hint: &str| ServerError::LocalChannel {
-        path: path.to_owned(),
-        reason,
-        hint: hint.to_owned(),
-    };
-    let length = path.as_os_str().len();
-    if length == 0 {
-        return Err(refuse(format!("{KEY} is empty"), "Name a file, or set EnableLocalMode to false"));
+    let refused = |reason, hint| ServerError::LocalChannel { path: path.to_owned(), reason, hint };
+    if path.as_os_str().is_empty() {
+        let hint = "Name a file, or set EnableLocalMode to false".to_owned();
+        return Err(refused(format!("{KEY} is empty"), hint));
     }
-    if length > LONGEST {
-        let reason = format!("its path has {length} bytes, but a Unix socket's has at most {LONGEST}");
-        return Err(refuse(reason, &format!("Name a shorter one in {KEY}")));
-    }
-    make_way(path).map_err(|obstacle| match obstacle {
-        Obstacle::Alive => refuse(
-            "another server answers on it".to_owned(),
-            &format!("Stop that server, or name another socket in {KEY}"),
-        ),
-        Obstacle::NoSocket => refuse(
-            "it exists and is not a socket".to_owned(),
-            &format!("Move it away, or name another file in {KEY}"),
-        ),
-        Obstacle::Failed(error) => refuse(error.to_string(), hint(&error)),
-    })?;
-    listen(path).map(Some).map_err(|error| refuse(error.to_string(), hint(&error)))
-}
-
-fn hint(error: &io::Error) -> &'static str {
-    match error.kind() {
-        io::ErrorKind::NotFound => "Create its directory, and give it to the server's user",
-        _ => "Give its directory to the server's user, and check that the disk is not full",
-    }
-}
-
-/// What is in the way of a new socket.
-enum Obstacle {
-    Alive,
-    NoSocket,
-    Failed(io::Error),
-}
-
-/// Removes the socket of a server that has ended.
-fn make_way(path: &Path) -> Result<(), Obstacle> {
-    match fs::symlink_metadata(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(Obstacle::Failed(error)),
-        Ok(file) if !file.file_type().is_socket() => return Err(Obstacle::NoSocket),
-        Ok(_) => {}
-    }
-    match UnixStream::connect(path) {
-        Ok(_) => Err(Obstacle::Alive),
-        // Nobody listens any more.
-        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-            fs::remove_file(path).map_err(Obstacle::Failed)
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        // Its queue is full: a server that hangs is still a server.
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(Obstacle::Alive),
-        Err(error) => Err(Obstacle::Failed(error)),
-    }
-}
-
-/// Binds the socket. No connection is possible before its mode is set, because nothing listens yet.
-fn listen(path: &Path) -> io::Result<(UnixListener, SocketFile)> {
-    let socket = UnixSocket::new_stream()?;
-    socket.bind(path)?;
-    let file = SocketFile { path: path.to_owned(), identity: identity(&fs::symlink_metadata(path)?) };
-    fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
-    Ok((socket.listen(BACKLOG)?, file))
-}
-
-fn identity(file: &fs::Metadata) -> (u64, u64) {
-    (file.dev(), file.ino())
+    let (listener, file) =
+        socket_file::open(path, KEY, QUEUE).map_err(|refusal| refused(refusal.reason, refusal.hint))?;
+    Ok(Some(LocalChannel { listener, file }))
 }

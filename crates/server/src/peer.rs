@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::fmt;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use axum::extract::FromRequestParts;
 use http::request::Parts;
@@ -13,14 +13,16 @@ use http::{Extensions, HeaderMap};
 pub(crate) enum Peer {
     /// A machine, by its address.
     Network(IpAddr),
+    /// The edge, or another process that may open its socket: the server's own user, or root.
+    Edge,
     /// A process that may open the local channel's socket: the server's own user, or root.
     LocalChannel,
 }
 
 /// The client of a request.
 ///
-/// A proxy on this machine, as the edge is, is believed about the client's address (`X-Real-IP`, which the edge sets for
-/// every request). Nobody else is: anybody can send that header.
+/// The edge is believed about the client's address (`X-Real-IP`, which it sets for every request). Nobody else is: anybody can send
+/// that header, also on loopback.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Client(Peer);
 
@@ -30,8 +32,9 @@ impl Client {
         let peer = extensions.get().copied().unwrap_or(Peer::Network(Ipv6Addr::UNSPECIFIED.into()));
         let told = || headers.get("x-real-ip")?.to_str().ok()?.trim().parse::<IpAddr>().ok();
         Client(match peer {
-            Peer::Network(address) if address.is_loopback() => {
-                Peer::Network(told().map_or(address, |told| told.to_canonical()))
+            // Without the header it is Mainstay that asks, from this machine.
+            Peer::Edge => {
+                Peer::Network(told().map_or(Ipv4Addr::LOCALHOST.into(), |told| told.to_canonical()))
             }
             other => other,
         })
@@ -55,6 +58,8 @@ impl fmt::Display for Client {
         match self.0 {
             Peer::Network(address) => address.fmt(f),
             Peer::LocalChannel => f.write_str("local channel"),
+            // `of` has replaced it by the address that it told.
+            Peer::Edge => f.write_str("edge"),
         }
     }
 }
@@ -72,31 +77,35 @@ mod tests {
     use super::*;
     use http::HeaderValue;
 
-    fn client(peer: &str, told: &'static str) -> Option<Client> {
+    fn client(peer: Peer, told: &'static str) -> Client {
         let mut extensions = Extensions::new();
-        extensions.insert(Peer::Network(peer.parse().ok()?));
+        extensions.insert(peer);
         let mut headers = HeaderMap::new();
         headers.insert("x-real-ip", HeaderValue::from_static(told));
-        Some(Client::of(&extensions, &headers))
+        Client::of(&extensions, &headers)
     }
 
     #[test]
-    fn only_a_proxy_on_this_machine_is_believed() {
+    fn only_the_edge_is_believed() {
+        let network = |address: &str| Peer::Network(address.parse().unwrap_or(Ipv6Addr::UNSPECIFIED.into()));
         for (peer, told, expected) in [
-            ("127.0.0.1", "203.0.113.9", "203.0.113.9"),
-            ("::1", "2001:db8::1", "2001:db8::1"),
-            ("127.0.0.1", "::ffff:203.0.113.9", "203.0.113.9"),
-            ("127.0.0.1", "not an address", "127.0.0.1"),
-            ("198.51.100.7", "203.0.113.9", "198.51.100.7"),
+            (Peer::Edge, "203.0.113.9", "203.0.113.9"),
+            (Peer::Edge, "2001:db8::1", "2001:db8::1"),
+            (Peer::Edge, "::ffff:203.0.113.9", "203.0.113.9"),
+            (Peer::Edge, "not an address", "127.0.0.1"),
+            (network("127.0.0.1"), "203.0.113.9", "127.0.0.1"),
+            (network("::1"), "203.0.113.9", "::1"),
+            (network("198.51.100.7"), "203.0.113.9", "198.51.100.7"),
+            (Peer::LocalChannel, "203.0.113.9", "local channel"),
         ] {
-            assert_eq!(client(peer, told).map(|client| client.to_string()).as_deref(), Some(expected));
+            assert_eq!(client(peer, told).to_string(), expected);
         }
     }
 
     #[test]
     fn all_addresses_of_an_ipv6_network_are_one_origin() {
-        let origin = |address: &str| client(address, "").map(|client| client.origin());
-        assert_eq!(origin("2001:db8:1:2:3::4").as_deref(), Some("2001:db8:1:2::/64"));
-        assert_eq!(origin("203.0.113.9").as_deref(), Some("203.0.113.9"));
+        let origin = |address: &'static str| client(Peer::Edge, address).origin();
+        assert_eq!(origin("2001:db8:1:2:3::4"), "2001:db8:1:2::/64");
+        assert_eq!(origin("203.0.113.9"), "203.0.113.9");
     }
 }

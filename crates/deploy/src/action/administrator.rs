@@ -43,7 +43,7 @@ impl Administrator {
             return Box::pin(self.over(&channel, world, &secrets, progress)).await.map(|()| Value::Null);
         }
         let usual = self.as_usual(world).await?;
-        let server = Server { base: usual.base(), client: client(Duration::from_secs(30))? };
+        let server = Server { base: usual.base(), client: client(&usual, Duration::from_secs(30))? };
         let config = crate::state::config_file::read(&world.layout.config())?;
         if server.log_in(verifier_of(&config), &secrets.verifier_password).await?.is_some() {
             return Ok(Value::Null);

@@ -1,9 +1,9 @@
 //! An open edge: served on the agent's runtime, drained when it closes.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::TcpListener;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use edge::{Edge, Limits, Network, Plain};
+use edge::{Edge, Limits, Network, Plain, UpstreamAddress};
 use tokio_util::sync::CancellationToken;
 
 use crate::control::protocol::{EdgeSpec, EdgeStatus};
@@ -13,7 +13,7 @@ use crate::error::{Error, Exit, reason};
 #[derive(Clone)]
 pub(super) struct OpenEdge {
     pub spec: EdgeSpec,
-    pub upstream: SocketAddr,
+    pub upstream: UpstreamAddress,
     counters: Arc<edge::Counters>,
     silence: Arc<edge::Silence>,
     drain: CancellationToken,
@@ -30,7 +30,7 @@ impl OpenEdge {
     /// The address cannot be had; what should be a network is none.
     pub(super) fn open(
         spec: EdgeSpec,
-        upstream: SocketAddr,
+        upstream: UpstreamAddress,
         limits: Limits,
         inherited: Option<TcpListener>,
     ) -> Result<Self, Error> {
@@ -40,8 +40,8 @@ impl OpenEdge {
         // The edge has no certificate, so where the site URL is `https`, something in front of it ends TLS.
         let transport = if spec.https { Plain::behind_tls() } else { Plain::http() };
         let edge = match inherited {
-            Some(listener) => Edge::from_listener(listener, upstream, limits)?,
-            None => Edge::from_listener(host::port::bind(spec.listen.into())?, upstream, limits)?,
+            Some(listener) => Edge::from_listener(listener, upstream.clone(), limits)?,
+            None => Edge::from_listener(host::port::bind(spec.listen.into())?, upstream.clone(), limits)?,
         };
         let address = edge
             .try_clone_listener()
@@ -109,18 +109,20 @@ fn networks(texts: &[String]) -> Result<Vec<Network>, Error> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+
     use super::*;
 
     #[tokio::test]
     async fn a_drained_edge_keeps_its_address_and_a_closed_one_gives_it_up() {
         let any: SocketAddr = ([127, 0, 0, 1], 0).into();
         let spec = EdgeSpec { listen: any, https: false, proxies: Vec::new(), shared: Vec::new() };
-        let open = OpenEdge::open(spec.clone(), any, Limits::default(), None).expect("a port");
+        let open = OpenEdge::open(spec.clone(), any.into(), Limits::default(), None).expect("a port");
         open.drain().await;
         let listener = open.take_address().expect("it is kept");
         let address = listener.local_addr().expect("an address");
         assert!(TcpListener::bind(address).is_err(), "it is not free in between");
-        let again = OpenEdge::open(spec, any, Limits::default(), Some(listener)).expect("taken over");
+        let again = OpenEdge::open(spec, any.into(), Limits::default(), Some(listener)).expect("taken over");
         again.close().await;
         assert!(TcpListener::bind(address).is_ok());
     }

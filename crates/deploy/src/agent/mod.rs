@@ -27,7 +27,6 @@ use tokio::sync::{Mutex, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::control::client::{self, ShortPath};
-use crate::control::health;
 use crate::control::protocol::{
     Age, Answer, Ask, EdgeSpec, PROTOCOL, PartSpec, Refusal, ServerSpec, Status, age,
 };
@@ -79,7 +78,6 @@ pub async fn run(world: &World, handover: Option<Handover>, cancel: Cancellation
         agent.schedule.set(schedule)?;
         agent.answer(asker).await;
     }
-    let asker = health::client(pulse::DEADLINE)?;
     tracing::info!(
         pid = std::process::id(),
         version = agent.version,
@@ -89,7 +87,7 @@ pub async fn run(world: &World, handover: Option<Handover>, cancel: Cancellation
     tokio::select! {
         () = Arc::clone(&agent).serve(&listener, &cancel) => {}
         () = agent.schedule.keep_time() => {}
-        () = pulse::watch(&agent.parts, asker) => {}
+        () = pulse::watch(&agent.parts) => {}
     }
     agent.parts.stop_all().await;
     // The socket goes before the process does: whoever finds it finds an agent, or one that was killed.
@@ -249,7 +247,7 @@ impl Agent {
 
     /// `None` when it is open already.
     async fn open_edge(&self, name: &str, spec: EdgeSpec) -> Result<Option<OpenEdge>, Error> {
-        let Some(upstream) = self.parts.server().map(|spec| spec.listen) else {
+        let Some(upstream) = self.parts.server().map(|spec| spec.upstream()) else {
             return Err(Error::not_ready("the edge opens after the server has started"));
         };
         let open = self.parts.edge(name);

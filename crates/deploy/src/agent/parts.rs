@@ -3,9 +3,10 @@
 //! The edge knows its upstream by address, so it may open before the server answers, and stays open while it restarts.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+
+use ::edge::UpstreamAddress;
 
 use super::edge::OpenEdge;
 use super::server::Running;
@@ -82,14 +83,14 @@ impl Parts {
     /// nothing of the one that is.
     pub(super) fn set_silent(&self, name: &str, pid: u32, is_silent: bool) {
         let parts = self.inner();
-        let listen = parts.iter().find_map(|part| match &part.running {
+        let upstream = parts.iter().find_map(|part| match &part.running {
             Run::Server(server) if part.name == name && server.status().pid == Some(pid) => {
-                Some(server.spec.listen)
+                Some(server.spec.upstream())
             }
             _ => None,
         });
-        if let Some(listen) = listen {
-            tell_edges(&parts, listen, is_silent);
+        if let Some(upstream) = upstream {
+            tell_edges(&parts, &upstream, is_silent);
         }
     }
 
@@ -102,7 +103,7 @@ impl Parts {
     pub(super) fn add(&self, part: Part) {
         let mut parts = self.inner();
         if let Run::Server(server) = &part.running {
-            tell_edges(&parts, server.spec.listen, false);
+            tell_edges(&parts, &server.spec.upstream(), false);
         }
         parts.push(part);
     }
@@ -150,10 +151,10 @@ impl Parts {
 }
 
 /// Tells the edges that lead to the address.
-fn tell_edges(parts: &[Part], listen: SocketAddr, is_silent: bool) {
+fn tell_edges(parts: &[Part], upstream: &UpstreamAddress, is_silent: bool) {
     for part in parts {
         if let Run::Edge(edge) = &part.running
-            && edge.upstream == listen
+            && edge.upstream == *upstream
         {
             edge.set_silent(is_silent);
         }
@@ -198,6 +199,8 @@ pub(super) fn check_name(name: &str) -> Result<(), Error> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+
     use ::edge::Limits;
 
     use super::*;
@@ -207,7 +210,7 @@ mod tests {
     async fn an_edge_that_has_ended_is_no_edge() {
         let any: SocketAddr = ([127, 0, 0, 1], 0).into();
         let spec = EdgeSpec { listen: any, https: false, proxies: Vec::new(), shared: Vec::new() };
-        let open = OpenEdge::open(spec, any, Limits::default(), None).expect("a port");
+        let open = OpenEdge::open(spec, any.into(), Limits::default(), None).expect("a port");
         let parts = Parts::default();
         parts.add(Part { name: "edge".to_owned(), running: Run::Edge(open.clone()) });
         assert!(parts.edge("edge").is_some() && parts.status().contains_key("edge"));

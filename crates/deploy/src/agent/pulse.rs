@@ -1,10 +1,11 @@
-//! Whether the server answers. A process that runs is not a server that works: it is asked all the time, on loopback, and replaced
-//! when it has answered nothing for [`LIMIT`].
+//! Whether the server answers. A process that runs is not a server that works: it is asked all the time, where it listens, and
+//! replaced when it has answered nothing for [`LIMIT`].
 //!
 //! Any answer counts, also a bad one: a server whose database is away answers, and another process would not bring the database back.
 //! A server that has not answered since its start may be migrating its database, so it gets far longer.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
@@ -20,7 +21,7 @@ const INTERVAL: Duration = Duration::from_secs(5);
 const QUICK: Duration = Duration::from_millis(500);
 
 /// How long it may take to answer once.
-pub(super) const DEADLINE: Duration = Duration::from_secs(5);
+const DEADLINE: Duration = Duration::from_secs(5);
 
 /// After this long without an answer the edge turns requests away: two questions stayed without one.
 const SUSPECT: Duration = Duration::from_secs(12);
@@ -92,24 +93,45 @@ impl Pulse {
     }
 }
 
+/// A server that is asked.
+struct Watched {
+    spec: ServerSpec,
+    client: reqwest::Client,
+    pulse: Pulse,
+    /// When it answered last, or did not.
+    last: Instant,
+}
+
 /// Asks every server for ever, tells its edges, and has it replaced.
-pub(super) async fn watch(parts: &Parts, client: reqwest::Client) {
-    let mut pulses: BTreeMap<String, (ServerSpec, Pulse, Instant)> = BTreeMap::new();
+pub(super) async fn watch(parts: &Parts) {
+    let mut watched: BTreeMap<String, Watched> = BTreeMap::new();
     loop {
         let began = Instant::now();
         let running = parts.running_servers();
-        pulses.retain(|name, (spec, ..)| running.iter().any(|(other, now, _)| other == name && now == spec));
+        watched
+            .retain(|name, known| running.iter().any(|(other, now, _)| other == name && *now == known.spec));
         // A server that is started meanwhile is asked soon: only one that has answered can fall silent.
         let mut pause = if running.is_empty() { QUICK } else { INTERVAL };
         for (name, spec, pid) in running {
             let asked = Instant::now();
-            if pulses.get(&name).is_none_or(|(_, pulse, _)| pulse.pid != pid) {
+            let Watched { client, pulse, last, .. } = match watched.entry(name.clone()) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(new) => match health::client(&spec, DEADLINE) {
+                    Ok(client) => {
+                        let spec = spec.clone();
+                        new.insert(Watched { spec, client, pulse: Pulse::default(), last: asked })
+                    }
+                    Err(error) => {
+                        tracing::error!(part = name, %error, "the server cannot be asked");
+                        continue;
+                    }
+                },
+            };
+            if pulse.pid != pid {
                 // A process that was not asked yet is not known to be silent.
                 parts.set_silent(&name, pid, false);
             }
-            let answered = health::answers(&client, &spec).await;
-            let (_, pulse, last) =
-                pulses.entry(name.clone()).or_insert_with(|| (spec.clone(), Pulse::default(), asked));
+            let answered = health::answers(client, &spec).await;
             let verdict = pulse.note(pid, answered, last.elapsed());
             *last = Instant::now();
             if verdict != Verdict::Well {

@@ -72,6 +72,11 @@ pub(super) fn command(
     if release.capabilities().c_memory {
         call.env.extend(memory(|name| env.get(name).cloned()));
     }
+    if let Some(socket) = &spec.socket {
+        // config.json has the address for an agent that knows no sockets.
+        let path = socket.to_string_lossy().into_owned();
+        call.env.insert("MM_SERVICESETTINGS_LISTENADDRESS".to_owned(), path);
+    }
     call.env.extend(spec.overrides.clone());
     if let Some(dir) = layout.temporary() {
         // What an earlier server left is of no use.

@@ -3,10 +3,9 @@
 //! The state is JSON that two versions of the program share, so its format has a version and a golden file, like the protocol.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::os::fd::{AsFd as _, OwnedFd};
 
-use ::edge::Limits;
+use ::edge::{Limits, UpstreamAddressError};
 use host::{Handover, Held, HeldState, Policy, Spawner, Supervisor};
 use plan::Lock;
 use serde::{Deserialize, Serialize};
@@ -52,7 +51,11 @@ enum What {
         output: bool,
     },
     /// A descriptor follows: the listening socket.
-    Edge { spec: EdgeSpec, upstream: SocketAddr },
+    Edge {
+        spec: EdgeSpec,
+        /// The address of its server, or the absolute path of its socket.
+        upstream: String,
+    },
 }
 
 /// What the program before this one has handed over.
@@ -110,7 +113,7 @@ pub(super) async fn pack(
             Run::Edge(edge) => match edge.take_address() {
                 Some(listener) => {
                     descriptors.push(listener.into());
-                    What::Edge { spec: edge.spec, upstream: edge.upstream }
+                    What::Edge { spec: edge.spec, upstream: edge.upstream.to_string() }
                 }
                 None => continue,
             },
@@ -167,6 +170,9 @@ impl HeldParts {
                     Run::Server(Running::new(spec, adopted)?)
                 }
                 What::Edge { spec, upstream } => {
+                    let upstream = upstream
+                        .parse()
+                        .map_err(|error: UpstreamAddressError| Error::not_ready(error.to_string()))?;
                     let listener = self.descriptors.next().ok_or_else(missing)?;
                     Run::Edge(OpenEdge::open(spec, upstream, care.limits.clone(), Some(listener.into()))?)
                 }
@@ -187,6 +193,23 @@ mod tests {
         let golden = include_str!("../../tests/golden/agent/handover-1.json");
         let state: State = serde_json::from_str(golden).expect("it is read");
         assert_eq!((state.format, &*state.from, state.parts.len()), (1, "0.1.0", 3));
+        let written = serde_json::to_value(&state).expect("it is written");
+        assert_eq!(written, serde_json::from_str::<serde_json::Value>(golden).expect("JSON"));
+    }
+
+    #[test]
+    fn a_server_on_a_socket_is_handed_over() {
+        let golden = include_str!("../../tests/golden/agent/handover-1-socket.json");
+        let state: State = serde_json::from_str(golden).expect("it is read");
+        let socket = state.parts.iter().find_map(|part| match &part.what {
+            What::Server { spec, .. } => spec.socket.clone(),
+            What::Edge { .. } => None,
+        });
+        let upstream = state.parts.iter().find_map(|part| match &part.what {
+            What::Edge { upstream, .. } => Some(upstream.clone()),
+            What::Server { .. } => None,
+        });
+        assert_eq!(socket.and_then(|path| path.into_os_string().into_string().ok()), upstream);
         let written = serde_json::to_value(&state).expect("it is written");
         assert_eq!(written, serde_json::from_str::<serde_json::Value>(golden).expect("JSON"));
     }

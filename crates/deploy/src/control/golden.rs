@@ -37,6 +37,12 @@ fn what_protocol_2_asks() {
         panic!("another ask")
     };
     assert_eq!((&*part, server.overrides.len()), ("server", 1));
+    assert_eq!(server.upstream().to_string(), "127.0.0.1:18065");
+    let Ask::Start { spec: PartSpec::Server(server), .. } = both_ways(&golden!("start-server-2-socket"))
+    else {
+        panic!("another ask")
+    };
+    assert_eq!(server.upstream().to_string(), "/srv/chat/local/http.sock");
     let Ask::Start { spec: PartSpec::Edge(edge), .. } = both_ways(&golden!("start-edge-2")) else {
         panic!("another ask")
     };
@@ -60,6 +66,7 @@ fn what_protocol_2_answers() {
     assert_eq!(names, ["server", "edge"], "an edge is opened after its server");
 
     both_ways::<Answer>(&golden!("done-schedule-2"));
+    both_ways::<Answer>(&golden!("done-2-socket"));
 
     let Answer::Refused(refusal) = both_ways(&golden!("refused-2")) else { panic!("not refused") };
     let error = Error::from(refusal);

@@ -1,4 +1,4 @@
-//! Is the server well? Asked on loopback, behind the edge.
+//! Is the server well? Asked where it listens, behind the edge.
 
 use std::time::Duration;
 
@@ -10,15 +10,20 @@ use super::protocol::{Ask, ServerSpec};
 use crate::error::{Error, Exit};
 use crate::world::World;
 
-/// An HTTP client for a server on loopback: no proxy, no redirect, `patience` for each request.
-pub(crate) fn client(patience: Duration) -> Result<reqwest::Client, Error> {
-    reqwest::Client::builder()
+/// An HTTP client that connects where the server listens: no proxy, no redirect, `patience` for each request.
+pub(crate) fn client(server: &ServerSpec, patience: Duration) -> Result<reqwest::Client, Error> {
+    let client = reqwest::Client::builder();
+    let client = match &server.socket {
+        Some(socket) => client.unix_socket(socket.as_path()),
+        None => client,
+    };
+    client
         .no_proxy()
         .redirect(reqwest::redirect::Policy::none())
         // A new connection for each request: whether the server takes one is a part of the question.
         .pool_max_idle_per_host(0)
         .timeout(patience)
-        // There is no TLS on loopback, and a machine without certificates of authorities is enough.
+        // There is no TLS, and a machine without certificates of authorities is enough.
         .tls_certs_only([])
         .build()
         .map_err(|error| Error::new(Exit::Bug, error.to_string()))
@@ -58,7 +63,7 @@ pub(crate) async fn wait(
     progress: Option<&Progress>,
 ) -> Result<(), Error> {
     const LIVES: u64 = 3;
-    let client = client(Duration::from_secs(10))?;
+    let client = client(server, Duration::from_secs(10))?;
     let deadline = Instant::now() + patience;
     let mut pause = Duration::from_millis(5);
     // What ended before this wait began says nothing of the server as it is now.

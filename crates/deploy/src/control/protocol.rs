@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use edge::UpstreamAddress;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use version::Version;
@@ -89,8 +90,11 @@ pub struct ServerSpec {
     pub release: PathBuf,
     /// The system user it runs as; `None` keeps the agent's.
     pub user: Option<String>,
-    /// The loopback address it listens on.
+    /// The loopback address it listens on, unless it has a socket. Agents from before there were sockets use this one.
     pub listen: SocketAddr,
+    /// The Unix socket it listens on instead: nobody but the edge and Mainstay reaches it there. `None` for releases that cannot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub socket: Option<PathBuf>,
     /// Variables that go before its config.json: none, but for the moment in which the first accounts are made.
     #[serde(default)]
     pub overrides: BTreeMap<String, String>,
@@ -100,7 +104,12 @@ pub struct ServerSpec {
 }
 
 impl ServerSpec {
-    /// The server's address on loopback, without a slash at its end.
+    /// Where it listens.
+    pub fn upstream(&self) -> UpstreamAddress {
+        self.socket.clone().map_or_else(|| self.listen.into(), Into::into)
+    }
+
+    /// The server's address for an HTTP client that [connects there](ServerSpec::upstream), without a slash at its end.
     pub(crate) fn base(&self) -> String {
         format!("http://{}{}", self.listen, self.path)
     }

@@ -162,7 +162,7 @@ pub async fn status(world: &World) -> Status {
         None
     });
     let trouble = match agent.as_ref().and_then(|agent| agent.server()) {
-        Some(server) => match health::client(PATIENCE) {
+        Some(server) => match health::client(&server.spec, PATIENCE) {
             Ok(client) => health::ask(&client, &server.spec).await.err(),
             Err(error) => Some(error.what),
         },

@@ -313,6 +313,7 @@ pub(crate) mod tests {
             release,
             user: None,
             listen: listen(),
+            socket: Some(layout().http_socket()),
             overrides: BTreeMap::new(),
             path: String::new(),
         };

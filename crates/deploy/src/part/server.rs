@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use plan::Step;
+use release::Capabilities;
 
 use super::{Part, Stage, View};
 use crate::action::{self, Action, Administrator, Switch};
@@ -38,7 +39,7 @@ pub(super) async fn observe(
 ) -> Result<Observed, Error> {
     let listen = listen_address(layout, agent, edge);
     let healthy = match agent.and_then(|status| status.server()) {
-        Some(server) => health::ask(&health::client(PATIENCE)?, &server.spec).await.is_ok(),
+        Some(server) => health::ask(&health::client(&server.spec, PATIENCE)?, &server.spec).await.is_ok(),
         None => false,
     };
     // One that does not answer there gets the step, which says why.
@@ -88,6 +89,7 @@ impl Part for Server {
             release: view.layout.releases().join(release.to_string()),
             user: desired.user.clone(),
             listen: seen.listen,
+            socket: Capabilities::of(release).unix_socket.then(|| view.layout.http_socket()),
             overrides: BTreeMap::new(),
             path: desired.site_url.path().trim_end_matches('/').to_owned(),
         };

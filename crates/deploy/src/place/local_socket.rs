@@ -1,4 +1,5 @@
-//! Where the server opens its local channel: a socket in a directory of mode 0700 that the server's user owns.
+//! Where the server opens its sockets, the local channel and the one that the edge connects to: in a directory of mode 0700 that the
+//! server's user owns.
 //!
 //! It is not in `run/`, which is Mainstay's alone. Linux takes at most 107 bytes for a socket's path; where the deployment's directory is
 //! too deep, the socket's directory is a short one outside, whose owner and mode are checked before the server starts.
@@ -27,6 +28,11 @@ impl Layout {
         let inside = self.root().join(DIRECTORY).join("server.sock");
         if inside.as_os_str().len() <= LONGEST { inside } else { elsewhere(self.root()).join("server.sock") }
     }
+
+    /// The socket where a server listens for the edge, beside that of its local channel.
+    pub fn http_socket(&self) -> PathBuf {
+        self.local_socket().with_file_name("http.sock")
+    }
 }
 
 /// A short directory for the deployment in `root`: the same one each time.
@@ -43,7 +49,7 @@ fn elsewhere(root: &Path) -> PathBuf {
     }
 }
 
-/// Makes the socket's directory where it is missing: what lies outside the deployment's directory does not survive a reboot.
+/// Makes the sockets' directory where it is missing: what lies outside the deployment's directory does not survive a reboot.
 ///
 /// # Errors
 /// Somebody else made it, or may enter it.
@@ -67,7 +73,7 @@ pub(crate) fn prepare(layout: &Layout, user: Option<&host::User>) -> Result<(), 
         return Ok(());
     }
     Err(Error::not_ready(format!(
-        "{} must be a directory of mode 0700 that belongs to user {uid}, because the server's administrator API lies in it",
+        "{} must be a directory of mode 0700 that belongs to user {uid}, because the server's sockets lie in it",
         directory.display()
     ))
     .hint(format!("look who made it, remove it, and run `mainstay up` again: `ls -ld {}`", directory.display())))
@@ -81,8 +87,10 @@ mod tests {
     fn a_deep_directory_gets_a_short_socket_of_its_own() {
         let near = Layout::new("/var/lib/mainstay");
         assert_eq!(near.local_socket(), Path::new("/var/lib/mainstay/local/server.sock"));
+        assert_eq!(near.http_socket(), Path::new("/var/lib/mainstay/local/http.sock"));
         let deep = |name: &str| Layout::new(format!("/srv/{}/{name}", "d".repeat(120))).local_socket();
         assert!(deep("a").as_os_str().len() <= LONGEST);
+        assert!(deep("a").with_file_name("http.sock").as_os_str().len() <= LONGEST);
         assert_ne!(deep("a"), deep("b"));
         // The longest path that fits stays inside.
         let longest = Layout::new(format!("/{}", "d".repeat(LONGEST - "/local/server.sock".len() - 1)));

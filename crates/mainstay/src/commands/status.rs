@@ -100,9 +100,11 @@ fn text(status: &Status) -> String {
         rows.push(("Agent", format!("process {}, Mainstay {version}, since {since}", agent.agent_pid)));
         let server = agent.server().map(|server| match (server.pid, &status.trouble) {
             (Some(pid), None) => {
-                format!("process {pid} at {}, {} restarts", server.spec.listen, server.restarts)
+                format!("process {pid} at {}, {} restarts", server.spec.upstream(), server.restarts)
             }
-            (Some(pid), Some(trouble)) => format!("process {pid} at {}, but {trouble}", server.spec.listen),
+            (Some(pid), Some(trouble)) => {
+                format!("process {pid} at {}, but {trouble}", server.spec.upstream())
+            }
             (None, _) => {
                 format!("not running: {}", server.last_exit.as_deref().unwrap_or("it is being started"))
             }

@@ -1,7 +1,8 @@
 //! Mistakes and damage that a golden file cannot set up: see [`golden`](crate::golden) for all others.
 
 use std::io::{Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::os::unix::net::UnixStream;
 
 use crate::place::{Place, is_root, processes_of};
 
@@ -108,20 +109,23 @@ fn random_bytes_on_every_port_and_socket_hurt_nobody() {
     let place = Place::new();
     place.up(&[]).expect(0);
     let status = place.status();
-    let inner =
-        status["agent"]["server"]["spec"]["listen"].as_str().expect("the server's address").to_owned();
+    let inner = status["agent"]["server"]["spec"]["socket"].as_str().expect("the server's socket").to_owned();
     let edge = format!("127.0.0.1:{}", place.port);
     let timeout = Some(std::time::Duration::from_secs(2));
     for seed in 0..60 {
-        for address in [&inner, &edge] {
-            let mut stream = TcpStream::connect(address).expect("a connection");
-            stream.set_read_timeout(timeout).expect("a timeout");
-            let _ = stream.write_all(&noise(seed, 1 + (seed as usize * 37) % 4000));
-            let _ = stream.shutdown(std::net::Shutdown::Write);
-            let _ = stream.read(&mut [0; 512]);
-        }
+        let said = noise(seed, 1 + (seed as usize * 37) % 4000);
+        let mut stream = TcpStream::connect(&edge).expect("a connection");
+        stream.set_read_timeout(timeout).expect("a timeout");
+        let _ = stream.write_all(&said);
+        let _ = stream.shutdown(Shutdown::Write);
+        let _ = stream.read(&mut [0; 512]);
+        let mut stream = UnixStream::connect(&inner).expect("the server's socket");
+        stream.set_read_timeout(timeout).expect("a timeout");
+        let _ = stream.write_all(&said);
+        let _ = stream.shutdown(Shutdown::Write);
+        let _ = stream.read(&mut [0; 512]);
         let socket = place.root.join("run/agent.sock");
-        let mut stream = std::os::unix::net::UnixStream::connect(socket).expect("the control socket");
+        let mut stream = UnixStream::connect(socket).expect("the control socket");
         let _ = stream.write_all(&noise(seed, 300));
         let _ = stream.write_all(b"\n");
     }

@@ -14,6 +14,7 @@ mod presence;
 mod promises;
 mod releases;
 mod samples;
+mod seam;
 mod session;
 mod shown;
 

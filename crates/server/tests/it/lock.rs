@@ -19,6 +19,15 @@ fn three_attempts() -> Value {
     json!({"ServiceSettings": {"MaximumLoginAttempts": 3}})
 }
 
+fn directory() -> tempfile::TempDir {
+    tempfile::TempDir::new().expect("a temporary directory can be made")
+}
+
+/// A site behind the edge that locks accounts after three attempts.
+async fn guarded() -> Site {
+    Site::behind_edge(directory(), three_attempts()).await
+}
+
 /// A login from loopback, where [`Site::sign_up`] signs in.
 fn login(site: &Site, name: &str, password: &str) -> RequestBuilder {
     site.request("POST", "users/login").json(&json!({"login_id": name, "password": password}))
@@ -47,13 +56,13 @@ async fn pass(directory: &std::path::Path, seconds: u32) {
 
 #[tokio::test]
 async fn a_lock_grows_ends_by_itself_and_outlives_a_restart() {
-    let site = Site::with(three_attempts()).await;
+    let site = guarded().await;
     site.sign_up("ada").await;
     // All at once: concurrent guesses must not exceed the limit.
     let guesses = join_all((0..8).map(|_| fails(login(&site, "ada", "wrong")))).await;
     assert_eq!(guesses.iter().filter(|id| *id == TOO_MANY).count(), 5);
     assert_eq!(fails(login(&site, "ada", PASSWORD)).await, TOO_MANY);
-    let site = Site::in_directory(site.end().await, three_attempts()).await;
+    let site = Site::behind_edge(site.end().await, three_attempts()).await;
     assert_eq!(fails(login(&site, "ada", PASSWORD)).await, TOO_MANY, "after a restart");
     pass(site.directory(), 61).await;
     assert_eq!(fails(login(&site, "ada", "wrong")).await, MASKED, "the lock has ended");
@@ -66,7 +75,7 @@ async fn a_lock_grows_ends_by_itself_and_outlives_a_restart() {
 
 #[tokio::test]
 async fn a_stranger_locks_out_strangers_but_not_the_owner() {
-    let site = Site::with(three_attempts()).await;
+    let site = guarded().await;
     let admin = site.sign_up("root").await;
     let ada = site.sign_up("ada").await;
     // Together, strangers have ten times as many attempts as one.
@@ -86,7 +95,7 @@ async fn a_stranger_locks_out_strangers_but_not_the_owner() {
 
 #[tokio::test]
 async fn one_client_with_many_ipv6_addresses_is_one_stranger() {
-    let site = Site::with(three_attempts()).await;
+    let site = guarded().await;
     site.sign_up("ada").await;
     for n in 0..4 {
         fails(login_from(&site, &format!("2001:db8::{n}"), "ada", "wrong")).await;
@@ -95,9 +104,25 @@ async fn one_client_with_many_ipv6_addresses_is_one_stranger() {
     assert!(succeeds(login_from(&site, "2001:db8:0:1::1", "ada", PASSWORD)).await, "another network");
 }
 
+/// Every local user can connect to a port, and claim to be the edge.
+#[tokio::test]
+async fn an_address_that_a_local_client_forges_locks_nobody_there() {
+    let site = Site::with(three_attempts()).await;
+    site.sign_up("ada").await;
+    let forged = |n| format!("203.0.113.{n}");
+    for n in 0..40 {
+        fails(login_from(&site, &forged(n / 3), "ada", "wrong")).await;
+    }
+    assert_eq!(fails(login(&site, "ada", PASSWORD)).await, TOO_MANY, "the forger's own address is locked");
+    let site = Site::behind_edge(site.end().await, three_attempts()).await;
+    for n in [0, 5, 200] {
+        assert!(succeeds(login_from(&site, &forged(n), "ada", PASSWORD)).await, "{n} is not");
+    }
+}
+
 #[tokio::test]
 async fn an_administrator_sees_failed_attempts_below_the_official_servers_lock() {
-    let site = Site::with(three_attempts()).await;
+    let site = guarded().await;
     let admin = site.sign_up("root").await;
     let ada = site.sign_up("ada").await;
     for _ in 0..3 {
@@ -110,7 +135,7 @@ async fn an_administrator_sees_failed_attempts_below_the_official_servers_lock()
 
 #[tokio::test]
 async fn refusals_are_alike_for_unknown_locked_deactivated_and_foreign_accounts() {
-    let site = Site::with(three_attempts()).await;
+    let site = guarded().await;
     let admin = site.sign_up("root").await;
     for name in ["ada", "bob", "carl"] {
         site.sign_up(name).await;
@@ -121,7 +146,7 @@ async fn refusals_are_alike_for_unknown_locked_deactivated_and_foreign_accounts(
     let foreign =
         "update users set password = '', authservice = 'gitlab', authdata = '7' where username = 'carl'";
     engine::ask(directory.path(), foreign).await;
-    let site = Site::in_directory(directory, three_attempts()).await;
+    let site = Site::behind_edge(directory, three_attempts()).await;
     let stranger = "203.0.113.9";
     for _ in 0..3 {
         fails(login_from(&site, stranger, "ada", "wrong")).await;
@@ -143,7 +168,7 @@ async fn refusals_are_alike_for_unknown_locked_deactivated_and_foreign_accounts(
 
 #[tokio::test]
 async fn wrong_current_passwords_count_too() {
-    let site = Site::with(three_attempts()).await;
+    let site = guarded().await;
     let ada = site.sign_up("ada").await;
     let change = |current: &str| {
         let body = json!({"current_password": current, "new_password": "another secret"});
@@ -194,11 +219,16 @@ async fn every_attempt_is_logged_with_the_clients_address() {
     let written = Written::default();
     let subscriber = tracing_subscriber::fmt().json().with_writer(written.clone()).finish();
     tracing::subscriber::set_global_default(subscriber).expect("no other test logs");
-    let site = Site::new().await;
+    let site = Site::behind_edge(directory(), json!({})).await;
     site.sign_up("adelaide").await;
     let client = "203.0.113.77";
     fails(login_from(&site, client, "adelaide\n{\"level\":\"ERROR\"}", "wrong")).await;
     fails(login_from(&site, client, &"x".repeat(5000), "secret guess")).await;
+    let open = Site::new().await;
+    fails(login_from(&open, client, "forger", "secret guess")).await;
+    let forged = written.lines("a sign-in was refused");
+    let forged = forged.iter().find(|line| line["name"] == "forger").expect("it is logged");
+    assert_eq!(forged["client"], "127.0.0.1", "whoever connects to a port is not believed");
     let from_client = |message| {
         let lines = written.lines(message);
         lines.into_iter().filter(|line| line["client"] == client).collect::<Vec<_>>()

@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures_util::{SinkExt, StreamExt};
 use reqwest::{Client, RequestBuilder, Response};
 use serde_json::{Value, json};
-use server::{Config, ServerError};
+use server::{Config, Front, ServerError};
 use tempfile::TempDir;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
@@ -67,11 +67,15 @@ pub(crate) fn config(directory: &Path, settings: &Value) -> Config {
 }
 
 pub(crate) fn client() -> Client {
+    builder().build().expect("a plain client can be made")
+}
+
+fn builder() -> reqwest::ClientBuilder {
     static PROVIDER: Once = Once::new();
     PROVIDER.call_once(|| {
         rustls::crypto::aws_lc_rs::default_provider().install_default().expect("there is no other provider");
     });
-    Client::builder().timeout(TIMEOUT).build().expect("a plain client can be made")
+    Client::builder().timeout(TIMEOUT)
 }
 
 impl Site {
@@ -87,14 +91,29 @@ impl Site {
     /// A site with the data that another one left in `directory`.
     pub(crate) async fn in_directory(directory: TempDir, settings: Value) -> Site {
         engine::prepare(directory.path()).await;
-        let client = client();
+        Site::start(directory, settings, None, client()).await
+    }
+
+    /// A site with the data in `directory` that only the edge reaches: over a Unix socket.
+    pub(crate) async fn behind_edge(directory: TempDir, mut settings: Value) -> Site {
+        engine::prepare(directory.path()).await;
+        let socket = directory.path().join("http.sock");
+        settings["ServiceSettings"]["ListenAddress"] = json!(socket);
+        let front = Front::listen(&config(directory.path(), &settings)).await.expect("a new socket");
+        let client = builder().unix_socket(socket).build().expect("a plain client can be made");
+        Site::start(directory, settings, Some(front), client).await
+    }
+
+    /// Without `front` it is a port of loopback.
+    async fn start(directory: TempDir, settings: Value, front: Option<Front>, client: Client) -> Site {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback has a free port");
         let address = listener.local_addr().expect("the listener is bound").to_string();
+        let front = front.unwrap_or_else(|| listener.into());
         let site_url = settings["ServiceSettings"]["SiteURL"].as_str().and_then(|url| url.parse().ok());
         let path = site_url.map(|url: reqwest::Url| url.path().trim_end_matches('/').to_owned());
         let path = path.unwrap_or_default();
         let stop = CancellationToken::new();
-        let served = tokio::spawn(server::serve(config(directory.path(), &settings), listener, stop.clone()));
+        let served = tokio::spawn(server::serve(config(directory.path(), &settings), front, stop.clone()));
         Site { address, path, directory, client, stop, served }
     }
 

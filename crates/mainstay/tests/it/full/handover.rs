@@ -1,7 +1,7 @@
 //! Two programs of different versions and one deployment: the agent becomes the newer one, and the server does not notice.
 //! The newer program is the static build of `cargo xtask test`.
 
-use std::io::{Read as _, Write as _};
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
@@ -82,14 +82,14 @@ struct Poll {
 }
 
 impl Poll {
-    fn begin(address: SocketAddr) -> Self {
+    fn begin(address: Address) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
         let thread = thread::spawn(move || {
             let (mut polls, mut longest) = (0, Duration::ZERO);
             while !stopped.load(Ordering::Relaxed) {
                 let began = Instant::now();
-                ping(address).unwrap_or_else(|error| panic!("poll {polls} of {address}: {error}"));
+                ping(&address).unwrap_or_else(|error| panic!("poll {polls} of {address:?}: {error}"));
                 longest = longest.max(began.elapsed());
                 polls += 1;
                 thread::sleep(Duration::from_millis(2));
@@ -106,17 +106,38 @@ impl Poll {
     }
 }
 
-fn ping(address: SocketAddr) -> std::io::Result<()> {
-    let mut stream = TcpStream::connect(address)?;
-    stream.set_read_timeout(Some(Duration::from_secs(20)))?;
+fn ping(address: &Address) -> std::io::Result<()> {
+    let timeout = Some(Duration::from_secs(20));
+    match address {
+        Address::Port(address) => {
+            let stream = TcpStream::connect(address)?;
+            stream.set_read_timeout(timeout)?;
+            ask(stream)
+        }
+        Address::Socket(path) => {
+            let stream = UnixStream::connect(path)?;
+            stream.set_read_timeout(timeout)?;
+            ask(stream)
+        }
+    }
+}
+
+fn ask(mut stream: impl Read + Write) -> std::io::Result<()> {
     stream.write_all(b"GET /api/v4/system/ping HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
     if answer.starts_with("HTTP/1.1 200") { Ok(()) } else { Err(std::io::Error::other(answer)) }
 }
 
-fn address(text: &Value) -> SocketAddr {
-    text.as_str().expect("an address").parse().expect("an address")
+/// Where something listens.
+#[derive(Debug)]
+enum Address {
+    Port(SocketAddr),
+    Socket(PathBuf),
+}
+
+fn port(text: &Value) -> Address {
+    Address::Port(text.as_str().expect("an address").parse().expect("an address"))
 }
 
 #[test]
@@ -124,8 +145,10 @@ fn a_newer_up_replaces_the_agent_while_the_server_goes_on() {
     let two = Two::up();
     let before = two.place.status();
     assert_eq!(before["agent"]["version"], env!("CARGO_PKG_VERSION"));
-    let server = Poll::begin(address(&before["agent"]["server"]["spec"]["listen"]));
-    let edge = Poll::begin(address(&before["agent"]["edge"]["listen"]));
+    let server = Poll::begin(Address::Socket(
+        before["agent"]["server"]["spec"]["socket"].as_str().expect("a socket").into(),
+    ));
+    let edge = Poll::begin(port(&before["agent"]["edge"]["listen"]));
     let planned = two.newer_up(&["--plan", "--json"]).expect(0).json();
     assert_eq!(planned["steps"][0]["name"], "hand-over", "{planned}");
     let up = two.newer_up(&["--json"]).expect(0).json();
@@ -242,7 +265,7 @@ fn a_program_that_cannot_go_on_changes_nothing_or_ends_everything() {
         assert_eq!(refused["refused"]["exit"], exit, "{refused}");
         assert!(refused["refused"]["what"].as_str().is_some_and(|what| what.contains(why)), "{refused}");
         assert_eq!(identity(&two.place.status()), identity(&before), "{program}");
-        ping(address(&before["agent"]["edge"]["listen"])).expect("the edge answers as before");
+        ping(&port(&before["agent"]["edge"]["listen"])).expect("the edge answers as before");
     }
     // What begins and does not go on: it ends, and everything with it.
     let ends = script(
