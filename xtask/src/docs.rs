@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use xtask::run::{Failure, cargo, output, root, target};
 
 /// A page and the hidden command that prints it.
-const PAGES: [(&str, &[&str]); 3] = [
+const PAGES: [(&str, &[&str]); 4] = [
+    ("docs/reference/bounds.md", &["reference", "bounds"]),
     ("docs/reference/commands.md", &["reference", "commands"]),
     ("docs/reference/exit-codes.md", &["reference", "exit-codes"]),
     ("docs/settings.md", &["reference", "settings"]),

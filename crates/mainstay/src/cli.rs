@@ -349,4 +349,6 @@ pub(crate) enum Page {
     Settings,
     /// Every exit code
     ExitCodes,
+    /// Every bound of the built-in server
+    Bounds,
 }

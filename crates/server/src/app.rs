@@ -13,6 +13,7 @@ use crate::cache::Cache;
 use crate::config::Config;
 use crate::contract::{API_VERSION, BUILD_NUMBER};
 use crate::failure::ServerError;
+use crate::files::Decoders;
 use crate::hub::Hub;
 use crate::id::Id;
 use crate::store::Store;
@@ -40,6 +41,8 @@ pub(crate) struct State {
     pub(crate) version: String,
     /// Limits concurrent password hashing, which takes a core for a tenth of a second, to the number of cores.
     pub(crate) hashing: Semaphore,
+    /// The memory of all image decoders.
+    pub(crate) decoders: Decoders,
     /// Whether personal access tokens sign in.
     pub(crate) access_tokens: AtomicBool,
     /// Locks that logins hold while they are checked, see `sign_in`.
@@ -77,6 +80,7 @@ impl App {
             hub: Hub::default(),
             stop,
             hashing: Semaphore::new(cores),
+            decoders: Decoders::default(),
             login_turns: Cache::new(1_000),
             recent_posts: Cache::new(2_000),
             installed_at,

@@ -53,12 +53,15 @@ bounds! {
     MEMBER_ROLES: usize = 256, "characters", "The explicit roles of a member or an account", "400";
     FILE_NAME: usize = 256, "characters", "A file's name", "it is shortened, and keeps its extension";
     FORM_FIELD: usize = 1_024, "bytes", "A field of an upload that is not a file", "400";
-    DISCARDED: usize = 32 << 20, "bytes", "What is still read of a refused body, so that the client reads the answer", "the connection is closed";
+    DISCARDED: usize = 32 << 20, "bytes", "What is still received of a body that was refused, so that the client reads the answer", "the connection is closed";
     IMAGE_BYTES: u64 = 40 << 20, "bytes", "An image file of which previews are made", "it gets no preview";
     IMAGE_PIXELS: u64 = 33_177_600, "pixels", "An image of which previews are made", "it gets no preview";
     IMAGE_SIDE: u32 = 32_768, "pixels", "The longer side of an image of which previews are made", "it gets no preview";
     IMAGE_DECODED_BYTES: u64 = IMAGE_PIXELS * 4, "bytes", "A decoded image of which previews are made", "it gets no preview";
-    IMAGE_MEMORY: u64 = 448 << 20, "bytes", "Memory of all image decoders together", "uploads wait";
+    IMAGE_MEMORY: u64 = 448 << 20, "bytes", "Memory of the decoders of large images together", "previews are made after the upload was answered";
+    SMALL_IMAGE: u64 = 16 << 20, "bytes", "Memory of a decoder that counts as small", "it shares the memory for large images";
+    SMALL_IMAGES_MEMORY: u64 = 48 << 20, "bytes", "Memory of the decoders of small images together", "uploads of small images wait, for milliseconds";
+    WAITING_IMAGES: usize = 1_000, "images", "Images that wait for their previews", "it gets no preview";
     SOCKETS_OF_USER: usize = 250, "websockets", "Open websockets of an account", "the oldest is closed";
     SOCKET_REQUEST: usize = 8_192, "bytes", "A request over the websocket", "the websocket is closed";
     QUEUED_EVENTS: usize = 256, "events", "Events that wait for a slow websocket", "the websocket is closed";

@@ -7,16 +7,16 @@ use std::time::Duration;
 use axum::extract::{FromRequest, Request};
 use axum::response::{IntoResponse, Response};
 use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt;
 use http::{HeaderValue, StatusCode, header};
-use http_body_util::BodyExt;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::time::timeout;
 
 use crate::app::App;
-use crate::bounds::DISCARDED;
 use crate::error::{AppError, Result};
+use crate::unread;
 
 /// How long the server waits for the next part of a body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -60,25 +60,24 @@ fn string_map(bytes: &[u8]) -> BTreeMap<String, String> {
         .collect()
 }
 
-/// The whole body, or 413 if it is longer than `limit` bytes.
+/// The whole body, or at once 413 if it is longer than `limit` bytes.
 async fn read(request: Request, limit: usize) -> Result<Bytes> {
-    let mut body = request.into_body();
-    let mut collected = BytesMut::new();
-    let mut seen = 0;
-    while let Some(frame) = timeout(BODY_TIMEOUT, body.frame()).await.map_err(|_| AppError::body("body"))? {
-        let frame = frame.map_err(|_| AppError::body("body"))?;
-        let Ok(data) = frame.into_data() else { continue };
-        seen += data.len();
-        if seen > DISCARDED {
-            break;
-        }
-        if seen <= limit {
-            collected.extend_from_slice(&data);
-        } else {
-            collected = BytesMut::new();
-        }
+    let body = request.into_body();
+    if unread::is_declared_larger(&body, limit as u64) {
+        unread::receive(body.into_data_stream());
+        return Err(too_large(limit));
     }
-    if seen > limit { Err(too_large(limit)) } else { Ok(collected.freeze()) }
+    let mut body = body.into_data_stream();
+    let mut collected = BytesMut::new();
+    while let Some(data) = timeout(BODY_TIMEOUT, body.next()).await.map_err(|_| AppError::body("body"))? {
+        let data = data.map_err(|_| AppError::body("body"))?;
+        if collected.len() + data.len() > limit {
+            unread::receive(body);
+            return Err(too_large(limit));
+        }
+        collected.extend_from_slice(&data);
+    }
+    Ok(collected.freeze())
 }
 
 fn too_large(limit: usize) -> AppError {

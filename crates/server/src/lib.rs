@@ -62,6 +62,7 @@ mod socket_file;
 mod sql;
 mod store;
 mod subpath;
+mod unread;
 mod web;
 mod websocket;
 

@@ -9,9 +9,10 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::action::target;
-use crate::error::{Error, reason};
+use crate::error::{Error, Exit, reason};
 use crate::part::identity::refuse_gone_settings;
 use crate::place::layout::Layout;
+use crate::state::deleted::deleted_database;
 use crate::state::report::keep;
 use crate::state::settled::{Source, settle};
 use crate::world::World;
@@ -36,7 +37,7 @@ pub struct Verification {
 /// Runs the acceptance test.
 ///
 /// # Errors
-/// There is no deployment and no URL. A deployment that does not pass is no error: the report says so.
+/// There is no deployment and no URL; its server works on a database file that was deleted. A deployment that does not pass is no error: the report says so.
 pub async fn verify(
     world: &World,
     what: &Verification,
@@ -68,6 +69,10 @@ async fn of_deployment(world: &World) -> Result<Target, Error> {
             .hint("install one with `mainstay up`, or name any Mattermost with `--url`"));
     }
     refuse_gone_settings(&world.layout).await?;
+    // Every check would pass: the server still has the file.
+    if let Some(deleted) = deleted_database(&world.layout) {
+        return Err(Error::new(Exit::NotVerified, deleted.what()).hint(deleted.hint()));
+    }
     let settled = settle(world, &BTreeMap::new(), Source::default())?;
     target(&settled.desired.site_url, None, world)
 }

@@ -147,6 +147,8 @@ fn the_last_copy_of_a_deleted_database_is_not_lost_with_a_stop() {
         let way = format!("do not stop it; copy the file first, when nobody writes: `cp /proc/{server}/fd/");
         assert!(refused.stderr.contains(&way), "{}", refused.stderr);
     }
+    let verify = place.run(&["verify"]).expect(5).stderr;
+    assert!(verify.contains("was deleted or replaced") && verify.contains("do not stop it"), "{verify}");
     assert!(place.run(&["down"]).expect(2).stderr.contains("say `--yes`"));
     assert_eq!(place.status()["agent"]["server"]["pid"], server, "it still runs");
     let status = place.run(&["status", "--check"]).expect(7).stdout;

@@ -20,7 +20,7 @@ use tokio_util::io::ReaderStream;
 
 use super::parameters::{Params, Search};
 use crate::app::App;
-use crate::bounds::{DISCARDED, FORM_FIELD, POST_FILES};
+use crate::bounds::{FORM_FIELD, POST_FILES};
 use crate::error::{AppError, Result};
 use crate::files::{self, Attachment, Incoming, Range, ReceiveError, Storage, kind, name};
 use crate::id::Id;
@@ -28,6 +28,7 @@ use crate::json::{Json, created};
 use crate::model::FileInfo;
 use crate::permission::{GET_PUBLIC_LINK, UPLOAD_FILE};
 use crate::session::Caller;
+use crate::unread;
 
 /// The routes below `/api/v4`.
 pub(crate) fn router() -> Router<App> {
@@ -53,6 +54,9 @@ struct Uploaded {
     client_ids: Vec<String>,
 }
 
+/// What a form may need beside each of its files, in bytes: its other fields and the lines between them.
+const FORM_OVERHEAD: u64 = 64 << 10;
+
 /// What has arrived of an upload so far.
 #[derive(Default)]
 struct Received {
@@ -71,7 +75,19 @@ async fn upload(caller: Caller, search: Search, request: Request) -> Result<Resp
     search.refuse(&["bookmark"])?;
     let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let boundary = content_type.and_then(|value| multer::parse_boundary(value).ok());
-    let mut body = request.into_body().into_data_stream();
+    let limit = caller.app.config.file.max_file_size.unsigned_abs();
+    // A form has at most so many files, and little else.
+    let most = if boundary.is_some() {
+        limit.saturating_add(FORM_OVERHEAD).saturating_mul(POST_FILES as u64)
+    } else {
+        limit
+    };
+    let body = request.into_body();
+    if unread::is_declared_larger(&body, most) {
+        unread::receive(body.into_data_stream());
+        return Err(too_large(limit));
+    }
+    let mut body = body.into_data_stream();
     let mut received = Received::default();
     let result = match boundary {
         Some(boundary) => {
@@ -82,7 +98,7 @@ async fn upload(caller: Caller, search: Search, request: Request) -> Result<Resp
         None => read_raw(&caller, &search, &mut body, &mut received).await,
     };
     if let Err(error) = result {
-        discard(&mut body).await;
+        unread::receive(body);
         return Err(error);
     }
     let (file_infos, client_ids) = keep(&caller.app, received).await?;
@@ -124,7 +140,11 @@ async fn read_form(
                 while let Some(chunk) = field.chunk().await.map_err(unreadable)? {
                     write(&mut incoming, &chunk).await?;
                 }
-                received.files.push(files::complete(info, incoming).await.map_err(AppError::internal)?);
+                received.files.push(
+                    files::complete(&caller.app.decoders, info, incoming)
+                        .await
+                        .map_err(AppError::internal)?,
+                );
             }
             other => {
                 return Err(AppError::bad_request(
@@ -160,7 +180,9 @@ async fn read_raw(
         write(&mut incoming, &chunk.map_err(unreadable)?).await?;
     }
     received.client_ids.extend(search.has("client_id").then(|| search.text("client_id").to_owned()));
-    received.files.push(files::complete(info, incoming).await.map_err(AppError::internal)?);
+    received
+        .files
+        .push(files::complete(&caller.app.decoders, info, incoming).await.map_err(AppError::internal)?);
     Ok(())
 }
 
@@ -185,13 +207,17 @@ async fn begin(caller: &Caller, channel: Id, client_name: &str) -> Result<(FileI
 
 async fn write(incoming: &mut Incoming, chunk: &[u8]) -> Result<()> {
     incoming.write(chunk).await.map_err(|error| match error {
-        ReceiveError::TooLarge { limit } => AppError::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "api.file.upload_file.too_large_detailed.app_error",
-            format!("The file is larger than the {limit} bytes that are allowed."),
-        ),
+        ReceiveError::TooLarge { limit } => too_large(limit),
         ReceiveError::Disk(error) => AppError::internal(error),
     })
+}
+
+fn too_large(limit: u64) -> AppError {
+    AppError::new(
+        StatusCode::PAYLOAD_TOO_LARGE,
+        "api.file.upload_file.too_large_detailed.app_error",
+        format!("The file is larger than the {limit} bytes that are allowed."),
+    )
 }
 
 async fn read_text(field: &mut multer::Field<'_>) -> Result<String> {
@@ -213,25 +239,18 @@ fn unreadable(cause: impl std::fmt::Display) -> AppError {
     .detail(cause.to_string())
 }
 
-async fn discard(body: &mut (impl Stream<Item = Result<Bytes, axum::Error>> + Unpin)) {
-    let mut seen = 0;
-    while let Some(Ok(chunk)) = body.next().await {
-        seen += chunk.len();
-        if seen > DISCARDED {
-            break;
-        }
-    }
-}
-
 /// Stores the rows and keeps the files. This runs in a separate task, so that a client that disconnects cannot stop it
 /// between a row and its file.
 async fn keep(app: &App, received: Received) -> Result<(Vec<FileInfo>, Vec<String>)> {
     let app = app.clone();
     let task = tokio::spawn(async move {
         let mut infos = Vec::with_capacity(received.files.len());
-        for Attachment { info, kept } in received.files {
+        for Attachment { info, kept, waiting } in received.files {
             app.store.create_file(info.clone()).await?;
             kept.keep();
+            if let Some(format) = waiting {
+                files::later::make(app.clone(), info.clone(), format);
+            }
             infos.push(info);
         }
         Ok((infos, received.client_ids))

@@ -20,6 +20,29 @@ impl Store {
         Ok(rows.bind(posts).fetch_all(&self.readers).await?)
     }
 
+    /// Notes the previews that were made after a file was stored. False if its row is gone.
+    pub(crate) async fn add_previews(&self, file: FileInfo) -> Result<bool> {
+        self.write(move |tx| {
+            Box::pin(async move {
+                let noted = query(
+                    "update fileinfo set thumbnailpath = $2, previewpath = $3, haspreviewimage = $4, width = $5, height = $6, \
+                     minipreview = $7 where id = $1",
+                )
+                .bind(file.id)
+                .bind(file.thumbnail_path)
+                .bind(file.preview_path)
+                .bind(file.has_preview_image)
+                .bind(file.width)
+                .bind(file.height)
+                .bind(file.mini_preview)
+                .execute(&mut *tx.connection)
+                .await?;
+                Ok(noted > 0)
+            })
+        })
+        .await
+    }
+
     pub(crate) async fn create_file(&self, file: FileInfo) -> Result<()> {
         self.write(move |tx| {
             Box::pin(async move {

@@ -20,6 +20,46 @@ async fn bodies_that_are_too_large_are_refused() {
     assert_eq!(refused(ada.request("GET", &url)).await.0, 414);
 }
 
+/// A client that declares a large body, and waits before it sends it.
+#[tokio::test]
+async fn a_declared_length_that_is_too_large_is_refused_before_the_body() {
+    let site = Site::with(json!({"FileSettings": {"MaxFileSize": 1000}})).await;
+    let ada = site.sign_up("ada").await;
+    let (_, square) = ada.team("harbour").await;
+    let raw = format!("files?channel_id={square}&filename=a.bin");
+    for (path, length, kind, id) in [
+        ("users/login", 300_001, "application/json", "api.context.request_body_too_large.app_error"),
+        ("users", 10 << 20, "application/json", "api.context.request_body_too_large.app_error"),
+        (&*raw, 1_001, "application/octet-stream", "api.file.upload_file.too_large_detailed.app_error"),
+        (
+            "files",
+            1 << 20,
+            "multipart/form-data; boundary=b",
+            "api.file.upload_file.too_large_detailed.app_error",
+        ),
+    ] {
+        let mut stream = TcpStream::connect(site.address()).await.expect("a connection");
+        let head = format!(
+            "POST /api/v4/{path} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {}\r\nContent-Type: {kind}\r\n\
+             Content-Length: {length}\r\n\r\n",
+            ada.token
+        );
+        stream.write_all(head.as_bytes()).await.expect("sent");
+        let mut answer = Vec::new();
+        while !String::from_utf8_lossy(&answer).contains(id) {
+            let mut some = [0; 4096];
+            // Far less than the 30 s that the server would wait for the body.
+            let read = timeout(std::time::Duration::from_secs(10), stream.read(&mut some)).await;
+            let read = read.expect("the answer does not wait for the body").expect("it is read");
+            assert_ne!(read, 0, "{path}: {}", String::from_utf8_lossy(&answer));
+            answer.extend_from_slice(&some[..read]);
+        }
+        assert!(answer.starts_with(b"HTTP/1.1 413"), "{path}");
+        // What was declared is still received, so that a client that sends it all first reads the answer, too.
+        stream.write_all(&vec![b'x'; length]).await.expect("the rest is received");
+    }
+}
+
 #[tokio::test]
 async fn bodies_that_are_not_json_are_refused() {
     let site = Site::new().await;

@@ -208,6 +208,40 @@ async fn images_get_thumbnails_and_previews() -> Outcome {
     Ok(())
 }
 
+/// The two decoders need more memory than there is for both at once.
+#[tokio::test]
+async fn an_upload_is_answered_although_the_decoders_are_busy_and_its_previews_follow() -> Outcome {
+    let place = place(json!({})).await?;
+    let mut large = Cursor::new(Vec::new());
+    RgbImage::new(4600, 4600).write_to(&mut large, ImageFormat::Png)?;
+    let large = large.into_inner();
+    let small = png(300, 200)?;
+    let (one, two, quick) = tokio::join!(
+        place.upload("one.png", &large),
+        place.upload("two.png", &large),
+        place.upload("quick.png", &small),
+    );
+    assert_eq!(quick?["has_preview_image"], true, "a small image has memory for its own kind");
+    let infos = [one?, two?];
+    assert!(infos.iter().any(|info| info.get("has_preview_image").is_none()), "none had to wait: {infos:?}");
+    for info in infos {
+        let id = info["id"].as_str().unwrap_or_default();
+        let begun = std::time::Instant::now();
+        let now = loop {
+            let now = place.ada.get(&format!("files/{id}/info")).await;
+            if now["has_preview_image"] == true {
+                break now;
+            }
+            assert!(begun.elapsed() < crate::site::TIMEOUT, "{now}");
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        };
+        assert_eq!((&now["width"], &now["height"]), (&json!(4600), &json!(4600)));
+        let preview = place.ada.request("GET", &format!("files/{id}/preview")).send().await?;
+        assert_eq!(image::load_from_memory(&preview.bytes().await?)?.dimensions(), (1920, 1920));
+    }
+    Ok(())
+}
+
 #[tokio::test]
 async fn damaged_and_too_large_images_are_stored_without_previews() -> Outcome {
     let place = place(json!({})).await?;
