@@ -52,6 +52,25 @@ impl FromRequest<App> for StringMapBody {
     }
 }
 
+/// A body as a map of booleans. If it is anything else, or missing, all are false, as in Mattermost.
+pub(crate) struct FlagsBody(BTreeMap<String, bool>);
+
+impl FlagsBody {
+    /// Whether `name` is true.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.0.get(name).copied().unwrap_or_default()
+    }
+}
+
+impl FromRequest<App> for FlagsBody {
+    type Rejection = AppError;
+
+    async fn from_request(request: Request, app: &App) -> Result<FlagsBody> {
+        let bytes = read(request, app.config.service.maximum_payload_size_bytes as usize).await?;
+        Ok(FlagsBody(serde_json::from_slice(&bytes).unwrap_or_default()))
+    }
+}
+
 fn string_map(bytes: &[u8]) -> BTreeMap<String, String> {
     serde_json::from_slice::<BTreeMap<String, Option<String>>>(bytes)
         .unwrap_or_default()

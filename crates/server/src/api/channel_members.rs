@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use super::channels::{TOWN_SQUARE, archiving};
 use super::member_roles::{MemberRoles, SchemeRoles};
 use super::parameters::{Params, Search, parse_ids};
+use super::threads;
 use crate::app::App;
 use crate::bounds::MEMBER_NOTIFY_PROPS;
 use crate::error::{AppError, Result};
@@ -60,6 +61,7 @@ pub(super) fn local_router() -> Router<App> {
 struct NewMembers {
     user_id: String,
     user_ids: Vec<String>,
+    post_root_id: String,
 }
 
 async fn add(caller: Caller, params: Params, Body(new): Body<NewMembers>) -> Result<Response> {
@@ -86,9 +88,10 @@ async fn add(caller: Caller, params: Params, Body(new): Body<NewMembers>) -> Res
             ));
         }
     }
+    let root = thread(&caller, &channel, &new.post_root_id).await?;
     let mut members = Vec::new();
     for id in ids {
-        members.push(join(&caller, &channel, id).await?);
+        members.push(join(&caller, &channel, id, root).await?);
     }
     // The answer to a single user_id is one membership; the answer to a list is a list.
     let body = match (new.user_ids.is_empty(), members.first()) {
@@ -98,7 +101,18 @@ async fn add(caller: Caller, params: Params, Body(new): Body<NewMembers>) -> Res
     Ok((StatusCode::CREATED, Json(body)).into_response())
 }
 
-async fn join(caller: &Caller, channel: &Arc<Channel>, id: Id) -> Result<ChannelMember> {
+/// The thread in which the message about a new member is posted: the one that mentions them, for example.
+async fn thread(caller: &Caller, channel: &Channel, root: &str) -> Result<Id> {
+    if root.is_empty() {
+        return Ok(Id::NONE);
+    }
+    let invalid = || AppError::body("post_root_id");
+    let post = caller.app.store.post(Id::parse(root).ok_or_else(invalid)?).await?;
+    let root = post.filter(|post| post.channel_id == channel.id && post.root_id.is_none());
+    root.map(|post| post.id).ok_or_else(invalid)
+}
+
+async fn join(caller: &Caller, channel: &Arc<Channel>, id: Id, root: Id) -> Result<ChannelMember> {
     let app = &caller.app;
     let user = app.store.user(id).await?.filter(|user| user.delete_at == 0).ok_or_else(no_such_user)?;
     if app.store.team_member(channel.team_id, id).await?.is_none() {
@@ -116,7 +130,7 @@ async fn join(caller: &Caller, channel: &Arc<Channel>, id: Id) -> Result<Channel
             format!("{} added to the channel by {}.", user.username, caller.user.username),
         )
     };
-    let membership = app.store.join_channel(Arc::clone(channel), Arc::clone(&user), message).await?;
+    let membership = app.store.join_channel(Arc::clone(channel), Arc::clone(&user), message, root).await?;
     if let Some(post) = &membership.post {
         app.publish_user_added(channel.id, channel.team_id, id).await;
         super::posts::publish_posted(app, channel, post, &user).await;
@@ -283,6 +297,8 @@ async fn member_counts(caller: Caller, Body(ids): Body<Vec<String>>) -> Result<J
 struct View {
     channel_id: String,
     prev_channel_id: String,
+    /// Whether the client shows threads apart; otherwise it has shown them with the channel.
+    collapsed_threads_supported: bool,
 }
 
 async fn view(caller: Caller, params: Params, Body(view): Body<View>) -> Result<Json<Value>> {
@@ -293,16 +309,20 @@ async fn view(caller: Caller, params: Params, Body(view): Body<View>) -> Result<
             channels.push(Id::parse(text).ok_or_else(|| AppError::body(name))?);
         }
     }
-    read(&caller, user, channels).await
+    read(&caller, user, channels, view.collapsed_threads_supported).await
 }
 
 async fn mark_read(caller: Caller, params: Params, Body(ids): Body<Vec<String>>) -> Result<Json<Value>> {
     let user = params.user(&caller)?;
-    read(&caller, user, parse_ids(&ids, "channel_ids")?).await
+    read(&caller, user, parse_ids(&ids, "channel_ids")?, true).await
 }
 
-async fn read(caller: &Caller, user: Id, channels: Vec<Id>) -> Result<Json<Value>> {
+async fn read(caller: &Caller, user: Id, channels: Vec<Id>, threads_apart: bool) -> Result<Json<Value>> {
     caller.must_act_for(user).await?;
+    let follows = caller.app.config.service.thread_auto_follow;
+    if follows && !channels.is_empty() && !(threads_apart && threads::are_apart(&caller.app, user).await?) {
+        caller.app.store.read_threads_of_channels(user, channels.clone()).await?;
+    }
     let times = match channels.is_empty() {
         true => BTreeMap::new(),
         false => caller.app.store.view_channels(user, channels).await?,

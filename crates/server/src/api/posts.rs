@@ -17,7 +17,7 @@ use crate::clock;
 use crate::error::{AppError, Result};
 use crate::event::{Broadcast, nested};
 use crate::id::Id;
-use crate::json::{Body, Json, ok};
+use crate::json::{Body, FlagsBody, Json, ok};
 use crate::mention;
 use crate::model::{Channel, FileInfo, Post, PostList, Props};
 use crate::permission::{
@@ -233,13 +233,18 @@ async fn set_pinned(caller: &Caller, id: Id, pinned: bool) -> Result<Json<Value>
     Ok(ok())
 }
 
-async fn set_unread(caller: Caller, params: Params) -> Result<Json<Value>> {
+async fn set_unread(caller: Caller, params: Params, flags: FlagsBody) -> Result<Json<Value>> {
     let user = params.user(&caller)?;
     caller.must_act_for(user).await?;
     let (post, channel) = caller.readable_post(params.id("post_id")?).await?;
     caller.must_in_channel(&channel, READ_CHANNEL_CONTENT).await?;
     let store = &caller.app.store;
-    store.set_unread_from(user, channel.id, post.create_at).await?;
+    // Where threads are apart, an unread reply leaves the roots of the channel read.
+    let in_thread = !post.root_id.is_none()
+        && flags.has("collapsed_threads_supported")
+        && super::threads::are_apart(&caller.app, user).await?;
+    let roots_from = if in_thread { i64::MAX } else { post.create_at };
+    store.set_unread_from(user, channel.id, post.create_at, roots_from).await?;
     let member = store.channel_member_with_counters(channel.id, user).await?;
     let member = member.ok_or_else(crate::store::no_such_channel_member)?;
     let state = json!({

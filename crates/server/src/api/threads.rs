@@ -15,6 +15,17 @@ use crate::permission::VIEW_TEAM;
 use crate::session::Caller;
 use crate::store::{Followed, ThreadPage};
 
+/// Whether `user` sees threads apart from their channels (`ServiceSettings.CollapsedThreads`).
+pub(super) async fn are_apart(app: &App, user: Id) -> Result<bool> {
+    let default = match app.config.service.collapsed_threads.as_str() {
+        "always_on" => return Ok(true),
+        "disabled" => return Ok(false),
+        default => default == "default_on",
+    };
+    let chosen = app.store.preferences(user, "display_settings", "collapsed_reply_threads").await?;
+    Ok(chosen.first().map_or(default, |preference| preference.value == "on"))
+}
+
 pub(super) fn router() -> Router<App> {
     Router::new()
         .route("/users/{user_id}/teams/{team_id}/threads", get(list))

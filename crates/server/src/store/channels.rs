@@ -219,12 +219,13 @@ impl Store {
         channel: Arc<Channel>,
         user: Arc<User>,
         message: (&'static str, String),
+        root: Id,
     ) -> Result<Membership> {
         self.write(move |tx| {
             Box::pin(async move {
                 let added = tx.add_channel_member(channel.id, user.id, false).await?;
                 let post = if added && !channel.is_direct_or_group() {
-                    Some(tx.insert_system_post(&channel, &user, message.0, message.1).await?)
+                    Some(tx.insert_system_post(&channel, &user, message.0, message.1, root).await?)
                 } else {
                     None
                 };
@@ -255,7 +256,7 @@ impl Store {
                     return Ok(None);
                 }
                 tx.note_leaving(channel.id, user.id, clock::now()).await?;
-                tx.insert_system_post(&channel, &user, message.0, message.1).await.map(Some)
+                tx.insert_system_post(&channel, &user, message.0, message.1, Id::NONE).await.map(Some)
             })
         })
         .await

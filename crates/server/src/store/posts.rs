@@ -287,6 +287,7 @@ impl Transaction<'_> {
         user: &User,
         kind: &str,
         message: String,
+        root: Id,
     ) -> Result<Post> {
         let now = clock::for_post(channel.id);
         let mut post = Post {
@@ -295,6 +296,7 @@ impl Transaction<'_> {
             update_at: now,
             user_id: user.id,
             channel_id: channel.id,
+            root_id: root,
             message,
             kind: kind.to_owned(),
             ..Post::default()

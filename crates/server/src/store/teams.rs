@@ -323,7 +323,7 @@ impl Transaction<'_> {
                 _ => ("system_join_channel", "channel"),
             };
             let text = format!("{} joined the {place}.", user.username);
-            let post = self.insert_system_post(&channel, user, kind, text).await?;
+            let post = self.insert_system_post(&channel, user, kind, text, Id::NONE).await?;
             joined.push((channel, post));
         }
         Ok(joined)

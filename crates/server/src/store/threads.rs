@@ -200,6 +200,25 @@ impl Store {
         Ok(row.bind(user).bind(team).fetch_one(&self.readers).await?)
     }
 
+    /// Marks the threads of `channels` that `user` follows as read.
+    pub(crate) async fn read_threads_of_channels(&self, user: Id, channels: Vec<Id>) -> Result<()> {
+        self.write(move |tx| {
+            Box::pin(async move {
+                query(
+                    "update threadmemberships set lastviewed = $3, lastupdated = $3, unreadmentions = 0 \
+                     where userid = $1 and postid in (select postid from threads where channelid = any($2))",
+                )
+                .bind(user)
+                .bind(&channels)
+                .bind(clock::now())
+                .execute(&mut *tx.connection)
+                .await?;
+                Ok(())
+            })
+        })
+        .await
+    }
+
     /// How many of these threads have unread replies, and how many unread mentions they have.
     pub(crate) async fn unread_threads(&self, user: Id, team: Id) -> Result<(i64, i64)> {
         let row = query(

@@ -44,8 +44,14 @@ impl Store {
         self.write(move |tx| Box::pin(async move { tx.view_channels(user, &channels).await })).await
     }
 
-    /// Marks the posts of a channel as unread from the time `create_at` on.
-    pub(crate) async fn set_unread_from(&self, user: Id, channel: Id, create_at: i64) -> Result<()> {
+    /// Marks the posts of a channel as unread from the time `create_at` on; of threads' roots, those from `roots_from` on.
+    pub(crate) async fn set_unread_from(
+        &self,
+        user: Id,
+        channel: Id,
+        create_at: i64,
+        roots_from: i64,
+    ) -> Result<()> {
         self.write(move |tx| {
             Box::pin(async move {
                 query(
@@ -53,13 +59,14 @@ impl Store {
                      msgcount = (select totalmsgcount from channels where id = $1) - (select count(*) from posts \
                          where channelid = $1 and createat >= $3 and deleteat = 0), \
                      msgcountroot = (select totalmsgcountroot from channels where id = $1) - (select count(*) from posts \
-                         where channelid = $1 and createat >= $3 and deleteat = 0 and rootid = '') \
+                         where channelid = $1 and createat >= $5 and deleteat = 0 and rootid = '') \
                      where channelid = $1 and userid = $2",
                 )
                 .bind(channel)
                 .bind(user)
                 .bind(create_at)
                 .bind(clock::now())
+                .bind(roots_from)
                 .execute(&mut *tx.connection)
                 .await?;
                 Ok(())

@@ -118,3 +118,67 @@ async fn followers_get_unread_counters() {
         (&json!(1), &json!(0))
     );
 }
+
+#[tokio::test]
+async fn a_client_that_shows_threads_with_their_channel_reads_them_with_it() {
+    let site = Site::new().await;
+    let (ada, bob) = (site.sign_up("ada").await, site.sign_up("bob").await);
+    let (team, square) = ada.team("harbour").await;
+    bob.join(&team).await;
+    let root = text(&ada.say(&square, "a question").await["id"]);
+    bob.post("posts", json!({"channel_id": square, "root_id": root, "message": "an answer"})).await;
+    let unread = async || {
+        let path = format!("users/me/teams/{}/threads", text(&team["id"]));
+        ada.get(&path).await["total_unread_threads"].clone()
+    };
+    let view = async |apart: bool| {
+        let body = json!({"channel_id": square, "collapsed_threads_supported": apart});
+        ada.post("channels/members/me/view", body).await;
+    };
+    assert_eq!(unread().await, 1);
+    view(true).await;
+    assert_eq!(unread().await, 1, "the thread was not shown");
+    view(false).await;
+    assert_eq!(unread().await, 0);
+}
+
+#[tokio::test]
+async fn an_unread_reply_leaves_the_channels_roots_read_where_threads_are_apart() {
+    let site = Site::new().await;
+    let ada = site.sign_up("ada").await;
+    let (_, square) = ada.team("harbour").await;
+    let root = text(&ada.say(&square, "a question").await["id"]);
+    let reply = json!({"channel_id": square, "root_id": root, "message": "an answer"});
+    let reply = text(&ada.post("posts", reply).await["id"]);
+    ada.say(&square, "another question").await;
+    let all = ada.get(&format!("channels/{square}")).await["total_msg_count_root"].as_i64().expect("a count");
+    let path = format!("users/me/posts/{reply}/set_unread");
+    let apart = ada.post(&path, json!({"collapsed_threads_supported": true})).await;
+    assert_eq!(apart["msg_count_root"], all, "all roots are read");
+    let together = ada.post(&path, json!({"collapsed_threads_supported": false})).await;
+    assert_eq!((&together["msg_count_root"], &together["msg_count"]), (&json!(all - 1), &apart["msg_count"]));
+    let bare = ada.request("POST", &path).send().await.expect("an answer");
+    assert_eq!(bare.status(), 200, "a body may be missing");
+}
+
+#[tokio::test]
+async fn whoever_is_added_below_a_post_is_told_in_its_thread() {
+    let site = Site::new().await;
+    let (ada, bob) = (site.sign_up("ada").await, site.sign_up("bob").await);
+    let (team, square) = ada.team("harbour").await;
+    bob.join(&team).await;
+    let channel = json!({"team_id": team["id"], "name": "quay", "display_name": "Quay", "type": "O"});
+    let quay = text(&ada.post("channels", channel).await["id"]);
+    let root = text(&ada.say(&quay, "@bob should see this").await["id"]);
+    let elsewhere = text(&ada.say(&square, "elsewhere").await["id"]);
+    let members = format!("channels/{quay}/members");
+    let add = |root: &str| json!({"user_id": bob.id, "post_root_id": root});
+    for wrong in [&*elsewhere, "no-id"] {
+        let refusal = refused(ada.request("POST", &members).json(&add(wrong))).await;
+        assert_eq!(refusal, (400, "api.context.invalid_body_param.app_error".to_owned()));
+    }
+    ada.post(&members, add(&root)).await;
+    let thread = ada.get(&format!("posts/{root}/thread")).await;
+    let told = thread["posts"].as_object().expect("posts").values().find(|post| post["id"] != *root);
+    assert_eq!(told.expect("a reply")["type"], "system_add_to_channel");
+}
