@@ -162,8 +162,9 @@ fn the_edge_moves_with_its_setting() {
 #[test]
 fn the_system_user_is_made_by_a_step_and_unmade_by_its_undo() {
     let mut place = Place::new();
-    // Its user is named after the directory, and other tests make users, too.
-    place.root.set_file_name("unmade");
+    // Its user is named after the directory, and other tests make users, too; so do other runs of this one.
+    let name = format!("unmade{}", std::process::id());
+    place.root.set_file_name(&name);
     if !is_root() {
         place.run(&["up", "--user", "nobody"]).expect(2);
         return;
@@ -178,7 +179,7 @@ fn the_system_user_is_made_by_a_step_and_unmade_by_its_undo() {
     let plan = place.run(&["up", "--plan", "--json", "--listen", &listen]).expect(0).json();
     assert_eq!(plan["steps"][0]["name"], "system-user", "{plan}");
     let user = plan["steps"][0]["action"]["name"].as_str().expect("a name");
-    assert!(user == "mainstay-unmade" && !exists(user), "{user}");
+    assert!(user == format!("mainstay-{name}") && !exists(user), "{user}");
     place.run(&["up", "--listen", &listen, "--inject-failure", "secrets:before"]).expect(6);
     assert!(!exists(user), "the undo leaves the users as they were");
     let unknown = place.run(&["up", "--listen", &listen, "--user", "no-such-user"]).expect(4);
