@@ -1,0 +1,348 @@
+//! What AWS answered in place of what was asked for, in words.
+
+use apps::Error;
+use aws_sdk_s3::config::http::HttpResponse;
+use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use finding::Exit;
+
+/// What kind of failure it was: decisions are made by this, never by text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// The thing is not there.
+    Missing,
+    /// The bucket is not there.
+    NoBucket,
+    /// It is there already.
+    Exists,
+    /// A conditional write found something else than expected.
+    Changed,
+    /// Another change of the same thing is under way.
+    Unsettled,
+    /// A role that was just made is not known to Lambda yet.
+    RoleNotReady,
+    Throttled,
+    Expired,
+    Credentials,
+    Denied,
+    /// The bucket is in another region.
+    Elsewhere(Option<String>),
+    /// The bucket's name belongs to another account.
+    NotYours,
+    /// AWS finds what was sent wrong.
+    Invalid,
+    /// No answer came.
+    Unreached,
+    /// AWS itself failed.
+    Service,
+}
+
+/// A call that failed.
+#[derive(Debug, Clone)]
+pub(crate) struct Failure {
+    /// Such as `lambda:CreateFunction`: the name that IAM policies use.
+    pub(crate) action: &'static str,
+    /// The function, key or policy that it was about.
+    pub(crate) on: String,
+    pub(crate) kind: Kind,
+    pub(crate) message: String,
+}
+
+/// By AWS's codes. A code that is not here is `Invalid` below status 500, `Service` from there on.
+const CODES: [(&str, Kind); 39] = [
+    ("NoSuchKey", Kind::Missing),
+    ("NotFound", Kind::Missing),
+    ("NoSuchEntity", Kind::Missing),
+    ("NoSuchTagSet", Kind::Missing),
+    ("NoSuchPublicAccessBlockConfiguration", Kind::Missing),
+    ("ResourceNotFoundException", Kind::Missing),
+    ("NoSuchBucket", Kind::NoBucket),
+    ("EntityAlreadyExists", Kind::Exists),
+    ("BucketAlreadyOwnedByYou", Kind::Exists),
+    ("BucketAlreadyExists", Kind::NotYours),
+    ("PreconditionFailed", Kind::Changed),
+    ("ConditionalRequestConflict", Kind::Changed),
+    ("ResourceConflictException", Kind::Unsettled),
+    ("OperationAborted", Kind::Unsettled),
+    ("ConcurrentModification", Kind::Unsettled),
+    ("Throttling", Kind::Throttled),
+    ("ThrottlingException", Kind::Throttled),
+    ("ThrottledException", Kind::Throttled),
+    ("TooManyRequestsException", Kind::Throttled),
+    ("TooManyRequests", Kind::Throttled),
+    ("RequestLimitExceeded", Kind::Throttled),
+    ("SlowDown", Kind::Throttled),
+    ("ExpiredToken", Kind::Expired),
+    ("ExpiredTokenException", Kind::Expired),
+    ("RequestExpired", Kind::Expired),
+    ("TokenRefreshRequired", Kind::Expired),
+    ("InvalidClientTokenId", Kind::Credentials),
+    ("InvalidAccessKeyId", Kind::Credentials),
+    ("UnrecognizedClientException", Kind::Credentials),
+    ("SignatureDoesNotMatch", Kind::Credentials),
+    ("InvalidSignatureException", Kind::Credentials),
+    ("IncompleteSignature", Kind::Credentials),
+    ("MissingAuthenticationToken", Kind::Credentials),
+    ("InvalidToken", Kind::Credentials),
+    ("AccessDenied", Kind::Denied),
+    ("AccessDeniedException", Kind::Denied),
+    ("AuthorizationHeaderMalformed", Kind::Elsewhere(None)),
+    ("PermanentRedirect", Kind::Elsewhere(None)),
+    ("IllegalLocationConstraintException", Kind::Elsewhere(None)),
+];
+
+impl Failure {
+    pub(crate) fn new<E>(
+        action: &'static str,
+        on: impl Into<String>,
+        error: &SdkError<E, HttpResponse>,
+    ) -> Self
+    where
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+    {
+        let response = error.raw_response();
+        let status = response.map(|response| response.status().as_u16());
+        let message =
+            error.message().map_or_else(|| format!("{}", DisplayErrorContext(error)), str::to_owned);
+        let kind = match error {
+            SdkError::ServiceError(_) => kind(error.code(), status, &message),
+            SdkError::ResponseError(_) => kind(None, status, &message),
+            // The chain of credentials answers before anything is sent.
+            SdkError::DispatchFailure(failure) if !failure.is_io() && !failure.is_timeout() => {
+                Kind::Credentials
+            }
+            SdkError::ConstructionFailure(_) => Kind::Invalid,
+            _ => Kind::Unreached,
+        };
+        let kind = match kind {
+            Kind::Elsewhere(None) => {
+                let region = response.and_then(|response| response.headers().get("x-amz-bucket-region"));
+                Kind::Elsewhere(region.map(str::to_owned))
+            }
+            other => other,
+        };
+        Self { action, on: on.into(), kind, message: finding::one_line(&message, 400) }
+    }
+
+    pub(crate) fn is(&self, kind: &Kind) -> bool {
+        self.kind == *kind
+    }
+
+    /// The failure for whoever called the command.
+    pub(crate) fn into_error(self) -> Error {
+        let Self { action, on, kind, message } = self;
+        let subject = if on.is_empty() { action.to_owned() } else { format!("{action} on `{on}`") };
+        let bucket = on.split('/').next().unwrap_or_default().to_owned();
+        let (exit, what, hint) = match kind {
+            Kind::Denied => return denied(action, &on, &message),
+            Kind::Missing => (Exit::NotReady, format!("{subject}: it is not there"), "run `mainstay apps aws init`".to_owned()),
+            Kind::NoBucket => (
+                Exit::NotReady,
+                format!("there is no bucket `{bucket}`"),
+                "run `mainstay apps aws init`, which creates it, or name another with `--bucket`".to_owned(),
+            ),
+            Kind::Exists => (Exit::Refused, format!("{subject}: it exists already"), "choose another name".to_owned()),
+            Kind::Changed => (
+                Exit::Busy,
+                format!("{subject}: another run changed it meanwhile"),
+                "wait until the other run ends, then run the command again".to_owned(),
+            ),
+            Kind::Unsettled => (
+                Exit::Busy,
+                format!("{subject}: another change of it is under way"),
+                "wait a minute, then run the command again".to_owned(),
+            ),
+            Kind::RoleNotReady => (
+                Exit::NotReady,
+                format!("{subject}: Lambda cannot assume the execution role: {message}"),
+                "a new role needs up to a minute; its trust policy must name `lambda.amazonaws.com` (`mainstay apps aws init` makes one)".to_owned(),
+            ),
+            Kind::Throttled => (
+                Exit::NotReady,
+                format!("{subject}: AWS throttles this account's calls, also after several attempts"),
+                "wait a minute, then run the command again: it continues where this run stopped".to_owned(),
+            ),
+            Kind::Expired => (
+                Exit::NotReady,
+                format!("{subject}: the credentials have expired"),
+                "get new ones (a session token lasts hours), then run the command again".to_owned(),
+            ),
+            Kind::Credentials => (
+                Exit::NotReady,
+                format!("{subject}: AWS does not accept the credentials: {message}"),
+                "`--plan` says where they come from; check the key's id, its secret and its session token".to_owned(),
+            ),
+            Kind::Elsewhere(region) => (
+                Exit::Settings,
+                region.as_ref().map_or_else(
+                    || format!("the bucket `{bucket}` is in another region than the one that was asked"),
+                    |region| format!("the bucket `{bucket}` is in `{region}`"),
+                ),
+                region.map_or_else(
+                    || "say its region with `--region` or `MM_APPS_AWS_REGION`".to_owned(),
+                    |region| format!("say `--region {region}`, or name a bucket of this region with `--bucket`"),
+                ),
+            ),
+            Kind::NotYours => (
+                Exit::Refused,
+                format!("the bucket's name `{bucket}` belongs to another account"),
+                "names of buckets are unique in all of AWS: choose another with `--bucket` or `MM_APPS_S3_BUCKET`".to_owned(),
+            ),
+            Kind::Invalid => (Exit::NotReady, format!("{subject}: AWS refused it: {message}"), "correct what AWS names".to_owned()),
+            Kind::Unreached => (
+                Exit::NotReady,
+                format!("{subject}: no answer: {message}"),
+                "check the network, the region and the endpoint (`--plan` says which), then run the command again".to_owned(),
+            ),
+            Kind::Service => (
+                Exit::NotReady,
+                format!("{subject}: AWS failed, also after several attempts: {message}"),
+                "wait a minute, then run the command again: it continues where this run stopped".to_owned(),
+            ),
+        };
+        Error::new(exit, what).hint(hint)
+    }
+}
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Self {
+        failure.into_error()
+    }
+}
+
+/// An answer, or nothing where the thing is not there.
+pub(crate) fn optional<T, E>(
+    action: &'static str,
+    on: &str,
+    answer: Result<T, SdkError<E, HttpResponse>>,
+) -> Result<Option<T>, Failure>
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+{
+    match answer.map_err(|error| Failure::new(action, on, &error)) {
+        Ok(found) => Ok(Some(found)),
+        Err(failure) if failure.is(&Kind::Missing) => Ok(None),
+        Err(failure) => Err(failure),
+    }
+}
+
+/// A change that may have been made already: by an earlier run, or by a call whose answer was lost.
+pub(crate) fn made<T, E>(
+    action: &'static str,
+    on: &str,
+    answer: Result<T, SdkError<E, HttpResponse>>,
+) -> Result<(), Failure>
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+{
+    match answer.map_err(|error| Failure::new(action, on, &error)) {
+        Ok(_) => Ok(()),
+        Err(failure) if failure.is(&Kind::Exists) => Ok(()),
+        Err(failure) => Err(failure),
+    }
+}
+
+fn kind(code: Option<&str>, status: Option<u16>, message: &str) -> Kind {
+    let code = code.unwrap_or_default();
+    // The one case that AWS tells apart by its text alone.
+    if code == "InvalidParameterValueException" && message.contains("cannot be assumed") {
+        return Kind::RoleNotReady;
+    }
+    if code == "ResourceConflictException" && message.to_lowercase().contains("already exist") {
+        return Kind::Exists;
+    }
+    if let Some((_, kind)) = CODES.iter().find(|(known, _)| *known == code) {
+        return kind.clone();
+    }
+    match status {
+        Some(301 | 307) => Kind::Elsewhere(None),
+        Some(403) => Kind::Denied,
+        Some(404) => Kind::Missing,
+        Some(412) => Kind::Changed,
+        Some(429) => Kind::Throttled,
+        Some(500..) => Kind::Service,
+        _ => Kind::Invalid,
+    }
+}
+
+/// A permission is missing: names it, and the line that a policy needs.
+fn denied(action: &'static str, on: &str, message: &str) -> Error {
+    // AWS says which permission it looked for, where it differs from the call: `iam:PassRole` for `lambda:CreateFunction`.
+    let (wanted, resource) = named_in(message);
+    let wanted = wanted.unwrap_or_else(|| action.to_owned());
+    let service = wanted.split(':').next().unwrap_or_default().to_owned();
+    let resource = resource.unwrap_or_else(|| match service.as_str() {
+        "s3" if on.contains('/') => format!("arn:aws:s3:::{on}"),
+        "s3" if !on.is_empty() => format!("arn:aws:s3:::{on}"),
+        _ => "*".to_owned(),
+    });
+    let line = format!("{{\"Effect\": \"Allow\", \"Action\": \"{wanted}\", \"Resource\": \"{resource}\"}}");
+    Error::new(
+        Exit::NotReady,
+        format!("the credentials may not call `{wanted}` (needed for {action} on `{on}`)"),
+    )
+    .hint(format!("add this statement to a policy of the user or role that deploys: {line}"))
+}
+
+/// The action and the resource in `... is not authorized to perform: ACTION on resource: ARN ...`.
+fn named_in(message: &str) -> (Option<String>, Option<String>) {
+    let word_after = |mark: &str| {
+        let (_, rest) = message.split_once(mark)?;
+        let word = rest.split_whitespace().next()?.trim_matches(['"', '.', ',']);
+        Some(word.to_owned())
+    };
+    (
+        word_after("to perform: ").filter(|word| word.contains(':')),
+        word_after("on resource: ").filter(|word| word.starts_with("arn:")),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(code: &str, status: u16, message: &str) -> Error {
+        let kind = kind(Some(code), Some(status), message);
+        Failure { action: "lambda:CreateFunction", on: "abc_1_f".into(), kind, message: message.into() }
+            .into_error()
+    }
+
+    #[test]
+    fn a_missing_permission_names_the_action_and_the_line_to_add() {
+        let message = "User: arn:aws:iam::1:user/u is not authorized to perform: iam:PassRole on resource: arn:aws:iam::1:role/r because no identity-based policy allows it";
+        let error = told("AccessDeniedException", 403, message);
+        assert!(error.what.contains("may not call `iam:PassRole`"), "{error}");
+        let hint = error.hint.unwrap();
+        assert!(
+            hint.contains(
+                r#"{"Effect": "Allow", "Action": "iam:PassRole", "Resource": "arn:aws:iam::1:role/r"}"#
+            ),
+            "{hint}"
+        );
+        let error = told("AccessDenied", 403, "Access Denied");
+        assert!(error.what.contains("may not call `lambda:CreateFunction`"), "{error}");
+    }
+
+    #[test]
+    fn each_kind_has_its_exit_and_a_hint() {
+        for (code, status, message, exit) in [
+            ("ThrottlingException", 429, "", Exit::NotReady),
+            ("ExpiredToken", 400, "", Exit::NotReady),
+            ("InvalidAccessKeyId", 403, "", Exit::NotReady),
+            ("PermanentRedirect", 301, "", Exit::Settings),
+            ("BucketAlreadyExists", 409, "", Exit::Refused),
+            ("PreconditionFailed", 412, "", Exit::Busy),
+            ("ResourceConflictException", 409, "in progress", Exit::Busy),
+            ("InternalFailure", 500, "", Exit::NotReady),
+            ("InvalidParameterValueException", 400, "The role cannot be assumed by Lambda.", Exit::NotReady),
+        ] {
+            let error = told(code, status, message);
+            assert_eq!(error.exit, exit, "{code}");
+            assert!(error.hint.is_some_and(|hint| !hint.is_empty()));
+        }
+        assert_eq!(
+            kind(Some("ResourceConflictException"), Some(409), "Function already exist: f"),
+            Kind::Exists
+        );
+        assert_eq!(kind(None, Some(404), ""), Kind::Missing);
+    }
+}

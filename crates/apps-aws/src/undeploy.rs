@@ -1,0 +1,162 @@
+//! `apps undeploy` and `apps rollback`.
+
+use std::collections::BTreeSet;
+
+use apps::Error;
+use finding::Exit;
+
+use crate::aws::Aws;
+use crate::call::Shown;
+use crate::deploy::Turn;
+use crate::desired::Environments;
+use crate::job::{Job, Operation, Ran, policy_of, recover};
+use crate::observed::observe;
+use crate::plan::{Wanted, plan};
+use crate::record::{Record, Release};
+use crate::store::{Store, refuse_if_running};
+use crate::verify::Seen;
+
+/// One version that goes, or goes back.
+pub struct Step<'a> {
+    job: Job<'a>,
+}
+
+/// What a step has done.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct Done {
+    /// The app.
+    pub app_id: String,
+    /// The version that was removed or went back.
+    pub version: String,
+    /// The version that is current now.
+    pub current: Option<String>,
+    /// What was seen at the end, where something is deployed still.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seen: Option<Seen>,
+}
+
+/// The versions that an undeployment removes: the one that was named, or all.
+///
+/// # Errors
+/// Nothing of this app, or not this version, is deployed.
+pub async fn versions(aws: &Aws, app_id: &str, version: Option<&str>) -> Result<Vec<String>, Error> {
+    let (_, record) = Store::open(aws, app_id).await?;
+    let Some(record) = record else { return Err(unknown(aws, app_id)) };
+    let mut known: Vec<String> = record.versions.keys().cloned().collect();
+    known.extend(
+        record
+            .running
+            .iter()
+            .map(|running| running.version.clone())
+            .filter(|version| !record.versions.contains_key(version)),
+    );
+    match version {
+        None => Ok(known),
+        Some(version) if known.iter().any(|known| known == version) => Ok(vec![version.to_owned()]),
+        Some(version) => {
+            Err(Error::new(Exit::Refused, format!("version `{version}` of `{app_id}` is not deployed"))
+                .hint(format!("deployed are: {}", known.join(", "))))
+        }
+    }
+}
+
+impl<'a> Step<'a> {
+    /// Looks what of a version is there, and plans its removal.
+    ///
+    /// # Errors
+    /// What AWS answers; another run that is alive.
+    pub async fn undeploy(aws: &'a Aws, app_id: &str, version: &str, turn: &Turn<'_>) -> Result<Self, Error> {
+        let (store, mut record) = opened(aws, app_id, turn).await?;
+        let other = record.running.as_ref().is_some_and(|running| running.version != version);
+        if other && !turn.only_look {
+            record = recover(aws, &store, &record, turn.watch).await?;
+        }
+        Self::plan(aws, store, record, Operation::Undeploy, version.to_owned(), None).await
+    }
+
+    /// Plans how the last deployment is taken back.
+    ///
+    /// # Errors
+    /// There is nothing to go back to.
+    pub async fn rollback(aws: &'a Aws, app_id: &str, turn: &Turn<'_>) -> Result<Self, Error> {
+        let (store, mut record) = opened(aws, app_id, turn).await?;
+        if record.running.is_some() && !turn.only_look {
+            record = recover(aws, &store, &record, turn.watch).await?;
+        }
+        let Some(before) = record.before.clone() else {
+            return Err(Error::new(
+                Exit::Refused,
+                format!("`{app_id}` has nothing to go back to: one deployment can be taken back, once"),
+            )
+            .hint("deploy the bundle that you want: `mainstay apps deploy BUNDLE`"));
+        };
+        Self::plan(aws, store, record, Operation::Rollback, before.version, before.release).await
+    }
+
+    async fn plan(
+        aws: &'a Aws,
+        store: Store<'a>,
+        record: Record,
+        operation: Operation,
+        version: String,
+        target: Option<Release>,
+    ) -> Result<Self, Error> {
+        let policy = policy_of(&record, &version);
+        let observed = observe(aws, Some(record.clone()), &record.app_id, &version, &policy).await?;
+        let kept = Job::kept(aws, &record.app_id).await?;
+        // What the operator has set in the meantime stays.
+        let environments = Environments::new();
+        let wanted = Wanted {
+            version: &version,
+            release: target.as_ref(),
+            environments: &environments,
+            bundle: &BTreeSet::new(),
+        };
+        let planned = plan(&record, &observed, Some(&kept), &wanted)?;
+        Ok(Self {
+            job: Job {
+                aws,
+                store,
+                record,
+                operation,
+                version,
+                target,
+                environments,
+                observed,
+                kept,
+                plan: planned,
+            },
+        })
+    }
+
+    /// The version.
+    pub fn version(&self) -> &str {
+        &self.job.version
+    }
+
+    /// The calls that change something.
+    pub fn calls(&self) -> Vec<Shown> {
+        self.job.shown()
+    }
+
+    /// Runs the plan.
+    ///
+    /// # Errors
+    /// Whatever stopped it.
+    pub async fn run(self, turn: &Turn<'_>) -> Result<Done, Error> {
+        let (app_id, version) = (self.job.record.app_id.clone(), self.job.version.clone());
+        let Ran { record, seen } = self.job.run(None, turn.holder, false, turn.watch).await?;
+        Ok(Done { app_id, version, current: record.current, seen })
+    }
+}
+
+async fn opened<'a>(aws: &'a Aws, app_id: &str, turn: &Turn<'_>) -> Result<(Store<'a>, Record), Error> {
+    let (store, record) = Store::open(aws, app_id).await?;
+    refuse_if_running(record.as_ref(), turn.take_over)?;
+    record.map(|record| (store, record)).ok_or_else(|| unknown(aws, app_id))
+}
+
+fn unknown(aws: &Aws, app_id: &str) -> Error {
+    Error::new(Exit::Refused, format!("no deployment of `{app_id}` is recorded in the bucket `{}`", aws.bucket))
+        .hint("`mainstay apps list` says what is deployed; what another tool deployed is taken over by `mainstay apps deploy BUNDLE --adopt`")
+}

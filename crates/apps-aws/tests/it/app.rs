@@ -1,0 +1,198 @@
+//! Apps made up for the tests, and what of them the emulator holds.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use apps::{AwsLambda, Error, Function, Manifest};
+use apps_aws::{
+    Aws, Contents, Deployed, Deployment, Desired, Done, Flags, Holder, Init, Item, Names, Options, Package,
+    Settings, Shown, Step, Turn,
+};
+
+use crate::emulator::Emulator;
+use crate::proxy::Proxy;
+
+/// An account with everything that `apps aws init` makes.
+pub(crate) struct Account {
+    pub(crate) emulator: Emulator,
+    pub(crate) proxy: Proxy,
+    pub(crate) aws: Aws,
+    /// Past the proxy.
+    pub(crate) direct: Aws,
+}
+
+pub(crate) const BUCKET: &str = "apps-of-tests";
+
+pub(crate) async fn connect(port: u16, keys: (&str, &str), attempts: u32) -> Aws {
+    let variables = [
+        ("MM_APPS_DEPLOY_AWS_ACCESS_KEY", keys.0.to_owned()),
+        ("MM_APPS_DEPLOY_AWS_SECRET_KEY", keys.1.to_owned()),
+        ("MM_APPS_AWS_REGION", "eu-central-1".to_owned()),
+        ("MM_APPS_S3_BUCKET", BUCKET.to_owned()),
+        ("AWS_ENDPOINT_URL", format!("http://127.0.0.1:{port}")),
+    ];
+    let variables: BTreeMap<String, String> = variables.map(|(name, value)| (name.to_owned(), value)).into();
+    let mut settings = Settings::read(&Flags::default(), &variables).unwrap();
+    settings.attempts = attempts;
+    settings.patience = Duration::from_secs(2);
+    Aws::new(&settings).await.unwrap()
+}
+
+impl Account {
+    pub(crate) async fn bare(attempts: u32) -> Self {
+        let emulator = Emulator::start(None).await;
+        let proxy = Proxy::start(emulator.port).await;
+        let aws = connect(proxy.port, ("test", "test"), attempts).await;
+        let direct = connect(emulator.port, ("test", "test"), 3).await;
+        Self { emulator, proxy, aws, direct }
+    }
+
+    pub(crate) async fn ready() -> Self {
+        let account = Self::bare(3).await;
+        let init = Init::look(&account.direct, Names::default(), false).await.unwrap();
+        init.run(&|_| {}).await.unwrap();
+        account
+    }
+
+    /// Everything that the emulator holds: objects, functions with their code, and the invoke policy's functions.
+    pub(crate) async fn holds(&self) -> Vec<String> {
+        let direct = aws_state(&self.emulator).await;
+        let mut all = direct;
+        all.sort();
+        all
+    }
+}
+
+async fn aws_state(emulator: &Emulator) -> Vec<String> {
+    let data = reqwest::get(emulator.url("/moto-api/data.json")).await.unwrap().text().await.unwrap();
+    assert!(!data.is_empty());
+    let mut state = Vec::new();
+    let get = |path: String, service: &'static str| {
+        let request = reqwest::Client::new().get(emulator.url(&path));
+        let credential = format!(
+            "AWS4-HMAC-SHA256 Credential=test/20260101/eu-central-1/{service}/aws4_request, SignedHeaders=host, Signature=x"
+        );
+        async move { request.header("Authorization", credential).send().await.unwrap().text().await.unwrap() }
+    };
+    let listing = get(format!("/{BUCKET}?list-type=2"), "s3").await;
+    for part in listing.split("<Contents>").skip(1) {
+        let between =
+            |from: &str, to: &str| part.split(from).nth(1).unwrap().split(to).next().unwrap().to_owned();
+        state.push(format!(
+            "object {} {}",
+            between("<Key>", "</Key>"),
+            between("<ETag>", "</ETag>").replace("&quot;", "")
+        ));
+    }
+    let functions = get("/2015-03-31/functions".to_owned(), "lambda").await;
+    let functions: Json = Json(functions);
+    for name in functions.all("FunctionName") {
+        state.push(format!("function {name}"));
+    }
+    state
+}
+
+/// Just enough to find the values of a name.
+struct Json(String);
+
+impl Json {
+    fn all(&self, name: &str) -> Vec<String> {
+        let mark = format!("\"{name}\"");
+        let parts = self.0.split(&mark).skip(1);
+        parts.map(|part| part.split('"').nth(1).unwrap().to_owned()).collect()
+    }
+}
+
+/// An app of functions and files.
+#[derive(Clone)]
+pub(crate) struct App {
+    pub(crate) id: String,
+    pub(crate) version: String,
+    pub(crate) functions: Vec<(String, Vec<u8>)>,
+    pub(crate) files: Vec<(String, Vec<u8>)>,
+    pub(crate) handler: String,
+}
+
+impl App {
+    pub(crate) fn new(id: &str, version: &str, functions: &[(&str, &str)], files: &[(&str, &str)]) -> Self {
+        let owned = |pairs: &[(&str, &str)]| -> Vec<(String, Vec<u8>)> {
+            pairs.iter().map(|(name, bytes)| ((*name).to_owned(), bytes.as_bytes().to_vec())).collect()
+        };
+        Self {
+            id: id.into(),
+            version: version.into(),
+            functions: owned(functions),
+            files: owned(files),
+            handler: "bootstrap".into(),
+        }
+    }
+
+    fn manifest(&self) -> Manifest {
+        let function = |(name, _): &(String, Vec<u8>)| Function {
+            path: if *name == self.functions[0].0 { "/".into() } else { format!("/{name}") },
+            name: name.clone(),
+            handler: self.handler.clone(),
+            runtime: "provided.al2023".into(),
+        };
+        Manifest {
+            app_id: self.id.clone(),
+            version: self.version.clone(),
+            display_name: "App".into(),
+            homepage_url: "https://example.org".into(),
+            aws_lambda: Some(AwsLambda { functions: self.functions.iter().map(function).collect() }),
+            ..Manifest::default()
+        }
+    }
+
+    fn desired(&self) -> Desired {
+        let item = |(name, bytes): &(String, Vec<u8>)| Item {
+            name: name.clone(),
+            sha256: sha256(bytes),
+            size: bytes.len() as u64,
+        };
+        let archives: Vec<Item> = self.functions.iter().map(item).collect();
+        let files: Vec<Item> = self.files.iter().map(item).collect();
+        Desired::new(&self.manifest(), &archives, &files).unwrap()
+    }
+
+    pub(crate) async fn deploy(&self, aws: &Aws) -> Result<Deployed, Error> {
+        self.deploy_with(aws, Options::default()).await
+    }
+
+    pub(crate) async fn deploy_with(&self, aws: &Aws, options: Options) -> Result<Deployed, Error> {
+        let holder = Holder::ended("test");
+        let turn = Turn { holder: &holder, take_over: false, only_look: false, watch: &|_| {} };
+        let package = Package { desired: self.desired(), contents: self };
+        Box::pin(Deployment::look(aws, package, options, &turn)).await?.run(&turn).await
+    }
+
+    pub(crate) async fn plan(&self, aws: &Aws) -> Result<Vec<Shown>, Error> {
+        let holder = Holder::ended("test");
+        let turn = Turn { holder: &holder, take_over: false, only_look: true, watch: &|_| {} };
+        let package = Package { desired: self.desired(), contents: self };
+        Ok(Box::pin(Deployment::look(aws, package, Options::default(), &turn)).await?.calls())
+    }
+}
+
+pub(crate) async fn undeploy(aws: &Aws, id: &str, version: &str) -> Result<Done, Error> {
+    let holder = Holder::ended("test");
+    let turn = Turn { holder: &holder, take_over: false, only_look: false, watch: &|_| {} };
+    Box::pin(Step::undeploy(aws, id, version, &turn)).await?.run(&turn).await
+}
+
+pub(crate) async fn rollback(aws: &Aws, id: &str) -> Result<Done, Error> {
+    let holder = Holder::ended("test");
+    let turn = Turn { holder: &holder, take_over: false, only_look: false, watch: &|_| {} };
+    Box::pin(Step::rollback(aws, id, &turn)).await?.run(&turn).await
+}
+
+impl Contents for App {
+    fn read(&self, wanted: &str) -> Result<Option<Vec<u8>>, Error> {
+        let mut all = self.functions.iter().chain(&self.files);
+        Ok(all.find(|(_, bytes)| sha256(bytes) == wanted).map(|(_, bytes)| bytes.clone()))
+    }
+}
+
+pub(crate) fn sha256(bytes: &[u8]) -> String {
+    apps_aws::sha256(bytes)
+}

@@ -1,0 +1,15 @@
+//! Deployments to an emulator of AWS over the wire, with a proxy between that counts calls and injects faults.
+
+#![allow(clippy::unwrap_used, reason = "in a test, a panic is the report")]
+
+mod app;
+mod emulator;
+mod proxy;
+
+/// What needs programs other than our own: `cargo xtask test --quick` skips it.
+mod full {
+    mod account;
+    mod faults;
+    mod foreign;
+    mod lifecycle;
+}
