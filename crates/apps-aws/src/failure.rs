@@ -134,7 +134,7 @@ impl Failure {
         let bucket = on.split('/').next().unwrap_or_default().to_owned();
         let (exit, what, hint) = match kind {
             Kind::Denied => return denied(action, &on, &message),
-            Kind::Missing => (Exit::NotReady, format!("{subject}: it is not there"), "run `mainstay apps aws init`".to_owned()),
+            Kind::Missing => (Exit::NotReady, format!("{subject}: it is not there: {message}"), "run `mainstay apps aws init`".to_owned()),
             Kind::NoBucket => (
                 Exit::NotReady,
                 format!("there is no bucket `{bucket}`"),

@@ -24,6 +24,7 @@ impl Emulator {
         );
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let mut command = Command::new("setpriv");
+        command.env("MOTO_IAM_LOAD_MANAGED_POLICIES", "true");
         command.args(["--pdeathsig", "KILL"]).arg(program).args(["-H", "127.0.0.1", "-p", &port.to_string()]);
         if let Some(free) = free {
             command.env("INITIAL_NO_AUTH_ACTION_COUNT", free.to_string());

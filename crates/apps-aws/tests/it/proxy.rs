@@ -117,7 +117,18 @@ impl Proxy {
         };
         match fault {
             Some(Fault::Error) => return Ok(status(500, "InternalFailure")),
-            Some(Fault::Throttled) => return Ok(status(429, "TooManyRequestsException")),
+            // Each service says it in its own way.
+            Some(Fault::Throttled) if !action.is_empty() => {
+                return Ok(said(
+                    400,
+                    "",
+                    "<ErrorResponse><Error><Code>Throttling</Code></Error></ErrorResponse>",
+                ));
+            }
+            Some(Fault::Throttled) if head.uri.path().starts_with("/2015-") => {
+                return Ok(said(429, "TooManyRequestsException", "{}"));
+            }
+            Some(Fault::Throttled) => return Ok(said(503, "", "<Error><Code>SlowDown</Code></Error>")),
             Some(Fault::Silence) => {
                 tokio::time::sleep(Duration::from_secs(20)).await;
                 return Err(std::io::Error::other("silent"));
@@ -155,6 +166,10 @@ impl Proxy {
 }
 
 fn status(status: u16, code: &str) -> Response<Full<Bytes>> {
+    said(status, code, "<Error><Code>InternalError</Code></Error>")
+}
+
+fn said(status: u16, code: &str, body: &'static str) -> Response<Full<Bytes>> {
     let answer = Response::builder().status(status).header("x-amzn-errortype", code);
-    answer.body(Full::new(Bytes::from_static(b"<Error><Code>InternalError</Code></Error>"))).unwrap()
+    answer.body(Full::new(Bytes::from_static(body.as_bytes()))).unwrap()
 }
