@@ -19,7 +19,7 @@ use crate::verify::verify;
 pub async fn check(aws: &Aws, names: &Names, app_id: Option<&str>) -> Result<Report, Error> {
     let account = aws.account().await?.to_owned();
     let mut checks = vec![Verdict::passed(format!("account {account} in {}", aws.region)).on("credentials")];
-    let there = look(aws, names).await?;
+    let there = Box::pin(look(aws, names)).await?;
     checks.extend(things(aws, names, &there));
     if let Some(app_id) = app_id {
         let (_, record) = Store::open(aws, app_id).await?;

@@ -42,7 +42,7 @@ impl<'a> Clean<'a> {
     /// # Errors
     /// What AWS answers; apps that are deployed.
     pub async fn look(aws: &'a Aws, names: Names, untagged: bool) -> Result<Self, Error> {
-        let there = match look(aws, &names).await {
+        let there = match Box::pin(look(aws, &names)).await {
             Err(failure) if failure.is(&Kind::NotYours) => return Err(failure.into()),
             other => other?,
         };
@@ -105,7 +105,7 @@ impl<'a> Clean<'a> {
             Found::Absent => {}
             Found::Others => clean.stay("bucket", &aws.bucket, "`mainstay apps aws init` did not make it"),
             Found::Ours if objects > 0 => {
-                clean.stay("bucket", &aws.bucket, &format!("it holds {objects} objects"))
+                clean.stay("bucket", &aws.bucket, &format!("it holds {objects} objects"));
             }
             Found::Ours => clean.steps.push(Remove::Bucket),
         }

@@ -54,7 +54,7 @@ impl<'a> Init<'a> {
     /// # Errors
     /// What AWS answers; a bucket of another account; two access keys already.
     pub async fn look(aws: &'a Aws, names: Names, access_key: bool) -> Result<Self, Error> {
-        let there = look(aws, &names).await?;
+        let there = Box::pin(look(aws, &names)).await?;
         if access_key && there.user != Found::Absent && keys(aws, &names.user).await?.len() >= 2 {
             return Err(Error::new(
                 Exit::Refused,

@@ -102,7 +102,7 @@ impl<'a> Job<'a> {
         });
         self.store.write(started.clone()).await?;
         tokio::select! {
-            done = self.work(&started, contents, skip_verify, watch) => done,
+            done = Box::pin(self.work(&started, contents, skip_verify, watch)) => done,
             failure = self.store.keep_alive() => Err(failure.into()),
         }
     }

@@ -328,7 +328,7 @@ impl<'a> Performer<'a> {
                     match failure.kind {
                         Kind::Unsettled if began.elapsed() < READY => self.wait(lambda).await?,
                         Kind::RoleNotReady if began.elapsed() < ROLE_KNOWN => {
-                            sleep(Duration::from_secs(2)).await
+                            sleep(Duration::from_secs(2)).await;
                         }
                         _ => return Err(failure.into()),
                     }

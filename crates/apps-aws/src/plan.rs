@@ -116,7 +116,7 @@ pub(crate) fn plan(
     let delete =
         gone.into_iter().filter(|name| observed.live.contains_key(name)).map(Call::DeleteFunction).collect();
     let keys = removed_objects(&owned, Some(release), observed);
-    let after = [("functions that are gone", delete), ("files that are gone", delete_objects(keys))];
+    let after = [("functions that are gone", delete), ("files that are gone", delete_objects(&keys))];
     Ok(Plan { before: filled(stages), after: filled(after) })
 }
 
@@ -124,7 +124,7 @@ pub(crate) fn plan(
 fn removal(owned: &[&Release], observed: &Observed) -> Plan {
     let functions = removed_functions(owned, None);
     let manifests: BTreeSet<String> = owned.iter().map(|release| release.manifest.key.clone()).collect();
-    let manifests = manifests.into_iter().filter(|key| observed.etag(key).is_some()).collect();
+    let manifests: Vec<String> = manifests.into_iter().filter(|key| observed.etag(key).is_some()).collect();
     let name = owned.first().map(|release| release.policy.clone()).unwrap_or_default();
     let policy = policy_call(&name, observed, &BTreeSet::new(), &functions);
     let delete = functions
@@ -135,10 +135,10 @@ fn removal(owned: &[&Release], observed: &Observed) -> Plan {
     let keys = removed_objects(owned, None, observed);
     Plan {
         before: filled([
-            ("manifest", delete_objects(manifests)),
+            ("manifest", delete_objects(&manifests)),
             ("policy", policy),
             ("functions", delete),
-            ("files", delete_objects(keys)),
+            ("files", delete_objects(&keys)),
         ]),
         after: Vec::new(),
     }
@@ -205,7 +205,7 @@ fn removed_objects(owned: &[&Release], stays: Option<&Release>, observed: &Obser
 }
 
 /// At most as many keys in a call as S3 takes.
-fn delete_objects(keys: Vec<String>) -> Vec<Call> {
+fn delete_objects(keys: &[String]) -> Vec<Call> {
     keys.chunks(1_000).map(|keys| Call::DeleteObjects(keys.to_vec())).collect()
 }
 

@@ -1,6 +1,10 @@
 //! Deployments to an emulator of AWS over the wire, with a proxy between that counts calls and injects faults.
 
-#![allow(clippy::unwrap_used, reason = "in a test, a panic is the report")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::large_futures,
+    reason = "in a test, a panic is the report, and the stack is large"
+)]
 
 mod app;
 mod emulator;
