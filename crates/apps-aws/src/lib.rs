@@ -25,6 +25,7 @@
 mod account;
 mod attach;
 mod aws;
+mod bundle;
 mod call;
 mod check;
 mod clean;
@@ -48,6 +49,7 @@ mod verify;
 
 pub use account::Names;
 pub use aws::Aws;
+pub use bundle::Opened;
 pub use call::Shown;
 pub use check::check;
 pub use clean::Clean;

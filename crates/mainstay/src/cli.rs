@@ -13,7 +13,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub(crate) use self::apps::{Apps, Validate};
+pub(crate) use self::apps::{
+    AccountNames, Apps, AwsAccount, Cloud, DeployApp, ListApps, Provision, RollbackApp, UndeployApp, Validate,
+};
 pub(crate) use admin::{Admin, Password};
 pub(crate) use logs::{Logs, Part};
 pub(crate) use release::{Release, ReleasePath};

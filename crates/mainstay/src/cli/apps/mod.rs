@@ -1,13 +1,31 @@
 //! The arguments of `apps`: a file for each group of commands.
 
 mod author;
+mod aws;
 
 use clap::Subcommand;
 
 pub(crate) use author::Validate;
+pub(crate) use aws::{
+    AccountNames, AwsAccount, Cloud, DeployApp, ListApps, Provision, RollbackApp, UndeployApp,
+};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Apps {
     /// Check a manifest or a bundle without a network: every mistake at once
     Validate(Validate),
+    /// Deploy a bundle to AWS: its functions to Lambda, its static files and manifest to S3
+    Deploy(Box<DeployApp>),
+    /// The earlier name of `deploy`
+    #[command(subcommand, hide = true)]
+    Provision(Provision),
+    /// List what is deployed to the bucket, by any tool
+    List(ListApps),
+    /// Take the last deployment of an app back
+    Rollback(RollbackApp),
+    /// Remove an app from AWS: functions, static files, manifest and its entries in the invoke policy
+    Undeploy(UndeployApp),
+    /// The AWS account: prepare, check and clean it
+    #[command(subcommand)]
+    Aws(Box<AwsAccount>),
 }

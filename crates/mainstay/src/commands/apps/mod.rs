@@ -1,14 +1,17 @@
 //! `mainstay apps`: one file a command.
 
+mod aws;
+mod cloud;
+mod deploy;
 mod validate;
 
-use deploy::Error;
+use ::deploy::Error;
 use finding::{Exit, Finding, Severity};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::{interrupted, runtime, trace};
-use crate::cli::{Apps, Common};
+use crate::cli::{Apps, Common, Provision};
 use crate::printer::Printer;
 
 pub(super) fn run(printer: Printer, common: &Common, command: Apps) -> Result<Exit, Error> {
@@ -19,10 +22,27 @@ pub(super) fn run(printer: Printer, common: &Common, command: Apps) -> Result<Ex
     })
 }
 
-#[expect(clippy::unused_async, reason = "commands that wait stand beside those that do not")]
-async fn dispatch(printer: Printer, command: Apps, _cancel: CancellationToken) -> Result<Exit, apps::Error> {
+async fn dispatch(printer: Printer, command: Apps, cancel: CancellationToken) -> Result<Exit, apps::Error> {
     match command {
         Apps::Validate(args) => validate::run(printer, &args),
+        Apps::Deploy(args) => stopped_by(&cancel, deploy::deploy(printer, &args)).await,
+        Apps::Provision(Provision::App(args)) => stopped_by(&cancel, deploy::deploy(printer, &args)).await,
+        Apps::List(args) => stopped_by(&cancel, deploy::list(printer, &args)).await,
+        Apps::Rollback(args) => stopped_by(&cancel, deploy::rollback(printer, &args)).await,
+        Apps::Undeploy(args) => stopped_by(&cancel, deploy::undeploy(printer, &args)).await,
+        Apps::Aws(command) => stopped_by(&cancel, aws::run(printer, *command)).await,
+    }
+}
+
+/// A command that a signal stops between two calls; what it began is on record.
+async fn stopped_by(
+    cancel: &CancellationToken,
+    command: impl Future<Output = Result<Exit, apps::Error>>,
+) -> Result<Exit, apps::Error> {
+    tokio::select! {
+        done = Box::pin(command) => done,
+        () = cancel.cancelled() => Err(apps::Error::new(Exit::NeedsYou, "interrupted")
+            .hint("run the same command again: it continues from the deploy record")),
     }
 }
 

@@ -1,0 +1,155 @@
+//! `mainstay apps deploy`, `rollback`, `undeploy` and `list`.
+
+use std::collections::BTreeMap;
+
+use apps::{Bundle, Error};
+use apps_aws::{Deployment, Holder, Opened, Options, Step};
+use finding::Exit;
+use secrecy::SecretString;
+use serde_json::json;
+
+use super::{cloud, say};
+use crate::cli::{DeployApp, ListApps, RollbackApp, UndeployApp};
+use crate::commands::secret_text;
+use crate::printer::Printer;
+
+/// No file of variables is longer, in bytes: Lambda allows 4 kB of them.
+const ENV_LIMIT: u64 = 64 << 10;
+
+pub(super) async fn deploy(printer: Printer, args: &DeployApp) -> Result<Exit, Error> {
+    let options = options(args)?;
+    let opened = Opened::new(Bundle::open(&args.bundle)?)?;
+    say(printer, &opened.bundle().warnings);
+    let (settings, aws) = cloud::connect(&args.cloud).await?;
+    let (holder, watch) = (Holder::this_process(), cloud::said(printer));
+    let turn = cloud::turn(&args.cloud, &holder, args.plan, &watch);
+    let deployment = Box::pin(Deployment::look(&aws, opened.package(), options, &turn)).await?;
+    say(printer, &deployment.notes);
+    if args.plan {
+        cloud::show(printer, &settings, &deployment.calls());
+        return Ok(Exit::Done);
+    }
+    let unchanged = deployment.is_unchanged();
+    let deployed = Box::pin(deployment.run(&turn)).await?;
+    printer.data(&deployed);
+    let (id, version) = (&deployed.app_id, &deployed.version);
+    let what = if unchanged { "is deployed already, unchanged" } else { "is deployed" };
+    let mut text = format!(
+        "{id} {version} {what}: {} functions, {} static files",
+        deployed.functions.len(),
+        deployed.files
+    );
+    if let Some(seen) = &deployed.seen {
+        text.push_str(&format!("\nchecked: {}; {} reads back", seen.ping, seen.file));
+    }
+    text.push_str(&format!("\nInstall it in Mattermost with `/apps install listed {id}`, after `mainstay apps install {id}` has listed it"));
+    printer.show(&text);
+    Ok(Exit::Done)
+}
+
+fn options(args: &DeployApp) -> Result<Options, Error> {
+    let mut environment = BTreeMap::new();
+    let file = match &args.env_file {
+        None => String::new(),
+        Some(file) => secret_text(file, ENV_LIMIT, "file of variables").map_err(|error| Error {
+            exit: error.exit,
+            what: error.what,
+            hint: error.hint,
+            findings: Vec::new(),
+        })?,
+    };
+    let lines = file.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+    for pair in lines.chain(args.env.iter().map(String::as_str)) {
+        // A line without a name may be a secret: it is not repeated.
+        let (name, value) = pair.split_once('=').filter(|(name, _)| !name.is_empty()).ok_or_else(|| {
+            Error::new(Exit::Usage, "a variable of the functions has no `=`, or nothing before it")
+                .hint("write NAME=VALUE")
+        })?;
+        environment.insert(name.to_owned(), SecretString::from(value));
+    }
+    Ok(Options {
+        timeout: args.timeout,
+        memory: args.memory,
+        architecture: args.architecture.clone(),
+        environment,
+        unset: args.unset_env.clone(),
+        role: args.role.clone(),
+        policy: args.policy.clone(),
+        adopt: args.adopt,
+        skip_verify: args.skip_verify,
+    })
+}
+
+pub(super) async fn rollback(printer: Printer, args: &RollbackApp) -> Result<Exit, Error> {
+    let (settings, aws) = cloud::connect(&args.cloud).await?;
+    let (holder, watch) = (Holder::this_process(), cloud::said(printer));
+    let turn = cloud::turn(&args.cloud, &holder, args.plan, &watch);
+    let step = Box::pin(Step::rollback(&aws, &args.id, &turn)).await?;
+    if args.plan {
+        cloud::show(printer, &settings, &step.calls());
+        return Ok(Exit::Done);
+    }
+    let done = Box::pin(step.run(&turn)).await?;
+    printer.data(&done);
+    let now = done
+        .current
+        .as_ref()
+        .map_or("nothing of it is deployed".to_owned(), |version| format!("{version} is deployed"));
+    printer.show(&format!("The last deployment of {} ({}) is taken back: {now}", done.app_id, done.version));
+    Ok(Exit::Done)
+}
+
+pub(super) async fn undeploy(printer: Printer, args: &UndeployApp) -> Result<Exit, Error> {
+    let (settings, aws) = cloud::connect(&args.cloud).await?;
+    let versions = apps_aws::versions(&aws, &args.id, args.version.as_deref()).await?;
+    let (holder, watch) = (Holder::this_process(), cloud::said(printer));
+    let turn = cloud::turn(&args.cloud, &holder, args.plan, &watch);
+    if args.plan {
+        let mut calls = Vec::new();
+        for version in &versions {
+            calls.extend(Box::pin(Step::undeploy(&aws, &args.id, version, &turn)).await?.calls());
+        }
+        cloud::show(printer, &settings, &calls);
+        return Ok(Exit::Done);
+    }
+    let question = format!(
+        "Remove {} {} from AWS: its functions, static files and manifest?",
+        args.id,
+        versions.join(", ")
+    );
+    if !args.yes && !cloud::agreed(printer, &question)? {
+        printer.say("Nothing was changed");
+        return Ok(Exit::Done);
+    }
+    for version in &versions {
+        let step = Box::pin(Step::undeploy(&aws, &args.id, version, &turn)).await?;
+        let done = Box::pin(step.run(&turn)).await?;
+        printer.data(&done);
+        printer.show(&format!("{} {version} is removed", args.id));
+    }
+    Ok(Exit::Done)
+}
+
+pub(super) async fn list(printer: Printer, args: &ListApps) -> Result<Exit, Error> {
+    let (_, aws) = cloud::connect(&args.cloud).await?;
+    let rows = apps_aws::listed(&aws).await?;
+    printer.data(&json!({ "apps": rows }));
+    let width = rows.iter().map(|row| row.app_id.len()).max().unwrap_or_default();
+    let line = |row: &apps_aws::Listed| {
+        let count = |number: Option<usize>| number.map_or("?".to_owned(), |number| number.to_string());
+        let mark = if row.current { "current" } else { "" };
+        let at = row.deployed_at.as_deref().and_then(|at| at.get(..16)).unwrap_or_default();
+        let note = row.note.as_deref().unwrap_or_default();
+        let counts = format!("{} functions, {} files", count(row.functions), count(row.files));
+        format!("{:<width$}  {:<10}  {mark:<7}  {at:<16}  {counts}  {note}", row.app_id, row.version)
+            .trim_end()
+            .to_owned()
+    };
+    let lines: Vec<String> = rows.iter().map(line).collect();
+    printer.show(&if lines.is_empty() {
+        "No app is deployed to this bucket".to_owned()
+    } else {
+        lines.join("\n")
+    });
+    Ok(Exit::Done)
+}
