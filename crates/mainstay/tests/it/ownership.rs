@@ -187,3 +187,34 @@ fn a_rotation_takes_nothing_back_that_only_the_environment_of_up_declared() {
     place.up_with(&[]);
     assert!(!place.sign_up_is_open());
 }
+
+#[test]
+fn a_value_of_the_console_that_no_server_can_be_tested_with_is_refused_beforehand() {
+    let place = Place::new();
+    place.up(&[]).expect(0);
+    let toml = fs::read_to_string(place.root.join("mainstay.toml")).expect("a file");
+    let right = place.config();
+    let limit = ("ServiceSettings", "MaximumURLLength", json!(100));
+    let by_mail = ("EmailSettings", "EnableSignInWithEmail", json!(false));
+    let by_name = ("EmailSettings", "EnableSignInWithUsername", json!(false));
+    for (values, says) in [
+        (vec![limit.clone()], "`ServiceSettings.MaximumURLLength` is 100, which is out of its range"),
+        (vec![by_mail, by_name], "no other way to sign in is on"),
+    ] {
+        for (section, key, value) in values {
+            place.console(section, key, value);
+        }
+        for args in [&["settings", "check"][..], &["up", "--yes"], &["restart", "--yes"]] {
+            let refused = place.run(args).expect(3);
+            assert!(refused.stderr.contains(says), "{args:?}: {}", refused.stderr);
+            assert!(refused.stderr.contains("config.json"), "{args:?}: {}", refused.stderr);
+        }
+        // Nothing was stopped.
+        assert!(!place.sign_up_is_open());
+        fs::write(place.root.join("config/config.json"), right.to_string()).expect("written");
+    }
+    // What is declared counts, whatever the Console says.
+    place.console(limit.0, limit.1, limit.2);
+    place.toml(&format!("{toml}\n[mattermost.ServiceSettings]\nMaximumURLLength = 2048\n"));
+    place.up_with(&[]);
+}

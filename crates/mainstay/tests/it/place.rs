@@ -164,13 +164,13 @@ impl Drop for Place {
         if let Some(pid) = agent["agent"]["agent_pid"].as_u64().filter(|pid| runs_in(*pid, &self.root)) {
             let _ = Command::new("kill").args(["-9", &pid.to_string()]).status();
         }
-        // Root's `up` makes a user for each deployment.
+        // Root's `up` makes a user for each deployment. A container of another test may have a process with the same id.
         let users = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
         let home = format!(":{}/", self.root.parent().unwrap_or(&self.root).display());
         for user in
             users.lines().filter(|line| line.contains(&home)).filter_map(|line| line.split(':').next())
         {
-            let _ = Command::new("userdel").arg(user).stderr(Stdio::null()).status();
+            let _ = Command::new("userdel").arg("--force").arg(user).stderr(Stdio::null()).status();
         }
     }
 }

@@ -357,7 +357,7 @@ mod full {
 
     impl Drop for User {
         fn drop(&mut self) {
-            let _ = Command::new("userdel").arg(&self.0).status();
+            let _ = Command::new("userdel").arg("--force").arg(&self.0).status();
         }
     }
 
