@@ -11,7 +11,6 @@
 mod decoding;
 pub(crate) mod directory;
 pub(crate) mod kind;
-pub(crate) mod later;
 pub(crate) mod name;
 mod preview;
 mod range;
@@ -31,6 +30,7 @@ use crate::id::Id;
 use crate::model::FileInfo;
 pub(crate) use decoding::Decoders;
 use decoding::Made;
+use preview::Previews;
 pub(crate) use range::Range;
 pub(crate) use storage::{Incoming, Kept, ReceiveError, Storage};
 
@@ -38,7 +38,7 @@ pub(crate) use storage::{Incoming, Kept, ReceiveError, Storage};
 pub(crate) struct Attachment {
     pub(crate) info: FileInfo,
     pub(crate) kept: Kept,
-    /// An image whose previews are still to be made, with [`later::make`].
+    /// An image whose previews are still to be made, with `late_previews`.
     pub(crate) waiting: Option<ImageFormat>,
 }
 
@@ -92,15 +92,33 @@ pub(crate) async fn complete(
             (None, None)
         }
     };
-    let written = previews.map(|previews| later::describe(&mut info, previews)).unwrap_or_default();
+    let written = previews.map(|previews| describe(&mut info, previews)).unwrap_or_default();
     let written = written.into_iter().map(|(path, bytes)| (kept.path(&path), bytes)).collect::<Vec<_>>();
     let directories = kept.new_directories();
     spawn_blocking(move || write_previews(&written, &directories)).await.map_err(std::io::Error::other)??;
     Ok(Attachment { info, kept, waiting })
 }
 
+/// Notes previews in the file's row; returns their contents with their stored paths.
+pub(crate) fn describe(info: &mut FileInfo, previews: Previews) -> Vec<(String, Vec<u8>)> {
+    let Previews { width, height, extension, thumbnail, preview, miniature } = previews;
+    let base = info.path.rsplit_once('.').filter(|(base, _)| !base.ends_with('/'));
+    let base = base.map_or(&*info.path, |(base, _)| base).to_owned();
+    info.thumbnail_path = format!("{base}_thumb.{extension}");
+    let mut written = vec![(info.thumbnail_path.clone(), thumbnail)];
+    if let Some(preview) = preview {
+        info.preview_path = format!("{base}_preview.{extension}");
+        written.push((info.preview_path.clone(), preview));
+    }
+    info.has_preview_image = !info.preview_path.is_empty();
+    info.width = i64::from(width);
+    info.height = i64::from(height);
+    info.mini_preview = Some(miniature);
+    written
+}
+
 /// Writes the previews, and syncs the directories that are new.
-fn write_previews(written: &[(PathBuf, Vec<u8>)], directories: &[PathBuf]) -> std::io::Result<()> {
+pub(crate) fn write_previews(written: &[(PathBuf, Vec<u8>)], directories: &[PathBuf]) -> std::io::Result<()> {
     for (path, bytes) in written {
         let mut file = File::create_new(path)?;
         file.write_all(bytes)?;

@@ -46,6 +46,7 @@ mod front;
 mod hub;
 mod id;
 mod json;
+mod late_previews;
 mod listener;
 mod local_channel;
 mod mention;

@@ -25,6 +25,7 @@ use crate::error::{AppError, Result};
 use crate::files::{self, Attachment, Incoming, Range, ReceiveError, Storage, kind, name};
 use crate::id::Id;
 use crate::json::{Json, created};
+use crate::late_previews;
 use crate::model::FileInfo;
 use crate::permission::{GET_PUBLIC_LINK, UPLOAD_FILE};
 use crate::session::Caller;
@@ -249,7 +250,7 @@ async fn keep(app: &App, received: Received) -> Result<(Vec<FileInfo>, Vec<Strin
             app.store.create_file(info.clone()).await?;
             kept.keep();
             if let Some(format) = waiting {
-                files::later::make(app.clone(), info.clone(), format);
+                late_previews::make(app.clone(), info.clone(), format);
             }
             infos.push(info);
         }

@@ -20,7 +20,7 @@ pub(crate) struct Decoders {
     /// Decoders that need little have this for themselves, in KiB: they take milliseconds, and never wait for large ones.
     small: Arc<Semaphore>,
     /// Room for the images whose previews are made later.
-    pub(super) waiting: Arc<Semaphore>,
+    pub(crate) waiting: Arc<Semaphore>,
 }
 
 impl Default for Decoders {
@@ -60,7 +60,7 @@ impl Decoders {
     }
 
     /// The same, as soon as enough of the memory is free.
-    pub(super) async fn in_turn(
+    pub(crate) async fn in_turn(
         &self,
         path: PathBuf,
         format: ImageFormat,

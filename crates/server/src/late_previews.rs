@@ -6,30 +6,11 @@ use std::sync::Arc;
 use image::ImageFormat;
 use tokio::task::spawn_blocking;
 
-use super::preview::Previews;
-use super::{Storage, write_previews};
 use crate::app::App;
 use crate::bounds::WAITING_IMAGES;
-use crate::error::Result;
+use crate::error::{AppError, Result};
+use crate::files::{Storage, describe, write_previews};
 use crate::model::FileInfo;
-
-/// Notes previews in the file's row; returns their contents with their stored paths.
-pub(super) fn describe(info: &mut FileInfo, previews: Previews) -> Vec<(String, Vec<u8>)> {
-    let Previews { width, height, extension, thumbnail, preview, miniature } = previews;
-    let base = info.path.rsplit_once('.').filter(|(base, _)| !base.ends_with('/'));
-    let base = base.map_or(&*info.path, |(base, _)| base).to_owned();
-    info.thumbnail_path = format!("{base}_thumb.{extension}");
-    let mut written = vec![(info.thumbnail_path.clone(), thumbnail)];
-    if let Some(preview) = preview {
-        info.preview_path = format!("{base}_preview.{extension}");
-        written.push((info.preview_path.clone(), preview));
-    }
-    info.has_preview_image = !info.preview_path.is_empty();
-    info.width = i64::from(width);
-    info.height = i64::from(height);
-    info.mini_preview = Some(miniature);
-    written
-}
 
 /// Makes the previews of a stored image in the background, as soon as its decoder has memory.
 pub(crate) fn make(app: App, info: FileInfo, format: ImageFormat) {
@@ -48,7 +29,6 @@ pub(crate) fn make(app: App, info: FileInfo, format: ImageFormat) {
 }
 
 async fn make_now(app: &App, mut info: FileInfo, format: ImageFormat) -> Result<()> {
-    use crate::error::AppError;
     let root = PathBuf::from(app.config.file.directory.as_str());
     let path = root.join(&info.path);
     let made = app.decoders.in_turn(path.clone(), format, info.size.unsigned_abs()).await;
