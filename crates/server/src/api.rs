@@ -7,6 +7,7 @@ mod drafts;
 mod fallback;
 mod files;
 mod local;
+mod locks;
 mod login;
 mod member_roles;
 mod parameters;

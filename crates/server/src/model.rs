@@ -17,7 +17,7 @@ mod thread;
 mod user;
 
 pub(crate) use access_token::AccessToken;
-pub(crate) use attempts::{Attempts, FORGOTTEN, KNOWN, STRANGERS, Standing};
+pub(crate) use attempts::{AccountLock, Attempts, FORGOTTEN, KNOWN, STRANGERS, Standing};
 pub(crate) use category::{Category, CategoryWithChannels};
 pub(crate) use channel::{Channel, ChannelKind, ChannelMember};
 pub(crate) use file_info::FileInfo;

@@ -1,13 +1,14 @@
 //! The routes of the local channel: those that Mattermost's `mmctl --local` uses, and no others.
 //!
 //! Posts, files, websockets and logins are not among them, as in Mattermost. Beyond Mattermost, an administrator can also
-//! search accounts, list and end sessions, and unlock an account here.
+//! search accounts, list and end sessions, list the locks of accounts, and unlock an account here.
 
 use axum::Router;
 use axum::routing::{any, delete, put};
 
 use super::{
-    channel_members, channels, fallback, people, roles, sessions, system, team_members, teams, tokens, users,
+    channel_members, channels, fallback, locks, people, roles, sessions, system, team_members, teams, tokens,
+    users,
 };
 use crate::app::App;
 
@@ -48,6 +49,7 @@ pub(crate) fn router() -> Router<App> {
     let v4 = Router::new()
         .merge(channel_members::local_router())
         .merge(channels::local_router())
+        .merge(locks::local_router())
         .merge(people::local_router())
         .merge(roles::router())
         .merge(sessions::router())

@@ -1,5 +1,7 @@
 //! Attempts to sign in to an account, and the locks that follow from them.
 
+use serde::Serialize;
+
 use super::record::record;
 use crate::id::Id;
 
@@ -43,6 +45,26 @@ impl Attempts {
         // A clock that was set back must not make a lock longer.
         let until = self.last_failure_at.min(now) + lock;
         (until > now).then_some(until)
+    }
+}
+
+/// A lock of an account, as who unlocks it is told.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct AccountLock {
+    pub(crate) user_id: Id,
+    /// The address that it is locked for; none where it is locked for every address that nobody signed in from before.
+    pub(crate) address: Option<String>,
+    /// When it ends, in ms since the epoch.
+    pub(crate) until: i64,
+}
+
+impl AccountLock {
+    /// The lock that follows from these attempts, if there is one at `now`.
+    pub(crate) fn of(attempts: Attempts, most: i64, now: i64) -> Option<Self> {
+        let is_strangers = attempts.origin == STRANGERS;
+        let most = if is_strangers { most.saturating_mul(TOGETHER) } else { most };
+        let until = attempts.locked_until(most, now)?;
+        Some(Self { user_id: attempts.user_id, address: (!is_strangers).then_some(attempts.origin), until })
     }
 }
 
@@ -101,6 +123,18 @@ mod tests {
         assert!(attack(Attempts::default()).locked_until(10, NOW).is_some());
         let few = Standing { own: Attempts::default(), strangers: failed(99) };
         assert_eq!(few.locked_until(10, NOW), None);
+    }
+
+    #[test]
+    fn a_lock_is_told_with_the_addresses_that_it_holds_for() {
+        let of = |origin: &str, failures| {
+            let attempts = Attempts { origin: origin.to_owned(), ..failed(failures) };
+            AccountLock::of(attempts, 10, NOW).map(|lock| (lock.address, lock.until - NOW))
+        };
+        assert_eq!(of("203.0.113.7", 10), Some((Some("203.0.113.7".to_owned()), 60_000)));
+        assert_eq!(of("203.0.113.7", 9), None);
+        assert_eq!(of(STRANGERS, 99), None);
+        assert_eq!(of(STRANGERS, 100), Some((None, 60_000)));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use super::writer::Transaction;
 use crate::clock;
 use crate::error::Result;
 use crate::id::Id;
-use crate::model::{Attempts, FORGOTTEN, KNOWN, STRANGERS, Standing};
+use crate::model::{AccountLock, Attempts, FORGOTTEN, KNOWN, STRANGERS, Standing};
 use crate::sql::query;
 
 /// The most origins of an account that are remembered without a sign-in. An attacker has any number of addresses.
@@ -24,6 +24,14 @@ impl Store {
             }
         }
         Ok(standing)
+    }
+
+    /// Every lock that holds now.
+    pub(crate) async fn locks(&self, most: i64) -> Result<Vec<AccountLock>> {
+        let rows = query("select * from mainstayloginattempts where failures >= $1 order by userid, origin");
+        let rows: Vec<Attempts> = rows.bind(most).fetch_all(&self.readers).await?;
+        let now = clock::now();
+        Ok(rows.into_iter().filter_map(|attempts| AccountLock::of(attempts, most, now)).collect())
     }
 
     /// Counts a wrong password; one from an unknown address counts for all of these together, too.

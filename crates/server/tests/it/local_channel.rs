@@ -122,7 +122,15 @@ async fn a_locked_account_is_unlocked_and_its_sessions_end() {
         refused(login("wrong")).await;
     }
     assert_eq!(refused(login(PASSWORD)).await.0, 401);
+    let locks = operator.get("mainstay/locks").await;
+    assert_eq!(
+        (&locks[0]["user_id"], &locks[0]["address"]),
+        (&json!(ada.id), &json!("127.0.0.1")),
+        "{locks}"
+    );
+    assert!(locks[0]["until"].as_i64().is_some_and(|until| until > 0), "{locks}");
     operator.ask("POST", &format!("users/{}/reset_failed_attempts", ada.id), json!(null)).await;
+    assert_eq!(operator.get("mainstay/locks").await, json!([]));
     assert_eq!(login(PASSWORD).send().await.expect("an answer").status(), 200);
     let sessions = operator.get(&format!("users/{}/sessions", ada.id)).await;
     assert_eq!(sessions.as_array().map(Vec::len), Some(2));
