@@ -33,6 +33,8 @@ impl DiskError {
 pub struct Free {
     /// Bytes.
     pub bytes: u64,
+    /// All bytes of the file system, used and free.
+    pub total: u64,
     /// Files; `None` if the file system has no fixed number of them (btrfs).
     pub inodes: Option<u64>,
 }
@@ -43,8 +45,26 @@ pub fn free(path: &Path) -> Result<Free, DiskError> {
     let stat = rustix::fs::statvfs(found).map_err(|e| DiskError::new("look at", found, e.into()))?;
     Ok(Free {
         bytes: stat.f_bavail.saturating_mul(stat.f_frsize),
+        total: stat.f_blocks.saturating_mul(stat.f_frsize),
         inodes: (stat.f_files > 0).then_some(stat.f_favail),
     })
+}
+
+/// Where the file system is mounted that `path` is on, or will be on.
+pub fn mount_point(path: &Path) -> Result<PathBuf, DiskError> {
+    let found = nearest(path);
+    let fail = |e| DiskError::new("look at", found, e);
+    let real = fs::canonicalize(found).map_err(fail)?;
+    let device = |path: &Path| fs::metadata(path).map(|meta| meta.dev()).map_err(fail);
+    let of = device(&real)?;
+    let mut mounted = real.as_path();
+    for above in real.ancestors().skip(1) {
+        if device(above)? != of {
+            break;
+        }
+        mounted = above;
+    }
+    Ok(mounted.to_owned())
 }
 
 /// Properties of a file system that matter to a deployment.
@@ -164,9 +184,14 @@ pub fn open_named(path: &Path) -> io::Result<File> {
 
 /// Tries to write in a directory. Only this shows whether permissions, a read-only mount or a full disk prevent it.
 pub fn probe(dir: &Path) -> Result<(), DiskError> {
+    probe_with(dir, 4096)
+}
+
+/// The same with as many bytes as will be needed.
+pub fn probe_with(dir: &Path, bytes: usize) -> Result<(), DiskError> {
     let fail = |e| DiskError::new("write in", dir, e);
     let mut file = tempfile::Builder::new().prefix(PROBE).tempfile_in(dir).map_err(fail)?;
-    file.write_all(&[0; 4096]).and_then(|()| file.as_file().sync_all()).map_err(fail)?;
+    file.write_all(&vec![0; bytes]).and_then(|()| file.as_file().sync_all()).map_err(fail)?;
     file.close().map_err(fail)
 }
 

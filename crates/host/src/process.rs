@@ -107,6 +107,11 @@ impl From<WaitStatus> for Exit {
     }
 }
 
+/// Whether the process is stopped, as by Ctrl-Z, `kill -STOP` or a debugger: it does nothing until somebody lets it go on.
+pub fn is_stopped(pid: u32) -> bool {
+    crate::procfs::Stat::of(pid).is_some_and(|stat| matches!(stat.state, 'T' | 't'))
+}
+
 /// The variables that a program inherits besides those it is given.
 #[expect(
     clippy::disallowed_methods,
