@@ -80,15 +80,26 @@ impl From<host::ToolError> for Error {
     }
 }
 
+/// What becomes of a damaged journal, and what else can be done.
+const SET_ASIDE: &str = "moves it aside, to state.db.corrupt-DATE, and goes on: the history is lost, and with it the undo of a run that was \
+                         interrupted. `mainstay down` stops without it";
+
+impl Error {
+    /// The journal cannot be read, by a command that changes nothing and so does not repair it either.
+    pub(crate) fn of_reader(error: plan::JournalError) -> Self {
+        let is_damaged = matches!(error, plan::JournalError::Corrupt { .. });
+        let error = Self::from(error);
+        if is_damaged { error.hint(format!("`mainstay up --yes` {SET_ASIDE}")) } else { error }
+    }
+}
+
 impl From<plan::JournalError> for Error {
     fn from(error: plan::JournalError) -> Self {
         let what = error.to_string();
         match error {
-            plan::JournalError::Corrupt { .. } => Self::not_ready(what)
-                .hint(
-                    "`mainstay up --yes` moves it aside and goes on: the history is lost, and with it the undo of a run that was \
-                     interrupted. `mainstay down` stops without it",
-                ),
+            plan::JournalError::Corrupt { .. } => {
+                Self::not_ready(what).hint(format!("the same command with `--yes` {SET_ASIDE}"))
+            }
             plan::JournalError::ForeignPlan { program, .. } => {
                 let program = program.map_or_else(
                     || "the version that began it".to_owned(),
@@ -109,7 +120,7 @@ impl From<plan::LockError> for Error {
         match error {
             plan::LockError::Held { holder, .. } => {
                 Self::new(Exit::Busy, crate::whereabouts::in_words(&holder))
-                    .hint("wait until it is done, then try again")
+                    .hint(crate::whereabouts::way_on(&holder))
             }
             error @ plan::LockError::Io { .. } => Self::not_ready(error.to_string()),
         }

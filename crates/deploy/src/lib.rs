@@ -34,27 +34,30 @@ pub use control::protocol::{
     Status as AgentStatus,
 };
 pub use error::Error;
-pub use local::Account;
-pub use operation::admin::{ChangeAccount, Changed, administrators};
+pub use local::{Account, AccountLock};
+pub use operation::accounts::{Accounts, ListedAccount, accounts};
+pub use operation::admin::{ChangeAccount, Changed};
 pub use operation::container::{reach_volume, secrets_of_root, take_volume};
 pub use operation::database_status::{
     DatabaseStatus, Reached, address as database_address, database_status, sql_script,
 };
 pub use operation::down::{Down, Stopped, down};
-pub use operation::history::{RunOutcome, RunSummary, StepSummary, history, run_of_history};
+pub use operation::history::{Event, Restarts, RunOutcome, RunSummary, StepSummary, history, run_of_history};
 pub use operation::in_force::{InForce, Probe};
 pub use operation::migrate::Migrate;
 pub use operation::planned::Planned;
+pub use operation::removing::uninstall;
 pub use operation::repair::{Repair, repair_journal};
 pub use operation::restart::{Restart, Restarted};
 pub use operation::rotation::{Rotate, broken_by};
 pub use operation::runner::{Caller, Consent, Looking, Operation, Question, planned, run};
 pub use operation::start_empty::StartEmpty;
-pub use operation::status::{Problem, Refusal, Status, Subject, Unfinished, status, stay};
+pub use operation::status::{Problem, Refusal, State, Status, Subject, Unfinished, status, stay};
 pub use operation::uninstall::{Uninstall, Uninstalled};
 pub use operation::up::{Report as UpReport, Request, Resumed, Up};
 pub use operation::verify::{Verification, verify, write_report};
 pub use part::identity::refuse_gone_settings;
+pub use place::ground::{check_directory, refuse_unreadable};
 pub use place::layout::{Layout, LogPart};
 pub use place::machine::host_name;
 pub use place::{Place, container};

@@ -60,10 +60,34 @@ impl Account {
         self.roles.split_whitespace().any(|role| role == "system_admin")
     }
 
+    /// Its roles with that of an administrator, or without it.
+    pub(crate) fn roles_with(&self, administrator: bool) -> String {
+        let others = self.roles.split_whitespace().filter(|role| *role != "system_admin");
+        let mut roles = others.collect::<Vec<_>>();
+        if roles.is_empty() {
+            roles.push("system_user");
+        }
+        if administrator {
+            roles.push("system_admin");
+        }
+        roles.join(" ")
+    }
+
     /// Whether it can sign in.
     pub fn is_active(&self) -> bool {
         self.delete_at == 0
     }
+}
+
+/// A lock that wrong passwords put on an account.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccountLock {
+    /// Whose.
+    pub user_id: String,
+    /// The address that it holds for; `None` = every address that nobody signed in from before, or every one at all.
+    pub address: Option<String>,
+    /// When it ends, in ms since the epoch; `None` = not by itself.
+    pub until: Option<i64>,
 }
 
 /// Why the server refuses a request.
@@ -89,9 +113,16 @@ impl Refusal {
 /// # Errors
 /// config.json cannot be read.
 pub(crate) fn socket(layout: &Layout) -> Result<Option<PathBuf>, Error> {
-    let config = config_file::deployed(layout)?.unwrap_or_default();
-    let service = &config["ServiceSettings"];
     let path = layout.local_socket();
+    // Where config.json says nothing, the socket itself does: below the deployment's directory nobody else can have made it.
+    let is_open = || path.starts_with(layout.root()) && path.exists();
+    let config = match config_file::deployed(layout) {
+        Ok(Some(config)) => config,
+        Ok(None) => return Ok(is_open().then_some(path)),
+        Err(_) if is_open() => return Ok(Some(path)),
+        Err(error) => return Err(error),
+    };
+    let service = &config["ServiceSettings"];
     let opens =
         service["EnableLocalMode"] == true && service["LocalModeSocketLocation"].as_str() == path.to_str();
     Ok(opens.then_some(path))
@@ -182,6 +213,15 @@ impl LocalChannel {
         accounts.retain(|account| !only_administrators || account.is_administrator());
         accounts.sort_by(|one, other| one.username.cmp(&other.username));
         Ok(accounts)
+    }
+
+    /// The locks that hold now, by the built-in server; `None` = this server does not tell.
+    pub(crate) async fn locks(&self) -> Result<Option<Vec<AccountLock>>, Error> {
+        match self.ask(reqwest::Method::GET, "mainstay/locks", None).await? {
+            Ok(locks) => Ok(serde_json::from_value(locks).ok()),
+            Err(Refusal { status: 404 | 501, .. }) => Ok(None),
+            Err(refusal) => Err(refusal.error("list the locks of accounts")),
+        }
     }
 
     /// Makes an account whose address counts as right.

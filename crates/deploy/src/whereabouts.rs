@@ -8,9 +8,36 @@ pub(crate) fn here() -> Whereabouts {
     Whereabouts { host: host_name(), container: container_id(), numbers: numbers() }
 }
 
-/// The holder of a lock in words; with its place where that is not ours.
+/// The holder of a lock in words; with its place where that is not ours, and with the state of its process where that is not usual.
 pub(crate) fn in_words(holder: &Holder) -> String {
-    if is_here(holder) { holder.to_string() } else { format!("{}: {holder}", holder.at) }
+    match is_here(holder) {
+        true if is_stopped(holder) => format!("{holder}. Its process is stopped"),
+        true => holder.to_string(),
+        false => format!("{}: {holder}", holder.at),
+    }
+}
+
+/// What to do about a lock that somebody else holds.
+pub(crate) fn way_on(holder: &Holder) -> String {
+    let pid = holder.pid;
+    if is_stopped(holder) {
+        return format!(
+            "`kill -CONT {pid}` lets it go on. `mainstay down --yes` ends it and stops everything; the next `mainstay up` goes on with \
+             what it began"
+        );
+    }
+    if is_here(holder) {
+        return format!(
+            "wait until it is done, then try again. If it hangs, `kill {pid}` tells it to undo what it did, and `kill -9 {pid}` ends it at \
+             once: then `mainstay down` stops everything, and the next `mainstay up` goes on with what it began"
+        );
+    }
+    "wait until it is done, then try again".to_owned()
+}
+
+/// Whether the holder's process is one that this process sees, and does nothing until somebody lets it go on.
+pub(crate) fn is_stopped(holder: &Holder) -> bool {
+    is_here(holder) && host::process::is_stopped(holder.pid)
 }
 
 /// Whether the holder's process is one of those that this process sees.

@@ -16,7 +16,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub(crate) use self::apps::{
     AccountNames, Apps, AwsAccount, Cloud, DeployApp, ListApps, Provision, RollbackApp, UndeployApp, Validate,
 };
-pub(crate) use admin::{Admin, Password};
+pub(crate) use admin::{Admin, Named, Password};
 pub(crate) use logs::{Logs, Part};
 pub(crate) use release::{Release, ReleasePath};
 pub(crate) use verify::Verify;
@@ -162,7 +162,7 @@ pub(crate) enum Operation {
     /// Show the log of a part
     #[command(alias = "log")]
     Logs(Logs),
-    /// Stop everything, keep everything
+    /// Stop everything, keep everything; with --yes also where another operation has begun and its process is stopped
     #[command(visible_alias = "stop")]
     Down(Down),
     /// Restart a part as it was, then test the deployment
@@ -188,6 +188,26 @@ pub(crate) enum Operation {
     /// Where the data is
     #[command(subcommand)]
     Database(Database),
+}
+
+impl Operation {
+    /// The word of a command that needs a deployment which it may read; `None` for the others, and for `status`, which says itself what it
+    /// cannot see.
+    pub(crate) fn of_deployment(&self) -> Option<&'static str> {
+        match self {
+            Self::Up(_) => Some("up"),
+            Self::Logs(_) => Some("logs"),
+            Self::Down(_) => Some("down"),
+            Self::Restart(_) => Some("restart"),
+            Self::History(_) => Some("history"),
+            Self::Uninstall(_) => Some("uninstall"),
+            Self::Admin(_) => Some("admin"),
+            Self::Verify(verify) if verify.url.is_none() => Some("verify"),
+            Self::Settings(_) => Some("settings"),
+            Self::Database(_) => Some("database"),
+            Self::Status(_) | Self::Verify(_) | Self::Image(_) | Self::Export(_) => None,
+        }
+    }
 }
 
 #[derive(Debug, Args)]

@@ -101,6 +101,10 @@ fn unusable(source: &io::Error) -> String {
         io::ErrorKind::Unsupported => {
             format!("{source}. Its file system has no locks; use one that has, such as a local disk")
         }
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            "the disk is full, or the quota is used up. Free some space there, then run the command again"
+                .to_owned()
+        }
         _ if source.raw_os_error() == Some(ENOLCK) => {
             format!("{source}. Its file system gives no locks; use one that does, such as a local disk")
         }

@@ -20,10 +20,18 @@ pub enum AccountChange {
     Password,
     /// A lock by wrong passwords ends.
     Unlock,
+    /// It becomes an administrator.
+    Promote,
+    /// It is an administrator no more.
+    Demote,
+    /// It can sign in again.
+    Activate,
+    /// It cannot sign in any more.
+    Deactivate,
 }
 
-/// Makes an administrator, sets a password, or ends a lock. The password is not in it: the command that asks for the change holds it in
-/// memory, so a run that was interrupted goes on without one, or says that it cannot.
+/// Changes an account. A password is not in it: the command that asks for the change holds it in memory, so a run that was interrupted
+/// goes on without one, or says that it cannot.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Account {
     /// What happens.
@@ -32,59 +40,101 @@ pub struct Account {
     pub name: String,
     /// The mail address.
     pub email: String,
+    /// The roles before, where they change.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub roles: Option<String>,
 }
 
 impl Account {
-    pub(crate) fn step(self) -> Step<Action> {
+    /// What happens to whom.
+    pub(crate) fn title(&self) -> String {
         let name = &self.name;
-        let (title, undo) = match self.change {
-            AccountChange::Create => {
-                (format!("Create the administrator `{name}` ({})", self.email), Undo::by("Deactivate it"))
-            }
-            AccountChange::Password => (format!("Set the password of `{name}`"), Undo::Nothing),
-            AccountChange::Unlock => (format!("Unlock `{name}`"), Undo::Nothing),
+        match self.change {
+            AccountChange::Create => format!("Create the administrator `{name}` ({})", self.email),
+            AccountChange::Password => format!("Set the password of `{name}`"),
+            AccountChange::Unlock => format!("Unlock `{name}`"),
+            AccountChange::Promote => format!("Make `{name}` an administrator"),
+            AccountChange::Demote => format!("Take the administrator's role from `{name}`"),
+            AccountChange::Activate => format!("Activate `{name}`"),
+            AccountChange::Deactivate => format!("Deactivate `{name}`"),
+        }
+    }
+
+    pub(crate) fn step(self) -> Step<Action> {
+        let undo = match self.change {
+            AccountChange::Create | AccountChange::Activate => Undo::by("Deactivate it"),
+            AccountChange::Deactivate => Undo::by("Activate it"),
+            AccountChange::Promote | AccountChange::Demote => Undo::by("Give it the roles that it had"),
+            AccountChange::Password | AccountChange::Unlock => Undo::Nothing,
         };
-        step("account", title, undo, 500, self)
+        step("account", self.title(), undo, 500, self)
     }
 
     pub(super) async fn apply(&self, world: &World, _: &Progress) -> Result<Value, Error> {
         let channel = channel(world).await?;
         let there = channel.named(&self.name).await?;
-        match (self.change, there) {
-            (AccountChange::Create, there) => {
-                let account = match there.filter(|account| account.email.eq_ignore_ascii_case(&self.email)) {
-                    Some(made_before_a_kill) => made_before_a_kill,
-                    None => {
-                        let made = channel.create(&self.name, &self.email, password(world)?).await?;
-                        made.map_err(|refusal| refusal.error(&format!("create `{}`", self.name)))?
-                    }
-                };
-                if !account.is_administrator() {
-                    channel.set_roles(&account, "system_user system_admin").await?;
-                }
-                Ok(json!({ "id": account.id }))
-            }
-            (_, None) => Err(Error::new(Exit::Usage, format!("there is no account `{}`", self.name))),
-            (AccountChange::Password, Some(account)) => {
-                channel.set_password(&account, password(world)?).await.map(|()| Value::Null)
-            }
-            (AccountChange::Unlock, Some(account)) if channel.unlock(&account).await? => Ok(Value::Null),
-            (AccountChange::Unlock, Some(_)) => {
-                Err(Error::new(Exit::Refused, "this server unlocks an account only with a new password")
-                    .hint(format!("set one: `mainstay admin reset-password {}`", self.name)))
-            }
+        if self.change == AccountChange::Create {
+            return self.create(world, &channel, there).await;
         }
+        let account =
+            there.ok_or_else(|| Error::new(Exit::Usage, format!("there is no account `{}`", self.name)))?;
+        match self.change {
+            AccountChange::Create => {}
+            AccountChange::Password => channel.set_password(&account, password(world)?).await?,
+            AccountChange::Unlock if channel.unlock(&account).await? => {}
+            AccountChange::Unlock => {
+                return Err(Error::new(
+                    Exit::Refused,
+                    "this server unlocks an account only with a new password",
+                )
+                .hint(format!("set one: `mainstay admin reset-password {}`", self.name)));
+            }
+            AccountChange::Promote | AccountChange::Demote => {
+                channel
+                    .set_roles(&account, &account.roles_with(self.change == AccountChange::Promote))
+                    .await?;
+            }
+            AccountChange::Activate => channel.set_active(&account, true).await?,
+            AccountChange::Deactivate => channel.set_active(&account, false).await?,
+        }
+        Ok(Value::Null)
+    }
+
+    async fn create(
+        &self,
+        world: &World,
+        channel: &LocalChannel,
+        there: Option<crate::local::Account>,
+    ) -> Result<Value, Error> {
+        let account = match there.filter(|account| account.email.eq_ignore_ascii_case(&self.email)) {
+            Some(made_before_a_kill) => made_before_a_kill,
+            None => {
+                let made = channel.create(&self.name, &self.email, password(world)?).await?;
+                made.map_err(|refusal| refusal.error(&format!("create `{}`", self.name)))?
+            }
+        };
+        if !account.is_administrator() {
+            channel.set_roles(&account, &account.roles_with(true)).await?;
+        }
+        Ok(json!({ "id": account.id }))
     }
 
     pub(super) async fn undo(&self, world: &World, _: Option<&Value>) -> Result<(), Error> {
-        if self.change != AccountChange::Create {
+        if matches!(self.change, AccountChange::Password | AccountChange::Unlock) {
             return Ok(());
         }
         let channel = channel(world).await?;
-        match channel.named(&self.name).await? {
-            Some(account) if account.email.eq_ignore_ascii_case(&self.email) && account.is_active() => {
+        let Some(account) = channel.named(&self.name).await? else { return Ok(()) };
+        match self.change {
+            AccountChange::Create if !account.email.eq_ignore_ascii_case(&self.email) => Ok(()),
+            AccountChange::Create | AccountChange::Activate if account.is_active() => {
                 channel.set_active(&account, false).await
             }
+            AccountChange::Deactivate if !account.is_active() => channel.set_active(&account, true).await,
+            AccountChange::Promote | AccountChange::Demote => match &self.roles {
+                Some(roles) if *roles != account.roles => channel.set_roles(&account, roles).await,
+                _ => Ok(()),
+            },
             _ => Ok(()),
         }
     }

@@ -12,12 +12,18 @@ use crate::place::machine::make_dir;
 use crate::world::World;
 
 /// Moves entries of the directory aside; what is aside is deleted only after the plan is done.
+///
+/// The last act is to move all of them together to where they are deleted. So whoever finds something there, and no unfinished run, knows
+/// that the deletion was interrupted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Removal {
     /// Names at the top of the deployment's directory.
     pub names: Vec<String>,
     /// The directory below `run/aside` that they are moved into. Each plan has its own, so that nothing is in the way there.
     pub aside: String,
+    /// Whether the deployment's data stays, so that a later `up` goes on with it.
+    #[serde(default)]
+    pub keeps_data: bool,
 }
 
 impl Removal {
@@ -30,15 +36,22 @@ impl Removal {
     }
 
     /// The removal of these names, into a directory that nobody else uses.
-    pub(crate) fn of(names: Vec<String>) -> Self {
-        Self { names, aside: format!("{:016x}", rand::random::<u64>()) }
+    pub(crate) fn of(names: Vec<String>, keeps_data: bool) -> Self {
+        Self { names, aside: format!("{:016x}", rand::random::<u64>()), keeps_data }
     }
 
     pub(super) async fn apply(&self, world: &World, _: &Progress) -> Result<Value, Error> {
         let (names, root, aside) = (self.names.clone(), world.layout.root().to_owned(), self.place(world));
+        let end = self.end(world);
         blocking(move || {
+            if end.symlink_metadata().is_ok() {
+                // A kill came after the last act.
+                return Ok(());
+            }
             make_dir(&aside, 0o700, None)?;
-            names.iter().try_for_each(|name| rename(&root.join(name), &aside.join(name)))
+            names.iter().try_for_each(|name| rename(&root.join(name), &aside.join(name)))?;
+            make_dir(end.parent().unwrap_or(&end), 0o700, None)?;
+            rename(&aside, &end)
         })
         .await
         .map(|()| Value::Null)
@@ -46,8 +59,24 @@ impl Removal {
 
     pub(super) async fn undo(&self, world: &World, _: Option<&Value>) -> Result<(), Error> {
         let (names, root, aside) = (self.names.clone(), world.layout.root().to_owned(), self.place(world));
-        blocking(move || names.iter().rev().try_for_each(|name| rename(&aside.join(name), &root.join(name))))
-            .await
+        let end = self.end(world);
+        blocking(move || {
+            rename(&end, &aside)?;
+            // Only where it is empty: another removal may have been interrupted there.
+            let _ = end.parent().map(std::fs::remove_dir);
+            names.iter().rev().try_for_each(|name| rename(&aside.join(name), &root.join(name)))?;
+            let _ = std::fs::remove_dir(&aside);
+            let _ = aside.parent().map(std::fs::remove_dir);
+            Ok(())
+        })
+        .await
+    }
+
+    /// Where they are deleted.
+    fn end(&self, world: &World) -> PathBuf {
+        let layout = &world.layout;
+        let end = if self.keeps_data { layout.unneeded() } else { layout.deleting() };
+        end.join(&self.aside)
     }
 
     fn place(&self, world: &World) -> PathBuf {

@@ -242,7 +242,8 @@ impl Agent {
         }
         let command = server::command(&self.layout, &self.env, name, &spec)?;
         self.parts.stop(name).await;
-        Running::new(spec, Supervisor::start(&self.spawner, command, self.policy())).map(Some)
+        let supervisor = Supervisor::start(&self.spawner, command, self.policy());
+        Running::new(spec, supervisor, name, self.layout.restarts()).map(Some)
     }
 
     /// `None` when it is open already.

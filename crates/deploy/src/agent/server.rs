@@ -1,6 +1,7 @@
 //! A supervised server: the release's program, its log, its process id.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use host::Supervisor;
 use release::Release;
@@ -11,6 +12,7 @@ use crate::error::{Error, reason};
 use crate::place::layout::Layout;
 use crate::place::machine::make_dir;
 use crate::state::location;
+use crate::state::restarts::{self, PartRestart};
 
 /// A server that is supervised.
 pub(super) struct Running {
@@ -21,12 +23,20 @@ pub(super) struct Running {
 }
 
 impl Running {
+    /// Its restarts that nobody asked for are written down in `restarts`, with the part's `name`.
+    ///
     /// # Errors
     /// The machine has no thread or descriptor left.
-    pub(super) fn new(spec: ServerSpec, supervisor: std::io::Result<Supervisor>) -> Result<Self, Error> {
+    pub(super) fn new(
+        spec: ServerSpec,
+        supervisor: std::io::Result<Supervisor>,
+        name: &str,
+        restarts: PathBuf,
+    ) -> Result<Self, Error> {
         let supervisor = supervisor.map_err(|error| {
             Error::not_ready(format!("the server cannot be supervised: {}", reason(&error)))
         })?;
+        tokio::spawn(write_down(supervisor.status(), name.to_owned(), restarts));
         Ok(Self { spec, status: supervisor.status(), supervisor: Some(supervisor) })
     }
 
@@ -52,6 +62,26 @@ impl Running {
     /// Whether the program has ended and waits for its next start.
     pub(super) fn waits_to_start(&self) -> bool {
         matches!(self.status.borrow().state, host::State::BackingOff { .. })
+    }
+}
+
+/// Writes every restart down until the supervisor ends.
+async fn write_down(mut status: watch::Receiver<host::Status>, part: String, path: PathBuf) {
+    let end_of = |status: &mut watch::Receiver<host::Status>| status.borrow_and_update().last_end.clone();
+    let mut known = end_of(&mut status);
+    while status.changed().await.is_ok() {
+        let end = end_of(&mut status);
+        if end == known {
+            continue;
+        }
+        known.clone_from(&end);
+        let Some(end) = end else { continue };
+        let restart = PartRestart { part: part.clone(), at: end.at_ms, why: end.exit.to_string() };
+        let path = path.clone();
+        let written = tokio::task::spawn_blocking(move || restarts::add(&path, restart)).await;
+        if let Ok(Err(error)) = written {
+            tracing::warn!(%error, "a restart is not in the history");
+        }
     }
 }
 

@@ -167,7 +167,7 @@ impl HeldParts {
                     let command = server::command(care.layout, care.env, &name, &spec)?;
                     let held = Held { state: program, output };
                     let adopted = Supervisor::adopt(care.spawner, command, care.policy.clone(), held);
-                    Run::Server(Running::new(spec, adopted)?)
+                    Run::Server(Running::new(spec, adopted, &name, care.layout.restarts())?)
                 }
                 What::Edge { spec, upstream } => {
                     let upstream = upstream

@@ -5,6 +5,7 @@ use plan::{EntryKind, Failure, Journal, NotUndone, Phase, Run, RunId, Undo};
 use serde::Serialize;
 
 use crate::error::{Error, Exit};
+use crate::state::restarts::{self, PartRestart};
 use crate::world::World;
 
 /// How a run ended.
@@ -67,13 +68,69 @@ pub struct StepSummary {
     pub ms: Option<i64>,
 }
 
-/// The last `limit` runs, newest first; none where there is no journal.
+/// Restarts of a part that nobody asked for, one after another for one reason.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Restarts {
+    /// The part.
+    pub restarted: String,
+    /// How it ended, the last time.
+    pub why: String,
+    /// How often.
+    pub times: usize,
+    /// When it ended first.
+    pub first_at: Timestamp,
+    /// When it ended last.
+    pub last_at: Timestamp,
+}
+
+/// What happened to a deployment.
+#[derive(Debug, Clone, Serialize)]
+#[serde(untagged)]
+pub enum Event {
+    /// Somebody, or the schedule, ran a command that changes something.
+    Run(Box<RunSummary>),
+    /// The agent started a part again.
+    Restarts(Restarts),
+}
+
+/// The last `limit` runs and the restarts between them and after them, newest first.
 ///
 /// # Errors
 /// The journal cannot be read.
-pub async fn history(world: &World, limit: u32) -> Result<Vec<RunSummary>, Error> {
+pub async fn history(world: &World, limit: u32) -> Result<Vec<Event>, Error> {
+    let runs = runs(world, limit).await?;
+    Ok(merged(runs, restarts::read(&world.layout.restarts())))
+}
+
+/// Puts restarts, oldest first, between runs, newest first. Those before the oldest run that is shown are left out.
+fn merged(runs: Vec<RunSummary>, mut restarts: Vec<PartRestart>) -> Vec<Event> {
+    // The clock may have been set back.
+    restarts.sort_by_key(|restart| restart.at);
+    let mut events = Vec::new();
+    for run in runs {
+        let began = run.started_at.as_millisecond();
+        let later = restarts.split_off(restarts.partition_point(|restart| restart.at < began));
+        events.extend(gathered(&later).into_iter().rev().map(Event::Restarts));
+        events.push(Event::Run(Box::new(run)));
+    }
+    events
+}
+
+/// Restarts of one part for one reason, together.
+fn gathered(restarts: &[PartRestart]) -> Vec<Restarts> {
+    let is_same = |one: &PartRestart, next: &PartRestart| one.part == next.part && one.why == next.why;
+    let at = |restart: &PartRestart| Timestamp::from_millisecond(restart.at).unwrap_or_default();
+    let group = |group: &[PartRestart]| {
+        let (first, last) = (group.first()?, group.last()?);
+        let (restarted, why) = (last.part.clone(), one_line(&last.why));
+        Some(Restarts { restarted, why, times: group.len(), first_at: at(first), last_at: at(last) })
+    };
+    restarts.chunk_by(is_same).filter_map(group).collect()
+}
+
+async fn runs(world: &World, limit: u32) -> Result<Vec<RunSummary>, Error> {
     let Some(journal) = journal(world).await? else { return Ok(Vec::new()) };
-    Ok(journal.runs(limit).await?.into_iter().map(summary).collect())
+    Ok(journal.runs(limit).await.map_err(Error::of_reader)?.into_iter().map(summary).collect())
 }
 
 /// One run.
@@ -83,7 +140,10 @@ pub async fn history(world: &World, limit: u32) -> Result<Vec<RunSummary>, Error
 pub async fn run_of_history(world: &World, run: RunId) -> Result<RunSummary, Error> {
     let journal = journal(world).await?;
     let (found, last) = match &journal {
-        Some(journal) => (journal.run(run).await?, journal.last().await?),
+        Some(journal) => (
+            journal.run(run).await.map_err(Error::of_reader)?,
+            journal.last().await.map_err(Error::of_reader)?,
+        ),
         None => (None, None),
     };
     found.map(summary).ok_or_else(|| {
@@ -100,7 +160,7 @@ async fn journal(world: &World) -> Result<Option<Journal>, Error> {
     if !path.exists() {
         return Ok(None);
     }
-    Ok(Some(Journal::open_read_only(&path).await?))
+    Journal::open_read_only(&path).await.map(Some).map_err(Error::of_reader)
 }
 
 fn summary(run: Run) -> RunSummary {
@@ -160,4 +220,40 @@ fn steps(run: &Run) -> Vec<StepSummary> {
 /// Whether an entry says that something began whose end is not known.
 fn is_begun(kind: &EntryKind) -> bool {
     matches!(kind, EntryKind::Started | EntryKind::UndoStarted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(number: i64, began: i64) -> RunSummary {
+        RunSummary {
+            run: number.to_string().parse().expect("a number"),
+            operation: "up".to_owned(),
+            title: "Install".to_owned(),
+            who: "ann".to_owned(),
+            why: "to test".to_owned(),
+            program: None,
+            started_at: Timestamp::from_millisecond(began).expect("a moment"),
+            finished_at: None,
+            outcome: RunOutcome::Done,
+            failure: None,
+            not_undone: Vec::new(),
+            steps: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn restarts_stand_between_the_runs_and_those_for_one_reason_together() {
+        let restart = |at: i64, why: &str| PartRestart { part: "server".to_owned(), at, why: why.to_owned() };
+        let restarts = [(5, "early"), (20, "silent"), (21, "silent"), (22, "died"), (40, "silent")];
+        let restarts = restarts.map(|(at, why)| restart(at, why)).to_vec();
+        let shown = |event: &Event| match event {
+            Event::Run(run) => format!("run {}", run.run),
+            Event::Restarts(restarts) => format!("{} {}", restarts.times, restarts.why),
+        };
+        let events = merged(vec![run(2, 30), run(1, 10)], restarts);
+        let events: Vec<_> = events.iter().map(shown).collect();
+        assert_eq!(events, ["1 silent", "run 2", "1 died", "2 silent", "run 1"]);
+    }
 }

@@ -1,14 +1,18 @@
 //! The commands that change or look at a deployment.
 
+pub(crate) mod accounts;
 pub(crate) mod admin;
 pub(crate) mod container;
 pub(crate) mod database_status;
 pub(crate) mod down;
+mod halt;
 pub(crate) mod history;
 pub(crate) mod in_force;
 pub(crate) mod migrate;
 mod outcome;
 pub(crate) mod planned;
+mod record;
+pub(crate) mod removing;
 pub(crate) mod repair;
 pub(crate) mod restart;
 pub(crate) mod rotation;

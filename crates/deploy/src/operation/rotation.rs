@@ -112,7 +112,11 @@ impl Operation for Rotate {
         if let Some(start) = start {
             steps.extend([start, test_step(desired)]);
         }
-        Ok(Plan::new(Self::NAME, format!("Rotate secrets of {}", layout.root().display()), steps))
+        Ok(Plan::new(
+            Self::NAME,
+            format!("Rotate {} of {}", self.names.join(", "), layout.root().display()),
+            steps,
+        ))
     }
 
     async fn report(&self, _: &World, seen: Seen, _: bool) -> Result<Vec<String>, Error> {

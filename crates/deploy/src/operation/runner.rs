@@ -16,6 +16,7 @@ use crate::place::holder::refuse_elsewhere;
 use crate::place::layout::{self, Layout};
 use crate::place::machine::{ROOT_MODE, make_dir};
 use crate::state::deleted::deleted_database;
+use crate::state::half_deleted::half_deleted;
 use crate::state::report::after_undo;
 use crate::state::words::UNINSTALL;
 use crate::whereabouts::here;
@@ -65,6 +66,11 @@ pub trait Operation {
         false
     }
 
+    /// Whether it may begin where an `uninstall` was interrupted while it deleted.
+    fn may_follow_a_deletion(&self) -> bool {
+        false
+    }
+
     /// Whether [`report`](Operation::report) has work to do although the plan is empty.
     fn finishes_without_steps(&self) -> bool {
         false
@@ -89,6 +95,14 @@ pub struct Looking<'a> {
     pub(crate) recovered: Option<&'a Recovered>,
     /// The plan is only shown: nothing foreign may run for it.
     pub(crate) only_shown: bool,
+}
+
+impl<'a> Looking<'a> {
+    /// At what does not run, with nobody to be told.
+    pub(super) fn at_rest(reader: &'a mut dyn Reader) -> Self {
+        let patience = Patience { wait: Duration::ZERO, reader, cancel: CancellationToken::new() };
+        Self { patience, recovered: None, only_shown: false }
+    }
 }
 
 /// An interrupted run that was brought to its end, or back.
@@ -136,7 +150,7 @@ pub enum Consent<'a> {
 pub type Question<'a> = dyn FnMut(Option<&Plan<Action>>) -> Result<bool, Error> + 'a;
 
 impl Consent<'_> {
-    fn to(&mut self, plan: Option<&Plan<Action>>) -> Result<bool, Error> {
+    pub(super) fn to(&mut self, plan: Option<&Plan<Action>>) -> Result<bool, Error> {
         match self {
             Self::Given => Ok(true),
             Self::Ask(question) => question(plan),
@@ -161,8 +175,17 @@ pub(super) async fn possible<O: Operation>(
     caller: &mut Caller<'_>,
 ) -> Result<(), Error> {
     refuse_others(operation, world).await?;
+    refuse_half_deleted(operation, &world.layout)?;
     let seen = operation.look(world, caller.looking(operation.wait(), None)).await?;
     operation.plan(world, &seen).map(drop)
+}
+
+/// Refuses to go on with what an `uninstall` has begun to delete. To be asked where no run is unfinished.
+fn refuse_half_deleted<O: Operation>(operation: &O, layout: &Layout) -> Result<(), Error> {
+    match half_deleted(layout) {
+        Some(refusal) if !operation.may_follow_a_deletion() => Err(refusal),
+        _ => Ok(()),
+    }
 }
 
 /// The plan that [`run`] would run. Changes nothing, runs nothing foreign, and does not wait for a database.
@@ -170,10 +193,13 @@ pub(super) async fn possible<O: Operation>(
 /// # Errors
 /// What [`run`] would refuse before its first step.
 pub async fn planned<O: Operation>(operation: &O, world: &World) -> Result<Planned, Error> {
-    let patience = Patience { wait: Duration::ZERO, reader: &mut (), cancel: CancellationToken::new() };
     refuse_others(operation, world).await?;
     let interrupted = interrupted(&world.layout).await?;
-    let looking = Looking { patience, recovered: None, only_shown: true };
+    if interrupted.is_none() {
+        refuse_half_deleted(operation, &world.layout)?;
+    }
+    let mut nobody = ();
+    let looking = Looking { only_shown: true, ..Looking::at_rest(&mut nobody) };
     let seen = operation.look(world, looking).await?;
     let remarks = operation.remarks(&seen);
     Ok(Planned { plan: operation.plan(world, &seen)?, interrupted, remarks })
@@ -216,6 +242,7 @@ pub(super) async fn run_for<O: Operation>(
     let first = if before.unfinished {
         None
     } else {
+        refuse_half_deleted(operation, &world.layout)?;
         let seen = operation.look(world, caller.looking(wait, None)).await?;
         let plan = operation.plan(world, &seen)?;
         if plan.steps.is_empty() && !operation.finishes_without_steps() {
@@ -243,6 +270,9 @@ async fn under_lock<O: Operation>(
 ) -> Result<Option<O::Report>, Error> {
     let wait = operation.wait();
     let recovered = turn.recover(operation, world, caller).await?;
+    refuse_half_deleted(operation, &world.layout)?;
+    // What a finished run has left to be deleted, and a kill kept from that.
+    host::disk::remove_tree(&world.layout.unneeded())?;
     let now = Past::of(&turn.journal).await?;
     let (seen, plan) = match first {
         Some(first) if now == before => first,
@@ -298,7 +328,7 @@ impl Past {
 ///
 /// # Errors
 /// It is so.
-async fn refuse_others<O: Operation>(operation: &O, world: &World) -> Result<(), Error> {
+pub(super) async fn refuse_others<O: Operation>(operation: &O, world: &World) -> Result<(), Error> {
     refuse_elsewhere(&world.layout)?;
     if let Some(deleted) = deleted_database(&world.layout)
         && !operation.may_lose_a_deleted_database()

@@ -1,30 +1,33 @@
 //! `status`: how a deployment is, without touching it.
 
 use std::collections::BTreeMap;
-use std::io::ErrorKind;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use plan::{Faults, Holder, Journal, Lock, Phase, RunId};
+use plan::{Faults, Holder, Lock, Phase, RunId};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use super::down::down;
+use super::record;
 use super::runner::{Caller, Consent};
 use crate::control::{health, protocol};
 use crate::error::{Error, Exit};
 use crate::part::identity::refuse_gone_files;
-use crate::place::ground::ground;
+use crate::place::ground::{ground, refuse_unreadable};
 use crate::place::holder::told_elsewhere;
 use crate::place::layout::Layout;
 use crate::state::config_file;
 use crate::state::deleted::deleted_database;
 use crate::state::exposed::warnings;
+use crate::state::full_disk::full_disks;
+use crate::state::half_deleted::half_deleted;
 use crate::state::report::{LastTest, last_test};
 use crate::state::settled::{Source, published_keys, settle};
 use crate::state::wanted::wanted_file;
+use crate::state::words::UNINSTALL;
+use crate::whereabouts::{in_words, is_stopped, way_on};
 use crate::world::World;
 
 /// How long the server may take to say that it is well: whoever looks wants to know now.
@@ -113,6 +116,51 @@ pub enum Subject {
     Journal,
 }
 
+/// What is the matter with a deployment. What `status` says first and what `status --check` ends with both follow from it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum State {
+    /// An operation is changing it.
+    Busy,
+    /// It cannot be found out.
+    NotKnown,
+    /// An undo failed.
+    NeedsYou,
+    /// A run that did not install it did not end.
+    Interrupted,
+    /// Its installation did not end.
+    HalfInstalled,
+    /// Its removal did not end, and can be taken back.
+    HalfRemoved,
+    /// `mainstay up` would be refused.
+    Refused,
+    /// There is none.
+    NotInstalled,
+    /// It is stopped.
+    Down,
+    /// A part does not run, or the server is not healthy.
+    Degraded,
+    /// Everything runs, and the newest test did not pass.
+    NotVerified,
+    /// Everything runs and is verified.
+    Up,
+}
+
+impl State {
+    /// What `status --check` ends with: done only for a deployment that is up, verified, and not being changed.
+    pub fn exit(self) -> Exit {
+        match self {
+            Self::Busy => Exit::Busy,
+            Self::NeedsYou | Self::Interrupted | Self::HalfInstalled | Self::HalfRemoved | Self::Refused => {
+                Exit::NeedsYou
+            }
+            Self::NotKnown | Self::NotInstalled | Self::Down | Self::Degraded => Exit::NotReady,
+            Self::NotVerified => Exit::NotVerified,
+            Self::Up => Exit::Done,
+        }
+    }
+}
+
 impl Status {
     /// Whether everything runs and is well.
     pub fn is_up(&self) -> bool {
@@ -122,15 +170,43 @@ impl Status {
         }) && self.trouble.is_none()
     }
 
-    /// What `status --check` ends with: done only for a deployment that is up, verified, and not being changed.
-    pub fn exit(&self) -> Exit {
-        match self {
-            _ if self.busy.is_some() => Exit::Busy,
-            _ if !self.is_up() => Exit::NotReady,
-            _ if self.unfinished.is_some() || self.refused.is_some() => Exit::NeedsYou,
-            Self { verified_at: None, .. } => Exit::NotVerified,
-            _ => Exit::Done,
+    /// What is the matter.
+    pub fn state(&self) -> State {
+        if self.busy.is_some() {
+            return State::Busy;
         }
+        if self.unknown().is_some() {
+            return State::NotKnown;
+        }
+        if let Some(run) = &self.unfinished {
+            return match (run.needs_you.is_some(), self.installed) {
+                (true, _) => State::NeedsYou,
+                _ if run.operation == UNINSTALL => State::HalfRemoved,
+                (_, true) => State::Interrupted,
+                (_, false) => State::HalfInstalled,
+            };
+        }
+        match &self.agent {
+            _ if self.refused.is_some() && (self.agent.is_none() || self.is_up()) => State::Refused,
+            None if !self.installed => State::NotInstalled,
+            None => State::Down,
+            Some(_) if !self.is_up() => State::Degraded,
+            Some(_) if self.verified_at.is_none() => State::NotVerified,
+            Some(_) => State::Up,
+        }
+    }
+
+    /// Why it is not known whether the deployment runs.
+    pub fn unknown(&self) -> Option<&Problem> {
+        let directory = self.problem(Subject::Directory).filter(|_| self.agent.is_none());
+        directory.or_else(|| self.problem(Subject::Agent))
+    }
+
+    /// The operation that changes it, in words, with the way on where its process is stopped.
+    pub fn busy_in_words(&self) -> Option<String> {
+        let holder = self.busy.as_ref()?;
+        let said = in_words(holder);
+        Some(if is_stopped(holder) { format!("{said}. {}", way_on(holder)) } else { said })
     }
 
     /// What is wrong with one subject.
@@ -149,16 +225,18 @@ pub async fn status(world: &World) -> Status {
     let mut fine = |about: Subject, outcome: Result<(), Error>| {
         let _ = outcome.map_err(|error| note(about, error));
     };
-    let may_not_look =
-        std::fs::read_dir(layout.root()).is_err_and(|error| error.kind() == ErrorKind::PermissionDenied);
-    let directory = ground(layout).map(drop);
-    fine(
-        Subject::Directory,
-        directory.map_err(|error| if may_not_look { error.hint(as_owner(layout)) } else { error }),
-    );
+    let directory = refuse_unreadable(layout, "status").and_then(|()| ground(layout).map(drop));
+    let may_not_look = refuse_unreadable(layout, "status").err().and_then(|error| error.hint);
+    fine(Subject::Directory, directory);
     let installed = layout.current().exists();
     let agent = world.agent.status().await.unwrap_or_else(|error| {
-        fine(Subject::Agent, Err(if error.hint.is_some() { error } else { error.hint(as_owner(layout)) }));
+        fine(
+            Subject::Agent,
+            Err(match (&error.hint, &may_not_look) {
+                (None, Some(hint)) => error.hint(hint),
+                _ => error,
+            }),
+        );
         None
     });
     let trouble = match agent.as_ref().and_then(|agent| agent.server()) {
@@ -185,21 +263,33 @@ pub async fn status(world: &World) -> Status {
         url,
         database: if installed { crate::database_address(world) } else { None },
         agent,
-        refused: if installed { refused(world).await } else { None },
+        refused: match &unfinished {
+            None => refused(world, installed).await,
+            Some(_) if installed => refused(world, installed).await,
+            Some(_) => None,
+        },
         trouble,
         verified_at: if installed { crate::state::report::last_pass(layout) } else { None },
         last_test: if installed { last_test(layout) } else { None },
         // While an operation runs, its run is not finished either.
         unfinished: unfinished.filter(|_| busy.is_none()),
         busy,
-        warnings: told_elsewhere(layout).into_iter().chain(warnings(layout)).chain(published).collect(),
+        warnings: told_elsewhere(layout)
+            .into_iter()
+            .chain(full_disks(layout))
+            .chain(warnings(layout))
+            .chain(published)
+            .collect(),
         problems,
     }
 }
 
 /// What `up` would be refused for, as far as it can be told without asking a database.
-async fn refused(world: &World) -> Option<Refusal> {
+async fn refused(world: &World, installed: bool) -> Option<Refusal> {
     let layout = &world.layout;
+    if !installed {
+        return half_deleted(layout).map(|Error { what, hint, .. }| Refusal { what, hint });
+    }
     let lost = match deleted_database(layout) {
         Some(deleted) => Err(deleted.refusal()),
         None => refuse_gone_files(layout).await,
@@ -210,19 +300,9 @@ async fn refused(world: &World) -> Option<Refusal> {
     is_known.then_some(Refusal { what: error.what, hint: error.hint })
 }
 
-/// Who can look.
-fn as_owner(layout: &Layout) -> String {
-    let owner = std::fs::metadata(layout.root()).map(|meta| meta.uid().to_string()).unwrap_or_default();
-    let owner = host::User::named(&owner).map_or(owner, |user| user.name);
-    format!("run this as {owner}, whose deployment it is, or as root")
-}
-
 /// The run that is neither done nor undone.
 async fn unfinished(layout: &Layout) -> Result<Option<Unfinished>, Error> {
-    if !layout.journal().exists() {
-        return Ok(None);
-    }
-    let newest = Journal::open_read_only(&layout.journal()).await?.runs(1).await?.pop();
+    let newest = record::newest(layout).await.map_err(Error::of_reader)?;
     Ok(newest.filter(|run| run.finished_at.is_none()).map(|run| Unfinished {
         run: run.id,
         operation: run.plan.operation,
@@ -265,7 +345,7 @@ pub async fn stay(world: &World, mut caller: Caller<'_>) -> Result<(), Error> {
             let (who, why, cancel) = (who.clone(), why.clone(), CancellationToken::new());
             let (reader, faults, consent) = (&mut **reader, Faults::default(), Consent::Given);
             let stopper = Caller { who, why, reader, faults, cancel, consent };
-            match down(world, stopper).await {
+            match down(world, stopper, false).await {
                 // Another operation is running; wait until it is done.
                 Err(error) if error.exit == Exit::Busy => tokio::time::sleep(LOOK).await,
                 stopped => return stopped.map(|_| ()),

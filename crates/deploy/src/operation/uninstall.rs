@@ -1,9 +1,9 @@
 //! `uninstall`: take a deployment away.
 //!
-//! The plan stops it and moves it aside, which can be undone. Deleting cannot, so it comes after the plan: if it is interrupted, the
-//! next `uninstall` has an empty plan and deletes the rest.
+//! The plan stops it and moves it aside, which can be undone. Deleting cannot, so it comes after the plan. If it is interrupted, `up` is
+//! refused, and the next `uninstall` has an empty plan and deletes the rest.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use plan::{Plan, Recovery};
 use serde::Serialize;
@@ -59,6 +59,12 @@ pub struct Uninstalled {
     pub user_removed: Option<String>,
     /// The database on a server that it used, the password masked: never deleted.
     pub database: Option<String>,
+    /// Whether an earlier `uninstall` had begun to delete and was interrupted.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub resumed: bool,
+    /// Why the removal could not be recorded; `None` = it was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unrecorded: Option<String>,
 }
 
 /// Stops the deployment and removes it.
@@ -85,6 +91,15 @@ pub struct Seen {
     database: Option<String>,
     /// Whether there may be a database on a server that is of no use without secrets.toml.
     needs_secrets: bool,
+    /// What an earlier `uninstall` had begun to delete.
+    left: Option<Vec<String>>,
+}
+
+impl Seen {
+    /// What goes.
+    pub(super) fn names(&self) -> &[String] {
+        &self.names
+    }
 }
 
 impl Operation for Uninstall {
@@ -98,8 +113,13 @@ impl Operation for Uninstall {
             return Err(not_there(layout));
         }
         let database = location::of_config(world).ok().map(|server| server.to_string());
-        // Without a config.json nobody can say that no database needs them.
-        let needs_secrets = database.is_some() || !layout.config().exists();
+        let left = left(layout);
+        let needs_secrets = match &left {
+            // Decided by the one that was interrupted: it has left them in their place.
+            Some(_) => layout.secrets().exists(),
+            // Without a config.json nobody can say that no database needs them.
+            None => database.is_some() || !layout.config().exists(),
+        };
         let names = removable(layout, |name| self.stays(name, needs_secrets))?;
         // Only root makes users.
         let user = made_for(layout.root()).filter(|_| rustix::process::geteuid().is_root());
@@ -107,14 +127,17 @@ impl Operation for Uninstall {
             let fate = self.fate(layout, &user, needs_secrets);
             (user, fate)
         });
-        Ok(Seen { running: world.agent.status().await?, names, needs_secrets, user, database })
+        Ok(Seen { running: world.agent.status().await?, names, needs_secrets, user, database, left })
     }
 
     fn plan(&self, world: &World, seen: &Seen) -> Result<Plan<Action>, Error> {
         let mut steps = stopping(seen.running.as_ref());
         if !seen.names.is_empty() {
             let goes = seen.user.as_ref().filter(|(_, fate)| matches!(fate, Fate::Goes));
-            steps.push(Removal::of(seen.names.clone()).step(goes.map(|(user, _)| user.name.as_str())));
+            steps.push(
+                Removal::of(seen.names.clone(), self.keep_data)
+                    .step(goes.map(|(user, _)| user.name.as_str())),
+            );
         }
         Ok(Plan::new(Self::NAME, format!("Uninstall {}", world.layout.root().display()), steps))
     }
@@ -122,12 +145,18 @@ impl Operation for Uninstall {
     /// Deletes. It cannot be undone, so it comes after the plan.
     async fn report(&self, world: &World, seen: Seen, _: bool) -> Result<Uninstalled, Error> {
         let layout = &world.layout;
-        let Seen { names: removed, mut user, database, needs_secrets, .. } = seen;
-        host::disk::remove_tree(&layout.aside())?;
+        let Seen { names: removed, mut user, database, needs_secrets, left, .. } = seen;
         if self.keep_data {
+            host::disk::remove_tree(&layout.unneeded())?;
+            remove_but_data(&layout.aside())?;
             // It was of what is gone.
             host::disk::remove_file(&layout.report())?;
         } else {
+            // The directory itself stays until the end: by it an interrupted deletion is known.
+            for name in names_in(&layout.deleting()) {
+                host::disk::remove_tree(&layout.deleting().join(name))?;
+            }
+            host::disk::remove_tree(&layout.aside())?;
             // The lock is in `run` and goes last: until then no other operation begins.
             let goes = |name: &String| name != "run" && !self.stays(name, needs_secrets);
             for name in names(layout)?.iter().filter(|name| goes(name)) {
@@ -148,10 +177,16 @@ impl Operation for Uninstall {
         }
         let kept = if layout.root().exists() { names(layout)? } else { Vec::new() };
         let kept = kept.into_iter().filter(|name| !BESIDE_JOURNAL.contains(&name.as_str())).collect();
+        let resumed = left.is_some();
+        let mut removed = removed;
+        removed.extend(left.unwrap_or_default());
+        removed.sort();
         let mut gone = Uninstalled {
             dir: layout.root().to_owned(),
             removed,
             kept,
+            resumed,
+            unrecorded: None,
             user: None,
             user_stays: None,
             user_removed: None,
@@ -165,9 +200,17 @@ impl Operation for Uninstall {
         Ok(gone)
     }
 
-    /// What is to be removed is not installed first. Data that people may have written meanwhile is kept only by a finished run.
-    fn recovery(&self, _interrupted: &str) -> Recovery {
-        if self.keep_data { Recovery::Resume } else { Recovery::Undo }
+    /// What is to be removed is not installed first. Data that people may have written meanwhile is kept only by a finished run; but a
+    /// removal is taken back, because it may be one that keeps no data.
+    fn recovery(&self, interrupted: &str) -> Recovery {
+        match self.keep_data && interrupted != UNINSTALL {
+            true => Recovery::Resume,
+            false => Recovery::Undo,
+        }
+    }
+
+    fn may_follow_a_deletion(&self) -> bool {
+        !self.keep_data
     }
 
     fn may_lose_a_deleted_database(&self) -> bool {
@@ -222,6 +265,36 @@ impl Uninstall {
             None => Fate::Goes,
         }
     }
+}
+
+/// What an `uninstall` that was interrupted while it deleted has not deleted yet; `None` = none was.
+fn left(layout: &Layout) -> Option<Vec<String>> {
+    let deleting = layout.deleting();
+    deleting.symlink_metadata().ok()?;
+    let below = |name: String| match Layout::is_ours(&name) {
+        // Moved here without a record.
+        true => vec![name],
+        false => names_in(&deleting.join(name)),
+    };
+    Some(names_in(&deleting).into_iter().flat_map(below).collect())
+}
+
+fn names_in(dir: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
+    entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
+}
+
+/// Deletes what removals that were given up have moved aside, but for data: who keeps the data keeps that, too.
+fn remove_but_data(aside: &Path) -> Result<(), Error> {
+    for dir in names_in(aside).iter().map(|name| aside.join(name)) {
+        for name in names_in(&dir).iter().filter(|name| !DATA.contains(&name.as_str())) {
+            host::disk::remove_tree(&dir.join(name))?;
+        }
+        // Only where it is empty.
+        let _ = std::fs::remove_dir(&dir);
+    }
+    let _ = std::fs::remove_dir(aside);
+    Ok(())
 }
 
 /// What the plan moves aside: the journal and its lock watch over that, and go after it.

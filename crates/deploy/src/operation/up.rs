@@ -432,6 +432,26 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn directories_are_given_to_the_servers_user_while_the_server_is_stopped() {
+        let mut observed = finished();
+        let settled = settled(true, Some(Wanted::default()));
+        // The server runs as it is meant to: nothing but the owner has changed.
+        for status in observed.agent.iter_mut().flat_map(|agent| agent.parts.values_mut()) {
+            if let PartStatus::Server(server) = status {
+                server.spec.user.clone_from(&settled.desired.user);
+            }
+        }
+        let plan = |observed: &Observed| {
+            let plan = plan_up(&layout(), &settled, &Request::default(), observed).expect("a plan");
+            names(&plan).into_iter().map(str::to_owned).collect::<Vec<_>>()
+        };
+        assert_eq!(plan(&observed), Vec::<String>::new());
+        observed.directory.of_others =
+            vec![crate::action::Owned { name: "config".to_owned(), owner: (0, 0) }];
+        assert_eq!(plan(&observed), ["stop-server", "ownership", "server", "administrator", "acceptance"]);
+    }
+
+    #[test]
     fn an_administrator_is_seen_to_while_the_server_runs() {
         let mut observed = finished();
         observed.server.administered = false;

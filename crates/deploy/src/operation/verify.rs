@@ -13,6 +13,7 @@ use crate::error::{Error, Exit, reason};
 use crate::part::identity::refuse_gone_settings;
 use crate::place::layout::Layout;
 use crate::state::deleted::deleted_database;
+use crate::state::half_deleted::half_deleted;
 use crate::state::report::keep;
 use crate::state::settled::{Source, settle};
 use crate::world::World;
@@ -37,7 +38,8 @@ pub struct Verification {
 /// Runs the acceptance test.
 ///
 /// # Errors
-/// There is no deployment and no URL; its server works on a database file that was deleted. A deployment that does not pass is no error: the report says so.
+/// There is no deployment and no URL; its server works on a database file that was deleted; the test was interrupted. A deployment that
+/// does not pass is no error: the report says so.
 pub async fn verify(
     world: &World,
     what: &Verification,
@@ -56,17 +58,36 @@ pub async fn verify(
     target.keep = what.keep;
     target.idle = what.idle;
     target.browser.clone_from(&what.browser);
-    let report = acceptance::run(&target, events, cancel).await;
+    let report = acceptance::run(&target, events, cancel.clone()).await;
+    if !counts(&report, &cancel) {
+        return Err(interrupted(ours));
+    }
     if ours {
         keep(&report, &world.layout)?;
     }
     Ok(report)
 }
 
+/// Whether the result says something about the deployment. A test that was interrupted says nothing, unless it was through by then.
+fn counts(report: &Report, cancel: &CancellationToken) -> bool {
+    report.passed() || !cancel.is_cancelled()
+}
+
+fn interrupted(ours: bool) -> Error {
+    let kept = if ours { "; the result of the last one still counts" } else { "" };
+    Error::new(Exit::NotVerified, format!("the test was interrupted before its end{kept}"))
+        .hint("run the same command again")
+}
+
 async fn of_deployment(world: &World) -> Result<Target, Error> {
     if !world.layout.current().exists() {
-        return Err(not_installed(&world.layout)
-            .hint("install one with `mainstay up`, or name any Mattermost with `--url`"));
+        let missing = not_installed(&world.layout);
+        return Err(match missing.exit {
+            Exit::NotReady => {
+                missing.hint("install one with `mainstay up`, or name any Mattermost with `--url`")
+            }
+            _ => missing,
+        });
     }
     refuse_gone_settings(&world.layout).await?;
     // Every check would pass: the server still has the file.
@@ -79,6 +100,9 @@ async fn of_deployment(world: &World) -> Result<Target, Error> {
 
 /// An operation needs a deployment, and there is none.
 pub(super) fn not_installed(layout: &Layout) -> Error {
+    if let Some(refusal) = half_deleted(layout) {
+        return refusal;
+    }
     Error::not_ready(format!("there is no deployment in {}", layout.root().display()))
         .hint("install one with `mainstay up`, or name its directory with `--dir`")
 }

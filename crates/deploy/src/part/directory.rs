@@ -12,6 +12,7 @@ use crate::action::{
 use crate::error::Error;
 use crate::place::layout::Layout;
 use crate::state::access::{Denied, denied};
+use crate::state::blank::is_there;
 use crate::state::exposed::{Exposed, exposed};
 use crate::state::settled::Settled;
 
@@ -35,7 +36,7 @@ pub(crate) struct Observed {
 pub(super) fn observe(layout: &Layout, settled: &Settled) -> Result<Observed, Error> {
     Ok(Observed {
         missing: layout.dirs().filter(|name| !layout.root().join(name).is_dir()).map(str::to_owned).collect(),
-        secrets: layout.secrets().exists(),
+        secrets: is_there(&layout.secrets()),
         user: settled.desired.user.as_ref().is_none_or(|user| host::User::named(user).is_ok()),
         of_others: of_others(layout, settled.desired.user.as_deref()),
         denied: denied_to(layout, settled.desired.user.as_deref())?,

@@ -1,6 +1,7 @@
 //! Which deployment this is: whether everything that it had is still there, and whose data lies in its place.
 
 use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
 
 use plan::{Lock, Step};
 
@@ -10,6 +11,8 @@ use crate::action::{self, Action};
 use crate::error::{Error, Exit};
 use crate::place::container::without_database;
 use crate::place::layout::Layout;
+use crate::state::blank::{is_blank, is_there};
+use crate::state::config_file;
 use crate::state::identity::{Identity as Record, Used, data_mark, fresh_id, original, used};
 use crate::state::location::{self, Location};
 use crate::state::settled::Settled;
@@ -42,11 +45,21 @@ pub(crate) async fn observe(layout: &Layout) -> Result<Observed, Error> {
         used: used(layout).await?,
         data: data_mark(layout)?,
         data_is_empty: is_empty(layout),
-        config: layout.config().symlink_metadata().is_ok(),
+        config: has_config(layout),
         original: original.map(|there| (there.clone(), runs(&there))),
         fresh: fresh_id(),
         record,
     })
+}
+
+/// Whether config.json is there; one that cannot be read is.
+fn has_config(layout: &Layout) -> bool {
+    !matches!(config_file::deployed(layout), Ok(None))
+}
+
+/// Whether mainstay.toml is there, where there is to be one.
+fn has_wanted(layout: &Layout) -> bool {
+    is_there(&layout.wanted()) || !layout.place().keeps_decisions()
 }
 
 /// Hidden files are nobody's, as are those of the file system.
@@ -62,7 +75,7 @@ pub(crate) fn gone(layout: &Layout, settled: &Settled, observed: &super::Observe
     if seen.used.is_none() {
         return Vec::new();
     }
-    let file = settled.file.is_some() || !layout.place().keeps_decisions();
+    let file = (settled.file.is_some() && !is_blank(&layout.wanted())) || !layout.place().keeps_decisions();
     let mut gone = gone_files(layout, file, seen.config);
     match &settled.location {
         Location::Server(server) if !observed.database.exists => gone.push(format!("the tables in {server}")),
@@ -70,7 +83,7 @@ pub(crate) fn gone(layout: &Layout, settled: &Settled, observed: &super::Observe
             // Where it was is not known where the file of settings is gone as well.
             gone.push(match seen.record.as_ref().and_then(|record| record.database.as_ref()) {
                 Some(address) => format!("the address of {address}"),
-                None => layout.sqlite().display().to_string(),
+                None => missing(&layout.sqlite()),
             });
         }
         // Uploads can be in a store elsewhere, so an empty directory alone says nothing. One that has lost its mark does.
@@ -84,9 +97,18 @@ pub(crate) fn gone(layout: &Layout, settled: &Settled, observed: &super::Observe
 
 /// Of the files that every deployment has, those that are gone.
 fn gone_files(layout: &Layout, wanted: bool, config: bool) -> Vec<String> {
-    let all =
-        [(wanted, layout.wanted()), (layout.secrets().exists(), layout.secrets()), (config, layout.config())];
-    all.into_iter().filter(|(is_there, _)| !is_there).map(|(_, path)| path.display().to_string()).collect()
+    let all = [
+        (wanted, layout.wanted()),
+        (is_there(&layout.secrets()), layout.secrets()),
+        (config, layout.config()),
+    ];
+    all.into_iter().filter(|(is_there, _)| !is_there).map(|(_, path)| missing(&path)).collect()
+}
+
+/// The file, and whether it is still there with nothing in it.
+fn missing(path: &Path) -> String {
+    let is_empty = if path.exists() { " (it is empty)" } else { "" };
+    format!("{}{is_empty}", path.display())
 }
 
 /// Refuses to go on where something is gone.
@@ -121,8 +143,7 @@ pub(crate) fn refuse_gone(layout: &Layout, last: i64, gone: &[String]) -> Result
 /// As [`refuse_gone`].
 pub async fn refuse_gone_settings(layout: &Layout) -> Result<(), Error> {
     let Some(Used { last }) = used(layout).await? else { return Ok(()) };
-    let wanted = layout.wanted().exists() || !layout.place().keeps_decisions();
-    refuse_gone(layout, last, &gone_files(layout, wanted, layout.config().symlink_metadata().is_ok()))
+    refuse_gone(layout, last, &gone_files(layout, has_wanted(layout), has_config(layout)))
 }
 
 /// The same for a command that goes on with what is there and asks no database.
@@ -132,15 +153,14 @@ pub async fn refuse_gone_settings(layout: &Layout) -> Result<(), Error> {
 pub(crate) async fn refuse_gone_files(layout: &Layout) -> Result<(), Error> {
     let Some(Used { last }) = used(layout).await? else { return Ok(()) };
     let record = Record::read(layout)?;
-    let config = layout.config().symlink_metadata().is_ok();
+    let config = has_config(layout);
     let in_file = match &record {
         Some(record) => record.database.is_none(),
         None => config && location::is_file(layout)?,
     };
-    let wanted = layout.wanted().exists() || !layout.place().keeps_decisions();
-    let mut gone = gone_files(layout, wanted, config);
+    let mut gone = gone_files(layout, has_wanted(layout), config);
     if in_file && !is_filled(&layout.sqlite()) {
-        gone.push(layout.sqlite().display().to_string());
+        gone.push(missing(&layout.sqlite()));
     }
     refuse_gone(layout, last, &gone)?;
     let Some(record) = record else { return Ok(()) };
@@ -238,7 +258,7 @@ pub(crate) fn remains(layout: &Layout) -> Result<Vec<String>, Error> {
     let dirs = layout.server_dirs().filter(|name| !name.starts_with("logs"));
     let names = dirs.chain(FILES).filter(|name| layout.root().join(name).symlink_metadata().is_ok());
     let names = names.map(str::to_owned).collect::<Vec<_>>();
-    let device = |path: &std::path::Path| std::fs::symlink_metadata(path).ok().map(|meta| meta.dev());
+    let device = |path: &Path| std::fs::symlink_metadata(path).ok().map(|meta| meta.dev());
     let mounted = |name: &&String| device(&layout.root().join(name)) != device(layout.root());
     match names.iter().find(mounted) {
         None => Ok(names),

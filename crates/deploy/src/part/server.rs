@@ -94,8 +94,10 @@ impl Part for Server {
             path: desired.site_url.path().trim_end_matches('/').to_owned(),
         };
         let running = view.observed.agent.as_ref().and_then(|status| status.server());
+        // Whole directories change their owner while the server is stopped: it makes and removes files in them.
+        let has_its_files = view.observed.directory.of_others.is_empty();
         let stays = |server: &ServerStatus| {
-            !view.observed.config.reconfigures() && seen.healthy && server.spec == spec
+            !view.observed.config.reconfigures() && has_its_files && seen.healthy && server.spec == spec
         };
         let administrator = || Administrator { listen: seen.listen, email: admin_email(desired) }.step();
         if running.is_some_and(stays) {

@@ -56,6 +56,10 @@ fn in_container(command: &str) -> Option<String> {
             Some(format!("docker run --rm --volumes-from CONTAINER busybox {command}"))
         }
         "kill" => Some("docker restart CONTAINER".to_owned()),
+        "sudo" => Some(match rest.strip_prefix("-u ").and_then(|rest| rest.split_once(' ')) {
+            Some((user, command)) => format!("docker exec --user {user} CONTAINER {command}"),
+            None => format!("docker exec --user root CONTAINER {rest}"),
+        }),
         "ss" => Some("docker top CONTAINER".to_owned()),
         _ => None,
     }
@@ -120,6 +124,10 @@ mod tests {
             (
                 "or `mainstay up --create-database FILE`",
                 "or `docker run OPTIONS --env MAINSTAY_DATABASE_ADMIN=ADDRESS IMAGE`",
+            ),
+            (
+                "run it as root: `sudo mainstay --dir /opt/mattermost/data/.mainstay status`",
+                "run it as root: `docker exec --user root CONTAINER mainstay --dir /opt/mattermost/data/.mainstay status`",
             ),
             (
                 "`rm -r /opt/mattermost/data/x` deletes it",

@@ -21,13 +21,16 @@ pub(crate) enum Ground {
 /// other files block nothing.
 ///
 /// # Errors
-/// It holds no deployment and what is not ours: named. Its name cannot be written into a file of settings.
+/// It holds no deployment and what is not ours: named. It cannot be a deployment's directory.
 pub(crate) fn ground(layout: &Layout) -> Result<Ground, Error> {
     let root = layout.root();
-    check_name(root)?;
+    check_directory(root)?;
     let entries = match std::fs::read_dir(root) {
         Ok(entries) => entries,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Ground::Free),
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+            return Err(unreadable(root, "COMMAND"));
+        }
         Err(error) => {
             return Err(Error::path("use", root, &error).hint("name another directory with `--dir`"));
         }
@@ -49,16 +52,83 @@ pub(crate) fn ground(layout: &Layout) -> Result<Ground, Error> {
         .hint("name an empty directory, or one that does not exist yet, with `--dir`"))
 }
 
-/// The directory's path stands in config.json and in messages: it must be one line of text.
-fn check_name(root: &Path) -> Result<(), Error> {
-    let problem = match root.to_str() {
-        None => "is not UTF-8 text, and the server's config.json can hold no other",
-        Some(text) if text.contains(char::is_control) => "holds a control character, such as a line break",
-        Some(_) => return Ok(()),
-    };
+/// The longest path of a new deployment's directory, in bytes: SQLite opens no file with a path of more than 512, and what is below the
+/// directory needs its part of that.
+const LONGEST: usize = 400;
+
+/// What no new deployment's path may hold, and why.
+const SEPARATORS: [(char, &str); 2] = [
+    (':', "which separates the directories in PATH, and the fields of the file that has the users' homes"),
+    ('?', "after which a database reads options and not the file's name"),
+];
+
+/// Refuses a path that cannot be a deployment's directory.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn check_directory(root: &Path) -> Result<(), Error> {
     let shown = root.to_string_lossy().escape_debug().to_string();
-    Err(Error::new(Exit::Usage, format!("the path {shown} {problem}"))
-        .hint("name another directory with `--dir`"))
+    let refused = |problem: &str| {
+        let short =
+            shown.char_indices().nth(200).map_or(shown.clone(), |(end, _)| format!("{}...", &shown[..end]));
+        let what = format!("{short} cannot be a deployment's directory: {problem}");
+        Err(Error::new(Exit::Usage, what)
+            .hint("name another directory with `--dir`; nothing has been changed"))
+    };
+    let Some(text) = root.to_str() else {
+        return refused("its path is not UTF-8 text, and the server's config.json can hold no other");
+    };
+    if text.contains(char::is_control) {
+        return refused("its path holds a control character, such as a line break");
+    }
+    match root.symlink_metadata() {
+        Ok(meta) if meta.is_symlink() && !root.exists() => {
+            let target = std::fs::read_link(root).unwrap_or_default();
+            return refused(&format!("it is a link to {}, which does not exist", target.display()));
+        }
+        Ok(_) if root.is_file() => return refused("it is a file"),
+        Err(error) if error.kind() == std::io::ErrorKind::NotADirectory => {
+            return refused(&format!("{} is not a directory", host::disk::nearest(root).display()));
+        }
+        _ => {}
+    }
+    // One that has been in use is used on.
+    if Layout::new(root).journal().exists() {
+        return Ok(());
+    }
+    if let Some((separator, why)) = SEPARATORS.iter().find(|(separator, _)| text.contains(*separator)) {
+        return refused(&format!("its path holds `{separator}`, {why}"));
+    }
+    if text.len() > LONGEST {
+        return refused(&format!("its path has {} bytes; allowed: up to {LONGEST}", text.len()));
+    }
+    Ok(())
+}
+
+/// Refuses the deployment of somebody else, which this user may not read. `command` is what was asked, as in `status`.
+///
+/// # Errors
+/// Whose it is, and the command with which it is theirs to say.
+pub fn refuse_unreadable(layout: &Layout, command: &str) -> Result<(), Error> {
+    let root = layout.root();
+    match std::fs::read_dir(root) {
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => Err(unreadable(root, command)),
+        _ => Ok(()),
+    }
+}
+
+fn unreadable(root: &Path, command: &str) -> Error {
+    use std::os::unix::fs::MetadataExt as _;
+    let me = host::User::current().map_or_else(|_| "this user".to_owned(), |me| me.name);
+    let Ok(meta) = std::fs::metadata(root) else {
+        let what = format!("{me} may not look at {}: permission denied", root.display());
+        return Error::not_ready(what).hint("name another directory with `--dir`, or run this as root");
+    };
+    let owner = meta.uid().to_string();
+    let owner = host::User::named(&owner).map_or(owner, |user| user.name);
+    let sudo = if meta.uid() == 0 { "sudo".to_owned() } else { format!("sudo -u {owner}") };
+    Error::not_ready(format!("{} belongs to {owner}, and {me} may not read it", root.display()))
+        .hint(format!("run it as {owner}: `{sudo} mainstay --dir {} {command}`", root.display()))
 }
 
 /// Whether this user can write in `ground`, the directory nearest to the deployment's that exists.

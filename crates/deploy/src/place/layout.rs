@@ -250,6 +250,16 @@ impl Layout {
         self.root.join("run/aside")
     }
 
+    /// What an `uninstall` deletes for good: once something is here and the run is done, the deployment is half gone.
+    pub fn deleting(&self) -> PathBuf {
+        self.root.join("run/deleting")
+    }
+
+    /// What an `uninstall --keep-data` deletes: nothing that a later `up` goes on with.
+    pub(crate) fn unneeded(&self) -> PathBuf {
+        self.root.join("run/unneeded")
+    }
+
     /// Data of installations that were undone: moved here and not deleted.
     pub fn undone(&self) -> PathBuf {
         self.root.join("run/undone")
@@ -274,6 +284,11 @@ impl Layout {
     /// Journal and history.
     pub fn journal(&self) -> PathBuf {
         self.root.join("state.db")
+    }
+
+    /// The restarts of parts that nobody asked for.
+    pub(crate) fn restarts(&self) -> PathBuf {
+        self.root.join("run/restarts.json")
     }
 
     /// The newest report of the acceptance test.

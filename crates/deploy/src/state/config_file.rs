@@ -8,6 +8,7 @@ use settings::{Memory, MemoryError, Present};
 
 use crate::error::{Error, Exit};
 use crate::place::layout::{FILE_LIMIT, Layout};
+use crate::state::blank::is_blank;
 
 /// The file as data.
 ///
@@ -17,27 +18,42 @@ pub(crate) fn read(path: &Path) -> Result<Value, Error> {
     // The server can write in that directory, and this process may be root.
     let read = host::disk::read_guarded(path, FILE_LIMIT);
     let content = read.map_err(|error| Error::path("read", path, &error.source))?;
-    let value: Value = serde_json::from_slice(&content.bytes).map_err(|error| {
-        Error::new(Exit::Settings, format!("{}:{}: it is not JSON ({error})", path.display(), error.line()))
-            .hint(
-                "correct the file, or move it aside and run `mainstay up`: a new one is made from the release's",
-            )
-    })?;
-    if value.is_object() {
-        Ok(value)
-    } else {
-        Err(Error::new(Exit::Settings, format!("{}: it is not a JSON object", path.display())))
+    let wrong = |line: usize, what: &str| {
+        Error::new(Exit::Settings, format!("{}:{line}: {what}", path.display()))
+            .hint("correct the file, or put it back from a backup; nothing has been changed")
+    };
+    if content.bytes.trim_ascii().is_empty() {
+        return Err(wrong(1, "it is empty"));
     }
+    let value: Value = serde_json::from_slice(&content.bytes)
+        .map_err(|error| wrong(error.line(), &format!("it is not JSON ({error})")))?;
+    let is = match &value {
+        Value::Object(_) => return Ok(value),
+        Value::Array(_) => "a list",
+        Value::String(_) => "a text",
+        Value::Number(_) => "a number",
+        Value::Bool(_) | Value::Null => "a single word",
+    };
+    Err(wrong(
+        1,
+        &format!(
+            "it is {is}; config.json is an object with a section for each subject, as in `{{\"ServiceSettings\": {{...}}}}`"
+        ),
+    ))
 }
 
-/// The deployment's own, if there is one.
+/// The deployment's own, if there is one. One that was emptied, also to `{}`, is not there: every setting in it is gone.
 ///
 /// # Errors
 /// As [`read`].
 pub(crate) fn deployed(layout: &Layout) -> Result<Option<Value>, Error> {
     let path = layout.config();
     // A broken link is refused, not replaced.
-    path.symlink_metadata().is_ok().then(|| read(&path)).transpose()
+    if path.symlink_metadata().is_err() || is_blank(&path) {
+        return Ok(None);
+    }
+    let config = read(&path)?;
+    Ok(config.as_object().is_some_and(|sections| !sections.is_empty()).then_some(config))
 }
 
 /// A deployment's config.json and what is needed to write it anew. An operation reads them once. Without `Debug`: they hold

@@ -127,8 +127,8 @@ async fn newest(layout: &Layout) -> Result<Option<(String, i64)>, Error> {
     if !layout.journal().exists() {
         return Ok(None);
     }
-    let journal = Journal::open_read_only(&layout.journal()).await?;
-    let runs = journal.runs(RUNS).await?;
+    let journal = Journal::open_read_only(&layout.journal()).await.map_err(Error::of_reader)?;
+    let runs = journal.runs(RUNS).await.map_err(Error::of_reader)?;
     let tells = |operation: &str| [UP, UNINSTALL, START_EMPTY].contains(&operation);
     let found = runs.into_iter().find(|run| run.state.phase == Phase::Done && tells(&run.plan.operation));
     Ok(found.map(|run| {

@@ -1,17 +1,21 @@
 //! What is wanted, and what config.json says.
 
 pub(crate) mod access;
+pub(crate) mod blank;
 pub(crate) mod config_file;
 pub(crate) mod creation;
 pub(crate) mod database_failure;
 pub(crate) mod deleted;
 pub(crate) mod desired;
 pub(crate) mod exposed;
+pub(crate) mod full_disk;
+pub(crate) mod half_deleted;
 pub(crate) mod identity;
 pub(crate) mod left_behind;
 pub(crate) mod location;
 pub(crate) mod proof;
 pub(crate) mod report;
+pub(crate) mod restarts;
 pub(crate) mod server_user;
 pub(crate) mod settled;
 pub(crate) mod wanted;

@@ -14,6 +14,7 @@ use crate::error::{Error, Exit};
 use crate::place::container::image_release;
 use crate::place::layout::Layout;
 use crate::place::machine::{check_tarball, read_secret_file};
+use crate::state::blank::is_there;
 use crate::state::config_file::{ConfigFiles, server_of};
 use crate::state::desired::{Desired, Machine};
 use crate::state::location::{self, Location};
@@ -313,7 +314,7 @@ fn resolve_with(
     site_url: Option<&str>,
     release: &ReleaseId,
 ) -> Result<Resolved, Error> {
-    let secrets = if world.layout.secrets().exists() { Some(world.secrets()?) } else { None };
+    let secrets = if is_there(&world.layout.secrets()) { Some(world.secrets()?) } else { None };
     let sources = Sources {
         defaults: world.defaults(),
         secrets: secrets.as_ref(),

@@ -31,8 +31,9 @@ impl Operation for Tidy {
 
     fn plan(&self, _: &World, seen: &Vec<String>) -> Result<Plan<Action>, Error> {
         let step = |(index, name): (usize, &String)| {
-            let action =
-                serde_json::json!({"action": "removal", "names": [name], "aside": index.to_string()});
+            let action = serde_json::json!({
+                "action": "removal", "names": [name], "aside": index.to_string(), "keeps_data": true
+            });
             Step {
                 name: format!("move-{index}"),
                 title: format!("Move {name}"),

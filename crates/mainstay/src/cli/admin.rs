@@ -36,8 +36,30 @@ pub(crate) enum Admin {
         #[command(flatten)]
         change: Change,
     },
-    /// List the administrators
-    List,
+    /// Make an account an administrator
+    Promote(Named),
+    /// Take the administrator's role from an account
+    Demote(Named),
+    /// Let an account sign in that was deactivated
+    #[command(visible_alias = "reactivate")]
+    Activate(Named),
+    /// Let an account sign in no more; what it wrote stays
+    Deactivate(Named),
+    /// List the administrators: name, mail address, role, and what keeps them from signing in
+    List {
+        /// Every account, not the administrators alone
+        #[arg(long)]
+        all: bool,
+    },
+}
+
+/// An account, and how it is changed.
+#[derive(Debug, Args)]
+pub(crate) struct Named {
+    /// The user name
+    pub name: String,
+    #[command(flatten)]
+    pub change: Change,
 }
 
 /// Where a password comes from.

@@ -27,7 +27,8 @@ pub(super) async fn run(
         }
     }
     let mut reader = terminal::reader(printer);
-    let stopped = deploy::down(world, caller(&args.change, &mut *reader, Consent::Given, cancel)?).await?;
+    let stopped = caller(&args.change, &mut *reader, Consent::Given, cancel)?;
+    let stopped = deploy::down(world, stopped, args.change.yes).await?;
     printer.data(&stopped);
     if let Some(why) = &stopped.unrecorded {
         printer.say(&format!("note: the history has no record of this stop: {why}"));

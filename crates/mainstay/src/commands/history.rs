@@ -1,6 +1,6 @@
 //! `mainstay history`
 
-use deploy::{Error, RunOutcome, RunSummary, World};
+use deploy::{Error, Event, Restarts, RunOutcome, RunSummary, World};
 use finding::Exit;
 
 use crate::cli;
@@ -13,13 +13,23 @@ pub(super) async fn run(printer: Printer, world: &World, args: &cli::History) ->
         printer.show(&in_full(&run));
         return Ok(Exit::Done);
     }
-    let runs = deploy::history(world, args.limit).await?;
-    printer.data(&runs);
-    printer.show(&match &runs[..] {
+    let events = deploy::history(world, args.limit).await?;
+    printer.data(&events);
+    printer.show(&match &events[..] {
         [] => "Nothing has been run here".to_owned(),
-        runs => runs.iter().map(line).collect::<Vec<_>>().join("\n"),
+        events => events.iter().map(event).collect::<Vec<_>>().join("\n"),
     });
     Ok(Exit::Done)
+}
+
+fn event(event: &Event) -> String {
+    match event {
+        Event::Run(run) => line(run),
+        Event::Restarts(Restarts { restarted, why, times, last_at, .. }) => {
+            let times = if *times > 1 { format!(" ({times} times)") } else { String::new() };
+            format!("   -  {last_at:.0}  restarted   agent: the {restarted}, because it {why}{times}")
+        }
+    }
 }
 
 /// How many lines of what a failed step's program printed are shown.

@@ -91,6 +91,9 @@ fn run(cli: Cli, printer: Printer) -> Result<ExitCode, Error> {
 fn operate(printer: Printer, common: &Common, operation: Operation) -> Result<Exit, Error> {
     trace(common);
     let world = world(common)?;
+    if let Some(command) = operation.of_deployment() {
+        deploy::refuse_unreadable(&world.layout, command)?;
+    }
     runtime()?.block_on(async {
         let cancel = interrupted()?;
         match operation {
@@ -162,7 +165,9 @@ fn dir(common: &Common) -> Result<PathBuf, Error> {
         None if host::User::current()?.is_root() => "/var/lib/mainstay".into(),
         None => data_home()?.join("mainstay"),
     };
-    std::path::absolute(&dir).map_err(|error| Error::path("find", dir, &error))
+    let dir = std::path::absolute(&dir).map_err(|error| Error::path("find", dir, &error))?;
+    deploy::check_directory(&dir)?;
+    Ok(dir)
 }
 
 #[expect(clippy::disallowed_methods, reason = "a path in the environment may be no text")]

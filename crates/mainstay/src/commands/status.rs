@@ -1,6 +1,6 @@
 //! `mainstay status`
 
-use deploy::{AgentStatus, Error, Problem, Status, Subject, Unfinished, World};
+use deploy::{AgentStatus, Error, State, Status, Subject, Unfinished, World};
 
 use crate::cli;
 use crate::printer::Printer;
@@ -10,58 +10,51 @@ pub(super) async fn run(printer: Printer, world: &World, args: &cli::Status) -> 
     let status = deploy::status(world).await;
     let mut data = serde_json::to_value(&status).unwrap_or_default();
     data["up"] = status.is_up().into();
+    data["state"] = serde_json::json!(status.state());
     printer.data(&data);
     printer.show(&text(&status));
-    Ok(if args.check { status.exit() } else { Exit::Done })
-}
-
-/// Why it is not known whether the deployment runs.
-fn unknown(status: &Status) -> Option<&Problem> {
-    let directory = status.problem(Subject::Directory).filter(|_| status.agent.is_none());
-    directory.or_else(|| status.problem(Subject::Agent))
+    Ok(if args.check { status.state().exit() } else { Exit::Done })
 }
 
 /// One line: what is the matter, and the next command.
 fn state(status: &Status) -> String {
-    if let Some(holder) = &status.busy {
-        return format!("busy: {holder}");
-    }
-    let hint = |problem: &Problem| match &problem.hint {
-        Some(hint) => format!("{}; {hint}", problem.what),
-        None => problem.what.clone(),
-    };
-    if let Some(problem) = unknown(status) {
-        return format!("not known: {}", hint(problem));
-    }
-    if let Some(run) = &status.unfinished {
-        let Unfinished { run, operation, began, needs_you } = run;
-        let what = format!("run {run}, `{operation}` of {began:.0},");
-        return match needs_you {
-            Some(cause) => format!(
-                "needs you: {what} could not be undone: {cause}; remove the cause, then run `mainstay up`"
-            ),
-            None if status.installed => {
-                format!(
-                    "interrupted: {what} did not end; `mainstay up` goes on with it, `mainstay down` stops what runs"
-                )
-            }
-            None => format!(
-                "half installed: {what} did not end; `mainstay up` goes on with it, `mainstay uninstall` takes it back"
-            ),
-        };
-    }
-    if status.refused.is_some() && (status.agent.is_none() || status.is_up()) {
-        let runs = if status.agent.is_some() { "it runs" } else { "it is down" };
-        return format!("needs you: {runs}, and `mainstay up` would be refused");
-    }
-    match &status.agent {
-        None if !status.installed => "not installed; `mainstay up` does it".to_owned(),
-        None => "down; `mainstay up` starts it".to_owned(),
-        Some(_) if status.is_up() && status.verified_at.is_none() => {
-            "up, but not verified; `mainstay verify` tests it".to_owned()
+    let run = status
+        .unfinished
+        .as_ref()
+        .map(|Unfinished { run, operation, began, .. }| format!("run {run}, `{operation}` of {began:.0},"));
+    let run = run.unwrap_or_default();
+    match status.state() {
+        State::Busy => format!("busy: {}", status.busy_in_words().unwrap_or_default()),
+        State::NotKnown => {
+            let problem = status.unknown();
+            let what = problem.map(|problem| match &problem.hint {
+                Some(hint) => format!("{}; {hint}", problem.what),
+                None => problem.what.clone(),
+            });
+            format!("not known: {}", what.unwrap_or_default())
         }
-        Some(_) if status.is_up() => "up".to_owned(),
-        Some(agent) => degraded(agent, status.trouble.as_deref()),
+        State::NeedsYou => {
+            let cause = status.unfinished.as_ref().and_then(|run| run.needs_you.clone()).unwrap_or_default();
+            format!("needs you: {run} could not be undone: {cause}; remove the cause, then run `mainstay up`")
+        }
+        State::Interrupted => format!(
+            "interrupted: {run} did not end; `mainstay up` goes on with it, `mainstay down` stops what runs"
+        ),
+        State::HalfInstalled => format!(
+            "half installed: {run} did not end; `mainstay up` goes on with it, `mainstay uninstall` takes it back"
+        ),
+        State::HalfRemoved => format!(
+            "half removed: {run} did not end; `mainstay uninstall` goes on with it, `mainstay up` takes it back"
+        ),
+        State::Refused => {
+            let runs = if status.agent.is_some() { "it runs" } else { "it is down" };
+            format!("needs you: {runs}, and `mainstay up` would be refused")
+        }
+        State::NotInstalled => "not installed; `mainstay up` does it".to_owned(),
+        State::Down => "down; `mainstay up` starts it".to_owned(),
+        State::Degraded => degraded(status.agent.as_ref(), status.trouble.as_deref()),
+        State::NotVerified => "up, but not verified; `mainstay verify` tests it".to_owned(),
+        State::Up => "up".to_owned(),
     }
 }
 
@@ -100,7 +93,9 @@ fn text(status: &Status) -> String {
         rows.push(("Agent", format!("process {}, Mainstay {version}, since {since}", agent.agent_pid)));
         let server = agent.server().map(|server| match (server.pid, &status.trouble) {
             (Some(pid), None) => {
-                format!("process {pid} at {}, {} restarts", server.spec.upstream(), server.restarts)
+                let restarts = server.restarts;
+                let word = if restarts == 1 { "restart" } else { "restarts" };
+                format!("process {pid} at {}, {restarts} {word}", server.spec.upstream())
             }
             (Some(pid), Some(trouble)) => {
                 format!("process {pid} at {}, but {trouble}", server.spec.upstream())
@@ -127,7 +122,7 @@ fn text(status: &Status) -> String {
         }
         rows.push(("Edge", edge.unwrap_or_else(|| "closed".to_owned())));
     }
-    if status.installed && unknown(status).is_none() {
+    if status.installed && status.unknown().is_none() {
         rows.push(("Verified", status.last_test.as_ref().map_or_else(|| "never".to_owned(), verified)));
     }
     rows.extend(status.warnings.iter().map(|warning| ("Warning", warning.clone())));
@@ -180,8 +175,9 @@ fn schedule_row(scheduled: &deploy::Scheduled) -> String {
 }
 
 /// What is wrong, and what to do about it.
-fn degraded(agent: &AgentStatus, trouble: Option<&str>) -> String {
-    let what = match (agent.server().map(|server| server.pid), agent.edge()) {
+fn degraded(agent: Option<&AgentStatus>, trouble: Option<&str>) -> String {
+    let server = agent.and_then(AgentStatus::server).map(|server| server.pid);
+    let what = match (server, agent.and_then(AgentStatus::edge)) {
         (None, _) => "the server is stopped".to_owned(),
         (Some(None), _) => "the server is not running".to_owned(),
         (Some(Some(_)), None) => "the edge is closed".to_owned(),

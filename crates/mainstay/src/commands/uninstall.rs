@@ -1,11 +1,14 @@
 //! `mainstay uninstall`
 
-use deploy::{Error, Uninstall, Uninstalled, World};
+use deploy::{Action, Consent, Error, Uninstall, Uninstalled, World};
 use finding::Exit;
+use plan::Plan;
 use tokio_util::sync::CancellationToken;
 
+use super::{caller, question};
 use crate::cli;
 use crate::printer::Printer;
+use crate::terminal;
 
 pub(super) async fn run(
     printer: Printer,
@@ -21,10 +24,23 @@ pub(super) async fn run(
         ),
     };
     let operation = Uninstall { keep_data: args.keep_data };
-    let gone = super::change(printer, world, &operation, &args.change, Some(&question), cancel).await?;
-    if let Some(gone) = gone {
-        printer.data(&gone);
-        printer.show(&summary(&gone));
+    if args.change.plan {
+        super::change(printer, world, &operation, &args.change, None, cancel).await?;
+        return Ok(Exit::Done);
+    }
+    let mut reader = terminal::reader(printer);
+    let mut ask = |_: Option<&Plan<Action>>| question::agreed(printer, &question);
+    let consent = if args.change.yes { Consent::Given } else { Consent::Ask(&mut ask) };
+    let caller = caller(&args.change, &mut *reader, consent, cancel)?;
+    match Box::pin(deploy::uninstall(world, &operation, caller)).await? {
+        Some(gone) => {
+            printer.data(&gone);
+            if let Some(why) = &gone.unrecorded {
+                printer.say(&format!("note: this could not be recorded: {why}"));
+            }
+            printer.show(&summary(&gone));
+        }
+        None => printer.show("Nothing has been changed"),
     }
     Ok(Exit::Done)
 }
@@ -32,6 +48,9 @@ pub(super) async fn run(
 fn summary(gone: &Uninstalled) -> String {
     let (dir, kept) = (gone.dir.display(), gone.kept.join(", "));
     let mut lines = Vec::new();
+    if gone.resumed {
+        lines.push("An `uninstall` that was interrupted while it deleted is finished now".to_owned());
+    }
     match (gone.removed.is_empty(), gone.kept.is_empty()) {
         (_, true) => lines.push(format!("\nRemoved {dir}")),
         (true, false) => lines.push(format!("Nothing to remove: {dir} has nothing but {kept}")),

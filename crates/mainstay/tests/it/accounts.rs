@@ -168,3 +168,73 @@ fn a_create_that_fails_leaves_no_account_that_signs_in() {
     place.run(&["up"]).expect(0);
     assert!(account(&place, "bert")["roles"].to_string().contains("system_admin"));
 }
+
+#[test]
+fn roles_and_locks_are_listed_and_changed_and_the_last_administrator_stays() {
+    let place = Place::new();
+    place.up(&[]).expect(0);
+    for args in [&["admin", "demote", "admin"][..], &["admin", "deactivate", "admin"]] {
+        let refused = place.run(args).expect(8).stderr;
+        assert!(refused.contains("`admin` is the only administrator who can sign in"), "{refused}");
+    }
+    place.run(&["admin", "create", "anna"]).expect(0);
+    place.run(&["admin", "demote", "anna"]).expect(0);
+    assert_eq!(account(&place, "anna")["roles"], "system_user");
+    let again = place.run(&["admin", "demote", "anna"]).expect(0).stdout;
+    assert!(again.contains("`anna` is no administrator already"), "{again}");
+    place.run(&["admin", "deactivate", "anna"]).expect(0);
+    let reset = place.run(&["admin", "reset-password", "anna"]).expect(0).stderr;
+    for way in ["`mainstay admin activate anna`", "`mainstay admin promote anna`"] {
+        assert!(reset.contains(way), "{way}: {reset}");
+    }
+    (0..11).for_each(|_| assert_ne!(sign_in(&place, "admin", "a-Wrong-guess-1"), 200));
+    let listed = place.run(&["admin", "list", "--all"]).expect(0).stdout;
+    let line = |name: &str| listed.lines().find(|line| line.starts_with(name)).unwrap_or_default().to_owned();
+    assert!(line("anna").contains("member") && line("anna").ends_with("deactivated"), "{listed}");
+    assert!(line("admin").contains("administrator  locked for 127.0.0.1 until 20"), "{listed}");
+    let listed = place.run(&["admin", "list", "--json"]).expect(0).json();
+    assert_eq!(listed[0]["username"], "admin");
+    assert_eq!(listed[0]["locks"][0]["address"], "127.0.0.1", "{listed}");
+    place.run(&["admin", "unlock", "admin"]).expect(0);
+    assert!(!place.run(&["admin", "list"]).expect(0).stdout.contains("locked"));
+
+    place.run(&["admin", "promote", "anna", "--inject-failure", "account:after"]).expect(6);
+    assert_eq!(account(&place, "anna")["roles"], "system_user", "it was undone");
+    place.run(&["admin", "promote", "anna"]).expect(0);
+    place.run(&["admin", "reactivate", "anna"]).expect(0);
+    place.run(&["admin", "demote", "admin"]).expect(0);
+    let listed = place.run(&["admin", "list"]).expect(0);
+    assert!(listed.stdout.starts_with("anna") && listed.stderr.contains("`mainstay admin promote admin`"));
+    let history = place.run(&["history"]).expect(0).stdout;
+    for title in [
+        "Take the administrator's role from `anna` in",
+        "Deactivate `anna` in",
+        "Set the password of `anna` in",
+    ] {
+        assert!(history.contains(title), "{title}: {history}");
+    }
+}
+
+#[test]
+fn a_password_is_set_where_no_file_of_settings_can_be_read() {
+    let place = Place::new();
+    place.up(&[]).expect(0);
+    let reset = |place: &Place| {
+        let ran = place.run(&["admin", "reset-password", "--json"]).expect(0);
+        let password = ran.json()["password"].as_str().expect("printed once").to_owned();
+        assert_eq!(sign_in(place, "admin", &password), 200);
+        ran.stderr
+    };
+    let said = reset(&place);
+    assert!(said.contains("secrets.toml is the one that the installation made"), "{said}");
+    for file in ["config/config.json", "secrets.toml", "mainstay.toml"] {
+        std::fs::write(place.root.join(file), "damaged = [").expect("written");
+    }
+    reset(&place);
+    std::fs::remove_file(place.root.join("secrets.toml")).expect("removed");
+    std::fs::remove_file(place.root.join("config/config.json")).expect("removed");
+    reset(&place);
+    place.run(&["admin", "create", "anna"]).expect(0);
+    let unclear = place.run(&["admin", "reset-password"]).expect(2).stderr;
+    assert!(unclear.contains("administrators: admin, anna"), "{unclear}");
+}

@@ -34,6 +34,7 @@ mod full {
     mod pages;
     mod pooler;
     mod postgres_image;
+    mod removal;
     mod schedule;
     mod sweep;
     mod web_client;

@@ -6,15 +6,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Why the journal cannot be used. Each names the file and the way out.
+/// Why the journal cannot be used. Each names the file, and what to do where that is no command.
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {
     /// The file is damaged, or is not a journal.
-    #[error(
-        "the journal {path} is damaged: {reason}. Move it aside (it is kept as \
-         {name}.corrupt-DATE and nothing else is touched) and run the command again",
-        name = .path.file_name().unwrap_or_default().display()
-    )]
+    #[error("the journal {path} is damaged: {reason}")]
     Corrupt {
         /// The file.
         path: PathBuf,

@@ -89,7 +89,8 @@ async fn refused_as_corrupt(path: &Path, because: &str) {
     let text = error.to_string();
     assert!(matches!(error, JournalError::Corrupt { .. }), "{text}");
     assert!(text.contains(because), "`{because}` is not in: {text}");
-    assert!(text.contains(path.to_str().unwrap()) && text.contains("state.db.corrupt-DATE"), "{text}");
+    // The way out is a command, which this crate does not know.
+    assert!(text.contains(path.to_str().unwrap()), "{text}");
     assert!(fs::read(path).unwrap() == before, "a refused journal was changed");
 }
 

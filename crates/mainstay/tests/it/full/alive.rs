@@ -70,6 +70,14 @@ fn a_server_that_answers_nothing_is_replaced_and_the_edge_says_so_meanwhile() {
     assert!(why.contains("it answered nothing for"), "{why}");
     let shown = place.run(&["status"]).expect(0).stdout;
     assert!(shown.contains("last restart") && shown.contains(why), "{shown}");
+    let history = place.run(&["history"]).expect(0).stdout;
+    let first = history.lines().next().unwrap_or_default();
+    assert!(
+        first.contains(
+            "restarted   agent: the server, because it was ended by Mainstay: it answered nothing for"
+        ),
+        "{history}"
+    );
     let log = fs::read_to_string(place.root.join("logs/server.log")).expect("a log");
     assert!(log.contains("mainstay: ending the program: it answered nothing for"), "{log}");
     place.run(&["status", "--check"]).expect(0);
@@ -149,7 +157,7 @@ fn a_retry_after_the_correction_succeeds_at_once() {
     assert!(failed.stderr.contains("then run the same command"), "{}", failed.stderr);
     let shown = place.run(&["status"]).expect(0).stdout;
     assert!(shown.contains("needs you: run 2, `restart`"), "{shown}");
-    place.run(&["status", "--check"]).expect(4);
+    place.run(&["status", "--check"]).expect(7);
     // By now the supervisor waits long between its attempts.
     std::thread::sleep(Duration::from_secs(8));
     server_program(&place, None);
@@ -205,6 +213,48 @@ fn down_after_an_interrupted_installation_stops_and_the_next_up_goes_on() {
     let up = place.up(&[]).expect(0);
     assert!(up.stdout.contains("run 1 of ") && up.stdout.contains("is finished"), "{}", up.stdout);
     assert!(up.stdout.contains("Administrator  admin"), "{}", up.stdout);
+}
+
+#[test]
+fn an_operation_whose_process_is_stopped_is_named_and_ended_by_down() {
+    let place = Place::new();
+    let mut up = place.command(&["up"]);
+    let mut up =
+        up.args(&place.up_args()[1..]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("up");
+    eventually("it unpacks", || place.root.join("releases").exists());
+    signal("-STOP", up.id().into());
+    let refused = place.run(&["down"]).expect(9).stderr;
+    let pid = up.id().to_string();
+    for says in ["`up` by", &pid, "since", "Its process is stopped", "`mainstay down --yes`", "kill -CONT"] {
+        assert!(refused.contains(says), "{says}: {refused}");
+    }
+    let shown = place.run(&["status"]).expect(0).stdout;
+    assert!(shown.contains("busy: `up`") && shown.contains("`mainstay down --yes` ends it"), "{shown}");
+    let down = place.run(&["down", "--yes"]).expect(0);
+    assert!(up.wait().expect("ended").code().is_none(), "it was not ended: {}", down.stderr);
+    assert_stopped(&place);
+    let up = place.up(&[]).expect(0);
+    assert!(up.stdout.contains("which was interrupted, is finished"), "{}", up.stdout);
+    place.run(&["status", "--check"]).expect(0);
+}
+
+#[test]
+fn an_interrupted_test_leaves_the_last_result_as_it_was() {
+    let place = Place::new();
+    place.up(&[]).expect(0);
+    let before = fs::read(place.root.join("run/verified.json")).expect("a report");
+    for name in ["-INT", "-TERM"] {
+        let mut verify = place.command(&["verify", "--idle", "60"]);
+        let mut verify = verify.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it runs");
+        let mut first = [0];
+        verify.stdout.as_mut().expect("stdout").read_exact(&mut first).expect("a check has ended");
+        signal(name, verify.id().into());
+        let ran: Ran = verify.wait_with_output().expect("ended").into();
+        let ran = ran.expect(5);
+        assert!(ran.stderr.contains("the result of the last one still counts"), "{}", ran.stderr);
+        assert_eq!(fs::read(place.root.join("run/verified.json")).expect("a report"), before);
+    }
+    place.run(&["status", "--check"]).expect(0);
 }
 
 #[test]
@@ -276,7 +326,28 @@ fn status_always_answers_with_a_cause_and_a_next_command() {
             .expect("setpriv")
             .into();
         let shown = ran.expect(0).stdout;
-        assert!(shown.contains("not known") && shown.contains("run this as root"), "{shown}");
+        assert!(
+            shown.contains("not known") && shown.contains("belongs to root, and nobody may not read it"),
+            "{shown}"
+        );
+        let asked = format!("`sudo mainstay --dir {} status`", place.root.display());
+        assert!(shown.contains(&asked), "{shown}");
+        for command in ["up", "down", "restart", "uninstall", "history", "logs", "verify"] {
+            let mut stranger = Command::new("setpriv");
+            stranger.args(["--reuid=65534", "--regid=65534", "--clear-groups"]);
+            let ran: Ran = stranger
+                .arg(&copy)
+                .args(["--dir", &place.root.to_string_lossy(), command])
+                .output()
+                .expect("setpriv")
+                .into();
+            let said = ran.expect(4).stderr;
+            assert!(said.contains("belongs to root, and nobody may not read it"), "{command}: {said}");
+            assert!(
+                said.contains(&format!("sudo mainstay --dir {} {command}", place.root.display())),
+                "{said}"
+            );
+        }
     }
     let agent = agent_pid(&place);
     signal("-STOP", agent);
