@@ -59,6 +59,9 @@ pub struct Status {
     pub last_test: Option<LastTest>,
     /// The operation that changes the deployment right now.
     pub busy: Option<Holder>,
+    /// The file systems without room that something of it is on, each with what to do.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub full_disks: Vec<String>,
     /// What is not as it should be, each with what to do.
     pub warnings: Vec<String>,
     /// The run that was interrupted, or that needs somebody.
@@ -274,12 +277,8 @@ pub async fn status(world: &World) -> Status {
         // While an operation runs, its run is not finished either.
         unfinished: unfinished.filter(|_| busy.is_none()),
         busy,
-        warnings: told_elsewhere(layout)
-            .into_iter()
-            .chain(full_disks(layout))
-            .chain(warnings(layout))
-            .chain(published)
-            .collect(),
+        full_disks: full_disks(layout),
+        warnings: told_elsewhere(layout).into_iter().chain(warnings(layout)).chain(published).collect(),
         problems,
     }
 }

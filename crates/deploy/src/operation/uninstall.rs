@@ -209,6 +209,16 @@ impl Operation for Uninstall {
         }
     }
 
+    fn remarks(&self, seen: &Seen) -> Vec<String> {
+        let finished = |left: &Vec<String>| {
+            let left = if left.is_empty() { "the history".to_owned() } else { left.join(", ") };
+            format!(
+                "an `uninstall` that was interrupted while it deleted is finished; left to delete: {left}"
+            )
+        };
+        seen.left.iter().map(finished).collect()
+    }
+
     fn may_follow_a_deletion(&self) -> bool {
         !self.keep_data
     }

@@ -4,6 +4,7 @@
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+use crate::error::Error;
 use crate::place::layout::Layout;
 
 /// How the names of users begin that Mainstay makes, and the whole name of the one for a directory called `mainstay`.
@@ -15,6 +16,17 @@ const LONGEST: usize = 31;
 /// Whether Mainstay makes a user of that name where it is missing.
 pub(crate) fn is_made_here(name: &str) -> bool {
     name == PREFIX || name.strip_prefix(PREFIX).is_some_and(|rest| rest.starts_with('-'))
+}
+
+/// Whether the user that the server is to run as is there; one that Mainstay makes need not be there yet.
+///
+/// # Errors
+/// It is not, and how it is made.
+pub(crate) fn check_exists(user: Option<&str>) -> Result<(), Error> {
+    match user.filter(|name| !is_made_here(name)) {
+        Some(name) => Ok(host::User::named(name).map(drop)?),
+        None => Ok(()),
+    }
 }
 
 /// The user of the deployment in `layout` where nobody names one: who owns its files, otherwise a user of its own.

@@ -19,6 +19,7 @@ use crate::state::config_file::{ConfigFiles, server_of};
 use crate::state::desired::{Desired, Machine};
 use crate::state::location::{self, Location};
 use crate::state::proof::prove_next;
+use crate::state::server_user::check_exists;
 use crate::state::wanted::read_wanted;
 use crate::world::World;
 
@@ -130,6 +131,7 @@ pub fn check_settings(world: &World, other: Option<&ReleaseId>) -> Result<Resolv
     let desired = Desired::decide(&file.clone().unwrap_or_default(), &BTreeMap::new(), &machine)?;
     match other {
         None => {
+            check_exists(desired.user.as_deref())?;
             let release = wanted_or_present(&world.layout, &desired);
             let settled = checked(world, desired, release, file)?;
             prove_next(world, &settled.release, Some(&settled.config), &settled.resolved)?;

@@ -52,7 +52,13 @@ fn state(status: &Status) -> String {
         }
         State::NotInstalled => "not installed; `mainstay up` does it".to_owned(),
         State::Down => "down; `mainstay up` starts it".to_owned(),
-        State::Degraded => degraded(status.agent.as_ref(), status.trouble.as_deref()),
+        State::Degraded => {
+            let next = match status.full_disks.is_empty() {
+                true => "run `mainstay up`",
+                false => "a disk is full: free some space there, then run `mainstay up`",
+            };
+            format!("degraded: {}; {next}", degraded(status.agent.as_ref(), status.trouble.as_deref()))
+        }
         State::NotVerified => "up, but not verified; `mainstay verify` tests it".to_owned(),
         State::Up => "up".to_owned(),
     }
@@ -125,6 +131,7 @@ fn text(status: &Status) -> String {
     if status.installed && status.unknown().is_none() {
         rows.push(("Verified", status.last_test.as_ref().map_or_else(|| "never".to_owned(), verified)));
     }
+    rows.extend(status.full_disks.iter().map(|disk| ("Disk", disk.clone())));
     rows.extend(status.warnings.iter().map(|warning| ("Warning", warning.clone())));
     rows.iter().map(|(name, value)| format!("{name:<10} {value}")).collect::<Vec<_>>().join("\n")
 }
@@ -174,16 +181,15 @@ fn schedule_row(scheduled: &deploy::Scheduled) -> String {
     row
 }
 
-/// What is wrong, and what to do about it.
+/// What is wrong.
 fn degraded(agent: Option<&AgentStatus>, trouble: Option<&str>) -> String {
     let server = agent.and_then(AgentStatus::server).map(|server| server.pid);
-    let what = match (server, agent.and_then(AgentStatus::edge)) {
+    match (server, agent.and_then(AgentStatus::edge)) {
         (None, _) => "the server is stopped".to_owned(),
         (Some(None), _) => "the server is not running".to_owned(),
         (Some(Some(_)), None) => "the edge is closed".to_owned(),
         (Some(Some(_)), Some(_)) => format!("the server is not healthy: {}", trouble.unwrap_or("unknown")),
-    };
-    format!("degraded: {what}; run `mainstay up`")
+    }
 }
 
 fn moment(ms: i64) -> String {

@@ -39,6 +39,8 @@ fn assert_half_deleted(place: &Place, point: &str) {
     );
     place.run(&["status", "--check"]).expect(7);
     place.run(&["down"]).expect(0);
+    let plan = place.run(&["uninstall", "--plan"]).expect(0).stderr;
+    assert!(plan.contains("left to delete: "), "{point}: {plan}");
     let done = place.run(&["uninstall", "--yes"]).expect(0).stdout;
     assert!(done.contains("interrupted while it deleted is finished now"), "{point}: {done}");
     assert_eq!(place.names(), Vec::<String>::new(), "{point}");
@@ -207,6 +209,7 @@ fn a_full_disk_is_named_and_a_deployment_on_it_stops_and_goes() {
     let status = after("status");
     assert!(status.contains("is full: 0 MB of 900 MB are free"), "{said}");
     assert!(status.contains(&*place.root.to_string_lossy()), "{said}");
+    assert!(status.contains("Disk       the file system at"), "{said}");
     let down = after("down");
     assert!(down.contains("Stopped") && down.contains("is full") && down.contains("? 0"), "{said}");
     assert!(after("history").contains("done"), "{said}");
