@@ -3,6 +3,7 @@
 //! `bench NAME PROGRAM`: `cargo xtask bench NAME` builds the program and calls this.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a developer's tool talks to its developer")]
 
+mod apps;
 mod deployment;
 mod edge;
 mod image;
@@ -20,10 +21,11 @@ fn main() -> ExitCode {
     let outcome = match args.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["up", mainstay] => up::run(Path::new(mainstay)),
         ["server", mainstay] => server::run(Path::new(mainstay)),
+        ["apps", mainstay] => apps::run(Path::new(mainstay)),
         ["settings", mainstay] => settings::run(Path::new(mainstay)),
         ["image", mainstay] => image::run(Path::new(mainstay)),
         ["edge", relay] => edge::run(Path::new(relay)),
-        _ => Err(Failure("usage: cargo xtask bench up|server|settings|image|edge".to_owned())),
+        _ => Err(Failure("usage: cargo xtask bench up|server|settings|image|edge|apps".to_owned())),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -14,6 +14,8 @@ struct Tool {
 const BROWSER: Tool = Tool { programs: &["chromium"], package: "chromium" };
 const NODE: Tool = Tool { programs: &["node"], package: "nodejs" };
 const NPM: Tool = Tool { programs: &["npm"], package: "npm" };
+const GO: Tool = Tool { programs: &["go"], package: "golang-go" };
+const MAKE: Tool = Tool { programs: &["make"], package: "make" };
 const PYTHON: Tool = Tool { programs: &["python3"], package: "python3" };
 const SQLITE: Tool = Tool { programs: &["sqlite3"], package: "sqlite3" };
 /// In the places where the database tests look for it.
@@ -58,6 +60,7 @@ fn clients() -> PathBuf {
 /// Everything the tests run beside our own binary.
 pub(crate) fn for_tests() -> Result<(), Failure> {
     packages(&[BROWSER, NODE, NPM, PYTHON, SQLITE, NGINX])?;
+    packages(&[GO, MAKE])?;
     packages(&[POSTGRES, MARIADB, PGBOUNCER])?;
     packages(&[SKOPEO, UMOCI, REGISTRY, DOCKERD, COMPOSE, IPTABLES, IP])?;
     python_packages(&clients().join("python"), &PYTHON_PACKAGES)?;

@@ -126,7 +126,7 @@ impl Bundle {
 }
 
 /// The manifest, at the very top.
-fn manifest_of(archive: &Archive, path: &Path) -> Result<Vec<u8>, Error> {
+pub(crate) fn manifest_of(archive: &Archive, path: &Path) -> Result<Vec<u8>, Error> {
     let path = path.display();
     if let Some(entry) = archive.entries.iter().find(|entry| entry.name == "manifest.json") {
         if entry.size > MANIFEST_LIMIT {

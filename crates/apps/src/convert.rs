@@ -4,8 +4,13 @@ use std::path::Path;
 
 use finding::Finding;
 
+use crate::archive::Archive;
+use crate::bundle::manifest_of;
+use crate::file;
 use crate::generation::{CONVERT, Generation};
 use crate::go::as_go_escapes;
+use crate::pack::Zip;
+use crate::reader::Reader;
 use crate::reading::{self, Given};
 use crate::{Error, Manifest};
 
@@ -33,6 +38,24 @@ pub fn convert(name: &Path, bytes: &[u8], given: &Given) -> Result<Converted, Er
     let mut warnings = read.warnings;
     warnings.retain(|warning| warning.fix != CONVERT);
     Ok(Converted { manifest: read.manifest, from: read.generation, warnings })
+}
+
+/// Reads a bundle whose manifest may have any format, and gives it with the manifest in the current one. Its other files stay as they are.
+///
+/// # Errors
+/// It is no safe archive, or its manifest is wrong.
+pub fn convert_bundle(path: &Path, given: &Given) -> Result<(Converted, Vec<u8>), Error> {
+    let reader = Reader::of_file(file::open(path)?).map_err(|error| file::unread(path, &error))?;
+    let archive = Archive::open(path, reader)?;
+    let converted = convert(&path.join("manifest.json"), &manifest_of(&archive, path)?, given)?;
+    let mut zip = Zip::new();
+    zip.add("manifest.json", converted.manifest.to_pretty_json().as_bytes(), false)?;
+    for entry in archive.entries.iter().filter(|entry| entry.name != "manifest.json") {
+        let is_executable = entry.mode.is_some_and(|mode| mode & 0o111 != 0);
+        zip.add(&entry.name, &archive.read(entry)?, is_executable)?;
+    }
+    let (bytes, _) = zip.finish()?;
+    Ok((converted, bytes))
 }
 
 impl Manifest {

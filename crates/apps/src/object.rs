@@ -8,6 +8,8 @@ use crate::located::{Field, Kind, Located, Matched};
 /// The fields of an object, taken one by one.
 pub(crate) struct Object<'a> {
     pub at: Located<'a>,
+    /// Whether it is an object at all; what it is instead has been said.
+    pub is_object: bool,
     matched: Matched<'a>,
     names: &'static [&'static str],
 }
@@ -16,7 +18,8 @@ impl<'a> Object<'a> {
     /// The fields of a value; none, and an error, where it is no object.
     pub(crate) fn of(at: &Located<'a>, names: &'static [&'static str], found: &mut Found) -> Self {
         let fields = at.fields().unwrap_or_else(|| wrong_kind(at, "an object", found));
-        Self { at: at.clone(), matched: Matched::of(fields, names), names }
+        let is_object = at.kind() == Kind::Object;
+        Self { at: at.clone(), is_object, matched: Matched::of(fields, names), names }
     }
 
     /// A field that is there and is not null.
@@ -41,7 +44,7 @@ impl<'a> Object<'a> {
     pub(crate) fn required(&self, name: &str, means: &str, found: &mut Found) -> String {
         let text = self.text(name, found);
         let is_text = self.get(name).is_none_or(|value| value.kind() == Kind::Text);
-        if text.is_empty() && is_text {
+        if text.is_empty() && is_text && self.is_object {
             let at = self.get(name).unwrap_or(&self.at);
             let state = if self.get(name).is_some() { "empty" } else { "missing" };
             let what = format!("`{}` is {state}", self.path(name));

@@ -153,17 +153,17 @@ fn walk(
 }
 
 /// A zip file that depends on names and contents alone.
-struct Zip {
+pub(crate) struct Zip {
     writer: ZipWriter<Cursor<Vec<u8>>>,
     names: Vec<String>,
 }
 
 impl Zip {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { writer: ZipWriter::new(Cursor::new(Vec::new())), names: Vec::new() }
     }
 
-    fn add(&mut self, name: &str, bytes: &[u8], is_executable: bool) -> Result<(), Error> {
+    pub(crate) fn add(&mut self, name: &str, bytes: &[u8], is_executable: bool) -> Result<(), Error> {
         // What is compressed already only costs time.
         let is_packed = [".zip", ".jar", ".png", ".jpg", ".jpeg", ".gif", ".webp", ".woff2"]
             .iter()
@@ -182,7 +182,7 @@ impl Zip {
         Ok(())
     }
 
-    fn finish(self) -> Result<(Vec<u8>, Vec<String>), Error> {
+    pub(crate) fn finish(self) -> Result<(Vec<u8>, Vec<String>), Error> {
         let bytes = self
             .writer
             .finish()

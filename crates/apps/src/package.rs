@@ -166,11 +166,7 @@ pub(crate) fn check(package: &Package, bundle: &Archive) -> Vec<Finding> {
     if package.is_staged() {
         let what = format!("the archive of function {name} has {} MB", package.size >> 20);
         let cause = format!("AWS takes more than {} MB only by way of S3", DIRECT_MAX >> 20);
-        findings.push(Finding::warning(
-            what,
-            cause,
-            "nothing: `mainstay apps deploy` uploads it there first",
-        ));
+        findings.push(Finding::warning(what, cause, "nothing: a deployment uploads it there first"));
     }
     match bundle.inner(&package.entry) {
         Err(error) if error.findings.is_empty() => {

@@ -47,6 +47,9 @@ fn http(value: &Located<'_>, found: &mut Found) -> Http {
 /// The functions of a section: at least one.
 fn functions<T>(section: &Object<'_>, found: &mut Found, read: fn(&Located<'_>, &mut Found) -> T) -> Vec<T> {
     let Some(value) = section.get("functions") else {
+        if !section.is_object {
+            return Vec::new();
+        }
         let what = format!("`{}` is missing", section.path("functions"));
         found.error(&section.at, what, "it is required", "list at least one function");
         return Vec::new();

@@ -14,7 +14,11 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use self::apps::{
-    AccountNames, Apps, AwsAccount, Cloud, DeployApp, ListApps, Provision, RollbackApp, UndeployApp, Validate,
+    AccountNames, Apps, AwsAccount, Cloud, DeployApp, ListApps, Provision, RollbackApp, UndeployApp,
+};
+pub(crate) use self::apps::{
+    Convert as AppsConvert, Init as AppsInit, MakeBundle as AppsBundle, Terraform as AppsTerraform,
+    TerraformData as AppsTerraformData, Validate as AppsValidate,
 };
 pub(crate) use admin::{Admin, Named, Password};
 pub(crate) use logs::{Logs, Part};

@@ -5,7 +5,7 @@ mod aws;
 
 use clap::Subcommand;
 
-pub(crate) use author::Validate;
+pub(crate) use author::{Convert, Init, MakeBundle, Terraform, TerraformData, Validate};
 pub(crate) use aws::{
     AccountNames, AwsAccount, Cloud, DeployApp, ListApps, Provision, RollbackApp, UndeployApp,
 };
@@ -28,4 +28,16 @@ pub(crate) enum Apps {
     /// The AWS account: prepare, check and clean it
     #[command(subcommand)]
     Aws(Box<AwsAccount>),
+    /// Begin an app: small, complete, and bundled as it is
+    Init(Init),
+    /// Make a bundle of an app's directory; the same files always give the same bytes. Builds nothing: NAME.zip, NAME.jar or what the
+    /// directory NAME holds becomes the function NAME
+    Bundle(MakeBundle),
+    /// Write a manifest of the Apps plugin 0.1 to 0.7 in the current format
+    Convert(Convert),
+    /// Print the names of a bundle's functions and objects as JSON, for Terraform
+    GenerateTerraformData(TerraformData),
+    /// The names of Mattermost's tool for Terraform
+    #[command(subcommand, hide = true)]
+    Terraform(Terraform),
 }

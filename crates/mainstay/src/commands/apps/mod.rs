@@ -1,9 +1,15 @@
 //! `mainstay apps`: one file a command.
 
 mod aws;
+mod bundle;
 mod cloud;
+mod convert;
 mod deploy;
+mod init;
+mod terraform;
 mod validate;
+
+use std::path::Path;
 
 use ::deploy::Error;
 use finding::{Exit, Finding, Severity};
@@ -11,7 +17,7 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::{interrupted, runtime, trace};
-use crate::cli::{Apps, Common, Provision};
+use crate::cli::{Apps, AppsTerraform, Common, Provision};
 use crate::printer::Printer;
 
 pub(super) fn run(printer: Printer, common: &Common, command: Apps) -> Result<Exit, Error> {
@@ -25,6 +31,12 @@ pub(super) fn run(printer: Printer, common: &Common, command: Apps) -> Result<Ex
 async fn dispatch(printer: Printer, command: Apps, cancel: CancellationToken) -> Result<Exit, apps::Error> {
     match command {
         Apps::Validate(args) => validate::run(printer, &args),
+        Apps::Init(args) => init::run(printer, &args),
+        Apps::Bundle(args) => bundle::run(printer, &args),
+        Apps::Convert(args) => convert::run(printer, args),
+        Apps::GenerateTerraformData(args) | Apps::Terraform(AppsTerraform::GenerateData(args)) => {
+            terraform::run(printer, &args)
+        }
         Apps::Deploy(args) => stopped_by(&cancel, deploy::deploy(printer, &args)).await,
         Apps::Provision(Provision::App(args)) => stopped_by(&cancel, deploy::deploy(printer, &args)).await,
         Apps::List(args) => stopped_by(&cancel, deploy::list(printer, &args)).await,
@@ -44,6 +56,17 @@ async fn stopped_by(
         () = cancel.cancelled() => Err(apps::Error::new(Exit::NeedsYou, "interrupted")
             .hint("run the same command again: it continues from the deploy record")),
     }
+}
+
+/// Whether a path names a manifest; otherwise it names a bundle or an app's directory.
+fn is_manifest(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json")) && !path.is_dir()
+}
+
+/// Writes a file whole, or not at all.
+fn write(path: &Path, bytes: &[u8]) -> Result<(), apps::Error> {
+    host::disk::atomic_write(path, bytes, 0o644, None)
+        .map_err(|error| apps::Error::new(Exit::NotReady, error.to_string()))
 }
 
 /// Prints everything that was found, and gives the command line's error.
