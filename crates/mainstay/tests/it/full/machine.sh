@@ -73,6 +73,39 @@ postgres() {
     until psql -U postgres -c 'select 1' > out/ready 2>&1; do sleep 0.05; done
 }
 
+# An emulator of AWS, credentials for it, and the bundle of an app whose function answers as it should.
+aws() {
+    MOTO_IAM_LOAD_MANAGED_POLICIES=true "$CLIENTS/python/bin/moto_server" -H 127.0.0.1 -p 4566 > out/aws 2>&1 &
+    listening 4566
+    export AWS_ENDPOINT_URL=http://127.0.0.1:4566 AWS_REGION=eu-central-1 AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test
+    "$CLIENTS/python/bin/python" - << 'END'
+import io, json, urllib.request, zipfile
+
+def put(archive, name, text, mode=0o644):
+    entry = zipfile.ZipInfo(name)
+    entry.external_attr = (0o100000 | mode) << 16
+    archive.writestr(entry, text)
+
+code = io.BytesIO()
+with zipfile.ZipFile(code, "w") as archive:
+    put(archive, "bootstrap", "#!/bin/sh\n", 0o755)
+function = {"path": "/", "name": "main", "handler": "bootstrap", "runtime": "provided.al2023"}
+manifest = {"app_id": "com.example.hello", "version": "1.0.0", "display_name": "Hello", "homepage_url": "https://example.com",
+            "aws_lambda": {"functions": [function]}}
+with zipfile.ZipFile("hello.zip", "w") as archive:
+    put(archive, "manifest.json", json.dumps(manifest))
+    put(archive, "main.zip", code.getvalue())
+    put(archive, "static/hello.txt", "hello")
+
+def post(path, body):
+    urllib.request.urlopen(urllib.request.Request("http://127.0.0.1:4566/moto-api/" + path, json.dumps(body).encode())).read()
+
+pong = json.dumps({"statusCode": 200, "body": json.dumps({"type": "ok", "text": "PONG"})})
+post("config", {"lambda": {"use_docker": False}})
+post("static/lambda-simple/response", {"results": [pong] * 50, "region": "eu-central-1"})
+END
+}
+
 # An administrator's token, in the file that a page names.
 token() {
     "$CLIENTS/python/bin/python" - > token.txt << 'END'

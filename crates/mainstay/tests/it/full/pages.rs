@@ -291,6 +291,23 @@ fn accounts() {
     .run();
 }
 
+#[test]
+fn apps_aws() {
+    Page { path: "docs/apps-aws.md", services: "aws", ..Page::default() }.run();
+}
+
+#[test]
+fn apps_operate() {
+    const DEPLOYED: &str = "mainstay apps aws init && mainstay apps deploy hello.zip";
+    Page {
+        path: "docs/apps-operate.md",
+        services: "aws",
+        before: &[("mainstay apps list", DEPLOYED), ("mainstay apps undeploy", DEPLOYED)],
+        ..Page::default()
+    }
+    .run();
+}
+
 /// The pages that need nothing but Mainstay.
 #[test]
 fn other_pages() {
