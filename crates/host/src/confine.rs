@@ -26,7 +26,7 @@ use crate::process::Exit;
 use crate::shim::Shim;
 use crate::tool::{Output, Tool, ToolError};
 
-mod rules;
+pub(crate) mod rules;
 
 /// The most memory that the program may write to, in bytes.
 const MEMORY: u64 = 2 << 30;
@@ -273,7 +273,7 @@ fn nobodys_id() -> u32 {
 }
 
 /// Whether a user id exists here: in a container, there may be only the first 65536.
-fn is_mapped(map: &str, id: u32) -> bool {
+pub(crate) fn is_mapped(map: &str, id: u32) -> bool {
     map.lines().any(|line| {
         let numbers: Vec<u64> = line.split_whitespace().filter_map(|word| word.parse().ok()).collect();
         matches!(numbers[..], [first, _, count] if (first..first + count).contains(&u64::from(id)))

@@ -13,6 +13,7 @@
 //! - When a disk is full, log lines are lost, counted and noted; the supervised program goes on.
 //! - `atomic_write` and `symlink_flip` leave the old state or the new one, also after a power cut.
 //! - `remove_tree` removes nothing outside its tree, whatever other processes do in it.
+//! - A guest (the program of a stranger) reaches the network and the paths that it was given; what it started ends with it.
 //! - A tool has limits of time and output, and nothing that it starts in its process group outlives it.
 //!
 //! # Refuses
@@ -36,6 +37,7 @@ pub mod confine;
 pub mod daemon;
 pub mod disk;
 pub mod follow;
+pub mod guest;
 pub mod handover;
 pub mod here;
 pub mod identity;
@@ -57,6 +59,7 @@ pub mod user;
 
 pub use disk::DiskError;
 pub use follow::{Follow, follow, tail};
+pub use guest::Guest;
 pub use handover::Handover;
 pub use log::{Log, Rotating};
 pub use ownership::{is_owned, own_tree, pass_one, pass_tree};

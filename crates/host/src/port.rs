@@ -154,6 +154,11 @@ impl fmt::Display for Holder {
     }
 }
 
+/// The user whose process on this machine has made the connection from `from` to `to`; None where there is none.
+pub fn user_of(from: std::net::SocketAddr, to: std::net::SocketAddr) -> Option<u32> {
+    crate::sockets::user(from, to)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

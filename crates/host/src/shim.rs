@@ -36,6 +36,11 @@ impl Shim {
         Self::of_this_program("confine")
     }
 
+    /// The same with the hidden subcommand `guest`, without the rights: see [`Shim::of_guest`].
+    pub fn guest() -> Self {
+        Self::of_this_program("guest")
+    }
+
     fn of_this_program(word: &str) -> Self {
         Self { program: "/proc/self/exe".into(), args: vec![word.into()] }
     }
@@ -83,7 +88,15 @@ impl ShimError {
 /// Ties this process to `parent` (KILL when the thread that forked it ends) and becomes `argv`.
 /// Returns only on failure.
 pub fn exec(parent: u32, argv: &[OsString]) -> Result<Infallible, ShimError> {
-    let [program, args @ ..] = argv else { return Err(ShimError::Nothing) };
+    if argv.is_empty() {
+        return Err(ShimError::Nothing);
+    }
+    tie_to(parent)?;
+    become_program(argv)
+}
+
+/// This process ends (KILL) when the thread of `parent` that forked it ends.
+pub(crate) fn tie_to(parent: u32) -> Result<(), ShimError> {
     set_parent_process_death_signal(Some(Signal::KILL)).map_err(|e| ShimError::Signal(e.into()))?;
     // Checked after the signal is set: a parent that died earlier would never send it.
     let found = getppid().map_or(0, |pid| pid.as_raw_nonzero().get().unsigned_abs());
@@ -92,6 +105,11 @@ pub fn exec(parent: u32, argv: &[OsString]) -> Result<Infallible, ShimError> {
     }
     // What lets the edge bind a low port is no business of what is supervised. A kernel without the set has none in it.
     let _ = rustix::thread::clear_ambient_capability_set();
+    Ok(())
+}
+
+pub(crate) fn become_program(argv: &[OsString]) -> Result<Infallible, ShimError> {
+    let [program, args @ ..] = argv else { return Err(ShimError::Nothing) };
     let source = std::process::Command::new(program).args(args).exec();
     Err(ShimError::Exec { program: program.into(), source })
 }

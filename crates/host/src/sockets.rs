@@ -1,7 +1,7 @@
 //! Which sockets listen, and what this machine's addresses are: from `/proc/net`.
 use std::collections::BTreeSet;
 use std::fs;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use crate::procfs;
 
@@ -35,6 +35,27 @@ fn parse(row: &str) -> Option<Listening> {
         port: u16::from_str_radix(port, 16).ok()?,
         inode: fields.get(9)?.parse().ok()?,
     })
+}
+
+/// The user whose socket is connected from `from` to `to` on this machine.
+pub(crate) fn user(from: SocketAddr, to: SocketAddr) -> Option<u32> {
+    ["/proc/net/tcp", "/proc/net/tcp6"]
+        .iter()
+        .filter_map(|path| fs::read_to_string(path).ok())
+        .find_map(|text| text.lines().skip(1).find_map(|row| connected(row, from, to)))
+}
+
+fn connected(row: &str, from: SocketAddr, to: SocketAddr) -> Option<u32> {
+    let mut fields = row.split_ascii_whitespace().skip(1);
+    let mut is = |wanted: SocketAddr| {
+        let (address, port) = fields.next()?.split_once(':')?;
+        let fits = u16::from_str_radix(port, 16).ok()? == wanted.port()
+            && parse_address(address)?.to_canonical() == wanted.ip().to_canonical();
+        fits.then_some(())
+    };
+    is(from)?;
+    is(to)?;
+    fields.nth(4)?.parse().ok()
 }
 
 fn parse_address(hex: &str) -> Option<IpAddr> {
@@ -101,6 +122,15 @@ mod tests {
         assert_eq!(parse(&v6).map(|l| l.address), Some(Ipv6Addr::LOCALHOST.into()));
         assert_eq!(parse(&v4.replace(" 0A ", " 01 ")), None, "connected, not listening");
         assert_eq!(parse("   0: cut"), None);
+    }
+
+    #[test]
+    fn a_connection_has_the_user_of_the_side_that_made_it() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (from, to) = (client.local_addr().unwrap(), client.peer_addr().unwrap());
+        assert_eq!(user(from, to), Some(rustix::process::geteuid().as_raw()));
+        assert_eq!(user(to, "127.0.0.1:1".parse().unwrap()), None);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What the kernel takes from this process and all that it starts.
 use std::fs::{self, File};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use landlock::{
     ABI, Access as _, AccessFs, AccessNet, CompatLevel, Compatible as _, PathBeneath, Ruleset,
@@ -78,6 +78,26 @@ fn only_files(work: &Path, program: &File) -> Result<bool, landlock::RulesetErro
         .add_rules(path_beneath_rules(DEVICES, AccessFs::from_file(KNOWN)))?
         .add_rules(path_beneath_rules([work], AccessFs::from_all(KNOWN)))?
         .add_rule(PathBeneath::new(program, AccessFs::Execute | AccessFs::ReadFile))?
+        .restrict_self()?;
+    Ok(status.ruleset != RulesetStatus::NotEnforced)
+}
+
+/// What a program needs to find other machines by name, where `/etc/resolv.conf` is a link.
+const RESOLVERS: [&str; 3] = ["/run/systemd/resolve", "/run/resolvconf", "/run/NetworkManager"];
+
+/// Denies every file but those of the system and those in `read`, which it may read, and those in `write`. The network stays. False
+/// where the kernel cannot.
+pub(crate) fn only_paths(read: &[PathBuf], write: &[PathBuf]) -> Result<bool, landlock::RulesetError> {
+    let reading = AccessFs::from_read(KNOWN);
+    let status = Ruleset::default()
+        .handle_access(AccessFs::from_all(KNOWN))?
+        .scope(Scope::from_all(KNOWN))?
+        .create()?
+        .add_rules(path_beneath_rules(SYSTEM, reading))?
+        .add_rules(path_beneath_rules(RESOLVERS, reading))?
+        .add_rules(path_beneath_rules(DEVICES, AccessFs::from_file(KNOWN)))?
+        .add_rules(path_beneath_rules(read, reading))?
+        .add_rules(path_beneath_rules(write, AccessFs::from_all(KNOWN)))?
         .restrict_self()?;
     Ok(status.ruleset != RulesetStatus::NotEnforced)
 }

@@ -5,6 +5,7 @@ mod account;
 mod actor;
 mod confine;
 mod disk;
+mod guest;
 mod init;
 mod log;
 mod port;
