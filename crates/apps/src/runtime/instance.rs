@@ -1,0 +1,352 @@
+//! One process of a function, and its server of the Runtime API.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use host::guest::{Guest, MARK, Rights, Slot};
+use host::process::Command;
+use host::{Exit, Log, Shim, Spawner, User};
+use tokio::net::unix::pipe;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, interval, sleep_until};
+
+use super::api::{Desk, Job, Reply, listen, serve};
+use super::log::{FunctionLog, Lines};
+use crate::Error;
+
+/// How long a process may take until it asks for its first call: AWS's limit.
+const START_MAX: Duration = Duration::from_secs(10);
+/// The time between two looks at a process's memory.
+const LOOK: Duration = Duration::from_millis(100);
+/// How much of what a process has printed is read before its call counts as answered, in bytes.
+const LAST_WORDS: usize = 256 << 10;
+
+/// Everything that a process is started with.
+#[derive(Debug, Clone)]
+pub(super) struct Start {
+    pub(super) program: PathBuf,
+    pub(super) args: Vec<String>,
+    pub(super) env: BTreeMap<String, String>,
+    pub(super) arn: String,
+    /// Its package, which is its working directory.
+    pub(super) code: PathBuf,
+    /// What it may read beside that.
+    pub(super) read: Vec<PathBuf>,
+    /// The directory that it may write in.
+    pub(super) work: PathBuf,
+    pub(super) pid_file: PathBuf,
+    pub(super) user: Option<User>,
+    pub(super) memory: u64,
+    pub(super) shim: Shim,
+}
+
+/// Why there is no answer of a function.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Failure {
+    /// The process could not be started.
+    NotStarted(String),
+    /// It did not ask for its first call in time.
+    SlowStart(Duration),
+    /// It said that it cannot start.
+    FailedStart(Error),
+    /// It ended; whether that was before its first call.
+    Ended {
+        /// How.
+        exit: Exit,
+        /// Before it asked for its first call.
+        early: bool,
+    },
+    /// It did not answer in time, and was ended.
+    TooLong(Duration),
+    /// Its answer is larger than AWS allows.
+    TooLarge,
+    /// It used more memory than it may, and was ended.
+    Memory {
+        /// Bytes that it had.
+        used: u64,
+        /// Bytes that it may have.
+        limit: u64,
+    },
+    /// It asked for the next call instead of answering.
+    NoAnswer,
+    /// It failed, or its answer has another form.
+    Fault(Error),
+    /// Every process of the function was busy for too long.
+    Busy(Duration),
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotStarted(why) => write!(f, "the function's process cannot be started: {why}"),
+            Self::SlowStart(limit) => write!(
+                f,
+                "the function's process did not ask for its first call within {} s, and was ended",
+                limit.as_secs()
+            ),
+            Self::FailedStart(fault) => write!(f, "the function's process cannot start: {fault}"),
+            Self::Ended { exit, early: true } => {
+                write!(f, "the function's process {exit}, before it asked for its first call")
+            }
+            Self::Ended { exit, early: false } => {
+                write!(f, "the function's process {exit}, without an answer")
+            }
+            Self::TooLong(limit) => {
+                write!(
+                    f,
+                    "the function did not answer within {} s, and its process was ended",
+                    limit.as_secs_f64()
+                )
+            }
+            Self::TooLarge => write!(f, "the function's answer is larger than 6 MiB, AWS's limit"),
+            Self::Memory { used, limit } => write!(
+                f,
+                "the function's process used {} MiB of memory, more than its {} MiB, and was ended",
+                used >> 20,
+                limit >> 20
+            ),
+            Self::NoAnswer => {
+                write!(f, "the function's process asked for the next call instead of answering")
+            }
+            Self::Fault(fault) => write!(f, "{fault}"),
+            Self::Busy(waited) => {
+                write!(f, "every process of the function was busy for {} s", waited.as_secs_f64())
+            }
+        }
+    }
+}
+
+impl std::error::Error for Failure {}
+
+/// A process of a function.
+#[derive(Debug)]
+pub(super) struct Instance {
+    start: Start,
+    guest: Guest,
+    desk: Arc<Desk>,
+    jobs: mpsc::Sender<Job>,
+    output: Arc<Output>,
+    server: JoinHandle<()>,
+    reader: JoinHandle<()>,
+    is_warm: bool,
+    /// Whether the process has fetched its last call.
+    has_fetched: bool,
+    /// Counts the processes that are not ended yet.
+    _alive: Arc<()>,
+}
+
+impl Instance {
+    /// Starts a process. It has asked for no call yet.
+    pub(super) async fn start(
+        spawner: &Spawner,
+        start: Start,
+        number: u32,
+        slot: Slot,
+        log: Arc<FunctionLog>,
+        alive: Arc<()>,
+    ) -> Result<Self, Failure> {
+        let failed = |error: std::io::Error| Failure::NotStarted(error.to_string());
+        let (listener, address) = listen().await.map_err(failed)?;
+        let mut env = start.env.clone();
+        env.insert("AWS_LAMBDA_RUNTIME_API".into(), address.to_string());
+        env.insert(MARK.into(), format!("{}-{}-{}", std::process::id(), slot.number(), address.port()));
+        let mut read = start.read.clone();
+        read.push(start.code.clone());
+        let rights = Rights {
+            read,
+            write: vec![start.work.clone()],
+            // Its own limit is watched. This one is for what allocates faster than somebody looks.
+            memory: start.memory.saturating_add((512 << 20).max(start.memory)),
+            file: 512 << 20,
+            processes: 256,
+        };
+        let command = Command {
+            program: start.program.clone(),
+            args: start.args.iter().map(Into::into).collect(),
+            env,
+            cwd: start.code.clone(),
+            user: start.user.clone(),
+            log: Log::at(&start.pid_file),
+            pid_file: Some(start.pid_file.clone()),
+            shim: start.shim.of_guest(&rights),
+        };
+        let uid = start.user.as_ref().map_or_else(|| rustix::process::geteuid().as_raw(), |user| user.uid);
+        let (jobs, received) = mpsc::channel(1);
+        let desk = Arc::new(Desk::new(received, start.arn.clone()));
+        let (guest, pipe) = Guest::start(spawner, slot, command).await.map_err(failed)?;
+        let output = Arc::new(Output::new(pipe, number, log).map_err(failed)?);
+        let server = tokio::spawn(serve(listener, desk.clone(), uid));
+        let reading = output.clone();
+        let reader = tokio::spawn(async move { reading.to_the_end().await });
+        Ok(Self {
+            has_fetched: false,
+            _alive: alive,
+            start,
+            guest,
+            desk,
+            jobs,
+            output,
+            server,
+            reader,
+            is_warm: false,
+        })
+    }
+
+    /// Whether the last call was lost through no fault of its own: the process had answered calls, and ended before it fetched this one.
+    pub(super) fn has_lost(&self, failure: &Failure) -> bool {
+        self.is_warm && !self.has_fetched && matches!(failure, Failure::Ended { .. })
+    }
+
+    /// Whether it can take a call.
+    pub(super) fn is_alive(&self) -> bool {
+        self.guest.exit().is_none()
+    }
+
+    /// Has the process answer a call. After any failure but [`Failure::Fault`] it is of no more use.
+    pub(super) async fn call(&mut self, id: &str, payload: Bytes, limit: Duration) -> Result<Bytes, Failure> {
+        self.output.belong_to(Some(id));
+        let began = Instant::now();
+        let is_cold = !self.is_warm;
+        let answered = self.answered(id, payload, limit).await;
+        self.output.drain();
+        let mut text = match &answered {
+            Ok(bytes) => format!("answered {} bytes", bytes.len()),
+            Err(failure) => failure.to_string(),
+        };
+        text.push_str(&format!(" after {:.1} ms", began.elapsed().as_secs_f64() * 1000.0));
+        if is_cold {
+            text.push_str(", with the start of the process");
+        }
+        self.output.end_of_call(Some(id), &text);
+        answered
+    }
+
+    async fn answered(&mut self, id: &str, payload: Bytes, limit: Duration) -> Result<Bytes, Failure> {
+        let (fetched, is_fetched) = oneshot::channel();
+        let (reply, mut answer) = oneshot::channel();
+        let job = Job { id: id.to_owned(), payload, limit, fetched, reply };
+        let early = !self.is_warm;
+        self.has_fetched = false;
+        if self.jobs.try_send(job).is_err() {
+            return Err(Failure::NoAnswer);
+        }
+        let patience = if early { START_MAX } else { limit };
+        tokio::select! {
+            taken = tokio::time::timeout(patience, is_fetched) => match taken {
+                Ok(Ok(())) => (self.is_warm, self.has_fetched) = (true, true),
+                Ok(Err(_)) => return Err(Failure::NoAnswer),
+                Err(_) if early => return Err(self.desk.failed_start().map_or(Failure::SlowStart(patience), Failure::FailedStart)),
+                Err(_) => return Err(Failure::TooLong(patience)),
+            },
+            exit = self.guest.ended() => {
+                return Err(match self.desk.failed_start() {
+                    Some(fault) if early => Failure::FailedStart(fault),
+                    _ => Failure::Ended { exit, early },
+                });
+            }
+        }
+        let deadline = Instant::now() + limit;
+        let mut look = interval(LOOK);
+        look.reset();
+        let ended = self.guest.ended();
+        tokio::pin!(ended);
+        loop {
+            tokio::select! {
+                biased;
+                reply = &mut answer => return match reply {
+                    Ok(Reply::Answer(bytes)) => Ok(bytes),
+                    Ok(Reply::Failed(fault)) => Err(Failure::Fault(fault)),
+                    Ok(Reply::TooLarge) => Err(Failure::TooLarge),
+                    Ok(Reply::None) | Err(_) => Err(Failure::NoAnswer),
+                },
+                exit = &mut ended => return Err(Failure::Ended { exit, early: false }),
+                () = sleep_until(deadline) => return Err(Failure::TooLong(limit)),
+                _ = look.tick() => {
+                    let (used, limit) = (self.guest.memory(), self.start.memory);
+                    if used > limit {
+                        return Err(Failure::Memory { used, limit });
+                    }
+                }
+            }
+        }
+    }
+
+    /// Ends the process and all that it started, and removes what it wrote.
+    pub(super) async fn end(self) {
+        self.guest.kill().await;
+        self.output.drain();
+        self.output.belong_to(None);
+        let work = self.start.work.clone();
+        let _ = tokio::task::spawn_blocking(move || host::disk::remove_tree(&work)).await;
+    }
+}
+
+impl Drop for Instance {
+    fn drop(&mut self) {
+        self.server.abort();
+        self.reader.abort();
+    }
+}
+
+/// What a process prints.
+#[derive(Debug)]
+struct Output {
+    pipe: pipe::Receiver,
+    lines: Mutex<Lines>,
+    instance: u32,
+    log: Arc<FunctionLog>,
+}
+
+impl Output {
+    fn new(pipe: OwnedFd, instance: u32, log: Arc<FunctionLog>) -> std::io::Result<Self> {
+        Ok(Self { pipe: pipe::Receiver::from_owned_fd(pipe)?, lines: Mutex::default(), instance, log })
+    }
+
+    async fn to_the_end(&self) {
+        while self.pipe.readable().await.is_ok() {
+            if !self.drain() {
+                return;
+            }
+            // What prints without end must leave the thread to others.
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Reads what is there. False once there is no more.
+    fn drain(&self) -> bool {
+        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut chunk = [0; 16 << 10];
+        let mut read = 0;
+        while read < LAST_WORDS {
+            match self.pipe.try_read(&mut chunk) {
+                Ok(0) => {
+                    lines.flush(self.instance, &self.log);
+                    return false;
+                }
+                Ok(n) => {
+                    read += n;
+                    lines.push(&chunk[..n], self.instance, &self.log);
+                }
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return true,
+                Err(_) => return false,
+            }
+        }
+        true
+    }
+
+    fn belong_to(&self, request: Option<&str>) {
+        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        lines.belong_to(request, self.instance, &self.log);
+    }
+
+    fn end_of_call(&self, request: Option<&str>, text: &str) {
+        self.belong_to(None);
+        self.log.say(self.instance, request, text);
+    }
+}

@@ -1,0 +1,80 @@
+//! A systemd unit that serves an app.
+
+/// What the unit says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unit<'a> {
+    /// The app's id.
+    pub app_id: &'a str,
+    /// The program and its arguments, without the deployment's directory.
+    pub command: &'a [String],
+}
+
+impl Unit<'_> {
+    /// The unit as text. It runs as a user that exists while it runs, and keeps its state in a directory of its own.
+    pub fn text(&self) -> String {
+        let id = self.app_id;
+        let command: Vec<String> = self.command.iter().map(|word| quoted(word)).collect();
+        format!(
+            "[Unit]
+Description=Mattermost App {id}
+After=network-online.target
+Wants=network-online.target
+
+[Service]
+ExecStart={}
+Environment=MAINSTAY_DIR=/var/lib/mainstay-app-{id}
+StateDirectory=mainstay-app-{id}
+StateDirectoryMode=0711
+DynamicUser=yes
+Restart=always
+RestartSec=2
+NoNewPrivileges=yes
+CapabilityBoundingSet=
+PrivateDevices=yes
+ProtectSystem=strict
+ProtectHome=yes
+ProtectKernelTunables=yes
+ProtectControlGroups=yes
+RestrictSUIDSGID=yes
+
+[Install]
+WantedBy=multi-user.target
+",
+            command.join(" ")
+        )
+    }
+}
+
+/// A word of a command line in systemd's quotes, `%` and `$` not expanded.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@,+".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    let mut text = String::from("\"");
+    for c in word.chars() {
+        match c {
+            '"' | '\\' => text.extend(['\\', c]),
+            '\n' => text.push_str("\\n"),
+            '%' | '$' => text.extend([c, c]),
+            _ => text.push(c),
+        }
+    }
+    text.push('"');
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_reach_the_program_as_they_are() {
+        assert_eq!(quoted("/usr/bin/mainstay"), "/usr/bin/mainstay");
+        assert_eq!(quoted("node \"a\" $X 100%"), "\"node \\\"a\\\" $$X 100%%\"");
+        let command = ["/usr/bin/mainstay".to_owned(), "apps".to_owned(), "my bundle.zip".to_owned()];
+        let text = Unit { app_id: "com.example.app", command: &command }.text();
+        assert!(text.contains("\nExecStart=/usr/bin/mainstay apps \"my bundle.zip\"\n"), "{text}");
+        assert!(text.contains("DynamicUser=yes"));
+    }
+}
