@@ -14,7 +14,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use self::apps::{
-    AccountNames, Apps, AwsAccount, Cloud, DeployApp, ListApps, Provision, RollbackApp, UndeployApp,
+    AccountNames, AppLogs, Apps, AwsAccount, Call, Cloud, DeployApp, Functions, ListApps, Provision,
+    RollbackApp, Run, Serve, UndeployApp,
 };
 pub(crate) use self::apps::{
     Convert as AppsConvert, Init as AppsInit, MakeBundle as AppsBundle, Terraform as AppsTerraform,
@@ -128,6 +129,17 @@ pub(crate) enum Command {
         /// Only once this file is there
         #[arg(long, value_name = "FILE")]
         once: Option<PathBuf>,
+        /// The process to die with
+        parent: u32,
+        /// The program and its arguments
+        #[arg(last = true, required = true)]
+        argv: Vec<OsString>,
+    },
+    /// Become a program of a stranger, which has few rights and dies with its parent
+    #[command(hide = true)]
+    Guest {
+        /// What it may do, as JSON
+        rights: String,
         /// The process to die with
         parent: u32,
         /// The program and its arguments

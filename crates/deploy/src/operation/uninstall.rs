@@ -21,7 +21,8 @@ use crate::state::words::UNINSTALL;
 use crate::world::World;
 
 /// What stays with `--keep-data`: everything that a later `up` in the same directory goes on with.
-const DATA: [&str; 12] = [
+const DATA: [&str; 13] = [
+    "apps",
     "mainstay.toml",
     "secrets.toml",
     "declared.json",

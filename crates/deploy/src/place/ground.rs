@@ -41,6 +41,8 @@ pub(crate) fn ground(layout: &Layout) -> Result<Ground, Error> {
         match name.to_str() {
             // Only a deployment has these.
             Some(name) if Layout::is_sign(name) => return Ok(Ground::Ours),
+            // An app may have run here before there was a deployment.
+            Some(Layout::APPS) => {}
             Some(name) if Layout::is_ours(name) => ground = Ground::Ours,
             Some(name) if name.starts_with('.') || name == "lost+found" => {}
             _ => stranger = Some(name),

@@ -24,7 +24,8 @@ const SERVER_DIRS: [&str; 5] = ["config", "logs/mattermost", "plugins", "client-
 const OWN_DIRS: [&str; 1] = [Layout::LOGS];
 
 /// Every name that may stand at the top of a deployment's directory.
-const OURS: [&str; 20] = [
+const OURS: [&str; 21] = [
+    Layout::APPS,
     "mainstay.toml",
     "secrets.toml",
     "declared.json",
@@ -79,6 +80,14 @@ pub(crate) fn sweep(layout: &Layout) -> Result<(), Error> {
 }
 
 impl Layout {
+    /// The directory of apps that run on this machine. They need no deployment.
+    pub(crate) const APPS: &str = "apps";
+
+    /// Where apps run.
+    pub fn apps(&self) -> PathBuf {
+        self.root.join(Self::APPS)
+    }
+
     /// The name of the directory with what server and agent have to say.
     pub(crate) const LOGS: &str = "logs";
 

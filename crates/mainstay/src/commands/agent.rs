@@ -80,3 +80,14 @@ pub(super) fn hold_to(printer: Printer, needs: Option<&Path>, parent: u32, argv:
         }
     }
 }
+
+/// Becomes the program, whose exit code is then ours; codes from 124 up say why it did not.
+pub(super) fn guest(printer: Printer, rights: &str, parent: u32, argv: &[OsString]) -> ExitCode {
+    match host::guest::become_guest(rights, parent, argv) {
+        Ok(never) => match never {},
+        Err(error) => {
+            printer.say(&format!("mainstay: {error}"));
+            error.exit_code().into()
+        }
+    }
+}

@@ -80,6 +80,9 @@ fn run(cli: Cli, printer: Printer) -> Result<ExitCode, Error> {
         Command::Confine { work, report, seconds, argv } => {
             return Ok(agent::confine(printer, &work, &report, seconds, &argv));
         }
+        Command::Guest { rights, parent, argv } => {
+            return Ok(agent::guest(printer, &rights, parent, &argv));
+        }
         Command::HoldTo { needs, once, parent, argv } => {
             let needs = needs.filter(|_| once.is_none_or(|once| once.exists()));
             return Ok(agent::hold_to(printer, needs.as_deref(), parent, &argv));

@@ -21,6 +21,7 @@ mod shown;
 /// What needs root or programs other than our own, or takes long: `cargo xtask test --quick` skips it.
 mod full {
     mod alive;
+    mod apps_local;
     mod browser;
     mod clients;
     mod container;

@@ -2,6 +2,7 @@
 
 mod author;
 mod aws;
+mod local;
 
 use clap::Subcommand;
 
@@ -9,6 +10,7 @@ pub(crate) use author::{Convert, Init, MakeBundle, Terraform, TerraformData, Val
 pub(crate) use aws::{
     AccountNames, AwsAccount, Cloud, DeployApp, ListApps, Provision, RollbackApp, UndeployApp,
 };
+pub(crate) use local::{AppLogs, Call, Functions, Run, Serve};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Apps {
@@ -40,4 +42,12 @@ pub(crate) enum Apps {
     /// The names of Mattermost's tool for Terraform
     #[command(subcommand, hide = true)]
     Terraform(Terraform),
+    /// Run an app's functions here, without AWS: calls are answered on loopback until it is stopped
+    Run(Run),
+    /// Serve an app by HTTP: manifest, static files, and calls that carry Mattermost's token
+    Serve(Box<Serve>),
+    /// Call an app that runs here, or a bundle
+    Call(Call),
+    /// Show what the functions of an app that runs here have printed, call by call
+    Logs(AppLogs),
 }

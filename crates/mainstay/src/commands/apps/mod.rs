@@ -2,10 +2,15 @@
 
 mod aws;
 mod bundle;
+mod call;
 mod cloud;
 mod convert;
 mod deploy;
 mod init;
+mod local;
+mod logs;
+mod run;
+mod serve;
 mod terraform;
 mod validate;
 
@@ -22,14 +27,36 @@ use crate::printer::Printer;
 
 pub(super) fn run(printer: Printer, common: &Common, command: Apps) -> Result<Exit, Error> {
     trace(common);
-    runtime()?.block_on(async {
+    let place = local::Here {
+        apps: super::layout(common, &super::variables())?.apps(),
+        variables: super::variables(),
+    };
+    runtime_for(&command)?.block_on(async {
         let cancel = interrupted()?;
-        dispatch(printer, command, cancel).await.map_err(|error| failed(printer, error))
+        dispatch(printer, &place, command, cancel).await.map_err(|error| failed(printer, error))
     })
 }
 
-async fn dispatch(printer: Printer, command: Apps, cancel: CancellationToken) -> Result<Exit, apps::Error> {
+/// What a command waits with. What serves many callers has a thread for each processor.
+fn runtime_for(command: &Apps) -> Result<tokio::runtime::Runtime, Error> {
+    if !matches!(command, Apps::Run(_) | Apps::Serve(_)) {
+        return runtime();
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    runtime.map_err(|error| Error::not_ready(format!("cannot start: {error}")))
+}
+
+async fn dispatch(
+    printer: Printer,
+    here: &local::Here,
+    command: Apps,
+    cancel: CancellationToken,
+) -> Result<Exit, apps::Error> {
     match command {
+        Apps::Run(args) => Box::pin(run::run(printer, here, &args, cancel)).await,
+        Apps::Serve(args) => Box::pin(serve::run(printer, here, &args, cancel)).await,
+        Apps::Call(args) => Box::pin(call::run(printer, here, &args, cancel)).await,
+        Apps::Logs(args) => Box::pin(logs::run(printer, here, &args, cancel)).await,
         Apps::Validate(args) => validate::run(printer, &args),
         Apps::Init(args) => init::run(printer, &args),
         Apps::Bundle(args) => bundle::run(printer, &args),

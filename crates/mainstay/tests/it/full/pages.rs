@@ -51,8 +51,11 @@ fn typed(command: &str) -> &'static str {
 
 /// How `machine.sh` runs a command.
 fn manner(command: &str) -> &'static str {
-    let never_ends =
-        command.contains(" -f") || command.contains(" --follow") || command.contains(" --foreground");
+    let stays = command.starts_with("mainstay apps run") || command.starts_with("mainstay apps serve");
+    let never_ends = (stays && !command.contains("--unit"))
+        || command.contains(" -f")
+        || command.contains(" --follow")
+        || command.contains(" --foreground");
     match command {
         _ if never_ends => "interrupted",
         _ if command.starts_with("mainstay ") && !command.contains('>') => "terminal",
@@ -306,6 +309,19 @@ fn apps_operate() {
         ..Page::default()
     }
     .run();
+}
+
+/// The bundle of the pages about apps: its function is a shell script.
+const HELLO: &str = "python3 \"$FIXTURES/../../../apps/tests/functions/bundle.py\" hello.zip";
+
+#[test]
+fn apps_run() {
+    Page { path: "docs/apps-run.md", before: &[("mainstay apps", HELLO)], ..Page::default() }.run();
+}
+
+#[test]
+fn apps_http() {
+    Page { path: "docs/apps-http.md", before: &[("mainstay apps", HELLO)], ..Page::default() }.run();
 }
 
 /// The pages that need nothing but Mainstay.

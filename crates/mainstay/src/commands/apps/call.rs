@@ -1,0 +1,85 @@
+//! `mainstay apps call`
+
+use std::io::Read as _;
+use std::time::Duration;
+
+use apps::runtime::PAYLOAD_MAX;
+use apps::serve::Running;
+use apps::{Error, event};
+use finding::Exit;
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+
+use super::local::{Here, prepare};
+use super::say;
+use crate::cli::Call;
+use crate::printer::Printer;
+
+pub(super) async fn run(
+    printer: Printer,
+    here: &Here,
+    args: &Call,
+    cancel: CancellationToken,
+) -> Result<Exit, Error> {
+    if !args.path.starts_with('/') || args.path.contains(char::is_whitespace) {
+        return Err(Error::new(Exit::Usage, format!("the path is `{}`; it must begin with `/`", args.path)));
+    }
+    let body = body(args)?;
+    let (id, bundle) = here.app(&args.app)?;
+    let limit = Duration::from_secs(args.functions.timeout);
+    let answered = match (Running::read(&here.dir(&id)), bundle) {
+        (Some(running), _) => {
+            tokio::select! {
+                answered = running.call(&args.path, body, limit + Duration::from_secs(15)) => answered?,
+                () = cancel.cancelled() => return Err(Error::new(Exit::NotVerified, "the call was given up")),
+            }
+        }
+        (None, Some(bundle)) => {
+            say(printer, &bundle.warnings);
+            let runtime = prepare(&bundle, &bundle.functions, here.settings(&id, &args.functions)?)?;
+            let answered = tokio::select! {
+                answered = runtime.call(&args.path, &body) => Some(answered),
+                () = cancel.cancelled() => None,
+            };
+            runtime.stop().await;
+            let answered = answered.ok_or_else(|| Error::new(Exit::NotVerified, "the call was given up"))?;
+            let hint = format!("what it printed: `mainstay apps logs {id}`");
+            let answered =
+                answered.map_err(|error| Error::new(Exit::NotVerified, error.to_string()).hint(hint))?;
+            serde_json::to_vec(&answered.into_call_response()?).unwrap_or_default()
+        }
+        (None, None) => {
+            return Err(Error::new(Exit::NotReady, format!("the app {id} does not run here"))
+                .hint("run it with `mainstay apps run BUNDLE`, or name its bundle instead of its id"));
+        }
+    };
+    let answer: Value = serde_json::from_slice(&answered).map_err(|error| {
+        Error::new(Exit::NotVerified, format!("the answer is not JSON, as Mattermost expects: {error}"))
+    })?;
+    printer.document(&answer);
+    Ok(if answer["type"] == "error" { Exit::NotVerified } else { Exit::Done })
+}
+
+/// The call as JSON.
+fn body(args: &Call) -> Result<String, Error> {
+    let read = |what: &str, text: &str| {
+        serde_json::from_str::<Value>(text)
+            .map_err(|error| Error::new(Exit::Usage, format!("{what} is not JSON: {error}")))
+    };
+    match (&args.body, &args.values) {
+        (Some(text), _) if text == "-" => {
+            let mut text = String::new();
+            std::io::stdin()
+                .take(PAYLOAD_MAX as u64)
+                .read_to_string(&mut text)
+                .map_err(|error| Error::new(Exit::Usage, format!("cannot read stdin: {error}")))?;
+            read("stdin", &text).map(|call| call.to_string())
+        }
+        (Some(text), _) => read("`--body`", text).map(|call| call.to_string()),
+        (None, Some(values)) => match read("`--values`", values)? {
+            values @ Value::Object(_) => Ok(event::call_body(&args.path, Some(&values))),
+            _ => Err(Error::new(Exit::Usage, "`--values` is not a JSON object")),
+        },
+        (None, None) => Ok(event::call_body(&args.path, None)),
+    }
+}
