@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, Permissions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use finding::Exit;
@@ -86,8 +86,9 @@ impl AppDir {
         };
         make(&self.0, 0o711)?;
         let path = self.0.join("lock");
-        let lock =
-            File::options().create(true).append(true).open(&path).map_err(|error| fail(&path, error))?;
+        // Whoever may open it may lock it.
+        let lock = File::options().create(true).append(true).mode(0o600).open(&path);
+        let lock = lock.map_err(|error| fail(&path, error))?;
         if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
             let id = self.0.file_name().unwrap_or_default().to_string_lossy().into_owned();
             return Err(Error::new(Exit::Busy, format!("the app {id} runs already, in {}", self.0.display()))
