@@ -51,6 +51,7 @@ pub use operation::repair::{Repair, repair_journal};
 pub use operation::restart::{Restart, Restarted};
 pub use operation::rotation::{Rotate, broken_by};
 pub use operation::runner::{Caller, Consent, Looking, Operation, Question, planned, run};
+pub use operation::site::{Site, site};
 pub use operation::start_empty::StartEmpty;
 pub use operation::status::{Problem, Refusal, State, Status, Subject, Unfinished, status, stay};
 pub use operation::uninstall::{Uninstall, Uninstalled};

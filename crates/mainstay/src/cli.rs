@@ -14,8 +14,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use self::apps::{
-    AccountNames, AppLogs, Apps, AwsAccount, Call, Cloud, DeployApp, Functions, ListApps, Provision,
-    RollbackApp, Run, Serve, UndeployApp,
+    AccountNames, AppLogs, Apps, AwsAccount, BundleSource, Call, Cloud, DeployApp, DeployApps, Functions,
+    InstallApp, ListApps, Provision, RollbackApp, Run, Serve, Server, SwitchApp, UndeployApp, UninstallApp,
 };
 pub(crate) use self::apps::{
     Convert as AppsConvert, Init as AppsInit, MakeBundle as AppsBundle, Terraform as AppsTerraform,

@@ -29,7 +29,7 @@ use crate::Error;
 pub use choice::{Environment, Tags};
 pub use metrics::{Metrics, serve};
 pub use notice::Hooks;
-pub use pass::{Deployer, Failed, Pass, Waiting};
+pub use pass::{Deployer, Done, Failed, Pass, Waiting};
 
 /// An object of the bucket.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,9 +100,9 @@ pub trait Bucket: Sync {
 }
 
 /// Deploys bundles.
-pub trait Deploy: Sync {
+pub trait Deploy {
     /// Deploys the bundle in this file. `from` is where it came from, as it may be shown.
-    fn deploy(&self, bundle: &Path, from: &str) -> impl Future<Output = Result<Deployed, Error>> + Send;
+    fn deploy(&self, bundle: &Path, from: &str) -> impl Future<Output = Result<Deployed, Error>>;
 }
 
 /// An app that was deployed.

@@ -17,6 +17,7 @@ pub(crate) mod repair;
 pub(crate) mod restart;
 pub(crate) mod rotation;
 pub(crate) mod runner;
+pub(crate) mod site;
 pub(crate) mod start_empty;
 pub(crate) mod status;
 pub(crate) mod uninstall;

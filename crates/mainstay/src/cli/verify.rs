@@ -35,7 +35,7 @@ pub(crate) struct Verify {
 }
 
 /// The address of a site, as people type it.
-fn site_address(text: &str) -> Result<Url, String> {
+pub(super) fn site_address(text: &str) -> Result<Url, String> {
     match Url::parse(text) {
         Ok(url) if matches!(url.scheme(), "http" | "https") && url.host_str().is_some() => Ok(url),
         // `chat.example.com:8065` is read as a URL with the scheme `chat.example.com`.

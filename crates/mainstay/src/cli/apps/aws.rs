@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
+use super::bundle::BundleSource;
+
 /// Where AWS is. Every value may come from a variable instead; `--plan` says from which.
 #[derive(Debug, Args)]
 pub(crate) struct Cloud {
@@ -26,8 +28,11 @@ pub(crate) struct Cloud {
 
 #[derive(Debug, Args)]
 pub(crate) struct DeployApp {
-    /// The bundle: a .zip file, or the directory of one
-    pub bundle: PathBuf,
+    /// The bundle: a .zip file, its directory, s3://BUCKET/KEY, https://..., github:OWNER/REPO[@TAG][:ASSET]
+    #[arg(value_name = "BUNDLE")]
+    pub bundle: String,
+    #[command(flatten)]
+    pub source: BundleSource,
     /// Where to
     #[arg(long, value_name = "WHERE", default_value = "aws", value_parser = ["aws"])]
     pub to: String,

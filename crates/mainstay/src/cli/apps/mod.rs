@@ -2,7 +2,10 @@
 
 mod author;
 mod aws;
+mod bundle;
+mod deployer;
 mod local;
+mod mattermost;
 
 use clap::Subcommand;
 
@@ -10,7 +13,10 @@ pub(crate) use author::{Convert, Init, MakeBundle, Terraform, TerraformData, Val
 pub(crate) use aws::{
     AccountNames, AwsAccount, Cloud, DeployApp, ListApps, Provision, RollbackApp, UndeployApp,
 };
+pub(crate) use bundle::BundleSource;
+pub(crate) use deployer::DeployApps;
 pub(crate) use local::{AppLogs, Call, Functions, Run, Serve};
+pub(crate) use mattermost::{InstallApp, Server, SwitchApp, UninstallApp};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Apps {
@@ -50,4 +56,14 @@ pub(crate) enum Apps {
     Call(Call),
     /// Show what the functions of an app that runs here have printed, call by call
     Logs(AppLogs),
+    /// Deploy every new bundle of a bucket to AWS, once or again and again
+    Deployer(DeployApps),
+    /// Install an app in a Mattermost that has the Apps plugin
+    Install(InstallApp),
+    /// Enable an app that is installed
+    Enable(SwitchApp),
+    /// Disable an app that is installed; nothing of it is lost
+    Disable(SwitchApp),
+    /// Remove an app from a Mattermost, with what it stored there
+    Uninstall(UninstallApp),
 }

@@ -10,13 +10,17 @@ use crate::printer::Printer;
 
 /// The settings of a command.
 pub(super) fn settings(cloud: &Cloud) -> Result<Settings, Error> {
-    let flags = Flags {
+    Settings::read(&flags(cloud), &variables())
+}
+
+/// What the command line says about AWS.
+pub(super) fn flags(cloud: &Cloud) -> Flags {
+    Flags {
         region: cloud.region.clone(),
         bucket: cloud.bucket.clone(),
         profile: cloud.profile.clone(),
         endpoint: cloud.endpoint_url.clone(),
-    };
-    Settings::read(&flags, &variables())
+    }
 }
 
 /// The settings, and AWS connected with them.

@@ -8,7 +8,7 @@ use finding::Exit;
 use secrecy::SecretString;
 use serde_json::json;
 
-use super::{cloud, say};
+use super::{cloud, say, source};
 use crate::cli::{DeployApp, ListApps, RollbackApp, UndeployApp};
 use crate::commands::secret_text;
 use crate::printer::Printer;
@@ -18,7 +18,8 @@ const ENV_LIMIT: u64 = 64 << 10;
 
 pub(super) async fn deploy(printer: Printer, args: &DeployApp) -> Result<Exit, Error> {
     let options = options(args)?;
-    let opened = Opened::new(Bundle::open(&args.bundle)?)?;
+    let fetched = source::bring(&args.bundle, &args.source, &cloud::flags(&args.cloud)).await?;
+    let opened = Opened::new(Bundle::open(&fetched.path)?)?;
     say(printer, &opened.bundle().warnings);
     let (settings, aws) = cloud::connect(&args.cloud).await?;
     let (holder, watch) = (Holder::this_process(), cloud::said(printer));

@@ -6,16 +6,21 @@ mod call;
 mod cloud;
 mod convert;
 mod deploy;
+mod deployer;
+mod deployment;
 mod init;
 mod local;
 mod logs;
+mod mattermost;
 mod run;
 mod serve;
+mod source;
 mod terraform;
 mod validate;
 
 use std::path::Path;
 
+use ::apps::mattermost::Wish;
 use ::deploy::Error;
 use finding::{Exit, Finding, Severity};
 use serde_json::{Value, json};
@@ -33,7 +38,9 @@ pub(super) fn run(printer: Printer, common: &Common, command: Apps) -> Result<Ex
     };
     runtime_for(&command)?.block_on(async {
         let cancel = interrupted()?;
-        dispatch(printer, &place, command, cancel).await.map_err(|error| failed(printer, error))
+        Box::pin(dispatch(printer, &place, common, command, cancel))
+            .await
+            .map_err(|error| failed(printer, error))
     })
 }
 
@@ -49,6 +56,7 @@ fn runtime_for(command: &Apps) -> Result<tokio::runtime::Runtime, Error> {
 async fn dispatch(
     printer: Printer,
     here: &local::Here,
+    common: &Common,
     command: Apps,
     cancel: CancellationToken,
 ) -> Result<Exit, apps::Error> {
@@ -69,6 +77,11 @@ async fn dispatch(
         Apps::List(args) => stopped_by(&cancel, deploy::list(printer, &args)).await,
         Apps::Rollback(args) => stopped_by(&cancel, deploy::rollback(printer, &args)).await,
         Apps::Undeploy(args) => stopped_by(&cancel, deploy::undeploy(printer, &args)).await,
+        Apps::Deployer(args) => deployer::run(printer, args, cancel).await,
+        Apps::Install(args) => mattermost::install(printer, common, args).await,
+        Apps::Enable(args) => mattermost::switch(printer, common, args, Wish::Enable).await,
+        Apps::Disable(args) => mattermost::switch(printer, common, args, Wish::Disable).await,
+        Apps::Uninstall(args) => mattermost::uninstall(printer, common, args).await,
         Apps::Aws(command) => stopped_by(&cancel, aws::run(printer, *command)).await,
     }
 }
@@ -94,6 +107,12 @@ fn is_manifest(path: &Path) -> bool {
 fn write(path: &Path, bytes: &[u8]) -> Result<(), apps::Error> {
     host::disk::atomic_write(path, bytes, 0o644, None)
         .map_err(|error| apps::Error::new(Exit::NotReady, error.to_string()))
+}
+
+/// An error of the rest of the command line, in an app's words.
+fn from_deploy(error: Error) -> apps::Error {
+    let Error { exit, what, hint, .. } = error;
+    apps::Error { exit, what, hint, findings: Vec::new() }
 }
 
 /// Prints everything that was found, and gives the command line's error.

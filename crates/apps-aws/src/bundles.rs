@@ -1,0 +1,252 @@
+//! Bundles in S3: objects that are read, and the bucket that the cloud deployer looks at.
+
+use std::io::Write as _;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use apps::Error;
+use apps::deployer::{Bucket, Object, Page, Shared, Tags};
+use apps::source::ReadObject;
+use aws_sdk_s3::Client;
+use aws_sdk_s3::config::interceptors::BeforeDeserializationInterceptorContextRef;
+use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
+use aws_sdk_s3::error::BoxError;
+use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::types::{Tag, Tagging};
+use finding::Exit;
+use jiff::Timestamp;
+use jiff::fmt::rfc2822;
+use tokio::sync::OnceCell;
+
+use crate::aws::Aws;
+use crate::failure::{Failure, Kind};
+use crate::settings::Settings;
+
+/// The most bytes of a small object that instances share.
+const SHARED: i64 = 4 << 20;
+
+/// Reads objects of S3 with these settings. Nothing is connected until the first object is asked for.
+#[derive(Debug)]
+pub struct Objects {
+    settings: Settings,
+    aws: OnceCell<Aws>,
+}
+
+impl Objects {
+    /// With these settings.
+    pub fn new(settings: Settings) -> Self {
+        Self { settings, aws: OnceCell::new() }
+    }
+}
+
+impl ReadObject for Objects {
+    async fn read_object(&self, bucket: &str, key: &str, into: &Path, most: u64) -> Result<(), Error> {
+        let aws = self.aws.get_or_try_init(|| Aws::new(&self.settings)).await?;
+        download(&aws.s3, (bucket, key), None, into, most).await
+    }
+}
+
+/// The bucket that bundles are put into.
+#[derive(Debug)]
+pub struct Bundles {
+    s3: Client,
+    bucket: String,
+}
+
+impl Bundles {
+    /// The bucket, with these settings. Their own bucket is the one of the apps, and may be another one.
+    ///
+    /// # Errors
+    /// No region is known.
+    pub async fn new(settings: &Settings, bucket: &str) -> Result<Self, Error> {
+        Ok(Self { s3: Aws::new(settings).await?.s3, bucket: bucket.to_owned() })
+    }
+
+    fn at(&self, key: &str) -> String {
+        format!("{}/{key}", self.bucket)
+    }
+}
+
+impl Bucket for Bundles {
+    fn name(&self) -> &str {
+        &self.bucket
+    }
+
+    async fn list(&self, prefix: &str, next: Option<&str>) -> Result<Page, Error> {
+        let asked = self.s3.list_objects_v2().bucket(&self.bucket).prefix(prefix);
+        let found = asked.set_continuation_token(next.map(str::to_owned)).send().await;
+        let found = found.map_err(|error| Failure::new("s3:ListBucket", &self.bucket, &error))?;
+        let object = |object: &aws_sdk_s3::types::Object| {
+            Some(Object {
+                key: object.key()?.to_owned(),
+                etag: object.e_tag().unwrap_or_default().to_owned(),
+                size: u64::try_from(object.size().unwrap_or_default()).unwrap_or_default(),
+                modified: object.last_modified().and_then(timestamp).unwrap_or_default(),
+            })
+        };
+        let next = found.next_continuation_token().map(str::to_owned);
+        Ok(Page { objects: found.contents().iter().filter_map(object).collect(), next })
+    }
+
+    async fn tags(&self, key: &str) -> Result<Option<Tags>, Error> {
+        let found = match self.s3.get_object_tagging().bucket(&self.bucket).key(key).send().await {
+            Ok(found) => found,
+            Err(error) => {
+                return match Failure::new("s3:GetObjectTagging", self.at(key), &error) {
+                    failure if failure.is(&Kind::Missing) => Ok(None),
+                    failure => Err(failure.into_error()),
+                };
+            }
+        };
+        let tags = found.tag_set().iter().map(|tag| (tag.key().to_owned(), tag.value().to_owned()));
+        Ok(Some(tags.collect()))
+    }
+
+    async fn set_tags(&self, key: &str, tags: &Tags) -> Result<(), Error> {
+        let wrong = |error: aws_sdk_s3::error::BuildError| {
+            Error::new(Exit::Bug, format!("the tags of {} cannot be sent: {error}", self.at(key)))
+        };
+        let tags = tags.iter().map(|(name, value)| Tag::builder().key(name).value(value).build());
+        let tags = tags.collect::<Result<Vec<_>, _>>().map_err(wrong)?;
+        let tagging = Tagging::builder().set_tag_set(Some(tags)).build().map_err(wrong)?;
+        let answer = self.s3.put_object_tagging().bucket(&self.bucket).key(key).tagging(tagging).send().await;
+        answer.map_err(|error| Failure::new("s3:PutObjectTagging", self.at(key), &error))?;
+        Ok(())
+    }
+
+    async fn download(&self, object: &Object, into: &Path, most: u64) -> Result<(), Error> {
+        download(&self.s3, (&self.bucket, &object.key), Some(&object.etag), into, most).await
+    }
+
+    async fn read_shared(&self, key: &str) -> Result<Option<Shared>, Error> {
+        let date = Date::default();
+        let asked = self.s3.get_object().bucket(&self.bucket).key(key).customize().interceptor(date.clone());
+        let found = match asked.send().await {
+            Ok(found) => found,
+            Err(error) => {
+                return match Failure::new("s3:GetObject", self.at(key), &error) {
+                    failure if failure.is(&Kind::Missing) => Ok(None),
+                    failure => Err(failure.into_error()),
+                };
+            }
+        };
+        if found.content_length().is_some_and(|length| length > SHARED) {
+            return Err(Error::new(Exit::NeedsYou, format!("the record {} is too large", self.at(key)))
+                .hint("delete the object: bundles that failed are then tried again at once"));
+        }
+        let written = found.last_modified().and_then(timestamp);
+        let etag = found.e_tag().unwrap_or_default().to_owned();
+        let bytes = found.body.collect().await.map_err(|error| broken(&self.at(key), &error))?.to_vec();
+        // A bucket that does not say what time it is: nobody's lease is over then.
+        let age = match (written, date.seen()) {
+            (Some(written), Some(now)) => now.duration_since(written).try_into().unwrap_or_default(),
+            _ => Duration::ZERO,
+        };
+        Ok(Some(Shared { bytes, etag, age }))
+    }
+
+    async fn write_shared(
+        &self,
+        key: &str,
+        bytes: Vec<u8>,
+        expected: Option<&str>,
+    ) -> Result<Option<String>, Error> {
+        let put = self.s3.put_object().bucket(&self.bucket).key(key).content_type("application/json");
+        let put = match expected {
+            Some(etag) => put.if_match(etag),
+            None => put.if_none_match("*"),
+        };
+        match put.body(ByteStream::from(bytes)).send().await {
+            Ok(written) => Ok(Some(written.e_tag().unwrap_or_default().to_owned())),
+            Err(error) => match Failure::new("s3:PutObject", self.at(key), &error) {
+                // It was removed meanwhile, or somebody else wrote it.
+                failure if failure.is(&Kind::Changed) || failure.is(&Kind::Missing) => Ok(None),
+                failure => Err(failure.into_error()),
+            },
+        }
+    }
+}
+
+/// Writes an object into a new file.
+async fn download(
+    s3: &Client,
+    (bucket, key): (&str, &str),
+    etag: Option<&str>,
+    into: &Path,
+    most: u64,
+) -> Result<(), Error> {
+    let at = format!("{bucket}/{key}");
+    let asked = s3.get_object().bucket(bucket).key(key).set_if_match(etag.map(str::to_owned));
+    let found = asked.send().await.map_err(|error| match Failure::new("s3:GetObject", &at, &error) {
+        failure if failure.is(&Kind::Missing) => {
+            Error::new(Exit::NotReady, format!("there is no object s3://{at}"))
+                .hint("check the bucket and the key; keys are case-sensitive")
+        }
+        failure if failure.is(&Kind::Changed) => {
+            Error::new(Exit::NotReady, format!("s3://{at} was replaced while it was looked at"))
+                .hint("run the command again")
+        }
+        failure => failure.into_error(),
+    })?;
+    let too_large = || {
+        Error::new(
+            Exit::Refused,
+            format!("s3://{at} is larger than {} bytes, the most that a bundle may have", most),
+        )
+        .hint("check that it is the bundle of an app")
+    };
+    if found.content_length().is_some_and(|length| u64::try_from(length).unwrap_or_default() > most) {
+        return Err(too_large());
+    }
+    let failed = |error: std::io::Error| {
+        Error::new(Exit::NotReady, format!("cannot write {}: {error}", into.display()))
+    };
+    let mut file = std::fs::File::create_new(into).map_err(failed)?;
+    let (mut body, mut count) = (found.body, 0);
+    while let Some(part) = body.try_next().await.map_err(|error| broken(&at, &error))? {
+        count += part.len() as u64;
+        if count > most {
+            return Err(too_large());
+        }
+        file.write_all(&part).map_err(failed)?;
+    }
+    Ok(())
+}
+
+fn broken(at: &str, error: &dyn std::fmt::Display) -> Error {
+    let why = finding::one_line(&error.to_string(), 300);
+    Error::new(Exit::NotReady, format!("s3://{at} did not come whole: {why}")).hint("run the command again")
+}
+
+fn timestamp(time: &aws_sdk_s3::primitives::DateTime) -> Option<Timestamp> {
+    Timestamp::new(time.secs(), 0).ok()
+}
+
+/// Hears what time the bucket says it is: its own clock alone tells how old an object is.
+#[derive(Debug, Clone, Default)]
+struct Date(Arc<Mutex<Option<Timestamp>>>);
+
+impl Date {
+    fn seen(&self) -> Option<Timestamp> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Intercept for Date {
+    fn name(&self) -> &'static str {
+        "Date"
+    }
+
+    fn read_before_deserialization(
+        &self,
+        context: &BeforeDeserializationInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let date = context.response().headers().get("date");
+        let date = date.and_then(|date| rfc2822::parse(date).ok()).map(|date| date.timestamp());
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = date;
+        Ok(())
+    }
+}

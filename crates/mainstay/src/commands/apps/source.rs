@@ -1,0 +1,31 @@
+//! A bundle that somebody named, brought to this machine.
+
+use apps::source::{self, Fetched, Wanted};
+use apps::{Bundle, Error, Manifest};
+use apps_aws::{Flags, Objects, Settings};
+
+use crate::cli::BundleSource;
+use crate::commands::variables;
+
+/// Brings a bundle here: from a file, a directory, S3, a URL or a release on GitHub. `flags` say where S3 is.
+pub(super) async fn bring(named: &str, how: &BundleSource, flags: &Flags) -> Result<Fetched, Error> {
+    let variables = variables();
+    let wanted = Wanted::new(how.sha256.as_deref(), |name| variables.get(name).cloned())?;
+    let from = source::Source::read(named)?;
+    let objects = match &from {
+        source::Source::S3 { .. } => Settings::read(flags, &variables)?,
+        // Wrong variables of AWS matter to nobody who asks for nothing there.
+        _ => Settings::read(&Flags::default(), &std::collections::BTreeMap::new())?,
+    };
+    source::fetch(&from, &wanted, &Objects::new(objects), &std::env::temp_dir()).await
+}
+
+/// The manifest of a bundle, or of a file that is one.
+pub(super) async fn manifest(named: &str, how: &BundleSource) -> Result<Manifest, Error> {
+    let fetched = bring(named, how, &Flags::default()).await?;
+    if fetched.path.extension().is_some_and(|ending| ending == "json") {
+        let bytes = apps::read_file(&fetched.path, apps::MANIFEST_LIMIT)?;
+        return Ok(Manifest::read(&fetched.path, &bytes)?.0);
+    }
+    Ok(Bundle::open(&fetched.path)?.manifest)
+}
