@@ -13,7 +13,9 @@ mod proxy;
 /// What needs programs other than our own: `cargo xtask test --quick` skips it.
 mod full {
     mod account;
+    mod calls;
     mod faults;
     mod foreign;
     mod lifecycle;
+    mod permissions;
 }
