@@ -31,7 +31,8 @@ pub struct Converted {
 /// # Errors
 /// As [`Manifest::read`].
 pub fn convert(name: &Path, bytes: &[u8], given: &Given) -> Result<Converted, Error> {
-    let read = reading::read(name, bytes, given).map_err(|error| {
+    let read = reading::read(name, bytes, given).map_err(|mut error| {
+        error.findings.retain(|finding| finding.fix != CONVERT);
         let misses_homepage = error.findings.iter().any(|finding| finding.what.starts_with("`homepage_url`"));
         if misses_homepage { error.hint("give it with `--homepage-url URL`") } else { error }
     })?;

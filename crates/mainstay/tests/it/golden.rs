@@ -61,6 +61,11 @@ fn images_and_compose_files() {
 }
 
 #[test]
+fn apps() {
+    mistakes("apps");
+}
+
+#[test]
 fn failed_steps() {
     Session::new().check("failure");
 }

@@ -43,7 +43,7 @@ fn bundle(printer: Printer, path: &Path) -> Result<Exit, Error> {
     }));
     say(printer, &bundle.warnings);
     printer.show(&format!(
-        "{} is a valid bundle of {} {}: {} functions, {} static files",
+        "{} is a valid bundle of {} {}; functions: {}; static files: {}",
         path.display(),
         manifest.app_id,
         manifest.version,
