@@ -206,7 +206,7 @@ fn content(function: &Function, code: &Archive, findings: &mut Vec<Finding>) {
                     None => "the archive says nothing about modes: it was made on another system than Unix"
                         .to_owned(),
                 };
-                findings.push(Finding::error(what, cause, "make it executable (`chmod +x bootstrap`) and zip it again, or let `mainstay apps bundle DIR` do it"));
+                findings.push(Finding::error(what, cause, "make it executable (chmod +x bootstrap) and zip it again, or let `mainstay apps bundle DIR` do it"));
             }
             Some(_) => {}
         }

@@ -29,7 +29,7 @@ pub(super) async fn run(
     let id = &bundle.manifest.app_id;
     if bundle.functions.is_empty() {
         return Err(Error::new(Exit::Refused, format!("the bundle of {id} has no function to run"))
-            .hint("`mainstay apps serve --command` serves an app that answers by HTTP"));
+            .hint("`mainstay apps serve BUNDLE --command COMMAND` serves an app that answers by HTTP"));
     }
     let runtime = Arc::new(prepare(&bundle, &bundle.functions, here.settings(id, &args.functions)?)?);
     let listener = bind(args.listen, &[]).await?;
