@@ -192,7 +192,7 @@ async fn download(
     let too_large = || {
         Error::new(
             Exit::Refused,
-            format!("s3://{at} is larger than {} bytes, the most that a bundle may have", most),
+            format!("s3://{at} is larger than {most} bytes, the most that a bundle may have"),
         )
         .hint("check that it is the bundle of an app")
     };

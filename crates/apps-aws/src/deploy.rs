@@ -183,7 +183,7 @@ impl<'a> Deployment<'a> {
             return Ok(describe(&release, seen));
         }
         let all = WithManifest { desired: &package.desired, bundle: package.contents };
-        let ran = job.run(Some(&all), turn.holder, options.skip_verify, turn.watch).await?;
+        let ran = Box::pin(job.run(Some(&all), turn.holder, options.skip_verify, turn.watch)).await?;
         let release = ran.record.versions.get(&version).cloned().unwrap_or_default();
         Ok(describe(&release, ran.seen))
     }

@@ -145,7 +145,7 @@ impl<'a> Step<'a> {
     /// Whatever stopped it.
     pub async fn run(self, turn: &Turn<'_>) -> Result<Done, Error> {
         let (app_id, version) = (self.job.record.app_id.clone(), self.job.version.clone());
-        let Ran { record, seen } = self.job.run(None, turn.holder, false, turn.watch).await?;
+        let Ran { record, seen } = Box::pin(self.job.run(None, turn.holder, false, turn.watch)).await?;
         Ok(Done { app_id, version, current: record.current, seen })
     }
 }

@@ -70,11 +70,11 @@ pub enum NoWay {
     #[error("{to} does not start on what {from} wrote: {first} is the first that {why}")]
     Clash {
         /// The release that wrote the data.
-        from: Version,
+        from: String,
         /// The release that is wanted.
-        to: Version,
+        to: String,
         /// The first release that works.
-        first: Version,
+        first: String,
         /// What it does.
         why: &'static str,
     },
@@ -106,8 +106,10 @@ impl NoWay {
     }
 }
 
+type Numbers = (u32, u32, u32);
+
 /// The oldest MySQL that a release and later ones start on: 5.7 is refused by 9.5. Sources: the upgrade notes of 6.0 and 9.5.
-const MYSQL: [((u32, u32, u32), (u32, u32)); 2] = [((6, 0, 0), (5, 7)), ((9, 5, 0), (8, 0))];
+const MYSQL: [(Numbers, (u32, u32)); 2] = [((6, 0, 0), (5, 7)), ((9, 5, 0), (8, 0))];
 
 /// From here on the makers advise their tools for moving MySQL to PostgreSQL (they work from 7.1 on).
 const MOVES_FROM: Version = Version::new(8, 0, 0);
@@ -115,7 +117,7 @@ const MOVES_FROM: Version = Version::new(8, 0, 0);
 const MOVES_AT: Version = Version::new(8, 1, 0);
 
 /// From here on a release may run on the newest PostgreSQL that any later release on the way needs, so that one move is enough.
-const ANY_POSTGRES: (u32, u32, u32) = (8, 1, 0);
+const ANY_POSTGRES: Numbers = (8, 1, 0);
 
 /// The way from one release to another. It is empty where nothing is to be done.
 ///
@@ -166,7 +168,8 @@ fn stops(from: &Version, to: &Version, catalogue: &Catalogue) -> Result<Vec<(Ver
         Path::Same | Path::Open => Ok(Vec::new()),
         Path::Older => Err(NoWay::Older { from: from.clone(), to: to.clone() }),
         Path::Instead(stop) => {
-            Err(NoWay::Clash { from: from.clone(), to: to.clone(), first: stop.version, why: stop.why })
+            let [from, to, first] = [from, to, &stop.version].map(ToString::to_string);
+            Err(NoWay::Clash { from, to, first, why: stop.why })
         }
         Path::Stops(stops) => {
             let newest = |stop: crate::path::Stop| (catalogue.newest(&stop.version), stop.why.to_owned());

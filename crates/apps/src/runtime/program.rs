@@ -110,20 +110,20 @@ impl Program {
                 let names = ["node", "nodejs"];
                 let program = on_path(&names, search, user)
                     .ok_or_else(|| missing(&names, "install Node.js: `apt-get install nodejs`"))?;
-                Ok(interpreted(program, clients.join(NODE_CLIENT.0), function))
+                Ok(interpreted(program, &clients.join(NODE_CLIENT.0), function))
             }
             Kind::Python(version) => {
                 let exact = format!("python{version}");
                 let names = [exact.as_str(), "python3"];
                 let program = on_path(&names, search, user)
                     .ok_or_else(|| missing(&names, "install Python: `apt-get install python3`"))?;
-                Ok(interpreted(program, clients.join(PYTHON_CLIENT.0), function))
+                Ok(interpreted(program, &clients.join(PYTHON_CLIENT.0), function))
             }
         }
     }
 }
 
-fn interpreted(program: PathBuf, client: PathBuf, function: &Function) -> Program {
+fn interpreted(program: PathBuf, client: &Path, function: &Function) -> Program {
     let read = belongings(&program);
     Program { program, args: vec![client.display().to_string(), function.handler.clone()], read }
 }

@@ -34,7 +34,7 @@ pub enum Backend {
     /// Functions that run here.
     Functions(Arc<Runtime>),
     /// A program that listens here.
-    Program(Program),
+    Program(Box<Program>),
 }
 
 /// A program that answers calls by HTTP.

@@ -60,7 +60,7 @@ async fn served(secret: Option<&str>) -> Served {
         BTreeMap::from([("photo.png".to_owned(), photo.clone()), ("img/big photo.png".to_owned(), photo)]);
     let manifest =
         Manifest { app_id: "com.example.app".into(), display_name: "An app".into(), ..Manifest::default() };
-    let backend = Backend::Program(Program::new(behind, Duration::from_millis(800)));
+    let backend = Backend::Program(Box::new(Program::new(behind, Duration::from_millis(800))));
     let front =
         Front::new(&manifest, "https://apps.example.com/app/", files, backend, secret.and_then(Secret::new));
     let listener = bind("127.0.0.1:0".parse().unwrap(), &[]).await.unwrap();

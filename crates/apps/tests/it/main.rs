@@ -1,4 +1,5 @@
 //! The crate from outside.
+#![allow(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
 mod actor;
 mod bundle;

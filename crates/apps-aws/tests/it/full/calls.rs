@@ -16,7 +16,7 @@ async fn an_unchanged_bundle_costs_nine_calls_and_a_change_only_its_own() {
     let mut app = App::new("com.example.big", "1.0.0", &[], &[]);
     app.functions = named("function", 10);
     app.files = named("file", 200);
-    let mut count = async |app: &App| {
+    let count = async |app: &App| {
         account.proxy.reset(None);
         app.deploy(&account.aws).await.unwrap();
         account.proxy.calls().len()

@@ -2,7 +2,7 @@
 
 use crate::app::{Account, App, rollback, undeploy};
 
-fn is_writing(call: &String) -> bool {
+fn is_writing(call: &str) -> bool {
     let iam_reads = ["GetPolicy", "GetPolicyVersion", "GetCallerIdentity", "GetRole", "ListPolicyVersions"];
     let action = call.split(' ').nth(2).unwrap_or_default();
     !call.starts_with("GET ")

@@ -96,7 +96,7 @@ pub(super) async fn run(
         let started = Instant::now();
         let pass = Box::pin(deployer.pass(&bundles, &cloud, &cancel, |outcome| hear(printer, outcome))).await;
         metrics.count(&pass, started.elapsed(), Timestamp::now());
-        let Some(every) = args.every else { return ended(printer, pass?, &bucket) };
+        let Some(every) = args.every else { return ended(printer, &pass?, &bucket) };
         match pass {
             Ok(pass) => show(printer, &pass, &bucket, false),
             // What somebody has to correct first does not change by waiting.
@@ -114,8 +114,8 @@ pub(super) async fn run(
 }
 
 /// A bundle that failed is a failure of the command.
-fn ended(printer: Printer, pass: Pass, bucket: &str) -> Result<Exit, Error> {
-    show(printer, &pass, bucket, false);
+fn ended(printer: Printer, pass: &Pass, bucket: &str) -> Result<Exit, Error> {
+    show(printer, pass, bucket, false);
     let Some(first) = pass.failed.first() else { return Ok(Exit::Done) };
     let exit = Exit::from_code(first.exit_code).unwrap_or(Exit::NotReady);
     let what = match pass.failed.len() {
@@ -129,7 +129,7 @@ fn ended(printer: Printer, pass: Pass, bucket: &str) -> Result<Exit, Error> {
 fn hear(printer: Printer, outcome: &Result<deployer::Done, deployer::Failed>) {
     match outcome {
         Ok(done) => {
-            printer.say(&format!("✓ {}: {} {} is deployed", done.key, done.app.app_id, done.app.version))
+            printer.say(&format!("✓ {}: {} {} is deployed", done.key, done.app.app_id, done.app.version));
         }
         Err(failed) => {
             let hint = failed.hint.as_deref().map_or_else(String::new, |hint| format!("\n    {hint}"));

@@ -72,7 +72,7 @@ pub(super) async fn run(
         }
     };
     let backend = match (&program, &runtime) {
-        (Some(program), _) => Backend::Program(Program::new(program.address, limit)),
+        (Some(program), _) => Backend::Program(Box::new(Program::new(program.address, limit))),
         (None, Some(runtime)) => Backend::Functions(runtime.clone()),
         (None, None) => return Err(Error::new(Exit::Bug, "nothing answers the calls")),
     };
@@ -124,7 +124,7 @@ impl Supervised {
         let not_ready = |error: &dyn std::fmt::Display| Error::new(Exit::NotReady, error.to_string());
         let slot = Slot::take();
         let user = slot.as_ref().and_then(Slot::user);
-        let cwd = std::env::current_dir().map_err(|error| not_ready(&error))?;
+        let cwd = std::path::absolute(".").map_err(|error| not_ready(&error))?;
         if let Some(user) = &user {
             user.can_enter(&cwd)
                 .map_err(|error| not_ready(&format!("the command runs as another user, and {error}")))?;
