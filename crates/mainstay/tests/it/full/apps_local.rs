@@ -28,7 +28,13 @@ impl Staying {
         let staying = Self(child);
         let running = place.root.join("apps").join(ID).join("running.json");
         let deadline = Instant::now() + Duration::from_secs(20);
-        while !running.exists() {
+        // After a kill, the file of the process before is still there.
+        let is_ours = || {
+            let text = std::fs::read_to_string(&running).unwrap_or_default();
+            let said: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
+            said["pid"] == staying.0.id()
+        };
+        while !is_ours() {
             assert!(Instant::now() < deadline, "it does not say that it runs");
             std::thread::sleep(Duration::from_millis(20));
         }
