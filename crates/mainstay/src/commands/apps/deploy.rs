@@ -36,7 +36,7 @@ pub(super) async fn deploy(printer: Printer, args: &DeployApp) -> Result<Exit, E
     let (id, version) = (&deployed.app_id, &deployed.version);
     let what = if unchanged { "is deployed already, unchanged" } else { "is deployed" };
     let mut text = format!(
-        "{id} {version} {what}: {} functions, {} static files",
+        "{id} {version} {what}; functions: {}; static files: {}",
         deployed.functions.len(),
         deployed.files
     );
@@ -141,7 +141,7 @@ pub(super) async fn list(printer: Printer, args: &ListApps) -> Result<Exit, Erro
         let mark = if row.current { "current" } else { "" };
         let at = row.deployed_at.as_deref().and_then(|at| at.get(..16)).unwrap_or_default();
         let note = row.note.as_deref().unwrap_or_default();
-        let counts = format!("{} functions, {} files", count(row.functions), count(row.files));
+        let counts = format!("functions: {}, files: {}", count(row.functions), count(row.files));
         format!("{:<width$}  {:<10}  {mark:<7}  {at:<16}  {counts}  {note}", row.app_id, row.version)
             .trim_end()
             .to_owned()

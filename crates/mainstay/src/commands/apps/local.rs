@@ -43,7 +43,8 @@ impl Here {
 
     /// The app that somebody names by its id or by a bundle.
     pub(super) fn app(&self, named: &Path) -> Result<(String, Option<Bundle>), Error> {
-        if named.is_file() {
+        // A directory of an id's name is an app's only if it holds one.
+        if named.is_file() || named.join("manifest.json").is_file() {
             let bundle = Bundle::open(named)?;
             return Ok((bundle.manifest.app_id.clone(), Some(bundle)));
         }

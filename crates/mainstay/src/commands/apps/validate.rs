@@ -18,12 +18,8 @@ fn manifest(printer: Printer, path: &Path) -> Result<Exit, Error> {
     let (manifest, warnings) = Manifest::read(path, &apps::read_file(path, MANIFEST_LIMIT)?)?;
     printer.data(&json!({ "valid": true, "manifest": manifest, "warnings": warnings }));
     say(printer, &warnings);
-    printer.show(&format!(
-        "{} is a valid manifest of {} {}",
-        path.display(),
-        manifest.app_id,
-        manifest.version
-    ));
+    let version = if manifest.version.is_empty() { "without a version" } else { &manifest.version };
+    printer.show(&format!("{} is a valid manifest of {} {version}", path.display(), manifest.app_id));
     Ok(Exit::Done)
 }
 

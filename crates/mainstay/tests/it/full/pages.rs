@@ -248,6 +248,11 @@ fn databases() {
 }
 
 #[test]
+fn apps_write() {
+    Page { path: "docs/apps-write.md", ..Page::default() }.run();
+}
+
+#[test]
 fn releases() {
     const OLD: &str = "mkdir -p /opt/mattermost/config && echo '{}' > /opt/mattermost/config/config.json";
     Page { path: "docs/releases.md", before: &[("mainstay release path 10.5.14", OLD)], ..Page::default() }
