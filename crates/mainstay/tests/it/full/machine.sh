@@ -14,6 +14,8 @@ for dir in etc opt srv var root; do
     mkdir "over-$dir" "work-$dir"
     mount -t overlay overlay -o "lowerdir=/$dir,upperdir=$PWD/over-$dir,workdir=$PWD/work-$dir" "/$dir"
 done
+# Its users have other ids than those that tests beside it make: a user whose id a process has cannot be removed.
+printf 'SYS_UID_MIN 200\nSYS_UID_MAX 499\n' >> /etc/login.defs
 mount -t tmpfs -o mode=755 tmpfs /run
 mkdir /run/secrets
 touch bin/mainstay bin/mainstay-static
