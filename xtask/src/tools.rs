@@ -41,8 +41,10 @@ const IP: Tool = Tool { programs: &["ip"], package: "iproute2" };
 const NGINX: Tool = Tool { programs: &["nginx"], package: "nginx-light" };
 const WRK: Tool = Tool { programs: &["wrk"], package: "wrk" };
 
-/// Two public Mattermost clients, a mail server, an emulator of AWS, an OAuth provider and a checker of accessibility, in the versions that the tests were written for.
-const PYTHON_PACKAGES: [&str; 3] = ["mattermostdriver==7.3.2", "aiosmtpd==1.4.6", "moto[server]==5.2.5"];
+/// Two public Mattermost clients, a mail server, an emulator of AWS, the schemas of Kubernetes, an OAuth provider and a checker of
+/// accessibility, in the versions that the tests were written for.
+const PYTHON_PACKAGES: [&str; 4] =
+    ["mattermostdriver==7.3.2", "aiosmtpd==1.4.6", "moto[server]==5.2.5", "kubernetes-validate==1.37.0"];
 const NODE_PACKAGES: [&str; 4] =
     ["@mattermost/client@11.9.0", "ws@8", "oauth2-mock-server@9.3.0", "axe-core@4.10.3"];
 

@@ -1,6 +1,8 @@
 //! Why something about an app was not done.
 
-use finding::{Exit, Finding};
+use std::path::Path;
+
+use finding::{Exit, Finding, Location};
 
 /// Why something about an app was not done: what was wrong, and what to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +36,29 @@ impl Error {
         self.findings = findings;
         self
     }
+
+    /// The same with another name for a file: a download is gone when somebody reads the message.
+    #[must_use]
+    pub(crate) fn naming(mut self, path: &Path, name: &str) -> Self {
+        let path = path.display().to_string();
+        self.what = self.what.replace(&path, name);
+        self.hint = self.hint.map(|hint| hint.replace(&path, name));
+        self.findings = self.findings.into_iter().map(|finding| named(finding, &path, name)).collect();
+        self
+    }
+}
+
+/// A finding with another name for a file.
+pub(crate) fn named(mut finding: Finding, path: &str, name: &str) -> Finding {
+    for text in [&mut finding.what, &mut finding.cause, &mut finding.fix] {
+        *text = text.replace(path, name);
+    }
+    if let Some(Location::File(file) | Location::Line { file, .. }) = &mut finding.location
+        && file.as_os_str() == path
+    {
+        *file = name.into();
+    }
+    finding
 }
 
 impl std::fmt::Display for Error {

@@ -13,6 +13,7 @@ mod proxy;
 /// What needs programs other than our own: `cargo xtask test --quick` skips it.
 mod full {
     mod account;
+    mod bundles;
     mod calls;
     mod faults;
     mod foreign;

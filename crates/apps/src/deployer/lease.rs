@@ -9,7 +9,7 @@ use finding::Exit;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::choice::Environment;
+use super::environment::Environment;
 use super::notice::Notice;
 use super::{Bucket, Shared};
 use crate::Error;

@@ -15,6 +15,7 @@
 //!   deployed. Theirs is read and set; a second tag says which content it was.
 
 mod choice;
+mod environment;
 mod lease;
 mod metrics;
 mod notice;
@@ -26,7 +27,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::Error;
-pub use choice::{Environment, Tags};
+pub use environment::{Environment, Tags};
 pub use metrics::{Metrics, serve};
 pub use notice::Hooks;
 pub use pass::{Deployer, Done, Failed, Pass, Waiting};

@@ -9,7 +9,8 @@ use serde::Serialize;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
-use super::choice::{Environment, is_bundle, next_try};
+use super::choice::{is_bundle, next_try};
+use super::environment::Environment;
 use super::lease::{Failure, Holder, Lease, RENEWED, remembered};
 use super::notice::{Hooks, Notice};
 use super::{Bucket, Deploy, Deployed, Object};
@@ -230,7 +231,8 @@ impl Deployer {
                 .hint("an object of S3 may have 10 tags: remove some")
         })?;
         bucket.download(object, &file, self.most).await?;
-        deploy.deploy(&file, &format!("s3://{}/{}", bucket.name(), object.key)).await
+        let from = format!("s3://{}/{}", bucket.name(), object.key);
+        deploy.deploy(&file, &from).await.map_err(|error| error.naming(&file, &from))
     }
 
     /// Remembers how it ended; what was deployed is marked.

@@ -72,8 +72,7 @@ pub(super) fn decide(seen: &Seen) -> Host {
     if text("FeatureFlagAppsEnabled") == Some("false") {
         return Host::FlagOff { server };
     }
-    let built_in = text("BuildNumber").is_some_and(|build| build.contains("builtin"));
-    Host::Absent { server, runs_plugins: seen.status != StatusCode::NOT_IMPLEMENTED && !built_in }
+    Host::Absent { server, runs_plugins: text("PluginsEnabled") != Some("false") }
 }
 
 impl Host {
@@ -150,7 +149,8 @@ mod tests {
         );
         assert!(matches!(state(new("false"), 404, None), Host::FlagOff { .. }));
         assert!(matches!(state(new("true"), 404, None), Host::Absent { runs_plugins: true, .. }));
-        assert!(matches!(state(new("true"), 501, None), Host::Absent { runs_plugins: false, .. }));
+        let without = json!({"Version": "10.11.0", "PluginsEnabled": "false"});
+        assert!(matches!(state(without, 404, None), Host::Absent { runs_plugins: false, .. }));
         // Too old counts before everything that an upgrade would change anyway.
         let old = json!({"Version": "7.6.1", "FeatureFlagAppsEnabled": "false"});
         assert_eq!(state(old, 404, None), Host::TooOld { server: "7.6.1".to_owned() });

@@ -19,6 +19,9 @@ pub struct Listed {
     pub version: String,
     /// How it can be deployed: `aws_lambda`, `http`, `open_faas`, `plugin`.
     pub deploy_types: Vec<String>,
+    /// Its manifest.
+    #[serde(skip)]
+    pub(super) manifest: Value,
 }
 
 /// An installed app.
@@ -33,7 +36,7 @@ pub struct Installed {
 }
 
 /// The sections of a manifest that say how an app is deployed.
-const SECTIONS: [&str; 4] = ["aws_lambda", "http", "open_faas", "plugin"];
+pub(super) const SECTIONS: [&str; 4] = ["aws_lambda", "http", "open_faas", "plugin"];
 
 fn text(value: &Value, key: &str) -> String {
     value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned()
@@ -49,6 +52,7 @@ pub(super) fn listed(app_id: &str, answer: &Value) -> Option<Listed> {
     Some(Listed {
         version: text(manifest, "version"),
         deploy_types: types.map(|section| (*section).to_owned()).collect(),
+        manifest: manifest.clone(),
     })
 }
 

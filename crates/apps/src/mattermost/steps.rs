@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use url::{Host, Url};
 
-use super::standing::Standing;
+use super::standing::{SECTIONS, Standing};
 use crate::{DeployType, Error, Manifest};
 
 /// What is to become of an app.
@@ -157,13 +157,16 @@ fn install(
     if let Some(manifest) = manifest {
         let manifest = serde_json::to_value(manifest)
             .map_err(|error| Error::new(Exit::Bug, format!("the manifest cannot be written: {error}")))?;
-        steps.push(Step::List { version: version.clone(), deploy_type: deploy_type.clone(), manifest });
+        let listed = standing.listed.as_ref().map(|listed| &listed.manifest);
+        if !listed.is_some_and(|listed| says(listed, &manifest, &deploy_type)) {
+            steps.push(Step::List { version: version.clone(), deploy_type: deploy_type.clone(), manifest });
+        }
     }
     match &standing.installed {
         Some(installed) if installed.version == version && installed.deploy_type == deploy_type && !again => {
             if !installed.enabled {
                 steps.push(Step::Enable);
-            } else if manifest.is_none() {
+            } else if steps.is_empty() {
                 remarks
                     .push(format!("{app_id} is installed in this version; `--again` installs it once more"));
             }
@@ -178,6 +181,13 @@ fn install(
         }
     }
     Ok(Change { steps, remarks })
+}
+
+/// Whether the listed manifest says everything that this one says, with this way of deploying the app.
+fn says(listed: &Value, manifest: &Value, deploy_type: &str) -> bool {
+    let other = |key: &str| SECTIONS.contains(&key) && key != deploy_type;
+    let fields = manifest.as_object().into_iter().flatten();
+    fields.filter(|(key, _)| !other(key)).all(|(key, value)| listed.get(key) == Some(value))
 }
 
 /// The way of deploying the app that is meant.
@@ -256,7 +266,10 @@ mod tests {
 
     fn listed(types: &[&str]) -> Standing {
         let deploy_types = types.iter().map(|kind| (*kind).to_owned()).collect();
-        Standing { listed: Some(Listed { version: "1.0.0".to_owned(), deploy_types }), installed: None }
+        Standing {
+            listed: Some(Listed { version: "1.0.0".to_owned(), deploy_types, ..Listed::default() }),
+            installed: None,
+        }
     }
 
     fn installed(version: &str, enabled: bool) -> Standing {

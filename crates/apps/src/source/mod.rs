@@ -9,7 +9,7 @@ mod github;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use finding::Exit;
+use finding::{Exit, Finding};
 use secrecy::SecretString;
 use url::Url;
 
@@ -188,6 +188,21 @@ pub struct Fetched {
     pub sha256: Option<String>,
     /// Removed at the end.
     _scratch: Option<tempfile::TempDir>,
+}
+
+impl Fetched {
+    /// An error about the file, which names where it came from.
+    #[must_use]
+    pub fn explain(&self, error: Error) -> Error {
+        error.naming(&self.path, &self.from)
+    }
+
+    /// Findings about the file, which name where it came from.
+    #[must_use]
+    pub fn named(&self, findings: &[Finding]) -> Vec<Finding> {
+        let path = self.path.display().to_string();
+        findings.iter().map(|finding| crate::error::named(finding.clone(), &path, &self.from)).collect()
+    }
 }
 
 /// Brings a bundle to this machine. `scratch` is the directory below which downloads lie.

@@ -69,7 +69,10 @@ async fn an_app_is_listed_installed_disabled_enabled_and_removed() {
         (installed.version.as_str(), installed.deploy_type.as_str(), installed.enabled),
         ("1.0.0", "aws_lambda", true)
     );
-    // Again: nothing is installed a second time, because that breaks webhooks.
+    // Again: nothing is installed a second time, because that breaks webhooks, and what is listed is not listed again.
+    assert_eq!(does(&mattermost, &install(Some(manifest()), "aws_lambda")).await.unwrap(), 0);
+    let renamed = Manifest { display_name: "Renamed".to_owned(), ..manifest() };
+    assert_eq!(does(&mattermost, &install(Some(renamed), "aws_lambda")).await.unwrap(), 1);
     assert_eq!(does(&mattermost, &install(None, "aws_lambda")).await.unwrap(), 0);
     for (wish, steps, enabled) in [
         (Wish::Disable, 1, Some(false)),

@@ -4,12 +4,18 @@ mod access;
 mod accounts;
 mod bad_input;
 mod capability;
+#[path = "../../../apps-aws/tests/it/emulator.rs"]
+#[allow(clippy::unwrap_used, dead_code, reason = "shared with the tests of another crate")]
+mod emulator;
 mod foreign;
 mod golden;
 mod heads;
 mod lifecycle;
 mod ownership;
 mod place;
+#[path = "../../../apps/tests/it/plugin_host.rs"]
+#[allow(clippy::unwrap_used, dead_code, reason = "shared with the tests of another crate")]
+mod plugin_host;
 mod presence;
 mod promises;
 mod releases;
@@ -21,7 +27,9 @@ mod shown;
 /// What needs root or programs other than our own, or takes long: `cargo xtask test --quick` skips it.
 mod full {
     mod alive;
+    mod apps_cloud;
     mod apps_local;
+    mod apps_mattermost;
     mod browser;
     mod clients;
     mod container;

@@ -1,14 +1,19 @@
-//! What the author of an app does with it, on one machine and without a network.
+//! What the author of an app does with it, without AWS and without Mattermost.
 
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
+use super::bundle::BundleSource;
+
 #[derive(Debug, Args)]
 pub(crate) struct Validate {
-    /// A manifest (.json), a bundle (.zip), or a directory that holds manifest.json
-    #[arg(value_name = "FILE|DIR")]
-    pub path: PathBuf,
+    /// A manifest (.json), a bundle (.zip), a directory that holds manifest.json, s3://BUCKET/KEY, https://..., or
+    /// github:OWNER/REPO[@TAG][:ASSET]
+    #[arg(value_name = "BUNDLE")]
+    pub bundle: String,
+    #[command(flatten)]
+    pub source: BundleSource,
 }
 
 #[derive(Debug, Args)]
@@ -36,9 +41,11 @@ pub(crate) struct MakeBundle {
 
 #[derive(Debug, Args)]
 pub(crate) struct Convert {
-    /// A manifest (.json) or a bundle (.zip)
+    /// A manifest (.json) or a bundle (.zip), from everywhere that `validate` takes one from
     #[arg(value_name = "MANIFEST|BUNDLE")]
-    pub path: PathBuf,
+    pub bundle: String,
+    #[command(flatten)]
+    pub source: BundleSource,
     /// Write the result into a file: a bundle for a bundle, otherwise a manifest [default: the manifest, on stdout]
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
@@ -52,9 +59,11 @@ pub(crate) struct Convert {
 
 #[derive(Debug, Args)]
 pub(crate) struct TerraformData {
-    /// A bundle (.zip), or the directory of an app
+    /// A bundle (.zip) or the directory of an app, from everywhere that `validate` takes one from
     #[arg(value_name = "BUNDLE")]
-    pub bundle: PathBuf,
+    pub bundle: String,
+    #[command(flatten)]
+    pub source: BundleSource,
 }
 
 /// The names of Mattermost's tool.

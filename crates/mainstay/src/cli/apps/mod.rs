@@ -20,7 +20,7 @@ pub(crate) use mattermost::{InstallApp, Server, SwitchApp, UninstallApp};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Apps {
-    /// Check a manifest or a bundle without a network: every mistake at once
+    /// Check a manifest or a bundle: every mistake at once
     Validate(Validate),
     /// Deploy a bundle to AWS: its functions to Lambda, its static files and manifest to S3
     Deploy(Box<DeployApp>),

@@ -1,15 +1,22 @@
 //! `mainstay apps convert`
 
+use apps::source::Fetched;
 use apps::{Error, Given, MANIFEST_LIMIT};
+use apps_aws::Flags;
 use finding::Exit;
 use serde_json::json;
 
-use super::{is_manifest, say, write};
+use super::{is_manifest, say, source, write};
 use crate::cli::AppsConvert;
 use crate::printer::Printer;
 
-pub(super) fn run(printer: Printer, args: AppsConvert) -> Result<Exit, Error> {
-    let path = &args.path;
+pub(super) async fn run(printer: Printer, args: AppsConvert) -> Result<Exit, Error> {
+    let fetched = source::bring(&args.bundle, &args.source, &Flags::default()).await?;
+    converted(printer, &fetched, args).map_err(|error| fetched.explain(error))
+}
+
+fn converted(printer: Printer, fetched: &Fetched, args: AppsConvert) -> Result<Exit, Error> {
+    let path = &fetched.path;
     let given =
         Given { display_name: args.display_name, homepage_url: args.homepage_url, is_conversion: true };
     let (converted, bytes) = if is_manifest(path) {
@@ -19,16 +26,17 @@ pub(super) fn run(printer: Printer, args: AppsConvert) -> Result<Exit, Error> {
     } else {
         apps::convert_bundle(path, &given)?
     };
-    say(printer, &converted.warnings);
+    let warnings = fetched.named(&converted.warnings);
+    say(printer, &warnings);
     printer.data(&json!({
-        "from": converted.from, "manifest": converted.manifest, "file": args.output, "warnings": converted.warnings,
+        "from": converted.from, "manifest": converted.manifest, "file": args.output, "warnings": warnings,
     }));
     match &args.output {
         Some(output) => {
             write(output, &bytes)?;
             printer.show(&format!(
                 "{} was in {}; {} is in the current format",
-                path.display(),
+                fetched.from,
                 converted.from.words(),
                 output.display()
             ));

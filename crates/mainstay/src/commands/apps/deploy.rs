@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use apps::{Bundle, Error};
+use apps::source::Fetched;
+use apps::{Bundle, Error, Manifest};
 use apps_aws::{Deployment, Holder, Opened, Options, Step};
 use finding::Exit;
 use secrecy::SecretString;
@@ -19,8 +20,8 @@ const ENV_LIMIT: u64 = 64 << 10;
 pub(super) async fn deploy(printer: Printer, args: &DeployApp) -> Result<Exit, Error> {
     let options = options(args)?;
     let fetched = source::bring(&args.bundle, &args.source, &cloud::flags(&args.cloud)).await?;
-    let opened = Opened::new(Bundle::open(&fetched.path)?)?;
-    say(printer, &opened.bundle().warnings);
+    let opened = Bundle::open(&fetched.path).and_then(Opened::new).map_err(|error| fetched.explain(error))?;
+    say(printer, &fetched.named(&opened.bundle().warnings));
     let (settings, aws) = cloud::connect(&args.cloud).await?;
     let (holder, watch) = (Holder::this_process(), cloud::said(printer));
     let turn = cloud::turn(&args.cloud, &holder, args.plan, &watch);
@@ -43,9 +44,20 @@ pub(super) async fn deploy(printer: Printer, args: &DeployApp) -> Result<Exit, E
     if let Some(seen) = &deployed.seen {
         text.push_str(&format!("\nchecked: {}; {} reads back", seen.ping, seen.file));
     }
-    text.push_str(&format!("\nInstall it in Mattermost with `/apps install listed {id}`, after `mainstay apps install {id}` has listed it"));
+    text.push_str(&format!("\n{}", installation(&args.bundle, &fetched, &opened.bundle().manifest)));
     printer.show(&text);
     Ok(Exit::Done)
+}
+
+/// How the app gets into a Mattermost. A server that does not list the app yet wants its bundle.
+fn installation(named: &str, fetched: &Fetched, manifest: &Manifest) -> String {
+    // What may not be shown, such as the query of a signed URL, is left for the reader to type.
+    let bundle = if fetched.from == named { named } else { "BUNDLE" };
+    let kind = match manifest.deploy_types()[..] {
+        [_] => "",
+        _ => " --deploy-type aws_lambda",
+    };
+    format!("Install it in Mattermost with `mainstay apps install --bundle {bundle}{kind}`")
 }
 
 fn options(args: &DeployApp) -> Result<Options, Error> {

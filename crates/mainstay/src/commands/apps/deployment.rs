@@ -7,9 +7,11 @@ use deploy::{Site, World};
 pub(super) async fn site(world: &World) -> Result<Site, Error> {
     deploy::site(world).await.map_err(|error| {
         let error = super::from_deploy(error);
-        match error.hint {
-            Some(_) => error,
-            None => error.hint("name any Mattermost with `--url`"),
-        }
+        let elsewhere = "name any Mattermost with `--url URL`";
+        let hint = error
+            .hint
+            .as_ref()
+            .map_or_else(|| elsewhere.to_owned(), |hint| format!("{hint}; or {elsewhere}"));
+        error.hint(hint)
     })
 }

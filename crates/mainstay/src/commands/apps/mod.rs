@@ -65,12 +65,12 @@ async fn dispatch(
         Apps::Serve(args) => Box::pin(serve::run(printer, here, &args, cancel)).await,
         Apps::Call(args) => Box::pin(call::run(printer, here, &args, cancel)).await,
         Apps::Logs(args) => Box::pin(logs::run(printer, here, &args, cancel)).await,
-        Apps::Validate(args) => validate::run(printer, &args),
+        Apps::Validate(args) => read_until(&cancel, validate::run(printer, &args)).await,
         Apps::Init(args) => init::run(printer, &args),
         Apps::Bundle(args) => bundle::run(printer, &args),
-        Apps::Convert(args) => convert::run(printer, args),
+        Apps::Convert(args) => read_until(&cancel, convert::run(printer, args)).await,
         Apps::GenerateTerraformData(args) | Apps::Terraform(AppsTerraform::GenerateData(args)) => {
-            terraform::run(printer, &args)
+            read_until(&cancel, terraform::run(printer, &args)).await
         }
         Apps::Deploy(args) => stopped_by(&cancel, deploy::deploy(printer, &args)).await,
         Apps::Provision(Provision::App(args)) => stopped_by(&cancel, deploy::deploy(printer, &args)).await,
@@ -95,6 +95,17 @@ async fn stopped_by(
         done = Box::pin(command) => done,
         () = cancel.cancelled() => Err(apps::Error::new(Exit::NeedsYou, "interrupted")
             .hint("run the same command again: it continues from the deploy record")),
+    }
+}
+
+/// A command that deploys nothing, until a signal stops it.
+async fn read_until(
+    cancel: &CancellationToken,
+    command: impl Future<Output = Result<Exit, apps::Error>>,
+) -> Result<Exit, apps::Error> {
+    tokio::select! {
+        done = Box::pin(command) => done,
+        () = cancel.cancelled() => Err(apps::Error::new(Exit::Undone, "interrupted; nothing was changed")),
     }
 }
 

@@ -23,9 +23,11 @@ pub(super) async fn bring(named: &str, how: &BundleSource, flags: &Flags) -> Res
 /// The manifest of a bundle, or of a file that is one.
 pub(super) async fn manifest(named: &str, how: &BundleSource) -> Result<Manifest, Error> {
     let fetched = bring(named, how, &Flags::default()).await?;
-    if fetched.path.extension().is_some_and(|ending| ending == "json") {
-        let bytes = apps::read_file(&fetched.path, apps::MANIFEST_LIMIT)?;
-        return Ok(Manifest::read(&fetched.path, &bytes)?.0);
-    }
-    Ok(Bundle::open(&fetched.path)?.manifest)
+    let path = &fetched.path;
+    let manifest = if super::is_manifest(path) {
+        apps::read_file(path, apps::MANIFEST_LIMIT).and_then(|bytes| Ok(Manifest::read(path, &bytes)?.0))
+    } else {
+        Bundle::open(path).map(|bundle| bundle.manifest)
+    };
+    manifest.map_err(|error| fetched.explain(error))
 }

@@ -12,10 +12,16 @@ const ID: &str = "com.example.hello";
 /// A place, and a bundle beside it.
 fn place() -> (Place, PathBuf) {
     let place = Place::new();
+    let bundle = bundle(&place);
+    (place, bundle)
+}
+
+/// A bundle beside a place.
+pub(super) fn bundle(place: &Place) -> PathBuf {
     let bundle = place.root.with_file_name("hello.zip");
     let made = Command::new("python3").arg(MAKE).arg(&bundle).status().expect("python3 runs");
     assert!(made.success());
-    (place, bundle)
+    bundle
 }
 
 /// A program that stays, once it answers.

@@ -26,22 +26,30 @@ struct Page {
 }
 
 /// Commands that do not run here: how they begin, and why.
-const ELSEWHERE: [(&str, &str); 5] = [
+const ELSEWHERE: [(&str, &str); 9] = [
     ("docker", "Docker's own tests run it"),
     ("cargo", "builds or tests Mainstay itself"),
     ("mainstay image build --load", "Docker's own tests run it"),
     ("mainstay image build --release mattermost-team", "needs a release of Mattermost's"),
     ("mainstay verify --url http://localhost:8080", "Docker's own tests run it"),
+    (
+        "mainstay apps install",
+        "needs Mattermost's Apps plugin; full/apps_mattermost.rs runs it with a server that has one",
+    ),
+    ("mainstay apps enable", "as `mainstay apps install`"),
+    ("mainstay apps disable", "as `mainstay apps install`"),
+    ("mainstay apps uninstall", "as `mainstay apps install`"),
 ];
 
 /// Words that stand for another, and the one that is typed here.
-const PLACEHOLDERS: [(&str, &str); 6] = [
+const PLACEHOLDERS: [(&str, &str); 7] = [
     ("--user NAME", "--user nobody"),
     ("explain NAME", "explain MATTERMOST_NAME"),
     ("explain SECTION.KEY", "explain TeamSettings.SiteName"),
     ("OPERATION --json --dir DIR", "verify --json --dir /var/lib/mainstay"),
     ("--create-database FILE", "--create-database admin"),
     ("--from DIR", "--from mattermost-image"),
+    ("--bucket BUCKET", "--bucket mattermost-apps-bucket"),
 ];
 
 /// What is typed at the questions of commands.
@@ -55,6 +63,7 @@ fn manner(command: &str) -> &'static str {
     let never_ends = (stays && !command.contains("--unit"))
         || command.contains(" -f")
         || command.contains(" --follow")
+        || command.contains(" --every")
         || command.contains(" --foreground");
     match command {
         _ if never_ends => "interrupted",
@@ -314,6 +323,48 @@ fn apps_operate() {
         ..Page::default()
     }
     .run();
+}
+
+/// The account of AWS is prepared.
+const PREPARED: &str = "mainstay apps aws init";
+
+#[test]
+fn apps() {
+    Page {
+        path: "docs/apps.md",
+        services: "aws",
+        before: &[("mainstay apps deploy", PREPARED)],
+        ..Page::default()
+    }
+    .run();
+}
+
+#[test]
+fn apps_appsctl() {
+    // One command of the page removes what the account was prepared with.
+    Page {
+        path: "docs/apps-appsctl.md",
+        services: "aws",
+        before: &[("mainstay apps list", PREPARED)],
+        ..Page::default()
+    }
+    .run();
+}
+
+#[test]
+fn apps_deployer() {
+    Page {
+        path: "docs/apps-deployer.md",
+        services: "aws",
+        before: &[("mainstay apps deployer", PREPARED)],
+        ..Page::default()
+    }
+    .run();
+}
+
+#[test]
+fn apps_mattermost() {
+    Page { path: "docs/apps-mattermost.md", ..Page::default() }.run();
 }
 
 /// The bundle of the pages about apps: its function is a shell script.
