@@ -51,16 +51,15 @@ impl<'a> Clean<'a> {
         if there.bucket != Found::Absent {
             let apps = listed(aws).await?;
             if let Some(app) = apps.first() {
-                return Err(Error::new(
-                    Exit::Refused,
-                    format!(
-                        "{} versions of apps are deployed, such as `{}` {}",
-                        apps.len(),
-                        app.app_id,
-                        app.version
-                    ),
-                )
-                .hint("remove them first: `mainstay apps undeploy ID`"));
+                let rest = match apps.len() {
+                    1 => "is deployed".to_owned(),
+                    count => format!("and {} more versions of apps are deployed", count - 1),
+                };
+                return Err(Error::new(Exit::Refused, format!("`{}` {} {rest}", app.app_id, app.version))
+                    .hint(format!(
+                        "remove what is deployed first: `mainstay apps undeploy {}`",
+                        app.app_id
+                    )));
             }
             objects = list(aws, "").await?.len();
         }

@@ -16,6 +16,8 @@ for dir in etc opt srv var root; do
 done
 # Its users have other ids than those that tests beside it make: a user whose id a process has cannot be removed.
 printf 'SYS_UID_MIN 200\nSYS_UID_MAX 499\n' >> /etc/login.defs
+# What somebody has tried out on the machine below is not on this one.
+rm -rf /var/lib/mainstay
 mount -t tmpfs -o mode=755 tmpfs /run
 mkdir /run/secrets
 touch bin/mainstay bin/mainstay-static

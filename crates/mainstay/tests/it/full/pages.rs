@@ -309,6 +309,17 @@ fn accounts() {
 }
 
 #[test]
+fn operate() {
+    // The page has removed the deployment before, and its history with it.
+    Page {
+        path: "docs/operate.md",
+        before: &[("mainstay history 2", "mainstay restart")],
+        ..Page::default()
+    }
+    .run();
+}
+
+#[test]
 fn apps_aws() {
     Page { path: "docs/apps-aws.md", services: "aws", ..Page::default() }.run();
 }
@@ -345,7 +356,10 @@ fn apps_appsctl() {
     Page {
         path: "docs/apps-appsctl.md",
         services: "aws",
-        before: &[("mainstay apps list", PREPARED)],
+        before: &[
+            ("mainstay apps aws clean", "mainstay apps undeploy com.example.hello --yes"),
+            ("mainstay apps list", PREPARED),
+        ],
         ..Page::default()
     }
     .run();
