@@ -258,7 +258,8 @@ fn databases() {
 
 #[test]
 fn apps_write() {
-    Page { path: "docs/apps-write.md", ..Page::default() }.run();
+    const OLD: &str = r#"echo '{"app_id": "com.example.old", "app_type": "http", "root_url": "https://example.com/app", "homepage_url": "https://example.com"}' > old.json"#;
+    Page { path: "docs/apps-write.md", before: &[("mainstay apps convert", OLD)], ..Page::default() }.run();
 }
 
 #[test]
@@ -313,7 +314,7 @@ fn operate() {
     // The page has removed the deployment before, and its history with it.
     Page {
         path: "docs/operate.md",
-        before: &[("mainstay history 2", "mainstay restart")],
+        before: &[("mainstay history 2", "up && mainstay restart")],
         ..Page::default()
     }
     .run();
