@@ -50,8 +50,10 @@ impl Bundle {
     /// It cannot be read, is no safe archive, or its manifest or a function is wrong: with everything that was found.
     pub fn open(path: &Path) -> Result<Self, Error> {
         if path.is_dir() {
-            let (bytes, _) = pack::pack(path)?;
-            return Self::of(path, Reader::of_bytes(bytes));
+            let packed = pack::pack(path)?;
+            let mut bundle = Self::of(path, Reader::of_bytes(packed.bytes))?;
+            bundle.warnings.extend(packed.warnings);
+            return Ok(bundle);
         }
         let reader = Reader::of_file(file::open(path)?).map_err(|error| file::unread(path, &error))?;
         Self::of(path, reader)

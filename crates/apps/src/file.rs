@@ -33,3 +33,10 @@ pub(crate) fn open(path: &Path) -> Result<std::fs::File, Error> {
 pub(crate) fn unread(path: &Path, error: &std::io::Error) -> Error {
     Error::new(Exit::NotReady, format!("cannot read {}: {}", path.display(), finding::disk::reason(error)))
 }
+
+/// Why a path was not written.
+pub(crate) fn unwritten(path: &Path, error: &std::io::Error) -> Error {
+    let hint = finding::disk::remedy(error).map(str::to_owned);
+    let what = format!("cannot write {}: {}", path.display(), finding::disk::reason(error));
+    Error { hint, ..Error::new(Exit::NotReady, what) }
+}

@@ -51,7 +51,7 @@ pub use generation::Generation;
 pub use manifest::{
     AwsLambda, Call, DeployType, Function, Http, Manifest, OpenFaas, OpenFaasFunction, Plugin,
 };
-pub use pack::pack;
+pub use pack::{Packed, pack};
 pub use package::{DIRECT_MAX, Package};
 pub use reading::{Given, MANIFEST_LIMIT};
 pub use route::route;

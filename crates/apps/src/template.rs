@@ -139,22 +139,31 @@ impl Template {
                 .hint("name a directory that is empty or does not exist"));
             }
         }
-        let failed = |path: &Path, error: &std::io::Error| {
-            Error::new(
-                Exit::NotReady,
-                format!("cannot write {}: {}", path.display(), finding::disk::reason(error)),
-            )
-        };
+        let was_there = dir.exists();
         let mut written = Vec::new();
         for (name, bytes) in self.files(&id) {
             let path = dir.join(name);
-            if let Some(parent) = path.parent() {
-                std::fs::create_dir_all(parent).map_err(|error| failed(parent, &error))?;
-            }
-            std::fs::write(&path, bytes).map_err(|error| failed(&path, &error))?;
+            let parent = path.parent().unwrap_or(dir);
+            let is_written = std::fs::create_dir_all(parent).and_then(|()| std::fs::write(&path, bytes));
             written.push(path);
+            if let (Err(error), Some(path)) = (is_written, written.last()) {
+                let failed = file::unwritten(path, &error);
+                undo(dir, was_there);
+                return Err(failed);
+            }
         }
         Ok(written)
+    }
+}
+
+/// Removes the beginning of an app from a directory that was empty, or not there: an app of which a part is missing looks like one.
+fn undo(dir: &Path, was_there: bool) {
+    if !was_there {
+        let _ = host::disk::remove_tree(dir);
+        return;
+    }
+    for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
+        let _ = host::disk::remove_tree(&entry.path());
     }
 }
 

@@ -6,29 +6,30 @@
 //!
 //! The rights are given up between fork and exec, so this program starts itself once more
 //! (`guest RIGHTS PARENT -- PROGRAM ARGS...`), which is what [`become_guest`] is for.
+mod left;
+
 use std::convert::Infallible;
 use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use rustix::process::{Pid, Resource, Rlimit, Signal, geteuid, getrlimit, kill_process, setrlimit};
+pub use left::{end_in, end_left, keep, mark};
+use rustix::process::{Resource, Rlimit, geteuid, getrlimit, setrlimit};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{oneshot, watch};
-use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::confine::{is_mapped, rules};
 use crate::leftover::{self, PidFile};
 use crate::process::{Child, Command, Exit};
-use crate::procfs;
 use crate::shim::{self, Shim, ShimError};
 use crate::spawner::Spawner;
 use crate::user::User;
+use left::Strays;
 
 /// Names the guest in its environment, so that what left its process group is found, too.
 pub const MARK: &str = "MAINSTAY_GUEST";
@@ -36,8 +37,6 @@ pub const MARK: &str = "MAINSTAY_GUEST";
 const FIRST: u32 = 1_879_048_192 + (1 << 22);
 /// How many guests one process may have at a time.
 pub const MOST: u32 = 60;
-/// How long what a guest left may take to end after KILL.
-const SWEEP: Duration = Duration::from_secs(2);
 /// The exit code of a program that was not started, because its rights could not be taken.
 const NOT_CONFINED: i32 = 124;
 
@@ -106,7 +105,7 @@ pub fn user(slot: u32) -> Option<User> {
     if !geteuid().is_root() {
         return None;
     }
-    let own = FIRST + (std::process::id() % (1 << 22)) * MOST + slot % MOST;
+    let own = left::first_user(std::process::id()) + slot % MOST;
     let map = fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
     let uid = if is_mapped(&map, own) { own } else { 65_534 };
     Some(User { name: uid.to_string(), uid, gid: uid, home: "/".into() })
@@ -218,7 +217,7 @@ async fn run(
     } else {
         child.stop(Duration::ZERO).await
     };
-    sweep(&Strays::of(&command)).await;
+    strays(&command).sweep().await;
     if let Some(path) = &command.pid_file {
         let _ = fs::remove_file(path);
     }
@@ -226,50 +225,11 @@ async fn run(
     let _ = exit.send(Some(ended));
 }
 
-/// How the processes are known that a guest started and that left its group.
-struct Strays {
-    uid: Option<u32>,
-    mark: Option<Vec<u8>>,
-}
-
-impl Strays {
-    fn of(command: &Command) -> Self {
-        let uid = command.user.as_ref().map(|user| user.uid).filter(|uid| *uid >= FIRST);
-        let mark = command.env.get(MARK).map(|value| format!("{MARK}={value}").into_bytes());
-        Self { uid, mark }
-    }
-
-    fn is_one(&self, pid: u32) -> bool {
-        // The owner of the directory is the process's effective user. A guest's id belongs to nobody else.
-        let owner = fs::metadata(format!("/proc/{pid}")).map(|meta| meta.uid()).ok();
-        if owner.is_some() && owner == self.uid {
-            return true;
-        }
-        self.mark.as_ref().is_some_and(|mark| {
-            let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-            environment.split(|byte| *byte == 0).any(|variable| variable == mark)
-        })
-    }
-}
-
-async fn sweep(strays: &Strays) {
-    let deadline = Instant::now() + SWEEP;
-    loop {
-        let mut found = false;
-        for pid in procfs::pids().filter(|pid| *pid != std::process::id()) {
-            let is_alive = procfs::Stat::of(pid).is_some_and(|stat| stat.state != 'Z');
-            if is_alive && strays.is_one(pid) {
-                found = true;
-                if let Some(pid) = Pid::from_raw(pid.cast_signed()) {
-                    let _ = kill_process(pid, Signal::KILL);
-                }
-            }
-        }
-        if !found || Instant::now() >= deadline {
-            return;
-        }
-        sleep(Duration::from_millis(5)).await;
-    }
+/// The processes that a guest started and that left its group.
+fn strays(command: &Command) -> Strays {
+    let uid = command.user.as_ref().map(|user| user.uid).filter(|uid| *uid >= FIRST);
+    let mark = command.env.get(MARK).map(|value| format!("{MARK}={value}").into_bytes());
+    Strays { uids: uid.map_or(0..0, |uid| uid..uid + 1), mark: mark.unwrap_or_default(), is_whole: true }
 }
 
 /// Gives up what a guest must not have, ties this process to `parent`, and becomes `argv`. Returns only on failure.

@@ -98,7 +98,7 @@ impl PidFile {
     }
 
     /// Whether its numbers mean here what they meant where it was written.
-    fn is_of_here(&self) -> bool {
+    pub(crate) fn is_of_here(&self) -> bool {
         self.boot == procfs::boot_id() && self.namespace == procfs::namespace()
     }
 

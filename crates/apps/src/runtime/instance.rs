@@ -155,7 +155,7 @@ impl Instance {
         let (listener, address) = listen().await.map_err(failed)?;
         let mut env = start.env.clone();
         env.insert("AWS_LAMBDA_RUNTIME_API".into(), address.to_string());
-        env.insert(MARK.into(), format!("{}-{}-{}", std::process::id(), slot.number(), address.port()));
+        env.insert(MARK.into(), host::guest::mark(&slot, &address.port().to_string()));
         let mut read = start.read.clone();
         read.push(start.code.clone());
         let rights = Rights {
@@ -216,7 +216,7 @@ impl Instance {
         let answered = self.answered(id, payload, limit).await;
         self.output.drain();
         let mut text = match &answered {
-            Ok(bytes) => format!("answered {} bytes", bytes.len()),
+            Ok(bytes) => format!("answered, bytes: {},", bytes.len()),
             Err(failure) => failure.to_string(),
         };
         text.push_str(&format!(" after {:.1} ms", began.elapsed().as_secs_f64() * 1000.0));

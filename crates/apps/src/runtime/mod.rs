@@ -42,6 +42,7 @@ pub use log::Entry;
 pub use place::AppDir;
 
 use crate::event::{Request, Response};
+use crate::file::{unread, unwritten};
 use crate::{Error, Function, Manifest, names, route};
 use instance::{Instance, Start};
 use log::FunctionLog;
@@ -140,7 +141,7 @@ impl Runtime {
             let path = dir.clients().join(name);
             fs::write(&path, text)
                 .and_then(|()| fs::set_permissions(&path, Permissions::from_mode(0o644)))
-                .map_err(|error| not_ready(format!("cannot write {}: {error}", path.display())))?;
+                .map_err(|error| unwritten(&path, &error))?;
         }
         let user = match host::guest::user(0) {
             Some(user) => user,
@@ -158,7 +159,7 @@ impl Runtime {
         if pools.len() > MOST as usize {
             return Err(Error::new(
                 Exit::Refused,
-                format!("the app has {} functions; {MOST} can run here", pools.len()),
+                format!("too many functions: {}; {MOST} can run here", pools.len()),
             ));
         }
         let spawner = Spawner::start().map_err(|error| not_ready(format!("cannot start: {error}")))?;
@@ -255,7 +256,7 @@ impl Runtime {
     }
 
     async fn start(&self, pool: &Pool, slot: Slot, number: u32) -> Result<Instance, Failure> {
-        let failed = |error: std::io::Error| Failure::NotStarted(error.to_string());
+        let failed = |error: std::io::Error| Failure::NotStarted(finding::disk::reason(&error));
         let work = self.settings.dir.work(slot.number());
         host::disk::remove_tree(&work).map_err(|error| Failure::NotStarted(error.to_string()))?;
         fs::create_dir(&work).map_err(failed)?;
@@ -323,13 +324,9 @@ impl Pool {
         let code = settings.dir.code(index);
         fs::create_dir(&code)
             .and_then(|()| fs::set_permissions(&code, Permissions::from_mode(0o755)))
-            .map_err(|error| {
-                Error::new(Exit::NotReady, format!("cannot write {}: {error}", code.display()))
-            })?;
+            .map_err(|error| unwritten(&code, &error))?;
         package::unpack(&function.name, archive, &code)?;
-        let code = code.canonicalize().map_err(|error| {
-            Error::new(Exit::NotReady, format!("cannot read {}: {error}", code.display()))
-        })?;
+        let code = code.canonicalize().map_err(|error| unread(&code, &error))?;
         let clients = settings.dir.clients();
         let program = Program::find(kind, function, &code, &clients, &settings.variables, user)?;
         let name = names::lambda(&manifest.app_id, &manifest.version, &function.name);

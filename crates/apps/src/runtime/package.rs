@@ -9,6 +9,8 @@ use finding::Exit;
 use zip::ZipArchive;
 
 use crate::Error;
+use crate::file::unwritten;
+use crate::found::shown;
 
 /// How much AWS lets a function hold unpacked, in bytes.
 const UNPACKED_MAX: u64 = 250 << 20;
@@ -23,9 +25,7 @@ pub(super) fn unpack(name: &str, archive: &[u8], dir: &Path) -> Result<(), Error
     let bad = |why: String| {
         Error::new(Exit::Settings, format!("the package of the function {name} cannot be used: {why}"))
     };
-    let disk = |path: &Path, error: std::io::Error| {
-        Error::new(Exit::NotReady, format!("cannot write {}: {error}", path.display()))
-    };
+    let disk = |path: &Path, error: std::io::Error| unwritten(path, &error);
     let mut archive =
         ZipArchive::new(Cursor::new(archive)).map_err(|error| bad(format!("it is not a zip: {error}")))?;
     if archive.len() > FILES_MAX {
@@ -34,7 +34,7 @@ pub(super) fn unpack(name: &str, archive: &[u8], dir: &Path) -> Result<(), Error
     let mut room = UNPACKED_MAX;
     for index in 0..archive.len() {
         let mut entry = archive.by_index(index).map_err(|error| bad(error.to_string()))?;
-        let shown = format!("{:?}", entry.name());
+        let shown = shown(&entry.name().unwrap_or_default());
         let Some(path) = entry.enclosed_name().filter(|path| !path.as_os_str().is_empty()) else {
             return Err(bad(format!("{shown} lies outside of it")));
         };
@@ -60,8 +60,14 @@ pub(super) fn unpack(name: &str, archive: &[u8], dir: &Path) -> Result<(), Error
         }
         let mode = if entry.unix_mode().is_some_and(|mode| mode & 0o111 != 0) { 0o755 } else { 0o644 };
         let mut file = fs::File::create_new(&target).map_err(|error| disk(&target, error))?;
-        let written = std::io::copy(&mut (&mut entry).take(room + 1), &mut file)
-            .map_err(|error| bad(format!("{shown}: {error}")))?;
+        // What is wrong with an archive has no number of the kernel's.
+        let written = std::io::copy(&mut (&mut entry).take(room + 1), &mut file).map_err(|error| {
+            if error.raw_os_error().is_some() {
+                disk(&target, error)
+            } else {
+                bad(format!("{shown}: {error}"))
+            }
+        })?;
         room = room
             .checked_sub(written)
             .ok_or_else(|| bad(format!("it holds more than {} MiB, AWS's limit", UNPACKED_MAX >> 20)))?;

@@ -6,8 +6,10 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt 
 use std::path::{Path, PathBuf};
 
 use finding::Exit;
+use finding::disk::{reason, remedy};
 use rustix::fs::{FlockOperation, flock};
 
+use crate::file::unwritten;
 use crate::{Error, names};
 
 /// The paths in the directory of an app that runs here.
@@ -74,12 +76,17 @@ impl AppDir {
         self.0.join("pids")
     }
 
+    /// Which process had guests here last.
+    fn keeper(&self) -> PathBuf {
+        self.0.join("keeper")
+    }
+
     /// Makes the directory, takes it for this process, and ends and removes what an earlier run left. Others may pass through it, and
     /// read nothing.
     pub(super) fn take(&self) -> Result<Lock, Error> {
         let fail = |path: &Path, error: io::Error| {
-            Error::new(Exit::NotReady, format!("cannot write {}: {error}", path.display()))
-                .hint("name a directory that you may write with `--dir`")
+            Error::new(Exit::NotReady, format!("cannot write {}: {}", path.display(), reason(&error)))
+                .hint(remedy(&error).unwrap_or("name a directory that you may write with `--dir`"))
         };
         let make = |path: &Path, mode: u32| {
             fs::DirBuilder::new().recursive(true).mode(mode).create(path).map_err(|error| fail(path, error))
@@ -100,6 +107,7 @@ impl AppDir {
                     .map_err(|error| Error::new(Exit::NotReady, error.to_string()))?;
             }
         }
+        host::guest::end_left(&self.keeper());
         host::disk::remove_tree(&self.run())
             .map_err(|error| Error::new(Exit::NotReady, error.to_string()))?;
         make(&self.logs(), 0o750)?;
@@ -108,6 +116,7 @@ impl AppDir {
             make(&self.run().join(dir), 0o711)?;
         }
         make(&self.clients(), 0o755)?;
+        host::guest::keep(&self.keeper()).map_err(|error| Error::new(Exit::NotReady, error.to_string()))?;
         // An umask may have taken more than it should.
         for dir in [self.0.clone(), self.run(), self.run().join("code"), self.run().join("work")] {
             fs::set_permissions(&dir, Permissions::from_mode(0o711)).map_err(|error| fail(&dir, error))?;
@@ -138,7 +147,7 @@ impl AppDir {
                 .recursive(true)
                 .mode(0o711)
                 .create(&self.0)
-                .map_err(|error| fail(format!("cannot make {}: {error}", self.0.display())))?;
+                .map_err(|error| unwritten(&self.0, &error))?;
             host::disk::atomic_write(&path, format!("{text}\n").as_bytes(), 0o600, None)
                 .map_err(|error| fail(error.to_string()))?;
         }
@@ -160,9 +169,7 @@ impl AppDir {
                 .mode(0o700)
                 .create(parent)
                 .and_then(|()| fs::write(&path, bytes))
-                .map_err(|error| {
-                    Error::new(Exit::NotReady, format!("cannot write {}: {error}", path.display()))
-                })
+                .map_err(|error| unwritten(&path, &error))
         };
         write(&names::manifest_key(app_id, version), manifest)?;
         for asset in assets {

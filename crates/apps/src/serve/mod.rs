@@ -4,7 +4,7 @@
 //! # Promises
 //! - With a secret, no call is answered without a valid token.
 //! - A static file is one that the bundle lists: what a path says is looked up, and never joined to a directory.
-//! - Requests, answers, connections and their times are bounded.
+//! - Requests, answers, connections and their times are bounded, and callers who send nothing keep nobody out.
 
 mod client;
 mod front;
@@ -16,4 +16,4 @@ pub use client::Running;
 pub use front::{Backend, Front, Program, installable};
 pub use token::{HEADER as TOKEN_HEADER, SECRET_MIN, Secret};
 pub use unit::Unit;
-pub use wire::{bind, serve};
+pub use wire::{bind, may_listen, serve};

@@ -7,13 +7,21 @@ pub struct Unit<'a> {
     pub app_id: &'a str,
     /// The program and its arguments, without the deployment's directory.
     pub command: &'a [String],
+    /// Files that its user alone may read, whoever owns them: the option that names one, and its path.
+    pub credentials: &'a [(&'a str, String)],
 }
 
 impl Unit<'_> {
     /// The unit as text. It runs as a user that exists while it runs, and keeps its state in a directory of its own.
     pub fn text(&self) -> String {
         let id = self.app_id;
-        let command: Vec<String> = self.command.iter().map(|word| quoted(word)).collect();
+        let mut command: Vec<String> = self.command.iter().map(|word| quoted(word)).collect();
+        let mut credentials = String::new();
+        for (option, path) in self.credentials {
+            let name = option.trim_start_matches('-');
+            command.push(format!("{option} ${{CREDENTIALS_DIRECTORY}}/{name}"));
+            credentials.push_str(&format!("LoadCredential={name}:{}\n", path.replace('%', "%%")));
+        }
         format!(
             "[Unit]
 Description=Mattermost App {id}
@@ -22,7 +30,7 @@ Wants=network-online.target
 
 [Service]
 ExecStart={}
-Environment=MAINSTAY_DIR=/var/lib/mainstay-app-{id}
+{credentials}Environment=MAINSTAY_DIR=/var/lib/mainstay-app-{id}
 StateDirectory=mainstay-app-{id}
 StateDirectoryMode=0711
 DynamicUser=yes
@@ -73,8 +81,12 @@ mod tests {
         assert_eq!(quoted("/usr/bin/mainstay"), "/usr/bin/mainstay");
         assert_eq!(quoted("node \"a\" $X 100%"), "\"node \\\"a\\\" $$X 100%%\"");
         let command = ["/usr/bin/mainstay".to_owned(), "apps".to_owned(), "my bundle.zip".to_owned()];
-        let text = Unit { app_id: "com.example.app", command: &command }.text();
+        let text = Unit { app_id: "com.example.app", command: &command, credentials: &[] }.text();
         assert!(text.contains("\nExecStart=/usr/bin/mainstay apps \"my bundle.zip\"\n"), "{text}");
-        assert!(text.contains("DynamicUser=yes"));
+        assert!(text.contains("DynamicUser=yes") && !text.contains("LoadCredential"));
+        let credentials = [("--secret-file", "/root/secret".to_owned())];
+        let text = Unit { app_id: "com.example.app", command: &command, credentials: &credentials }.text();
+        assert!(text.contains(" --secret-file ${CREDENTIALS_DIRECTORY}/secret-file\n"), "{text}");
+        assert!(text.contains("\nLoadCredential=secret-file:/root/secret\nEnvironment="), "{text}");
     }
 }

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use finding::Exit;
@@ -12,6 +12,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::front::Front;
@@ -20,7 +21,7 @@ use crate::Error;
 /// How many connections there may be.
 const CONNECTIONS: usize = 512;
 /// How long a caller may take to send the head of a request, or to ask again.
-const HEAD_MAX: Duration = Duration::from_secs(15);
+const HEAD_MAX: Duration = Duration::from_secs(5);
 /// How long a caller may take no bytes of an answer.
 const STALLED_MAX: Duration = Duration::from_secs(30);
 /// How long calls may go on when the app stops.
@@ -31,7 +32,7 @@ const GRACE: Duration = Duration::from_secs(5);
 /// # Errors
 /// The address is not allowed, or in use.
 pub async fn bind(address: SocketAddr, from: &[IpAddr]) -> Result<TcpListener, Error> {
-    allowed(address, from)?;
+    may_listen(address, from)?;
     TcpListener::bind(address).await.map_err(|error| {
         let why = match error.kind() {
             io::ErrorKind::AddrInUse => {
@@ -44,8 +45,15 @@ pub async fn bind(address: SocketAddr, from: &[IpAddr]) -> Result<TcpListener, E
     })
 }
 
-/// Whether the app may listen there.
-fn allowed(address: SocketAddr, from: &[IpAddr]) -> Result<(), Error> {
+/// Whether an app may listen there.
+///
+/// # Errors
+/// Others reach the address, and it is not said which of them may.
+pub fn may_listen(address: SocketAddr, from: &[IpAddr]) -> Result<(), Error> {
+    if let Some(everybody) = from.iter().find(|one| one.is_unspecified()) {
+        return Err(Error::new(Exit::Usage, format!("`--from {everybody}` is the address of no machine"))
+            .hint("name the Mattermost server's address with `--from`"));
+    }
     if address.ip().is_loopback() || !from.is_empty() {
         return Ok(());
     }
@@ -65,9 +73,9 @@ fn is_taken(peer: IpAddr, from: &[IpAddr]) -> bool {
 /// Serves until `cancel`, and then lets calls end, for a few seconds.
 pub async fn serve(listener: TcpListener, front: Arc<Front>, from: Vec<IpAddr>, cancel: CancellationToken) {
     let room = Arc::new(Semaphore::new(CONNECTIONS));
+    let visitors = Arc::new(Visitors::default());
     let graceful = GracefulShutdown::new();
     loop {
-        let Ok(permit) = room.clone().acquire_owned().await else { break };
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             () = cancel.cancelled() => break,
@@ -81,10 +89,23 @@ pub async fn serve(listener: TcpListener, front: Arc<Front>, from: Vec<IpAddr>, 
             continue;
         }
         patient(&stream);
-        let front = front.clone();
+        if room.available_permits() == 0 {
+            visitors.make_room();
+        }
+        let permit = tokio::select! {
+            permit = room.clone().acquire_owned() => permit,
+            () = cancel.cancelled() => break,
+        };
+        let Ok(permit) = permit else { break };
+        let visitor = visitors.enter();
+        let (front, calling) = (front.clone(), visitor.clone());
         let service = service_fn(move |request| {
-            let front = front.clone();
-            async move { Ok::<_, Infallible>(front.respond(request).await) }
+            let (front, call) = (front.clone(), Calling::of(&calling));
+            async move {
+                let answer = front.respond(request).await;
+                drop(call);
+                Ok::<_, Infallible>(answer)
+            }
         });
         let connection = hyper::server::conn::http1::Builder::new()
             .timer(TokioTimer::new())
@@ -92,13 +113,83 @@ pub async fn serve(listener: TcpListener, front: Arc<Front>, from: Vec<IpAddr>, 
             .max_headers(100)
             .serve_connection(TokioIo::new(stream), service);
         let connection = graceful.watch(connection);
+        let visitors = visitors.clone();
         tokio::spawn(async move {
             let _permit = permit;
-            let _ = connection.await;
+            tokio::select! {
+                _ = connection => {}
+                () = visitor.leave.cancelled() => {}
+            }
+            visitors.remove(&visitor);
         });
     }
     drop(listener);
     let _ = tokio::time::timeout(GRACE, graceful.shutdown()).await;
+}
+
+/// The connections that there are. Whoever sends half a request on each of many would keep the others out, also from this machine: when
+/// there is no room, the one that has waited longest for a request is closed. Calls that are being answered are not.
+#[derive(Debug, Default)]
+struct Visitors(Mutex<Vec<Arc<Visitor>>>);
+
+#[derive(Debug)]
+struct Visitor {
+    /// Since when it has asked for nothing; None during a call.
+    idle_since: Mutex<Option<Instant>>,
+    leave: CancellationToken,
+}
+
+impl Visitor {
+    fn set(&self, idle_since: Option<Instant>) {
+        *self.idle_since.lock().unwrap_or_else(PoisonError::into_inner) = idle_since;
+    }
+
+    fn idle_since(&self) -> Option<Instant> {
+        *self.idle_since.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Visitors {
+    fn all(&self) -> std::sync::MutexGuard<'_, Vec<Arc<Visitor>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn enter(&self) -> Arc<Visitor> {
+        let idle_since = Mutex::new(Some(Instant::now()));
+        let visitor = Arc::new(Visitor { idle_since, leave: CancellationToken::new() });
+        self.all().push(visitor.clone());
+        visitor
+    }
+
+    fn remove(&self, visitor: &Arc<Visitor>) {
+        self.all().retain(|one| !Arc::ptr_eq(one, visitor));
+    }
+
+    /// Closes the connection that has waited longest, if one waits.
+    fn make_room(&self) {
+        let all = self.all();
+        let waiting = all.iter().filter(|one| !one.leave.is_cancelled());
+        let waiting = waiting.filter_map(|one| Some((one.idle_since()?, one)));
+        if let Some((_, longest)) = waiting.min_by_key(|(since, _)| *since) {
+            longest.leave.cancel();
+        }
+    }
+}
+
+/// A call of a visitor.
+struct Calling(Arc<Visitor>);
+
+impl Calling {
+    fn of(visitor: &Arc<Visitor>) -> Self {
+        visitor.set(None);
+        Self(visitor.clone())
+    }
+}
+
+impl Drop for Calling {
+    fn drop(&mut self) {
+        self.0.set(Some(Instant::now()));
+    }
 }
 
 /// The kernel ends the connection of a caller who takes no bytes.
@@ -116,11 +207,13 @@ mod tests {
     fn an_address_that_others_reach_needs_to_know_who() {
         let at = |text: &str| text.parse::<SocketAddr>().unwrap();
         let server: IpAddr = "10.0.0.5".parse().unwrap();
-        assert!(allowed(at("127.0.0.1:80"), &[]).is_ok() && allowed(at("[::1]:80"), &[]).is_ok());
+        assert!(may_listen(at("127.0.0.1:80"), &[]).is_ok() && may_listen(at("[::1]:80"), &[]).is_ok());
         for open in ["0.0.0.0:80", "[::]:80", "10.0.0.7:80"] {
-            assert_eq!(allowed(at(open), &[]).unwrap_err().exit, Exit::Refused);
-            assert!(allowed(at(open), &[server]).is_ok());
+            assert_eq!(may_listen(at(open), &[]).unwrap_err().exit, Exit::Refused);
+            assert!(may_listen(at(open), &[server]).is_ok());
         }
+        let everybody = ["0.0.0.0".parse().unwrap()];
+        assert_eq!(may_listen(at("10.0.0.7:80"), &everybody).unwrap_err().exit, Exit::Usage);
         assert!(is_taken(server, &[server]) && is_taken("::ffff:10.0.0.5".parse().unwrap(), &[server]));
         assert!(!is_taken("10.0.0.6".parse().unwrap(), &[server]));
     }

@@ -168,7 +168,8 @@ async fn a_program_that_does_not_answer_or_answers_2_gb_is_reported() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn callers_who_send_slowly_or_too_much_do_not_keep_others_waiting() {
     let app = served(None).await;
-    let slow: Vec<TcpStream> = (0..50)
+    // More than there may be connections.
+    let slow: Vec<TcpStream> = (0..900)
         .map(|_| {
             let mut stream = TcpStream::connect(app.address).unwrap();
             stream.write_all(b"POST /ping HTTP/1.1\r\nHost: ").unwrap();
@@ -177,7 +178,7 @@ async fn callers_who_send_slowly_or_too_much_do_not_keep_others_waiting() {
         .collect();
     let began = Instant::now();
     assert_eq!(app.call("/ping", "").await.0, 200);
-    assert!(began.elapsed() < Duration::from_secs(5));
+    assert!(began.elapsed() < Duration::from_secs(3));
     let head = "POST /ping HTTP/1.1\r\nHost: x\r\nContent-Length: 2000000000\r\n\r\n";
     let mut large = TcpStream::connect(app.address).unwrap();
     large.write_all(head.as_bytes()).unwrap();

@@ -28,8 +28,8 @@ fn the_same_files_give_the_same_bytes() {
             fs::rename(dir.join(format!("static/{letter}{name}")), dir.join(format!("static/{letter}")))
                 .expect("renamed");
         }
-        let (bytes, names) = pack(&dir).expect("a bundle");
-        assert_eq!(names, ["manifest.json", "hello.zip", "static/a", "static/b", "static/icon.png"]);
+        let apps::Packed { bytes, files, .. } = pack(&dir).expect("a bundle");
+        assert_eq!(files, ["manifest.json", "hello.zip", "static/a", "static/b", "static/icon.png"]);
         names::sha256(&bytes)
     };
     assert_eq!(digest("one"), digest("two"));
@@ -95,4 +95,49 @@ fn an_app_is_written_only_into_an_empty_directory() {
         finding::Exit::Usage
     );
     assert!(!dir.path().join("new").exists());
+}
+
+#[test]
+fn what_is_its_authors_alone_is_left_out_and_said() {
+    let dir = tempfile::tempdir().expect("a directory");
+    app("python", dir.path());
+    let at = |name: &str| dir.path().join(name);
+    for name in ["hello/.aws", "hello/numpy/.libs"] {
+        fs::create_dir_all(at(name)).expect("a directory");
+    }
+    let secrets =
+        ["static/.env", "hello/.env.local", "hello/.aws/credentials", "hello/id_ed25519", "hello/.npmrc"];
+    for name in secrets.into_iter().chain(["hello/numpy/.libs/libblas.so", "hello/cacert.pem"]) {
+        fs::write(at(name), "never to be published").expect("a file");
+    }
+    let packed = pack(dir.path()).expect("a bundle");
+    assert_eq!(packed.files, ["manifest.json", "hello.zip", "static/icon.png"]);
+    let what = &packed.warnings[0].what;
+    assert_eq!(
+        what,
+        "left out of the bundle: `hello/.aws`, `hello/.env.local`, `hello/.npmrc`, `hello/id_ed25519`, `static/.env`"
+    );
+    let bundle = Bundle::open(dir.path()).expect("a bundle");
+    assert_eq!(bundle.warnings.len(), 1);
+    let package = bundle.read(&bundle.functions[0].entry).expect("bytes");
+    let package = zip::ZipArchive::new(std::io::Cursor::new(package)).expect("a zip");
+    let mut names: Vec<String> =
+        package.file_names().map(|name| name.expect("a name").into_owned()).collect();
+    names.sort();
+    assert_eq!(names, ["app.py", "cacert.pem", "numpy/.libs/libblas.so"]);
+}
+
+#[test]
+fn an_app_that_cannot_be_written_whole_leaves_nothing() {
+    // A path may have 4095 bytes: there is room for `/manifest.json` and not for `/hello/index.mjs`.
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut deep = dir.path().to_owned();
+    while deep.as_os_str().len() < 4081 {
+        let rest = 4081 - deep.as_os_str().len();
+        deep.push("z".repeat(if rest > 250 { 200 } else { rest - 1 }));
+    }
+    let written = TEMPLATES[1].write(&deep, Some("com.example.hello"));
+    let failed = written.map(|files| files.len()).expect_err("too long a path");
+    assert_eq!(failed.exit, finding::Exit::NotReady);
+    assert!(!deep.join("manifest.json").exists());
 }

@@ -11,8 +11,9 @@ use crate::cli::AppsBundle;
 use crate::printer::Printer;
 
 pub(super) fn run(printer: Printer, args: &AppsBundle) -> Result<Exit, Error> {
-    let (bytes, files) = apps::pack(&args.app)?;
-    let bundle = Bundle::from_bytes(&args.app, bytes.clone())?;
+    let apps::Packed { bytes, files, warnings } = apps::pack(&args.app)?;
+    let mut bundle = Bundle::from_bytes(&args.app, bytes.clone())?;
+    bundle.warnings.extend(warnings);
     let manifest = &bundle.manifest;
     let default = || PathBuf::from(format!("{}_{}.zip", manifest.app_id, manifest.version));
     let output = args.output.clone().unwrap_or_else(default);
@@ -26,7 +27,7 @@ pub(super) fn run(printer: Printer, args: &AppsBundle) -> Result<Exit, Error> {
         printer.show(&format!("  {file}"));
     }
     printer.show(&format!(
-        "\nBundled {} {} into {}: {} bytes, SHA-256 {sha256}",
+        "\nBundled {} {} into {}; bytes: {}; SHA-256: {sha256}",
         manifest.app_id,
         manifest.version,
         output.display(),

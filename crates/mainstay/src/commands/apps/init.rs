@@ -4,6 +4,7 @@ use apps::{Error, template};
 use finding::Exit;
 use serde_json::json;
 
+use super::local::word;
 use crate::cli::AppsInit;
 use crate::printer::Printer;
 
@@ -14,7 +15,7 @@ pub(super) fn run(printer: Printer, args: &AppsInit) -> Result<Exit, Error> {
     for path in &written {
         printer.show(&format!("  {}", path.display()));
     }
-    let dir = args.app.display();
+    let dir = word(&args.app);
     let build = if template.build.is_empty() {
         String::new()
     } else {

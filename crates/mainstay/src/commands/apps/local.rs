@@ -1,6 +1,7 @@
 //! What the commands have in common that run an app on this machine.
 
 use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -78,7 +79,7 @@ pub(super) async fn answer(
     dir: &AppDir,
     root_url: &str,
     (backend, secret): (Backend, Option<Secret>),
-    (listener, from): (TcpListener, &[std::net::IpAddr]),
+    (listener, from): (TcpListener, &[IpAddr]),
     cancel: CancellationToken,
 ) {
     let manifest = &bundle.manifest;
@@ -95,7 +96,13 @@ pub(super) fn announce(
     listener: &TcpListener,
     secret_file: Option<PathBuf>,
 ) -> Result<Running, Error> {
-    let address = listener.local_addr().map_err(|error| Error::new(Exit::NotReady, error.to_string()))?;
+    let mut address = listener.local_addr().map_err(|error| Error::new(Exit::NotReady, error.to_string()))?;
+    // Callers of this machine use it.
+    match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+        _ => {}
+    }
     let running = Running {
         pid: std::process::id(),
         url: format!("http://{address}"),
@@ -104,6 +111,27 @@ pub(super) fn announce(
     };
     running.write(dir)?;
     Ok(running)
+}
+
+/// Says what Landlock does not keep from a function that runs as the same user as everything else of that user.
+pub(super) fn note_own_user(printer: Printer) {
+    if host::guest::user(0).is_none() {
+        printer.say(
+            "note: the app's programs run as you. They cannot read or change what is in your files, but they can change the modes, \
+             owners and times of your files, and end your processes; as root, Mainstay gives them users of their own",
+        );
+    }
+}
+
+/// A path as a word of a shell command.
+pub(super) fn word(path: &Path) -> String {
+    let text = path.display().to_string();
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@,+".contains(c);
+    if !text.is_empty() && text.chars().all(is_plain) {
+        text
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
 }
 
 /// The variables in a file of lines NAME=VALUE; empty lines and those that begin with `#` are left out.

@@ -36,6 +36,15 @@ pub(super) async fn run(
         )
         .hint("run it with `mainstay apps run BUNDLE`; `--dir` names another directory"));
     }
+    if let (Some(function), Some(wanted)) = (&args.function, &logs.wanted)
+        && !wanted.exists()
+    {
+        let error = not_logged(&id, function, &logs.functions());
+        if !args.follow {
+            return Err(error);
+        }
+        printer.say(&format!("note: {error}; its first call is waited for"));
+    }
     let mut last = logs.ready(args.lines)?;
     if last.is_empty() && !args.follow {
         printer.say("note: no function has been called yet");
@@ -55,6 +64,20 @@ pub(super) async fn run(
     }
 }
 
+/// A function has no log: it was not called yet, or there is none of this name.
+fn not_logged(id: &str, function: &str, known: &[String]) -> Error {
+    let what = if known.is_empty() {
+        format!("nothing is logged of {function}: no function of {id} has been called")
+    } else {
+        format!("nothing is logged of {function}; there are logs of: {}", known.join(", "))
+    };
+    let error = Error::new(Exit::NotReady, what);
+    match finding::nearest(function, known.iter().map(String::as_str)) {
+        Some(near) => error.hint(format!("did you mean {near}?")),
+        None => error,
+    }
+}
+
 /// The log files of an app.
 struct Logs {
     dir: PathBuf,
@@ -64,6 +87,16 @@ struct Logs {
 }
 
 impl Logs {
+    /// The functions that have a log, by the names of its files.
+    fn functions(&self) -> Vec<String> {
+        let files = std::fs::read_dir(&self.dir).into_iter().flatten().flatten();
+        let mut names: Vec<String> = files
+            .filter_map(|file| Some(file.file_name().to_str()?.strip_suffix(".log")?.to_owned()))
+            .collect();
+        names.sort();
+        names
+    }
+
     /// What is new in all of them, by time. Of a file that is new, the last `lines`.
     fn ready(&mut self, lines: usize) -> Result<Vec<(String, Option<Entry>)>, Error> {
         let failed = |error: &dyn std::fmt::Display| Error::new(Exit::NotReady, error.to_string());

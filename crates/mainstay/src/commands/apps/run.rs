@@ -8,7 +8,7 @@ use finding::Exit;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use super::local::{Here, announce, answer, open, prepare};
+use super::local::{Here, announce, answer, note_own_user, open, prepare};
 use crate::cli::Run;
 use crate::printer::Printer;
 
@@ -50,6 +50,7 @@ pub(super) async fn run(
     }
     printer
         .show(&format!("Call it: mainstay apps call {id} /ping\nIts log: mainstay apps logs {id} --follow"));
+    note_own_user(printer);
     let backend = Backend::Functions(runtime.clone());
     answer(&bundle, &dir, &running.url, (backend, None), (listener, &[]), cancel).await;
     runtime.stop().await;

@@ -2,20 +2,21 @@
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use apps::Error;
 use apps::runtime::AppDir;
-use apps::serve::{Backend, Program, SECRET_MIN, Secret, Unit, bind};
+use apps::serve::{Backend, Program, SECRET_MIN, Secret, Unit, bind, may_listen};
 use finding::Exit;
 use host::guest::{Rights, Slot};
 use host::{Log, Policy, Shim, Spawner, Supervisor};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use super::local::{Here, announce, answer, open, prepare};
+use super::local::{Here, announce, answer, note_own_user, open, prepare, word};
 use crate::cli::Serve;
 use crate::printer::Printer;
 
@@ -34,18 +35,27 @@ pub(super) async fn run(
         )
         .hint("name the program that does with `--command`"));
     }
+    if args.command.as_ref().is_some_and(|command| command.trim().is_empty()) {
+        return Err(Error::new(
+            Exit::Usage,
+            "`--command` is empty; it is the shell command of a program that answers calls",
+        )
+        .hint("for example `--command 'node server.js'`"));
+    }
+    may_listen(args.listen, &args.from)?;
+    if args.root_url.is_none() && args.listen.ip().is_unspecified() {
+        return Err(Error::new(
+            Exit::Usage,
+            format!("Mattermost cannot call {}, which stands for every address of this machine", args.listen),
+        )
+        .hint("say with `--root-url` where Mattermost reaches the app"));
+    }
     if args.unit {
         printer.text(&unit(id, args)?);
         return Ok(Exit::Done);
     }
-    let root_url = args.root_url.clone().unwrap_or_else(|| format!("http://{}", args.listen));
-    let is_url = url::Url::parse(&root_url)
-        .is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host() && url.query().is_none());
-    if !is_url {
-        return Err(Error::new(
-            Exit::Usage,
-            format!("`--root-url` is {root_url}; allowed is an absolute URL, http or https, without a query"),
-        ));
+    if let Some(root_url) = &args.root_url {
+        check_root_url(root_url)?;
     }
     let dir = here.dir(id);
     let secret_file = match &args.secret_file {
@@ -56,6 +66,9 @@ pub(super) async fn run(
     };
     let secret = secret_in(&secret_file)?;
     let listener = bind(args.listen, &args.from).await?;
+    // The kernel chooses the port where 0 was asked for.
+    let address = listener.local_addr().map_err(|error| Error::new(Exit::NotReady, error.to_string()))?;
+    let root_url = args.root_url.clone().unwrap_or_else(|| format!("http://{address}"));
     let mut settings = here.settings(id, &args.functions)?;
     let (variables, limit) = (std::mem::take(&mut settings.env), settings.limit);
     let (runtime, program) = match &args.command {
@@ -87,9 +100,10 @@ pub(super) async fn run(
         "Install it in Mattermost: /apps install http {manifest_url}\nThe secret that Mattermost asks for is in {}",
         secret_file.display()
     ));
+    note_own_user(printer);
     answer(&bundle, &dir, &root_url, (backend, Some(secret)), (listener, &args.from), cancel).await;
     if let Some(program) = program {
-        program.supervisor.stop().await;
+        program.stop().await;
     }
     if let Some(runtime) = runtime {
         runtime.stop().await;
@@ -97,13 +111,36 @@ pub(super) async fn run(
     Ok(Exit::Done)
 }
 
-/// The secret in a file, which is never empty.
+fn check_root_url(root_url: &str) -> Result<(), Error> {
+    let is_url = url::Url::parse(root_url)
+        .is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host() && url.query().is_none());
+    if is_url {
+        return Ok(());
+    }
+    let what =
+        format!("`--root-url` is {root_url}; allowed is an absolute URL, http or https, without a query");
+    Err(Error::new(Exit::Usage, what))
+}
+
+/// The secret in a file, which is never empty, and which not everybody may read.
 fn secret_in(path: &Path) -> Result<Secret, Error> {
+    let mode = std::fs::metadata(path).map_or(0, |meta| meta.permissions().mode());
+    if mode & 0o007 != 0 {
+        return Err(Error::new(
+            Exit::Refused,
+            format!(
+                "every user of this machine can read the app's secret in {} (mode {:04o})",
+                path.display(),
+                mode & 0o7777
+            ),
+        )
+        .hint(format!("close it: `chmod 600 {}`; if others may have read it, make a new one", word(path))));
+    }
     let bytes = apps::read_file(path, 4096)?;
     Secret::new(&String::from_utf8_lossy(&bytes)).ok_or_else(|| {
-        let shown = path.display();
-        Error::new(Exit::Settings, format!("the secret in {shown} is shorter than {SECRET_MIN} bytes"))
-            .hint(format!("make one: `openssl rand -hex 32 > {shown}`"))
+        let what = format!("the secret in {} is shorter than {SECRET_MIN} bytes", path.display());
+        Error::new(Exit::Settings, what)
+            .hint(format!("make one: `(umask 077; openssl rand -hex 32 > {})`", word(path)))
     })
 }
 
@@ -111,7 +148,7 @@ fn secret_in(path: &Path) -> Result<Secret, Error> {
 struct Supervised {
     supervisor: Supervisor,
     address: SocketAddr,
-    _slot: Option<Slot>,
+    slot: Option<Slot>,
 }
 
 impl Supervised {
@@ -149,6 +186,9 @@ impl Supervised {
         };
         let mut env = variables;
         env.insert("PORT".into(), address.port().to_string());
+        if let Some(slot) = &slot {
+            env.insert(host::guest::MARK.into(), host::guest::mark(slot, "command"));
+        }
         for name in ["HOME", "TMPDIR"] {
             env.insert(name.into(), work.display().to_string());
         }
@@ -165,7 +205,17 @@ impl Supervised {
         let spawner = Spawner::start().map_err(|error| not_ready(&error))?;
         let policy = Policy { grace: Duration::from_secs(5), ..Policy::default() };
         let supervisor = Supervisor::start(&spawner, command, policy).map_err(|error| not_ready(&error))?;
-        Ok(Self { supervisor, address, _slot: slot })
+        Ok(Self { supervisor, address, slot })
+    }
+}
+
+impl Supervised {
+    /// Ends the program and everything that it started.
+    async fn stop(self) {
+        self.supervisor.stop().await;
+        if let Some(slot) = self.slot {
+            let _ = tokio::task::spawn_blocking(move || host::guest::end_in(&slot)).await;
+        }
     }
 }
 
@@ -186,9 +236,10 @@ fn unit(app_id: &str, args: &Serve) -> Result<String, Error> {
     }
     let more = [("--root-url", args.root_url.clone()), ("--command", args.command.clone())];
     command.extend(more.into_iter().filter_map(|(flag, value)| Some([flag.to_owned(), value?])).flatten());
+    let mut credentials = Vec::new();
     for (flag, file) in [("--secret-file", &args.secret_file), ("--env-file", &args.functions.env_file)] {
         if let Some(file) = file {
-            command.extend([flag.into(), absolute(file)?]);
+            credentials.push((flag, absolute(file)?));
         }
     }
     let functions = &args.functions;
@@ -199,5 +250,5 @@ fn unit(app_id: &str, args: &Serve) -> Result<String, Error> {
     ] {
         command.extend([flag.into(), value.to_string()]);
     }
-    Ok(Unit { app_id, command: &command }.text())
+    Ok(Unit { app_id, command: &command, credentials: &credentials }.text())
 }

@@ -159,9 +159,27 @@ fn what_cannot_be_served_is_refused_with_what_to_do() {
     assert!(open.stderr.contains("apps serve"), "{}", open.stderr);
     let empty = place.root.with_file_name("empty");
     std::fs::write(&empty, "\n").expect("a file");
+    let closed = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    std::fs::set_permissions(&empty, closed).expect("a mode");
     let args = ["apps", "serve", bundle, "--secret-file", empty.to_str().expect("text")];
     let weak = place.run(&args).expect(3);
     assert!(weak.stderr.contains("shorter than 16 bytes"), "{}", weak.stderr);
+    assert!(weak.stderr.contains("(umask 077; openssl rand"), "{}", weak.stderr);
+    std::fs::write(&empty, "a secret of enough length").expect("a file");
+    let open = std::os::unix::fs::PermissionsExt::from_mode(0o644);
+    std::fs::set_permissions(&empty, open).expect("a mode");
+    let open = place.run(&args).expect(8);
+    assert!(open.stderr.contains("mode 0644") && open.stderr.contains("chmod 600"), "{}", open.stderr);
+    let everywhere = ["apps", "serve", bundle, "--listen", "0.0.0.0:0", "--from"];
+    let from = place.run(&[&everywhere[..], &["0.0.0.0"]].concat()).expect(2);
+    assert!(from.stderr.contains("`--from 0.0.0.0`"), "{}", from.stderr);
+    let no_url = place.run(&[&everywhere[..], &["10.0.0.5"]].concat()).expect(2);
+    assert!(no_url.stderr.contains("--root-url"), "{}", no_url.stderr);
+    let nothing = place.run(&["apps", "serve", bundle, "--command", " "]).expect(2);
+    assert!(nothing.stderr.contains("`--command` is empty"), "{}", nothing.stderr);
+    place.run(&["apps", "call", bundle]).expect(0);
+    let nobody = place.run(&["apps", "logs", ID, "--function", "nosuch"]).expect(4);
+    assert!(nobody.stderr.contains("there are logs of: "), "{}", nobody.stderr);
     let path = place.run(&["apps", "call", bundle, "ping"]).expect(2);
     assert!(path.stderr.contains("must begin with `/`"), "{}", path.stderr);
     let unit =
