@@ -1,79 +1,156 @@
 //! Writes a new version of the invoke policy.
 //!
-//! IAM has no conditional write. Versions are numbered, though: if the number that a write gets does not follow the one that was
-//! read, somebody else wrote between, and the same change is made again on top of what they wrote.
+//! All apps share it, and IAM has no conditional write: the run holds a lease while it changes the policy, and reads it again
+//! afterwards. Other tools know nothing of the lease. Versions are numbered, though: if the number that a write gets does not follow
+//! the one that was read, somebody else wrote between, and the same change is made again on top of what they wrote.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::time::Duration;
 
 use apps::Error;
 use finding::Exit;
+use serde_json::Value;
+use tokio::time::sleep;
 
 use crate::aws::Aws;
 use crate::failure::{Failure, Kind};
-use crate::observed::{Document, Live, document, version_document};
+use crate::lease::Lease;
+use crate::observed::{Document, document, functions, version_document};
 use crate::policy::{self, LIMIT, TooLong, VERSIONS};
 
 /// How often another writer may come between.
 const ATTEMPTS: usize = 5;
+/// How often the policy is read again until IAM shows what was written.
+const LOOKS: u32 = 5;
 
-/// Adds and removes functions, named as on Lambda. `live` are all functions that exist.
+/// Which functions a change adds and removes, as ARNs.
+struct Wish {
+    add: BTreeSet<String>,
+    remove: BTreeSet<String>,
+}
+
+/// Adds and removes functions, named as on Lambda. `run` is the app and the process that holds the lease.
 pub(crate) async fn policy(
     aws: &Aws,
     name: &str,
     add: &[String],
     remove: &[String],
-    live: &BTreeMap<String, Live>,
+    (app_id, holder): (&str, &str),
 ) -> Result<(), Error> {
-    let Some(mut found) = document(aws, name).await? else {
-        // Nothing is to be called any more: there is nothing to take away.
-        return if add.is_empty() { Ok(()) } else { Err(absent(name)) };
-    };
-    let (add, remove) = (arns(aws, add).await?, arns(aws, remove).await?);
-    let prefix = aws.function_arn("").await?;
+    let wish = Wish { add: arns(aws, add).await?, remove: arns(aws, remove).await? };
+    let mut lease = Lease::take(aws, name, app_id, holder).await?;
+    let done = Box::pin(write(aws, name, &wish, &mut lease)).await;
+    lease.give_back().await;
+    done
+}
+
+async fn write(aws: &Aws, name: &str, wish: &Wish, lease: &mut Lease<'_>) -> Result<(), Error> {
+    // What somebody wrote between our reading and our writing, and our version replaced.
+    let mut lost: Option<Value> = None;
+    for _ in 0..ATTEMPTS {
+        let Some(found) = document(aws, name).await? else {
+            // Nothing is to be called any more: there is nothing to take away.
+            return if wish.add.is_empty() { Ok(()) } else { Err(absent(name)) };
+        };
+        let base = lost.as_ref().unwrap_or(&found.document);
+        let changed = match changed(aws, name, base, wish).await? {
+            Some(changed) => changed,
+            None if lost.is_none() => return Ok(()),
+            None => base.clone(),
+        };
+        let known = versions(aws, &found).await?;
+        if known.default != found.version {
+            continue;
+        }
+        if known.count >= VERSIONS {
+            delete_version(aws, &found.arn, &known.oldest).await?;
+        }
+        lease.renew().await?;
+        let create = aws.iam.create_policy_version().policy_arn(&found.arn).set_as_default(true);
+        let version = match create.policy_document(changed.to_string()).send().await {
+            Ok(made) => made.policy_version().and_then(|version| version.version_id()).map(str::to_owned),
+            Err(error) => {
+                let failure = Failure::new("iam:CreatePolicyVersion", &found.arn, &error);
+                // The answer may be lost and the effect there; a call that was made twice may have found no room.
+                match failure.kind {
+                    Kind::Denied | Kind::Invalid | Kind::Credentials | Kind::Expired => {
+                        return Err(failure.into());
+                    }
+                    Kind::Full => continue,
+                    _ => {}
+                }
+                match document(aws, name).await {
+                    Ok(Some(now)) if says(&now.document, wish) && lost.is_none() => return Ok(()),
+                    _ => return Err(failure.into()),
+                }
+            }
+        };
+        let version = version.unwrap_or_default();
+        if number(&version) != number(&known.newest) + 1 {
+            // Another writer's version lies between. Unless it is our own: a call whose answer was lost was made twice.
+            let between = format!("v{}", number(&version).saturating_sub(1));
+            match version_document(aws, &found.arn, &between).await {
+                Ok(document) if document == changed => {}
+                Ok(document) => {
+                    lost = Some(document);
+                    continue;
+                }
+                Err(failure) if failure.is(&Kind::Missing) => {}
+                Err(failure) => return Err(failure.into()),
+            }
+        }
+        lost = None;
+        if shows(aws, name, number(&version), wish).await? {
+            return Ok(());
+        }
+    }
+    Err(Error::new(Exit::Busy, format!("the policy `{name}` is changed by another tool all the time"))
+        .hint("wait until its deployments end, then run the command again"))
+}
+
+/// The document with the change, if it does not say so yet.
+async fn changed(aws: &Aws, name: &str, base: &Value, wish: &Wish) -> Result<Option<Value>, Error> {
+    let document = |changed: Option<policy::Changed>| changed.map(|changed| changed.document);
+    if let Ok(changed) = policy::change(base, &wish.add, &wish.remove, |_| false) {
+        return Ok(document(changed));
+    }
+    // No room: functions that are gone are removed. Other runs make functions meanwhile, so it is asked now which there are.
+    let (live, prefix) = (functions(aws).await?, aws.function_arn("").await?);
     let is_gone = |arn: &str| {
         let name = arn.strip_prefix(&prefix);
         name.is_some_and(|name| !name.contains(['*', '?', ':']) && !live.contains_key(name))
-            && !add.contains(arn)
     };
-    for attempt in 0..ATTEMPTS {
-        let changed = match policy::change(&found.document, &add, &remove, is_gone) {
-            Ok(Some(changed)) => changed.document,
-            Ok(None) if attempt == 0 => return Ok(()),
-            // What another writer wrote says it already, but what we wrote since replaced it.
-            Ok(None) => found.document.clone(),
-            Err(TooLong { characters }) => return Err(too_long(name, characters)),
-        };
-        let Known { newest, oldest, count } = versions(aws, &found).await?;
-        if count >= VERSIONS {
-            delete_version(aws, &found.arn, &oldest).await?;
-        }
-        let create = aws.iam.create_policy_version().policy_arn(&found.arn).set_as_default(true);
-        let made = create.policy_document(changed.to_string()).send().await;
-        let made = made.map_err(|error| Failure::new("iam:CreatePolicyVersion", &found.arn, &error))?;
-        let version =
-            made.policy_version().and_then(|version| version.version_id()).unwrap_or_default().to_owned();
-        let expected = number(&newest) + 1;
-        if number(&version) == expected {
-            return Ok(());
-        }
-        // Another writer's version lies between: its document is the base of the next attempt. Unless it is our own: a call whose
-        // answer was lost was made twice.
-        let between = format!("v{}", number(&version).saturating_sub(1));
-        found.document = match version_document(aws, &found.arn, &between).await {
-            Ok(document) if document == changed => return Ok(()),
-            Ok(document) => document,
-            Err(failure) if failure.is(&Kind::Missing) => changed,
-            Err(failure) => return Err(failure.into()),
-        };
-        found.version = version;
+    match policy::change(base, &wish.add, &wish.remove, is_gone) {
+        Ok(changed) => Ok(document(changed)),
+        Err(TooLong { characters }) => Err(too_long(name, characters)),
     }
-    Err(Error::new(Exit::Busy, format!("the policy `{name}` is changed by others all the time"))
-        .hint("wait until their deployments end, then run the command again"))
+}
+
+/// Whether the document says what is wished.
+fn says(document: &Value, wish: &Wish) -> bool {
+    matches!(policy::change(document, &wish.add, &wish.remove, |_| false), Ok(None))
+}
+
+/// Whether the policy says what was written as this version. IAM may show an earlier version for a while.
+async fn shows(aws: &Aws, name: &str, version: u64, wish: &Wish) -> Result<bool, Error> {
+    for look in 1..=LOOKS {
+        let Some(found) = document(aws, name).await? else { return Ok(false) };
+        if says(&found.document, wish) {
+            return Ok(true);
+        }
+        if number(&found.version) >= version {
+            return Ok(false);
+        }
+        sleep(Duration::from_millis(300) * look).await;
+    }
+    // It was written on top of the newest version: it will be shown.
+    Ok(true)
 }
 
 /// The versions of a policy that there are.
 struct Known {
     newest: String,
+    default: String,
     /// The oldest that is not the default.
     oldest: String,
     count: usize,
@@ -96,6 +173,7 @@ async fn versions(aws: &Aws, found: &Document) -> Result<Known, Failure> {
     ids.sort();
     Ok(Known {
         newest: ids.last().map(|(_, id, _)| id.clone()).unwrap_or_default(),
+        default: ids.iter().find(|(_, _, default)| *default).map(|(_, id, _)| id.clone()).unwrap_or_default(),
         oldest: ids.iter().find(|(_, _, default)| !default).map(|(_, id, _)| id.clone()).unwrap_or_default(),
         count: ids.len(),
     })

@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::lease;
 use crate::record::{Function, Object};
 
 /// A call that changes something on AWS.
@@ -108,11 +109,13 @@ impl Call {
                 shown
             }
             Self::Policy { name, add, remove } => {
-                vec![Shown::new(
-                    "iam:CreatePolicyVersion",
-                    name,
-                    format!("{} functions added, {} removed", add.len(), remove.len()),
-                )]
+                let detail = format!("{} functions added, {} removed", add.len(), remove.len());
+                let lease = lease::key(name);
+                vec![
+                    Shown::new("s3:PutObject", &lease, "no other run changes the policy meanwhile"),
+                    Shown::new("iam:CreatePolicyVersion", name, detail),
+                    Shown::new("s3:DeleteObject", &lease, "other runs may change it again"),
+                ]
             }
             Self::DeleteFunction(name) => vec![Shown::new("lambda:DeleteFunction", name, "")],
             Self::DeleteObjects(keys) => {

@@ -8,6 +8,7 @@ use crate::aws::Aws;
 use crate::call::Shown;
 use crate::failure::{Failure, Kind, optional};
 use crate::init::keys;
+use crate::lease;
 use crate::list::listed;
 use crate::observed::list;
 use crate::perform::Watch;
@@ -61,7 +62,8 @@ impl<'a> Clean<'a> {
                         app.app_id
                     )));
             }
-            objects = list(aws, "").await?.len();
+            // What a run that was killed left of its lease is not counted.
+            objects = list(aws, "").await?.keys().filter(|key| !key.starts_with(lease::PREFIX)).count();
         }
         let names = clean.names.clone();
         let may = |found: Found| found == Found::Ours || (untagged && found == Found::Others);
@@ -251,6 +253,16 @@ impl<'a> Clean<'a> {
                 optional("iam:DeleteRole", role, iam.delete_role().role_name(role).send().await)?;
             }
             Remove::Bucket => {
+                match list(self.aws, lease::PREFIX).await {
+                    Ok(left) => {
+                        for key in left.keys() {
+                            let delete = self.aws.s3.delete_object().bucket(&self.aws.bucket).key(key);
+                            optional("s3:DeleteObject", key, delete.send().await)?;
+                        }
+                    }
+                    Err(failure) if failure.is(&Kind::NoBucket) => {}
+                    Err(failure) => return Err(failure),
+                }
                 let delete = self.aws.s3.delete_bucket().bucket(&self.aws.bucket).send().await;
                 match optional("s3:DeleteBucket", &self.aws.bucket, delete) {
                     Ok(_) => {}

@@ -94,7 +94,7 @@ impl<'a> Deployment<'a> {
                 ));
                 record.running = None;
             } else {
-                record = recover(aws, &store, &record, turn.watch).await?;
+                record = recover(aws, &store, &record, turn.holder, turn.watch).await?;
             }
         }
         let policy = options.policy.clone().unwrap_or_else(|| policy_of(&record, &version));

@@ -20,6 +20,8 @@ pub(crate) enum Kind {
     Unsettled,
     /// A role that was just made is not known to Lambda yet.
     RoleNotReady,
+    /// AWS allows no more of them.
+    Full,
     Throttled,
     Expired,
     Credentials,
@@ -48,7 +50,7 @@ pub(crate) struct Failure {
 }
 
 /// By AWS's codes. A code that is not here is `Invalid` below status 500, `Service` from there on.
-const CODES: [(&str, Kind); 39] = [
+const CODES: [(&str, Kind); 41] = [
     ("NoSuchKey", Kind::Missing),
     ("NotFound", Kind::Missing),
     ("NoSuchEntity", Kind::Missing),
@@ -64,6 +66,8 @@ const CODES: [(&str, Kind); 39] = [
     ("ResourceConflictException", Kind::Unsettled),
     ("OperationAborted", Kind::Unsettled),
     ("ConcurrentModification", Kind::Unsettled),
+    ("LimitExceeded", Kind::Full),
+    ("LimitExceededException", Kind::Full),
     ("Throttling", Kind::Throttled),
     ("ThrottlingException", Kind::Throttled),
     ("ThrottledException", Kind::Throttled),
@@ -155,6 +159,11 @@ impl Failure {
                 Exit::NotReady,
                 format!("{subject}: Lambda cannot assume the execution role: {message}"),
                 "a new role needs up to a minute; its trust policy must name `lambda.amazonaws.com` (`mainstay apps aws init` makes one)".to_owned(),
+            ),
+            Kind::Full => (
+                Exit::NotReady,
+                format!("{subject}: AWS allows no more: {message}"),
+                "remove what is no longer used, or ask AWS for a higher quota, then run the command again".to_owned(),
             ),
             Kind::Throttled => (
                 Exit::NotReady,

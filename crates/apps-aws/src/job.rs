@@ -15,7 +15,7 @@ use crate::perform::{Contents, Performer, Watch, delete_objects};
 use crate::plan::{Plan, Wanted, plan};
 use crate::record::{Before, PREFIX, Record, Release, Running};
 use crate::store::{LEASE, Store};
-use crate::verify::{Seen, verify};
+use crate::verify::{Seen, may_call, verify};
 
 /// What a run does with a version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -115,13 +115,14 @@ impl<'a> Job<'a> {
         watch: &Watch<'_>,
     ) -> Result<Ran, Error> {
         let id = (self.record.app_id.as_str(), self.version.as_str());
-        let performer =
-            Performer::new(self.aws, id, contents, &self.environments, &self.observed.live, watch);
+        let holder = holder_of(started);
+        let performer = Performer::new(self.aws, id, contents, &self.environments, holder, watch);
         let mut seen = None;
         let forward = async {
             performer.stages(&self.plan.before).await?;
             if let Some(release) = self.target.as_ref().filter(|_| !skip_verify) {
                 seen = Some(verify(self.aws, release).await?);
+                may_call(self.aws, release).await?;
             }
             Ok(())
         };
@@ -157,7 +158,16 @@ impl<'a> Job<'a> {
         let environments =
             self.observed.live.iter().map(|(name, live)| (name.clone(), live.environment.clone())).collect();
         let was = self.record.versions.get(&self.version);
-        match Box::pin(restore(self.aws, started, &self.version, was, &environments, watch)).await {
+        match Box::pin(restore(
+            self.aws,
+            started,
+            (&self.version, was),
+            &environments,
+            holder_of(started),
+            watch,
+        ))
+        .await
+        {
             Ok(()) => {}
             Err(undo) => {
                 let stopped = self.stopped(started, error).await;
@@ -209,9 +219,9 @@ impl<'a> Job<'a> {
 async fn restore(
     aws: &Aws,
     record: &Record,
-    version: &str,
-    release: Option<&Release>,
+    (version, release): (&str, Option<&Release>),
     environments: &Environments,
+    holder: &str,
     watch: &Watch<'_>,
 ) -> Result<(), Error> {
     let policy = policy_of(record, version);
@@ -219,7 +229,7 @@ async fn restore(
     let kept = Job::kept(aws, &record.app_id).await?;
     let wanted = Wanted { version, release, environments, bundle: &BTreeSet::new() };
     let back = plan(record, &observed, Some(&kept), &wanted)?;
-    let performer = Performer::new(aws, (&record.app_id, version), None, environments, &observed.live, watch);
+    let performer = Performer::new(aws, (&record.app_id, version), None, environments, holder, watch);
     performer.stages(&back.before).await?;
     performer.stages(&back.after).await?;
     let after = Record { running: None, ..record.clone() };
@@ -234,13 +244,14 @@ pub(crate) async fn recover(
     aws: &Aws,
     store: &Store<'_>,
     record: &Record,
+    holder: &Holder,
     watch: &Watch<'_>,
 ) -> Result<Record, Error> {
     let Some(running) = &record.running else { return Ok(record.clone()) };
     let version = running.version.as_str();
     let forward = running.target.is_none();
     let was = record.versions.get(version).filter(|_| !forward);
-    Box::pin(restore(aws, record, version, was, &Environments::new(), watch)).await?;
+    Box::pin(restore(aws, record, (version, was), &Environments::new(), &holder.id, watch)).await?;
     let operation = if running.operation == Operation::Rollback.name() {
         Operation::Rollback
     } else {
@@ -250,6 +261,11 @@ pub(crate) async fn recover(
     let recovered = if forward { finished(&base, operation, version, None) } else { base };
     store.write(recovered.clone()).await?;
     Ok(recovered)
+}
+
+/// The process that runs what the record says is under way.
+fn holder_of(record: &Record) -> &str {
+    record.running.as_ref().map_or("", |running| running.holder.as_str())
 }
 
 /// The invoke policy of a version: what its release says.

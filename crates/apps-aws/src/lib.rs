@@ -37,6 +37,7 @@ mod failure;
 mod holder;
 mod init;
 mod job;
+mod lease;
 mod list;
 mod observed;
 mod perform;

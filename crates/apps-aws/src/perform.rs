@@ -17,7 +17,7 @@ use crate::aws::Aws;
 use crate::call::{Call, Changes, Shown, Stage};
 use crate::desired::Environments;
 use crate::failure::{Failure, Kind};
-use crate::observed::{Live, TAG_APP, TAG_FUNCTION, TAG_VERSION, owner, refused, tags};
+use crate::observed::{TAG_APP, TAG_FUNCTION, TAG_VERSION, owner, refused, tags};
 use crate::record::{Function, Object, Record, Release};
 use crate::{attach, digest};
 
@@ -47,7 +47,8 @@ pub(crate) struct Performer<'a> {
     pub(crate) version: &'a str,
     pub(crate) contents: Option<&'a dyn Contents>,
     pub(crate) environments: &'a Environments,
-    pub(crate) live: &'a BTreeMap<String, Live>,
+    /// The process, as records name it.
+    pub(crate) holder: &'a str,
     pub(crate) watch: &'a Watch<'a>,
     roles: tokio::sync::Mutex<BTreeMap<String, String>>,
     etags: Mutex<BTreeMap<String, String>>,
@@ -59,11 +60,11 @@ impl<'a> Performer<'a> {
         (app_id, version): (&'a str, &'a str),
         contents: Option<&'a dyn Contents>,
         environments: &'a Environments,
-        live: &'a BTreeMap<String, Live>,
+        holder: &'a str,
         watch: &'a Watch<'a>,
     ) -> Self {
         let (roles, etags) = Default::default();
-        Self { aws, app_id, version, contents, environments, live, watch, roles, etags }
+        Self { aws, app_id, version, contents, environments, holder, watch, roles, etags }
     }
 
     /// Makes the calls, a stage after the other. After a failure no call is started, and those under way are waited for: what
@@ -122,7 +123,7 @@ impl<'a> Performer<'a> {
             Call::Create(function) => self.create(function).await,
             Call::Update(function, changes) => self.update(function, *changes).await,
             Call::Policy { name, add, remove } => {
-                attach::policy(self.aws, name, add, remove, self.live).await
+                attach::policy(self.aws, name, add, remove, (self.app_id, self.holder)).await
             }
             Call::DeleteFunction(name) => self.delete_function(name).await,
             Call::DeleteObjects(keys) => delete_objects(self.aws, keys).await,

@@ -318,7 +318,9 @@ mod tests {
                 "s3:PutObject the archive of a_1_f",
                 "s3:PutObject x",
                 "lambda:CreateFunction a_1_f",
+                "s3:PutObject mainstay/policies/policy.json",
                 "iam:CreatePolicyVersion policy",
+                "s3:DeleteObject mainstay/policies/policy.json",
                 "s3:PutObject m"
             ]
         );
@@ -348,7 +350,9 @@ mod tests {
                 "s3:PutObject the archive of a_1_f",
                 "s3:PutObject x",
                 "lambda:UpdateFunctionCode a_1_f",
+                "s3:PutObject mainstay/policies/policy.json",
                 "iam:CreatePolicyVersion policy",
+                "s3:DeleteObject mainstay/policies/policy.json",
                 "s3:PutObject m",
                 "lambda:DeleteFunction a_1_g",
                 "s3:DeleteObject y"
@@ -391,7 +395,9 @@ mod tests {
             removal,
             [
                 "s3:DeleteObject m",
+                "s3:PutObject mainstay/policies/policy.json",
                 "iam:CreatePolicyVersion policy",
+                "s3:DeleteObject mainstay/policies/policy.json",
                 "lambda:DeleteFunction a_1_f",
                 "lambda:DeleteFunction a_1_g",
                 "lambda:DeleteFunction a_1_new",

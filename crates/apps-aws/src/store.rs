@@ -72,24 +72,7 @@ impl<'a> Store<'a> {
             kind: Kind::Invalid,
             message: error.to_string(),
         })?;
-        let put =
-            self.aws.s3.put_object().bucket(&self.aws.bucket).key(&self.key).content_type("application/json");
-        let put = match over {
-            Some(etag) => put.if_match(etag),
-            None => put.if_none_match("*"),
-        };
-        let failure = match put.body(bytes.clone().into()).send().await {
-            Ok(put) => return Ok(put.e_tag().unwrap_or_default().to_owned()),
-            Err(error) => Failure::new("s3:PutObject", self.aws.at(&self.key), &error),
-        };
-        // A call that is tried again finds what its first try wrote.
-        if matches!(failure.kind, Kind::Changed | Kind::Missing)
-            && let Some((found, etag)) = read(self.aws, &self.key).await?
-            && found == bytes
-        {
-            return Ok(etag);
-        }
-        Err(failure)
+        put(self.aws, &self.key, bytes, over).await
     }
 
     async fn remove(&self, over: Option<&str>) -> Result<Option<String>, Failure> {
@@ -106,6 +89,27 @@ impl<'a> Store<'a> {
             },
         }
     }
+}
+
+/// Writes an object only over what was read, or only where nothing stands; gives what S3 calls the content.
+pub(crate) async fn put(aws: &Aws, key: &str, bytes: Vec<u8>, over: Option<&str>) -> Result<String, Failure> {
+    let put = aws.s3.put_object().bucket(&aws.bucket).key(key).content_type("application/json");
+    let put = match over {
+        Some(etag) => put.if_match(etag),
+        None => put.if_none_match("*"),
+    };
+    let failure = match put.body(bytes.clone().into()).send().await {
+        Ok(put) => return Ok(put.e_tag().unwrap_or_default().to_owned()),
+        Err(error) => Failure::new("s3:PutObject", aws.at(key), &error),
+    };
+    // A call that is tried again finds what its first try wrote.
+    if matches!(failure.kind, Kind::Changed | Kind::Missing)
+        && let Some((found, etag)) = read(aws, key).await?
+        && found == bytes
+    {
+        return Ok(etag);
+    }
+    Err(failure)
 }
 
 /// A record that this version understands.

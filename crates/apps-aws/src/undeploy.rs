@@ -69,7 +69,7 @@ impl<'a> Step<'a> {
         let (store, mut record) = opened(aws, app_id, turn).await?;
         let other = record.running.as_ref().is_some_and(|running| running.version != version);
         if other && !turn.only_look {
-            record = recover(aws, &store, &record, turn.watch).await?;
+            record = recover(aws, &store, &record, turn.holder, turn.watch).await?;
         }
         Self::plan(aws, store, record, Operation::Undeploy, version.to_owned(), None).await
     }
@@ -81,7 +81,7 @@ impl<'a> Step<'a> {
     pub async fn rollback(aws: &'a Aws, app_id: &str, turn: &Turn<'_>) -> Result<Self, Error> {
         let (store, mut record) = opened(aws, app_id, turn).await?;
         if record.running.is_some() && !turn.only_look {
-            record = recover(aws, &store, &record, turn.watch).await?;
+            record = recover(aws, &store, &record, turn.holder, turn.watch).await?;
         }
         let Some(before) = record.before.clone() else {
             return Err(Error::new(

@@ -1,5 +1,7 @@
 //! Whether a deployed version answers: `/ping` through Lambda, a static file from the bucket, and the manifest.
 
+use std::collections::BTreeSet;
+
 use apps::Error;
 use aws_sdk_lambda::primitives::Blob;
 use base64::Engine as _;
@@ -7,10 +9,11 @@ use finding::Exit;
 use serde_json::{Value, json};
 
 use crate::aws::Aws;
-use crate::digest;
+
 use crate::failure::Failure;
-use crate::observed::read;
+use crate::observed::{document, read};
 use crate::record::{Function, Release};
+use crate::{digest, policy};
 
 /// What was seen of a version.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
@@ -49,6 +52,26 @@ pub(crate) async fn verify(aws: &Aws, release: &Release) -> Result<Seen, Error> 
         }
     }
     Ok(Seen { ping, file })
+}
+
+/// Whether the invoke policy names every function of a release.
+///
+/// # Errors
+/// It does not: another tool has written an earlier document over it.
+pub(crate) async fn may_call(aws: &Aws, release: &Release) -> Result<(), Error> {
+    let mut arns = BTreeSet::new();
+    for function in &release.functions {
+        arns.insert(aws.function_arn(&function.lambda).await?);
+    }
+    let found = document(aws, &release.policy).await?;
+    let missing =
+        found.map_or_else(|| arns.iter().cloned().collect(), |found| policy::missing(&found.document, &arns));
+    let Some(arn) = missing.first() else { return Ok(()) };
+    Err(Error::new(
+        Exit::NotVerified,
+        format!("the policy `{}` does not let Mattermost call `{arn}`", release.policy),
+    )
+    .hint("another tool changed the policy at the same time: deploy again when it has ended"))
 }
 
 /// What the SHA-256 of a file begins with that another tool deployed: it is not known.

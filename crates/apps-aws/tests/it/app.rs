@@ -144,7 +144,7 @@ impl App {
         }
     }
 
-    fn desired(&self) -> Desired {
+    pub(crate) fn desired(&self) -> Desired {
         let item = |(name, bytes): &(String, Vec<u8>)| Item {
             name: name.clone(),
             sha256: sha256(bytes),

@@ -19,4 +19,5 @@ mod full {
     mod foreign;
     mod lifecycle;
     mod permissions;
+    mod together;
 }
