@@ -15,13 +15,13 @@ async fn deploy(account: &Account, app: &App) {
     let holder = Holder::this_process();
     let package = Package { desired: app.desired(), contents: app };
     let options = Options::default();
-    let deployment = Deployment::look(&account.direct, package, options, &turn(&holder)).await.unwrap();
+    let deployment = Deployment::look(&account.aws, package, options, &turn(&holder)).await.unwrap();
     deployment.run(&turn(&holder)).await.unwrap();
 }
 
 async fn undeploy(account: &Account, app: &App) {
     let holder = Holder::this_process();
-    let step = Step::undeploy(&account.direct, &app.id, &app.version, &turn(&holder)).await.unwrap();
+    let step = Step::undeploy(&account.aws, &app.id, &app.version, &turn(&holder)).await.unwrap();
     step.run(&turn(&holder)).await.unwrap();
 }
 
@@ -31,10 +31,10 @@ async fn apps_that_are_deployed_at_once_may_all_be_called() {
     let account = Account::ready().await;
     let apps: Vec<App> =
         (0..6).map(|i| App::new(&format!("com.example.app{i}"), "1.0.0", &[("main", "code")], &[])).collect();
-    let lambda_of_policy = async || {
+    let callable = async || {
         let mut named = Vec::new();
         for app in &apps {
-            let report = apps_aws::check(&account.direct, &Names::default(), Some(&app.id)).await.unwrap();
+            let report = apps_aws::check(&account.aws, &Names::default(), Some(&app.id)).await.unwrap();
             if report.exit() == Exit::Done {
                 named.push(app.id.clone());
             }
@@ -43,11 +43,11 @@ async fn apps_that_are_deployed_at_once_may_all_be_called() {
     };
     let ids = |apps: &[App]| apps.iter().map(|app| app.id.clone()).collect::<Vec<_>>();
     Box::pin(join_all(apps[..4].iter().map(|app| deploy(&account, app)))).await;
-    assert_eq!(lambda_of_policy().await, ids(&apps[..4]));
+    assert_eq!(callable().await, ids(&apps[..4]));
     let new = join_all(apps[4..].iter().map(|app| deploy(&account, app)));
     let gone = join_all(apps[..2].iter().map(|app| undeploy(&account, app)));
     Box::pin(async { tokio::join!(new, gone) }).await;
-    assert_eq!(lambda_of_policy().await, ids(&apps[2..]));
+    assert_eq!(callable().await, ids(&apps[2..]));
     let held = account.holds().await;
     assert!(!held.iter().any(|line| line.contains("mainstay/policies/")), "{held:#?}");
 }
