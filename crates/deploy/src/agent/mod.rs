@@ -230,6 +230,20 @@ impl Agent {
         if let Some(running) = running {
             self.parts.add(Part { name, running });
         }
+        self.lead_edges().await
+    }
+
+    /// Leads every edge to where the server is now; its listening socket stays open meanwhile. A newer version may start the server on a
+    /// socket where an older one had a port, and an undo leads back.
+    async fn lead_edges(&self) -> Result<(), Error> {
+        let Some(upstream) = self.parts.server().map(|spec| spec.upstream()) else { return Ok(()) };
+        for (name, edge) in self.parts.astray(&upstream) {
+            edge.drain().await;
+            let listener = edge.take_address();
+            let edge = OpenEdge::open(edge.spec, upstream.clone(), self.limits(), listener)?;
+            self.parts.stop(&name).await;
+            self.parts.add(Part { name, running: Run::Edge(edge) });
+        }
         Ok(())
     }
 

@@ -140,6 +140,15 @@ impl Parts {
         self.inner().iter().filter_map(edge).collect()
     }
 
+    /// The edges that lead elsewhere, by name.
+    pub(super) fn astray(&self, upstream: &UpstreamAddress) -> Vec<(String, OpenEdge)> {
+        let astray = |part: &Part| match &part.running {
+            Run::Edge(edge) if edge.upstream != *upstream => Some((part.name.clone(), edge.clone())),
+            _ => None,
+        };
+        self.inner().iter().filter_map(astray).collect()
+    }
+
     fn last(&self) -> Option<String> {
         self.inner().last().map(|part| part.name.clone())
     }
