@@ -131,7 +131,8 @@ pub fn check_settings(world: &World, other: Option<&ReleaseId>) -> Result<Resolv
     let desired = Desired::decide(&file.clone().unwrap_or_default(), &BTreeMap::new(), &machine)?;
     match other {
         None => {
-            check_exists(desired.user.as_deref())?;
+            // A user that nobody names is there, or is made.
+            check_exists(file.as_ref().and_then(|wanted| wanted.get("user")))?;
             let release = wanted_or_present(&world.layout, &desired);
             let settled = checked(world, desired, release, file)?;
             prove_next(world, &settled.release, Some(&settled.config), &settled.resolved)?;
