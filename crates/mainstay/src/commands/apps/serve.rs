@@ -12,8 +12,9 @@ use apps::runtime::AppDir;
 use apps::serve::{Backend, Program, SECRET_MIN, Secret, Unit, bind, may_listen};
 use finding::Exit;
 use host::guest::{Rights, Slot};
-use host::{Log, Policy, Shim, Spawner, Supervisor};
+use host::{Log, Policy, Shim, Spawner, State, Status, Supervisor};
 use serde_json::json;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::local::{Here, announce, answer, note_own_user, open, prepare, word};
@@ -101,6 +102,9 @@ pub(super) async fn run(
         secret_file.display()
     ));
     note_own_user(printer);
+    if let Some(program) = &program {
+        tokio::spawn(say_ends(printer, id.clone(), program.supervisor.status()));
+    }
     answer(&bundle, &dir, &root_url, (backend, Some(secret)), (listener, &args.from), cancel).await;
     if let Some(program) = program {
         program.stop().await;
@@ -215,6 +219,23 @@ impl Supervised {
         self.supervisor.stop().await;
         if let Some(slot) = self.slot {
             let _ = tokio::task::spawn_blocking(move || host::guest::end_in(&slot)).await;
+        }
+    }
+}
+
+/// Says each time that the command has ended and when it is started again.
+async fn say_ends(printer: Printer, id: String, mut status: watch::Receiver<Status>) {
+    loop {
+        let state = status.borrow_and_update().state.clone();
+        if let State::BackingOff { until_ms, last_exit } = state {
+            let wait = until_ms.saturating_sub(jiff::Timestamp::now().as_millisecond()).max(0);
+            printer.say(&format!(
+                "warning: the command {last_exit}; it is started again in {:.1} s; what it printed: `mainstay apps logs {id}`",
+                wait as f64 / 1000.0
+            ));
+        }
+        if status.changed().await.is_err() {
+            return;
         }
     }
 }

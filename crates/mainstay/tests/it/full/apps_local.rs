@@ -188,6 +188,21 @@ fn what_cannot_be_served_is_refused_with_what_to_do() {
 }
 
 #[test]
+fn a_command_that_ends_is_not_passed_over_in_silence() {
+    use std::io::{BufRead as _, BufReader};
+    let (place, bundle) = place();
+    let args =
+        ["apps", "serve", bundle.to_str().expect("text"), "--listen", "127.0.0.1:0", "--command", "exit 3"];
+    let mut child =
+        place.command(&args).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("it starts");
+    let lines = BufReader::new(child.stderr.take().expect("a pipe")).lines();
+    let serving = Staying(child);
+    let said = lines.map_while(Result::ok).find(|line| line.contains("the command ended with code 3"));
+    assert!(said.is_some_and(|line| line.contains("it is started again in")));
+    assert_eq!(serving.interrupt(), Some(0));
+}
+
+#[test]
 fn apps_and_a_deployment_share_a_directory() {
     let (place, bundle) = place();
     place.run(&["apps", "call", bundle.to_str().expect("text")]).expect(0);
