@@ -14,6 +14,7 @@ use secrecy::SecretString;
 use url::Url;
 
 use crate::Error;
+use crate::file::unread;
 pub use github::Asset;
 
 /// The largest bundle, in bytes: what a bundle may hold is far below it.
@@ -241,7 +242,7 @@ fn on_this_machine(path: &Path, wanted: &Wanted) -> Result<Fetched, Error> {
     let from = path.display().to_string();
     let metadata = std::fs::metadata(path).map_err(|error| {
         let hint = if error.kind() == std::io::ErrorKind::NotFound { FORMS } else { "check its permissions" };
-        Error::new(Exit::NotReady, format!("cannot read {from}: {error}")).hint(hint)
+        unread(path, &error).hint(hint)
     })?;
     let sha256 = match &wanted.sha256 {
         Some(_) if metadata.is_dir() => {
@@ -286,9 +287,7 @@ fn file_name(source: &Source) -> String {
 fn sha256_of(path: &Path) -> Result<String, Error> {
     use std::fmt::Write as _;
     use std::io::Read as _;
-    let failed = |error: std::io::Error| {
-        Error::new(Exit::NotReady, format!("cannot read {}: {error}", path.display()))
-    };
+    let failed = |error: std::io::Error| unread(path, &error);
     let mut file = std::fs::File::open(path).map_err(failed)?;
     let mut context = aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256);
     let mut buffer = vec![0; 1 << 16];
