@@ -1,10 +1,13 @@
 //! The services of AWS, connected with the settings.
 
 use apps::Error;
+use aws_config::profile::{ProfileFileCredentialsProvider, load};
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region};
+use aws_runtime::env_config::file::EnvConfigFiles;
 use aws_sdk_s3::config::Credentials;
+use aws_types::os_shim_internal::{Env, Fs};
 use finding::Exit;
 use secrecy::ExposeSecret as _;
 use std::time::Duration;
@@ -12,6 +15,27 @@ use tokio::sync::OnceCell;
 
 use crate::failure::Failure;
 use crate::settings::{Settings, partition};
+
+/// Whether AWS's own files have a profile of this name.
+async fn known(profile: &str) -> Result<(), Error> {
+    let loaded = load(&Fs::real(), &Env::real(), &EnvConfigFiles::default(), None).await;
+    let profiles = loaded.map_err(|error| {
+        let cause = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
+        Error::new(Exit::Settings, format!("AWS's files of profiles cannot be read: {cause}"))
+            .hint("correct ~/.aws/config and ~/.aws/credentials")
+    })?;
+    if profiles.get_profile(profile).is_some() {
+        return Ok(());
+    }
+    let mut names: Vec<&str> = profiles.profiles().collect();
+    names.sort_unstable();
+    let hint = match (finding::nearest(profile, names.iter().copied()), names.is_empty()) {
+        (_, true) => "~/.aws/config and ~/.aws/credentials have none: `aws configure` makes one".to_owned(),
+        (Some(near), _) => format!("did you mean `{near}`? There are: {}", names.join(", ")),
+        (None, _) => format!("there are: {}", names.join(", ")),
+    };
+    Err(Error::new(Exit::Settings, format!("AWS's files have no profile `{profile}`")).hint(hint))
+}
 
 /// The services of AWS.
 #[derive(Debug)]
@@ -47,7 +71,13 @@ impl Aws {
             loader = loader.endpoint_url(url);
         }
         if let Some(profile) = &settings.profile {
+            known(profile).await?;
             loader = loader.profile_name(profile);
+            // AWS's chain looks at variables first; who names a profile on the command line means that one.
+            if settings.settled.iter().any(|settled| settled.origin == "--profile") {
+                let provider = ProfileFileCredentialsProvider::builder().profile_name(profile).build();
+                loader = loader.credentials_provider(provider);
+            }
         }
         if let Some(keys) = &settings.keys {
             let session = keys.session.as_ref().map(|token| token.expose_secret().to_owned());
@@ -56,8 +86,9 @@ impl Aws {
                 loader.credentials_provider(Credentials::new(&keys.id, secret, session, None, "mainstay"));
         }
         let config = loader.load().await;
-        let Some(region) = config.region().map(ToString::to_string) else {
-            return Err(Error::new(Exit::Settings, "no AWS region is known").hint(
+        let region = config.region().map(ToString::to_string).filter(|region| !region.is_empty());
+        let Some(region) = region else {
+            return Err(Error::new(Exit::Settings, "no region is set").hint(
                 "say it with `--region`, `MM_APPS_AWS_REGION` or `AWS_REGION`, such as `eu-central-1`",
             ));
         };

@@ -26,6 +26,17 @@ use crate::settings::Settings;
 /// The most bytes of a small object that instances share.
 const SHARED: i64 = 4 << 20;
 
+/// The failure for whoever named the bucket: `mainstay apps aws init` makes another one, that of the apps.
+fn told(failure: Failure) -> Error {
+    let is_absent = failure.is(&Kind::NoBucket);
+    let error = failure.into_error();
+    if is_absent {
+        error.hint("check the bucket's name; bundles are read from a bucket that exists")
+    } else {
+        error
+    }
+}
+
 /// Reads objects of S3 with these settings. Nothing is connected until the first object is asked for.
 #[derive(Debug)]
 pub struct Objects {
@@ -76,7 +87,7 @@ impl Bucket for Bundles {
     async fn list(&self, prefix: &str, next: Option<&str>) -> Result<Page, Error> {
         let asked = self.s3.list_objects_v2().bucket(&self.bucket).prefix(prefix);
         let found = asked.set_continuation_token(next.map(str::to_owned)).send().await;
-        let found = found.map_err(|error| Failure::new("s3:ListBucket", &self.bucket, &error))?;
+        let found = found.map_err(|error| told(Failure::new("s3:ListBucket", &self.bucket, &error)))?;
         let object = |object: &aws_sdk_s3::types::Object| {
             Some(Object {
                 key: object.key()?.to_owned(),
@@ -95,7 +106,7 @@ impl Bucket for Bundles {
             Err(error) => {
                 return match Failure::new("s3:GetObjectTagging", self.at(key), &error) {
                     failure if failure.is(&Kind::Missing) => Ok(None),
-                    failure => Err(failure.into_error()),
+                    failure => Err(told(failure)),
                 };
             }
         };
@@ -111,7 +122,7 @@ impl Bucket for Bundles {
         let tags = tags.collect::<Result<Vec<_>, _>>().map_err(wrong)?;
         let tagging = Tagging::builder().set_tag_set(Some(tags)).build().map_err(wrong)?;
         let answer = self.s3.put_object_tagging().bucket(&self.bucket).key(key).tagging(tagging).send().await;
-        answer.map_err(|error| Failure::new("s3:PutObjectTagging", self.at(key), &error))?;
+        answer.map_err(|error| told(Failure::new("s3:PutObjectTagging", self.at(key), &error)))?;
         Ok(())
     }
 
@@ -127,7 +138,7 @@ impl Bucket for Bundles {
             Err(error) => {
                 return match Failure::new("s3:GetObject", self.at(key), &error) {
                     failure if failure.is(&Kind::Missing) => Ok(None),
-                    failure => Err(failure.into_error()),
+                    failure => Err(told(failure)),
                 };
             }
         };
@@ -162,7 +173,7 @@ impl Bucket for Bundles {
             Err(error) => match Failure::new("s3:PutObject", self.at(key), &error) {
                 // It was removed meanwhile, or somebody else wrote it.
                 failure if failure.is(&Kind::Changed) || failure.is(&Kind::Missing) => Ok(None),
-                failure => Err(failure.into_error()),
+                failure => Err(told(failure)),
             },
         }
     }
@@ -187,7 +198,7 @@ async fn download(
             Error::new(Exit::NotReady, format!("s3://{at} was replaced while it was looked at"))
                 .hint("run the command again")
         }
-        failure => failure.into_error(),
+        failure => told(failure),
     })?;
     let too_large = || {
         Error::new(

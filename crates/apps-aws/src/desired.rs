@@ -63,14 +63,13 @@ impl Options {
         {
             outside(format!("`--architecture {architecture}`"), "x86_64 and arm64");
         }
-        for name in self.environment.keys().chain(&self.unset) {
-            let mut letters = name.chars();
-            let first = letters.next().is_some_and(|c| c.is_ascii_alphabetic());
-            if !first || name.len() < 2 || !letters.all(|c| c.is_ascii_alphanumeric() || c == '_') {
-                outside(
+        for name in self.environment.keys() {
+            if let Err(why) = variable(name) {
+                findings.push(Finding::error(
                     format!("`--env {name}`"),
-                    "names of at least two letters, digits and `_`, a letter first",
-                );
+                    why,
+                    "choose another name, which the app reads",
+                ));
             }
         }
         match findings.is_empty() {
@@ -81,6 +80,44 @@ impl Options {
             }
         }
     }
+}
+
+/// Variables that Lambda sets itself, and that nobody else may set.
+const RESERVED: [&str; 18] = [
+    "AWS_ACCESS_KEY",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_DEFAULT_REGION",
+    "AWS_EXECUTION_ENV",
+    "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
+    "AWS_LAMBDA_FUNCTION_NAME",
+    "AWS_LAMBDA_FUNCTION_VERSION",
+    "AWS_LAMBDA_INITIALIZATION_TYPE",
+    "AWS_LAMBDA_LOG_GROUP_NAME",
+    "AWS_LAMBDA_LOG_STREAM_NAME",
+    "AWS_LAMBDA_RUNTIME_API",
+    "AWS_REGION",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "LAMBDA_RUNTIME_DIR",
+    "LAMBDA_TASK_ROOT",
+    "_HANDLER",
+    "_X_AMZN_TRACE_ID",
+];
+
+/// Whether functions can have a variable of this name.
+///
+/// # Errors
+/// Why not.
+pub fn variable(name: &str) -> Result<(), &'static str> {
+    if RESERVED.contains(&name) {
+        return Err("Lambda sets this variable itself and lets nobody else set it");
+    }
+    let mut letters = name.chars();
+    let first = letters.next().is_some_and(|c| c.is_ascii_alphabetic());
+    if !first || name.len() < 2 || !letters.all(|c| c.is_ascii_alphanumeric() || c == '_') {
+        return Err("AWS allows names of at least two letters, digits and `_`, a letter first");
+    }
+    Ok(())
 }
 
 /// A function or file of a bundle.
@@ -181,8 +218,14 @@ impl Desired {
                 );
             }
         }
+        for function in &section.functions {
+            if let Some((cause, fix)) = apps::runtimes::refused(&function.runtime) {
+                let what = format!("function `{}` uses the runtime `{}`", function.name, function.runtime);
+                findings.push(Finding::error(what, cause, fix));
+            }
+        }
         if !findings.is_empty() {
-            let what = format!("`{app_id}` cannot be deployed to AWS: {} of its names", findings.len());
+            let what = format!("`{app_id}` cannot be deployed to AWS; {} things are wrong", findings.len());
             return Err(Error::new(Exit::Refused, what).findings(findings));
         }
         let manifest_bytes = serde_json::to_vec(manifest)
@@ -302,6 +345,18 @@ mod tests {
     }
 
     #[test]
+    fn a_runtime_that_aws_refuses_is_refused_before_anything_is_changed() {
+        for (runtime, fix) in [("go1.x", "provided.al2023"), ("nodejs14.x", "nodejs24.x"), ("cobol9", "mean")]
+        {
+            let mut manifest = manifest(&["f"]);
+            manifest.aws_lambda.as_mut().unwrap().functions[0].runtime = runtime.into();
+            let error = Desired::new(&manifest, &[item("f")], &[]).unwrap_err();
+            assert_eq!((error.exit, error.findings.len()), (Exit::Refused, 1));
+            assert!(format!("{}", error.findings[0]).contains(fix), "{}", error.findings[0]);
+        }
+    }
+
+    #[test]
     fn what_no_flag_says_stays_and_a_new_function_gets_mattermosts_time() {
         let desired = Desired::new(&manifest(&["f", "g"]), &[item("f"), item("g")], &[]).unwrap();
         let variables = |pairs: &[(&str, &str)]| -> BTreeMap<String, SecretString> {
@@ -332,9 +387,10 @@ mod tests {
             timeout: Some(901),
             memory: Some(1),
             architecture: Some("mips".into()),
-            environment: [("1A".to_owned(), SecretString::from("v"))].into(),
+            environment: ["1A", "AWS_REGION"].map(|name| (name.to_owned(), SecretString::from("v"))).into(),
             ..Options::default()
         };
-        assert_eq!(options.check().unwrap_err().findings.len(), 4);
+        assert_eq!(options.check().unwrap_err().findings.len(), 5);
+        assert_eq!((variable("TOKEN"), variable("AWS_LAMBDA_EXEC_WRAPPER")), (Ok(()), Ok(())));
     }
 }

@@ -1,8 +1,9 @@
 //! What AWS answered in place of what was asked for, in words.
 
 use apps::Error;
+use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_s3::config::http::HttpResponse;
-use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use finding::Exit;
 
 /// What kind of failure it was: decisions are made by this, never by text.
@@ -24,7 +25,10 @@ pub(crate) enum Kind {
     Full,
     Throttled,
     Expired,
+    /// AWS does not accept them, or they cannot be had.
     Credentials,
+    /// Nobody said any, and no place that AWS's chain knows has some.
+    NoCredentials,
     Denied,
     /// The bucket is in another region.
     Elsewhere(Option<String>),
@@ -105,16 +109,18 @@ impl Failure {
     {
         let response = error.raw_response();
         let status = response.map(|response| response.status().as_u16());
-        let message =
-            error.message().map_or_else(|| format!("{}", DisplayErrorContext(error)), str::to_owned);
-        let kind = match error {
-            SdkError::ServiceError(_) => kind(error.code(), status, &message),
-            SdkError::ResponseError(_) => kind(None, status, &message),
+        let said = error.message().or(error.code()).filter(|said| !said.is_empty()).map(str::to_owned);
+        let message = said.unwrap_or_else(|| match (error, status) {
+            (SdkError::ServiceError(_), Some(status)) => format!("status {status}, and nothing said why"),
+            _ => last_cause(error),
+        });
+        let kind = match (credentials(error), error) {
+            (Some(CredentialsError::CredentialsNotLoaded(_)), _) => Kind::NoCredentials,
             // The chain of credentials answers before anything is sent.
-            SdkError::DispatchFailure(failure) if !failure.is_io() && !failure.is_timeout() => {
-                Kind::Credentials
-            }
-            SdkError::ConstructionFailure(_) => Kind::Invalid,
+            (Some(_), _) => Kind::Credentials,
+            (None, SdkError::ServiceError(_)) => kind(error.code(), status, &message),
+            (None, SdkError::ResponseError(_)) => kind(None, status, &message),
+            (None, SdkError::ConstructionFailure(_)) => Kind::Invalid,
             _ => Kind::Unreached,
         };
         let kind = match kind {
@@ -177,8 +183,13 @@ impl Failure {
             ),
             Kind::Credentials => (
                 Exit::NotReady,
-                format!("{subject}: AWS does not accept the credentials: {message}"),
+                format!("{subject}: the credentials cannot be used: {message}"),
                 "`--plan` says where they come from; check the key's id, its secret and its session token".to_owned(),
+            ),
+            Kind::NoCredentials => (
+                Exit::NotReady,
+                format!("{subject}: no credentials of AWS were found"),
+                "none were found: set `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`, or name a profile of ~/.aws/config with `--profile`".to_owned(),
             ),
             Kind::Elsewhere(region) => (
                 Exit::Settings,
@@ -199,7 +210,7 @@ impl Failure {
             Kind::Invalid => (Exit::NotReady, format!("{subject}: AWS refused it: {message}"), "correct what AWS names".to_owned()),
             Kind::Unreached => (
                 Exit::NotReady,
-                format!("{subject}: no answer: {message}"),
+                format!("{subject}: AWS cannot be reached: {message}"),
                 "check the network, the region and the endpoint (`--plan` says which), then run the command again".to_owned(),
             ),
             Kind::Service => (
@@ -216,6 +227,23 @@ impl From<Failure> for Error {
     fn from(failure: Failure) -> Self {
         failure.into_error()
     }
+}
+
+/// The causes of an error, the error first.
+fn causes<'a>(
+    error: &'a (dyn std::error::Error + 'static),
+) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {
+    std::iter::successors(Some(error), |error| error.source())
+}
+
+/// The first cause, which says most: those above it only name the layers that it went through.
+fn last_cause(error: &(dyn std::error::Error + 'static)) -> String {
+    causes(error).last().map_or_else(String::new, ToString::to_string)
+}
+
+/// Why there are no credentials, if that is why nothing was sent.
+fn credentials<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a CredentialsError> {
+    causes(error).find_map(|cause| cause.downcast_ref::<CredentialsError>())
 }
 
 /// An answer, or nothing where the thing is not there.
@@ -285,11 +313,13 @@ fn denied(action: &'static str, on: &str, message: &str) -> Error {
         _ => "*".to_owned(),
     });
     let line = format!("{{\"Effect\": \"Allow\", \"Action\": \"{wanted}\", \"Resource\": \"{resource}\"}}");
-    Error::new(
-        Exit::NotReady,
-        format!("the credentials may not call `{wanted}` (needed for {action} on `{on}`)"),
-    )
-    .hint(format!("add this statement to a policy of the user or role that deploys: {line}"))
+    let needed = match (on, wanted == action) {
+        ("", true) => String::new(),
+        ("", false) => format!(" (needed for {action})"),
+        _ => format!(" (needed for {action} on `{on}`)"),
+    };
+    Error::new(Exit::NotReady, format!("the credentials may not call `{wanted}`{needed}"))
+        .hint(format!("add this statement to a policy of the user or role that deploys: {line}"))
 }
 
 /// The action and the resource in `... is not authorized to perform: ACTION on resource: ARN ...`.
@@ -329,6 +359,22 @@ mod tests {
         );
         let error = told("AccessDenied", 403, "Access Denied");
         assert!(error.what.contains("may not call `lambda:CreateFunction`"), "{error}");
+    }
+
+    #[test]
+    fn what_went_wrong_is_said_in_words() {
+        let denied = Failure {
+            action: "lambda:ListFunctions",
+            on: String::new(),
+            kind: Kind::Denied,
+            message: String::new(),
+        };
+        assert_eq!(denied.into_error().what, "the credentials may not call `lambda:ListFunctions`");
+        let refused = std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
+        let layered = std::io::Error::other(std::io::Error::other(refused));
+        assert_eq!(last_cause(&layered), "connection refused");
+        let none = std::io::Error::other(CredentialsError::not_loaded("no providers in chain"));
+        assert!(credentials(&none).is_some());
     }
 
     #[test]

@@ -179,11 +179,7 @@ impl<'a> Job<'a> {
         }
         let record = Record { running: None, ..self.record.clone() };
         match self.store.write(record).await {
-            Ok(()) => Error {
-                exit: Exit::Undone,
-                what: format!("{}. What was deployed before is deployed again", error.what),
-                ..error
-            },
+            Ok(()) => Error { exit: Exit::Undone, what: format!("{}. {}", error.what, undone(was)), ..error },
             Err(failure) => {
                 let undo = Error::from(failure);
                 let stopped = self.stopped(started, error).await;
@@ -212,6 +208,14 @@ impl<'a> Job<'a> {
         let hint = error.hint.map_or_else(|| hint.clone(), |first| format!("{first}; {hint}"));
         let exit = if error.exit == Exit::Busy { Exit::Busy } else { Exit::NeedsYou };
         Error { exit, hint: Some(hint), ..Error::new(exit, error.what).findings(error.findings) }
+    }
+}
+
+/// What an undone run has left.
+fn undone(was: Option<&Release>) -> &'static str {
+    match was {
+        Some(_) => "What was deployed before is deployed again",
+        None => "Nothing of this version was deployed before, and nothing of it is left",
     }
 }
 

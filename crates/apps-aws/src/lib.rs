@@ -57,7 +57,7 @@ pub use call::Shown;
 pub use check::check;
 pub use clean::Clean;
 pub use deploy::{Deployed, Deployment, Package, Turn};
-pub use desired::{Desired, Item, Options, POLICY, ROLE};
+pub use desired::{Desired, Item, Options, POLICY, ROLE, variable};
 pub use digest::sha256;
 pub use holder::Holder;
 pub use init::{AccessKey, Init};

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use apps::Error;
+use apps::names::app_of_manifest_key;
 use finding::Exit;
 
 use crate::aws::Aws;
@@ -10,7 +11,7 @@ use crate::call::Shown;
 use crate::deploy::Turn;
 use crate::desired::Environments;
 use crate::job::{Job, Operation, Ran, policy_of, recover};
-use crate::observed::observe;
+use crate::observed::{list, observe};
 use crate::plan::{Wanted, plan};
 use crate::record::{Record, Release};
 use crate::store::{Store, refuse_if_running};
@@ -35,29 +36,23 @@ pub struct Done {
     pub seen: Option<Seen>,
 }
 
-/// The versions that an undeployment removes: the one that was named, or all.
+/// The versions that an undeployment removes: the one that was named, or all. None: nothing of them is there, or no longer.
 ///
 /// # Errors
-/// Nothing of this app, or not this version, is deployed.
+/// Another tool deployed the app.
 pub async fn versions(aws: &Aws, app_id: &str, version: Option<&str>) -> Result<Vec<String>, Error> {
     let (_, record) = Store::open(aws, app_id).await?;
-    let Some(record) = record else { return Err(unknown(aws, app_id)) };
-    let mut known: Vec<String> = record.versions.keys().cloned().collect();
-    known.extend(
-        record
-            .running
-            .iter()
-            .map(|running| running.version.clone())
-            .filter(|version| !record.versions.contains_key(version)),
-    );
-    match version {
-        None => Ok(known),
-        Some(version) if known.iter().any(|known| known == version) => Ok(vec![version.to_owned()]),
-        Some(version) => {
-            Err(Error::new(Exit::Refused, format!("version `{version}` of `{app_id}` is not deployed"))
-                .hint(format!("deployed are: {}", known.join(", "))))
-        }
-    }
+    let Some(record) = record else {
+        let manifests = list(aws, &format!("manifests/{app_id}_")).await?;
+        let is_there = manifests
+            .keys()
+            .filter_map(|key| app_of_manifest_key(key))
+            .any(|(app, of)| app == app_id && version.is_none_or(|version| version == of));
+        return if is_there { Err(unknown(aws, app_id)) } else { Ok(Vec::new()) };
+    };
+    let running = record.running.iter().map(|running| &running.version);
+    let known: BTreeSet<&String> = record.versions.keys().chain(running).collect();
+    Ok(known.into_iter().filter(|known| version.is_none_or(|version| version == *known)).cloned().collect())
 }
 
 impl<'a> Step<'a> {
@@ -132,6 +127,12 @@ impl<'a> Step<'a> {
     /// The version.
     pub fn version(&self) -> &str {
         &self.job.version
+    }
+
+    /// Whether nothing of the app is left afterwards.
+    pub fn removes_all(&self) -> bool {
+        let Job { record, version, target, .. } = &self.job;
+        target.is_none() && record.versions.keys().all(|known| known == version)
     }
 
     /// The calls that change something.

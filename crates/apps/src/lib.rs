@@ -52,7 +52,7 @@ pub use manifest::{
     AwsLambda, Call, DeployType, Function, Http, Manifest, OpenFaas, OpenFaasFunction, Plugin,
 };
 pub use pack::{Packed, pack};
-pub use package::{DIRECT_MAX, Package};
+pub use package::{DIRECT_MAX, Package, advice};
 pub use reading::{Given, MANIFEST_LIMIT};
 pub use route::route;
 pub use template::{TEMPLATES, Template, template};

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use finding::{Finding, nearest};
 
-use crate::Function;
 use crate::archive::{Archive, Entry};
 use crate::found::shown;
-use crate::runtimes::{nearest_runtime, runtime};
+use crate::runtimes::refused;
+use crate::{Function, Manifest};
 
 /// What AWS takes of a function in one request, in bytes. What is larger goes by way of S3.
 pub const DIRECT_MAX: u64 = 50 << 20;
@@ -140,29 +140,40 @@ fn list(archives: &[(&str, &Entry)]) -> String {
     format!("{}{more}", names.join(", "))
 }
 
+fn runtime_of(function: &Function) -> Option<Finding> {
+    let (cause, fix) = refused(&function.runtime)?;
+    let what = format!("function {} uses the runtime {}", shown(&function.name), shown(&function.runtime));
+    Some(Finding::warning(what, cause, fix))
+}
+
+/// What a deployment to AWS would refuse of a manifest, or no call would reach. A bundle has more to say.
+pub fn advice(manifest: &Manifest) -> Vec<Finding> {
+    let functions = manifest.aws_lambda.as_ref().map_or(&[][..], |section| &section.functions);
+    let mut findings = Vec::new();
+    for (index, function) in functions.iter().enumerate() {
+        let name = shown(&function.name);
+        findings.extend(runtime_of(function));
+        if functions.iter().take(index).any(|other| other.name == function.name) {
+            let what = format!("two functions have the name {name}");
+            let cause = "AWS has one name for both, and a deployment is refused";
+            findings.push(Finding::warning(what, cause, "rename one of them"));
+        }
+        if !function.path.is_empty() && !function.path.starts_with('/') {
+            let what = format!("the path of function {name} is {}", shown(&function.path));
+            let cause = "the paths of all calls begin with `/`: none reaches the function";
+            let fix = format!("write {}", shown(&format!("/{}", function.path)));
+            findings.push(Finding::warning(what, cause, fix));
+        }
+    }
+    findings
+}
+
 /// What AWS would refuse about a function, or could not run.
 pub(crate) fn check(package: &Package, bundle: &Archive) -> Vec<Finding> {
     let mut findings = Vec::new();
     let function = &package.function;
-    let (name, runtime_name) = (shown(&function.name), function.runtime.as_str());
-    match runtime(runtime_name) {
-        Some(runtime) => {
-            if let Some(date) = runtime.retired {
-                let what = format!("function {name} uses the runtime `{}`", runtime.name);
-                let cause = format!("AWS ended its support on {date} and refuses new functions with it");
-                findings.push(Finding::warning(what, cause, format!("use {}", runtime.instead)));
-            }
-        }
-        None => {
-            let what = format!("function {name} uses the runtime {}", shown(runtime_name));
-            let fix = nearest_runtime(runtime_name).unwrap_or("provided.al2023");
-            findings.push(Finding::warning(
-                what,
-                "it is not in AWS's list",
-                format!("did you mean `{fix}`?"),
-            ));
-        }
-    }
+    let name = shown(&function.name);
+    findings.extend(runtime_of(function));
     if package.is_staged() {
         let what = format!("the archive of function {name} has {} MB", package.size >> 20);
         let cause = format!("AWS takes more than {} MB only by way of S3", DIRECT_MAX >> 20);
@@ -246,5 +257,36 @@ fn content(function: &Function, code: &Archive, findings: &mut Vec<Finding>) {
             cause,
             "correct the handler, or zip the files without a directory",
         ));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_manifest_alone_says_what_a_deployment_would_refuse() {
+        let function = |name: &str, path: &str, runtime: &str| Function {
+            path: path.into(),
+            name: name.into(),
+            handler: "h".into(),
+            runtime: runtime.into(),
+        };
+        let functions = vec![
+            function("a", "/", "provided.al2023"),
+            function("a", "b", "go1.x"),
+            function("c", "/c", "cobol9"),
+        ];
+        let manifest = Manifest { aws_lambda: Some(crate::AwsLambda { functions }), ..Manifest::default() };
+        let said: Vec<String> = advice(&manifest).into_iter().map(|finding| finding.what).collect();
+        assert_eq!(
+            said,
+            [
+                "function `a` uses the runtime `go1.x`",
+                "two functions have the name `a`",
+                "the path of function `a` is `b`",
+                "function `c` uses the runtime `cobol9`",
+            ]
+        );
     }
 }

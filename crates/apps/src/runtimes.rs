@@ -78,6 +78,21 @@ pub fn runtime(name: &str) -> Option<Runtime> {
     RUNTIMES.into_iter().find(|runtime| runtime.name == name)
 }
 
+/// Why AWS makes no function with this runtime, and what to write instead.
+pub fn refused(name: &str) -> Option<(String, String)> {
+    match runtime(name) {
+        Some(Runtime { retired: Some(date), instead, .. }) => Some((
+            format!("AWS ended its support on {date} and refuses new functions with it"),
+            format!("use {instead}"),
+        )),
+        Some(_) => None,
+        None => {
+            let near = nearest_runtime(name).unwrap_or("provided.al2023");
+            Some(("it is not in AWS's list".to_owned(), format!("did you mean `{near}`?")))
+        }
+    }
+}
+
 /// The supported runtime whose name is nearest to an unknown one.
 pub fn nearest_runtime(name: &str) -> Option<&'static str> {
     nearest(name, RUNTIMES.iter().filter(|runtime| runtime.retired.is_none()).map(|runtime| runtime.name))
@@ -98,5 +113,10 @@ mod tests {
         assert_eq!(runtime("go1.x").and_then(|runtime| runtime.retired), Some("2024-01-08"));
         assert_eq!(nearest_runtime("nodejs24"), Some("nodejs24.x"));
         assert_eq!(runtime("cobol"), None);
+        assert!(
+            refused("go1.x")
+                .is_some_and(|(why, fix)| why.contains("2024-01-08") && fix.contains("provided.al2023"))
+        );
+        assert!(refused("cobol9").is_some() && refused("provided.al2023").is_none());
     }
 }

@@ -154,3 +154,23 @@ fn a_request_body_of_ten_megabytes_is_refused() {
     }
     place.run(&["verify"]).expect(0);
 }
+
+/// The flag wins over keys in variables, so its name must be right.
+#[test]
+fn a_profile_that_does_not_exist_is_refused_with_those_that_do() {
+    let place = Place::new();
+    let files = tempfile::tempdir().expect("a directory");
+    let config = files.path().join("config");
+    std::fs::write(&config, "[profile work]\nregion = eu-central-1\n").expect("the profiles");
+    let ran = place
+        .command(&["apps", "list", "--profile", "wrok"])
+        .env("AWS_CONFIG_FILE", &config)
+        .env("AWS_SHARED_CREDENTIALS_FILE", files.path().join("none"))
+        .env("AWS_ACCESS_KEY_ID", "A")
+        .env("AWS_SECRET_ACCESS_KEY", "B")
+        .output()
+        .expect("the command");
+    let said = String::from_utf8_lossy(&ran.stderr);
+    assert_eq!(ran.status.code(), Some(3), "{said}");
+    assert!(said.contains("no profile `wrok`") && said.contains("`work`"), "{said}");
+}

@@ -108,6 +108,9 @@ pub(crate) struct RollbackApp {
     /// Print every call that would change something, and do nothing
     #[arg(long)]
     pub plan: bool,
+    /// Do not ask, where nothing of the app would be left
+    #[arg(long)]
+    pub yes: bool,
 }
 
 /// What things of the account are called.
@@ -141,7 +144,7 @@ pub(crate) enum AwsAccount {
         /// Make an access key for the user, too; its secret is shown once, or written to `--key-file`
         #[arg(long)]
         create_access_key: bool,
-        /// A new file for the access key, which only its owner may read
+        /// A file for the access key, which only its owner may read; it must not exist, or be empty
         #[arg(long, value_name = "FILE", requires = "create_access_key")]
         key_file: Option<PathBuf>,
         /// What is missing is always made: accepted for scripts that were written for appsctl

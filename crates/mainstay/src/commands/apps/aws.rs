@@ -1,8 +1,8 @@
 //! `mainstay apps aws`: what an account needs.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
 use apps::Error;
@@ -19,7 +19,8 @@ pub(super) async fn run(printer: Printer, command: AwsAccount) -> Result<Exit, E
     match command {
         AwsAccount::Init { cloud, names, plan, create_access_key, key_file, create: _ } => {
             let (settings, aws) = cloud::connect(&cloud).await?;
-            let init = Box::pin(Init::look(&aws, self::names(names), create_access_key)).await?;
+            let init = Box::pin(Init::look(&aws, self::names(names), create_access_key)).await;
+            let init = init.map_err(again)?;
             if plan {
                 cloud::show(printer, &settings, &init.calls());
                 return Ok(Exit::Done);
@@ -27,7 +28,7 @@ pub(super) async fn run(printer: Printer, command: AwsAccount) -> Result<Exit, E
             // Before the key exists: a secret that cannot be written would be lost.
             let file = key_file.as_deref().map(new_file).transpose()?;
             let changes = init.calls().len();
-            let key = Box::pin(init.run(&cloud::said(printer))).await?;
+            let key = Box::pin(init.run(&cloud::said(printer))).await.map_err(again)?;
             printer.data(&json!({ "changes": changes, "access_key_id": key.as_ref().map(|key| &key.id) }));
             let ready = format!("The account is ready for apps: {changes} calls changed something");
             printer.show(&if changes == 0 {
@@ -86,11 +87,34 @@ fn names(said: AccountNames) -> Names {
     }
 }
 
+/// A new file, or the empty one that an earlier run of this command has left.
 fn new_file(path: &Path) -> Result<File, Error> {
-    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(|error| {
-        Error::new(Exit::NotReady, format!("cannot make {}: {error}", path.display()))
-            .hint("name a file that does not exist, in a directory that you may write to")
-    })
+    let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    let refused = match made {
+        Ok(file) => return Ok(file),
+        Err(error) => error,
+    };
+    let is_empty = |found: &Metadata| found.is_file() && found.len() == 0 && found.mode() & 0o077 == 0;
+    if std::fs::symlink_metadata(path).is_ok_and(|found| is_empty(&found))
+        && let Ok(file) = OpenOptions::new().write(true).open(path)
+        && file.metadata().is_ok_and(|found| is_empty(&found))
+    {
+        return Ok(file);
+    }
+    Err(Error::new(
+        Exit::NotReady,
+        format!("cannot make {}: {}", path.display(), finding::disk::reason(&refused)),
+    )
+    .hint("name a file that does not exist, in a directory that you may write to"))
+}
+
+/// What helps here is never the command that has just failed.
+fn again(error: Error) -> Error {
+    let hint = match error.hint {
+        Some(hint) if !hint.contains("apps aws init") => hint,
+        _ => "remove the cause, then run the same command again: it makes what is still missing".to_owned(),
+    };
+    Error { hint: Some(hint), ..error }
 }
 
 /// Writes the key to its file, or shows it.
@@ -121,4 +145,29 @@ fn hand_over(printer: Printer, key: &AccessKey, file: Option<(File, &Path)>) -> 
         path.display()
     ));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_empty_file_of_a_run_that_failed_is_taken_and_no_other() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("key.env");
+        drop(new_file(&path).unwrap());
+        new_file(&path).unwrap().write_all(b"KEY=1").unwrap();
+        assert_eq!(new_file(&path).unwrap_err().exit, Exit::NotReady);
+        let (target, link) = (dir.path().join("target"), dir.path().join("link"));
+        File::create(&target).unwrap();
+        std::os::unix::fs::symlink(&target, &link).unwrap();
+        assert!(new_file(&link).is_err(), "a link may lead anywhere");
+    }
+
+    #[test]
+    fn a_hint_is_not_the_command_that_failed() {
+        let error = Error::new(Exit::NotReady, "no bucket").hint("run `mainstay apps aws init`");
+        assert!(!again(error).hint.unwrap().contains("init"));
+        assert_eq!(again(Error::new(Exit::NotReady, "x").hint("wait")).hint.unwrap(), "wait");
+    }
 }

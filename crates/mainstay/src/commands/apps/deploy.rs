@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use apps::source::Fetched;
 use apps::{Bundle, Error, Manifest};
 use apps_aws::{Deployment, Holder, Opened, Options, Step};
-use finding::Exit;
+use finding::{Exit, Finding};
 use secrecy::SecretString;
 use serde_json::json;
 
@@ -60,8 +60,8 @@ fn installation(named: &str, fetched: &Fetched, manifest: &Manifest) -> String {
     format!("Install it in Mattermost with `mainstay apps install --bundle {bundle}{kind}`")
 }
 
-fn options(args: &DeployApp) -> Result<Options, Error> {
-    let mut environment = BTreeMap::new();
+/// The variables of functions: of the file, and over them those of the flags.
+fn environment(args: &DeployApp) -> Result<BTreeMap<String, SecretString>, Error> {
     let file = match &args.env_file {
         None => String::new(),
         Some(file) => secret_text(file, ENV_LIMIT, "file of variables").map_err(|error| Error {
@@ -71,15 +71,36 @@ fn options(args: &DeployApp) -> Result<Options, Error> {
             findings: Vec::new(),
         })?,
     };
-    let lines = file.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
-    for pair in lines.chain(args.env.iter().map(String::as_str)) {
+    let (mut environment, mut findings) = (BTreeMap::new(), Vec::new());
+    let name_of_file = args.env_file.as_ref().map(|file| match file.as_os_str().as_encoded_bytes() {
+        b"-" => "stdin".to_owned(),
+        _ => file.display().to_string(),
+    });
+    let lines = file.lines().enumerate().map(|(index, line)| {
+        (format!("{}:{}", name_of_file.as_deref().unwrap_or_default(), index + 1), line.trim())
+    });
+    let lines = lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
+    for (place, pair) in lines.chain(args.env.iter().map(|pair| ("--env".to_owned(), pair.as_str()))) {
         // A line without a name may be a secret: it is not repeated.
-        let (name, value) = pair.split_once('=').filter(|(name, _)| !name.is_empty()).ok_or_else(|| {
-            Error::new(Exit::Usage, "a variable of the functions has no `=`, or nothing before it")
-                .hint("write NAME=VALUE")
-        })?;
+        let Some((name, value)) = pair.split_once('=').filter(|(name, _)| !name.is_empty()) else {
+            let what = format!("{place}: a variable has no `=`, or nothing before it");
+            findings.push(Finding::error(what, "its name is missing", "write NAME=VALUE"));
+            continue;
+        };
+        if let Err(why) = apps_aws::variable(name) {
+            let what = format!("{place}: the variable `{}`", finding::one_line(name, 80));
+            findings.push(Finding::error(what, why, "choose another name, which the app reads"));
+        }
         environment.insert(name.to_owned(), SecretString::from(value));
     }
+    match findings.is_empty() {
+        true => Ok(environment),
+        false => Err(Error::new(Exit::Usage, "functions cannot have these variables").findings(findings)),
+    }
+}
+
+fn options(args: &DeployApp) -> Result<Options, Error> {
+    let environment = environment(args)?;
     Ok(Options {
         timeout: args.timeout,
         memory: args.memory,
@@ -102,6 +123,17 @@ pub(super) async fn rollback(printer: Printer, args: &RollbackApp) -> Result<Exi
         cloud::show(printer, &settings, &step.calls());
         return Ok(Exit::Done);
     }
+    if step.removes_all() && !args.yes {
+        let question = format!(
+            "There was nothing of {} before version {}: taking it back removes the app from AWS. Remove it?",
+            args.id,
+            step.version()
+        );
+        if !cloud::agreed(printer, &question)? {
+            printer.say("Nothing was changed");
+            return Ok(Exit::Done);
+        }
+    }
     let done = Box::pin(step.run(&turn)).await?;
     printer.data(&done);
     let now = done
@@ -115,6 +147,15 @@ pub(super) async fn rollback(printer: Printer, args: &RollbackApp) -> Result<Exi
 pub(super) async fn undeploy(printer: Printer, args: &UndeployApp) -> Result<Exit, Error> {
     let (settings, aws) = cloud::connect(&args.cloud).await?;
     let versions = apps_aws::versions(&aws, &args.id, args.version.as_deref()).await?;
+    if versions.is_empty() {
+        let version = args.version.as_ref().map_or_else(String::new, |version| format!(" {version}"));
+        printer.data(&json!({ "app_id": args.id, "version": args.version, "changes": 0 }));
+        printer.show(&format!(
+            "Nothing of {}{version} is deployed to the bucket {}: it was removed already, or never deployed there",
+            args.id, settings.bucket
+        ));
+        return Ok(Exit::Done);
+    }
     let (holder, watch) = (Holder::this_process(), cloud::said(printer));
     let turn = cloud::turn(&args.cloud, &holder, args.plan, &watch);
     if args.plan {

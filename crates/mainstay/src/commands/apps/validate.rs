@@ -19,7 +19,8 @@ pub(super) async fn run(printer: Printer, args: &AppsValidate) -> Result<Exit, E
 
 fn manifest(printer: Printer, fetched: &Fetched) -> Result<Exit, Error> {
     let Fetched { path, from, .. } = fetched;
-    let (manifest, warnings) = Manifest::read(path, &apps::read_file(path, MANIFEST_LIMIT)?)?;
+    let (manifest, mut warnings) = Manifest::read(path, &apps::read_file(path, MANIFEST_LIMIT)?)?;
+    warnings.extend(apps::advice(&manifest));
     let warnings = fetched.named(&warnings);
     printer.data(&json!({ "valid": true, "manifest": manifest, "warnings": warnings }));
     say(printer, &warnings);
