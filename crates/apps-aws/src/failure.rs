@@ -373,7 +373,7 @@ mod tests {
         let refused = std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
         let layered = std::io::Error::other(std::io::Error::other(refused));
         assert_eq!(last_cause(&layered), "connection refused");
-        let none = std::io::Error::other(CredentialsError::not_loaded("no providers in chain"));
+        let none = SdkError::<std::io::Error, ()>::construction_failure(CredentialsError::not_loaded("none"));
         assert!(credentials(&none).is_some());
     }
 
