@@ -123,8 +123,9 @@ async fn what_is_printed_is_logged_with_its_call() {
     let log = stage.log();
     let ours: Vec<_> = log.iter().filter(|entry| entry.ours).collect();
     assert_eq!(ours.len(), 2);
-    // The first call's lines are those of the test program that made the guest.
-    let said: Vec<_> = log.iter().filter(|entry| !entry.ours && entry.request != ours[0].request).collect();
+    // The test program that made the guest prints, too, and on a busy machine is read as late as the second call.
+    let is_harness = |text: &str| text.is_empty() || text.starts_with("running ");
+    let said: Vec<_> = log.iter().filter(|entry| !entry.ours && !is_harness(&entry.text)).collect();
     assert_eq!(said.iter().map(|entry| entry.text.as_str()).collect::<Vec<_>>(), ["one line", "another"]);
     assert!(ours[0].text.contains("with the start of the process"), "{}", ours[0].text);
     assert_eq!(
