@@ -374,8 +374,7 @@ fn environment(
 
 /// A random id in the form of AWS's.
 fn request_id() -> String {
-    let bytes: [u8; 16] = rand::random();
-    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex = crate::names::hex(&rand::random::<[u8; 16]>());
     let parts = [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]];
     parts.join("-")
 }

@@ -141,8 +141,7 @@ impl AppDir {
         let fail = |error: String| Error::new(Exit::NotReady, error);
         let is_there = std::fs::read_to_string(&path).is_ok_and(|text| !text.trim().is_empty());
         if !is_there {
-            let bytes: [u8; 32] = rand::random();
-            let text: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+            let text = crate::names::hex(&rand::random::<[u8; 32]>());
             fs::DirBuilder::new()
                 .recursive(true)
                 .mode(0o711)

@@ -285,7 +285,6 @@ fn file_name(source: &Source) -> String {
 
 /// The SHA-256 of a file, in lowercase hexadecimal.
 fn sha256_of(path: &Path) -> Result<String, Error> {
-    use std::fmt::Write as _;
     use std::io::Read as _;
     let failed = |error: std::io::Error| unread(path, &error);
     let mut file = std::fs::File::open(path).map_err(failed)?;
@@ -297,12 +296,7 @@ fn sha256_of(path: &Path) -> Result<String, Error> {
             count => context.update(&buffer[..count]),
         }
     }
-    let mut hex = String::with_capacity(64);
-    for byte in context.finish().as_ref() {
-        // Writing to a string cannot fail.
-        let _ = write!(hex, "{byte:02x}");
-    }
-    Ok(hex)
+    Ok(crate::names::hex(context.finish().as_ref()))
 }
 
 #[cfg(test)]
