@@ -371,7 +371,8 @@ fn what_is_printed_is_complete_or_the_command_fails() {
 
 /// Answers the question of `uninstall` on a terminal.
 fn answered(place: &Place, answer: &str) -> (i32, String) {
-    let line = format!("{} uninstall", crate::place::MAINSTAY);
+    // `exec`: a shell between would be ended by the same Ctrl-C, and its code be the one that is seen.
+    let line = format!("exec {} uninstall", crate::place::MAINSTAY);
     let mut script = Command::new("script")
         .args(["-qfec", &line, "/dev/null"])
         .env("MAINSTAY_DIR", &place.root)
