@@ -81,7 +81,7 @@ pub fn build(
     report(Stage::Unpacking);
     let unpacked = scratch.join("release");
     std::fs::create_dir(&unpacked).map_err(|error| Error::path("make", &unpacked, &error))?;
-    let programs = Programs { mainstay: &recipe.mainstay, confining: &Shim::confining() };
+    let programs = Programs { mainstay: &recipe.mainstay, confining: &Shim::confining(), told: None };
     let release = release::unpack_for_copy(&recipe.release, programs, &unpacked)?;
     program::check_server(&release.binary())?;
 

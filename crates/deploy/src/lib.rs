@@ -68,6 +68,7 @@ pub use state::desired::{Desired, Machine, default_site_url};
 pub use state::exposed::{Exposed, warnings};
 pub use state::report::LastTest;
 pub use state::server_user::default_user;
-pub use state::settled::{check_settings, deployed_settings, present_release, settings_of};
+pub use state::settled::{check_settings, deployed_settings, settings_of};
 pub use state::wanted::wanted_file;
+pub use state::which_release::present_release;
 pub use world::{ReadConfig, Unreadable, World};

@@ -28,6 +28,12 @@ impl Edition {
         (Self::Entry, "entry"),
         (Self::Enterprise, "enterprise"),
     ];
+
+    /// Whether both are in one tarball, whose server does not say which of them it is.
+    pub fn is_one_tarball_with(self, other: Self) -> bool {
+        let file = |edition| if edition == Self::Entry { Self::Enterprise } else { edition };
+        file(self) == file(other)
+    }
 }
 
 impl fmt::Display for Edition {

@@ -54,6 +54,12 @@ pub enum ReleaseError {
         /// What happened, and what to do.
         why: String,
     },
+    /// The server is too old to say its version, and what somebody says of it is not enough.
+    #[error("the server in it cannot say its version: {why}")]
+    CannotSay {
+        /// What is missing or wrong.
+        why: String,
+    },
     /// The release must be downloaded first.
     #[error(
         "{release} has not been fetched, and this version of Mainstay does not download releases: download {url} and name the file"

@@ -14,7 +14,7 @@ use crate::identity::Identity;
 use crate::layout::{self, BINARY, IDENTITY, MANIFEST, Release};
 use crate::origin::Origin;
 use crate::pack::pack_builtin;
-use crate::run;
+use crate::run::{self, Asking};
 
 /// The programs of Mainstay that releases need.
 #[derive(Debug, Clone, Copy)]
@@ -23,6 +23,14 @@ pub struct Programs<'a> {
     pub mainstay: &'a Path,
     /// What confines a server that is asked for its version.
     pub confining: &'a Shim,
+    /// What somebody says the release is: it counts where the server cannot say it, before 5.28.
+    pub told: Option<&'a ReleaseId>,
+}
+
+impl<'a> Programs<'a> {
+    fn asking(self) -> Asking<'a> {
+        Asking { confining: self.confining, told: self.told }
+    }
 }
 
 /// Unpacks a release into `releases`, an existing directory, under the name that its own binary gives. That binary is run
@@ -34,7 +42,7 @@ pub struct Programs<'a> {
 /// # Errors
 /// The archive is damaged or not a release; the disk refuses; the release is a download, which nothing fetches yet.
 pub fn unpack(origin: &Origin, programs: Programs<'_>, releases: &Path) -> Result<Release, ReleaseError> {
-    unpack_source(Source::of(origin, programs.mainstay)?, programs.confining, releases, Limits::default())
+    unpack_source(Source::of(origin, programs.mainstay)?, programs.asking(), releases, Limits::default())
 }
 
 /// [`unpack`] for the bytes of such a file, as they come. `name` is for errors.
@@ -49,7 +57,7 @@ pub fn unpack_stream(
     limits: Limits,
 ) -> Result<Release, ReleaseError> {
     let source = Source::Stream { name: name.to_owned(), stream: Box::new(stream) };
-    unpack_source(source, confining, releases, limits)
+    unpack_source(source, Asking { confining, told: None }, releases, limits)
 }
 
 /// Unpacks a release into `root`, an empty directory, to be copied from at once: it is neither synced nor made
@@ -62,7 +70,7 @@ pub fn unpack_for_copy(
     programs: Programs<'_>,
     root: &Path,
 ) -> Result<Release, ReleaseError> {
-    fill(Source::of(origin, programs.mainstay)?, programs.confining, root, Limits::default())?;
+    fill(Source::of(origin, programs.mainstay)?, programs.asking(), root, Limits::default())?;
     Release::open(root)
 }
 
@@ -91,12 +99,12 @@ impl<'a> Source<'a> {
 
 fn unpack_source(
     source: Source<'_>,
-    confining: &Shim,
+    asking: Asking<'_>,
     releases: &Path,
     limits: Limits,
 ) -> Result<Release, ReleaseError> {
     let staging = Staging::within(releases)?;
-    let identity = fill(source, confining, staging.path(), limits)?;
+    let identity = fill(source, asking, staging.path(), limits)?;
     let root = releases.join(identity.release.to_string());
     if fs::symlink_metadata(&root).is_ok() {
         return Release::open(&root);
@@ -106,14 +114,19 @@ fn unpack_source(
 }
 
 /// Unpacks into an empty directory and asks the binary for its identity.
-fn fill(source: Source<'_>, confining: &Shim, root: &Path, limits: Limits) -> Result<Identity, ReleaseError> {
+fn fill(
+    source: Source<'_>,
+    asking: Asking<'_>,
+    root: &Path,
+    limits: Limits,
+) -> Result<Identity, ReleaseError> {
     let name = extract(source, root, limits)?;
     layout::check(root).map_err(|problem| ReleaseError::Refused {
         archive: name,
         entry: None,
         why: problem,
     })?;
-    let (identity, _) = run::identify(&root.join(BINARY), confining)?;
+    let (identity, _) = run::identify(&root.join(BINARY), asking)?;
     let kept = root.join(IDENTITY);
     serde_json::to_vec_pretty(&identity)
         .map_err(io::Error::from)
@@ -131,11 +144,15 @@ pub struct Identified {
     pub reached: Vec<String>,
 }
 
-/// Which release a tarball holds, by asking its binary, confined; unpacks nothing else.
+/// Which release a tarball holds, by asking its binary, confined; unpacks nothing else. `told` counts where the server cannot say it.
 ///
 /// # Errors
 /// As [`unpack`].
-pub fn identify(tarball: &Path, confining: &Shim) -> Result<Identified, ReleaseError> {
+pub fn identify(
+    tarball: &Path,
+    confining: &Shim,
+    told: Option<&ReleaseId>,
+) -> Result<Identified, ReleaseError> {
     let name = tarball.display().to_string();
     let unpacker = Unpacker { name: &name, limits: Limits::default() };
     let scratch = scratch()?;
@@ -143,7 +160,7 @@ pub fn identify(tarball: &Path, confining: &Shim) -> Result<Identified, ReleaseE
     if !unpacker.unpack_one(open(tarball)?, Path::new(BINARY), &binary)? {
         return Err(no_server(name));
     }
-    let (identity, reached) = run::identify(&binary, confining)?;
+    let (identity, reached) = run::identify(&binary, Asking { confining, told })?;
     Ok(Identified { release: identity.release, reached })
 }
 

@@ -48,7 +48,7 @@ impl Unpacking {
                 return Ok(Value::Null);
             }
             let confining = &host::Shim::confining();
-            let programs = release::Programs { mainstay: &mainstay, confining };
+            let programs = release::Programs { mainstay: &mainstay, confining, told: Some(&this.release) };
             let unpacked = release::unpack(&this.origin, programs, &releases)?;
             if *unpacked.id() == this.release {
                 return Ok(Value::Null);

@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ::edge::Limits;
-use host::{Handover, Policy, Spawner, Supervisor};
+use host::{Handover, Spawner, Supervisor};
 use plan::{Holder, Lock};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Mutex, oneshot, watch};
@@ -256,7 +256,7 @@ impl Agent {
         }
         let command = server::command(&self.layout, &self.env, name, &spec)?;
         self.parts.stop(name).await;
-        let supervisor = Supervisor::start(&self.spawner, command, self.policy());
+        let supervisor = Supervisor::start(&self.spawner, command, server::policy(&self.layout, &spec));
         Running::new(spec, supervisor, name, self.layout.restarts()).map(Some)
     }
 
@@ -333,24 +333,13 @@ impl Agent {
         }
     }
 
-    fn policy(&self) -> Policy {
-        let usual = Policy::default();
-        Policy { grace: self.layout.place().grace().unwrap_or(usual.grace), ..usual }
-    }
-
     fn limits(&self) -> Limits {
         let usual = Limits { max_connections: self.connections, ..Limits::default() };
         Limits { drain: self.layout.place().drain().unwrap_or(usual.drain), ..usual }
     }
 
     fn care(&self) -> Care<'_> {
-        Care {
-            layout: &self.layout,
-            env: &self.env,
-            spawner: &self.spawner,
-            policy: self.policy(),
-            limits: self.limits(),
-        }
+        Care { layout: &self.layout, env: &self.env, spawner: &self.spawner, limits: self.limits() }
     }
 
     fn status(&self) -> Status {

@@ -126,6 +126,14 @@ pub(super) fn command(
     })
 }
 
+/// How patient its supervisor is: a server may take as long to stop as its release needs, where the place leaves it so much.
+pub(super) fn policy(layout: &Layout, spec: &ServerSpec) -> host::Policy {
+    let usual = host::Policy::default();
+    let release = release::name_of(&spec.release).parse::<release::ReleaseId>();
+    let needed = release.map_or(usual.grace, |release| release::Capabilities::of(&release).stop_limit);
+    host::Policy { grace: layout.place().grace().unwrap_or(needed), ..usual }
+}
+
 /// These variables; a value in the agent's own environment, which is the administrator's, wins.
 fn memory(own: impl Fn(&str) -> Option<String>) -> impl Iterator<Item = (String, String)> {
     crate::world::MEMORY

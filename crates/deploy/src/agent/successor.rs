@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::os::fd::{AsFd as _, OwnedFd};
 
 use ::edge::{Limits, UpstreamAddressError};
-use host::{Handover, Held, HeldState, Policy, Spawner, Supervisor};
+use host::{Handover, Held, HeldState, Spawner, Supervisor};
 use plan::Lock;
 use serde::{Deserialize, Serialize};
 
@@ -148,7 +148,6 @@ pub(super) struct Care<'a> {
     pub layout: &'a Layout,
     pub env: &'a BTreeMap<String, String>,
     pub spawner: &'a Spawner,
-    pub policy: Policy,
     pub limits: Limits,
 }
 
@@ -166,7 +165,8 @@ impl HeldParts {
                         if output { Some(self.descriptors.next().ok_or_else(missing)?) } else { None };
                     let command = server::command(care.layout, care.env, &name, &spec)?;
                     let held = Held { state: program, output };
-                    let adopted = Supervisor::adopt(care.spawner, command, care.policy.clone(), held);
+                    let adopted =
+                        Supervisor::adopt(care.spawner, command, server::policy(care.layout, &spec), held);
                     Run::Server(Running::new(spec, adopted, &name, care.layout.restarts())?)
                 }
                 What::Edge { spec, upstream } => {

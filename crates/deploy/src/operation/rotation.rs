@@ -14,7 +14,8 @@ use crate::part::identity::refuse_gone_files;
 use crate::part::server::{Server, listen_address};
 use crate::part::{Part as _, test_step};
 use crate::state::proof::prove;
-use crate::state::settled::{Settled, Source, settle};
+use crate::state::settled::{Settled, settle};
+use crate::state::which_release::Source;
 use crate::world::World;
 
 /// What stops working when the secrets of these names change.

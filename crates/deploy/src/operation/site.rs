@@ -8,7 +8,8 @@ use url::Url;
 use super::verify::not_installed;
 use crate::error::Error;
 use crate::part::identity::refuse_gone_settings;
-use crate::state::settled::{Source, settle};
+use crate::state::settled::settle;
+use crate::state::which_release::Source;
 use crate::world::World;
 
 /// A deployment from outside.

@@ -16,7 +16,8 @@ use crate::place::Place;
 use crate::place::container::may_be_uploads;
 use crate::place::ground::ground;
 use crate::state::location::Location;
-use crate::state::settled::{Source, settle};
+use crate::state::settled::settle;
+use crate::state::which_release::Source;
 use crate::state::words::START_EMPTY;
 use crate::world::World;
 

@@ -15,7 +15,8 @@ use crate::place::layout::Layout;
 use crate::state::deleted::deleted_database;
 use crate::state::half_deleted::half_deleted;
 use crate::state::report::keep;
-use crate::state::settled::{Source, settle};
+use crate::state::settled::settle;
+use crate::state::which_release::Source;
 use crate::world::World;
 
 /// What to verify, and how.

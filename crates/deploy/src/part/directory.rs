@@ -132,11 +132,11 @@ fn least_length(settled: &Settled) -> Option<usize> {
 
 /// The keys of `mainstay.toml` that must be written.
 fn wanted_changes(settled: &Settled, layout: &Layout) -> BTreeMap<String, String> {
-    let Settled { desired, file, .. } = settled;
+    let Settled { desired, file, release, .. } = settled;
     let mut changes: BTreeMap<String, String> = BTreeMap::new();
     if file.is_none() && layout.place().keeps_decisions() {
         // A first file says what was decided, so that a later default does not move a deployment.
-        changes.insert("edition".to_owned(), desired.edition.to_string());
+        changes.insert("edition".to_owned(), edition(settled).to_string());
         changes.insert("listen".to_owned(), host::Listen::from(desired.listen).to_string());
         changes.insert("site_url".to_owned(), desired.site_url_text().to_owned());
         changes.extend(desired.user.iter().map(|user| ("user".to_owned(), user.clone())));
@@ -147,5 +147,25 @@ fn wanted_changes(settled: &Settled, layout: &Layout) -> BTreeMap<String, String
             changes.insert((*key).to_owned(), value.to_owned());
         }
     }
+    // What is installed is what is wanted from then on, whatever the file says.
+    if let Some(file) = file.as_ref().filter(|_| layout.place().keeps_decisions()) {
+        if file.get("edition").unwrap_or("builtin") != edition(settled).to_string() {
+            changes.insert("edition".to_owned(), edition(settled).to_string());
+        }
+        let is_pinned = |pinned: &str| {
+            pinned
+                .parse::<version::Version>()
+                .is_ok_and(|pinned| pinned.numbers() != release.version.numbers())
+        };
+        if file.get("version").is_some_and(is_pinned) {
+            changes.insert("version".to_owned(), release.version.to_string());
+        }
+    }
     changes
+}
+
+/// The edition of the release. Entry and Enterprise are one tarball: which of them it is, somebody says.
+fn edition(settled: &Settled) -> release::Edition {
+    let (desired, release) = (settled.desired.edition, settled.release.edition);
+    if desired.is_one_tarball_with(release) { desired } else { release }
 }

@@ -19,4 +19,5 @@ pub(crate) mod restarts;
 pub(crate) mod server_user;
 pub(crate) mod settled;
 pub(crate) mod wanted;
+pub(crate) mod which_release;
 pub(crate) mod words;

@@ -5,15 +5,14 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 
-use release::{Edition, ReleaseId};
+use release::ReleaseId;
 use serde_json::Value;
 use settings::{Declared, Origin, Reconciled, Resolved, Sources, Undeclared, Wanted};
-use version::Version;
 
 use crate::error::{Error, Exit};
 use crate::place::container::image_release;
 use crate::place::layout::Layout;
-use crate::place::machine::{check_tarball, read_secret_file};
+use crate::place::machine::read_secret_file;
 use crate::state::blank::is_there;
 use crate::state::config_file::{ConfigFiles, server_of};
 use crate::state::desired::{Desired, Machine};
@@ -21,6 +20,7 @@ use crate::state::location::{self, Location};
 use crate::state::proof::prove_next;
 use crate::state::server_user::check_exists;
 use crate::state::wanted::read_wanted;
+use crate::state::which_release::{Source, present_release, wanted_or_present, wanted_release};
 use crate::world::World;
 
 /// What a deployment is to be, with everything decided.
@@ -44,15 +44,6 @@ pub(crate) struct Settled {
     pub remarks: Vec<String>,
 }
 
-/// Where a release is installed from, and whether it may be run to learn which one it is.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Source<'a> {
-    /// Where from; `None` = what is installed, or the built-in server.
-    pub origin: Option<&'a release::Origin>,
-    /// A plan is only shown, so nothing foreign runs.
-    pub only_shown: bool,
-}
-
 /// Decides everything. `flags` are keys of `mainstay.toml` that are given on the command line.
 ///
 /// # Errors
@@ -73,7 +64,7 @@ pub(crate) fn settle(
     }
     let desired = Desired::decide(&said, flags, &machine)?;
     let (release, remarks) = match (layout.place().image_decides_release(), source.origin) {
-        (false, _) => wanted_release(&desired, source, release::current(&layout.current()))?,
+        (false, _) => wanted_release(&desired, flags, source, release::current(&layout.current()))?,
         (true, None) => (image_release(layout, &desired.wanted)?, Vec::new()),
         (true, Some(_)) => {
             return Err(Error::new(Exit::Refused, "in a container the image decides the release")
@@ -133,7 +124,7 @@ pub fn check_settings(world: &World, other: Option<&ReleaseId>) -> Result<Resolv
         None => {
             // A user that nobody names is there, or is made.
             check_exists(file.as_ref().and_then(|wanted| wanted.get("user")))?;
-            let release = wanted_or_present(&world.layout, &desired);
+            let release = wanted_or_present(&world.layout, &desired)?;
             let settled = checked(world, desired, release, file)?;
             prove_next(world, &settled.release, Some(&settled.config), &settled.resolved)?;
             Ok(settled.resolved)
@@ -149,18 +140,6 @@ pub fn check_settings(world: &World, other: Option<&ReleaseId>) -> Result<Resolv
             Ok(resolved)
         }
     }
-}
-
-/// The release that `mainstay.toml` wants, whether it is there or not; otherwise the present one.
-fn wanted_or_present(layout: &Layout, desired: &Desired) -> ReleaseId {
-    let present = present_release(layout);
-    if layout.place().image_decides_release() || desired.wanted.get("edition").is_none() {
-        return present;
-    }
-    let version = desired.version.as_deref().and_then(|version| version.parse().ok());
-    let other =
-        ReleaseId { version: version.unwrap_or_else(|| present.version.clone()), edition: desired.edition };
-    if other.edition == present.edition { present } else { other }
 }
 
 /// The command line is written to `mainstay.toml`, which the environment outranks at the next `up`: the two must agree.
@@ -190,13 +169,6 @@ fn with_site_url(desired: Desired, resolved: &Resolved, config: &ConfigFiles) ->
     Ok(desired)
 }
 
-/// The release to describe where none is named: the installed one, the image's, or the built-in server.
-pub fn present_release(layout: &Layout) -> ReleaseId {
-    let image =
-        || layout.place().image_decides_release().then(|| image_release(layout, &Wanted::default()).ok())?;
-    release::current(&layout.current()).or_else(image).unwrap_or_else(release::builtin)
-}
-
 /// The new site URL, where the edge moves to another address and the site URL in the file follows from the old one.
 fn site_url_of_new_address(
     file: &Wanted,
@@ -213,76 +185,6 @@ fn site_url_of_new_address(
         return Ok(None);
     }
     derived(Some(listen)).map(Some)
-}
-
-/// The wanted release: the one in the tarball, otherwise the installed one, otherwise the built-in one; and how it was found
-/// out, where that is to be known.
-fn wanted_release(
-    desired: &Desired,
-    source: Source<'_>,
-    current: Option<ReleaseId>,
-) -> Result<(ReleaseId, Vec<String>), Error> {
-    if let Some(release::Origin::File { path }) = source.origin {
-        check_tarball(path)?;
-    }
-    match source.origin {
-        None => installed_or_builtin(desired, current).map(|release| (release, Vec::new())),
-        Some(release::Origin::Builtin) => Ok((release::builtin(), Vec::new())),
-        Some(release::Origin::File { path }) if source.only_shown => claimed_release(desired, path),
-        Some(release::Origin::File { path }) => {
-            let found = release::identify(path, &host::Shim::confining())?;
-            let remark = |reached: &String| {
-                format!(
-                    "the server in {} was run to ask for its version, and could reach {reached}",
-                    path.display()
-                )
-            };
-            Ok((found.release, found.reached.iter().map(remark).collect()))
-        }
-        Some(release::Origin::Download { release, .. }) => Ok((release.clone(), Vec::new())),
-    }
-}
-
-/// The release that a file says it holds, with nothing of it run; otherwise the one that edition and version name.
-fn claimed_release(desired: &Desired, path: &Path) -> Result<(ReleaseId, Vec<String>), Error> {
-    let of_flags =
-        |version: &String| Some(ReleaseId { version: version.parse().ok()?, edition: desired.edition });
-    let claimed = release::claimed(path)?;
-    let found = claimed.or_else(|| desired.version.as_ref().and_then(of_flags)).ok_or_else(|| {
-        Error::new(
-            Exit::Usage,
-            format!("{} does not say which release it holds, and `--plan` runs nothing from it", path.display()),
-        )
-        .hint(
-            "add `--edition` and `--version`, or give the file the name that it was published with, as in \
-             mattermost-team-11.7.15-linux-amd64.tar.gz; without `--plan`, `up` asks the server in it, confined",
-        )
-    })?;
-    let remark = format!(
-        "{} is taken for {found} without running it; `up` asks the server in it, as a user without rights, without network",
-        path.display()
-    );
-    Ok((found, vec![remark]))
-}
-
-/// The installed release, otherwise the built-in one, if it is the one that is wanted.
-fn installed_or_builtin(desired: &Desired, current: Option<ReleaseId>) -> Result<ReleaseId, Error> {
-    let wanted: Option<Version> = desired.version.as_deref().map(str::parse).transpose()?;
-    let suits = |id: &ReleaseId| {
-        let same_build = |wanted: &Version| wanted.build.is_none() || wanted.build == id.version.build;
-        let same = |wanted: &Version| wanted.numbers() == id.version.numbers() && same_build(wanted);
-        id.edition == desired.edition && wanted.as_ref().is_none_or(same)
-    };
-    let found = current.into_iter().chain([release::builtin()]).find(suits);
-    found.ok_or_else(|| match &desired.version {
-        Some(version) if desired.edition == Edition::Builtin => {
-            let ours = release::builtin().version;
-            Error::new(Exit::Refused, format!("the built-in server is version {ours}, not {version}"))
-                .hint("leave `version` out")
-        }
-        _ => Error::new(Exit::Refused, format!("edition `{}` needs a tarball", desired.edition))
-            .hint("name one with `--release FILE`, or leave `edition` out for the built-in server"),
-    })
 }
 
 /// The keys of the running server that everybody knows, each with what that means and what to do. What cannot be read is told

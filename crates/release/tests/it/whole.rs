@@ -14,7 +14,7 @@ fn from_file(path: PathBuf, releases: &Path) -> Result<Release, ReleaseError> {
 }
 
 fn unpack_from(origin: &Origin, mainstay: &Path, releases: &Path) -> Result<Release, ReleaseError> {
-    release::unpack(origin, Programs { mainstay, confining: &confining() }, releases)
+    release::unpack(origin, Programs { mainstay, confining: &confining(), told: None }, releases)
 }
 
 #[test]
@@ -84,6 +84,32 @@ fn an_old_server_prints_its_version_without_its_database() {
 }
 
 #[test]
+fn a_server_that_cannot_say_its_version_is_what_somebody_says_if_that_can_be() {
+    let script = "#!/bin/sh\n# 5.16.0 5.15.0\ncase \"$2\" in\n--skip*) echo \"Error: unknown flag: $2\" >&2 ;;\n*) echo 'panic: none' >&2 ;;\nesac\nexit 2\n";
+    let releases = tempfile::tempdir().unwrap();
+    let path = releases.path().join("old.tar.gz");
+    fs::write(&path, Tarball::of(script).tar_gz()).unwrap();
+    let found = |told: Option<&str>| {
+        let told = told.map(|told| told.parse().unwrap());
+        let found = release::identify(&path, &confining(), told.as_ref());
+        found.map(|found| found.release.to_string()).map_err(|error| error.to_string())
+    };
+    assert_eq!(found(Some("5.16.0-team")).unwrap(), "5.16.0-team");
+    for (told, why) in [
+        (None, "older than 5.28"),
+        (Some("5.16.1-team"), "not in it"),
+        (Some("5.28.0-team"), "say it themselves"),
+    ] {
+        let error = found(told).unwrap_err();
+        assert!(error.contains(why) && !error.contains("glibc"), "{error}");
+    }
+    let told = "5.16.0-team".parse().unwrap();
+    let programs = Programs { mainstay: Path::new("/none"), confining: &confining(), told: Some(&told) };
+    let unpacked = release::unpack(&Origin::File { path }, programs, releases.path()).unwrap();
+    assert_eq!(*unpacked.id(), told);
+}
+
+#[test]
 fn a_release_whose_server_does_not_print_its_version_is_not_kept() {
     for (server, why) in [
         ("#!/bin/sh\necho libc.so.6: version GLIBC_2.34 not found >&2; exit 1\n", "GLIBC_2.34 not found"),
@@ -101,7 +127,7 @@ fn a_release_whose_server_does_not_print_its_version_is_not_kept() {
 fn a_tarball_is_identified_without_unpacking_it() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("whatever.tgz");
-    let identify = |path: &Path| release::identify(path, &confining());
+    let identify = |path: &Path| release::identify(path, &confining(), None);
     fs::write(&path, Tarball::official().tar_gz()).unwrap();
     let identified = identify(&path).unwrap();
     assert_eq!((identified.release.to_string().as_str(), identified.reached.len()), ("11.7.15-team", 0));

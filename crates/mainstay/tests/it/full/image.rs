@@ -70,7 +70,7 @@ impl Image {
         std::fs::create_dir_all(&dir).expect("a directory");
         let unpacked = {
             let confining = &host::Shim { program: MAINSTAY.into(), args: vec!["confine".into()] };
-            let programs = release::Programs { mainstay: MAINSTAY.as_ref(), confining };
+            let programs = release::Programs { mainstay: MAINSTAY.as_ref(), confining, told: None };
             release::unpack(&release::Origin::Builtin, programs, &dir).expect("unpacked")
         };
         let root = unpacked.root().to_owned();
