@@ -43,8 +43,14 @@ const WRK: Tool = Tool { programs: &["wrk"], package: "wrk" };
 
 /// Two public Mattermost clients, a mail server, an emulator of AWS, the schemas of Kubernetes, an OAuth provider and a checker of
 /// accessibility, in the versions that the tests were written for.
-const PYTHON_PACKAGES: [&str; 4] =
-    ["mattermostdriver==7.3.2", "aiosmtpd==1.4.6", "moto[server]==5.2.5", "kubernetes-validate==1.37.0"];
+const PYTHON_PACKAGES: [&str; 5] = [
+    "mattermostdriver==7.3.2",
+    "aiosmtpd==1.4.6",
+    "moto[server]==5.2.5",
+    // The emulator brings it in any version; the table of runtimes is compared with this one's.
+    "cfn-lint==1.58.0",
+    "kubernetes-validate==1.37.0",
+];
 const NODE_PACKAGES: [&str; 4] =
     ["@mattermost/client@11.9.0", "ws@8", "oauth2-mock-server@9.3.0", "axe-core@4.10.3"];
 

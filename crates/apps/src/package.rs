@@ -6,7 +6,7 @@ use finding::{Finding, nearest};
 
 use crate::archive::{Archive, Entry};
 use crate::found::shown;
-use crate::runtimes::refused;
+use crate::runtimes::{deprecated, refused};
 use crate::{Function, Manifest};
 
 /// What AWS takes of a function in one request, in bytes. What is larger goes by way of S3.
@@ -141,7 +141,7 @@ fn list(archives: &[(&str, &Entry)]) -> String {
 }
 
 fn runtime_of(function: &Function) -> Option<Finding> {
-    let (cause, fix) = refused(&function.runtime)?;
+    let (cause, fix) = refused(&function.runtime).or_else(|| deprecated(&function.runtime))?;
     let what = format!("function {} uses the runtime {}", shown(&function.name), shown(&function.runtime));
     Some(Finding::warning(what, cause, fix))
 }

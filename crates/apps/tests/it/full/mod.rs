@@ -2,6 +2,7 @@
 
 mod hostile;
 mod local;
+mod runtimes;
 mod stage;
 mod templates;
 mod terraform;
