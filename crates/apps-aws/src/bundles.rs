@@ -13,7 +13,7 @@ use aws_sdk_s3::config::interceptors::BeforeDeserializationInterceptorContextRef
 use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_s3::error::BoxError;
 use aws_sdk_s3::primitives::ByteStream;
-use aws_sdk_s3::types::{Tag, Tagging};
+use aws_sdk_s3::types::{EncodingType, Tag, Tagging};
 use finding::Exit;
 use jiff::Timestamp;
 use jiff::fmt::rfc2822;
@@ -21,6 +21,7 @@ use tokio::sync::OnceCell;
 
 use crate::aws::Aws;
 use crate::failure::{Failure, Kind};
+use crate::observed::key_of;
 use crate::settings::Settings;
 
 /// The most bytes of a small object that instances share.
@@ -86,11 +87,12 @@ impl Bucket for Bundles {
 
     async fn list(&self, prefix: &str, next: Option<&str>) -> Result<Page, Error> {
         let asked = self.s3.list_objects_v2().bucket(&self.bucket).prefix(prefix);
-        let found = asked.set_continuation_token(next.map(str::to_owned)).send().await;
+        let asked = asked.encoding_type(EncodingType::Url).set_continuation_token(next.map(str::to_owned));
+        let found = asked.send().await;
         let found = found.map_err(|error| told(Failure::new("s3:ListBucket", &self.bucket, &error)))?;
         let object = |object: &aws_sdk_s3::types::Object| {
             Some(Object {
-                key: object.key()?.to_owned(),
+                key: key_of(object.key()?, found.encoding_type()),
                 etag: object.e_tag().unwrap_or_default().to_owned(),
                 size: u64::try_from(object.size().unwrap_or_default()).unwrap_or_default(),
                 modified: object.last_modified().and_then(timestamp).unwrap_or_default(),

@@ -12,10 +12,9 @@ use crate::call::{Call, Shown};
 use crate::desired::{Desired, Options};
 use crate::failure::{Failure, Kind};
 use crate::holder::Holder;
-use crate::job::{Job, Operation, policy_of, recover};
+use crate::job::{Job, Operation, Version, policy_of, recover};
 use crate::observed::{Observed, Owner, observe, owner, read, refused, tags};
 use crate::perform::{Contents, Watch};
-use crate::plan::{Plan, Wanted, plan};
 use crate::record::{Function, Object, Record, Release};
 use crate::store::{Store, refuse_if_running};
 use crate::verify::{FOREIGN, Seen, verify};
@@ -116,43 +115,23 @@ impl<'a> Deployment<'a> {
             observed.record = Some(record.clone());
         }
         let (release, environments) = package.desired.settle(&observed, &options);
-        let bundle: BTreeSet<String> = package.desired.digests();
-        let wanted = Wanted {
-            version: &version,
-            release: Some(&release),
-            environments: &environments,
-            bundle: &bundle,
-        };
-        let mut planned = plan(&record, &observed, None, &wanted)?;
-        let mut kept = BTreeSet::new();
-        let is_new = !record.versions.contains_key(&version) || record.running.is_some();
-        if is_new || !planned.is_empty() {
-            kept = Job::kept(aws, &app_id).await?;
-            planned = plan(&record, &observed, Some(&kept), &wanted)?;
-        }
-        if !planned.is_empty() {
-            preflight(aws, &observed, &release, &planned).await?;
-        }
-        let target = Some(release);
-        let job = Job {
-            aws,
-            store,
-            record,
+        let wanted = Version {
             operation: Operation::Deploy,
             version,
-            target,
+            release: Some(release),
             environments,
-            observed,
-            kept,
-            plan: planned,
+            bundle: package.desired.digests(),
         };
+        let job = Job::plan(aws, store, record, observed, wanted).await?;
+        if !job.plan.is_empty() {
+            preflight(&job).await?;
+        }
         Ok(Self { job, package, options, notes })
     }
 
     /// Whether everything is as the bundle wants it.
     pub fn is_unchanged(&self) -> bool {
-        let Job { record, version, plan, .. } = &self.job;
-        plan.is_empty() && record.running.is_none() && record.versions.contains_key(version)
+        self.job.is_unchanged()
     }
 
     /// The calls that change something.
@@ -168,7 +147,7 @@ impl<'a> Deployment<'a> {
         let is_unchanged = self.is_unchanged();
         let changes = self.calls().len();
         let Self { job, package, options, .. } = self;
-        let (app_id, version) = (package.desired.app_id.clone(), job.version.clone());
+        let (app_id, version) = (package.desired.app_id.clone(), job.wanted.version.clone());
         let describe = |release: &Release, seen| Deployed {
             app_id: app_id.clone(),
             version: version.clone(),
@@ -190,11 +169,12 @@ impl<'a> Deployment<'a> {
 }
 
 /// What would stop the deployment half-way: no role, no policy.
-async fn preflight(aws: &Aws, observed: &Observed, release: &Release, plan: &Plan) -> Result<(), Error> {
-    if !observed.has_policy {
+async fn preflight(job: &Job<'_>) -> Result<(), Error> {
+    let aws = job.aws;
+    if let Some(release) = job.wanted.release.as_ref().filter(|_| !job.observed.has_policy) {
         return Err(absent(&release.policy));
     }
-    let calls = plan.stages().flat_map(|stage| &stage.calls);
+    let calls = job.plan.stages().flat_map(|stage| &stage.calls);
     let roles: BTreeSet<&str> = calls
         .filter_map(|call| match call {
             Call::Create(function) | Call::Update(function, _) => Some(function.role.as_str()),

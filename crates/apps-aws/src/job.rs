@@ -35,16 +35,31 @@ impl Operation {
     }
 }
 
+/// What is wanted of one version of an app.
+pub(crate) struct Version {
+    pub(crate) operation: Operation,
+    pub(crate) version: String,
+    /// What it shall be; none: it goes.
+    pub(crate) release: Option<Release>,
+    pub(crate) environments: Environments,
+    /// The SHA-256 of everything that the bundle has.
+    pub(crate) bundle: BTreeSet<String>,
+}
+
+impl Version {
+    fn parts(&self) -> Wanted<'_> {
+        let Self { version, release, environments, bundle, .. } = self;
+        Wanted { version, release: release.as_ref(), environments, bundle }
+    }
+}
+
 /// What is to be done with one version of an app, and what was seen when it was decided.
 pub(crate) struct Job<'a> {
     pub(crate) aws: &'a Aws,
     pub(crate) store: Store<'a>,
     /// The record as it was read; a release that another tool deployed stands in it as well.
     pub(crate) record: Record,
-    pub(crate) operation: Operation,
-    pub(crate) version: String,
-    pub(crate) target: Option<Release>,
-    pub(crate) environments: Environments,
+    pub(crate) wanted: Version,
     pub(crate) observed: Observed,
     pub(crate) kept: BTreeSet<String>,
     pub(crate) plan: Plan,
@@ -58,6 +73,35 @@ pub(crate) struct Ran {
 }
 
 impl<'a> Job<'a> {
+    /// Plans it. What is kept of an app is listed only where something is to be done.
+    ///
+    /// # Errors
+    /// What AWS answers; what is to be restored is not kept.
+    pub(crate) async fn plan(
+        aws: &'a Aws,
+        store: Store<'a>,
+        record: Record,
+        observed: Observed,
+        wanted: Version,
+    ) -> Result<Self, Error> {
+        let planned = plan(&record, &observed, None, &wanted.parts())?;
+        let mut job = Self { aws, store, record, wanted, observed, kept: BTreeSet::new(), plan: planned };
+        if !job.is_unchanged() {
+            job.kept = Self::kept(aws, &job.record.app_id).await?;
+            job.plan = plan(&job.record, &job.observed, Some(&job.kept), &job.wanted.parts())?;
+        }
+        Ok(job)
+    }
+
+    /// Whether it is a deployment of what is deployed already.
+    pub(crate) fn is_unchanged(&self) -> bool {
+        let Self { record, wanted, .. } = self;
+        wanted.operation == Operation::Deploy
+            && self.plan.is_empty()
+            && record.running.is_none()
+            && record.versions.contains_key(&wanted.version)
+    }
+
     /// The SHA-256 of everything that is kept of an app.
     pub(crate) async fn kept(aws: &Aws, app_id: &str) -> Result<BTreeSet<String>, Error> {
         let prefix = format!("{PREFIX}{app_id}/kept/");
@@ -87,13 +131,13 @@ impl<'a> Job<'a> {
         watch: &Watch<'_>,
     ) -> Result<Ran, Error> {
         let mut started = self.record.clone();
-        let earlier = started.running.take().filter(|running| running.version == self.version);
+        let earlier = started.running.take().filter(|running| running.version == self.wanted.version);
         let leftovers =
             earlier.into_iter().flat_map(|run| run.target.into_iter().chain(run.leftovers)).collect();
         started.running = Some(Running {
-            operation: self.operation.name().to_owned(),
-            version: self.version.clone(),
-            target: self.target.clone(),
+            operation: self.wanted.operation.name().to_owned(),
+            version: self.wanted.version.clone(),
+            target: self.wanted.release.clone(),
             leftovers,
             holder: holder.id.clone(),
             who: holder.who.clone(),
@@ -114,27 +158,27 @@ impl<'a> Job<'a> {
         skip_verify: bool,
         watch: &Watch<'_>,
     ) -> Result<Ran, Error> {
-        let id = (self.record.app_id.as_str(), self.version.as_str());
+        let id = (self.record.app_id.as_str(), self.wanted.version.as_str());
         let holder = holder_of(started);
-        let performer = Performer::new(self.aws, id, contents, &self.environments, holder, watch);
+        let performer = Performer::new(self.aws, id, contents, &self.wanted.environments, holder, watch);
         let mut seen = None;
         let forward = async {
             performer.stages(&self.plan.before).await?;
-            if let Some(release) = self.target.as_ref().filter(|_| !skip_verify) {
+            if let Some(release) = self.wanted.release.as_ref().filter(|_| !skip_verify) {
                 seen = Some(verify(self.aws, release).await?);
                 may_call(self.aws, release).await?;
             }
             Ok(())
         };
         if let Err(error) = Box::pin(forward).await {
-            return match self.operation {
+            return match self.wanted.operation {
                 Operation::Undeploy => Err(self.stopped(started, error).await),
                 Operation::Deploy | Operation::Rollback => Err(self.undo(started, error, watch).await),
             };
         }
-        let known: Vec<&Release> = started.owned(&self.version);
-        let target = self.target.clone().map(|release| performer.sealed(release, &known));
-        let record = finished(&self.record, self.operation, &self.version, target);
+        let known: Vec<&Release> = started.owned(&self.wanted.version);
+        let target = self.wanted.release.clone().map(|release| performer.sealed(release, &known));
+        let record = finished(&self.record, self.wanted.operation, &self.wanted.version, target);
         let tidy = async {
             performer.stages(&self.plan.after).await?;
             let stored =
@@ -157,11 +201,11 @@ impl<'a> Job<'a> {
         }
         let environments =
             self.observed.live.iter().map(|(name, live)| (name.clone(), live.environment.clone())).collect();
-        let was = self.record.versions.get(&self.version);
+        let was = self.record.versions.get(&self.wanted.version);
         match Box::pin(restore(
             self.aws,
             started,
-            (&self.version, was),
+            (&self.wanted.version, was),
             &environments,
             holder_of(started),
             watch,

@@ -10,9 +10,8 @@ use crate::aws::Aws;
 use crate::call::Shown;
 use crate::deploy::Turn;
 use crate::desired::Environments;
-use crate::job::{Job, Operation, Ran, policy_of, recover};
+use crate::job::{Job, Operation, Ran, Version, policy_of, recover};
 use crate::observed::{list, observe};
-use crate::plan::{Wanted, plan};
 use crate::record::{Record, Release};
 use crate::store::{Store, refuse_if_running};
 use crate::verify::Seen;
@@ -98,41 +97,26 @@ impl<'a> Step<'a> {
     ) -> Result<Self, Error> {
         let policy = policy_of(&record, &version);
         let observed = observe(aws, Some(record.clone()), &record.app_id, &version, &policy).await?;
-        let kept = Job::kept(aws, &record.app_id).await?;
-        // What the operator has set in the meantime stays.
-        let environments = Environments::new();
-        let wanted = Wanted {
-            version: &version,
-            release: target.as_ref(),
-            environments: &environments,
-            bundle: &BTreeSet::new(),
+        let wanted = Version {
+            operation,
+            version,
+            release: target,
+            // What the operator has set in the meantime stays.
+            environments: Environments::new(),
+            bundle: BTreeSet::new(),
         };
-        let planned = plan(&record, &observed, Some(&kept), &wanted)?;
-        Ok(Self {
-            job: Job {
-                aws,
-                store,
-                record,
-                operation,
-                version,
-                target,
-                environments,
-                observed,
-                kept,
-                plan: planned,
-            },
-        })
+        Ok(Self { job: Job::plan(aws, store, record, observed, wanted).await? })
     }
 
     /// The version.
     pub fn version(&self) -> &str {
-        &self.job.version
+        &self.job.wanted.version
     }
 
     /// Whether nothing of the app is left afterwards.
     pub fn removes_all(&self) -> bool {
-        let Job { record, version, target, .. } = &self.job;
-        target.is_none() && record.versions.keys().all(|known| known == version)
+        let Job { record, wanted, .. } = &self.job;
+        wanted.release.is_none() && record.versions.keys().all(|known| *known == wanted.version)
     }
 
     /// The calls that change something.
@@ -145,7 +129,7 @@ impl<'a> Step<'a> {
     /// # Errors
     /// Whatever stopped it.
     pub async fn run(self, turn: &Turn<'_>) -> Result<Done, Error> {
-        let (app_id, version) = (self.job.record.app_id.clone(), self.job.version.clone());
+        let (app_id, version) = (self.job.record.app_id.clone(), self.job.wanted.version.clone());
         let Ran { record, seen } = Box::pin(self.job.run(None, turn.holder, false, turn.watch)).await?;
         Ok(Done { app_id, version, current: record.current, seen })
     }

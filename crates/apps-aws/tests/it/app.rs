@@ -40,7 +40,7 @@ pub(crate) async fn connect(port: u16, keys: (&str, &str), attempts: u32) -> Aws
 
 impl Account {
     pub(crate) async fn bare(attempts: u32) -> Self {
-        let emulator = Emulator::start(None).await;
+        let emulator = Emulator::start().await;
         let proxy = Proxy::start(emulator.port).await;
         let aws = connect(proxy.port, ("test", "test"), attempts).await;
         let direct = connect(emulator.port, ("test", "test"), 3).await;

@@ -2,7 +2,7 @@
 
 use std::net::TcpListener;
 use std::os::unix::process::CommandExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -10,32 +10,55 @@ use std::time::{Duration, Instant};
 pub(crate) struct Emulator {
     child: Child,
     pub(crate) port: u16,
+    /// What it writes of each check of a permission, if it does.
+    checks: Option<tempfile::NamedTempFile>,
+}
+
+/// A check of a permission, as the emulator made it.
+#[derive(Debug, serde::Deserialize)]
+pub(crate) struct Check {
+    pub(crate) user: String,
+    pub(crate) action: String,
+    #[expect(dead_code, reason = "of a failed test")]
+    pub(crate) resource: String,
+    pub(crate) allowed: bool,
 }
 
 impl Emulator {
-    /// Starts it; `free` calls are answered before it looks at permissions and signatures, or all.
-    pub(crate) async fn start(free: Option<u32>) -> Self {
-        Self::start_with(free, &[]).await
+    /// Starts it. It looks at no permission and no signature.
+    pub(crate) async fn start() -> Self {
+        Self::start_with(&[]).await
     }
 
     /// The same with variables of the emulator's own.
-    pub(crate) async fn start_with(free: Option<u32>, variables: &[(&str, &str)]) -> Self {
-        let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
-        let program = target.join("clients/python/bin/moto_server");
-        assert!(
-            program.is_file(),
-            "{} is missing: run `cargo xtask test` once, which installs it",
-            program.display()
-        );
+    pub(crate) async fn start_with(variables: &[(&str, &str)]) -> Self {
+        Self::run(&[installed("moto_server")], variables, None).await
+    }
+
+    /// Starts it as a stricter one, whose checks are those of AWS from [`Self::enforce`] on.
+    pub(crate) async fn strict() -> Self {
+        let checks = tempfile::NamedTempFile::new().unwrap();
+        let launcher = Path::new(env!("CARGO_MANIFEST_DIR")).join("../apps-aws/tests/emulator/strict.py");
+        let program = [installed("python"), launcher, checks.path().to_owned()];
+        Self::run(&program, &[], Some(checks)).await
+    }
+
+    async fn run(
+        program: &[PathBuf],
+        variables: &[(&str, &str)],
+        checks: Option<tempfile::NamedTempFile>,
+    ) -> Self {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let mut command = Command::new("setpriv");
         command.env("MOTO_IAM_LOAD_MANAGED_POLICIES", "true").envs(variables.iter().copied());
-        command.args(["--pdeathsig", "KILL"]).arg(program).args(["-H", "127.0.0.1", "-p", &port.to_string()]);
-        if let Some(free) = free {
-            command.env("INITIAL_NO_AUTH_ACTION_COUNT", free.to_string());
-        }
+        command.args(["--pdeathsig", "KILL"]).args(program).args([
+            "-H",
+            "127.0.0.1",
+            "-p",
+            &port.to_string(),
+        ]);
         let child = command.process_group(0).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        let emulator = Self { child, port };
+        let emulator = Self { child, port, checks };
         let began = Instant::now();
         while reqwest::get(emulator.url("/moto-api/data.json")).await.is_err() {
             assert!(began.elapsed() < Duration::from_secs(60), "moto does not answer");
@@ -48,14 +71,62 @@ impl Emulator {
         emulator
     }
 
+    /// From now on it checks signatures and permissions, or no longer.
+    pub(crate) async fn enforce(&self, is_strict: bool) {
+        let free = if is_strict { "0" } else { "inf" };
+        let asked = reqwest::Client::new().post(self.url("/moto-api/reset-auth"));
+        let set = asked.header("content-type", "text/plain").body(free).send().await.unwrap();
+        assert!(set.status().is_success());
+    }
+
+    /// The checks that it made, in their order.
+    pub(crate) fn checks(&self) -> Vec<Check> {
+        let text = std::fs::read_to_string(self.checks.as_ref().unwrap().path()).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    /// Asks its IAM, past every client, while it enforces nothing: the body.
+    pub(crate) async fn iam(&self, action: &str, parameters: &[(&str, &str)]) -> String {
+        let mut form = url::form_urlencoded::Serializer::new(String::new());
+        form.append_pair("Action", action).append_pair("Version", "2010-05-08").extend_pairs(parameters);
+        let asked = reqwest::Client::new().post(self.url("/")).body(form.finish());
+        let asked = asked.header("content-type", "application/x-www-form-urlencoded");
+        let answer = asked.header("Authorization", credential("iam")).send().await.unwrap();
+        assert!(answer.status().is_success(), "{action}: {}", answer.status());
+        answer.text().await.unwrap()
+    }
+
+    /// A user with this policy alone: its access key and secret.
+    pub(crate) async fn user(&self, name: &str, policy: &serde_json::Value) -> (String, String) {
+        self.iam("CreateUser", &[("UserName", name)]).await;
+        self.allow(name, policy).await;
+        let key = self.iam("CreateAccessKey", &[("UserName", name)]).await;
+        let between = |mark: &str| {
+            let (_, rest) = key.split_once(&format!("<{mark}>")).unwrap();
+            rest.split('<').next().unwrap().to_owned()
+        };
+        (between("AccessKeyId"), between("SecretAccessKey"))
+    }
+
+    /// From now on the user may do this and nothing else.
+    pub(crate) async fn allow(&self, name: &str, policy: &serde_json::Value) {
+        let document = policy.to_string();
+        let parameters = [("UserName", name), ("PolicyName", "page"), ("PolicyDocument", &document)];
+        self.iam("PutUserPolicy", &parameters).await;
+    }
+
+    /// What every function answers from now on, that many times.
+    pub(crate) async fn functions_answer(&self, answer: &str, times: usize) {
+        let answers = serde_json::json!({ "results": vec![answer; times], "region": "eu-central-1" });
+        let asked = reqwest::Client::new().post(self.url("/moto-api/static/lambda-simple/response"));
+        assert!(asked.body(answers.to_string()).send().await.unwrap().status().is_success());
+    }
+
     /// Asks its S3, past every client: the status and the body.
     pub(crate) async fn s3(&self, method: &str, path: &str, body: Vec<u8>) -> (u16, String) {
         let method = method.parse().unwrap();
         let asked = reqwest::Client::new().request(method, self.url(path)).body(body);
-        let credential =
-            "Credential=test/20260101/eu-central-1/s3/aws4_request, SignedHeaders=host, Signature=x";
-        let asked = asked.header("Authorization", format!("AWS4-HMAC-SHA256 {credential}"));
-        let answer = asked.send().await.unwrap();
+        let answer = asked.header("Authorization", credential("s3")).send().await.unwrap();
         (answer.status().as_u16(), answer.text().await.unwrap())
     }
 
@@ -68,6 +139,21 @@ impl Emulator {
     pub(crate) fn url(&self, path: &str) -> String {
         format!("http://127.0.0.1:{}{path}", self.port)
     }
+}
+
+/// A program that `cargo xtask test` installs.
+fn installed(name: &str) -> PathBuf {
+    let program =
+        Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap().join("clients/python/bin").join(name);
+    assert!(program.is_file(), "{} is missing: run `cargo xtask test` once", program.display());
+    program
+}
+
+/// Names the service of a call; nobody checks the signature.
+fn credential(service: &str) -> String {
+    format!(
+        "AWS4-HMAC-SHA256 Credential=test/20260101/eu-central-1/{service}/aws4_request, SignedHeaders=host, Signature=x"
+    )
 }
 
 impl Drop for Emulator {

@@ -13,7 +13,7 @@ use crate::emulator::Emulator;
 const BUCKET: &str = "bundles";
 
 async fn bucket(variables: &[(&str, &str)]) -> (Emulator, Settings, Bundles) {
-    let emulator = Emulator::start_with(None, variables).await;
+    let emulator = Emulator::start_with(variables).await;
     emulator.make_bucket(BUCKET).await;
     let variables = [
         ("AWS_ACCESS_KEY_ID", "test".to_owned()),
@@ -53,6 +53,21 @@ async fn every_page_of_the_bucket_is_listed() {
     assert_eq!(pages, 3);
     let age = jiff::Timestamp::now().duration_since(objects[0].modified);
     assert!(objects[0].size == 6 && age.as_secs().abs() < 60, "{:?}", objects[0]);
+}
+
+/// XML has no character for byte 0x1b: a listing that is not encoded cannot be read.
+#[tokio::test]
+async fn a_key_with_any_character_is_listed_as_it_is() {
+    let (emulator, _, bundles) = bucket(&[]).await;
+    for key in ["a%1Bb.zip", "c%07%2B%20d.zip", "%C3%A9&%3C.zip"] {
+        assert_eq!(emulator.s3("PUT", &format!("/{BUCKET}/{key}"), b"bundle".to_vec()).await.0, 200);
+    }
+    let (objects, _) = all(&bundles, "").await;
+    let keys: Vec<&str> = objects.iter().map(|object| object.key.as_str()).collect();
+    assert_eq!(keys, ["a\u{1b}b.zip", "c\u{7}+ d.zip", "\u{e9}&<.zip"]);
+    let dir = tempfile::tempdir().unwrap();
+    bundles.download(&objects[0], &dir.path().join("one"), 6).await.unwrap();
+    assert_eq!(bundles.tags(&objects[1].key).await.unwrap(), Some(Tags::new()));
 }
 
 #[tokio::test]

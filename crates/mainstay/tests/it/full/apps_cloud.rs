@@ -65,7 +65,7 @@ async fn file(
 
 impl Cloud {
     async fn start() -> Self {
-        let emulator = Emulator::start(None).await;
+        let emulator = Emulator::start().await;
         emulator.make_bucket("bundles").await;
         let pong = json!({"statusCode": 200, "body": r#"{"type":"ok","text":"PONG"}"#}).to_string();
         let answers = json!({"results": vec![pong; 20], "region": "eu-central-1"}).to_string();
