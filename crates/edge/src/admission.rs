@@ -5,7 +5,6 @@ use std::sync::Arc;
 use crate::addresses::{Addresses, Seat};
 use crate::counters::{Counted, Counters};
 use crate::limits::Limits;
-use crate::network::Network;
 use crate::overload::Crowd;
 use crate::transport::ConnectionInfo;
 
@@ -13,7 +12,6 @@ use crate::transport::ConnectionInfo;
 #[derive(Debug)]
 pub(crate) struct Admission {
     pub(crate) limits: Limits,
-    pub(crate) trusted: Arc<[Network]>,
     pub(crate) counters: Arc<Counters>,
     /// The connections of each client.
     pub(crate) connections: Arc<Addresses>,
@@ -24,7 +22,7 @@ impl Admission {
     pub(crate) fn admit(&self, info: &ConnectionInfo) -> Result<(Counted, Option<Seat>), Crowd> {
         let address = info.peer.ip();
         // A trusted proxy's clients are told apart by their requests.
-        let is_proxy = self.trusted.iter().any(|network| network.contains(address));
+        let is_proxy = info.trusted.iter().any(|network| network.contains(address));
         let seat = if is_proxy || !self.limits.is_limited(address) {
             None
         } else {

@@ -14,7 +14,8 @@ use crate::admission::Admission;
 use crate::client;
 use crate::counters::Counters;
 use crate::limits::Limits;
-use crate::listener::{EdgeError, Listener};
+use crate::listener::{EdgeError, Listener, Proxies};
+use crate::local::{LocalPeers, LocalProxies};
 use crate::network::Network;
 use crate::shared::Shared;
 use crate::silence::Silence;
@@ -36,6 +37,7 @@ pub struct Edge<T = Plain> {
     upstream: UpstreamAddress,
     limits: Limits,
     trusted: Arc<[Network]>,
+    local_proxies: LocalProxies,
     transport: T,
     counters: Arc<Counters>,
     silence: Arc<Silence>,
@@ -74,6 +76,7 @@ impl Edge {
             upstream,
             limits,
             trusted: Arc::default(),
+            local_proxies: LocalProxies::default(),
             transport: Plain::http(),
             counters: Arc::default(),
             silence: Arc::default(),
@@ -89,11 +92,19 @@ impl<T: Transport> Edge<T> {
         self
     }
 
+    /// Of the programs on this machine, takes only those of these users for trusted proxies. By default, those of services.
+    #[must_use]
+    pub fn with_local_proxies(mut self, of: LocalProxies) -> Edge<T> {
+        self.local_proxies = of;
+        self
+    }
+
     /// Turns connections into streams of HTTP with `transport`. By default, [plain HTTP](Plain::http).
     #[must_use]
     pub fn over<U: Transport>(self, transport: U) -> Edge<U> {
-        let Edge { listener, upstream, limits, trusted, transport: _, counters, silence } = self;
-        Edge { listener, upstream, limits, trusted, transport, counters, silence }
+        let Edge { listener, upstream, limits, trusted, local_proxies, transport: _, counters, silence } =
+            self;
+        Edge { listener, upstream, limits, trusted, local_proxies, transport, counters, silence }
     }
 
     /// The address that it listens on, with the real port.
@@ -131,7 +142,8 @@ impl<T: Transport> Edge<T> {
     /// # Errors
     /// The process gets no more threads or descriptors.
     pub async fn serve(self, stop: CancellationToken) -> Result<(), EdgeError> {
-        let mut arrivals = self.listener.listen()?;
+        let proxies = Proxies { networks: self.trusted, local: LocalPeers::new(self.local_proxies) };
+        let mut arrivals = self.listener.listen(proxies)?;
         let drain = CancellationToken::new();
         // If this future is dropped, the workers drain all the same.
         let _draining = drain.clone().drop_guard();
@@ -163,14 +175,9 @@ impl<T: Transport> Edge<T> {
         let _log_ends = log_ends.clone().drop_guard();
         let logging = tokio::spawn(Log::of(books).keep(log_ends.clone()));
 
-        let admission = Admission {
-            limits: self.limits,
-            trusted: Arc::clone(&self.trusted),
-            counters: Arc::clone(&self.counters),
-            connections,
-        };
+        let admission = Admission { limits: self.limits, counters: Arc::clone(&self.counters), connections };
         let being_turned_away = TaskTracker::new();
-        while let Some((socket, info)) = stop.run_until_cancelled(arrivals.next(&self.trusted)).await {
+        while let Some((socket, info)) = stop.run_until_cancelled(arrivals.next()).await {
             match admission.admit(&info) {
                 Ok((counted, seat)) => {
                     let least_busy = workers.iter().min_by_key(|worker| worker.load());

@@ -4,8 +4,9 @@
 //!
 //! - **Bodies stream.** In both directions, with backpressure, never whole in memory. Trailers are dropped.
 //! - **The server learns the truth about the client.** `X-Forwarded-For`, `-Proto`, `-Host` and `X-Real-IP` come from the
-//!   connection; what a client says about itself counts only if it is a [trusted](Edge::trusting) proxy. `Host` is passed
-//!   on unchanged, because Mattermost compares it with the `Origin` of a websocket.
+//!   connection; what a client says about itself counts only if it is a [trusted](Edge::trusting) proxy; on this machine, only
+//!   if one of [certain users](LocalProxies) runs it (`local.rs`). `Host` is passed on unchanged, because Mattermost compares it
+//!   with the `Origin` of a websocket.
 //! - **Every message has one meaning.** Both sides are parsed and framed anew, so a request that two parsers would read
 //!   differently cannot pass as two.
 //! - **Every wait ends.** Each has a [limit](Limits): in time for heads, in time and in bytes a second for bodies
@@ -57,6 +58,7 @@ mod headers;
 mod inactivity;
 mod limits;
 mod listener;
+mod local;
 mod network;
 mod outage;
 mod overload;
@@ -82,6 +84,7 @@ pub use limits::{
     ADDED_BYTES, ADDED_LINES, HEAD_BYTES, HEAD_LINES, Limits, connections_within, for_one_address,
 };
 pub use listener::EdgeError;
+pub use local::LocalProxies;
 pub use network::{Network, NetworkError};
 pub use silence::Silence;
 pub use transport::{ConnectionInfo, Plain, Tls, Transport};

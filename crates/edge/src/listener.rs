@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
 
+use crate::local::LocalPeers;
 use crate::network::Network;
 use crate::transport::{ConnectionInfo, Tls};
 
@@ -114,10 +115,30 @@ impl Listener {
     }
 
     /// Accepts connections from now on, on the current runtime.
-    pub(crate) fn listen(self) -> Result<Arrivals, EdgeError> {
+    pub(crate) fn listen(self, proxies: Proxies) -> Result<Arrivals, EdgeError> {
         let socket =
             TcpListener::from_std(self.socket).map_err(|source| EdgeError::of(self.address, source))?;
-        Ok(Arrivals { socket, pause: FIRST_PAUSE })
+        Ok(Arrivals { socket, proxies, pause: FIRST_PAUSE })
+    }
+}
+
+/// Who is a trusted proxy.
+#[derive(Debug)]
+pub(crate) struct Proxies {
+    pub(crate) networks: Arc<[Network]>,
+    /// Of these networks, on this machine.
+    pub(crate) local: LocalPeers,
+}
+
+impl Proxies {
+    /// The proxies that are believed on a connection: none where its other end is none of them.
+    fn of(&self, peer: SocketAddr, local: SocketAddr) -> Arc<[Network]> {
+        let is_named = self.networks.iter().any(|network| network.contains(peer.ip()));
+        if is_named && self.local.may_be_proxy(peer, local) {
+            Arc::clone(&self.networks)
+        } else {
+            Arc::default()
+        }
     }
 }
 
@@ -125,12 +146,13 @@ impl Listener {
 #[derive(Debug)]
 pub(crate) struct Arrivals {
     socket: TcpListener,
+    proxies: Proxies,
     pause: Duration,
 }
 
 impl Arrivals {
     /// The next connection. Never fails: if the process has no free descriptor, it logs that and tries again after a pause.
-    pub(crate) async fn next(&mut self, trusted: &Arc<[Network]>) -> (TcpStream, ConnectionInfo) {
+    pub(crate) async fn next(&mut self) -> (TcpStream, ConnectionInfo) {
         loop {
             match self.socket.accept().await {
                 Ok((socket, peer)) => {
@@ -139,7 +161,7 @@ impl Arrivals {
                     if let Ok(()) = socket.set_nodelay(true)
                         && let Ok(local) = socket.local_addr()
                     {
-                        let trusted = Arc::clone(trusted);
+                        let trusted = self.proxies.of(peer, local);
                         return (socket, ConnectionInfo { peer, local, tls: Tls::None, trusted });
                     }
                 }

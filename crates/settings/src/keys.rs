@@ -50,6 +50,12 @@ pub const KEYS: &[Key] = &[
         meaning: "Load balancers in front of the edge; it believes the client addresses that they send",
     },
     Key {
+        name: "trusted_proxy_users",
+        kind: Kind::Text,
+        default: "root, the accounts of services (user ids below 1000) and the user that runs Mainstay",
+        meaning: "Users of this machine whose programs may be such a load balancer: names separated by commas, or `everybody`",
+    },
+    Key {
         name: "shared_addresses",
         kind: Kind::Networks,
         default: "none",

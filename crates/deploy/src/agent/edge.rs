@@ -7,6 +7,7 @@ use edge::{Edge, Limits, Network, Plain, UpstreamAddress};
 use tokio_util::sync::CancellationToken;
 
 use crate::control::protocol::{EdgeSpec, EdgeStatus};
+use crate::control::proxy_users::local_proxies;
 use crate::error::{Error, Exit, reason};
 
 /// An edge that serves, or is draining.
@@ -47,7 +48,8 @@ impl OpenEdge {
             .try_clone_listener()
             .map_err(|error| Error::not_ready(format!("the edge cannot open: {}", reason(&error))))?;
         tracing::info!(?spec, "the edge is open");
-        let edge = edge.trusting(&proxies).over(transport);
+        let local = local_proxies(spec.proxy_users.as_deref())?;
+        let edge = edge.trusting(&proxies).with_local_proxies(local).over(transport);
         let (drain, ended) = (CancellationToken::new(), CancellationToken::new());
         let (counters, silence) = (edge.counters(), edge.silence());
         let serving = edge.serve(drain.clone());
@@ -116,7 +118,13 @@ mod tests {
     #[tokio::test]
     async fn a_drained_edge_keeps_its_address_and_a_closed_one_gives_it_up() {
         let any: SocketAddr = ([127, 0, 0, 1], 0).into();
-        let spec = EdgeSpec { listen: any, https: false, proxies: Vec::new(), shared: Vec::new() };
+        let spec = EdgeSpec {
+            listen: any,
+            https: false,
+            proxies: Vec::new(),
+            shared: Vec::new(),
+            proxy_users: None,
+        };
         let open = OpenEdge::open(spec.clone(), any.into(), Limits::default(), None).expect("a port");
         open.drain().await;
         let listener = open.take_address().expect("it is kept");

@@ -218,7 +218,13 @@ mod tests {
     #[tokio::test]
     async fn an_edge_that_has_ended_is_no_edge() {
         let any: SocketAddr = ([127, 0, 0, 1], 0).into();
-        let spec = EdgeSpec { listen: any, https: false, proxies: Vec::new(), shared: Vec::new() };
+        let spec = EdgeSpec {
+            listen: any,
+            https: false,
+            proxies: Vec::new(),
+            shared: Vec::new(),
+            proxy_users: None,
+        };
         let open = OpenEdge::open(spec, any.into(), Limits::default(), None).expect("a port");
         let parts = Parts::default();
         parts.add(Part { name: "edge".to_owned(), running: Run::Edge(open.clone()) });

@@ -6,3 +6,4 @@ mod first;
 mod golden;
 pub(crate) mod health;
 pub(crate) mod protocol;
+pub(crate) mod proxy_users;

@@ -127,6 +127,9 @@ pub struct EdgeSpec {
     /// The networks that many people share: no limit for one address holds there.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub shared: Vec<String>,
+    /// The users of this machine whose programs may be such a load balancer, by name, or `everybody`; `None`: those of services.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxy_users: Option<Vec<String>>,
 }
 
 /// The agent and what it runs.

@@ -8,6 +8,7 @@ use settings::{Origin, Resolved, Wanted};
 use url::Url;
 
 use crate::control::protocol::EdgeSpec;
+use crate::control::proxy_users::local_proxies;
 use crate::error::{Error, Exit};
 use crate::place::Place;
 use crate::place::layout::Layout;
@@ -36,6 +37,8 @@ pub struct Desired {
     pub user: Option<String>,
     /// Networks of load balancers, if given; see [`Desired::edge`].
     pub proxies: Option<Vec<String>>,
+    /// Users of this machine whose programs may be load balancers, if given.
+    pub proxy_users: Option<Vec<String>>,
     /// Networks that many people share.
     pub shared: Vec<String>,
     /// What file and command line say.
@@ -119,6 +122,7 @@ impl Desired {
             site_url,
             user,
             proxies: None,
+            proxy_users: None,
             shared: Vec::new(),
             wanted,
             tells_site_url,
@@ -136,7 +140,8 @@ impl Desired {
         let https = self.site_url.scheme() == "https";
         let usual = || if https { PRIVATE.map(str::to_owned).to_vec() } else { Vec::new() };
         let proxies = self.proxies.clone().unwrap_or_else(usual);
-        EdgeSpec { listen: self.listen, https, proxies, shared: self.shared.clone() }
+        let (shared, proxy_users) = (self.shared.clone(), self.proxy_users.clone());
+        EdgeSpec { listen: self.listen, https, proxies, shared, proxy_users }
     }
 
     /// The same with what the environment gives, which outranks the file: the site URL, the load balancers and the shared addresses.
@@ -156,9 +161,26 @@ impl Desired {
             Some(text.split(", ").filter(|one| *one != "none").map(str::to_owned).collect())
         };
         self.proxies = networks("MATTERMOST_TRUSTED_PROXIES");
+        self.proxy_users = proxy_users(resolved)?;
         self.shared = networks("MATTERMOST_SHARED_ADDRESSES").unwrap_or_default();
         Ok(self)
     }
+}
+
+/// The users of this machine that run its load balancer, if given.
+///
+/// # Errors
+/// One of them does not exist.
+fn proxy_users(resolved: &Resolved) -> Result<Option<Vec<String>>, Error> {
+    let Some(input) = resolved.input("MATTERMOST_TRUSTED_PROXY_USERS") else { return Ok(None) };
+    let names = input.value.as_str().unwrap_or_default().split(',').map(|name| name.trim().to_owned());
+    let names: Vec<String> = names.filter(|name| !name.is_empty()).collect();
+    local_proxies(Some(&names)).map_err(|error| {
+        let what = format!("{}: `trusted_proxy_users`: {}", input.origin, error.what);
+        Error::new(Exit::Settings, what)
+            .hint("name the user that the load balancer runs as; nothing has been changed")
+    })?;
+    Ok(Some(names))
 }
 
 /// The site URL when none is given: `localhost` for a loopback address, the machine's name for a wildcard address.

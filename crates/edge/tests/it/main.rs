@@ -11,6 +11,7 @@ mod faults;
 mod handover;
 mod heads;
 mod limits;
+mod local;
 mod messages;
 mod parts;
 mod slow;

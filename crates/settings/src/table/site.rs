@@ -43,6 +43,14 @@ const ROWS: &[Row] = &[
     .now("for a site URL of https: loopback and the private networks; otherwise none")
     .source(OURS),
     row(
+        "MATTERMOST_TRUSTED_PROXY_USERS",
+        Kind::Text,
+        "Users of this machine whose programs may be such a load balancer: names separated by commas, or `everybody`",
+    )
+    .key("trusted_proxy_users")
+    .now("root, the accounts of services (user ids below 1000) and the user that runs Mainstay")
+    .source(OURS),
+    row(
         "MATTERMOST_SHARED_ADDRESSES",
         Kind::Networks,
         "Addresses that many people share, such as an office's router: the edge's limit for one address does not hold for them",
