@@ -84,7 +84,7 @@ impl World {
     /// `secrets.toml` cannot be read, or is wrong.
     pub fn secrets(&self) -> Result<Secrets, Error> {
         let path = self.layout.secrets();
-        let text = std::fs::read_to_string(&path).map_err(|error| Error::path("read", &path, &error))?;
+        let text = crate::state::wanted::settings_text(&path)?;
         Secrets::parse(&path, &text).map_err(|findings| {
             let newer = findings.0.iter().any(|finding| finding.name == "format");
             let hint = match newer {

@@ -182,6 +182,19 @@ pub fn open_named(path: &Path) -> io::Result<File> {
     Err(io::Error::other("it is a pipe or a device, not a regular file"))
 }
 
+/// Reads a file that a person named or edits, of at most `limit` bytes. Links are followed.
+///
+/// # Errors
+/// As [`open_named`]; it is larger.
+pub fn read_named(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    open_named(path)?.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > limit {
+        return Err(io::Error::other(format!("it is larger than {limit} bytes, which is the limit")));
+    }
+    Ok(bytes)
+}
+
 /// Tries to write in a directory. Only this shows whether permissions, a read-only mount or a full disk prevent it.
 pub fn probe(dir: &Path) -> Result<(), DiskError> {
     probe_with(dir, 4096)

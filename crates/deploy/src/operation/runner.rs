@@ -13,7 +13,7 @@ use crate::action::{Action, revive};
 use crate::error::Error;
 use crate::part::database::readiness::Patience;
 use crate::place::holder::refuse_elsewhere;
-use crate::place::layout::{self, Layout};
+use crate::place::layout::{self, FILE_LIMIT, Layout};
 use crate::place::machine::{ROOT_MODE, make_dir};
 use crate::state::deleted::deleted_database;
 use crate::state::half_deleted::half_deleted;
@@ -421,7 +421,7 @@ impl Turn {
     ) -> Result<Result<(), Failed>, Error> {
         // No run is unfinished: what is kept there belongs to none.
         forget_before(&world.layout)?;
-        let report = std::fs::read(world.layout.report()).ok();
+        let report = host::disk::read_named(&world.layout.report(), FILE_LIMIT).ok();
         let outcome = self.engine(caller).run(plan, world).await?;
         if matches!(outcome, Outcome::Undone { .. }) {
             after_undo(&world.layout, report)?;

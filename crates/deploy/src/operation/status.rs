@@ -14,6 +14,7 @@ use super::record;
 use super::runner::{Caller, Consent};
 use crate::control::{health, protocol};
 use crate::error::{Error, Exit};
+use crate::part;
 use crate::part::identity::refuse_gone_files;
 use crate::place::ground::{ground, refuse_unreadable};
 use crate::place::holder::told_elsewhere;
@@ -23,7 +24,9 @@ use crate::state::deleted::deleted_database;
 use crate::state::exposed::warnings;
 use crate::state::full_disk::full_disks;
 use crate::state::half_deleted::half_deleted;
+use crate::state::proof::prove_next;
 use crate::state::report::{LastTest, last_test};
+use crate::state::server_user::check_exists;
 use crate::state::settled::{published_keys, settle};
 use crate::state::wanted::wanted_file;
 use crate::state::which_release::Source;
@@ -191,13 +194,19 @@ impl Status {
             };
         }
         match &self.agent {
-            _ if self.refused.is_some() && (self.agent.is_none() || self.is_up()) => State::Refused,
+            _ if self.is_refused() && (self.agent.is_none() || self.is_up()) => State::Refused,
             None if !self.installed => State::NotInstalled,
             None => State::Down,
             Some(_) if !self.is_up() => State::Degraded,
             Some(_) if self.verified_at.is_none() => State::NotVerified,
             Some(_) => State::Up,
         }
+    }
+
+    /// Whether `mainstay up` would be refused.
+    fn is_refused(&self) -> bool {
+        let unreadable = [Subject::Settings, Subject::Journal];
+        self.refused.is_some() || unreadable.into_iter().any(|about| self.problem(about).is_some())
     }
 
     /// Why it is not known whether the deployment runs.
@@ -294,10 +303,25 @@ async fn refused(world: &World, installed: bool) -> Option<Refusal> {
         Some(deleted) => Err(deleted.refusal()),
         None => refuse_gone_files(layout).await,
     };
-    let error = lost.and_then(|()| settle(world, &BTreeMap::new(), Source::default()).map(drop)).err()?;
-    // What may not be read, or cannot be read now, says nothing about what is there.
-    let is_known = matches!(error.exit, Exit::Settings | Exit::Refused);
-    is_known.then_some(Refusal { what: error.what, hint: error.hint })
+    let error = lost.and_then(|()| check_files(world)).err()?;
+    // Whoever may not read the files learns nothing about them from that.
+    may_read(layout).then_some(Refusal { what: error.what, hint: error.hint })
+}
+
+/// What the settings, config.json and the release would have `up` refused for.
+fn check_files(world: &World) -> Result<(), Error> {
+    let settled = settle(world, &BTreeMap::new(), Source::default())?;
+    check_exists(settled.file.as_ref().and_then(|wanted| wanted.get("user")))?;
+    prove_next(world, &settled.release, Some(&settled.config), &settled.resolved)?;
+    part::release::observe(&world.layout, &settled.release).map(drop)
+}
+
+/// Whether this user may read every settings file that is there.
+fn may_read(layout: &Layout) -> bool {
+    use rustix::fs::{Access, AtFlags, CWD, accessat};
+    use rustix::io::Errno;
+    let files = [layout.wanted(), layout.secrets(), layout.config(), layout.declared()];
+    files.iter().all(|file| accessat(CWD, file, Access::READ_OK, AtFlags::EACCESS) != Err(Errno::ACCESS))
 }
 
 /// The run that is neither done nor undone.

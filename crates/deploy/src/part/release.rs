@@ -22,7 +22,7 @@ pub(crate) struct Observed {
 
 /// # Errors
 /// The releases cannot be read; the wanted one is there and damaged.
-pub(super) fn observe(layout: &Layout, wanted: &ReleaseId) -> Result<Observed, Error> {
+pub(crate) fn observe(layout: &Layout, wanted: &ReleaseId) -> Result<Observed, Error> {
     let installed = release::installed(&layout.releases())?;
     if installed.contains(wanted) {
         check(layout.place(), &layout.releases().join(wanted.to_string()))?;

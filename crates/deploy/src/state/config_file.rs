@@ -25,6 +25,12 @@ pub(crate) fn read(path: &Path) -> Result<Value, Error> {
     if content.bytes.trim_ascii().is_empty() {
         return Err(wrong(1, "it is empty"));
     }
+    if content.bytes.starts_with(b"\xef\xbb\xbf") {
+        return Err(wrong(
+            1,
+            "it begins with a byte order mark, which no Mattermost server reads; save it as UTF-8 without one",
+        ));
+    }
     let value: Value = serde_json::from_slice(&content.bytes)
         .map_err(|error| wrong(error.line(), &format!("it is not JSON ({error})")))?;
     let is = match &value {

@@ -3,7 +3,7 @@
 use acceptance::Report;
 
 use crate::error::{Error, Exit};
-use crate::place::layout::Layout;
+use crate::place::layout::{FILE_LIMIT, Layout};
 
 /// How the newest acceptance test ended.
 #[derive(Debug, Clone, serde::Serialize)]
@@ -24,7 +24,8 @@ pub struct LastTest {
 
 /// Reads the newest report; `None` where there is none, or a newer version wrote it.
 pub(crate) fn last_test(layout: &Layout) -> Option<LastTest> {
-    let report: serde_json::Value = serde_json::from_slice(&std::fs::read(layout.report()).ok()?).ok()?;
+    let report: serde_json::Value =
+        serde_json::from_slice(&host::disk::read_named(&layout.report(), FILE_LIMIT).ok()?).ok()?;
     if report["format"].as_u64().unwrap_or(1) > u64::from(Report::FORMAT) {
         return None;
     }
@@ -48,7 +49,7 @@ pub(crate) fn last_test(layout: &Layout) -> Option<LastTest> {
 
 /// When the newest report was made, if it passed; ms since the epoch.
 pub(crate) fn last_pass(layout: &Layout) -> Option<i64> {
-    let text = std::fs::read(layout.report()).ok()?;
+    let text = host::disk::read_named(&layout.report(), FILE_LIMIT).ok()?;
     let report: serde_json::Value = serde_json::from_slice(&text).ok()?;
     // A newer version may mean something else by the same words.
     let known = report["format"].as_u64().unwrap_or(1) <= u64::from(Report::FORMAT);

@@ -23,6 +23,7 @@ mod samples;
 mod seam;
 mod session;
 mod shown;
+mod unusable;
 
 /// What needs root or programs other than our own, or takes long: `cargo xtask test --quick` skips it.
 mod full {

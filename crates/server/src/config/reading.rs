@@ -33,6 +33,13 @@ impl Document {
     pub(super) fn parse(path: &Path, text: &str) -> Result<Document, ConfigError> {
         let malformed =
             |line, column, reason| ConfigError::Malformed { path: path.to_owned(), line, column, reason };
+        if text.starts_with('\u{feff}') {
+            return Err(malformed(
+                1,
+                1,
+                "it begins with a byte order mark; save it as UTF-8 without one".to_owned(),
+            ));
+        }
         let root: Value = serde_json::from_str(text)
             .map_err(|error| malformed(error.line(), error.column(), error.to_string()))?;
         if !root.is_object() {
