@@ -260,7 +260,7 @@ pub(crate) struct Up {
     #[arg(long)]
     pub foreground: bool,
     /// How long to wait for a database server that does not answer yet
-    #[arg(long, value_name = "SECONDS", default_value_t = 10)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 10, allow_negative_numbers = true, value_parser = clap::value_parser!(u64).range(0..))]
     pub wait: u64,
     /// Create user and database if they are missing, as the administrator whose address FILE holds ("-" reads it from stdin)
     /// [default: MAINSTAY_DATABASE_ADMIN, or the file that MAINSTAY_DATABASE_ADMIN_FILE names]
@@ -291,7 +291,7 @@ pub(crate) struct History {
     #[arg(value_name = "RUN")]
     pub run: Option<plan::RunId>,
     /// How many runs to list, newest first
-    #[arg(short = 'n', long, default_value_t = 20, value_name = "N", conflicts_with = "run", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(short = 'n', long, default_value_t = 20, value_name = "N", conflicts_with = "run", allow_negative_numbers = true, value_parser = clap::value_parser!(u32).range(1..))]
     pub limit: u32,
 }
 

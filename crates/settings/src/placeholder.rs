@@ -9,8 +9,8 @@ pub(crate) fn certain(text: &str) -> Option<&str> {
     in_braces.or_else(in_parentheses).map(|(whole, _)| whole)
 }
 
-/// The first placeholder in an address, a path or a word. Beyond the certain ones: `$NAME`, `{{ name }}` and `<your-name>`, which a
-/// password may have in it.
+/// The first placeholder in an address, a path or a word. Beyond the certain ones: `$NAME`, `{{ name }}`, `<your-name>`, `__NAME__`,
+/// `@NAME@`, `#{name}` and `[[name]]`, which a password may have in it.
 pub(crate) fn likely(text: &str) -> Option<&str> {
     let is_worded = |inner: &str| {
         inner.starts_with(|c: char| c.is_alphabetic())
@@ -18,8 +18,11 @@ pub(crate) fn likely(text: &str) -> Option<&str> {
     };
     let in_brackets = || enclosed(text, "<", ">").find(|(_, inner)| is_worded(inner));
     let in_two_braces = || enclosed(text, "{{", "}}").next();
-    let found = certain(text).or_else(|| in_two_braces().or_else(in_brackets).map(|(whole, _)| whole));
-    found.or_else(|| variable(text))
+    let of_deployment_tools =
+        || enclosed(text, "#{", "}").chain(enclosed(text, "[[", "]]")).find(|(_, inner)| is_worded(inner));
+    let in_brackets = || in_two_braces().or_else(in_brackets).or_else(of_deployment_tools);
+    let found = certain(text).or_else(|| in_brackets().map(|(whole, _)| whole));
+    found.or_else(|| variable(text)).or_else(|| marked(text))
 }
 
 /// `$NAME`: in any case where it is the whole text, and in upper case within one.
@@ -34,6 +37,20 @@ fn variable(text: &str) -> Option<&str> {
         (is_name(name) && !name.contains(|c: char| c.is_ascii_lowercase()))
             .then(|| &text[start..=start + end])
     })
+}
+
+/// `__NAME__` and `@NAME@`, in upper case, as templates of build tools have them.
+fn marked(text: &str) -> Option<&str> {
+    let is_marked =
+        |(_, name): &(&str, &str)| is_name(name) && !name.contains(|c: char| c.is_ascii_lowercase());
+    let underscores = enclosed(text, "__", "__").find(is_marked);
+    underscores.or_else(|| enclosed(text, "@", "@").find(is_marked)).map(|(whole, _)| whole)
+}
+
+/// `[host]` as the host of an address: brackets are for IPv6 addresses, and a name between them is to be replaced.
+pub(crate) fn in_host(host: &str) -> Option<&str> {
+    let inner = host.strip_prefix('[')?.strip_suffix(']')?;
+    (!inner.contains(':') && inner.starts_with(|c: char| c.is_alphabetic())).then_some(host)
 }
 
 fn is_name(name: &str) -> bool {
@@ -81,6 +98,10 @@ mod tests {
             ("<your-domain>", "<your-domain>"),
             ("chat@<your domain>", "<your domain>"),
             ("/srv/$USER/files", "$USER"),
+            ("https://__HOST__/x", "__HOST__"),
+            ("https://@HOST@:8065", "@HOST@"),
+            ("https://#{chat.host}", "#{chat.host}"),
+            ("[[domain]]", "[[domain]]"),
         ] {
             assert_eq!((certain(text), likely(text)), (None, Some(found)), "{text}");
         }
@@ -104,6 +125,11 @@ mod tests {
             "<3>",
             "<@x>",
             "100%",
+            "__init__",
+            "a__b",
+            "chat@example.com, b@EXAMPLE.COM",
+            "#{1}",
+            "[[1]]",
         ] {
             assert_eq!(likely(text), None, "{text}");
         }

@@ -121,18 +121,20 @@ pub(crate) fn refuse_gone(layout: &Layout, last: i64, gone: &[String]) -> Result
     }
     let last = jiff::Timestamp::from_millisecond(last).map(|at| format!(" at {at:.0}")).unwrap_or_default();
     let again = layout.place().start_empty();
+    let (it, they, is) = if gone.len() == 1 { ("it", "it", "is") } else { ("them", "they", "are") };
     Err(Error::new(
         Exit::Refused,
         format!(
-            "{} holds a deployment that was last verified{last}, and this is gone: {}. Started as it is, people would find an empty \
+            "{} holds a deployment that was last verified{last}, and {} gone: {}. Started as it is, people would find an empty \
              Mattermost, or one with other settings",
             layout.root().display(),
+            if gone.len() == 1 { "this is" } else { "these are" },
             gone.join(", ")
         ),
     )
     .hint(format!(
-        "put it back: mount the file system that it is on, or restore it from a backup. To begin with an empty Mattermost instead, \
-         {again}: that moves what is left to {} and deletes nothing",
+        "put {it} back: mount the file system that {they} {is} on, or restore {it} from a backup. To begin with an empty Mattermost \
+         instead, {again}: that moves what is left to {} and deletes nothing",
         layout.set_aside().display()
     )))
 }

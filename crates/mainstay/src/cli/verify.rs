@@ -18,7 +18,7 @@ pub(crate) struct Verify {
     #[arg(long, value_name = "FILE")]
     pub admin_token: Option<PathBuf>,
     /// Also leave the websockets silent for so long, to find a proxy that cuts them
-    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3600))]
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true, value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub idle: Option<u64>,
     /// Drive the web client in Chromium as well
     #[arg(long)]

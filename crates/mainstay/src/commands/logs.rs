@@ -41,7 +41,7 @@ pub(super) async fn run(
     let path = world.layout.log(part);
     let wanted = |text: &str| args.part != Part::Database || is_about_database(text);
     let counted = if since.is_some() { usize::MAX } else { LINES };
-    let most = args.lines.unwrap_or(counted);
+    let most = args.lines.map_or(counted, |lines| usize::try_from(lines).unwrap_or(usize::MAX));
 
     // What is filtered is read from the beginning: how many lines there are is known only then.
     let all = since.is_some() || args.part == Part::Database;

@@ -107,6 +107,33 @@ mod tests {
         }
     }
 
+    /// Every flag that takes a number, by the command that has it.
+    fn numbers(command: &clap::Command, found: &mut Vec<(String, bool)>) {
+        let of = std::any::TypeId::of::<u32>();
+        for arg in command.get_arguments() {
+            let kind = arg.get_value_parser().type_id();
+            let is_number = [of, std::any::TypeId::of::<u64>()].iter().any(|number| kind == *number);
+            if is_number && arg.get_long().is_some() {
+                let name = format!("{} {}", command.get_name(), arg.get_id());
+                found.push((name, arg.is_allow_negative_numbers_set()));
+            }
+        }
+        command.get_subcommands().for_each(|command| numbers(command, found));
+    }
+
+    #[test]
+    fn a_negative_number_is_told_to_be_out_of_range() {
+        let mut found = Vec::new();
+        numbers(&Cli::command(), &mut found);
+        assert!(found.len() >= 8, "{found:?}");
+        for (name, is_read_as_a_number) in found {
+            assert!(is_read_as_a_number, "{name}");
+        }
+        let error =
+            Cli::command().try_get_matches_from(["mainstay", "logs", "-n", "-1"]).expect_err("refused");
+        assert!(error.to_string().contains("-1 is not in 0..="), "{error}");
+    }
+
     #[test]
     fn commands_of_mainstay_itself_are_known() {
         assert!(is_hidden("hold-to") && is_hidden("agent") && !is_hidden("up"));

@@ -28,7 +28,7 @@ mod version;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::Read as _;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Parser as _;
@@ -169,8 +169,23 @@ fn dir(common: &Common) -> Result<PathBuf, Error> {
         None => data_home()?.join("mainstay"),
     };
     let dir = std::path::absolute(&dir).map_err(|error| Error::path("find", dir, &error))?;
+    let dir = without_dots(&dir);
     deploy::check_directory(&dir)?;
     Ok(dir)
+}
+
+/// The path without `..`, as the kernel goes it: above a link is what is above its target. Other links stay as they were named.
+fn without_dots(path: &Path) -> PathBuf {
+    let mut whole = PathBuf::new();
+    for part in path.components() {
+        if part == Component::ParentDir {
+            whole = whole.canonicalize().unwrap_or(whole);
+            whole.pop();
+        } else {
+            whole.push(part);
+        }
+    }
+    whole
 }
 
 #[expect(clippy::disallowed_methods, reason = "a path in the environment may be no text")]
@@ -302,4 +317,28 @@ fn secret_text(path: &Path, limit: u64, what: &str) -> Result<String, Error> {
 /// The keys of `mainstay.toml` that were given as flags.
 fn flags<const N: usize>(given: [(&'static str, Option<String>); N]) -> BTreeMap<&'static str, String> {
     given.into_iter().filter_map(|(key, value)| Some((key, value?))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_dots_lead_where_the_kernel_goes() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let root = dir.path().canonicalize().expect("its path");
+        std::fs::create_dir_all(root.join("a/b")).expect("directories");
+        std::os::unix::fs::symlink(root.join("a/b"), root.join("link")).expect("a link");
+        for (path, is) in [
+            ("a/../chat", "chat"),
+            ("a/b/../../chat", "chat"),
+            ("link/../chat", "a/chat"),
+            ("link/chat", "link/chat"),
+            ("none/../chat", "chat"),
+            ("a/./chat", "a/chat"),
+        ] {
+            assert_eq!(without_dots(&root.join(path)), root.join(is), "{path}");
+        }
+        assert_eq!(without_dots(Path::new("/../chat")), Path::new("/chat"));
+    }
 }

@@ -20,6 +20,7 @@ pub(super) async fn run(
     if matches!(
         command,
         Settings::Check(For { version: None })
+            | Settings::Diff
             | Settings::TestMail { .. }
             | Settings::TestGitlab
             | Settings::TestHttps
@@ -189,7 +190,8 @@ fn render(printer: Printer, resolved: &Resolved) {
 fn diff(printer: Printer, world: &World) -> Result<(), Error> {
     let Some((_, deployed)) = deploy::deployed_settings(world)? else {
         let config = world.layout.config();
-        return Err(Error::not_ready(format!("there is no {}", config.display()))
+        let is = if config.exists() { "says nothing: it is empty" } else { "does not exist" };
+        return Err(Error::not_ready(format!("{} {is}", config.display()))
             .hint("install a deployment with `mainstay up`, or name its directory with `--dir`"));
     };
     let drifts = deployed.drift();

@@ -40,6 +40,9 @@ fn unbroken(text: &str) -> Result<&str, String> {
 
 /// A host name or an IP address, an IPv6 one with or without brackets, in the form that browsers use.
 pub(super) fn host(text: &str) -> Result<String, String> {
+    if let Some(found) = placeholder::in_host(text) {
+        return Err(placeholder::problem(found));
+    }
     let bare = text.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(plain(text)?);
     hostname::read(bare).map_err(|why| format!("is `{text}`, which is not a host name: {why}"))
 }
@@ -80,6 +83,9 @@ pub(super) fn web_url(text: &str) -> Result<(Url, String), String> {
     if !text.contains("://") {
         return Err(format!("is `{value}`, which has no scheme; did you mean `https://{value}`?"));
     }
+    if let Some(found) = placeholder::in_host(host_of(text)) {
+        return Err(placeholder::problem(found));
+    }
     let url = Url::parse(text).map_err(|error| format!("is `{value}`, which is not a URL ({error})"))?;
     if !matches!(url.scheme(), "http" | "https") {
         return Err(format!("has the scheme `{}`", url.scheme()));
@@ -87,6 +93,9 @@ pub(super) fn web_url(text: &str) -> Result<(Url, String), String> {
     let of_text = host_of(text);
     if of_text.is_empty() || url.host_str().is_none_or(str::is_empty) {
         return Err("has no host".to_owned());
+    }
+    if url.port() == Some(0) {
+        return Err(format!("is `{value}`, and nothing answers at port 0"));
     }
     if !of_text.starts_with('[') {
         let name = hostname::read(of_text)
@@ -103,10 +112,27 @@ pub(super) fn site_url(value: &str) -> Result<String, String> {
     if !url.username().is_empty() || url.password().is_some() {
         return Err("has a user name or a password in it".to_owned());
     }
+    if let Some(why) = unreachable(&url) {
+        return Err(format!("is `{value}`, and {why}"));
+    }
     if url.query().is_some() || url.fragment().is_some() {
         return Err("has a query or a fragment".to_owned());
     }
     Ok(url.as_str().trim_end_matches('/').to_owned())
+}
+
+/// Why people cannot type an address, where it is no machine's.
+fn unreachable(url: &Url) -> Option<&'static str> {
+    let address: IpAddr = match url.host()? {
+        url::Host::Ipv4(address) => address.into(),
+        url::Host::Ipv6(address) => IpAddr::from(address).to_canonical(),
+        url::Host::Domain(_) => return None,
+    };
+    if address.is_unspecified() {
+        return Some("that address stands for every address of a machine: write the one that people type");
+    }
+    let is_broadcast = matches!(address, IpAddr::V4(address) if address.is_broadcast());
+    (address.is_multicast() || is_broadcast).then_some("that address is many machines' and not one's")
 }
 
 /// A link of a page: a URL, or anything else that a browser follows (`mailto:`, a path).
@@ -240,6 +266,10 @@ mod tests {
             "chat\u{200b}a",
             "a..b",
             "\u{1b}[31m",
+            "[host]",
+            "__HOST__",
+            "[[host]]",
+            "#{host}",
             "\"chat\"",
             "256.1.1.1",
         ];
@@ -269,6 +299,29 @@ mod tests {
         ] {
             assert!(kind.problem(value).is_some(), "{kind:?} takes {value:?}");
         }
+    }
+
+    #[test]
+    fn a_site_url_leads_to_one_machine_and_a_port() {
+        for (url, says) in [
+            ("http://chat.example.com:0", "port 0"),
+            ("http://0.0.0.0", "every address"),
+            ("http://0.0.0.0:8065/chat", "every address"),
+            ("http://[::]:8065", "every address"),
+            ("http://[::ffff:0.0.0.0]", "every address"),
+            ("http://255.255.255.255", "many machines"),
+            ("http://224.0.0.1", "many machines"),
+            ("https://[host]", "`[host]` in it, which nothing has replaced"),
+            ("https://[your-domain]:8443/x", "`[your-domain]` in it"),
+            ("https://__HOST__", "`__HOST__` in it"),
+        ] {
+            let problem = Kind::SiteUrl.problem(url).unwrap_or_default();
+            assert!(problem.contains(says), "{url}: {problem}");
+        }
+        for url in ["http://[::1]:8065", "http://127.0.0.1", "http://[2001:db8::1]", "https://my_chat"] {
+            assert_eq!(Kind::SiteUrl.problem(url), None, "{url}");
+        }
+        assert!(Kind::Url.problem("http://git.example.com:0/x").is_some());
     }
 
     #[test]

@@ -9,13 +9,13 @@ use clap::Args;
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Functions {
     /// MiB of memory that a process of a function may use
-    #[arg(long, value_name = "MIB", default_value_t = 512, value_parser = clap::value_parser!(u64).range(32..=10_240))]
+    #[arg(long, value_name = "MIB", default_value_t = 512, allow_negative_numbers = true, value_parser = clap::value_parser!(u64).range(32..=10_240))]
     pub memory: u64,
     /// How long a call may take
-    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=900))]
+    #[arg(long, value_name = "SECONDS", default_value_t = 30, allow_negative_numbers = true, value_parser = clap::value_parser!(u64).range(1..=900))]
     pub timeout: u64,
     /// How many calls a function answers at a time
-    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=50))]
+    #[arg(long, value_name = "N", default_value_t = 4, allow_negative_numbers = true, value_parser = clap::value_parser!(u32).range(1..=50))]
     pub concurrency: u32,
     /// A file with variables for the functions, NAME=VALUE a line
     #[arg(long, value_name = "FILE")]
@@ -91,6 +91,6 @@ pub(crate) struct AppLogs {
     #[arg(short, long)]
     pub follow: bool,
     /// How many lines of each function to begin with
-    #[arg(short = 'n', long, value_name = "N", default_value_t = 50)]
-    pub lines: usize,
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 50, allow_negative_numbers = true, value_parser = clap::value_parser!(u32).range(0..))]
+    pub lines: u32,
 }

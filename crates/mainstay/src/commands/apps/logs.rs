@@ -45,7 +45,7 @@ pub(super) async fn run(
         }
         printer.say(&format!("note: {error}; its first call is waited for"));
     }
-    let mut last = logs.ready(args.lines)?;
+    let mut last = logs.ready(usize::try_from(args.lines).unwrap_or(usize::MAX))?;
     if last.is_empty() && !args.follow {
         printer.say("note: no function has been called yet");
     }
