@@ -42,6 +42,10 @@ impl Operation for Down {
         Ok(Plan::new(Self::NAME, title, stopping(running.as_ref())))
     }
 
+    fn works_on_a_full_disk(&self) -> bool {
+        true
+    }
+
     /// The command line asks first.
     fn may_lose_a_deleted_database(&self) -> bool {
         true

@@ -9,6 +9,7 @@ use crate::action::Action;
 use crate::error::Error;
 use crate::place::holder::refuse_elsewhere;
 use crate::place::machine::make_dir;
+use crate::state::full_disk::refuse_full;
 use crate::world::World;
 
 /// What [`repair_journal`] did.
@@ -35,6 +36,9 @@ pub async fn repair_journal<O: Operation>(
         return Ok(None);
     }
     refuse_elsewhere(&world.layout)?;
+    if !operation.works_on_a_full_disk() {
+        refuse_full(&world.layout)?;
+    }
     make_dir(&world.layout.run(), 0o700, None)?;
     let lock = Lock::acquire(&world.layout.lock(), &holder(world, "repair", caller))?;
     let journal = match Journal::open(&path).await {

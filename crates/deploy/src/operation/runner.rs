@@ -16,6 +16,7 @@ use crate::place::holder::refuse_elsewhere;
 use crate::place::layout::{self, FILE_LIMIT, Layout};
 use crate::place::machine::{ROOT_MODE, make_dir};
 use crate::state::deleted::deleted_database;
+use crate::state::full_disk::{explained, refuse_full};
 use crate::state::half_deleted::half_deleted;
 use crate::state::report::after_undo;
 use crate::state::words::UNINSTALL;
@@ -63,6 +64,11 @@ pub trait Operation {
 
     /// Whether it goes on beside an interrupted run whose undo fails, which is given up then.
     fn outranks_a_stuck_run(&self) -> bool {
+        false
+    }
+
+    /// Whether it can do without room for what it writes on the way.
+    fn works_on_a_full_disk(&self) -> bool {
         false
     }
 
@@ -236,6 +242,23 @@ pub(super) async fn run_for<O: Operation>(
     caller: &mut Caller<'_>,
 ) -> Result<Option<O::Report>, Error> {
     refuse_others(operation, world).await?;
+    let layout = &world.layout;
+    if operation.works_on_a_full_disk() {
+        return go(operation, world, caller).await;
+    }
+    // Where there is no deployment yet, `up` says how much a new one needs.
+    if layout.journal().exists() {
+        refuse_full(layout)?;
+    }
+    go(operation, world, caller).await.map_err(|error| explained(layout, error))
+}
+
+/// The whole run.
+async fn go<O: Operation>(
+    operation: &O,
+    world: &World,
+    caller: &mut Caller<'_>,
+) -> Result<Option<O::Report>, Error> {
     let wait = operation.wait();
     let before = Past::read(&world.layout).await?;
     // Without the lock and without a trace: what is refused here leaves not even a directory.

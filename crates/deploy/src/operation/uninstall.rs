@@ -224,6 +224,10 @@ impl Operation for Uninstall {
         !self.keep_data
     }
 
+    fn works_on_a_full_disk(&self) -> bool {
+        true
+    }
+
     fn may_lose_a_deleted_database(&self) -> bool {
         !self.keep_data
     }

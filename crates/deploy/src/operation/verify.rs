@@ -13,6 +13,7 @@ use crate::error::{Error, Exit, reason};
 use crate::part::identity::refuse_gone_settings;
 use crate::place::layout::Layout;
 use crate::state::deleted::deleted_database;
+use crate::state::full_disk::{explained, refuse_full};
 use crate::state::half_deleted::half_deleted;
 use crate::state::report::keep;
 use crate::state::settled::settle;
@@ -59,12 +60,16 @@ pub async fn verify(
     target.keep = what.keep;
     target.idle = what.idle;
     target.browser.clone_from(&what.browser);
+    if ours {
+        // The server would fail at its first write, and the test would name the database.
+        refuse_full(&world.layout)?;
+    }
     let report = acceptance::run(&target, events, cancel.clone()).await;
     if !counts(&report, &cancel) {
         return Err(interrupted(ours));
     }
     if ours {
-        keep(&report, &world.layout)?;
+        keep(&report, &world.layout).map_err(|error| explained(&world.layout, error))?;
     }
     Ok(report)
 }

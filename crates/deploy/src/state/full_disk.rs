@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use crate::error::Error;
 use crate::place::layout::Layout;
 
 /// With less free space than this, in bytes, writing fails soon or by now.
@@ -12,21 +13,49 @@ const LITTLE: u64 = 64 << 20;
 /// With fewer free files than this, making one fails soon.
 const FEW: u64 = 100;
 
+/// What an operation writes besides the files that it is for, in bytes: the journal with what SQLite keeps beside it, the server's
+/// database and log while it is tested, and the report.
+const NEEDED: u64 = 8 << 20;
+
 /// A sentence for each full file system that something of the deployment is on.
 pub(crate) fn full_disks(layout: &Layout) -> Vec<String> {
+    let full = places(layout).into_iter().filter_map(|place| in_words(&place));
+    full.map(|full| format!("{full}; free some space there, or what the deployment writes is lost")).collect()
+}
+
+/// A directory on each file system that something of the deployment is on.
+fn places(layout: &Layout) -> Vec<PathBuf> {
     let mut seen = BTreeSet::new();
     let places =
         [layout.root().to_owned(), layout.database(), layout.data(), layout.logs(), layout.releases()];
-    let mut told = Vec::new();
-    for place in places {
-        let Ok(device) = std::fs::metadata(&place).map(|meta| meta.dev()) else { continue };
-        if seen.insert(device)
-            && let Some(full) = in_words(&place)
-        {
-            told.push(format!("{full}; free some space there, or what the deployment writes is lost"));
+    let is_new = |place: &PathBuf| std::fs::metadata(place).is_ok_and(|meta| seen.insert(meta.dev()));
+    places.into_iter().filter(is_new).collect()
+}
+
+/// Refuses to begin where there is no room to write what every operation writes. Whatever is written on a full disk fails with words of
+/// its own, such as SQLite's `disk I/O error`.
+///
+/// # Errors
+/// Which file system is full, what is free and what is needed.
+pub(crate) fn refuse_full(layout: &Layout) -> Result<(), Error> {
+    let lacks = |place: &PathBuf| host::disk::free(place).is_ok_and(|free| free.bytes < NEEDED);
+    let full = places(layout).into_iter().find(lacks).and_then(|place| in_words(&place));
+    full.map_or(Ok(()), |full| {
+        Err(Error::not_ready(format!("{full}, and {} MB are needed", NEEDED >> 20))
+            .hint("free some space there, then run the command again; nothing has been changed"))
+    })
+}
+
+/// An error with its cause, where a file system of the deployment became full meanwhile.
+pub(crate) fn explained(layout: &Layout, error: Error) -> Error {
+    match refuse_full(layout) {
+        Err(full) if !error.what.contains(&full.what) => {
+            let hint =
+                error.hint.unwrap_or_else(|| "free some space there, then run the command again".into());
+            Error { what: format!("{}. {}", full.what, error.what), hint: Some(hint), ..error }
         }
+        _ => error,
     }
-    told
 }
 
 /// How full the file system of `path` is, where it is full.

@@ -176,6 +176,13 @@ run() { echo "$ $*"; code=0; "$MAINSTAY" --dir $DIR "$@" 2>&1 || code=$?; echo "
 run up --yes --listen 127.0.0.1:$PORT $USER_FLAG >/dev/null
 fill
 run status
+names() { ls -A $DIR $DIR/run; }
+names >before
+for command in "up" "up --yes" "restart" "restart edge" "verify" "admin reset-password" "settings secrets rotate link_salt --yes"; do
+    run $command
+    names | diff before - && echo "nothing is half made"
+done
+run admin list
 run down
 run history
 rm -f $DIR/filler $DIR/filler2
@@ -210,6 +217,17 @@ fn a_full_disk_is_named_and_a_deployment_on_it_stops_and_goes() {
     assert!(status.contains("is full: 0 MB of 900 MB are free"), "{said}");
     assert!(status.contains(&*place.root.to_string_lossy()), "{said}");
     assert!(status.contains("Disk       the file system at"), "{said}");
+    for command in
+        ["up", "up --yes", "restart", "restart edge", "verify", "admin reset-password", "settings secrets"]
+    {
+        let refused = after(command);
+        assert!(
+            refused.contains("is full: 0 MB of 900 MB are free, and 8 MB are needed"),
+            "{command}: {refused}"
+        );
+        assert!(refused.contains("? 4") && refused.contains("nothing is half made"), "{command}: {refused}");
+    }
+    assert!(after("admin list").contains("? 0") && !said.contains("I/O error"), "{said}");
     let down = after("down");
     assert!(down.contains("Stopped") && down.contains("is full") && down.contains("? 0"), "{said}");
     assert!(after("history").contains("done"), "{said}");
