@@ -248,7 +248,8 @@ fn of_postgres(code: &str, routine: Option<&str>, message: &str) -> Reason {
         ("28000", Some("InitializeSessionUserId")) => Reason::UnknownUser,
         ("28000", _) => Reason::HostNotAllowed,
         ("3D000", _) => Reason::UnknownDatabase,
-        ("42501", _) => Reason::DatabaseDenied,
+        ("42501", Some("CheckMyDatabase" | "InitPostgres")) => Reason::DatabaseDenied,
+        ("42501", _) => Reason::TableDenied { table: None, owner: None },
         ("53300", _) => Reason::TooManyConnections,
         ("42704" | "22023", _) => Reason::Parameter(message.to_owned()),
         // PgBouncer has this code for nearly everything, and its messages are English.
@@ -284,6 +285,7 @@ fn of_mysql(number: u16, message: &str) -> Reason {
         1044 => Reason::DatabaseDenied,
         1045 | 1698 => Reason::WrongPassword,
         1049 => Reason::UnknownDatabase,
+        1142 | 1143 => Reason::TableDenied { table: None, owner: None },
         1053 | 1927 => Reason::StartingUp,
         1129 => Reason::HostBlocked,
         1130 => Reason::HostNotAllowed,

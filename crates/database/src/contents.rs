@@ -53,7 +53,9 @@ pub async fn contents(server: &Server, limit: Duration) -> Result<Contents, Fail
         }
     });
     let found = match looked.await {
-        Ok(found) => found.map_err(|error| Failure::of(server, &error)),
+        Ok(found) => found
+            .map_err(|error| Failure::of(server, &error))
+            .and_then(|found| found.map_err(|reason| Failure::new(server, reason))),
         Err(_) => return Err(Failure::new(server, Reason::timed_out(limit))),
     };
     connected.close().await;
@@ -73,16 +75,32 @@ const POSTGRES_TABLES: &str = "
     order by 1";
 
 /// A pooler may give each transaction another session of the server.
-async fn within_transaction(connection: &mut PgConnection) -> sqlx::Result<Contents> {
+async fn within_transaction(connection: &mut PgConnection) -> sqlx::Result<Result<Contents, Reason>> {
     let mut transaction = connection.begin().await?;
     let contents = on_postgres(&mut transaction).await?;
     transaction.rollback().await?;
     Ok(contents)
 }
 
-async fn on_postgres(connection: &mut PgConnection) -> sqlx::Result<Contents> {
+/// A table that another role owns and did not grant everything on.
+const POSTGRES_DENIED: &str = "
+    select c.relname::text, pg_get_userbyid(c.relowner)::text
+    from pg_class c join pg_namespace n on n.oid = c.relnamespace
+    where n.nspname = coalesce(current_schema(), 'public') and c.relkind in ('r', 'p')
+      and not (has_table_privilege(c.oid, 'select') and has_table_privilege(c.oid, 'insert')
+               and has_table_privilege(c.oid, 'update') and has_table_privilege(c.oid, 'delete'))
+      and not exists (select from pg_depend d
+                      where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype = 'e')
+    order by 1 limit 1";
+
+async fn on_postgres(connection: &mut PgConnection) -> sqlx::Result<Result<Contents, Reason>> {
     let names: Vec<String> = unnamed(POSTGRES_TABLES).fetch_all(&mut *connection).await?;
-    let Some(marks) = marks(&names) else { return Ok(without_mattermost(names)) };
+    let Some(marks) = marks(&names) else { return Ok(Ok(without_mattermost(names))) };
+    let denied = sqlx::query_as(POSTGRES_DENIED).persistent(false);
+    let denied: Option<(String, String)> = denied.fetch_optional(&mut *connection).await?;
+    if let Some((table, owner)) = denied {
+        return Ok(Err(Reason::TableDenied { table: Some(table), owner: Some(owner) }));
+    }
     let mut schema = Schema::default();
     if marks[0].is_some() {
         let sql = "select value::text from systems where name = $1";
@@ -95,7 +113,7 @@ async fn on_postgres(connection: &mut PgConnection) -> sqlx::Result<Contents> {
             unnamed("select max(version)::int8 from db_migrations").fetch_one(connection).await?;
         schema.migration = last.and_then(|last| last.try_into().ok());
     }
-    Ok(Contents::Mattermost(schema))
+    Ok(Ok(Contents::Mattermost(schema)))
 }
 
 /// A question whose statement has no name, so that nothing of it stays in a session that others get.
@@ -106,9 +124,9 @@ where
     sqlx::query_scalar(sql).persistent(false)
 }
 
-async fn on_mysql(connection: &mut MySqlConnection) -> sqlx::Result<Contents> {
+async fn on_mysql(connection: &mut MySqlConnection) -> sqlx::Result<Result<Contents, Reason>> {
     let names = mysql_tables(connection).await?;
-    let Some([systems, migrations]) = marks(&names) else { return Ok(without_mattermost(names)) };
+    let Some([systems, migrations]) = marks(&names) else { return Ok(Ok(without_mattermost(names))) };
     let mut schema = Schema::default();
     let quoted = |name: &String| quote::mysql_name(name, "table").unwrap_or_default();
     if let Some(name) = systems {
@@ -122,7 +140,7 @@ async fn on_mysql(connection: &mut MySqlConnection) -> sqlx::Result<Contents> {
         let last: Option<i64> = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(connection).await?;
         schema.migration = last.and_then(|last| last.try_into().ok());
     }
-    Ok(Contents::Mattermost(schema))
+    Ok(Ok(Contents::Mattermost(schema)))
 }
 
 /// The names of the marks that exist; `None` if none does.

@@ -179,6 +179,22 @@ impl Failure {
                     format!("in database \"{name}\", as a superuser: ALTER SCHEMA \"{schema}\" OWNER TO \"{user}\"; GRANT USAGE, CREATE ON SCHEMA \"{schema}\" TO \"{user}\""),
                 )
             }
+            Reason::TableDenied { table, owner } => {
+                let which = table.as_ref().map_or_else(|| "a table".to_owned(), |table| format!("table \"{}\"", table.escape_debug()));
+                let cause = match owner {
+                    Some(owner) => format!("it belongs to \"{}\", and \"{user}\" was not granted everything on it", owner.escape_debug()),
+                    None => format!("it belongs to another user, and \"{user}\" was not granted everything on it"),
+                };
+                let all = match (engine, owner) {
+                    (Engine::Postgres, Some(owner)) => format!(
+                        "in database \"{name}\", as a superuser: REASSIGN OWNED BY \"{}\" TO \"{user}\" gives it everything of that role there; ALTER TABLE ... OWNER TO \"{user}\" gives it one table",
+                        owner.escape_debug()
+                    ),
+                    (Engine::Postgres, None) => format!("in database \"{name}\", as a superuser: ALTER TABLE ... OWNER TO \"{user}\", for every table of Mattermost's"),
+                    (Engine::MySql, _) => format!("as root: GRANT ALL PRIVILEGES ON `{name}`.* TO '{user}'@'%'"),
+                };
+                (format!("user \"{user}\" may not use {which} in database \"{name}\" on {place}"), cause, all)
+            }
             Reason::ReadOnly { standby: true } => (
                 format!("{place} is read-only: it is a replica"),
                 "the address is a standby's, not the primary's".into(),
@@ -333,6 +349,16 @@ mod tests {
                 Reason::SchemaDenied { schema: "x".into(), owner: None },
                 "schema x",
                 ["GRANT USAGE, CREATE"; 2],
+            ),
+            (
+                Reason::TableDenied { table: Some("systems".into()), owner: Some("other".into()) },
+                "may not use table \"systems\"",
+                ["REASSIGN OWNED BY \"other\" TO \"mm\"", "GRANT ALL PRIVILEGES ON `chat`"],
+            ),
+            (
+                Reason::TableDenied { table: None, owner: None },
+                "may not use a table in database \"chat\"",
+                ["ALTER TABLE", "GRANT ALL PRIVILEGES ON `chat`"],
             ),
             (Reason::ReadOnly { standby: true }, "replica", ["primary"; 2]),
             (Reason::ReadOnly { standby: false }, "read-only", ["turn it off"; 2]),

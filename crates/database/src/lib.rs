@@ -2,7 +2,7 @@
 //!
 //! [`probe`] logs in and reports what the database is, or why it cannot be used; [`wait_ready`] repeats that until the server is
 //! up. [`contents`] reports whose tables are in it. [`script`] is the SQL that creates a user and a database, [`create`] runs it,
-//! [`discard`] drops what it created; [`set_aside`] empties a database without deleting anything.
+//! [`discard`] drops what it created; [`set_aside`] empties a database without deleting anything. [`others`] says who else uses one.
 //!
 //! # Promises
 //! - No password is shown, logged or put into an error message; statements are not logged.
@@ -29,6 +29,7 @@ mod create;
 mod discard;
 mod failure;
 mod mark;
+mod others;
 mod pooler;
 mod probe;
 mod quote;
@@ -44,6 +45,7 @@ pub use discard::{Lacking, discard, lacking};
 pub use failure::Failure;
 pub use finding::{CertificateFlaw, Finding, Unreached};
 pub use mark::{DEPLOYMENT, mark};
+pub use others::others;
 pub use probe::{ConnectionLimit, Facts, Limited, Waiting, Warning, probe, wait_ready};
 pub use quote::NameError;
 pub use reason::Reason;

@@ -58,6 +58,13 @@ pub enum Reason {
         /// Its owner; `None` if it does not exist.
         owner: Option<String>,
     },
+    /// This user may not use a table of Mattermost's.
+    TableDenied {
+        /// Which table, where that is known.
+        table: Option<String>,
+        /// Its owner, where that is known.
+        owner: Option<String>,
+    },
     /// It is read-only.
     ReadOnly {
         /// The server is a replica.

@@ -35,6 +35,7 @@
 pub mod account;
 pub mod confine;
 pub mod daemon;
+pub mod directory;
 pub mod disk;
 pub mod follow;
 pub mod guest;

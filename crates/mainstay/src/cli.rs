@@ -256,6 +256,9 @@ pub(crate) struct Up {
     /// Where data or settings of a deployment are gone that was used: move what is left to DIR/set-aside and begin with an empty Mattermost
     #[arg(long)]
     pub start_empty: bool,
+    /// Go on with a Mattermost that was installed by other means: its config.json, whose settings, database, salts and files are taken over
+    #[arg(long, value_name = "CONFIG", conflicts_with = "start_empty")]
+    pub take_over: Option<PathBuf>,
     /// Stay in the foreground until stopped, for containers and units
     #[arg(long)]
     pub foreground: bool,

@@ -8,6 +8,7 @@ use rand::Rng as _;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
 use toml::de::{DeTable, DeValue};
+use version::Series;
 
 use crate::config;
 use crate::finding::{Finding, Findings, line_at};
@@ -43,6 +44,8 @@ pub struct Salt {
     pub known_means: &'static str,
     /// What stops working when it changes.
     pub breaks: &'static str,
+    /// The first release to which it is nothing any more; `None` = every release uses it.
+    unused_since: Option<Series>,
 }
 
 /// The four that docker-mattermost documents.
@@ -52,24 +55,28 @@ pub const SALTS: [Salt; 4] = [
         row: "MATTERMOST_LINK_SALT",
         known_means: "whoever knows the id of a file can make a public link to it",
         breaks: "every public link to a file that was shared before stops working",
+        unused_since: None,
     },
     Salt {
         name: "secret_key",
         row: "MATTERMOST_SECRET_KEY",
         known_means: "what an old release encrypted in the database with it is open to whoever reads the database",
         breaks: "nothing in releases since 2018; an older one can no longer read what it encrypted in the database",
+        unused_since: Some(Series::new(5, 0)),
     },
     Salt {
         name: "reset_salt",
         row: "MATTERMOST_RESET_SALT",
         known_means: "anybody can make links that reset a password, up to 3.8",
         breaks: "nothing from 3.9 on; before it, links to reset a password that were sent but not used stop working",
+        unused_since: Some(Series::new(3, 9)),
     },
     Salt {
         name: "invite_salt",
         row: "MATTERMOST_INVITE_SALT",
         known_means: "anybody can make invitations, up to 5.9",
         breaks: "nothing from 5.10 on; before it, invitations by mail that were sent but not used stop working",
+        unused_since: Some(Series::new(5, 10)),
     },
 ];
 
@@ -79,8 +86,13 @@ impl Salt {
         SALTS.iter().find(|salt| salt.name.eq_ignore_ascii_case(name) || salt.row.eq_ignore_ascii_case(name))
     }
 
-    fn row(&self) -> Option<&'static Row> {
+    pub(crate) fn row(&self) -> Option<&'static Row> {
         table::find(self.row)
+    }
+
+    /// Whether anything stops working in that release when it changes.
+    pub(crate) fn is_used(&self, version: Series) -> bool {
+        self.unused_since.is_none_or(|since| version < since)
     }
 }
 
@@ -97,6 +109,8 @@ pub struct Rotated {
 const ALPHABET: &[u8] = b"abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789";
 /// The length that docker-mattermost's README asks for; the server requires at least 32.
 const SALT_LENGTH: usize = 64;
+/// What the server requires.
+pub(crate) const SHORTEST_SALT: usize = 32;
 
 fn random(length: usize) -> String {
     let mut rng = rand::rng();
@@ -112,11 +126,16 @@ pub fn random_password() -> SecretString {
 impl Secrets {
     /// Fresh ones.
     pub fn generate(admin_name: &str) -> Self {
+        Self::with_salts(admin_name, BTreeMap::new())
+    }
+
+    /// Fresh ones beside these salts.
+    pub(crate) fn with_salts(admin_name: &str, salts: BTreeMap<&'static str, SecretString>) -> Self {
         let mut secrets = Self {
             admin_name: admin_name.to_owned(),
             admin_password: random_password(),
             verifier_password: random_password(),
-            salts: BTreeMap::new(),
+            salts,
         };
         secrets.complete(&Value::Null);
         secrets
@@ -138,7 +157,7 @@ impl Secrets {
         for salt in &missing {
             let places = salt.row().map_or(&[][..], |row| row.places);
             let kept = places.iter().find_map(|place| match config::get(config, place.section, place.key) {
-                Some(Value::String(text)) if text.chars().count() >= 32 => Some(text.clone()),
+                Some(Value::String(text)) if text.chars().count() >= SHORTEST_SALT => Some(text.clone()),
                 _ => None,
             });
             self.salts.insert(salt.name, kept.unwrap_or_else(|| random(SALT_LENGTH)).into());

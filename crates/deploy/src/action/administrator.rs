@@ -79,7 +79,8 @@ impl Administrator {
             Some(account) => account,
             None => {
                 let config = crate::state::config_file::read(&world.layout.config())?;
-                let email = accepted_address(name, &self.email, &config);
+                let domain = self.email.rsplit_once('@').map_or("localhost", |(_, domain)| domain);
+                let email = accepted_address(name, &format!("{name}@{domain}"), &config);
                 let made = channel.create(name, &email, &secrets.admin_password).await?;
                 made.map_err(|refusal| refusal.error(&format!("create the administrator `{name}`")))?
             }

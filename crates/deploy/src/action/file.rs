@@ -5,6 +5,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use plan::{Progress, Step, Undo};
+use release::ReleaseId;
 use secrecy::ExposeSecret as _;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -13,6 +14,9 @@ use super::{Action, blocking, step};
 use crate::error::{Error, Exit};
 use crate::place::layout::FILE_LIMIT;
 use crate::place::machine::{Owner, make_dir};
+use crate::state::settled::settings_of;
+use crate::state::taken::Taken;
+use crate::state::wanted::wanted_file;
 use crate::world::World;
 
 /// A file about to be replaced, kept beside the journal until the run is done.
@@ -138,21 +142,52 @@ pub struct Secrets {
     /// The fewest characters that the server allows a password to have, where a password needs more than usual.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub least_length: Option<usize>,
+    /// The Mattermost that is taken over, whose salts and keys are kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keeps: Option<Keeps>,
+}
+
+/// Where the salts and keys of a Mattermost are found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Keeps {
+    /// For which release the variables are read.
+    pub release: ReleaseId,
+    /// Its config.json, where that is known.
+    pub config: Option<PathBuf>,
+}
+
+impl Keeps {
+    fn secrets(&self, world: &World, admin_name: &str) -> Result<settings::Secrets, Error> {
+        let config = match &self.config {
+            Some(path) => Taken::read(path, &world.layout.data())?.config,
+            None => Value::Null,
+        };
+        let resolved = settings_of(world, &wanted_file(&world.layout)?, &self.release)?;
+        Ok(settings::keeping_salts(admin_name, &resolved, &config))
+    }
 }
 
 impl Secrets {
     pub(crate) fn step(self) -> Step<Action> {
-        step("secrets", "Generate the secrets", Undo::by("Remove them"), 10, self)
+        let title = match &self.keeps {
+            None => "Generate the secrets",
+            Some(_) => "Generate the secrets, and keep the salts and keys that are known",
+        };
+        step("secrets", title, Undo::by("Remove them"), 10, self)
     }
 
     pub(super) async fn apply(&self, world: &World, _: &Progress) -> Result<Value, Error> {
-        let (name, path, least) = (self.admin_name.clone(), world.layout.secrets(), self.least_length);
+        let (this, world) = (self.clone(), world.clone());
         blocking(move || {
+            let (name, path, least) = (&this.admin_name, world.layout.secrets(), this.least_length);
             // Run again, the first ones stay: a later step may have used them.
             if path.exists() {
                 return Ok(Value::Null);
             }
-            let mut secrets = settings::Secrets::generate(&name);
+            let mut secrets = match &this.keeps {
+                None => settings::Secrets::generate(name),
+                Some(keeps) => keeps.secrets(&world, name)?,
+            };
             secrets.lengthen_admin_password(least.unwrap_or_default());
             let text = secrets.to_toml();
             host::disk::atomic_write(&path, text.expose_secret().as_bytes(), 0o600, None)?;

@@ -21,6 +21,7 @@ mod ownership;
 mod removal;
 mod set_aside;
 mod system_user;
+mod taken;
 mod unpacking;
 mod volume_version;
 
@@ -42,12 +43,13 @@ pub(crate) use configuration::Configuration;
 pub(crate) use create_database::CreateDatabase;
 pub(crate) use database::Database;
 pub(crate) use directories::Directories;
-pub(crate) use file::{Rotation, Secrets, WantedFile};
+pub(crate) use file::{Keeps, Rotation, Secrets, WantedFile};
 pub(crate) use identity::Identity;
 pub(crate) use ownership::{Owned, Ownership};
 pub(crate) use removal::Removal;
 pub(crate) use set_aside::SetAside;
 pub(crate) use system_user::SystemUser;
+pub(crate) use taken::{TakenConfig, TakenFiles};
 pub(crate) use unpacking::Unpacking;
 pub(crate) use volume_version::VolumeVersion;
 
@@ -91,7 +93,7 @@ macro_rules! actions {
 actions! {
     AcceptanceTest, Access, Account, Activation, Administrator, Agent, Closing, Configuration, CreateDatabase, Database, Directories, Edge, HandOver, Identity, Ownership, Removal,
     Rotation,
-    Schedule, Secrets, Server, SetAside, SystemUser, Unpacking, VolumeVersion, WantedFile,
+    Schedule, Secrets, Server, SetAside, SystemUser, TakenConfig, TakenFiles, Unpacking, VolumeVersion, WantedFile,
 }
 
 /// A step that takes this action. `ms` is how long it is thought to take, in milliseconds.

@@ -22,4 +22,5 @@ pub(crate) mod start_empty;
 pub(crate) mod status;
 pub(crate) mod uninstall;
 pub(crate) mod up;
+pub(crate) mod up_report;
 pub(crate) mod verify;

@@ -17,7 +17,6 @@ use crate::place::container::may_be_uploads;
 use crate::place::ground::ground;
 use crate::state::location::Location;
 use crate::state::settled::settle;
-use crate::state::which_release::Source;
 use crate::state::words::START_EMPTY;
 use crate::world::World;
 
@@ -44,7 +43,7 @@ impl Operation for StartEmpty {
     async fn look(&self, world: &World, mut looking: Looking<'_>) -> Result<Seen, Error> {
         let (layout, request) = (&world.layout, &self.request);
         ground(layout)?;
-        let source = Source { origin: request.origin.as_ref(), only_shown: looking.only_shown };
+        let source = request.source(looking.only_shown);
         let settled = settle(world, &request.flags, source)?;
         let observed = observe(world, &settled, request.creation.as_ref(), &mut looking.patience).await?;
         let running = observed.agent.clone();

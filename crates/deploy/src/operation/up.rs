@@ -4,31 +4,25 @@
 //! plan.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use jiff::Timestamp;
-use plan::{Plan, RunId, Undo};
+use plan::{Plan, Undo};
 use release::Origin;
-use serde::Serialize;
-use settings::Notice;
 
 use super::runner::{Looking, Operation, Recovered};
-use crate::action::{Action, accepted_address, signs_in_by_name};
+use super::up_report::{self, Report};
+use crate::action::Action;
 use crate::error::{Error, Exit};
 use crate::part::database::plan::check_moved;
-use crate::part::server::admin_email;
-use crate::part::{Observed, View, converging, identity, observe, preflight};
+use crate::part::{Observed, View, converging, identity, observe, preflight, take_over};
 use crate::place::ground::ground;
 use crate::place::layout::Layout;
+use crate::state::access;
 use crate::state::creation::Creation;
-use crate::state::left_behind::left_behind;
-use crate::state::report::last_test;
 use crate::state::settled::{Settled, settle};
 use crate::state::which_release::Source;
 use crate::state::words::UP;
-use crate::state::{access, config_file};
 use crate::world::World;
 
 /// What `up` is asked for.
@@ -42,9 +36,16 @@ pub struct Request {
     pub wait: Option<Duration>,
     /// Create user and database if they are missing, as the administrator whose login is there.
     pub creation: Option<Creation>,
+    /// The config.json of a Mattermost that is taken over.
+    pub take_over: Option<PathBuf>,
 }
 
 impl Request {
+    /// What is installed from.
+    pub(super) fn source(&self, only_shown: bool) -> Source<'_> {
+        Source { origin: self.origin.as_ref(), only_shown, take_over: self.take_over.as_deref() }
+    }
+
     /// How long to wait for a database server. On a machine it is started before us or not at all.
     pub(super) fn wait(&self) -> Duration {
         const USUAL: Duration = Duration::from_secs(10);
@@ -60,45 +61,6 @@ const NO_BACKUP: &str = "Mainstay has no backup of this database; make one befor
 pub struct Up {
     /// What is asked for.
     pub request: Request,
-}
-
-/// What `up` came to.
-#[derive(Debug, Clone, Serialize)]
-pub struct Report {
-    /// Whether anything had to be changed.
-    pub changed: bool,
-    /// The interrupted run that was finished first.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub resumed: Option<Resumed>,
-    /// The deployment's directory.
-    pub dir: PathBuf,
-    /// The address people type.
-    pub url: String,
-    /// Where the edge answers.
-    pub listen: SocketAddr,
-    /// The active release.
-    pub release: String,
-    /// What the administrator signs in with, when this `up` created the account.
-    pub administrator: Option<String>,
-    /// When the acceptance test last passed, in ms since the epoch.
-    pub verified_at: Option<i64>,
-    /// What the acceptance test said nothing about.
-    pub unchecked: Vec<String>,
-    /// Settings that are right and do not do what they say.
-    pub notices: Vec<Notice>,
-    /// What works and yet is not as it should be.
-    pub warnings: Vec<String>,
-}
-
-/// An interrupted run that was finished.
-#[derive(Debug, Clone, Serialize)]
-pub struct Resumed {
-    /// Its number.
-    pub run: RunId,
-    /// What it was for.
-    pub title: String,
-    /// When it began.
-    pub began: Timestamp,
 }
 
 /// What `up` decides from.
@@ -117,16 +79,17 @@ impl Operation for Up {
     async fn look(&self, world: &World, mut looking: Looking<'_>) -> Result<Seen, Error> {
         let (layout, request) = (&world.layout, &self.request);
         ground(layout)?;
-        let source = Source { origin: request.origin.as_ref(), only_shown: looking.only_shown };
+        let source = request.source(looking.only_shown);
         let me = host::User::current()?;
         if !me.is_root() {
             // Only root can give a file to somebody.
             access::check(layout, &me)?;
         }
-        let settled = settle(world, &request.flags, source)?;
+        let mut settled = settle(world, &request.flags, source)?;
         let observed = observe(world, &settled, request.creation.as_ref(), &mut looking.patience).await?;
         refuse_lost(layout, &settled, &observed)?;
         preflight::check(layout, &settled, &observed)?;
+        settled.remarks.extend(take_over::remarks(layout, &settled, &observed));
         let resumed = looking.recovered.filter(|run| run.finished && run.operation == Self::NAME).cloned();
         Ok(Seen { settled, observed, resumed })
     }
@@ -136,31 +99,8 @@ impl Operation for Up {
     }
 
     async fn report(&self, world: &World, seen: Seen, changed: bool) -> Result<Report, Error> {
-        let Seen { settled: Settled { desired, resolved, remarks, .. }, observed, resumed } = seen;
-        let status = world.agent.status().await?;
-        let server = status.as_ref().and_then(|status| status.server());
-        let created =
-            resumed.as_ref().is_some_and(|resumed| resumed.steps.iter().any(|step| step == "secrets"))
-                || (changed && !observed.directory.secrets);
-        let resumed = resumed.map(|Recovered { run, title, began, .. }| Resumed { run, title, began });
-        Ok(Report {
-            changed: changed || resumed.is_some(),
-            resumed,
-            dir: world.layout.root().to_owned(),
-            url: desired.site_url_text().to_owned(),
-            listen: desired.listen,
-            release: server.map(|server| release::name_of(&server.spec.release)).unwrap_or_default(),
-            administrator: created.then(|| administrator(world, &desired)).transpose()?,
-            verified_at: crate::state::report::last_pass(&world.layout),
-            unchecked: last_test(&world.layout).map(|test| test.unchecked).unwrap_or_default(),
-            notices: resolved.notices().to_vec(),
-            warnings: remarks
-                .into_iter()
-                .chain(observed.database.warnings)
-                .chain(left_behind(&world.layout))
-                .chain(world.layout.place().runs_as_root(desired.wanted.get("user")))
-                .collect(),
-        })
+        let Seen { settled, observed, resumed } = seen;
+        up_report::report(world, settled, &observed, resumed, changed).await
     }
 
     fn remarks(&self, seen: &Seen) -> Vec<String> {
@@ -180,15 +120,6 @@ fn refuse_lost(layout: &Layout, settled: &Settled, observed: &Observed) -> Resul
     }
     identity::refuse_strangers(layout, settled, observed)?;
     identity::refuse_without_database(layout, settled, observed)
-}
-
-/// What the administrator that the installation made signs in with: name or address, as the server allows.
-fn administrator(world: &World, desired: &crate::state::desired::Desired) -> Result<String, Error> {
-    let (name, config) = (world.secrets()?.admin_name, config_file::read(&world.layout.config())?);
-    Ok(match signs_in_by_name(&config) {
-        true => name,
-        false => accepted_address(&name, &admin_email(desired), &config),
-    })
 }
 
 /// What has to be done. Pure: the same observation gives the same plan.
@@ -225,6 +156,8 @@ pub(super) fn without_backup(plan: Plan<Action>) -> Plan<Action> {
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use std::net::SocketAddr;
+
     use release::ReleaseId;
     use settings::{Defaults, Sources, Wanted};
 
@@ -268,6 +201,7 @@ pub(crate) mod tests {
             before: None,
             given: Vec::new(),
             remarks: Vec::new(),
+            taken: None,
         }
     }
 

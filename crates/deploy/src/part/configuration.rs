@@ -10,6 +10,7 @@ use crate::action::{self, Action};
 use crate::error::Error;
 use crate::state::proof::prove;
 use crate::state::settled::{Settled, reconcile};
+use crate::state::taken::Files;
 use crate::world::World;
 
 /// What happens to config.json, and to `declared.json` with it.
@@ -60,15 +61,22 @@ impl Part for Configuration {
         if stage != Stage::Change || change == ConfigChange::Stays {
             return Vec::new();
         }
+        let user = view.settled.desired.user.clone();
+        let taken = view.settled.taken.as_ref();
+        let config =
+            taken.map(|taken| action::TakenConfig { from: taken.path.clone(), user: user.clone() }.step());
+        let files = taken.and_then(|taken| taken.files.clone());
+        let files =
+            files.map(|Files { from, names }| action::TakenFiles { from, user: user.clone(), names }.step());
         let action = action::Configuration {
             release: view.settled.release.clone(),
             listen: view.observed.server.listen,
-            user: view.settled.desired.user.clone(),
+            user,
             replaces: change != ConfigChange::New,
             remembers: view.settled.config.memory.is_some(),
             only_remembers: !change.reconfigures(),
             undeclared_goes_back: true,
         };
-        vec![action.step()]
+        config.into_iter().chain(files).chain([action.step()]).collect()
     }
 }

@@ -5,9 +5,10 @@ use std::os::unix::fs::MetadataExt as _;
 
 use plan::Step;
 
-use super::{Part, Stage, View};
+use super::{Part, Stage, View, take_over};
 use crate::action::{
-    Access, Action, Closed, Closing, Directories, Entry, Owned, Ownership, Secrets, SystemUser, WantedFile,
+    Access, Action, Closed, Closing, Directories, Entry, Keeps, Owned, Ownership, Secrets, SystemUser,
+    WantedFile,
 };
 use crate::error::Error;
 use crate::place::layout::Layout;
@@ -110,8 +111,7 @@ impl Part for Directory {
             steps.push(Closing { entries: seen.exposed.iter().map(entry).collect() }.step());
         }
         if !seen.secrets {
-            let least_length = least_length(view.settled);
-            steps.push(Secrets { admin_name: "admin".to_owned(), least_length }.step());
+            steps.push(secrets(view).step());
         }
         steps
     }
@@ -121,6 +121,21 @@ fn closed(denied: &Denied, layout: &Layout) -> Closed {
     let Denied { path, owner, mode, opened } = denied;
     let name = path.strip_prefix(layout.root()).unwrap_or(path).display().to_string();
     Closed { name, owner: *owner, before: *mode, mode: *opened }
+}
+
+/// The secrets to generate; where a Mattermost is taken over, with the salts and keys that it had.
+fn secrets(view: &View<'_>) -> Secrets {
+    let settled = view.settled;
+    let keeps = take_over::is_taken_over(settled, view.observed);
+    let name = if keeps { take_over::ADMINISTRATOR } else { "admin" };
+    Secrets {
+        admin_name: name.to_owned(),
+        least_length: least_length(settled),
+        keeps: keeps.then(|| Keeps {
+            release: settled.release.clone(),
+            config: settled.taken.as_ref().map(|taken| taken.path.clone()),
+        }),
+    }
 }
 
 /// The fewest characters of a password, where that is more than a generated one has.

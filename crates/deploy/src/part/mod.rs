@@ -15,6 +15,7 @@ pub(crate) mod preflight;
 pub(crate) mod release;
 mod schedule;
 pub(crate) mod server;
+pub(crate) mod take_over;
 mod volume;
 
 use plan::Step;

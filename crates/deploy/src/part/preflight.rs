@@ -5,7 +5,7 @@ use std::path::Path;
 
 use host::port;
 
-use super::Observed;
+use super::{Observed, take_over};
 use crate::error::Error;
 use crate::place::ground::writable;
 use crate::place::layout::Layout;
@@ -43,19 +43,14 @@ pub(crate) fn check(layout: &Layout, settled: &Settled, observed: &Observed) -> 
     if !observed.database.exists || observed.directory.secrets {
         return Ok(());
     }
-    let missing = layout.secrets().display().to_string();
-    Err(match &settled.location {
+    match &settled.location {
         Location::File => {
-            Error::not_ready(format!("{missing} is missing, and there is a database that it belongs to"))
-                .hint("put it back from a backup; nothing has been changed")
+            let missing = layout.secrets().display().to_string();
+            Err(Error::not_ready(format!("{missing} is missing, and there is a database that it belongs to"))
+                .hint("put it back from a backup; nothing has been changed"))
         }
-        Location::Server(server) => Error::not_ready(format!(
-            "{server} holds a Mattermost already, and {missing} is not there"
-        ))
-        .hint(
-            "put that deployment's secrets.toml there, or name an empty database; nothing has been changed",
-        ),
-    })
+        Location::Server(_) => take_over::check(layout, settled, observed),
+    }
 }
 
 /// A copy wants the port of its original: how it gets one of its own.

@@ -130,7 +130,7 @@ fn start(spec: ServerSpec) -> Step<Action> {
     action::Server { switch: Switch::On, spec }.step()
 }
 
-/// A mail address for the first administrator: at the site's own host where that can have one.
+/// A mail address for the administrator: at the site's own host where that can have one.
 pub(crate) fn admin_email(desired: &Desired) -> String {
     match desired.site_url.domain() {
         Some(domain) if domain.contains('.') => format!("admin@{domain}"),

@@ -18,6 +18,7 @@ pub(crate) mod report;
 pub(crate) mod restarts;
 pub(crate) mod server_user;
 pub(crate) mod settled;
+pub(crate) mod taken;
 pub(crate) mod wanted;
 pub(crate) mod which_release;
 pub(crate) mod words;

@@ -19,6 +19,7 @@ use crate::state::desired::{Desired, Machine};
 use crate::state::location::{self, Location};
 use crate::state::proof::prove_next;
 use crate::state::server_user::check_exists;
+use crate::state::taken::Taken;
 use crate::state::wanted::read_wanted;
 use crate::state::which_release::{Source, present_release, wanted_or_present, wanted_release};
 use crate::world::World;
@@ -42,6 +43,8 @@ pub(crate) struct Settled {
     pub given: Vec<&'static str>,
     /// What is to be known of how the release was found out.
     pub remarks: Vec<String>,
+    /// The Mattermost that is taken over, where its config.json is named and there is none yet.
+    pub taken: Option<Taken>,
 }
 
 /// Decides everything. `flags` are keys of `mainstay.toml` that are given on the command line.
@@ -59,11 +62,16 @@ pub(crate) fn settle(
     let mut said = file.clone().unwrap_or_default();
     let new_url = site_url_of_new_address(&said, flags, &machine)?;
     let moved = new_url.is_some();
-    if let Some(url) = new_url {
+    let taken = source.take_over.map(|path| Taken::read(path, &layout.data())).transpose()?;
+    let is_late = taken.is_some() && is_there(&layout.config());
+    let taken = taken.filter(|_| !is_late);
+    let is_open = |file: &Wanted| file.get("site_url").is_none() && !flags.contains_key("site_url");
+    let old_url = taken.as_ref().and_then(Taken::site_url).filter(|_| is_open(&said)).map(str::to_owned);
+    if let Some(url) = new_url.or(old_url) {
         said = said.with_in_file("site_url", &url).map_err(|problem| Error::new(Exit::Settings, problem))?;
     }
     let desired = Desired::decide(&said, flags, &machine)?;
-    let (release, remarks) = match (layout.place().image_decides_release(), source.origin) {
+    let (release, mut remarks) = match (layout.place().image_decides_release(), source.origin) {
         (false, _) => wanted_release(&desired, flags, source, release::current(&layout.current()))?,
         (true, None) => (image_release(layout, &desired.wanted)?, Vec::new()),
         (true, Some(_)) => {
@@ -71,8 +79,11 @@ pub(crate) fn settle(
                 .hint("replace the container by one of another image"));
         }
     };
+    if is_late {
+        remarks.push("`--take-over` has nothing left to do: this deployment has its config.json".to_owned());
+    }
     let given = flags.keys().copied().chain(moved.then_some("site_url")).collect();
-    Ok(Settled { given, remarks, ..checked(world, desired, release, file)? })
+    Ok(Settled { given, remarks, ..checked(world, desired, release, (file, taken))? })
 }
 
 /// Every mistake that the settings alone show: `up` and `settings check` find the same.
@@ -80,18 +91,19 @@ fn checked(
     world: &World,
     desired: Desired,
     release: ReleaseId,
-    file: Option<Wanted>,
+    (file, taken): (Option<Wanted>, Option<Taken>),
 ) -> Result<Settled, Error> {
     let layout = &world.layout;
     let resolved = resolve(world, &desired, &release)?;
-    let config = ConfigFiles::read(layout, &release)?;
+    let mut config = ConfigFiles::read(layout, &release)?;
+    config.config = config.config.or_else(|| taken.as_ref().map(|taken| taken.config.clone()));
     let location = location::location(&resolved, config.config.as_ref(), &release)?;
     let before = config.config.as_ref().and_then(location::deployed);
     check_one_site_url(&resolved)?;
     check_config(&resolved, &config, layout)?;
     let desired = with_site_url(desired, &resolved, &config)?;
     let (given, remarks) = (Vec::new(), Vec::new());
-    Ok(Settled { desired, resolved, release, file, location, config, before, given, remarks })
+    Ok(Settled { desired, resolved, release, file, location, config, before, given, remarks, taken })
 }
 
 /// What the System Console or somebody's editor wrote into config.json must not lock people out either.
@@ -125,7 +137,7 @@ pub fn check_settings(world: &World, other: Option<&ReleaseId>) -> Result<Resolv
             // A user that nobody names is there, or is made.
             check_exists(file.as_ref().and_then(|wanted| wanted.get("user")))?;
             let release = wanted_or_present(&world.layout, &desired)?;
-            let settled = checked(world, desired, release, file)?;
+            let settled = checked(world, desired, release, (file, None))?;
             prove_next(world, &settled.release, Some(&settled.config), &settled.resolved)?;
             Ok(settled.resolved)
         }

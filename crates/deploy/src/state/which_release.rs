@@ -15,13 +15,15 @@ use crate::place::container::image_release;
 use crate::place::layout::Layout;
 use crate::place::machine::check_tarball;
 
-/// Where a release is installed from, and whether it may be run to learn which one it is.
+/// What an `up` installs from: a release, which may be run to learn which one it is, and a Mattermost that is taken over.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Source<'a> {
     /// Where from; `None` = what is installed, or the built-in server.
     pub origin: Option<&'a Origin>,
     /// A plan is only shown, so nothing foreign runs.
     pub only_shown: bool,
+    /// The config.json of a Mattermost that is taken over.
+    pub take_over: Option<&'a Path>,
 }
 
 /// The release to describe where none is named: the installed one, the image's, or the built-in server.

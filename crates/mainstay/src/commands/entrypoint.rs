@@ -195,6 +195,7 @@ fn work(printer: Printer, common: &Common, change: Change, start: bool) -> Resul
         }
         let args = cli::Up {
             edition: None,
+            take_over: None,
             release_version: None,
             release: None,
             listen: None,

@@ -28,6 +28,7 @@ pub(super) async fn run(
         ]),
         origin: args.release.map(|path| release::Origin::File { path }),
         wait: Some(Duration::from_secs(args.wait)),
+        take_over: args.take_over,
         creation: args.create_database.map(|file| file.map_or(Creation::Variable, Creation::File)),
     };
     let from_stdin = request.creation == Some(Creation::File("-".into()));
@@ -118,6 +119,10 @@ fn summary(up: &UpReport, seconds: f64, password_command: Option<&str>) -> Strin
             Some(command) => format!("  Administrator  {name}; set a password: `{command}`"),
             None => format!("  Administrator  {name}, whose password is in {}", secrets.display()),
         });
+    }
+    if !up.administrators_kept.is_empty() {
+        let names = up.administrators_kept.join(", ");
+        lines.push(format!("  Administrators {names}, as before; another one: `mainstay admin create NAME`"));
     }
     lines.push(format!("  Directory      {}", up.dir.display()));
     lines.push(format!("  Release        {}", up.release));

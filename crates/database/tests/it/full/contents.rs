@@ -1,6 +1,9 @@
 //! What is in a database, put aside, and taken back.
 
-use database::{Contents, Created, Lacking, Made, Schema, contents, create, discard, lacking, set_aside};
+use database::{
+    Contents, Created, Lacking, Made, Reason, Schema, contents, create, discard, lacking, others, set_aside,
+};
+use dsn::Server;
 use secrecy::ExposeSecret as _;
 use sqlx::ConnectOptions as _;
 use sqlx::postgres::PgConnectOptions;
@@ -57,6 +60,38 @@ async fn on_postgres_a_schema_is_known_and_moved_aside_whole() {
     // And the place is free for the same again.
     cluster.execute("aside", &format!("set role aside; {MATTERMOST}")).await;
     assert_eq!(contents(&wanted, PATIENCE).await.unwrap(), mattermost());
+}
+
+#[tokio::test]
+async fn a_table_of_another_role_is_named_with_its_owner() {
+    let cluster = shared::shared().await;
+    let wanted = cluster.to("tenant", "pw", "tenant");
+    create(&cluster.admin(""), &wanted, PATIENCE).await.unwrap();
+    cluster.execute("tenant", &format!("create role landlord; {MATTERMOST} alter table systems owner to landlord; grant all on all tables in schema public to tenant; revoke all on systems from tenant")).await;
+    let denied = contents(&wanted, PATIENCE).await.unwrap_err();
+    let expected = Reason::TableDenied { table: Some("systems".into()), owner: Some("landlord".into()) };
+    assert_eq!(denied.reason, expected);
+    // Granted tables can be used, whoever owns them.
+    cluster.execute("tenant", "grant all on systems to tenant").await;
+    assert_eq!(contents(&wanted, PATIENCE).await.unwrap(), mattermost());
+}
+
+#[tokio::test]
+async fn who_else_uses_a_database_is_told() {
+    let cluster = shared::shared().await;
+    let wanted = cluster.to("busybody", "pw", "busybody");
+    create(&cluster.admin(""), &wanted, PATIENCE).await.unwrap();
+    assert_eq!(others(&wanted, PATIENCE).await.unwrap(), []);
+    let (one, two) = (
+        database::postgres_options(&wanted).await.unwrap().connect().await.unwrap(),
+        database::postgres_options(&wanted).await.unwrap().connect().await.unwrap(),
+    );
+    assert_eq!(others(&wanted, PATIENCE).await.unwrap(), [("127.0.0.1".to_owned(), 2)]);
+    drop((one, two));
+    let mariadb = mariadb::shared().await;
+    mariadb.execute(&["create database busybody"]).await;
+    let root = Server { name: "busybody".into(), ..mariadb.admin() };
+    assert_eq!(others(&root, PATIENCE).await.unwrap(), []);
 }
 
 #[tokio::test]

@@ -4,9 +4,11 @@ pub(crate) mod fit;
 pub(crate) mod plan;
 pub(crate) mod readiness;
 
-use ::database::Lacking;
+use ::database::{Lacking, Schema};
+use version::Version;
 
 use crate::error::Error;
+use crate::state::blank::is_there;
 use crate::state::creation::Creation;
 use crate::state::location::{Location, SECTION};
 use crate::state::settled::Settled;
@@ -19,6 +21,10 @@ pub(crate) struct Observed {
     pub exists: bool,
     /// The deployment that it says it belongs to; a database on a server.
     pub deployment: Option<String>,
+    /// The version that last used it, where it was before 6.4, which counts migrations.
+    pub unmigrated: Option<Version>,
+    /// Who else uses a database that might be taken over: from where, with how many connections.
+    pub others: Vec<(String, i64)>,
     /// What its server lacks and shall be created.
     pub lacking: Option<Lacking>,
     /// What works and yet is not as it should be.
@@ -38,10 +44,15 @@ pub(super) async fn observe(
             let ready =
                 readiness::look(world, server, (&settled.release, connections), creation, patience).await?;
             fit::files_are_readable(server, settled.desired.user.as_deref())?;
-            let readiness::Ready { schema, lacking, warnings } = ready;
+            let readiness::Ready { schema, lacking, warnings, shares_sessions } = ready;
             let exists = schema.is_some();
-            let deployment = schema.and_then(|schema| schema.deployment);
-            Ok(Observed { exists, deployment, lacking, warnings })
+            let Schema { version, migration, deployment } = schema.unwrap_or_default();
+            let unmigrated = version.filter(|_| migration.is_none()).and_then(|text| text.parse().ok());
+            // What a pooler keeps open says nothing.
+            let may_be_used =
+                exists && deployment.is_none() && !shares_sessions && !is_there(&world.layout.secrets());
+            let others = if may_be_used { readiness::others(server).await? } else { Vec::new() };
+            Ok(Observed { exists, deployment, unmigrated, others, lacking, warnings })
         }
     }
 }

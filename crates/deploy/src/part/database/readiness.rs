@@ -43,6 +43,24 @@ pub(crate) struct Ready {
     pub lacking: Option<Lacking>,
     /// What works and yet is not as it should be.
     pub warnings: Vec<String>,
+    /// Whether a pooler is in front of it, with connections of its own.
+    pub shares_sessions: bool,
+}
+
+/// Who else uses the database. What was connected a moment ago, as Mainstay itself, gets the time to end.
+///
+/// # Errors
+/// It cannot be asked.
+pub(super) async fn others(server: &Server) -> Result<Vec<(String, i64)>, Error> {
+    const ENDING: Duration = Duration::from_secs(2);
+    let deadline = Instant::now() + ENDING;
+    loop {
+        let others = database::others(server, QUESTION).await.map_err(|failure| refused(&failure))?;
+        if others.is_empty() || Instant::now() > deadline {
+            return Ok(others);
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
 }
 
 /// Waits until the database can be used, or says why not. With `creation`, what is missing is no error.
@@ -74,7 +92,7 @@ pub(crate) async fn look(
             let schema = schema(server, contents.map_err(|failure| refused(&failure))?, release)?;
             let mut warnings = warnings(&facts);
             warnings.extend(suits(server, &facts, release, connections)?);
-            return Ok(Ready { schema, lacking: None, warnings });
+            return Ok(Ready { schema, lacking: None, warnings, shares_sessions: facts.shares_sessions });
         }
         Err(failure) => failure,
     };
@@ -93,7 +111,7 @@ pub(crate) async fn look(
             server.user.escape_debug()
         )));
     }
-    Ok(Ready { schema: None, lacking: Some(lacking), warnings: Vec::new() })
+    Ok(Ready { schema: None, lacking: Some(lacking), warnings: Vec::new(), shares_sessions: false })
 }
 
 /// What works and yet is not as it should be.

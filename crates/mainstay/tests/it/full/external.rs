@@ -185,7 +185,7 @@ fn from_an_empty_database_to_verified_and_back() {
     assert_eq!(chat.up(&["--json"]).expect(0).json()["changed"], true);
     chat.place.run(&["uninstall", "--yes"]).expect(0);
     std::fs::remove_file(chat.place.root.join("secrets.toml")).expect("removed");
-    chat.refused(&[], 4, &["holds a Mattermost already", "secrets.toml"]);
+    chat.refused(&[], 4, &["belongs to a deployment of Mainstay", "secrets.toml"]);
 }
 
 #[test]
