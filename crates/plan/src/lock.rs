@@ -2,7 +2,9 @@
 //!
 //! The lock is `flock` on a file, so the kernel gives it back when its holder dies, however it dies. The file
 //! holds who, when and why as JSON. A second lock on `FILE.gate`, held only while that record is written or
-//! read, makes sure that whoever finds the lock taken reads its present holder and not the one before.
+//! read, makes sure that whoever finds the lock taken reads its present holder and not the one before. Nobody waits
+//! long for the gate: a process that was stopped in it would keep everybody waiting. Without it the kernel says which
+//! process has the lock, and the record counts if it names that process.
 //!
 //! Rejected: a pid file (stale after a crash, and pids come round again); renaming a finished record over the
 //! file (the lock belongs to the file, not to its name).
@@ -14,8 +16,13 @@ use std::{
     fs::{File, OpenOptions, TryLockError},
     io::{self, Read, Seek, Write},
     os::fd::{AsFd, BorrowedFd, OwnedFd},
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
+    time::{Duration, Instant},
 };
+
+/// How long to wait for the gate, which is held for a few system calls.
+const GATE_PATIENCE: Duration = Duration::from_secs(1);
 
 /// The right to change a deployment. Released when dropped, or by the kernel when the process ends.
 #[derive(Debug)]
@@ -156,8 +163,8 @@ impl Lock {
     /// [`LockError::Held`] and [`LockError::Io`].
     pub fn acquire(path: &Path, holder: &Holder) -> Result<Self, LockError> {
         let fault = |source| LockError::Io { path: path.to_owned(), source };
-        let _gate = gate(path).map_err(fault)?;
-        Self::of_file(path, open(path).map_err(fault)?, holder)
+        let gate = gate(path).map_err(fault)?;
+        Self::of_file(path, open(path).map_err(fault)?, holder, gate.as_ref())
     }
 
     /// Takes over a lock from the program that this process was before, by its open file; it is never free in between.
@@ -166,12 +173,12 @@ impl Lock {
     /// [`LockError::Held`] when the file does not hold the lock and another process does, and [`LockError::Io`].
     pub fn take_over(path: &Path, file: OwnedFd, holder: &Holder) -> Result<Self, LockError> {
         let fault = |source| LockError::Io { path: path.to_owned(), source };
-        let _gate = gate(path).map_err(fault)?;
-        Self::of_file(path, File::from(file), holder)
+        let gate = gate(path).map_err(fault)?;
+        Self::of_file(path, File::from(file), holder, gate.as_ref())
     }
 
-    /// Locks the open file and writes down who holds it. To be called with the gate held.
-    fn of_file(path: &Path, mut file: File, holder: &Holder) -> Result<Self, LockError> {
+    /// Locks the open file and writes down who holds it.
+    fn of_file(path: &Path, mut file: File, holder: &Holder, gate: Option<&Gate>) -> Result<Self, LockError> {
         let fault = |source| LockError::Io { path: path.to_owned(), source };
         match file.try_lock() {
             Ok(()) => {
@@ -179,7 +186,7 @@ impl Lock {
                 Ok(Self { file, holder: holder.clone() })
             }
             Err(TryLockError::WouldBlock) => {
-                let holder = read(&mut file).map_err(fault)?;
+                let holder = present(&mut file, gate).map_err(fault)?;
                 Err(LockError::Held { holder: Box::new(holder), path: path.to_owned() })
             }
             Err(TryLockError::Error(source)) => Err(fault(source)),
@@ -195,11 +202,11 @@ impl Lock {
         if !path.try_exists().map_err(fault)? {
             return Ok(None);
         }
-        let _gate = gate(path).map_err(fault)?;
+        let gate = gate(path).map_err(fault)?;
         let mut file = open(path).map_err(fault)?;
         match file.try_lock() {
             Ok(()) => Ok(None),
-            Err(TryLockError::WouldBlock) => read(&mut file).map(Some).map_err(fault),
+            Err(TryLockError::WouldBlock) => present(&mut file, gate.as_ref()).map(Some).map_err(fault),
             Err(TryLockError::Error(source)) => Err(fault(source)),
         }
     }
@@ -221,12 +228,77 @@ fn open(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)
 }
 
-fn gate(path: &Path) -> io::Result<File> {
+/// The lock on the gate, until it is dropped.
+struct Gate {
+    _file: File,
+}
+
+/// The gate; `None` when whoever holds it does not let go of it in time.
+fn gate(path: &Path) -> io::Result<Option<Gate>> {
     let mut name = OsString::from(path);
     name.push(".gate");
-    let gate = open(Path::new(&name))?;
-    gate.lock()?;
-    Ok(gate)
+    let file = open(Path::new(&name))?;
+    let deadline = Instant::now() + GATE_PATIENCE;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(Some(Gate { _file: file })),
+            Err(TryLockError::WouldBlock) if Instant::now() < deadline => {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            Err(TryLockError::WouldBlock) => return Ok(None),
+            Err(TryLockError::Error(source)) => return Err(source),
+        }
+    }
+}
+
+/// Who holds the lock of this file: by its record, which without the gate may be half written, or an earlier holder's.
+fn present(file: &mut File, gate: Option<&Gate>) -> io::Result<Holder> {
+    let said = read(file);
+    if gate.is_some() {
+        return said;
+    }
+    match (said, holding_process(file)?) {
+        (Ok(said), Some(pid)) if said.pid != pid => Ok(unrecorded(pid)),
+        (Err(_), Some(pid)) => Ok(unrecorded(pid)),
+        (said, _) => said,
+    }
+}
+
+/// A holder that has not written down who it is.
+fn unrecorded(pid: u32) -> Holder {
+    Holder {
+        who: "somebody".into(),
+        why: "it has not said what for".into(),
+        operation: "mainstay".into(),
+        program: String::new(),
+        pid,
+        at: Whereabouts::default(),
+        since: began(pid).unwrap_or_else(Timestamp::now),
+    }
+}
+
+/// The process that has the `flock` of this file, as the kernel says it; `None` where it is not one that this process sees.
+fn holding_process(file: &File) -> io::Result<Option<u32>> {
+    let meta = file.metadata()?;
+    let (major, minor) = (rustix::fs::major(meta.dev()), rustix::fs::minor(meta.dev()));
+    let place = format!("{major:02x}:{minor:02x}:{}", meta.ino());
+    let locks = std::fs::read_to_string("/proc/locks").unwrap_or_default();
+    let holder = locks.lines().find_map(|line| match line.split_ascii_whitespace().collect::<Vec<_>>()[..] {
+        [_, "FLOCK", _, _, pid, at, ..] if at == place => pid.parse().ok(),
+        _ => None,
+    });
+    Ok(holder.filter(|pid| *pid != 0))
+}
+
+/// When a process began.
+fn began(pid: u32) -> Option<Timestamp> {
+    /// Linux counts in hundredths of a second for programs, whatever it does inside.
+    const TICKS: i64 = 100;
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let ticks: i64 = stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(19)?.parse().ok()?;
+    let kernel = std::fs::read_to_string("/proc/stat").ok()?;
+    let boot: i64 = kernel.lines().find_map(|line| line.strip_prefix("btime "))?.trim().parse().ok()?;
+    Timestamp::from_second(boot + ticks / TICKS).ok()
 }
 
 fn write(file: &mut File, holder: &Holder) -> io::Result<()> {

@@ -59,6 +59,34 @@ fn of_many_at_once_one_wins_and_all_others_name_it() {
     }
 }
 
+/// A process that is stopped while it reads or writes the record holds the gate.
+#[test]
+fn a_process_that_is_stopped_in_the_gate_keeps_nobody_waiting() {
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join("lock");
+    let me = Holder::new("root", "backup", "the weekly backup", "0.1.0");
+    let gate = std::fs::File::create(place.path().join("lock.gate")).unwrap();
+    gate.lock().unwrap();
+    let began = std::time::Instant::now();
+    assert_eq!(Lock::present_holder(&path).unwrap(), None);
+    let lock = Lock::acquire(&path, &me).unwrap();
+    assert_eq!(Lock::present_holder(&path).unwrap(), Some(me.clone()));
+    assert!(matches!(Lock::acquire(&path, &me), Err(LockError::Held { holder, .. }) if *holder == me));
+
+    // Stopped before its record is whole, or with the record of an earlier holder in the file.
+    let earlier = Holder { pid: 1, ..me.clone() };
+    for record in [String::new(), "{\"who\":".to_owned(), serde_json::to_string(&earlier).unwrap()] {
+        std::fs::write(&path, &record).unwrap();
+        let holder = Lock::present_holder(&path).unwrap().expect("it is held");
+        assert_eq!(holder.pid, std::process::id(), "{record}");
+        assert_ne!(holder.who, me.who, "{record}");
+        let ago = jiff::Timestamp::now().as_second() - holder.since.as_second();
+        assert!((0..3600).contains(&ago), "{holder}");
+    }
+    assert!(began.elapsed() < std::time::Duration::from_secs(20), "{:?}", began.elapsed());
+    drop(lock);
+}
+
 #[test]
 fn a_place_that_cannot_hold_a_lock_is_named() {
     let error = Lock::acquire("/proc/lock".as_ref(), &Holder::new("me", "up", "", "0.1.0")).unwrap_err();
