@@ -3,8 +3,10 @@
 //! `NAME` is the newest file, `NAME.1` the one before, up to the number kept. A line is never split over two
 //! files. Whoever writes is never blocked for long: between pipe and disk stands a bounded queue, and what
 //! does not fit is dropped, counted, and noted in the log once there is room again. A program that repeats itself cannot
-//! push out what it wrote before: see [`digest`].
+//! push out what it wrote before: see [`digest`], which decides before the queue, so that what is only counted takes no
+//! room in it. Errors have room of their own: other lines never displace them.
 mod digest;
+mod queue;
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -13,22 +15,20 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
 use tokio::sync::oneshot;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use digest::Digest;
+use queue::{Message, Queue, Room, locked};
 
 /// Longest line kept whole, bytes; a longer one is cut into lines of this length.
 const LONGEST_LINE: usize = 64 * 1024;
-/// Batches that may wait for the disk; at most 64 KiB each.
-const QUEUE: usize = 64;
 /// How long the writing thread waits for lines before it looks whether there is a count to write.
 const PERIOD: Duration = Duration::from_secs(1);
 
@@ -106,6 +106,13 @@ impl Rotating {
     pub fn write_lines(&mut self, lines: &[u8]) {
         if let Err(e) = self.try_write(lines) {
             self.lose(count(lines), e.to_string());
+        }
+    }
+
+    /// Notes how many lines were lost, if any were, without waiting for a line that can be written.
+    fn tell_lost(&mut self) {
+        if self.unnoted > 0 {
+            self.write_lines(b"");
         }
     }
 
@@ -193,33 +200,10 @@ impl Write for Rotating {
     }
 }
 
-enum Message {
-    Lines(Vec<u8>),
-    /// Answered when everything before it is written.
-    Flush(oneshot::Sender<()>),
-}
-
 /// A log with a thread that does the writing, so that a slow disk holds up nobody.
 pub(crate) struct Sink {
     queue: Queue,
     dropped: Arc<AtomicU64>,
-}
-
-/// Hands lines to the writing thread, or drops them when it cannot keep up.
-#[derive(Clone)]
-struct Queue {
-    messages: SyncSender<Message>,
-    /// Lines that did not fit, until the writer takes them into its count.
-    refused: Arc<AtomicU64>,
-}
-
-impl Queue {
-    fn offer(&self, lines: Vec<u8>) {
-        let lost = count(&lines);
-        if let Err(TrySendError::Full(_)) = self.messages.try_send(Message::Lines(lines)) {
-            self.refused.fetch_add(lost, Ordering::Relaxed);
-        }
-    }
 }
 
 fn count(lines: &[u8]) -> u64 {
@@ -231,13 +215,10 @@ impl Sink {
     pub(crate) fn open(log: &Log) -> io::Result<Self> {
         let writer = Rotating::new(log.clone());
         let dropped = writer.dropped();
-        let (sender, messages) = sync_channel(QUEUE);
-        let queue = Queue { messages: sender, refused: Arc::default() };
-        let refused = queue.refused.clone();
-        let digest = log.counts_floods.then(Digest::default);
-        thread::Builder::new()
-            .name("log".into())
-            .spawn(move || write_all(&messages, &refused, writer, digest))?;
+        let (sender, messages) = channel();
+        let queue = Queue::new(sender, log.counts_floods);
+        let room = queue.room.clone();
+        thread::Builder::new().name("log".into()).spawn(move || write_all(&messages, &room, writer))?;
         Ok(Self { queue, dropped })
     }
 
@@ -254,11 +235,7 @@ impl Sink {
     pub(crate) async fn flush(&self, patience: Duration) {
         let written = async {
             let (done, written) = oneshot::channel();
-            let mut message = Message::Flush(done);
-            while let Err(TrySendError::Full(unsent)) = self.queue.messages.try_send(message) {
-                message = unsent;
-                sleep(Duration::from_millis(2)).await;
-            }
+            self.queue.flush(done);
             // The writer drops the sender when it comes to it.
             let _ = written.await;
         };
@@ -311,35 +288,27 @@ pub(crate) struct Unread {
     pub(crate) line: Vec<u8>,
 }
 
-fn write_all(
-    messages: &Receiver<Message>,
-    refused: &AtomicU64,
-    mut writer: Rotating,
-    mut digest: Option<Digest>,
-) {
+fn write_all(messages: &Receiver<Message>, room: &Room, mut writer: Rotating) {
     loop {
         let message = messages.recv_timeout(PERIOD);
         let ends = matches!(message, Ok(Message::Flush(_)) | Err(RecvTimeoutError::Disconnected));
-        for note in digest.iter_mut().flat_map(|digest| digest.notes(Instant::now(), ends)) {
-            writer.write_lines(note.as_bytes());
+        if let Ok(Message::Lines(lines)) = &message {
+            room.waiting.fetch_sub(lines.len(), Ordering::Relaxed);
+            writer.write_lines(lines);
         }
-        let lost = refused.swap(0, Ordering::Relaxed);
+        let lost = room.refused.swap(0, Ordering::Relaxed);
         if lost > 0 {
             writer.lose(lost, "the disk is slower than the program writes".into());
         }
-        match (message, &mut digest) {
-            (Ok(Message::Lines(lines)), None) => writer.write_lines(&lines),
-            (Ok(Message::Lines(lines)), Some(digest)) => {
-                let now = Instant::now();
-                let lines = lines.split_inclusive(|byte| *byte == b'\n');
-                let admitted = lines.filter(|line| digest.admits(line, now)).collect::<Vec<_>>().concat();
-                if !admitted.is_empty() {
-                    writer.write_lines(&admitted);
-                }
-            }
-            (Ok(Message::Flush(done)), _) => drop(done),
-            (Err(RecvTimeoutError::Timeout), _) => {}
-            (Err(RecvTimeoutError::Disconnected), _) => return,
+        let notes = room.digest.as_ref().map(|digest| locked(digest).notes(Instant::now(), ends));
+        for note in notes.unwrap_or_default() {
+            writer.write_lines(note.as_bytes());
+        }
+        writer.tell_lost();
+        match message {
+            Ok(Message::Flush(done)) => drop(done),
+            Ok(Message::Lines(_)) | Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return,
         }
     }
 }
@@ -397,6 +366,17 @@ mod tests {
             all.extend(lines.end().into_iter().flatten());
             assert_eq!(all, b"one\ntwo\n\nthree\n", "chunks of {size}");
         }
+    }
+
+    #[test]
+    fn what_was_lost_is_told_although_nothing_else_is_written() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let mut log = Rotating::new(Log::at(dir.path().join("log")));
+        log.lose(7, "no room".into());
+        log.tell_lost();
+        log.tell_lost();
+        let text = fs::read_to_string(dir.path().join("log")).expect("a log");
+        assert_eq!(text, "mainstay: 7 log lines were lost: no room\n");
     }
 
     #[test]

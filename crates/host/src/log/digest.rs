@@ -163,6 +163,13 @@ struct Fields {
     client: Option<String>,
 }
 
+/// Whether a line tells of an error, or is text without a level, as of a program that breaks down: nobody but the program itself
+/// makes it write those.
+pub(super) fn is_error(line: &[u8]) -> bool {
+    let level = Kind::of(line).level.to_ascii_lowercase();
+    matches!(&*level, "" | "error" | "critical" | "fatal" | "panic")
+}
+
 impl Kind {
     fn of(line: &[u8]) -> Self {
         let cut = |text: &str| text.chars().take(MESSAGE).collect::<String>();

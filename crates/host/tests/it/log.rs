@@ -198,10 +198,8 @@ async fn a_flood_of_lines_leaves_what_was_written_before() {
         told.map(|number| number.parse::<u64>().expect("a number")).sum::<u64>()
     };
     let left_out = number(" more lines like this left out: INFO a request was refused (client 203.0.113.9)");
-    // On a busy machine the program is faster than its log: what is lost then is told as well.
-    let lost = number(" log lines were lost: the disk is slower than the program writes");
-    assert!(left_out > 0, "{all:#?}");
-    assert_eq!(left_out + lost, 47_981, "{all:#?}");
+    // However busy the machine is: what is only counted waits for no disk.
+    assert_eq!(left_out, 47_981, "{all:#?}");
     // Within what `mainstay logs` shows by default.
     let seen = tail(&path, 50).unwrap();
     assert!(seen.iter().any(|line| line == error), "{seen:#?}");
