@@ -21,6 +21,7 @@ mod browser;
 mod checks;
 mod clean_up;
 mod diagnosis;
+mod left;
 mod log;
 mod made;
 mod outside;
@@ -41,6 +42,7 @@ mod wire;
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
+use crate::left::Thing;
 use crate::log::{Kind, Log, Stop};
 use crate::made::Made;
 use crate::site::Site;
@@ -140,6 +142,11 @@ async fn test_in_browser(
     else {
         return Ok(());
     };
+    for person in [&group.first, &group.second] {
+        left::remember(target.left.as_deref(), &Thing::Account(person.name.clone()));
+    }
+    // Its team is called as its first account.
+    left::remember(target.left.as_deref(), &Thing::Team(group.first.name.clone()));
     let admin = made.admin.as_ref().map(|admin| &admin.authority);
     browser::walk(&browser::Context { site, target, options, sign_up, admin }, group, log, cancel).await
 }
@@ -153,11 +160,15 @@ async fn clean_up(target: &Target, site: &Site, made: &mut Made, log: &Log<'_>) 
         let mut stays = Vec::new();
         if target.keep {
             made.keep(site, log).await;
+            left::forget(target.left.as_deref());
         } else {
             let limit = target.timeout * 2;
             stays = tokio::time::timeout(limit, made.clear(site)).await.unwrap_or_else(|_| {
                 vec![format!("whatever the server did not remove within {} s", limit.as_secs())]
             });
+            if stays.is_empty() {
+                left::forget(target.left.as_deref());
+            }
         }
         outside::take_back(site, target, made).await.unwrap_or_else(|fault| stays.push(fault.to_string()));
         match stays.is_empty() {

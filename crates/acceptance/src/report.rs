@@ -36,7 +36,13 @@ pub struct Report {
     pub checks: Vec<Check>,
 }
 
+/// How a note begins about what an interrupted test has left.
+pub(crate) const EARLIER: &str = "an earlier test was interrupted";
+
 impl Report {
+    /// How a note begins about what an interrupted test has left.
+    pub const EARLIER: &str = EARLIER;
+
     /// The format of the JSON that this version writes. A report without one is of format 1 as well.
     pub const FORMAT: u32 = 1;
 

@@ -26,6 +26,8 @@ pub struct Target {
     pub password: Option<Secret>,
     /// A file that marks that the test has switched a setting on which it must switch off again; see [`Admin::Local`].
     pub marker: Option<PathBuf>,
+    /// A file that names what the test has made and not removed yet, so that the next test removes what a killed one has left.
+    pub left: Option<PathBuf>,
     /// Keep the accounts and the team, and name them in the report.
     pub keep: bool,
     /// Leave the websockets silent for this long, to find what cuts them.
@@ -47,6 +49,7 @@ impl Target {
             admin: Admin::None,
             password: None,
             marker: None,
+            left: None,
             keep: false,
             idle: None,
             browser: None,

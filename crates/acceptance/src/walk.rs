@@ -1,5 +1,6 @@
 //! The program's four tests over REST and websocket, in order.
 
+use std::path::Path;
 use std::time::Duration;
 
 use serde_json::json;
@@ -8,6 +9,7 @@ use tokio::join;
 use crate::attachment::{Image, identical, image_reply, previews};
 use crate::authority::Authority;
 use crate::checks;
+use crate::left::{self, Thing};
 use crate::log::{Kind, Log, Stop, timed};
 use crate::made::{Made, NewTeam, SignUp};
 use crate::outside::{Outside, check_outside, site_url};
@@ -23,8 +25,10 @@ use crate::wire::{Channel, ClientConfig, Post, PostList, Team};
 /// Runs the test. `made` holds what was created, even if this future is dropped.
 pub(crate) async fn walk(site: &Site, target: &Target, made: &mut Made, log: &Log<'_>) -> Result<(), Stop> {
     let outside = check_outside(site, target, made, log).await?;
+    let left = target.left.as_deref();
+    left::remove(left, site, made.authority(), log).await;
     log_in_people(site, &outside, made, log).await?;
-    stranger(site, &outside, made, log).await;
+    stranger(site, &outside, made, left, log).await;
     let (first, second) = (&made.group.first, &made.group.second);
     let config = full_config(site, first, outside.config, log).await;
     let (mut first_socket, mut second_socket) = match outside.websockets {
@@ -40,7 +44,7 @@ pub(crate) async fn walk(site: &Site, target: &Target, made: &mut Made, log: &Lo
     };
 
     let admin = made.admin.as_ref().map(|admin| &admin.authority);
-    let team = make_team(site, first, admin, &mut made.group.team, log);
+    let team = make_team(site, first, admin, (&mut made.group.team, left), log);
     let team = log.check(checks::FIRST_TEAM, team).await?;
     let mut root = log.check(checks::FIRST_POST, post(site, first, &team.town_square, "", &[])).await?;
     made.group.root = Some((root.id.clone(), team.town_square.clone()));
@@ -207,7 +211,7 @@ async fn enter(
 }
 
 /// Tries whether somebody whom nobody invited can sign up, where the settings say so.
-async fn stranger(site: &Site, outside: &Outside, made: &mut Made, log: &Log<'_>) {
+async fn stranger(site: &Site, outside: &Outside, made: &mut Made, left: Option<&Path>, log: &Log<'_>) {
     let sign_up = &outside.sign_up;
     let Some(admin) = made.admin.as_ref().map(|admin| &admin.authority) else { return };
     if sign_up.by_admin || !sign_up.by_password {
@@ -222,6 +226,7 @@ async fn stranger(site: &Site, outside: &Outside, made: &mut Made, log: &Log<'_>
         if sign_up.long_passwords {
             stranger.lengthen_password();
         }
+        left::remember(left, &Thing::Account(stranger.name.clone()));
         let _ = log.check(checks::STRANGER, stranger.sign_up(site, &sign_up.domain, None)).await;
         return;
     }
@@ -259,7 +264,7 @@ async fn make_team(
     site: &Site,
     first: &Person,
     admin: Option<&Authority>,
-    made: &mut Option<NewTeam>,
+    (made, left): (&mut Option<NewTeam>, Option<&Path>),
     log: &Log<'_>,
 ) -> Result<TestTeam, Fault> {
     let token = first.token()?;
@@ -274,6 +279,9 @@ async fn make_team(
         log.note(checks::FIRST_TEAM, format!("the team of an earlier test, `{name}`, was used again"));
         made.id = Some(team.id.clone());
         return town_square(site, first, team).await;
+    }
+    if !standing {
+        left::remember(left, &Thing::Team(name.clone()));
     }
     let request = json!({ "name": name, "display_name": "Acceptance test", "type": "I" });
     let team: Team = match (site.post("teams").by(token).body(&request).json().await, admin) {

@@ -70,6 +70,7 @@ pub(crate) fn target(url: &Url, via: Option<SocketAddr>, world: &World) -> Resul
         admin,
         password: Some(Secret::new(standing_password(password))),
         marker: Some(world.layout.tokens_marker()),
+        left: Some(world.layout.left_by_test()),
         any_address: world.layout.place().may_lack_site_url(),
         any_origin: is_open_to_any_origin(world),
         ..Target::new(url.clone())

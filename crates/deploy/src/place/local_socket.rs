@@ -23,6 +23,11 @@ impl Layout {
         self.run().join("access-tokens-on")
     }
 
+    /// Names what an acceptance test has made and not removed yet.
+    pub(crate) fn left_by_test(&self) -> PathBuf {
+        self.run().join("left-by-test")
+    }
+
     /// The socket of the server's local channel.
     pub fn local_socket(&self) -> PathBuf {
         let inside = self.root().join(DIRECTORY).join("server.sock");
