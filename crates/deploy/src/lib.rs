@@ -57,7 +57,7 @@ pub use operation::status::{Problem, Refusal, State, Status, Subject, Unfinished
 pub use operation::uninstall::{Uninstall, Uninstalled};
 pub use operation::up::{Request, Up};
 pub use operation::up_report::{Report as UpReport, Resumed};
-pub use operation::verify::{Verification, verify, write_report};
+pub use operation::verify::{Verification, refuse_not_installed, verify, write_report};
 pub use part::identity::refuse_gone_settings;
 pub use place::ground::{check_directory, refuse_unreadable};
 pub use place::layout::{Layout, LogPart};
@@ -67,6 +67,7 @@ pub use state::creation::{ADMINISTRATORS, Creation};
 pub use state::deleted::{DeletedDatabase, deleted_database};
 pub use state::desired::{Desired, Machine, default_site_url};
 pub use state::exposed::{Exposed, warnings};
+pub use state::lost_journal::lost_journal;
 pub use state::report::LastTest;
 pub use state::server_user::default_user;
 pub use state::settled::{check_settings, deployed_settings, settings_of};

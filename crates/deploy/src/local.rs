@@ -128,6 +128,26 @@ pub(crate) fn socket(layout: &Layout) -> Result<Option<PathBuf>, Error> {
     Ok(opens.then_some(path))
 }
 
+/// Whether the server, which is well, opens a local channel and does not answer on it within `patience`. What its config.json says
+/// is for others to find wrong.
+pub(crate) async fn is_shut(layout: &Layout, patience: Duration) -> bool {
+    let Ok(Some(socket)) = socket(layout) else { return false };
+    connects(&socket, patience).await.is_err()
+}
+
+/// Waits until the server takes connections at its socket.
+///
+/// # Errors
+/// It does not, within `patience`.
+async fn connects(socket: &Path, patience: Duration) -> Result<(), tokio::time::error::Elapsed> {
+    let connected = async {
+        while tokio::net::UnixStream::connect(socket).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(patience, connected).await
+}
+
 impl LocalChannel {
     /// The channel of the deployment's server, which may still be opening it; `None` = it has none.
     ///
@@ -135,16 +155,12 @@ impl LocalChannel {
     /// It does not open.
     pub(crate) async fn open(layout: &Layout) -> Result<Option<Self>, Error> {
         let Some(socket) = socket(layout)? else { return Ok(None) };
-        let deadline = tokio::time::Instant::now() + OPENING;
-        while tokio::net::UnixStream::connect(&socket).await.is_err() {
-            if tokio::time::Instant::now() > deadline {
-                return Err(Error::not_ready(format!(
-                    "the server does not answer on its local channel, {}",
-                    socket.display()
-                ))
-                .hint("`mainstay logs server` says why; `mainstay up` starts it again"));
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
+        if connects(&socket, OPENING).await.is_err() {
+            return Err(Error::not_ready(format!(
+                "the server does not answer on its local channel, {}",
+                socket.display()
+            ))
+            .hint("`mainstay logs server` says why; `mainstay up` starts it again"));
         }
         Self::at(&socket).map(Some)
     }

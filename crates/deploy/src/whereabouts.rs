@@ -2,6 +2,8 @@
 
 use plan::{Holder, Whereabouts};
 
+use crate::state::words::UNINSTALL;
+
 /// Where this process runs.
 pub(crate) fn here() -> Whereabouts {
     use host::here::{container_id, host_name, numbers};
@@ -20,16 +22,21 @@ pub(crate) fn in_words(holder: &Holder) -> String {
 /// What to do about a lock that somebody else holds.
 pub(crate) fn way_on(holder: &Holder) -> String {
     let pid = holder.pid;
+    let next = match &*holder.operation {
+        UNINSTALL => {
+            "the next `mainstay uninstall` finishes what it began; `mainstay up` takes it back, unless it has begun to delete"
+        }
+        _ => "the next `mainstay up` goes on with what it began",
+    };
     if is_stopped(holder) {
         return format!(
-            "`kill -CONT {pid}` lets it go on. `mainstay down --yes` ends it and stops everything; the next `mainstay up` goes on with \
-             what it began"
+            "`kill -CONT {pid}` lets it go on. `mainstay down --yes` ends it and stops everything; {next}"
         );
     }
     if is_here(holder) {
         return format!(
             "wait until it is done, then try again. If it hangs, `kill {pid}` tells it to undo what it did, and `kill -9 {pid}` ends it at \
-             once: then `mainstay down` stops everything, and the next `mainstay up` goes on with what it began"
+             once: then `mainstay down` stops everything, and {next}"
         );
     }
     "wait until it is done, then try again".to_owned()

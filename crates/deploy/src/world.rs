@@ -7,6 +7,7 @@ use secrecy::SecretString;
 use settings::{Defaults, Secrets};
 
 use crate::control::client::Client;
+use crate::control::protocol::Program;
 use crate::error::{Error, Exit};
 use crate::place::layout::Layout;
 
@@ -30,6 +31,8 @@ pub struct World {
     pub agent: Client,
     /// The version of the running program, such as `0.1.0`.
     pub version: String,
+    /// Which build of that version it is, as [`host::build::id`] says; empty where that cannot be found out.
+    pub build: String,
     /// The password that an account gets: in memory and nowhere else.
     pub new_password: Option<SecretString>,
     /// How the built-in server reads a config.json.
@@ -56,7 +59,8 @@ impl World {
         version: &str,
         variables: BTreeMap<String, String>,
     ) -> Self {
-        let agent = Client::new(layout.socket());
+        let agent = Client::new(layout.clone());
+        let build = host::build::id(&mainstay).unwrap_or_default();
         let inherited = ["PATH", "LANG", "TZ", container_contract::VARIABLE].into_iter();
         let inherited = inherited.chain(MEMORY.map(|(name, _)| name));
         let env =
@@ -68,9 +72,15 @@ impl World {
             variables,
             agent,
             version: version.to_owned(),
+            build,
             new_password: None,
             builtin: None,
         }
+    }
+
+    /// The running program.
+    pub(crate) fn program(&self) -> Program<'_> {
+        Program { version: &self.version, build: &self.build }
     }
 
     /// The defaults at the bottom: a container may take over one of docker-mattermost's.

@@ -33,6 +33,7 @@
 #![forbid(unsafe_code)]
 
 pub mod account;
+pub mod build;
 pub mod confine;
 pub mod daemon;
 pub mod directory;
@@ -50,6 +51,7 @@ mod ownership;
 pub mod port;
 pub mod process;
 mod procfs;
+pub mod running;
 pub mod shim;
 mod sockets;
 pub mod spawner;

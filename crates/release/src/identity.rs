@@ -15,6 +15,9 @@ pub struct Identity {
     pub build_date: String,
     /// "Build Hash": the commit.
     pub build_hash: String,
+    /// Whether it was unpacked from a file. Otherwise it was made of the `mainstay` program itself, and is replaced with that.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub from_file: bool,
 }
 
 impl Identity {
@@ -46,6 +49,7 @@ impl Identity {
             build_number,
             build_date: field("Build Date").unwrap_or_default().to_owned(),
             build_hash: field("Build Hash").unwrap_or_default().to_owned(),
+            from_file: false,
         })
     }
 }

@@ -84,6 +84,7 @@ fn unable(binary: &Path, told: Option<&ReleaseId>) -> Result<Identity, ReleaseEr
         build_number: version,
         build_date: String::new(),
         build_hash: String::new(),
+        from_file: false,
     })
 }
 

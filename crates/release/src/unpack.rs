@@ -120,6 +120,7 @@ fn fill(
     root: &Path,
     limits: Limits,
 ) -> Result<Identity, ReleaseError> {
+    let from_file = !matches!(source, Source::Builtin(_));
     let name = extract(source, root, limits)?;
     layout::check(root).map_err(|problem| ReleaseError::Refused {
         archive: name,
@@ -127,6 +128,7 @@ fn fill(
         why: problem,
     })?;
     let (identity, _) = run::identify(&root.join(BINARY), asking)?;
+    let identity = Identity { from_file, ..identity };
     let kept = root.join(IDENTITY);
     serde_json::to_vec_pretty(&identity)
         .map_err(io::Error::from)
@@ -140,6 +142,8 @@ fn fill(
 pub struct Identified {
     /// Which one.
     pub release: ReleaseId,
+    /// Which build its server is, as [`host::build::id`] says.
+    pub build: String,
     /// What could not be kept from the server while it was asked; each in words, and usually none.
     pub reached: Vec<String>,
 }
@@ -161,7 +165,8 @@ pub fn identify(
         return Err(no_server(name));
     }
     let (identity, reached) = run::identify(&binary, Asking { confining, told })?;
-    Ok(Identified { release: identity.release, reached })
+    let build = host::build::id(&binary).map_err(|e| ReleaseError::disk("read", &binary, e))?;
+    Ok(Identified { release: identity.release, build, reached })
 }
 
 /// Which release a tarball says that it holds, with nothing of it run: by the file's name as Mattermost publishes it, or

@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
-use plan::{Lock, Progress, Step, Undo};
+use plan::{Progress, Step, Undo};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Action, blocking, step};
 use crate::control::health;
+use crate::control::presence::lives;
 use crate::control::protocol::{
-    Age, Ask, EDGE, EdgeSpec, PartSpec, SERVER, ScheduleEntry, ServerSpec, Status,
+    Age, Ask, EDGE, EdgeSpec, PartSpec, Program, SERVER, ScheduleEntry, ServerSpec, Status,
 };
 use crate::error::Error;
 use crate::world::World;
@@ -89,7 +90,7 @@ pub(crate) async fn revive(done: &[Step<Action>], world: &World) -> Result<(), E
     Ok(())
 }
 
-/// An older agent becomes this version's, and what runs goes on. Where that fails for good, a new agent is started with the same
+/// The agent of an older version, or of another build of this one, becomes this program's, and what runs goes on. Where that fails for good, a new agent is started with the same
 /// parts, so the server restarts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HandOver {
@@ -104,11 +105,16 @@ pub struct HandOver {
 }
 
 impl HandOver {
-    /// What an older agent runs; `None` where it is not older than `version`.
-    pub(crate) fn from(status: &Status, version: &str) -> Option<Self> {
+    /// What the agent of another program runs; `None` where it is this program, or a newer one.
+    pub(crate) fn from(status: &Status, ours: Program<'_>) -> Option<Self> {
         let Status { version: from, protocol, .. } = status.clone();
         let schedule = status.scheduled();
-        (status.age(version) == Age::Older).then(|| Self { from, protocol, parts: status.specs(), schedule })
+        matches!(status.age(ours), Age::Older | Age::OtherBuild).then(|| Self {
+            from,
+            protocol,
+            parts: status.specs(),
+            schedule,
+        })
     }
 
     /// Its undo is nothing: what ran before runs then, too.
@@ -124,8 +130,8 @@ impl HandOver {
 
     pub(super) async fn apply(&self, world: &World, progress: &Progress) -> Result<Value, Error> {
         if let Some(status) = world.agent.status().await? {
-            match status.age(&world.version) {
-                Age::Older if status.protocol >= HANDS_OVER => {
+            match status.age(world.program()) {
+                Age::Older | Age::OtherBuild if status.protocol >= HANDS_OVER => {
                     let ask = Ask::HandOver { program: world.mainstay.clone() };
                     let Err(refused) = world.agent.ask(&ask, STOP_PATIENCE).await else {
                         return Ok(Value::Null);
@@ -135,7 +141,7 @@ impl HandOver {
                         return Err(refused);
                     }
                 }
-                Age::Older => stop_agent(world).await?,
+                Age::Older | Age::OtherBuild => stop_agent(world).await?,
                 Age::Same | Age::Newer => return Ok(Value::Null),
             }
         }
@@ -173,7 +179,8 @@ async fn start_agent(world: &World) -> Result<(), Error> {
     let mut process = blocking(move || Ok(daemon.start()?)).await?;
     let deadline = tokio::time::Instant::now() + AGENT_PATIENCE;
     loop {
-        if world.agent.status().await?.is_some() {
+        // One that is there and does not listen yet may still come to it.
+        if let Ok(Some(_)) = world.agent.status().await {
             return Ok(());
         }
         let ended = process.try_wait().map_err(|error| Error::path("watch", &world.mainstay, &error))?;
@@ -198,7 +205,7 @@ async fn stop_agent(world: &World) -> Result<(), Error> {
 /// Whether an agent still runs: it answers, or its lock is free. One that is ending does neither for a moment.
 async fn is_running(world: &World) -> Result<bool, Error> {
     let deadline = tokio::time::Instant::now() + AGENT_PATIENCE;
-    while Lock::present_holder(&world.layout.agent_lock())?.is_some() {
+    while lives(&world.layout)? {
         let late = tokio::time::Instant::now() > deadline;
         match world.agent.status().await {
             Ok(Some(_)) => return Ok(true),
@@ -210,10 +217,10 @@ async fn is_running(world: &World) -> Result<bool, Error> {
     Ok(false)
 }
 
-/// Waits for the agent's lock, which is free when its process has ended.
+/// Waits for the end of the agent's process, which frees its lock.
 async fn wait_for_end(world: &World, pid: u32) -> Result<(), Error> {
     let deadline = tokio::time::Instant::now() + AGENT_PATIENCE;
-    while Lock::present_holder(&world.layout.agent_lock())?.is_some() {
+    while lives(&world.layout)? {
         if tokio::time::Instant::now() > deadline {
             return Err(Error::not_ready(format!(
                 "the agent (process {pid}) has stopped everything but does not end"

@@ -19,6 +19,7 @@ mod file;
 mod identity;
 mod ownership;
 mod removal;
+mod replacement;
 mod set_aside;
 mod system_user;
 mod taken;
@@ -47,6 +48,7 @@ pub(crate) use file::{Keeps, Rotation, Secrets, WantedFile};
 pub(crate) use identity::Identity;
 pub(crate) use ownership::{Owned, Ownership};
 pub(crate) use removal::Removal;
+pub(crate) use replacement::Replacement;
 pub(crate) use set_aside::SetAside;
 pub(crate) use system_user::SystemUser;
 pub(crate) use taken::{TakenConfig, TakenFiles};
@@ -91,7 +93,7 @@ macro_rules! actions {
 }
 
 actions! {
-    AcceptanceTest, Access, Account, Activation, Administrator, Agent, Closing, Configuration, CreateDatabase, Database, Directories, Edge, HandOver, Identity, Ownership, Removal,
+    AcceptanceTest, Access, Account, Activation, Administrator, Agent, Closing, Configuration, CreateDatabase, Database, Directories, Edge, HandOver, Identity, Ownership, Removal, Replacement,
     Rotation,
     Schedule, Secrets, Server, SetAside, SystemUser, TakenConfig, TakenFiles, Unpacking, VolumeVersion, WantedFile,
 }

@@ -42,26 +42,32 @@ impl Unpacking {
     }
 
     pub(super) async fn apply(&self, world: &World, _: &Progress) -> Result<Value, Error> {
-        let (this, releases, mainstay) = (self.clone(), world.layout.releases(), world.mainstay.clone());
-        blocking(move || {
-            if releases.join(this.release.to_string()).exists() {
-                return Ok(Value::Null);
-            }
-            let confining = &host::Shim::confining();
-            let programs = release::Programs { mainstay: &mainstay, confining, told: Some(&this.release) };
-            let unpacked = release::unpack(&this.origin, programs, &releases)?;
-            if *unpacked.id() == this.release {
-                return Ok(Value::Null);
-            }
-            let found = unpacked.id().clone();
-            host::disk::remove_tree(unpacked.root())?;
-            Err(Error::not_ready(format!("{} is {found}, not {}", this.origin, this.release)))
-        })
-        .await
+        let (this, world) = (self.clone(), world.clone());
+        blocking(move || unpack(&this.release, &this.origin, &world).map(|()| Value::Null)).await
     }
 
     pub(super) async fn undo(&self, world: &World, _: Option<&Value>) -> Result<(), Error> {
         let path = world.layout.releases().join(self.release.to_string());
         blocking(move || Ok(host::disk::remove_tree(&path)?)).await
     }
+}
+
+/// Unpacks a release where none of that name is.
+///
+/// # Errors
+/// It cannot be unpacked, or turns out to be another one.
+pub(super) fn unpack(release: &ReleaseId, origin: &Origin, world: &World) -> Result<(), Error> {
+    let releases = world.layout.releases();
+    if releases.join(release.to_string()).exists() {
+        return Ok(());
+    }
+    let confining = &host::Shim::confining();
+    let programs = release::Programs { mainstay: &world.mainstay, confining, told: Some(release) };
+    let unpacked = release::unpack(origin, programs, &releases)?;
+    if unpacked.id() == release {
+        return Ok(());
+    }
+    let found = unpacked.id().clone();
+    host::disk::remove_tree(unpacked.root())?;
+    Err(Error::not_ready(format!("{origin} is {found}, not {release}")))
 }

@@ -5,6 +5,7 @@
 //! program in place, which goes on with every part: docs/design/agent.md.
 
 mod edge;
+mod found;
 mod parts;
 mod pulse;
 mod schedule;
@@ -48,6 +49,7 @@ use successor::{Care, Inheritance};
 pub async fn run(world: &World, handover: Option<Handover>, cancel: CancellationToken) -> Result<(), Error> {
     let layout = world.layout.clone();
     let holder = Holder::new("mainstay", "agent", "it runs the deployment", &world.version).at(here());
+    let root = found::identity_of(layout.root());
     let (lock, listener, inherited) = match handover.map(successor::unpack).transpose()? {
         Some(Inheritance { lock, control, asker, parts, schedule }) => {
             let lock = Lock::take_over(&layout.agent_lock(), lock, &holder)?;
@@ -61,11 +63,14 @@ pub async fn run(world: &World, handover: Option<Handover>, cancel: Cancellation
     let nofile = nofile.soft.unwrap_or(u64::MAX);
     let agent = Arc::new(Agent {
         spawner: Spawner::start().map_err(no_thread)?,
-        control: listener.as_fd().try_clone_to_owned().map_err(no_thread)?,
-        lock,
+        control: watch::Sender::new(Arc::new(listener)),
+        lock: std::sync::Mutex::new(lock),
+        holder,
+        root,
         layout,
         env: world.env.clone(),
         version: world.version.clone(),
+        build: world.build.clone(),
         since: jiff::Timestamp::now().as_millisecond(),
         connections: ::edge::connections_within(nofile),
         turn: Mutex::default(),
@@ -85,7 +90,8 @@ pub async fn run(world: &World, handover: Option<Handover>, cancel: Cancellation
         "the agent is up"
     );
     tokio::select! {
-        () = Arc::clone(&agent).serve(&listener, &cancel) => {}
+        () = Arc::clone(&agent).serve(&cancel) => {}
+        () = found::keep(&agent) => {}
         () = agent.schedule.keep_time() => {}
         () = pulse::watch(&agent.parts) => {}
     }
@@ -126,10 +132,16 @@ struct Agent {
     /// The version of this program.
     version: String,
     since: i64,
-    /// Held while the agent lives.
-    lock: Lock,
-    /// One more descriptor of the control socket, for a successor.
-    control: OwnedFd,
+    /// Which build of it this is.
+    build: String,
+    /// Held while the agent lives. Another one takes its place where its file was deleted.
+    lock: std::sync::Mutex<Lock>,
+    /// What the lock says.
+    holder: Holder,
+    /// The deployment's directory, told apart from another one of the same name.
+    root: Option<(u64, u64)>,
+    /// Where commands connect. Another socket takes its place where its file was deleted.
+    control: watch::Sender<Arc<UnixListener>>,
     /// Starts what is supervised.
     spawner: Spawner,
     /// How many connections an edge may hold.
@@ -144,9 +156,11 @@ struct Agent {
 
 impl Agent {
     /// Answers until it is told to stop.
-    async fn serve(self: Arc<Self>, listener: &UnixListener, cancel: &CancellationToken) {
+    async fn serve(self: Arc<Self>, cancel: &CancellationToken) {
         let mut accepts = self.accepts.subscribe();
+        let mut control = self.control.subscribe();
         loop {
+            let listener = Arc::clone(&control.borrow_and_update());
             let accepted = async {
                 // The sender is ours, so it is not gone.
                 let _ = accepts.wait_for(|accepts| *accepts).await;
@@ -155,6 +169,8 @@ impl Agent {
                     biased;
                     _ = stopped => None,
                     accepted = listener.accept() => Some(accepted),
+                    // The sender is ours, so it is not gone.
+                    _ = control.changed() => None,
                 }
             };
             let stream = tokio::select! {
@@ -305,7 +321,7 @@ impl Agent {
             let what = format!("the agent is Mainstay {}, and {version} is older", self.version);
             return Err(Error::new(Exit::Refused, what));
         }
-        let shared = successor::shared(&self.lock, &self.control, asker)?;
+        let shared = successor::shared(&self.lock(), &self.control.borrow().as_fd(), asker)?;
         for edge in self.parts.edges() {
             edge.drain().await;
         }
@@ -333,6 +349,11 @@ impl Agent {
         }
     }
 
+    /// No code that holds it can leave it half changed.
+    fn lock(&self) -> std::sync::MutexGuard<'_, Lock> {
+        self.lock.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
     fn limits(&self) -> Limits {
         let usual = Limits { max_connections: self.connections, ..Limits::default() };
         Limits { drain: self.layout.place().drain().unwrap_or(usual.drain), ..usual }
@@ -347,6 +368,7 @@ impl Agent {
             agent_pid: std::process::id(),
             since: self.since,
             version: Some(self.version.clone()),
+            build: (!self.build.is_empty()).then(|| self.build.clone()),
             protocol: PROTOCOL,
             schedule: self.schedule.status(),
             parts: self.parts.status(),

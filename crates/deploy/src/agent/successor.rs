@@ -3,7 +3,7 @@
 //! The state is JSON that two versions of the program share, so its format has a version and a golden file, like the protocol.
 
 use std::collections::BTreeMap;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 
 use ::edge::{Limits, UpstreamAddressError};
 use host::{Handover, Held, HeldState, Spawner, Supervisor};
@@ -80,10 +80,10 @@ pub(super) struct HeldParts {
 ///
 /// # Errors
 /// This process has no free descriptor.
-pub(super) fn shared(lock: &Lock, control: &OwnedFd, asker: OwnedFd) -> Result<Vec<OwnedFd>, Error> {
+pub(super) fn shared(lock: &Lock, control: &impl AsFd, asker: OwnedFd) -> Result<Vec<OwnedFd>, Error> {
     let failed = |error: std::io::Error| Error::not_ready(format!("cannot hand over: {}", reason(&error)));
     let lock = lock.as_fd().try_clone_to_owned().map_err(failed)?;
-    let control = control.try_clone().map_err(failed)?;
+    let control = control.as_fd().try_clone_to_owned().map_err(failed)?;
     Ok(vec![lock, control, asker])
 }
 

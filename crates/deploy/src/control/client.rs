@@ -9,8 +9,10 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, Buf
 use tokio::net::UnixStream;
 
 use super::first::{FirstAsk, FirstStatus};
+use super::presence;
 use super::protocol::{Answer, Ask, Status};
 use crate::error::{Error, reason};
+use crate::place::layout::Layout;
 
 /// No line of the protocol is longer, in bytes.
 const LINE_LIMIT: u64 = 64 * 1024;
@@ -18,23 +20,46 @@ const LINE_LIMIT: u64 = 64 * 1024;
 /// How long an agent may take to answer what it has at hand.
 const STATUS_PATIENCE: Duration = Duration::from_secs(5);
 
+/// How long an agent that runs without its socket may take to open it again: it looks every second.
+const OPENING: Duration = Duration::from_secs(5);
+
 /// Speaks to the agent of a deployment.
 #[derive(Debug, Clone)]
 pub struct Client {
+    layout: Layout,
     socket: PathBuf,
 }
 
 impl Client {
-    /// A client for the agent that listens at `socket`.
-    pub fn new(socket: impl Into<PathBuf>) -> Self {
-        Self { socket: socket.into() }
+    /// A client for the agent of this deployment.
+    pub fn new(layout: Layout) -> Self {
+        Self { socket: layout.socket(), layout }
     }
 
-    /// The agent and what it runs, or `None` when no agent runs.
+    /// The agent and what it runs, or `None` when no agent runs. An agent whose socket was deleted opens it again: that is waited for.
     ///
     /// # Errors
-    /// The socket is there but its agent does not answer.
+    /// The agent is there and does not answer.
     pub(crate) async fn status(&self) -> Result<Option<Status>, Error> {
+        let deadline = tokio::time::Instant::now() + OPENING;
+        loop {
+            if let Some(status) = self.ask_status().await? {
+                return Ok(Some(status));
+            }
+            let Some(pid) = presence::process(&self.layout) else { return Ok(None) };
+            if tokio::time::Instant::now() > deadline {
+                let socket = self.socket.display();
+                return Err(Error::not_ready(format!(
+                    "the agent (process {pid}) does not listen at {socket}"
+                ))
+                .hint("`mainstay down` ends it, and `mainstay up` starts everything again"));
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// `None` where nobody listens at the socket.
+    async fn ask_status(&self) -> Result<Option<Status>, Error> {
         match self.connect().await {
             Ok(stream) => match self.exchange(stream, &Ask::Status, STATUS_PATIENCE).await {
                 Ok(status) => Ok(Some(status)),

@@ -48,6 +48,7 @@ impl From<FirstStatus> for Status {
             agent_pid: first.agent_pid,
             since: first.since,
             version: None,
+            build: None,
             protocol: 1,
             schedule: Vec::new(),
             parts,

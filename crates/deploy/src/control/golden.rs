@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::client::answer;
 use super::first::FirstAsk;
-use super::protocol::{Age, Answer, Ask, PartSpec, Status};
+use super::protocol::{Age, Answer, Ask, PartSpec, Program, Status};
 use crate::error::{Error, Exit};
 
 macro_rules! golden {
@@ -21,6 +21,11 @@ fn both_ways<T: DeserializeOwned + Serialize>(golden: &Value) -> T {
     let read: T = serde_json::from_value(golden.clone()).unwrap_or_else(|error| panic!("{error}: {golden}"));
     assert_eq!(&serde_json::to_value(&read).expect("it is written"), golden);
     read
+}
+
+/// A program of this version whose build is not known.
+fn of(version: &str) -> Program<'_> {
+    Program { version, build: "" }
 }
 
 fn status(line: Value) -> Status {
@@ -67,6 +72,7 @@ fn what_protocol_2_answers() {
 
     both_ways::<Answer>(&golden!("done-schedule-2"));
     both_ways::<Answer>(&golden!("done-2-socket"));
+    both_ways::<Answer>(&golden!("done-2-build"));
 
     let Answer::Refused(refusal) = both_ways(&golden!("refused-2")) else { panic!("not refused") };
     let error = Error::from(refusal);
@@ -87,7 +93,7 @@ fn an_agent_of_protocol_1_is_recognised_and_stopped() {
     assert_eq!(FirstAsk::of(&Ask::HandOver { program: "/x".into() }), None);
 
     let status = status(golden!("done-1"));
-    assert_eq!((status.protocol, status.version.as_ref(), status.age("0.1.0")), (1, None, Age::Older));
+    assert_eq!((status.protocol, status.version.as_ref(), status.age(of("0.1.0"))), (1, None, Age::Older));
     assert_eq!(status.server().map(|server| server.restarts), Some(4));
     assert_eq!(status.edge().map(|edge| edge.spec.listen.port()), Some(8065));
     match answer(golden!("refused-1")).expect("an answer") {
@@ -106,12 +112,12 @@ fn a_status_of_a_later_version_is_read() {
     later["done"]["database"] = serde_json::json!({"kind": "of-tomorrow", "pid": 1});
     let status = status(later);
     assert_eq!(status.parts.len(), 2, "what is not known is left out: {:?}", status.parts);
-    assert_eq!(status.age("0.9.9"), Age::Newer);
-    assert_eq!(status.age("0.10.0"), Age::Same);
-    assert_eq!(status.age("1.0.0"), Age::Older);
-    let refused = status.refuse_newer("0.9.9").expect_err("refused");
+    assert_eq!(status.age(of("0.9.9")), Age::Newer);
+    assert_eq!(status.age(of("0.10.0")), Age::Same);
+    assert_eq!(status.age(of("1.0.0")), Age::Older);
+    let refused = status.refuse_newer(of("0.9.9")).expect_err("refused");
     assert!(refused.what.contains("0.10.0") && refused.what.contains("0.9.9"), "{refused}");
-    status.refuse_newer("0.10.0").expect("allowed");
+    status.refuse_newer(of("0.10.0")).expect("allowed");
 }
 
 #[test]
@@ -121,4 +127,25 @@ fn a_refusal_keeps_its_kind() {
         let received = Error::from(super::protocol::Refusal::from(sent));
         assert_eq!((received.exit, &*received.what, received.hint.as_deref()), (kind, "no", Some("do that")));
     }
+}
+
+#[test]
+fn two_builds_of_one_version_are_told_apart() {
+    let program = |build| Program { version: "0.1.0", build };
+    let tells = status(golden!("done-2-build"));
+    let build = tells.build.clone().expect("it tells its build");
+    assert_eq!(tells.age(program(&build)), Age::Same);
+    assert_eq!(tells.age(program("fedcba98")), Age::OtherBuild);
+    // A program that cannot read itself goes by the version, as every program did before.
+    assert_eq!(tells.age(program("")), Age::Same);
+    assert_eq!(
+        status(golden!("done-2")).age(program(&build)),
+        Age::OtherBuild,
+        "an agent that tells no build"
+    );
+    tells.refuse_newer(program("fedcba98")).expect("nobody knows which is newer");
+    let refused = tells.refuse_other_build(program("fedcba98")).expect_err("refused");
+    assert!(refused.exit == Exit::Refused && refused.what.contains("(01234567)"), "{refused}");
+    assert!(refused.what.contains("(fedcba98)"), "{refused}");
+    tells.refuse_other_build(program(&build)).expect("it is the same");
 }

@@ -5,5 +5,6 @@ mod first;
 #[cfg(test)]
 mod golden;
 pub(crate) mod health;
+pub(crate) mod presence;
 pub(crate) mod protocol;
 pub(crate) mod proxy_users;

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::verify::not_installed;
+use super::verify::refuse_not_installed;
 use crate::action::channel;
 use crate::error::Error;
 use crate::local::{Account, AccountLock, LocalChannel};
@@ -33,9 +33,7 @@ pub struct Accounts {
 /// # Errors
 /// The server does not run, or has no local channel.
 pub async fn accounts(world: &World, all: bool) -> Result<Accounts, Error> {
-    if !world.layout.current().exists() {
-        return Err(not_installed(&world.layout));
-    }
+    refuse_not_installed(&world.layout)?;
     let channel = channel(world).await?;
     let accounts = channel.accounts(!all).await?;
     let locks = match channel.locks().await? {

@@ -7,7 +7,7 @@ use plan::Plan;
 use serde::Serialize;
 
 use super::runner::{Looking, Operation};
-use super::verify::not_installed;
+use super::verify::refuse_not_installed;
 use crate::action::{Account as Change, AccountChange, Action, accepted_address, channel, signs_in_by_name};
 use crate::error::{Error, Exit};
 use crate::local::{Account, LocalChannel};
@@ -57,10 +57,12 @@ impl Operation for ChangeAccount {
     type Seen = Seen;
     type Report = Changed;
 
+    fn may_follow_another_build(&self) -> bool {
+        true
+    }
+
     async fn look(&self, world: &World, _: Looking<'_>) -> Result<Seen, Error> {
-        if !world.layout.current().exists() {
-            return Err(not_installed(&world.layout));
-        }
+        refuse_not_installed(&world.layout)?;
         let channel = channel(world).await?;
         let name = match &self.name {
             Some(name) => name.to_lowercase(),

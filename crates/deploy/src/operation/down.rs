@@ -55,6 +55,10 @@ impl Operation for Down {
         true
     }
 
+    fn may_follow_another_build(&self) -> bool {
+        true
+    }
+
     async fn report(&self, _: &World, _: Self::Seen, changed: bool) -> Result<bool, Error> {
         Ok(changed)
     }
@@ -140,7 +144,7 @@ async fn end_stopped_holder(world: &World) -> Result<(), Error> {
 /// A newer Mainstay runs the deployment.
 async fn obstacle(world: &World) -> Result<Option<String>, Error> {
     match world.agent.status().await {
-        Ok(Some(status)) => status.refuse_newer(&world.version)?,
+        Ok(Some(status)) => status.refuse_newer(world.program())?,
         Ok(None) => {}
         Err(error) => return Ok(Some(error.what)),
     }

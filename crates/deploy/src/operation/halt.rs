@@ -7,6 +7,7 @@ use plan::Lock;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::time::{Instant, sleep};
 
+use crate::control::presence::{lives, process};
 use crate::control::protocol::Ask;
 use crate::error::{Error, Exit};
 use crate::world::World;
@@ -36,11 +37,12 @@ pub(super) async fn halt(world: &World) -> Result<bool, Error> {
 
 /// Ends an agent that lives: one that was asked to ends by itself, another one is told by signals.
 async fn end_agent(world: &World, asked: bool) -> Result<bool, Error> {
-    let lock = world.layout.agent_lock();
-    let Some(agent) = Lock::present_holder(&lock)? else { return Ok(false) };
+    if !lives(&world.layout)? {
+        return Ok(false);
+    }
     let away = async |patience: Duration| -> Result<bool, Error> {
         let deadline = Instant::now() + patience;
-        while Lock::present_holder(&lock)?.is_some() {
+        while lives(&world.layout)? {
             if Instant::now() > deadline {
                 return Ok(false);
             }
@@ -51,20 +53,21 @@ async fn end_agent(world: &World, asked: bool) -> Result<bool, Error> {
     if asked && away(KILL_PATIENCE).await? {
         return Ok(true);
     }
-    // Only a process that is an agent of this directory: the file may be older than its number, or of another container.
-    let pid = i32::try_from(agent.pid).ok().and_then(Pid::from_raw).filter(|_| is_agent_of(world, agent.pid));
-    let Some(pid) = pid else {
+    // Only a process that is an agent of this directory: the lock's file may be older than its number, or of another container.
+    let Some(number) = process(&world.layout) else {
+        // It may have ended just now.
+        let Some(holder) = Lock::present_holder(&world.layout.agent_lock())? else { return Ok(true) };
         return Err(Error::not_ready(format!(
             "the agent does not answer, and its process {} is not one of this machine or container",
-            agent.pid
+            holder.pid
         ))
         .hint("stop it where it runs"));
     };
+    let Some(pid) = Pid::from_raw(number.cast_signed()) else { return Ok(false) };
     let send = |signal| {
         kill_process(pid, signal).map_err(|error| {
             Error::not_ready(format!(
-                "cannot end the agent, process {}: {}",
-                agent.pid,
+                "cannot end the agent, process {number}: {}",
                 crate::error::reason(&error.into())
             ))
             .hint("run `mainstay down` as the user who started it, or as root")
@@ -80,16 +83,8 @@ async fn end_agent(world: &World, asked: bool) -> Result<bool, Error> {
     if away(KILL_PATIENCE).await? {
         return Ok(true);
     }
-    Err(Error::not_ready(format!("the agent, process {}, does not end", agent.pid))
-        .hint(format!("end it with `kill -9 {}` as root", agent.pid)))
-}
-
-/// Whether the process is the agent of this deployment's directory.
-fn is_agent_of(world: &World, pid: u32) -> bool {
-    let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-    let words: Vec<&[u8]> = line.split(|byte| *byte == 0).collect();
-    let root = world.layout.root().as_os_str().as_encoded_bytes();
-    words.contains(&b"agent".as_slice()) && words.contains(&root)
+    Err(Error::not_ready(format!("the agent, process {number}, does not end"))
+        .hint(format!("end it with `kill -9 {number}` as root")))
 }
 
 /// Ends the programs that an agent has left behind, and says how many processes that were.

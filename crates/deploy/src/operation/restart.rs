@@ -4,7 +4,7 @@ use plan::Plan;
 use serde_json::Value;
 
 use super::runner::{Looking, Operation};
-use super::verify::not_installed;
+use super::verify::refuse_not_installed;
 use crate::action::{AcceptanceTest, Action};
 use crate::control::protocol::{ServerSpec, Status};
 use crate::error::{Error, Exit};
@@ -46,18 +46,16 @@ impl Operation for Restart {
 
     async fn look(&self, world: &World, _: Looking<'_>) -> Result<Self::Seen, Error> {
         ground(&world.layout)?;
-        if !world.layout.current().exists() {
-            return Err(not_installed(&world.layout));
-        }
+        refuse_not_installed(&world.layout)?;
         refuse_gone_files(&world.layout).await?;
         let running = world.agent.status().await?.ok_or_else(stopped)?;
         let edge = running.edge().ok_or_else(stopped)?.spec.listen;
+        // What is in force now: what mainstay.toml says meanwhile is for `up`.
+        let config = config_file::deployed(&world.layout)?.unwrap_or_default();
         if let Some(server) = running.server() {
             let user = server.spec.user.as_deref().map_or_else(host::User::current, host::User::named)?;
             access::check(&world.layout, &user)?;
         }
-        // What is in force now: what mainstay.toml says meanwhile is for `up`.
-        let config = config_file::deployed(&world.layout)?.unwrap_or_default();
         if let Some(server) = running.server() {
             check_start(world, &server.spec, &config)?;
         }

@@ -6,7 +6,7 @@ use plan::Plan;
 use settings::{Rotated, Salt};
 
 use super::runner::{Looking, Operation};
-use super::verify::not_installed;
+use super::verify::refuse_not_installed;
 use crate::action::{Action, Configuration, Rotation};
 use crate::control::protocol::Status;
 use crate::error::{Error, Exit};
@@ -79,9 +79,7 @@ impl Operation for Rotate {
     async fn look(&self, world: &World, _: Looking<'_>) -> Result<Seen, Error> {
         let names: Vec<String> =
             broken_by(&self.names)?.into_iter().map(|rotated| rotated.name.to_owned()).collect();
-        if !world.layout.current().exists() {
-            return Err(not_installed(&world.layout));
-        }
+        refuse_not_installed(&world.layout)?;
         refuse_gone_files(&world.layout).await?;
         let running = world.agent.status().await?;
         let settled = settle(world, &BTreeMap::new(), Source::default())?;

@@ -62,6 +62,11 @@ pub trait Operation {
         false
     }
 
+    /// Whether it may change what another build of this version runs: it takes over from that, or starts again nothing of it.
+    fn may_follow_another_build(&self) -> bool {
+        false
+    }
+
     /// Whether it goes on beside an interrupted run whose undo fails, which is given up then.
     fn outranks_a_stuck_run(&self) -> bool {
         false
@@ -347,7 +352,7 @@ impl Past {
     }
 }
 
-/// Refuses to change a deployment whose agent runs elsewhere, or is of a newer Mainstay, or whose server works on a deleted database.
+/// Refuses to change a deployment whose agent runs elsewhere, or is of a Mainstay that this one cannot follow, or whose server works on a deleted database.
 ///
 /// # Errors
 /// It is so.
@@ -359,7 +364,14 @@ pub(super) async fn refuse_others<O: Operation>(operation: &O, world: &World) ->
         return Err(deleted.refusal());
     }
     match world.agent.status().await? {
-        Some(status) => status.refuse_newer(&world.version),
+        Some(status) => {
+            status.refuse_newer(world.program())?;
+            if operation.may_follow_another_build() {
+                Ok(())
+            } else {
+                status.refuse_other_build(world.program())
+            }
+        }
         None => Ok(()),
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use secrecy::SecretString;
 use url::Url;
 
-use super::verify::not_installed;
+use super::verify::refuse_not_installed;
 use crate::error::Error;
 use crate::part::identity::refuse_gone_settings;
 use crate::state::settled::settle;
@@ -28,9 +28,7 @@ pub struct Site {
 /// # Errors
 /// There is no deployment, or its settings are wrong.
 pub async fn site(world: &World) -> Result<Site, Error> {
-    if !world.layout.current().exists() {
-        return Err(not_installed(&world.layout));
-    }
+    refuse_not_installed(&world.layout)?;
     refuse_gone_settings(&world.layout).await?;
     let settled = settle(world, &BTreeMap::new(), Source::default())?;
     let secrets = world.secrets()?;

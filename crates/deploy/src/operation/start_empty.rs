@@ -40,6 +40,10 @@ impl Operation for StartEmpty {
     /// Where everything is now; `None` where nothing was moved.
     type Report = Option<PathBuf>;
 
+    fn may_follow_another_build(&self) -> bool {
+        true
+    }
+
     async fn look(&self, world: &World, mut looking: Looking<'_>) -> Result<Seen, Error> {
         let (layout, request) = (&world.layout, &self.request);
         ground(layout)?;

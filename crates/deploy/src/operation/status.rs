@@ -12,8 +12,10 @@ use tokio_util::sync::CancellationToken;
 use super::down::down;
 use super::record;
 use super::runner::{Caller, Consent};
+use crate::control::presence::lives;
 use crate::control::{health, protocol};
 use crate::error::{Error, Exit};
+use crate::local;
 use crate::part;
 use crate::part::identity::refuse_gone_files;
 use crate::place::ground::{ground, refuse_unreadable};
@@ -24,6 +26,8 @@ use crate::state::deleted::deleted_database;
 use crate::state::exposed::warnings;
 use crate::state::full_disk::full_disks;
 use crate::state::half_deleted::half_deleted;
+use crate::state::installed::{check_release, is_installed};
+use crate::state::lost_journal::lost_journal;
 use crate::state::proof::prove_next;
 use crate::state::report::{LastTest, last_test};
 use crate::state::server_user::check_exists;
@@ -121,6 +125,10 @@ pub enum Subject {
     Settings,
     /// The journal.
     Journal,
+    /// The release: it is not where it should be.
+    Release,
+    /// The history, which is lost.
+    History,
 }
 
 /// What is the matter with a deployment. What `status` says first and what `status --check` ends with both follow from it.
@@ -194,7 +202,8 @@ impl Status {
             };
         }
         match &self.agent {
-            _ if self.is_refused() && (self.agent.is_none() || self.is_up()) => State::Refused,
+            // Whatever else is wrong: `mainstay up` is no way out.
+            _ if self.is_refused() => State::Refused,
             None if !self.installed => State::NotInstalled,
             None => State::Down,
             Some(_) if !self.is_up() => State::Degraded,
@@ -241,7 +250,8 @@ pub async fn status(world: &World) -> Status {
     let directory = refuse_unreadable(layout, "status").and_then(|()| ground(layout).map(drop));
     let may_not_look = refuse_unreadable(layout, "status").err().and_then(|error| error.hint);
     fine(Subject::Directory, directory);
-    let installed = layout.current().exists();
+    let installed = is_installed(layout);
+    fine(Subject::Release, check_release(layout));
     let agent = world.agent.status().await.unwrap_or_else(|error| {
         fine(
             Subject::Agent,
@@ -267,7 +277,17 @@ pub async fn status(world: &World) -> Status {
         fine(Subject::Journal, Err(error));
         None
     });
+    if let Some(lost) = lost_journal(layout) {
+        fine(Subject::History, Err(Error::not_ready(lost)));
+    }
     let busy = Lock::present_holder(&layout.lock()).unwrap_or_default();
+    let trouble = match trouble {
+        // An operation may be starting the server.
+        None if busy.is_none() && agent.as_ref().is_some_and(|agent| agent.server().is_some()) => {
+            shut_channel(layout).await
+        }
+        trouble => trouble,
+    };
     let published = if installed { published_keys(world) } else { Vec::new() };
     Status {
         dir: layout.root().to_owned(),
@@ -293,6 +313,12 @@ pub async fn status(world: &World) -> Status {
     }
 }
 
+/// That the server opens a local channel and does not answer there.
+async fn shut_channel(layout: &Layout) -> Option<String> {
+    let is_shut = local::is_shut(layout, PATIENCE).await;
+    is_shut.then(|| format!("it does not answer on its local channel, {}", layout.local_socket().display()))
+}
+
 /// What `up` would be refused for, as far as it can be told without asking a database.
 async fn refused(world: &World, installed: bool) -> Option<Refusal> {
     let layout = &world.layout;
@@ -313,7 +339,7 @@ fn check_files(world: &World) -> Result<(), Error> {
     let settled = settle(world, &BTreeMap::new(), Source::default())?;
     check_exists(settled.file.as_ref().and_then(|wanted| wanted.get("user")))?;
     prove_next(world, &settled.release, Some(&settled.config), &settled.resolved)?;
-    part::release::observe(&world.layout, &settled.release).map(drop)
+    part::release::observe(&world.layout, &settled).map(drop)
 }
 
 /// Whether this user may read every settings file that is there.
@@ -375,7 +401,7 @@ pub async fn stay(world: &World, mut caller: Caller<'_>) -> Result<(), Error> {
                 stopped => return stopped.map(|_| ()),
             }
         }
-        if Lock::present_holder(&layout.agent_lock())?.is_none() {
+        if !lives(layout)? {
             // An agent that ends in order takes its socket with it.
             return if layout.socket().exists() {
                 Err(Error::not_ready("the agent has ended without being told to")

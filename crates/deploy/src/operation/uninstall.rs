@@ -52,6 +52,9 @@ pub struct Uninstalled {
     pub removed: Vec<String>,
     /// Names that are still there.
     pub kept: Vec<String>,
+    /// Names that are still there because they are not Mainstay's.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub foreign: Vec<String>,
     /// The system user that `up` made for the deployment and that stays.
     pub user: Option<String>,
     /// Why it stays.
@@ -186,6 +189,7 @@ impl Operation for Uninstall {
             dir: layout.root().to_owned(),
             removed,
             kept,
+            foreign: foreign(layout),
             resumed,
             unrecorded: None,
             user: None,
@@ -232,6 +236,10 @@ impl Operation for Uninstall {
         !self.keep_data
     }
 
+    fn may_follow_another_build(&self) -> bool {
+        true
+    }
+
     fn outranks_a_stuck_run(&self) -> bool {
         true
     }
@@ -273,13 +281,20 @@ impl Uninstall {
         if needs_secrets {
             return Fate::Stays("a database on a server may stay, which it used".to_owned());
         }
-        let foreign = std::fs::read_dir(layout.root()).into_iter().flatten().flatten();
-        let mut foreign = foreign.filter(|entry| !Layout::is_ours(&entry.file_name().to_string_lossy()));
-        match foreign.find_map(|entry| user.file_in(&entry.path())) {
+        let mut foreign = foreign(layout).into_iter();
+        match foreign.find_map(|name| user.file_in(&layout.root().join(name))) {
             Some(file) => Fate::Stays(format!("{} stays, and is its", file.display())),
             None => Fate::Goes,
         }
     }
+}
+
+/// The names at the top of the directory that are not Mainstay's.
+fn foreign(layout: &Layout) -> Vec<String> {
+    let mut names = names_in(layout.root());
+    names.retain(|name| !Layout::is_ours(name));
+    names.sort();
+    names
 }
 
 /// What an `uninstall` that was interrupted while it deleted has not deleted yet; `None` = none was.

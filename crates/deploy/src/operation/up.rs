@@ -20,6 +20,7 @@ use crate::place::ground::ground;
 use crate::place::layout::Layout;
 use crate::state::access;
 use crate::state::creation::Creation;
+use crate::state::lost_journal::lost_journal;
 use crate::state::settled::{Settled, settle};
 use crate::state::which_release::Source;
 use crate::state::words::UP;
@@ -90,6 +91,7 @@ impl Operation for Up {
         refuse_lost(layout, &settled, &observed)?;
         preflight::check(layout, &settled, &observed)?;
         settled.remarks.extend(take_over::remarks(layout, &settled, &observed));
+        settled.remarks.extend(lost_journal(layout));
         let resumed = looking.recovered.filter(|run| run.finished && run.operation == Self::NAME).cloned();
         Ok(Seen { settled, observed, resumed })
     }
@@ -101,6 +103,11 @@ impl Operation for Up {
     async fn report(&self, world: &World, seen: Seen, changed: bool) -> Result<Report, Error> {
         let Seen { settled, observed, resumed } = seen;
         up_report::report(world, settled, &observed, resumed, changed).await
+    }
+
+    /// It begins with the hand-over to this program.
+    fn may_follow_another_build(&self) -> bool {
+        true
     }
 
     fn remarks(&self, seen: &Seen) -> Vec<String> {
@@ -200,6 +207,7 @@ pub(crate) mod tests {
             config: ConfigFiles { config: None, shipped: serde_json::json!({}), memory: None },
             before: None,
             given: Vec::new(),
+            build: None,
             remarks: Vec::new(),
             taken: None,
         }
@@ -228,7 +236,7 @@ pub(crate) mod tests {
                 exposed: Vec::new(),
                 denied: Vec::new(),
             },
-            release: release_part::Observed { installed: Vec::new(), current: None },
+            release: release_part::Observed { installed: Vec::new(), current: None, other_build: false },
             database: database::Observed::default(),
             config: ConfigChange::New,
             server: server::Observed { listen: listen(), healthy: false, administered: true },
@@ -268,6 +276,7 @@ pub(crate) mod tests {
             release: release_part::Observed {
                 installed: vec![release::builtin()],
                 current: Some(release::builtin()),
+                other_build: false,
             },
             database: database::Observed { exists: true, ..database::Observed::default() },
             config: ConfigChange::Stays,
@@ -276,6 +285,7 @@ pub(crate) mod tests {
                 agent_pid: 1,
                 since: 0,
                 version: Some("0.1.0".to_owned()),
+                build: None,
                 protocol: 2,
                 schedule: Vec::new(),
                 parts: [
@@ -391,6 +401,16 @@ pub(crate) mod tests {
         let mut observed = finished();
         observed.server.administered = false;
         assert_eq!(names(&plan(&observed, false)), ["administrator", "acceptance"]);
+    }
+
+    #[test]
+    fn another_build_of_the_release_is_put_in_its_place_while_the_server_is_stopped() {
+        let mut observed = finished();
+        observed.release.other_build = true;
+        let mut settled = settled(false, Some(Wanted::default()));
+        settled.build = Some("fedcba98".to_owned());
+        let plan = plan_up(&layout(), &settled, &Request::default(), &observed).expect("a plan");
+        assert_eq!(names(&plan), ["stop-server", "replacement", "server", "administrator", "acceptance"]);
     }
 
     #[test]

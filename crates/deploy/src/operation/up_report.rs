@@ -46,6 +46,9 @@ pub struct Report {
     pub verified_at: Option<i64>,
     /// What the acceptance test said nothing about.
     pub unchecked: Vec<String>,
+    /// What the acceptance test removed that an interrupted one had left, in words.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub cleared: Vec<String>,
     /// Settings that are right and do not do what they say.
     pub notices: Vec<Notice>,
     /// What works and yet is not as it should be.
@@ -80,6 +83,8 @@ pub(super) async fn report(
     let resumed = resumed.map(|Recovered { run, title, began, .. }| Resumed { run, title, began });
     let (administrator, administrators_kept) =
         if created { administrators(world, &desired).await? } else { (None, Vec::new()) };
+    let test = last_test(&world.layout);
+    let (unchecked, cleared) = test.map(|test| (test.unchecked, test.cleared)).unwrap_or_default();
     Ok(Report {
         changed: changed || resumed.is_some(),
         resumed,
@@ -90,7 +95,8 @@ pub(super) async fn report(
         administrator,
         administrators_kept,
         verified_at: last_pass(&world.layout),
-        unchecked: last_test(&world.layout).map(|test| test.unchecked).unwrap_or_default(),
+        unchecked,
+        cleared: if changed { cleared } else { Vec::new() },
         notices: resolved.notices().to_vec(),
         warnings: remarks
             .into_iter()

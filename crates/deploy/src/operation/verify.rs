@@ -15,6 +15,7 @@ use crate::place::layout::Layout;
 use crate::state::deleted::deleted_database;
 use crate::state::full_disk::{explained, refuse_full};
 use crate::state::half_deleted::half_deleted;
+use crate::state::installed::{check_release, is_installed};
 use crate::state::report::keep;
 use crate::state::settled::settle;
 use crate::state::which_release::Source;
@@ -86,31 +87,42 @@ fn interrupted(ours: bool) -> Error {
 }
 
 async fn of_deployment(world: &World) -> Result<Target, Error> {
-    if !world.layout.current().exists() {
-        let missing = not_installed(&world.layout);
-        return Err(match missing.exit {
-            Exit::NotReady => {
-                missing.hint("install one with `mainstay up`, or name any Mattermost with `--url`")
-            }
-            _ => missing,
-        });
+    let layout = &world.layout;
+    if !is_installed(layout) && half_deleted(layout).is_none() {
+        let what = format!("there is no deployment in {}", layout.root().display());
+        let hint = "install one with `mainstay up`, or name any Mattermost with `--url`";
+        return Err(Error::not_ready(what).hint(hint));
     }
-    refuse_gone_settings(&world.layout).await?;
+    refuse_not_installed(layout)?;
+    refuse_gone_settings(layout).await?;
     // Every check would pass: the server still has the file.
     if let Some(deleted) = deleted_database(&world.layout) {
         return Err(Error::new(Exit::NotVerified, deleted.what()).hint(deleted.hint()));
     }
+    // A public name leads somewhere else than here, so that is tested whatever runs here.
     let settled = settle(world, &BTreeMap::new(), Source::default())?;
+    if let Ok(None) = world.agent.status().await {
+        return Err(Error::new(Exit::NotVerified, "the deployment does not run").hint(
+            "start it with `mainstay up`, which tests it as well; `mainstay verify --url URL` tests what answers at any address",
+        ));
+    }
     target(&settled.desired.site_url, None, world)
 }
 
-/// An operation needs a deployment, and there is none.
-pub(super) fn not_installed(layout: &Layout) -> Error {
-    if let Some(refusal) = half_deleted(layout) {
-        return refusal;
+/// Refuses an operation that needs a deployment.
+///
+/// # Errors
+/// There is none, it is being deleted, or its release is missing.
+pub fn refuse_not_installed(layout: &Layout) -> Result<(), Error> {
+    if layout.current().exists() {
+        return Ok(());
     }
-    Error::not_ready(format!("there is no deployment in {}", layout.root().display()))
-        .hint("install one with `mainstay up`, or name its directory with `--dir`")
+    if let Some(refusal) = half_deleted(layout) {
+        return Err(refusal);
+    }
+    check_release(layout)?;
+    Err(Error::not_ready(format!("there is no deployment in {}", layout.root().display()))
+        .hint("install one with `mainstay up`, or name its directory with `--dir`"))
 }
 
 /// Writes a report for people.

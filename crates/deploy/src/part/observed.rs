@@ -53,11 +53,13 @@ pub(crate) async fn observe(
         server,
         database: database::observe(world, settled, creation, patience).await?,
         directory: directory::observe(layout, settled)?,
-        release: release::observe(layout, &settled.release)?,
-        handover: agent.as_ref().and_then(|status| HandOver::from(status, &world.version)),
+        release: release::observe(layout, settled)?,
+        handover: agent.as_ref().and_then(|status| HandOver::from(status, world.program())),
         agent,
-        // A test that was killed may have left a setting switched on, which the next one takes back.
-        verified: last_pass(layout).is_some() && !layout.tokens_marker().exists(),
+        // A test that was killed may have left a setting switched on, accounts and a team: the next one takes them back.
+        verified: last_pass(layout).is_some()
+            && !layout.tokens_marker().exists()
+            && !layout.left_by_test().exists(),
         volume: volume_change(layout, &settled.release)?,
         volume_used: volume_used(layout)?,
         identity: identity::observe(layout).await?,

@@ -6,10 +6,11 @@ use plan::Step;
 use release::ReleaseId;
 
 use super::{Part, Stage, View};
-use crate::action::{Action, Activation, Unpacking};
+use crate::action::{Action, Activation, Replacement, Unpacking};
 use crate::error::Error;
 use crate::place::Place;
 use crate::place::layout::Layout;
+use crate::state::settled::Settled;
 
 /// What is there.
 #[derive(Debug, Clone)]
@@ -18,24 +19,35 @@ pub(crate) struct Observed {
     pub installed: Vec<ReleaseId>,
     /// The active one.
     pub current: Option<ReleaseId>,
+    /// Whether the wanted one is there as another build than the wanted one.
+    pub other_build: bool,
 }
 
 /// # Errors
 /// The releases cannot be read; the wanted one is there and damaged.
-pub(crate) fn observe(layout: &Layout, wanted: &ReleaseId) -> Result<Observed, Error> {
+pub(crate) fn observe(layout: &Layout, settled: &Settled) -> Result<Observed, Error> {
+    let Settled { release: wanted, build, .. } = settled;
     let installed = release::installed(&layout.releases())?;
+    let mut other_build = false;
     if installed.contains(wanted) {
-        check(layout.place(), &layout.releases().join(wanted.to_string()))?;
+        let root = layout.releases().join(wanted.to_string());
+        let unpacked = check(layout.place(), &root)?;
+        other_build = build.as_ref().is_some_and(|build| is_other(&unpacked, build));
     }
-    Ok(Observed { installed, current: release::current(&layout.current()) })
+    Ok(Observed { installed, current: release::current(&layout.current()), other_build })
+}
+
+/// Whether the program of an unpacked release is another build than this one.
+fn is_other(release: &release::Release, build: &str) -> bool {
+    host::build::id(&release.binary()).is_ok_and(|there| there != build)
 }
 
 /// Whether an unpacked release can be started.
 ///
 /// # Errors
 /// What is missing in it.
-pub(crate) fn check(place: Place, root: &Path) -> Result<(), Error> {
-    release::Release::open(root).map(drop).map_err(|error| Error::from(error).hint(place.unpack_again(root)))
+pub(crate) fn check(place: Place, root: &Path) -> Result<release::Release, Error> {
+    release::Release::open(root).map_err(|error| Error::from(error).hint(place.unpack_again(root)))
 }
 
 pub(super) struct Release;
@@ -50,6 +62,11 @@ impl Part for Release {
         match stage {
             Stage::Prepare if !seen.installed.contains(wanted) => {
                 vec![Unpacking { release: wanted.clone(), origin: view.origin.clone() }.step()]
+            }
+            // One name for two builds: the release of that name is replaced while no server runs from it.
+            Stage::Change if seen.other_build => {
+                let (release, build) = (wanted.clone(), view.settled.build.clone().unwrap_or_default());
+                vec![Replacement { release, build, origin: view.origin.clone() }.step()]
             }
             // After the database: until it has the schema, the old release is the one that can be started.
             Stage::Start if seen.current.as_ref() != Some(wanted) => {

@@ -13,7 +13,7 @@ use crate::action::{self, Action, Administrator, Switch};
 use crate::control::health;
 use crate::control::protocol::{ServerSpec, ServerStatus, Status};
 use crate::error::Error;
-use crate::local::{Account, LocalChannel};
+use crate::local::{self, Account, LocalChannel};
 use crate::place::layout::Layout;
 use crate::state::desired::Desired;
 use crate::state::settled::Settled;
@@ -39,7 +39,11 @@ pub(super) async fn observe(
 ) -> Result<Observed, Error> {
     let listen = listen_address(layout, agent, edge);
     let healthy = match agent.and_then(|status| status.server()) {
-        Some(server) => health::ask(&health::client(&server.spec, PATIENCE)?, &server.spec).await.is_ok(),
+        // One whose local channel is gone cannot be administered: only a restart opens it again.
+        Some(server) => {
+            health::ask(&health::client(&server.spec, PATIENCE)?, &server.spec).await.is_ok()
+                && !local::is_shut(layout, PATIENCE).await
+        }
         None => false,
     };
     // One that does not answer there gets the step, which says why.
@@ -97,7 +101,11 @@ impl Part for Server {
         // Whole directories change their owner while the server is stopped: it makes and removes files in them.
         let has_its_files = view.observed.directory.of_others.is_empty();
         let stays = |server: &ServerStatus| {
-            !view.observed.config.reconfigures() && has_its_files && seen.healthy && server.spec == spec
+            !view.observed.config.reconfigures()
+                && !view.observed.release.other_build
+                && has_its_files
+                && seen.healthy
+                && server.spec == spec
         };
         let administrator = || Administrator { listen: seen.listen, email: admin_email(desired) }.step();
         if running.is_some_and(stays) {

@@ -106,6 +106,17 @@ impl Place {
         }
     }
 
+    /// How a release that is missing comes back, in words.
+    pub(crate) fn bring_release_back(self) -> &'static str {
+        match self {
+            Self::Machine => {
+                "put it back, or run `mainstay up`, which unpacks it again; for another edition than `builtin` name the tarball with \
+                 `--release FILE`"
+            }
+            Self::Container => "it is in the image: pull or build the image again, and replace the container",
+        }
+    }
+
     /// How a damaged release in `root` is replaced, in words.
     pub(crate) fn unpack_again(self, root: &Path) -> String {
         match self {

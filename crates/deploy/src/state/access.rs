@@ -32,13 +32,15 @@ impl std::fmt::Display for Denied {
 /// The groups of the user are not known.
 pub(crate) fn denied(layout: &Layout, user: &User) -> Result<Vec<Denied>, Error> {
     let mut denied = Vec::new();
-    for name in layout.server_dirs().map(str::to_owned).chain(layout.server_files()) {
+    let dirs = layout.server_dirs().map(|name| (name.to_owned(), true));
+    for (name, is_dir) in dirs.chain(layout.server_files().map(|name| (name, false))) {
         let path = layout.root().join(name);
         let Ok(meta) = path.symlink_metadata() else { continue };
-        let needs = match meta.is_dir() {
-            true => 0o7,
+        let needs = match is_dir {
+            true if meta.is_dir() => 0o7,
             false if meta.is_file() => 0o6,
-            false => continue,
+            // What is of another kind is no question of rights.
+            _ => continue,
         };
         if !user.may_use(&path, &meta, needs)? {
             let (owner, mode) = ((meta.uid(), meta.gid()), meta.mode() & 0o7777);

@@ -15,6 +15,12 @@ use crate::state::blank::is_blank;
 /// # Errors
 /// It cannot be read, is a link or somebody else's, or it is not a JSON object: said with its line.
 pub(crate) fn read(path: &Path) -> Result<Value, Error> {
+    if path.symlink_metadata().is_ok_and(|meta| meta.is_dir()) {
+        let what =
+            format!("{} is a directory, where a file with the server's settings belongs", path.display());
+        return Err(Error::new(Exit::Settings, what)
+            .hint("move it away, and put the file back from a backup; nothing has been changed"));
+    }
     // The server can write in that directory, and this process may be root.
     let read = host::disk::read_guarded(path, FILE_LIMIT);
     let content = read.map_err(|error| Error::path("read", path, &error.source))?;

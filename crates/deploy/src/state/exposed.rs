@@ -34,7 +34,11 @@ impl std::fmt::Display for Exposed {
 
 /// Everything of a deployment that is more open than it should be. What is not there, or cannot be looked at, is left out.
 pub(crate) fn exposed(layout: &Layout, wanted: Option<&Wanted>) -> Vec<Exposed> {
-    let secret = |path, why: &str| open(path, 0o077, why.to_owned());
+    // What is no file where one belongs is somebody else's to tell.
+    let secret = |path: PathBuf, why: &str| {
+        let is_dir = path.symlink_metadata().is_ok_and(|meta| meta.is_dir());
+        if is_dir { None } else { open(path, 0o077, why.to_owned()) }
+    };
     let declared = wanted.map(Wanted::secrets).unwrap_or_default();
     let of_wanted = (!declared.is_empty())
         .then(|| open(layout.wanted(), 0o077, format!("it says `{}`", declared.join("`, `"))));

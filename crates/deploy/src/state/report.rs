@@ -20,6 +20,9 @@ pub struct LastTest {
     pub unchecked: Vec<String>,
     /// When a test last passed before it, if it failed.
     pub passed_at: Option<i64>,
+    /// What it removed that an interrupted test before it had left, and what of that stays, in words.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub cleared: Vec<String>,
 }
 
 /// Reads the newest report; `None` where there is none, or a newer version wrote it.
@@ -37,6 +40,9 @@ pub(crate) fn last_test(layout: &Layout) -> Option<LastTest> {
     let failed = list("checks").into_iter().find(|check| check["outcome"] == "failed");
     let failure =
         failed.and_then(|check| Some(format!("{}: {}", check["title"].as_str()?, check["what"].as_str()?)));
+    let notes =
+        list("checks").into_iter().flat_map(|check| check["notes"].as_array().cloned().unwrap_or_default());
+    let of_earlier = |note: &serde_json::Value| text(note).filter(|note| note.starts_with(Report::EARLIER));
     Some(LastTest {
         at: moment("finished_at")?,
         passed: report["passed"] == true,
@@ -44,6 +50,7 @@ pub(crate) fn last_test(layout: &Layout) -> Option<LastTest> {
         failure,
         unchecked: list("unchecked").iter().filter_map(text).collect(),
         passed_at: moment("passed_at"),
+        cleared: notes.filter_map(|note| of_earlier(&note)).collect(),
     })
 }
 

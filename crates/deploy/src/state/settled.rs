@@ -21,7 +21,9 @@ use crate::state::proof::prove_next;
 use crate::state::server_user::check_exists;
 use crate::state::taken::Taken;
 use crate::state::wanted::read_wanted;
-use crate::state::which_release::{Source, present_release, wanted_or_present, wanted_release};
+use crate::state::which_release::{
+    Found, Source, own_build, present_release, wanted_or_present, wanted_release,
+};
 use crate::world::World;
 
 /// What a deployment is to be, with everything decided.
@@ -41,6 +43,8 @@ pub(crate) struct Settled {
     /// The keys of `mainstay.toml` that are to be written: those that the command line gives, and the site URL where it changes because the
     /// edge moves to another address.
     pub given: Vec<&'static str>,
+    /// Which build of the release its program must be, as [`host::build::id`] says; `None` = whatever is unpacked.
+    pub build: Option<String>,
     /// What is to be known of how the release was found out.
     pub remarks: Vec<String>,
     /// The Mattermost that is taken over, where its config.json is named and there is none yet.
@@ -71,19 +75,21 @@ pub(crate) fn settle(
         said = said.with_in_file("site_url", &url).map_err(|problem| Error::new(Exit::Settings, problem))?;
     }
     let desired = Desired::decide(&said, flags, &machine)?;
-    let (release, mut remarks) = match (layout.place().image_decides_release(), source.origin) {
+    let Found { release, build, mut remarks } = match (layout.place().image_decides_release(), source.origin)
+    {
         (false, _) => wanted_release(&desired, flags, source, release::current(&layout.current()))?,
-        (true, None) => (image_release(layout, &desired.wanted)?, Vec::new()),
+        (true, None) => Found::of(image_release(layout, &desired.wanted)?),
         (true, Some(_)) => {
             return Err(Error::new(Exit::Refused, "in a container the image decides the release")
                 .hint("replace the container by one of another image"));
         }
     };
+    let build = build.or_else(|| own_build(world, source.origin, &release));
     if is_late {
         remarks.push("`--take-over` has nothing left to do: this deployment has its config.json".to_owned());
     }
     let given = flags.keys().copied().chain(moved.then_some("site_url")).collect();
-    Ok(Settled { given, remarks, ..checked(world, desired, release, (file, taken))? })
+    Ok(Settled { given, build, remarks, ..checked(world, desired, release, (file, taken))? })
 }
 
 /// Every mistake that the settings alone show: `up` and `settings check` find the same.
@@ -102,8 +108,8 @@ fn checked(
     check_one_site_url(&resolved)?;
     check_config(&resolved, &config, layout)?;
     let desired = with_site_url(desired, &resolved, &config)?;
-    let (given, remarks) = (Vec::new(), Vec::new());
-    Ok(Settled { desired, resolved, release, file, location, config, before, given, remarks, taken })
+    let (given, build, remarks) = (Vec::new(), None, Vec::new());
+    Ok(Settled { desired, resolved, release, file, location, config, before, given, build, remarks, taken })
 }
 
 /// What the System Console or somebody's editor wrote into config.json must not lock people out either.

@@ -14,6 +14,7 @@ use crate::error::{Error, Exit};
 use crate::place::container::image_release;
 use crate::place::layout::Layout;
 use crate::place::machine::check_tarball;
+use crate::world::World;
 
 /// What an `up` installs from: a release, which may be run to learn which one it is, and a Mattermost that is taken over.
 #[derive(Debug, Clone, Copy, Default)]
@@ -24,6 +25,42 @@ pub(crate) struct Source<'a> {
     pub only_shown: bool,
     /// The config.json of a Mattermost that is taken over.
     pub take_over: Option<&'a Path>,
+}
+
+/// The wanted release, and how it was found out.
+pub(super) struct Found {
+    pub release: ReleaseId,
+    /// Which build the server in a tarball is; `None` where nothing was asked.
+    pub build: Option<String>,
+    /// What is to be known of that.
+    pub remarks: Vec<String>,
+}
+
+impl Found {
+    pub(super) fn of(release: ReleaseId) -> Self {
+        Self::from((release, Vec::new()))
+    }
+}
+
+impl From<(ReleaseId, Vec<String>)> for Found {
+    fn from((release, remarks): (ReleaseId, Vec<String>)) -> Self {
+        Self { release, build: None, remarks }
+    }
+}
+
+/// Which build the program of a release must be, where it is made of this program; `None` = whatever is unpacked. A release that came
+/// from a file stays until another file is named.
+pub(super) fn own_build(world: &World, origin: Option<&Origin>, release: &ReleaseId) -> Option<String> {
+    let root = world.layout.releases().join(release.to_string());
+    let from_file = || release::Release::open(&root).is_ok_and(|release| release.identity().from_file);
+    let is_own = match origin {
+        None => *release == release::builtin() && !from_file(),
+        Some(Origin::Builtin) => true,
+        Some(Origin::File { .. } | Origin::Download { .. }) => false,
+    };
+    // An image has both programs, and its release stays as it is.
+    let is_own = is_own && !world.layout.place().image_decides_release();
+    (is_own && !world.build.is_empty()).then(|| world.build.clone())
 }
 
 /// The release to describe where none is named: the installed one, the image's, or the built-in server.
@@ -64,28 +101,28 @@ pub(super) fn wanted_release(
     flags: &BTreeMap<&'static str, String>,
     source: Source<'_>,
     current: Option<ReleaseId>,
-) -> Result<(ReleaseId, Vec<String>), Error> {
+) -> Result<Found, Error> {
     if let Some(Origin::File { path }) = source.origin {
         check_tarball(path)?;
     }
     match (source.origin, current) {
-        (None, Some(current)) => installed(desired, flags, current),
-        (None, None) => builtin(desired).map(|release| (release, Vec::new())),
-        (Some(Origin::Builtin), _) => Ok((release::builtin(), Vec::new())),
+        (None, Some(current)) => installed(desired, flags, current).map(Found::from),
+        (None, None) => builtin(desired).map(Found::of),
+        (Some(Origin::Builtin), _) => Ok(Found::of(release::builtin())),
         (Some(Origin::File { path }), _) => {
-            let (release, remarks) = match source.only_shown {
-                true => claimed(desired, path)?,
+            let found = match source.only_shown {
+                true => claimed(desired, path)?.into(),
                 false => identified(desired, path)?,
             };
-            agrees(flags, &release, path)?;
-            Ok((release, remarks))
+            agrees(flags, &found.release, path)?;
+            Ok(found)
         }
-        (Some(Origin::Download { release, .. }), _) => Ok((release.clone(), Vec::new())),
+        (Some(Origin::Download { release, .. }), _) => Ok(Found::of(release.clone())),
     }
 }
 
 /// The release that the server in a file says that it is.
-fn identified(desired: &Desired, path: &Path) -> Result<(ReleaseId, Vec<String>), Error> {
+fn identified(desired: &Desired, path: &Path) -> Result<Found, Error> {
     let confining = host::Shim::confining();
     let found = release::identify(path, &confining, told(desired).as_ref()).map_err(|error| match error {
         error @ release::ReleaseError::CannotSay { .. } => {
@@ -98,7 +135,8 @@ fn identified(desired: &Desired, path: &Path) -> Result<(ReleaseId, Vec<String>)
     let remark = |reached: &String| {
         format!("the server in {} was run to ask for its version, and could reach {reached}", path.display())
     };
-    Ok((found.release, found.reached.iter().map(remark).collect()))
+    let remarks = found.reached.iter().map(remark).collect();
+    Ok(Found { release: found.release, build: Some(found.build), remarks })
 }
 
 /// What command line and `mainstay.toml` say the release is, where they say both edition and version.
@@ -235,7 +273,7 @@ mod tests {
             let said = flags(said);
             let current = current.parse().expect("a release");
             let found = wanted_release(&desired(file, &said), &said, Source::default(), Some(current));
-            found.map(|(release, remarks)| (release.to_string(), remarks.len()))
+            found.map(|found| (found.release.to_string(), found.remarks.len()))
         };
         for (file, said, current, remarks) in [
             (&[][..], &[][..], "11.6.0-team", 0),

@@ -15,7 +15,9 @@ pub(super) async fn run(printer: Printer, world: &World, args: &cli::History) ->
     }
     let events = deploy::history(world, args.limit).await?;
     printer.data(&events);
+    let lost = deploy::lost_journal(&world.layout);
     printer.show(&match &events[..] {
+        [] if lost.is_some() => lost.unwrap_or_default(),
         [] => "Nothing has been run here".to_owned(),
         events => events.iter().map(event).collect::<Vec<_>>().join("\n"),
     });

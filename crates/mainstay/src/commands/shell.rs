@@ -12,10 +12,7 @@ use finding::Exit;
 #[expect(clippy::disallowed_methods, reason = "the shell is the one that the person who asks uses")]
 pub(super) fn run(world: &World) -> Result<Exit, Error> {
     let layout = &world.layout;
-    if !layout.current().exists() {
-        return Err(Error::not_ready(format!("there is no deployment in {}", layout.root().display()))
-            .hint("install one with `mainstay up`, or name its directory with `--dir`"));
-    }
+    deploy::refuse_not_installed(layout)?;
     let shell =
         std::env::var_os("SHELL").filter(|shell| !shell.is_empty()).unwrap_or_else(|| "/bin/sh".into());
     let mut path = layout.current().join("bin").into_os_string();

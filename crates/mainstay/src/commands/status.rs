@@ -47,7 +47,11 @@ fn state(status: &Status) -> String {
             "half removed: {run} did not end; `mainstay uninstall` goes on with it, `mainstay up` takes it back"
         ),
         State::Refused => {
-            let runs = if status.agent.is_some() { "it runs" } else { "it is down" };
+            let runs = match &status.agent {
+                None => "it is down".to_owned(),
+                Some(_) if status.is_up() => "it runs".to_owned(),
+                agent => degraded(agent.as_ref(), status.trouble.as_deref()),
+            };
             format!("needs you: {runs}, and `mainstay up` would be refused")
         }
         State::NotInstalled => "not installed; `mainstay up` does it".to_owned(),
@@ -84,6 +88,8 @@ fn text(status: &Status) -> String {
             Subject::Directory => "Note",
             Subject::Settings => "Settings",
             Subject::Journal => "Journal",
+            Subject::Release => "Missing",
+            Subject::History => "History",
         };
         rows.push((name, problem.what.replace('\n', "; ")));
         rows.extend(problem.hint.clone().map(|hint| ("", hint)));

@@ -52,12 +52,16 @@ fn summary(gone: &Uninstalled) -> String {
         lines.push("An `uninstall` that was interrupted while it deleted is finished now".to_owned());
     }
     match (gone.removed.is_empty(), gone.kept.is_empty()) {
-        (_, true) => lines.push(format!("\nRemoved {dir}")),
+        (_, true) if gone.foreign.is_empty() => lines.push(format!("\nRemoved {dir}")),
+        (_, true) => lines.push(format!("\nRemoved the deployment in {dir}")),
         (true, false) => lines.push(format!("Nothing to remove: {dir} has nothing but {kept}")),
         (false, false) => {
             lines.push(format!("\nRemoved {} from {dir}", gone.removed.join(", ")));
             lines.push(format!("Kept there: {kept}"));
         }
+    }
+    if !gone.foreign.is_empty() {
+        lines.push(format!("Left there, because it is not Mainstay's: {}", gone.foreign.join(", ")));
     }
     let secrets = gone.kept.iter().any(|name| name == "secrets.toml");
     lines.extend(gone.database.as_ref().map(|address| match secrets {

@@ -61,6 +61,9 @@ pub(super) async fn run(
     for warning in &up.warnings {
         printer.say(&format!("warning: {warning}"));
     }
+    for cleared in &up.cleared {
+        printer.say(&format!("note: {cleared}"));
+    }
     let password_command = world.layout.place().password_command();
     printer.show(&summary(&up, began.elapsed().as_secs_f64(), password_command));
     if args.foreground {

@@ -32,12 +32,14 @@ mod full {
     mod apps_local;
     mod apps_mattermost;
     mod browser;
+    mod builds;
     mod clients;
     mod container;
     mod crash;
     mod docker;
     pub(crate) mod external;
     mod flood;
+    mod found;
     mod handover;
     mod history;
     pub(crate) mod image;

@@ -207,6 +207,7 @@ static GENERAL: LazyLock<Vec<(Regex, String)>> = LazyLock::new(|| {
         (r"in \d+(\.\d+)? (m?s)\b", "in [DURATION] $2"),
         (r#"(ms": ?)\d+"#, "${1}[MS]"),
         (r#"(process |pid |pid": ?)\d+"#, "${1}[PID]"),
+        (r#"("build": ?")[0-9a-f]{16,}"#, "${1}[BUILD]"),
         (r#"(requests": ?)\d+"#, "${1}[COUNT]"),
         (r"\d+ (requests|answers)\b", "[COUNT] $1"),
         (r"\d+ [KM]B\b", "[SIZE]"),

@@ -51,7 +51,7 @@ const DAMAGES: [Damage; 12] = [
             fs::remove_file(path).expect("removed");
             fs::create_dir(path).expect("a directory");
         },
-        "it is not a regular file",
+        "config.json is a directory",
     ),
     ("config/config.json", |path| replaced(path, "ln", &["-s", "/no/such/file"]), "it is a symbolic link"),
     ("config/config.json", |path| replaced(path, "mkfifo", &[]), "it is not a regular file"),

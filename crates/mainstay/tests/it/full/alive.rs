@@ -311,7 +311,7 @@ fn status_always_answers_with_a_cause_and_a_next_command() {
     fs::write(&toml, old).expect("written");
     let journal = fs::read(&db).expect("a journal");
     fs::write(&db, "damaged").expect("written");
-    says(&["State      up", "Journal", "damaged", "mainstay up --yes"]);
+    says(&["State      needs you: it runs", "Journal", "damaged", "mainstay up --yes"]);
     fs::write(&db, journal).expect("written");
     if is_root() {
         // Somebody else looks: neither the socket nor the journal is theirs.

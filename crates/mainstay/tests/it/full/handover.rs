@@ -199,7 +199,7 @@ fn an_older_program_looks_at_a_newer_agent_and_changes_nothing() {
     two.place.run(&["logs", "server"]).expect(0);
     let ours = two.place.up_args();
     let up: Vec<&str> = ours.iter().map(String::as_str).collect();
-    for refused in [&up[..], &["down"], &["uninstall", "--yes"]] {
+    for refused in [&up[..], &["restart"], &["restart", "agent"], &["down"], &["uninstall", "--yes"]] {
         let ran = two.place.run(refused).expect(8);
         let (what, hint) = ran.stderr.split_once("hint:").expect("a hint");
         assert!(what.contains(&two.version) && what.contains(env!("CARGO_PKG_VERSION")), "{what}");

@@ -1,0 +1,75 @@
+//! The processes that run here, with their arguments: how a process is found that left no file.
+
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt as _;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
+use crate::procfs;
+
+/// A process that this process sees.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Running {
+    /// Its id.
+    pub pid: u32,
+    /// The user id that it acts with.
+    pub uid: u32,
+    /// Its program's name as it was called, then its arguments. Whoever starts a program chooses them freely.
+    pub arguments: Vec<OsString>,
+}
+
+/// Every process that this process sees, but those that have ended.
+pub fn all() -> impl Iterator<Item = Running> {
+    procfs::pids().filter_map(of)
+}
+
+/// One process; `None` when it has ended.
+pub fn of(pid: u32) -> Option<Running> {
+    let line = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+    // Empty for a process that has ended and that nobody took notice of, and for threads of the kernel.
+    let words = line.strip_suffix(b"\0").unwrap_or(&line);
+    let arguments: Vec<_> =
+        words.split(|byte| *byte == 0).map(|word| OsString::from_vec(word.into())).collect();
+    let uid = std::fs::metadata(format!("/proc/{pid}")).ok()?.uid();
+    (!line.is_empty()).then_some(Running { pid, uid, arguments })
+}
+
+impl Running {
+    /// Whether what this process calls `theirs` is the directory that we call `ours`: a container has other ones by the same names, and a
+    /// directory may have several. `false` too where we may not know.
+    pub fn means(&self, theirs: &Path, ours: &Path) -> bool {
+        let (Ok(ours), Ok(below)) = (ours.metadata(), theirs.strip_prefix("/")) else { return false };
+        let theirs = Path::new("/proc").join(self.pid.to_string()).join("root").join(below).metadata();
+        theirs.is_ok_and(|theirs| (theirs.dev(), theirs.ino()) == (ours.dev(), ours.ino()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_is_seen_with_its_arguments_until_it_has_ended() {
+        let mut child = std::process::Command::new("sleep").arg("61.25").spawn().expect("a process");
+        let is_it = |running: &Running| running.arguments == ["sleep", "61.25"].map(OsString::from);
+        let mut found = None;
+        for _ in 0..500 {
+            found = all().find(|running| running.pid == child.id() && is_it(running));
+            if found.is_some() {
+                break;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+        let found = found.expect("it is seen");
+        let dir = tempfile::tempdir().expect("a directory");
+        let (path, absent) = (dir.path(), dir.path().join("absent"));
+        assert!(found.means(path, path) && found.means(&path.join("."), path));
+        assert!(
+            !found.means(&absent, path) && !found.means(path, &absent) && !found.means(path, Path::new("/"))
+        );
+        assert_eq!(found.uid, rustix::process::geteuid().as_raw());
+        child.kill().expect("ended");
+        child.wait().expect("waited");
+        assert_eq!(of(found.pid), None);
+    }
+}
