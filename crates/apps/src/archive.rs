@@ -23,6 +23,8 @@ pub(crate) const ENTRIES_MAX: usize = 20_000;
 const RATIO_MAX: u64 = 200;
 /// Smaller files may have any ratio.
 const RATIO_FROM: u64 = 4 << 20;
+/// The most bytes of a name on a disk.
+pub(crate) const NAME_MAX: usize = 255;
 /// How many findings an archive gets.
 const MOST: usize = 50;
 
@@ -95,11 +97,7 @@ impl Archive {
     /// The bytes of a file. Its checksum is right.
     pub(crate) fn read(&self, entry: &Entry) -> Result<Vec<u8>, Error> {
         let mut zip = self.zip.clone();
-        let damaged = |why: String| {
-            let what =
-                format!("{} in {} is damaged: {}", entry.name, self.path.display(), one_line(&why, 120));
-            Error::new(Exit::Settings, what).hint("make the bundle again, or copy it again")
-        };
+        let damaged = |why: String| self.damaged(entry, &why);
         let file = zip.by_index(entry.index).map_err(|error| damaged(error.to_string()))?;
         let mut bytes = Vec::with_capacity(usize::try_from(entry.size).unwrap_or_default().min(64 << 20));
         file.take(entry.size + 1).read_to_end(&mut bytes).map_err(|error| damaged(error.to_string()))?;
@@ -107,6 +105,32 @@ impl Archive {
             return Err(damaged(format!("it has not the {} bytes that the archive says", entry.size)));
         }
         Ok(bytes)
+    }
+
+    /// Whether the bytes of a file have the checksum and the length that the archive says. Keeps none of them.
+    pub(crate) fn check(&self, entry: &Entry) -> Result<(), Error> {
+        let mut zip = self.zip.clone();
+        let damaged = |why: String| self.damaged(entry, &why);
+        let mut file = zip.by_index(entry.index).map_err(|error| damaged(error.to_string()))?;
+        let (mut part, mut length) = (vec![0; 128 << 10], 0);
+        loop {
+            match file.read(&mut part).map_err(|error| damaged(error.to_string()))? {
+                0 => break,
+                count => length += count as u64,
+            }
+            if length > entry.size {
+                break;
+            }
+        }
+        if length != entry.size {
+            return Err(damaged(format!("it has not the {} bytes that the archive says", entry.size)));
+        }
+        Ok(())
+    }
+
+    fn damaged(&self, entry: &Entry, why: &str) -> Error {
+        let what = format!("{} in {} is damaged: {}", entry.name, self.path.display(), one_line(why, 120));
+        Error::new(Exit::Settings, what).hint("make the bundle again, or copy it again")
     }
 
     /// The archive that a file of this archive is.
@@ -124,6 +148,11 @@ impl Archive {
         };
         Self::open(&path, reader)
     }
+}
+
+/// Whether a name in a path is longer than a disk takes.
+pub(crate) fn is_too_long_for_disk(path: &str) -> bool {
+    path.split('/').any(|name| name.len() > NAME_MAX)
 }
 
 /// What is wrong with an archive.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use finding::{Exit, Finding, Location, Severity};
 
-use crate::archive::{Archive, Entry};
+use crate::archive::{self, Archive, Entry};
 use crate::found::shown;
 use crate::package::{self, Package};
 use crate::reader::Reader;
@@ -123,7 +123,7 @@ impl Bundle {
     /// # Errors
     /// A file is damaged.
     pub fn verify(&self) -> Result<(), Error> {
-        self.archive.entries.iter().try_for_each(|entry| self.read(entry).map(drop))
+        self.archive.entries.iter().try_for_each(|entry| self.archive.check(entry))
     }
 }
 
@@ -183,6 +183,11 @@ fn assets_found(manifest: &Manifest, assets: &[Asset]) -> Vec<Finding> {
                 format!("at most {} MB", ASSET_MAX >> 20),
             ));
         }
+    }
+    for asset in assets.iter().filter(|asset| archive::is_too_long_for_disk(&asset.name)) {
+        let what = format!("the static file {} cannot be kept on a disk", shown(&asset.name));
+        let cause = format!("a file or directory in its path has more than {} bytes", archive::NAME_MAX);
+        found.push(Finding::warning(what, cause, "shorten it, or the app runs on AWS alone"));
     }
     let icon = rules::static_path(&manifest.icon).unwrap_or_default();
     let icon = icon.strip_prefix("./").unwrap_or(&icon);

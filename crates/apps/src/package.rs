@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use finding::{Finding, nearest};
 
-use crate::archive::{Archive, Entry};
+use crate::archive::{self, Archive, Entry};
 use crate::found::shown;
 use crate::runtimes::{deprecated, refused};
 use crate::{Function, Manifest};
@@ -198,6 +198,11 @@ fn content(function: &Function, code: &Archive, findings: &mut Vec<Finding>) {
         let what = format!("function {name} has {} MB unpacked", unpacked >> 20);
         let cause = format!("AWS takes at most {} MB", UNPACKED_MAX >> 20);
         findings.push(Finding::error(what, cause, "leave out what it does not need"));
+    }
+    if let Some(entry) = code.entries.iter().find(|entry| archive::is_too_long_for_disk(&entry.name)) {
+        let what = format!("the archive of function {name} cannot be unpacked: {}", shown(&entry.name));
+        let cause = format!("a file or directory in this path has more than {} bytes", archive::NAME_MAX);
+        findings.push(Finding::error(what, cause, "shorten it"));
     }
     let file = |wanted: &str| code.entries.iter().find(|entry| entry.name == wanted);
     if function.runtime.starts_with("provided") {

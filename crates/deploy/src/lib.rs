@@ -29,20 +29,24 @@ mod world;
 
 pub use action::{AccountChange, Action};
 pub use agent::run as run_agent;
+pub use control::app::AppSpec;
 pub use control::protocol::{
-    EdgeSpec, EdgeStatus, LastRestart, LastRun, PartSpec, PartStatus, ScheduleEntry, Scheduled, ServerStatus,
-    Status as AgentStatus,
+    AppStatus, EdgeSpec, EdgeStatus, LastRestart, LastRun, PartSpec, PartStatus, ScheduleEntry, Scheduled,
+    ServerStatus, Status as AgentStatus,
 };
 pub use error::Error;
 pub use local::{Account, AccountLock};
 pub use operation::accounts::{Accounts, ListedAccount, accounts};
 pub use operation::admin::{ChangeAccount, Changed};
+pub use operation::apps::{AppChanged, DeployApp, LocalApp, NewApp, RollBackApp, UndeployApp, local_apps};
 pub use operation::container::{reach_volume, secrets_of_root, take_volume};
 pub use operation::database_status::{
     DatabaseStatus, Reached, address as database_address, database_status, sql_script,
 };
 pub use operation::down::{Down, Stopped, down};
-pub use operation::history::{Event, Restarts, RunOutcome, RunSummary, StepSummary, history, run_of_history};
+pub use operation::history::{
+    Event, Restarts, RunOutcome, RunSummary, ScheduledRuns, StepSummary, history, run_of_history,
+};
 pub use operation::in_force::{InForce, Probe};
 pub use operation::migrate::Migrate;
 pub use operation::planned::Planned;
@@ -63,6 +67,7 @@ pub use place::ground::{check_directory, refuse_unreadable};
 pub use place::layout::{Layout, LogPart};
 pub use place::machine::host_name;
 pub use place::{Place, container};
+pub use state::apps::Deployed;
 pub use state::creation::{ADMINISTRATORS, Creation};
 pub use state::deleted::{DeletedDatabase, deleted_database};
 pub use state::desired::{Desired, Machine, default_site_url};

@@ -7,6 +7,7 @@
 //! The rights are given up between fork and exec, so this program starts itself once more
 //! (`guest RIGHTS PARENT -- PROGRAM ARGS...`), which is what [`become_guest`] is for.
 mod left;
+mod usage;
 
 use std::convert::Infallible;
 use std::ffi::OsString;
@@ -30,6 +31,7 @@ use crate::shim::{self, Shim, ShimError};
 use crate::spawner::Spawner;
 use crate::user::User;
 use left::Strays;
+pub use usage::{Usage, size_of};
 
 /// Names the guest in its environment, so that what left its process group is found, too.
 pub const MARK: &str = "MAINSTAY_GUEST";
@@ -115,6 +117,7 @@ pub fn user(slot: u32) -> Option<User> {
 #[derive(Debug)]
 pub struct Guest {
     pid: u32,
+    strays: Strays,
     end: CancellationToken,
     ended: watch::Receiver<Option<Exit>>,
 }
@@ -129,13 +132,13 @@ impl Guest {
         let end = CancellationToken::new();
         let (exit, ended) = watch::channel(None);
         let (started, begun) = oneshot::channel();
-        let (keeper, ending) = (spawner.clone(), end.clone());
+        let (keeper, ending, strays) = (spawner.clone(), end.clone(), strays(&command));
         drop(spawner.run(async move {
             let (_keeper, slot) = (keeper, slot);
             run(command, started, &ending, &exit, slot).await;
         }));
         let (pid, output) = begun.await.map_err(io::Error::other)??;
-        Ok((Self { pid, end, ended }, output))
+        Ok((Self { pid, strays, end, ended }, output))
     }
 
     /// Its process id, which is also its group's.
@@ -163,11 +166,9 @@ impl Guest {
         self.ended().await
     }
 
-    /// Bytes of memory that it has in use now; what it started is not counted.
-    pub fn memory(&self) -> u64 {
-        let text = fs::read_to_string(format!("/proc/{}/statm", self.pid)).unwrap_or_default();
-        let pages = text.split_ascii_whitespace().nth(1).and_then(|pages| pages.parse::<u64>().ok());
-        pages.unwrap_or(0) * rustix::param::page_size() as u64
+    /// How what it started is known.
+    fn strays(&self) -> &Strays {
+        &self.strays
     }
 }
 

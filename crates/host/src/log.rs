@@ -43,13 +43,30 @@ pub struct Log {
     pub keep: u32,
     /// Whether a supervised program's lines are counted instead of written when it repeats itself.
     pub counts_floods: bool,
+    /// Whose lines they are: each line of a supervised program is written as JSON then, see [`Log::of_speaker`].
+    pub speaker: Option<&'static str>,
 }
 
 impl Log {
     /// 10 MiB a file, five older ones; floods are counted.
     pub fn at(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), limit: 10 << 20, keep: 5, counts_floods: true }
+        Self { path: path.into(), limit: 10 << 20, keep: 5, counts_floods: true, speaker: None }
     }
+
+    /// Each line of a supervised program is written as a JSON object with its time and this name:
+    /// `{"timestamp": ..., "function": SPEAKER, "instance": 1, "text": LINE}`.
+    #[must_use]
+    pub fn of_speaker(self, speaker: &'static str) -> Self {
+        Self { speaker: Some(speaker), ..self }
+    }
+}
+
+/// A line as JSON, with its time.
+fn spoken(speaker: &str, line: &[u8]) -> String {
+    let text = String::from_utf8_lossy(line);
+    let text = text.trim_end_matches(['\r', '\n']);
+    let line = serde_json::json!({ "timestamp": jiff::Timestamp::now(), "function": speaker, "instance": 1, "text": text });
+    format!("{line}\n")
 }
 
 /// `NAME.n`; `NAME` itself for 0.
@@ -289,12 +306,20 @@ pub(crate) struct Unread {
 }
 
 fn write_all(messages: &Receiver<Message>, room: &Room, mut writer: Rotating) {
+    let speaker = writer.log.speaker;
+    let write = move |writer: &mut Rotating, lines: &[u8]| match speaker {
+        Some(speaker) => {
+            let lines = lines.split_inclusive(|byte| *byte == b'\n');
+            writer.write_lines(lines.map(|line| spoken(speaker, line)).collect::<String>().as_bytes());
+        }
+        None => writer.write_lines(lines),
+    };
     loop {
         let message = messages.recv_timeout(PERIOD);
         let ends = matches!(message, Ok(Message::Flush(_)) | Err(RecvTimeoutError::Disconnected));
         if let Ok(Message::Lines(lines)) = &message {
             room.waiting.fetch_sub(lines.len(), Ordering::Relaxed);
-            writer.write_lines(lines);
+            write(&mut writer, lines);
         }
         let lost = room.refused.swap(0, Ordering::Relaxed);
         if lost > 0 {
@@ -302,7 +327,7 @@ fn write_all(messages: &Receiver<Message>, room: &Room, mut writer: Rotating) {
         }
         let notes = room.digest.as_ref().map(|digest| locked(digest).notes(Instant::now(), ends));
         for note in notes.unwrap_or_default() {
-            writer.write_lines(note.as_bytes());
+            write(&mut writer, note.as_bytes());
         }
         writer.tell_lost();
         match message {

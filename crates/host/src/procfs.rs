@@ -7,6 +7,7 @@ pub(crate) struct Stat {
     pub(crate) pid: u32,
     /// `Z` for a process that has ended and was not reaped yet.
     pub(crate) state: char,
+    pub(crate) parent: u32,
     pub(crate) group: u32,
     pub(crate) session: u32,
     /// Clock ticks after boot.
@@ -21,6 +22,7 @@ impl Stat {
         Some(Self {
             pid,
             state: rest.first()?.chars().next()?,
+            parent: rest.get(1)?.parse().ok()?,
             group: rest.get(2)?.parse().ok()?,
             session: rest.get(3)?.parse().ok()?,
             started: rest.get(19)?.parse().ok()?,
@@ -66,7 +68,7 @@ mod tests {
     #[test]
     fn a_program_name_with_spaces_and_brackets_does_not_shift_the_fields() {
         let stat = "42 (a) b (c) S 1 42 7 0 -1 4194560 0 0 0 0 0 0 0 0 20 0 1 0 98765 0 0";
-        let expected = Stat { pid: 42, state: 'S', group: 42, session: 7, started: 98765 };
+        let expected = Stat { pid: 42, state: 'S', parent: 1, group: 42, session: 7, started: 98765 };
         assert_eq!(Stat::parse(stat), Some(expected));
         assert_eq!(Stat::parse("42 (cut"), None);
         assert_eq!(Stat::parse("42 (cut) S 1"), None);

@@ -16,6 +16,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub(crate) use self::apps::{
     AccountNames, AppLogs, Apps, AwsAccount, BundleSource, Call, Cloud, DeployApp, DeployApps, Functions,
     InstallApp, ListApps, Provision, RollbackApp, Run, Serve, Server, SwitchApp, UndeployApp, UninstallApp,
+    Where,
 };
 pub(crate) use self::apps::{
     Convert as AppsConvert, Init as AppsInit, MakeBundle as AppsBundle, Terraform as AppsTerraform,
@@ -281,7 +282,7 @@ pub(crate) struct Down {
 
 #[derive(Debug, Args)]
 pub(crate) struct Restart {
-    /// server, edge or agent; requests wait at the edge while the server restarts
+    /// server, edge, agent or app:ID; requests wait at the edge while the server restarts
     #[arg(value_name = "PART", default_value = "server")]
     pub part: String,
     #[command(flatten)]

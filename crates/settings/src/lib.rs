@@ -73,7 +73,7 @@ pub use reference::reference;
 pub use resolve::{Defaults, Sources, resolve};
 pub use resolved::{Layer, Resolved, Setting};
 pub use row::{Change, Form, Place, Row};
-pub use schedule::{SCHEDULABLE, ScheduledOperation, check_cron};
+pub use schedule::{SCHEDULABLE, Schedulable, ScheduleOption, ScheduledOperation, check_cron};
 pub use schema::schema;
 pub use secrets::{Rotated, SALTS, Salt, Secrets, VERIFIER, random_password};
 pub use server::{Line, Server};

@@ -1,6 +1,7 @@
 //! `[schedule]` of `mainstay.toml`: which operations begin by themselves, and when.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use cronexpr::{FallbackTimezoneOption, MakeTimestamp, ParseOptions, parse_crontab_with};
 use toml::de::DeValue;
@@ -8,10 +9,60 @@ use toml::de::DeValue;
 use crate::finding::line_at;
 use crate::nearest;
 
-/// The operations that may be scheduled.
-pub const SCHEDULABLE: &[&str] = &["verify"];
+/// An operation that may be scheduled.
+#[derive(Debug)]
+pub struct Schedulable {
+    /// Its name in `[schedule]`.
+    pub name: &'static str,
+    /// The command.
+    pub words: &'static [&'static str],
+    /// What an entry may say besides when.
+    pub options: &'static [ScheduleOption],
+}
 
-/// The keys of an entry that is a table.
+/// What an entry may say of its operation. All are texts.
+#[derive(Debug)]
+pub struct ScheduleOption {
+    /// Its key in the entry.
+    pub key: &'static str,
+    /// The flag that it becomes.
+    pub flag: &'static str,
+    /// What it is.
+    pub meaning: &'static str,
+    /// Whether it names a file: absolute, because the operation runs in another directory.
+    pub is_path: bool,
+}
+
+/// A row of the options.
+const fn option(
+    key: &'static str,
+    flag: &'static str,
+    meaning: &'static str,
+    is_path: bool,
+) -> ScheduleOption {
+    ScheduleOption { key, flag, meaning, is_path }
+}
+
+/// The operations that may be scheduled.
+pub const SCHEDULABLE: &[Schedulable] = &[
+    Schedulable { name: "verify", words: &["verify"], options: &[] },
+    Schedulable {
+        name: "apps-deployer",
+        words: &["apps", "deployer", "--once"],
+        options: &[
+            option("bucket", "--bucket", "The bucket that bundles are put into.", false),
+            option("prefix", "--prefix", "Only objects whose keys begin with this.", false),
+            option("environment", "--environment", "The name of the environment.", false),
+            option("apps_bucket", "--apps-bucket", "The bucket of all apps.", false),
+            option("region", "--region", "The region.", false),
+            option("settings", "--settings", "A file with variables: credentials, region, webhooks.", true),
+            option("notifications_hook", "--notifications-hook", "A file with a webhook's address.", true),
+            option("alerts_hook", "--alerts-hook", "A file with a webhook's address.", true),
+        ],
+    },
+];
+
+/// The keys of every entry that is a table.
 const KEYS: [&str; 3] = ["cron", "jitter", "catch_up"];
 
 /// The longest jitter, in seconds: a day.
@@ -20,7 +71,7 @@ pub(crate) const LONGEST_JITTER: u32 = 86_400;
 /// An operation that begins by itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ScheduledOperation {
-    /// Which, by its word on the command line.
+    /// Which, by its name in [`SCHEDULABLE`].
     pub operation: &'static str,
     /// When: minute, hour, day of the month, month, day of the week, in the machine's time.
     pub cron: String,
@@ -28,6 +79,20 @@ pub struct ScheduledOperation {
     pub jitter: u32,
     /// Whether one run makes up for those that nothing was there to begin.
     pub catch_up: bool,
+    /// What the entry says of its operation, by key.
+    pub options: BTreeMap<&'static str, String>,
+}
+
+impl ScheduledOperation {
+    /// The operation and its arguments, as on the command line.
+    pub fn arguments(&self) -> Vec<String> {
+        let Some(row) = SCHEDULABLE.iter().find(|row| row.name == self.operation) else { return Vec::new() };
+        let flags = row
+            .options
+            .iter()
+            .filter_map(|option| Some(format!("{}={}", option.flag, self.options.get(option.key)?)));
+        row.words.iter().map(|word| (*word).to_owned()).chain(flags).collect()
+    }
 }
 
 /// A mistake: its line, its key, what is wrong, what is allowed.
@@ -73,10 +138,11 @@ pub(crate) fn read(
         let name = name.get_ref().as_ref();
         let key = format!("schedule.{name}");
         lines.insert(key.clone(), line);
-        let Some(operation) = SCHEDULABLE.iter().find(|operation| **operation == name) else {
-            let allowed = match nearest(name, SCHEDULABLE.iter().copied()) {
+        let Some(operation) = SCHEDULABLE.iter().find(|row| row.name == name) else {
+            let names: Vec<&str> = SCHEDULABLE.iter().map(|row| row.name).collect();
+            let allowed = match nearest(name, names.iter().copied()) {
                 Some(near) => format!("did you mean `{near}`?"),
-                None => format!("allowed: {}", SCHEDULABLE.join(", ")),
+                None => format!("allowed: {}", names.join(", ")),
             };
             mistakes.push((line, key, "is not an operation that can be scheduled".to_owned(), allowed));
             continue;
@@ -89,14 +155,24 @@ pub(crate) fn read(
     if mistakes.is_empty() { Ok(entries) } else { Err(mistakes) }
 }
 
-fn entry(operation: &'static str, value: &DeValue<'_>) -> Result<ScheduledOperation, (String, String)> {
+fn entry(
+    operation: &'static Schedulable,
+    value: &DeValue<'_>,
+) -> Result<ScheduledOperation, (String, String)> {
     let example = || {
         "allowed: five fields for minute, hour, day, month and weekday, as in \"0 3 * * *\"; or \
          { cron = \"0 3 * * *\", jitter = 600, catch_up = true }"
             .to_owned()
     };
     let wrong = |problem: &str| (problem.to_owned(), example());
-    let mut entry = ScheduledOperation { operation, cron: String::new(), jitter: 0, catch_up: false };
+    let mut entry = ScheduledOperation {
+        operation: operation.name,
+        cron: String::new(),
+        jitter: 0,
+        catch_up: false,
+        options: BTreeMap::new(),
+    };
+    let option = |key: &str| operation.options.iter().find(|option| option.key == key);
     match value {
         DeValue::String(cron) => entry.cron = cron.to_string(),
         DeValue::Table(table) => {
@@ -112,13 +188,23 @@ fn entry(operation: &'static str, value: &DeValue<'_>) -> Result<ScheduledOperat
                         })?;
                     }
                     ("catch_up", DeValue::Boolean(catch_up)) => entry.catch_up = *catch_up,
+                    (key, DeValue::String(text)) if let Some(option) = option(key) => {
+                        check_option(option, text)?;
+                        entry.options.insert(option.key, text.to_string());
+                    }
+                    (key, _) if option(key).is_some() => {
+                        let allowed = "allowed: a text in quotes".to_owned();
+                        return Err((format!("has a `{key}` of the wrong type"), allowed));
+                    }
                     (key, _) if KEYS.contains(&key) => {
                         return Err(wrong(&format!("has a `{key}` of the wrong type")));
                     }
                     (key, _) => {
-                        let allowed = match nearest(key, KEYS) {
+                        let keys = KEYS.into_iter().chain(operation.options.iter().map(|option| option.key));
+                        let keys: Vec<&str> = keys.collect();
+                        let allowed = match nearest(key, keys.iter().copied()) {
                             Some(near) => format!("did you mean `{near}`?"),
-                            None => format!("allowed: {}", KEYS.join(", ")),
+                            None => format!("allowed: {}", keys.join(", ")),
                         };
                         return Err((format!("has an unknown key `{key}`"), allowed));
                     }
@@ -134,6 +220,22 @@ fn entry(operation: &'static str, value: &DeValue<'_>) -> Result<ScheduledOperat
     Ok(entry)
 }
 
+/// Whether an option can be passed on.
+fn check_option(option: &ScheduleOption, text: &str) -> Result<(), (String, String)> {
+    let (key, meaning) = (option.key, option.meaning.trim_end_matches('.').to_lowercase());
+    if text.trim().is_empty() || text.contains(char::is_control) {
+        return Err((
+            format!("has a `{key}` that is empty or has more than one line"),
+            format!("allowed: {meaning}"),
+        ));
+    }
+    if option.is_path && !Path::new(text).is_absolute() {
+        let allowed = format!("allowed: an absolute path; {meaning}");
+        return Err((format!("has the `{key}` `{text}`, which is not absolute"), allowed));
+    }
+    Ok(())
+}
+
 /// The table for a `mainstay.toml`; an example where nothing is scheduled.
 pub(crate) fn write(entries: &[ScheduledOperation]) -> String {
     let mut text = String::from("\n# What begins by itself: minute, hour, day, month, weekday.\n");
@@ -142,12 +244,17 @@ pub(crate) fn write(entries: &[ScheduledOperation]) -> String {
         return text;
     }
     text.push_str("[schedule]\n");
-    for ScheduledOperation { operation, cron, jitter, catch_up } in entries {
+    for ScheduledOperation { operation, cron, jitter, catch_up, options } in entries {
         let cron = toml::Value::from(cron.as_str());
-        text.push_str(&match (jitter, catch_up) {
-            (0, false) => format!("{operation} = {cron}\n"),
-            _ => format!("{operation} = {{ cron = {cron}, jitter = {jitter}, catch_up = {catch_up} }}\n"),
-        });
+        if (*jitter, *catch_up, options.is_empty()) == (0, false, true) {
+            text.push_str(&format!("{operation} = {cron}\n"));
+            continue;
+        }
+        text.push_str(&format!("{operation} = {{ cron = {cron}, jitter = {jitter}, catch_up = {catch_up}"));
+        for (key, value) in options {
+            text.push_str(&format!(", {key} = {}", toml::Value::from(value.as_str())));
+        }
+        text.push_str(" }\n");
     }
     text
 }
@@ -178,8 +285,29 @@ mod tests {
     }
 
     #[test]
+    fn the_cloud_deployer_gets_what_its_entry_says() {
+        let text = "[schedule]\napps-deployer = { cron = \"*/15 * * * *\", bucket = \"bundles\", settings = \"/etc/deployer.env\" }\n";
+        let wanted = parse(Path::new("x"), text).expect("valid");
+        let arguments = ["apps", "deployer", "--once", "--bucket=bundles", "--settings=/etc/deployer.env"];
+        assert_eq!(wanted.schedule[0].arguments(), arguments);
+        assert_eq!(parse(Path::new("x"), &write(&wanted)).expect("our own file"), wanted);
+    }
+
+    #[test]
     fn a_mistake_is_found_with_its_line_and_its_key() {
         for (line, says) in [
+            (
+                "apps-deployer = { cron = \"0 * * * *\", settings = \"deployer.env\" }",
+                "mainstay.toml:2: `schedule.apps-deployer` has the `settings` `deployer.env`, which is not absolute; allowed: an absolute path",
+            ),
+            (
+                "apps-deployer = { cron = \"0 * * * *\", bucket = 5 }",
+                "mainstay.toml:2: `schedule.apps-deployer` has a `bucket` of the wrong type; allowed: a text in quotes",
+            ),
+            (
+                "verify = { cron = \"0 * * * *\", bucket = \"b\" }",
+                "mainstay.toml:2: `schedule.verify` has an unknown key `bucket`; allowed: cron, jitter, catch_up",
+            ),
             (
                 "verfy = \"0 3 * * *\"",
                 "mainstay.toml:2: `schedule.verfy` is not an operation that can be scheduled; did you mean `verify`?",

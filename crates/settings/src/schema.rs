@@ -43,13 +43,17 @@ fn scheduled() -> Value {
     let mut table = object("Operations that begin by themselves.");
     for operation in SCHEDULABLE {
         let cron = json!({"type": "string", "description": "Minute, hour, day, month, weekday."});
-        table["properties"][*operation] = json!({"anyOf": [cron, {
+        let mut keys = json!({
+            "cron": cron,
+            "jitter": {"type": "integer", "minimum": 0, "maximum": LONGEST_JITTER},
+            "catch_up": {"type": "boolean"},
+        });
+        for option in operation.options {
+            keys[option.key] = json!({"type": "string", "description": option.meaning});
+        }
+        table["properties"][operation.name] = json!({"anyOf": [cron, {
             "type": "object",
-            "properties": {
-                "cron": cron,
-                "jitter": {"type": "integer", "minimum": 0, "maximum": LONGEST_JITTER},
-                "catch_up": {"type": "boolean"},
-            },
+            "properties": keys,
             "required": ["cron"],
             "additionalProperties": false,
         }]});

@@ -17,6 +17,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, interval, sleep_until};
 
 use super::api::{Desk, Job, Reply, listen, serve};
+use super::bounds::{FILES_MAX, PROCESSES_MAX};
 use super::log::{FunctionLog, Lines};
 use crate::Error;
 
@@ -24,6 +25,8 @@ use crate::Error;
 const START_MAX: Duration = Duration::from_secs(10);
 /// The time between two looks at a process's memory.
 const LOOK: Duration = Duration::from_millis(100);
+/// The time between two looks at what it has written.
+const LOOK_AT_FILES: Duration = Duration::from_millis(500);
 /// How much of what a process has printed is read before its call counts as answered, in bytes.
 const LAST_WORDS: usize = 256 << 10;
 
@@ -66,11 +69,20 @@ pub enum Failure {
     TooLong(Duration),
     /// Its answer is larger than AWS allows.
     TooLarge,
-    /// It used more memory than it may, and was ended.
+    /// It and what it started used more memory than they may, and were ended.
     Memory {
         /// Bytes that it had.
         used: u64,
         /// Bytes that it may have.
+        limit: u64,
+    },
+    /// It started more processes than it may, and all were ended.
+    Processes(u64),
+    /// It wrote more than it may, and was ended.
+    Files {
+        /// Bytes that its files take.
+        used: u64,
+        /// Bytes that they may take.
         limit: u64,
     },
     /// It asked for the next call instead of answering.
@@ -107,7 +119,22 @@ impl fmt::Display for Failure {
             Self::TooLarge => write!(f, "the function's answer is larger than 6 MiB, AWS's limit"),
             Self::Memory { used, limit } => write!(
                 f,
-                "the function's process used {} MiB of memory, more than its {} MiB, and was ended",
+                "the function's processes used {} MiB of memory, more than its {} MiB, and were ended",
+                used >> 20,
+                limit >> 20
+            ),
+            Self::Processes(count) => {
+                write!(
+                    f,
+                    "the function had {count} processes, more than its {PROCESSES_MAX}, and they were ended"
+                )
+            }
+            Self::Files { used: u64::MAX, .. } => {
+                write!(f, "the function wrote too many files into its TMPDIR, and its process was ended")
+            }
+            Self::Files { used, limit } => write!(
+                f,
+                "the function's files in TMPDIR take {} MiB, more than its {} MiB, and its process was ended",
                 used >> 20,
                 limit >> 20
             ),
@@ -137,6 +164,8 @@ pub(super) struct Instance {
     is_warm: bool,
     /// Whether the process has fetched its last call.
     has_fetched: bool,
+    /// When its files were looked at last.
+    looked_at_files: Instant,
     /// Counts the processes that are not ended yet.
     _alive: Arc<()>,
 }
@@ -163,8 +192,8 @@ impl Instance {
             write: vec![start.work.clone()],
             // Its own limit is watched. This one is for what allocates faster than somebody looks.
             memory: start.memory.saturating_add((512 << 20).max(start.memory)),
-            file: 512 << 20,
-            processes: 256,
+            file: FILES_MAX,
+            processes: PROCESSES_MAX,
         };
         let command = Command {
             program: start.program.clone(),
@@ -186,6 +215,7 @@ impl Instance {
         let reader = tokio::spawn(async move { reading.to_the_end().await });
         Ok(Self {
             has_fetched: false,
+            looked_at_files: Instant::now(),
             _alive: alive,
             start,
             guest,
@@ -210,7 +240,7 @@ impl Instance {
 
     /// Has the process answer a call. After any failure but [`Failure::Fault`] it is of no more use.
     pub(super) async fn call(&mut self, id: &str, payload: Bytes, limit: Duration) -> Result<Bytes, Failure> {
-        self.output.belong_to(Some(id));
+        self.output.start_of_call(id);
         let began = Instant::now();
         let is_cold = !self.is_warm;
         let answered = self.answered(id, payload, limit).await;
@@ -254,6 +284,7 @@ impl Instance {
         let deadline = Instant::now() + limit;
         let mut look = interval(LOOK);
         look.reset();
+        let mut looked_at_files = self.looked_at_files;
         let ended = self.guest.ended();
         tokio::pin!(ended);
         loop {
@@ -268,13 +299,43 @@ impl Instance {
                 exit = &mut ended => return Err(Failure::Ended { exit, early: false }),
                 () = sleep_until(deadline) => return Err(Failure::TooLong(limit)),
                 _ = look.tick() => {
-                    let (used, limit) = (self.guest.memory(), self.start.memory);
-                    if used > limit {
-                        return Err(Failure::Memory { used, limit });
+                    if let Some(failure) = self.excess(&mut looked_at_files) {
+                        return Err(failure);
                     }
                 }
             }
         }
+    }
+
+    /// What it uses more of than it may.
+    fn excess(&self, looked_at_files: &mut Instant) -> Option<Failure> {
+        let (usage, limit) = (self.guest.usage(), self.start.memory);
+        if usage.memory > limit {
+            return Some(Failure::Memory { used: usage.memory, limit });
+        }
+        if usage.processes > PROCESSES_MAX {
+            return Some(Failure::Processes(usage.processes));
+        }
+        if looked_at_files.elapsed() < LOOK_AT_FILES {
+            return None;
+        }
+        *looked_at_files = Instant::now();
+        let used = host::guest::size_of(&self.start.work);
+        (used > FILES_MAX).then_some(Failure::Files { used, limit: FILES_MAX })
+    }
+
+    /// Whether it may take another call: a process that answers fast is looked at between its calls, at most twice a second.
+    pub(super) fn is_within_limits(&mut self) -> bool {
+        if self.looked_at_files.elapsed() < LOOK_AT_FILES {
+            return true;
+        }
+        let mut looked_at_files = self.looked_at_files;
+        let excess = self.excess(&mut looked_at_files);
+        self.looked_at_files = looked_at_files;
+        if let Some(failure) = &excess {
+            self.output.end_of_call(None, &failure.to_string());
+        }
+        excess.is_none()
     }
 
     /// Ends the process and all that it started, and removes what it wrote.
@@ -310,7 +371,7 @@ impl Output {
 
     async fn to_the_end(&self) {
         while self.pipe.readable().await.is_ok() {
-            if !self.drain() {
+            if !self.read_with(|chunk| self.pipe.try_read(chunk)) {
                 return;
             }
             // What prints without end must leave the thread to others.
@@ -318,13 +379,17 @@ impl Output {
         }
     }
 
-    /// Reads what is there. False once there is no more.
+    /// Reads what is there: of the kernel itself, because tokio may not have heard of it yet. False once there is no more.
     fn drain(&self) -> bool {
+        self.read_with(|chunk| rustix::io::read(&self.pipe, chunk).map_err(Into::into))
+    }
+
+    fn read_with(&self, read_some: impl Fn(&mut [u8]) -> std::io::Result<usize>) -> bool {
         let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
         let mut chunk = [0; 16 << 10];
         let mut read = 0;
         while read < LAST_WORDS {
-            match self.pipe.try_read(&mut chunk) {
+            match read_some(&mut chunk) {
                 Ok(0) => {
                     lines.flush(self.instance, &self.log);
                     return false;
@@ -345,8 +410,41 @@ impl Output {
         lines.belong_to(request, self.instance, &self.log);
     }
 
+    /// From here on, what is printed is this call's; what was printed before and is not read yet is not.
+    fn start_of_call(&self, request: &str) {
+        self.drain();
+        self.belong_to(Some(request));
+    }
+
     fn end_of_call(&self, request: Option<&str>, text: &str) {
         self.belong_to(None);
         self.log.say(self.instance, request, text);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+    use crate::runtime::Entry;
+
+    #[tokio::test]
+    async fn what_was_printed_before_a_call_is_not_the_call_s() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("f.log");
+        let (output, mut input) = std::io::pipe().unwrap();
+        // Nobody reads it meanwhile, as when the reader is slower than the next call.
+        let output = Output::new(output.into(), 1, Arc::new(FunctionLog::new("f", &path))).unwrap();
+        output.end_of_call(Some("one"), "answered");
+        input.write_all(b"late words of the first call\n").unwrap();
+        output.start_of_call("two");
+        input.write_all(b"of the second\n").unwrap();
+        output.drain();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let entries = text.lines().map(|line| serde_json::from_str::<Entry>(line).unwrap());
+        let said: Vec<_> = entries.map(|entry| (entry.text, entry.request)).collect();
+        assert!(said.contains(&("late words of the first call".to_owned(), None)), "{said:?}");
+        assert!(said.contains(&("of the second".to_owned(), Some("two".to_owned()))), "{said:?}");
     }
 }

@@ -108,6 +108,21 @@ pub struct Runtime {
     _lock: place::Lock,
 }
 
+/// Whether every one of these functions could be run here, as far as its manifest tells.
+///
+/// # Errors
+/// One of them could not; which, and why.
+pub fn check(packages: &[crate::Package]) -> Result<(), Error> {
+    if packages.len() > MOST as usize {
+        return Err(too_many(packages.len()));
+    }
+    packages.iter().try_for_each(|package| program::kind(&package.function, package.is_jar).map(drop))
+}
+
+fn too_many(count: usize) -> Error {
+    Error::new(Exit::Refused, format!("too many functions: {count}; {MOST} can run here"))
+}
+
 /// The processes of one function.
 #[derive(Debug)]
 struct Pool {
@@ -157,10 +172,7 @@ impl Runtime {
             functions.push(function);
         }
         if pools.len() > MOST as usize {
-            return Err(Error::new(
-                Exit::Refused,
-                format!("too many functions: {}; {MOST} can run here", pools.len()),
-            ));
+            return Err(too_many(pools.len()));
         }
         let spawner = Spawner::start().map_err(|error| not_ready(format!("cannot start: {error}")))?;
         Ok(Self { settings, functions, pools, alive: Arc::default(), spawner, _lock: lock })
@@ -208,12 +220,13 @@ impl Runtime {
                 Some(instance) => instance.call(&request_id(), payload.clone(), limit).await,
                 None => Err(Failure::NoAnswer),
             };
-            let Some(instance) = held.0.take() else { return answered };
+            let Some(mut instance) = held.0.take() else { return answered };
             if answered.as_ref().is_err_and(|failure| instance.has_lost(failure)) {
                 instance.end().await;
                 continue;
             }
-            if matches!(answered, Ok(_) | Err(Failure::Fault(_))) && instance.is_alive() {
+            let is_of_use = matches!(answered, Ok(_) | Err(Failure::Fault(_)));
+            if is_of_use && instance.is_alive() && instance.is_within_limits() {
                 pool.idle.lock().unwrap_or_else(PoisonError::into_inner).push(instance);
             } else {
                 instance.end().await;
@@ -353,6 +366,8 @@ fn environment(
     // No LD_LIBRARY_PATH: it would load the package's libraries into our own program, before it has given up its rights.
     let root = code.display().to_string();
     let mut env = settings.env.clone();
+    // AWS's. Ours may lead into directories that are nobody else's business.
+    env.entry("PATH".to_owned()).or_insert_with(|| "/usr/local/bin:/usr/bin:/bin:/opt/bin".to_owned());
     env.extend(
         [
             ("_HANDLER", function.handler.clone()),

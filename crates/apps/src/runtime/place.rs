@@ -194,15 +194,20 @@ impl Drop for Lock {
 
 /// A file name for a function's name: letters, digits, `-`, `_` and `.` as they are, other bytes as `%XX`.
 fn file_name(function: &str) -> String {
+    // Of long names that begin alike each has a file of its own.
+    let (kept, end) = match function.len() {
+        0..=60 => (60, String::new()),
+        _ => (50, format!("-{}", names::sha256(function.as_bytes()).get(..8).unwrap_or_default())),
+    };
     let mut name = String::new();
-    for byte in function.bytes().take(60) {
+    for byte in function.bytes().take(kept) {
         match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' => name.push(char::from(byte)),
             b'.' if !name.is_empty() => name.push('.'),
             _ => name.push_str(&format!("%{byte:02X}")),
         }
     }
-    name
+    name + &end
 }
 
 #[cfg(test)]
@@ -216,6 +221,8 @@ mod tests {
         assert_eq!(file_name("../../etc/x"), "%2E.%2F..%2Fetc%2Fx");
         assert_eq!(file_name("a.b"), "a.b");
         assert!(file_name(&"ü".repeat(500)).len() < 255);
+        let long = |end: &str| file_name(&format!("{}{end}", "a".repeat(60)));
+        assert_ne!(long("-one"), long("-two"));
     }
 
     #[test]

@@ -40,6 +40,29 @@ impl Running {
         dir.is_taken().then_some(running)
     }
 
+    /// Whether it answers with the manifest of this version. It may take `limit`.
+    ///
+    /// # Errors
+    /// It does not.
+    pub async fn check_manifest(&self, app_id: &str, version: &str, limit: Duration) -> Result<(), Error> {
+        let failed = |why: String| {
+            let what = format!("{}/manifest.json is not the manifest of {app_id} {version}: {why}", self.url);
+            Error::new(Exit::NotVerified, what)
+        };
+        let client = reqwest::Client::builder().no_proxy().timeout(limit).build();
+        let client = client.map_err(|error| Error::new(Exit::NotReady, error.to_string()))?;
+        let answer = client.get(format!("{}/manifest.json", self.url)).send().await;
+        let answer = answer.and_then(reqwest::Response::error_for_status);
+        let answer = answer.map_err(|error| failed(error.without_url().to_string()))?;
+        let bytes = answer.bytes().await.map_err(|error| failed(error.without_url().to_string()))?;
+        let said: serde_json::Value =
+            serde_json::from_slice(&bytes).map_err(|error| failed(error.to_string()))?;
+        if said["app_id"] == app_id && said["version"].as_str().unwrap_or_default() == version {
+            return Ok(());
+        }
+        Err(failed(format!("it names {} {}", said["app_id"], said["version"])))
+    }
+
     /// Calls it. A call may take `limit`.
     ///
     /// # Errors

@@ -8,6 +8,7 @@
 
 mod client;
 mod front;
+mod paced;
 mod token;
 mod unit;
 mod wire;

@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::front::Front;
+use super::paced::Paced;
 use crate::Error;
 
 /// How many connections there may be.
@@ -111,7 +112,7 @@ pub async fn serve(listener: TcpListener, front: Arc<Front>, from: Vec<IpAddr>, 
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD_MAX)
             .max_headers(100)
-            .serve_connection(TokioIo::new(stream), service);
+            .serve_connection(TokioIo::new(Paced::new(stream)), service);
         let connection = graceful.watch(connection);
         let visitors = visitors.clone();
         tokio::spawn(async move {

@@ -34,7 +34,7 @@ def handler(event, context):
             except OSError as error:
                 files[name] = type(error).__name__
         left = context.get_remaining_time_in_millis()
-        return answer(json.dumps({"uid": os.getuid(), "files": files, "cwd": os.getcwd(), "left": left,
+        return answer(json.dumps({"uid": os.getuid(), "files": files, "cwd": os.getcwd(), "left": left, "path": os.environ["PATH"],
                                   "secret": os.environ.get("SECRET"), "name": context.function_name}))
     if path == "/sleep":
         time.sleep(call["seconds"])
@@ -75,6 +75,20 @@ def handler(event, context):
             hoard.append(b"x" * (8 << 20))
             time.sleep(0.02)
         return answer("{}")
+    if path == "/family":
+        hoard = "import time; hoard = [b'x' * (8 << 20) for _ in range(10)]; time.sleep(60)"
+        for _ in range(8):
+            subprocess.Popen([sys.executable, "-c", hoard], start_new_session=True)
+        time.sleep(60)
+    if path == "/swarm":
+        for _ in range(call["count"]):
+            subprocess.Popen(["/bin/sleep", "60"])
+        time.sleep(60)
+    if path == "/files":
+        for index in range(40):
+            with open(os.path.join(os.environ["TMPDIR"], f"file{index}"), "wb") as file:
+                file.write(b"x" * (16 << 20))
+        time.sleep(60)
     if path == "/wrong-id":
         connection = api()
         connection.request("POST", "/2018-06-01/runtime/invocation/not-this-one/response", b"{}")

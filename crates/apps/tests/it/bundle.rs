@@ -227,6 +227,19 @@ fn what_is_no_bundle_is_said() {
 }
 
 #[test]
+fn a_name_that_no_disk_takes_is_told() {
+    let long = "x".repeat(256);
+    let file = format!("static/img/{long}");
+    let bundle = open(bundle(&["f"], &[("f.zip", &bootstrap()), (&file, b"a")])).expect("AWS takes it");
+    let said = bundle.warnings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+    assert!(said.contains("cannot be kept on a disk"), "{said}");
+    let options = SimpleFileOptions::default().unix_permissions(0o755);
+    let package = zip_with(&[("bootstrap", b"#!/bin/sh\n"), (&format!("lib/{long}"), b"a")], options);
+    let said = refusal(self::bundle(&["f"], &[("f.zip", &package)]));
+    assert!(said.contains("the archive of function `f` cannot be unpacked"), "{said}");
+}
+
+#[test]
 fn an_icon_must_be_in_the_bundle() {
     let manifest =
         json!({"app_id": "abc", "display_name": "d", "homepage_url": "https://e.org", "icon": "./icon.png",

@@ -83,6 +83,7 @@ pub(crate) async fn revive(done: &[Step<Action>], world: &World) -> Result<(), E
             Action::Agent(agent) if agent.switch == Switch::On => agent.apply(world, &silent).await?,
             Action::Server(server) if server.switch == Switch::On => server.apply(world, &silent).await?,
             Action::Edge(edge) if edge.spec.is_some() => edge.apply(world, &silent).await?,
+            Action::Apps(apps) if !apps.apps.is_empty() => apps.apply(world, &silent).await?,
             Action::HandOver(handover) => handover.apply(world, &silent).await?,
             _ => Value::Null,
         };

@@ -10,6 +10,7 @@ mod account;
 mod activation;
 mod administrator;
 mod agent;
+mod apps;
 mod closing;
 mod configuration;
 mod create_database;
@@ -39,6 +40,7 @@ pub(crate) use account::{Account, channel};
 pub(crate) use activation::Activation;
 pub(crate) use administrator::{Administrator, accepted_address, signs_in_by_name, verifier_login};
 pub(crate) use agent::{Agent, Edge, HandOver, Schedule, Server, Switch, revive};
+pub(crate) use apps::{AppFiles, AppRecord, AppRemoval, Apps, Check};
 pub(crate) use closing::{Closing, Entry};
 pub(crate) use configuration::Configuration;
 pub(crate) use create_database::CreateDatabase;
@@ -93,7 +95,7 @@ macro_rules! actions {
 }
 
 actions! {
-    AcceptanceTest, Access, Account, Activation, Administrator, Agent, Closing, Configuration, CreateDatabase, Database, Directories, Edge, HandOver, Identity, Ownership, Removal, Replacement,
+    AcceptanceTest, Access, Account, Activation, Administrator, Agent, AppFiles, AppRecord, AppRemoval, Apps, Closing, Configuration, CreateDatabase, Database, Directories, Edge, HandOver, Identity, Ownership, Removal, Replacement,
     Rotation,
     Schedule, Secrets, Server, SetAside, SystemUser, TakenConfig, TakenFiles, Unpacking, VolumeVersion, WantedFile,
 }

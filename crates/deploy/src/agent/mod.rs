@@ -4,10 +4,12 @@
 //! plan that is undone leaves no trace in it, and an agent that is killed takes everything down with it. It can become a newer
 //! program in place, which goes on with every part: docs/design/agent.md.
 
+mod app;
 mod edge;
 mod found;
 mod parts;
 mod pulse;
+mod running;
 mod schedule;
 pub(crate) mod server;
 mod successor;
@@ -16,7 +18,7 @@ mod timetable;
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,6 +29,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Mutex, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
+use crate::control::app::AppSpec;
 use crate::control::client::{self, ShortPath};
 use crate::control::protocol::{
     Age, Answer, Ask, EdgeSpec, PROTOCOL, PartSpec, Refusal, ServerSpec, Status, age,
@@ -37,8 +40,8 @@ use crate::whereabouts::here;
 use crate::world::World;
 use edge::OpenEdge;
 use parts::{Part, Parts, Run, check_name};
+use running::Running;
 use schedule::Schedule;
-use server::Running;
 use successor::{Care, Inheritance};
 
 /// Runs the agent of a deployment until it is told to stop, or `cancel` says so. With `handover` it goes on with what another program
@@ -69,6 +72,7 @@ pub async fn run(world: &World, handover: Option<Handover>, cancel: Cancellation
         root,
         layout,
         env: world.env.clone(),
+        mainstay: world.mainstay.clone(),
         version: world.version.clone(),
         build: world.build.clone(),
         since: jiff::Timestamp::now().as_millisecond(),
@@ -129,6 +133,8 @@ struct Agent {
     layout: Layout,
     /// Its own environment, where an administrator's words for the server's memory are.
     env: BTreeMap<String, String>,
+    /// The program that serves apps.
+    mainstay: PathBuf,
     /// The version of this program.
     version: String,
     since: i64,
@@ -242,6 +248,7 @@ impl Agent {
         let running = match spec {
             PartSpec::Server(spec) => self.start_server(&name, spec).await?.map(Run::Server),
             PartSpec::Edge(spec) => self.open_edge(&name, spec).await?.map(Run::Edge),
+            PartSpec::App(spec) => self.start_app(&name, spec).await?.map(Run::App),
         };
         if let Some(running) = running {
             self.parts.add(Part { name, running });
@@ -264,7 +271,7 @@ impl Agent {
     }
 
     /// `None` when it runs already.
-    async fn start_server(&self, name: &str, spec: ServerSpec) -> Result<Option<Running>, Error> {
+    async fn start_server(&self, name: &str, spec: ServerSpec) -> Result<Option<Running<ServerSpec>>, Error> {
         let is_there = self.parts.spec(name) == Some(PartSpec::Server(spec.clone()));
         // One that waits for its next start is started at once, and its waits begin anew: the cause may be gone.
         if is_there && !self.parts.waits_to_start(name) {
@@ -273,6 +280,18 @@ impl Agent {
         let command = server::command(&self.layout, &self.env, name, &spec)?;
         self.parts.stop(name).await;
         let supervisor = Supervisor::start(&self.spawner, command, server::policy(&self.layout, &spec));
+        Running::new(spec, supervisor, name, self.layout.restarts()).map(Some)
+    }
+
+    /// `None` when it runs already.
+    async fn start_app(&self, name: &str, spec: AppSpec) -> Result<Option<Running<AppSpec>>, Error> {
+        if self.parts.spec(name) == Some(PartSpec::App(spec.clone())) && !self.parts.waits_to_start(name) {
+            return Ok(None);
+        }
+        app::check(&self.layout, &spec)?;
+        let command = app::command(&self.layout, &self.mainstay, &spec);
+        self.parts.stop(name).await;
+        let supervisor = Supervisor::start(&self.spawner, command, app::policy(&self.layout));
         Running::new(spec, supervisor, name, self.layout.restarts()).map(Some)
     }
 
@@ -360,7 +379,13 @@ impl Agent {
     }
 
     fn care(&self) -> Care<'_> {
-        Care { layout: &self.layout, env: &self.env, spawner: &self.spawner, limits: self.limits() }
+        Care {
+            layout: &self.layout,
+            env: &self.env,
+            mainstay: &self.mainstay,
+            spawner: &self.spawner,
+            limits: self.limits(),
+        }
     }
 
     fn status(&self) -> Status {

@@ -9,7 +9,8 @@ use std::time::Duration;
 use ::edge::UpstreamAddress;
 
 use super::edge::OpenEdge;
-use super::server::Running;
+use super::running::Running;
+use crate::control::app::{AppSpec, app_of};
 use crate::control::protocol::{PartSpec, PartStatus, ServerSpec};
 use crate::error::Error;
 
@@ -26,8 +27,9 @@ pub(super) struct Part {
 
 /// How a part runs, by its kind.
 pub(super) enum Run {
-    Server(Running),
+    Server(Running<ServerSpec>),
     Edge(OpenEdge),
+    App(Running<AppSpec>),
 }
 
 impl Parts {
@@ -48,7 +50,7 @@ impl Parts {
     pub(super) fn server(&self) -> Option<ServerSpec> {
         self.inner().iter().find_map(|part| match &part.running {
             Run::Server(server) => Some(server.spec.clone()),
-            Run::Edge(_) => None,
+            Run::Edge(_) | Run::App(_) => None,
         })
     }
 
@@ -56,15 +58,16 @@ impl Parts {
     pub(super) fn running_servers(&self) -> Vec<(String, ServerSpec, u32)> {
         let running = |part: &Part| match &part.running {
             Run::Server(server) => Some((part.name.clone(), server.spec.clone(), server.status().pid?)),
-            Run::Edge(_) => None,
+            Run::Edge(_) | Run::App(_) => None,
         };
         self.inner().iter().filter_map(running).collect()
     }
 
-    /// Whether the part is a server whose program has ended and waits for its next start.
+    /// Whether the part has a program, which has ended and waits for its next start.
     pub(super) fn waits_to_start(&self, name: &str) -> bool {
         let waits = |part: &Part| match &part.running {
             Run::Server(server) => server.waits_to_start(),
+            Run::App(app) => app.waits_to_start(),
             Run::Edge(_) => false,
         };
         self.inner().iter().any(|part| part.name == name && waits(part))
@@ -112,9 +115,9 @@ impl Parts {
     pub(super) async fn stop(&self, name: &str) {
         let stopping = self.inner().iter_mut().find(|part| part.name == name).map(Part::take_out);
         match stopping {
-            Some(Stopping::Server(Some(supervisor))) => drop(supervisor.stop().await),
+            Some(Stopping::Program(Some(supervisor))) => drop(supervisor.stop().await),
             Some(Stopping::Edge(edge)) => edge.close().await,
-            Some(Stopping::Server(None)) | None => {}
+            Some(Stopping::Program(None)) | None => {}
         }
         self.inner().retain(|part| part.name != name);
     }
@@ -135,7 +138,7 @@ impl Parts {
     pub(super) fn edges(&self) -> Vec<OpenEdge> {
         let edge = |part: &Part| match &part.running {
             Run::Edge(edge) => Some(edge.clone()),
-            Run::Server(_) => None,
+            Run::Server(_) | Run::App(_) => None,
         };
         self.inner().iter().filter_map(edge).collect()
     }
@@ -172,7 +175,7 @@ fn tell_edges(parts: &[Part], upstream: &UpstreamAddress, is_silent: bool) {
 
 /// What has to end before a part is gone.
 enum Stopping {
-    Server(Option<host::Supervisor>),
+    Program(Option<host::Supervisor>),
     Edge(OpenEdge),
 }
 
@@ -181,13 +184,15 @@ impl Part {
         match &self.running {
             Run::Server(server) => Some(PartStatus::Server(server.status())),
             Run::Edge(edge) => (!edge.has_ended()).then(|| PartStatus::Edge(edge.status())),
+            Run::App(app) => Some(PartStatus::App(app.status())),
         }
     }
 
     fn take_out(&mut self) -> Stopping {
         match &mut self.running {
-            Run::Server(server) => Stopping::Server(server.supervisor.take()),
+            Run::Server(server) => Stopping::Program(server.supervisor.take()),
             Run::Edge(edge) => Stopping::Edge(edge.clone()),
+            Run::App(app) => Stopping::Program(app.supervisor.take()),
         }
     }
 }
@@ -195,8 +200,11 @@ impl Part {
 /// A name of a part, which becomes the name of its files.
 ///
 /// # Errors
-/// It has other characters than small letters, digits and hyphens.
+/// It has other characters than small letters, digits and hyphens, and names no app.
 pub(super) fn check_name(name: &str) -> Result<(), Error> {
+    if app_of(name).is_some() {
+        return Ok(());
+    }
     let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     if !name.is_empty() && name.len() <= 32 && name.chars().all(fits) {
         return Ok(());
@@ -241,5 +249,7 @@ mod tests {
             check_name(wrong).expect_err(wrong);
         }
         check_name("app-runtime-2").expect("allowed");
+        check_name("app:com.example.App").expect("an app's");
+        check_name("app:../server").expect_err("a path");
     }
 }

@@ -19,6 +19,7 @@ use tokio::sync::Notify;
 use super::timetable::{self, Decision, Past};
 use crate::control::protocol::{LastRun, ScheduleEntry, Scheduled};
 use crate::error::Error;
+use crate::state::ended_runs::{self, EndedRun};
 use crate::world::World;
 
 /// The version of the file.
@@ -138,7 +139,7 @@ impl Schedule {
         let Inner { entries, memory } = &mut *inner;
         let mut sleep = LONGEST_SLEEP;
         let mut changed = false;
-        for remembered in memory.entries.values_mut() {
+        for (name, remembered) in &mut memory.entries {
             let Some(process) = &remembered.running else { continue };
             if let Some(exit) = process.ended() {
                 changed = true;
@@ -146,6 +147,7 @@ impl Schedule {
                 if let Some(last) = &mut remembered.last {
                     last.ended = Some(now);
                     last.exit = exit.as_ref().map(|exit| exit.code());
+                    self.write_down(name, last);
                     tracing::info!(operation = ?last.arguments, exit = last.exit, "a scheduled run has ended");
                 }
             } else {
@@ -176,6 +178,7 @@ impl Schedule {
                             tracing::error!(entry = entry.name, %error, "a scheduled run cannot begin");
                             last.ended = Some(now);
                             last.failure = Some(error.what);
+                            self.write_down(&entry.name, &last);
                         }
                     }
                     remembered.last = Some(last);
@@ -210,6 +213,20 @@ impl Schedule {
         let child = daemon.start()?;
         tracing::info!(entry = entry.name, pid = child.id(), "a scheduled run begins");
         PidFile::of(child.id()).ok_or_else(|| Error::not_ready("its process has gone"))
+    }
+
+    /// Puts a run that has ended into the history.
+    fn write_down(&self, name: &str, last: &LastRun) {
+        let run = EndedRun {
+            name: name.to_owned(),
+            started: last.started,
+            ended: last.ended.unwrap_or(last.started),
+            exit: last.exit,
+            failure: last.failure.clone(),
+        };
+        if let Err(error) = ended_runs::add(&self.world.layout.ended_runs(), run) {
+            tracing::warn!(%error, "a scheduled run is not in the history");
+        }
     }
 
     /// Writes the file. What cannot be kept is forgotten with this agent, and the runs go on.

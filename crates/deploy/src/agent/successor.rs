@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
 
 use ::edge::{Limits, UpstreamAddressError};
 use host::{Handover, Held, HeldState, Spawner, Supervisor};
@@ -12,7 +13,9 @@ use serde::{Deserialize, Serialize};
 
 use super::edge::OpenEdge;
 use super::parts::{Part, Parts, Run};
-use super::server::{self, Running};
+use super::running::Running;
+use super::{app, server};
+use crate::control::app::AppSpec;
 use crate::control::protocol::{EdgeSpec, ScheduleEntry, ServerSpec};
 use crate::error::{Error, reason};
 use crate::place::layout::Layout;
@@ -56,6 +59,12 @@ enum What {
         /// The address of its server, or the absolute path of its socket.
         upstream: String,
     },
+    App {
+        spec: AppSpec,
+        program: HeldState,
+        /// Whether a descriptor follows: the program's output.
+        output: bool,
+    },
 }
 
 /// What the program before this one has handed over.
@@ -98,17 +107,16 @@ pub(super) async fn pack(
     for Part { name, running } in running {
         let what = match running {
             Run::Server(Running { spec, supervisor: Some(supervisor), .. }) => {
-                match supervisor.hand_over().await {
-                    Ok(Held { state: program, output }) => {
-                        let follows = output.is_some();
-                        descriptors.extend(output);
-                        What::Server { spec, program, output: follows }
-                    }
-                    Err(error) => {
-                        tracing::error!(%error, part = name, "the part cannot be handed over");
-                        continue;
-                    }
-                }
+                let Some((program, output)) = held(&name, supervisor, &mut descriptors).await else {
+                    continue;
+                };
+                What::Server { spec, program, output }
+            }
+            Run::App(Running { spec, supervisor: Some(supervisor), .. }) => {
+                let Some((program, output)) = held(&name, supervisor, &mut descriptors).await else {
+                    continue;
+                };
+                What::App { spec, program, output }
             }
             Run::Edge(edge) => match edge.take_address() {
                 Some(listener) => {
@@ -117,13 +125,32 @@ pub(super) async fn pack(
                 }
                 None => continue,
             },
-            Run::Server(_) => continue,
+            Run::Server(_) | Run::App(_) => continue,
         };
         parts.push(HeldPart { name, what });
     }
     let state = State { format: FORMAT, from: from.to_owned(), parts, schedule };
     // Numbers, texts and lists always become JSON.
     Handover { state: serde_json::to_vec(&state).unwrap_or_default(), descriptors }
+}
+
+/// A program that is not watched any more, and whether its output is the next of the descriptors; `None` where it is lost.
+async fn held(
+    name: &str,
+    supervisor: Supervisor,
+    descriptors: &mut Vec<OwnedFd>,
+) -> Option<(HeldState, bool)> {
+    match supervisor.hand_over().await {
+        Ok(Held { state, output }) => {
+            let follows = output.is_some();
+            descriptors.extend(output);
+            Some((state, follows))
+        }
+        Err(error) => {
+            tracing::error!(%error, part = name, "the part cannot be handed over");
+            None
+        }
+    }
 }
 
 /// Reads what was handed over.
@@ -147,6 +174,7 @@ pub(super) fn unpack(handover: Handover) -> Result<Inheritance, Error> {
 pub(super) struct Care<'a> {
     pub layout: &'a Layout,
     pub env: &'a BTreeMap<String, String>,
+    pub mainstay: &'a Path,
     pub spawner: &'a Spawner,
     pub limits: Limits,
 }
@@ -159,15 +187,23 @@ impl HeldParts {
     pub(super) fn adopt(mut self, care: &Care<'_>, parts: &Parts) -> Result<(), Error> {
         let missing = || Error::not_ready("what was handed over lacks a descriptor");
         for HeldPart { name, what } in self.parts {
+            let mut held = |state, follows| match follows {
+                true => Ok(Held { state, output: Some(self.descriptors.next().ok_or_else(missing)?) }),
+                false => Ok::<_, Error>(Held { state, output: None }),
+            };
             let running = match what {
                 What::Server { spec, program, output } => {
-                    let output =
-                        if output { Some(self.descriptors.next().ok_or_else(missing)?) } else { None };
+                    let held = held(program, output)?;
                     let command = server::command(care.layout, care.env, &name, &spec)?;
-                    let held = Held { state: program, output };
                     let adopted =
                         Supervisor::adopt(care.spawner, command, server::policy(care.layout, &spec), held);
                     Run::Server(Running::new(spec, adopted, &name, care.layout.restarts())?)
+                }
+                What::App { spec, program, output } => {
+                    let held = held(program, output)?;
+                    let command = app::command(care.layout, care.mainstay, &spec);
+                    let adopted = Supervisor::adopt(care.spawner, command, app::policy(care.layout), held);
+                    Run::App(Running::new(spec, adopted, &name, care.layout.restarts())?)
                 }
                 What::Edge { spec, upstream } => {
                     let upstream = upstream
@@ -203,13 +239,22 @@ mod tests {
         let state: State = serde_json::from_str(golden).expect("it is read");
         let socket = state.parts.iter().find_map(|part| match &part.what {
             What::Server { spec, .. } => spec.socket.clone(),
-            What::Edge { .. } => None,
+            What::Edge { .. } | What::App { .. } => None,
         });
         let upstream = state.parts.iter().find_map(|part| match &part.what {
             What::Edge { upstream, .. } => Some(upstream.clone()),
-            What::Server { .. } => None,
+            What::Server { .. } | What::App { .. } => None,
         });
         assert_eq!(socket.and_then(|path| path.into_os_string().into_string().ok()), upstream);
+        let written = serde_json::to_value(&state).expect("it is written");
+        assert_eq!(written, serde_json::from_str::<serde_json::Value>(golden).expect("JSON"));
+    }
+
+    #[test]
+    fn an_app_is_handed_over() {
+        let golden = include_str!("../../tests/golden/agent/handover-1-app.json");
+        let state: State = serde_json::from_str(golden).expect("it is read");
+        assert!(state.parts.iter().any(|part| matches!(&part.what, What::App { output: true, .. })));
         let written = serde_json::to_value(&state).expect("it is written");
         assert_eq!(written, serde_json::from_str::<serde_json::Value>(golden).expect("JSON"));
     }

@@ -52,6 +52,10 @@ fn what_protocol_2_asks() {
         panic!("another ask")
     };
     assert!(edge.https && edge.proxies.len() == 1);
+    let Ask::Start { spec: PartSpec::App(app), .. } = both_ways(&golden!("start-app-2")) else {
+        panic!("another ask")
+    };
+    assert_eq!((&*app.part(), app.memory), ("app:com.example.hello", 256));
     assert_eq!(both_ways::<Ask>(&golden!("stop-2")), Ask::stop("edge"));
     let Ask::Schedule { entries } = both_ways(&golden!("schedule-2")) else { panic!("another ask") };
     assert_eq!((entries[0].jitter, entries[0].catch_up), (600, true));
@@ -73,6 +77,8 @@ fn what_protocol_2_answers() {
     both_ways::<Answer>(&golden!("done-schedule-2"));
     both_ways::<Answer>(&golden!("done-2-socket"));
     both_ways::<Answer>(&golden!("done-2-build"));
+    both_ways::<Answer>(&golden!("done-2-app"));
+    assert_eq!(self::status(golden!("done-2-app")).apps().next().and_then(|app| app.pid), Some(4790));
 
     let Answer::Refused(refusal) = both_ways(&golden!("refused-2")) else { panic!("not refused") };
     let error = Error::from(refusal);

@@ -1,5 +1,6 @@
 //! How an operation speaks with the agent, and with the server behind the edge.
 
+pub(crate) mod app;
 pub(crate) mod client;
 mod first;
 #[cfg(test)]

@@ -12,6 +12,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use version::Version;
 
+use super::app::AppSpec;
 use crate::error::{Error, Exit};
 
 /// The version of this protocol.
@@ -81,6 +82,8 @@ pub enum PartSpec {
     Server(ServerSpec),
     /// The HTTP proxy in front of it.
     Edge(EdgeSpec),
+    /// A supervised app.
+    App(AppSpec),
 }
 
 /// Which server to run, and how.
@@ -168,6 +171,8 @@ pub enum PartStatus {
     Server(ServerStatus),
     /// The edge.
     Edge(EdgeStatus),
+    /// A supervised app.
+    App(AppStatus),
 }
 
 /// How the server is.
@@ -209,6 +214,22 @@ pub struct EdgeStatus {
     pub requests: u64,
     /// Requests that the server did not answer.
     pub upstream_errors: u64,
+}
+
+/// How an app is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AppStatus {
+    /// What it was started as.
+    pub spec: AppSpec,
+    /// Its process id while it runs.
+    pub pid: Option<u32>,
+    /// How often it had to be started again.
+    pub restarts: u64,
+    /// Its last end, in words, if it is not running.
+    pub last_exit: Option<String>,
+    /// The last end that nobody asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_restart: Option<LastRestart>,
 }
 
 /// An operation that the agent begins by itself.
@@ -324,7 +345,7 @@ impl Status {
     pub fn server(&self) -> Option<&ServerStatus> {
         match self.parts.get(SERVER)? {
             PartStatus::Server(server) => Some(server),
-            PartStatus::Edge(_) => None,
+            PartStatus::Edge(_) | PartStatus::App(_) => None,
         }
     }
 
@@ -332,8 +353,21 @@ impl Status {
     pub fn edge(&self) -> Option<&EdgeStatus> {
         match self.parts.get(EDGE)? {
             PartStatus::Edge(edge) => Some(edge),
-            PartStatus::Server(_) => None,
+            PartStatus::Server(_) | PartStatus::App(_) => None,
         }
+    }
+
+    /// The apps that it runs.
+    pub fn apps(&self) -> impl Iterator<Item = &AppStatus> {
+        self.parts.values().filter_map(|part| match part {
+            PartStatus::App(app) => Some(app),
+            PartStatus::Server(_) | PartStatus::Edge(_) => None,
+        })
+    }
+
+    /// The app of this id, if it is supervised.
+    pub(crate) fn app(&self, id: &str) -> Option<&AppStatus> {
+        self.apps().find(|app| app.spec.app_id == id)
     }
 
     /// What runs, in the order in which it can be started.
@@ -412,7 +446,7 @@ pub(crate) fn entries(wanted: &[settings::ScheduledOperation]) -> Vec<ScheduleEn
         cron: wanted.cron.clone(),
         jitter: wanted.jitter,
         catch_up: wanted.catch_up,
-        arguments: vec![wanted.operation.to_owned()],
+        arguments: wanted.arguments(),
     };
     wanted.iter().map(entry).collect()
 }
@@ -422,6 +456,7 @@ impl PartStatus {
         match self {
             Self::Server(server) => PartSpec::Server(server.spec.clone()),
             Self::Edge(edge) => PartSpec::Edge(edge.spec.clone()),
+            Self::App(app) => PartSpec::App(app.spec.clone()),
         }
     }
 }

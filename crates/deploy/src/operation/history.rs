@@ -5,6 +5,7 @@ use plan::{EntryKind, Failure, Journal, NotUndone, Phase, Run, RunId, Undo};
 use serde::Serialize;
 
 use crate::error::{Error, Exit};
+use crate::state::ended_runs::{self, EndedRun};
 use crate::state::restarts::{self, PartRestart};
 use crate::world::World;
 
@@ -83,6 +84,23 @@ pub struct Restarts {
     pub last_at: Timestamp,
 }
 
+/// Scheduled runs of one operation, one after another with one outcome.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ScheduledRuns {
+    /// The entry of the schedule.
+    pub scheduled: String,
+    /// The exit code; `None` where it is not known.
+    pub exit: Option<u8>,
+    /// Why they could not begin.
+    pub failure: Option<String>,
+    /// How often.
+    pub times: usize,
+    /// When the first began.
+    pub first_at: Timestamp,
+    /// When the last began.
+    pub last_at: Timestamp,
+}
+
 /// What happened to a deployment.
 #[derive(Debug, Clone, Serialize)]
 #[serde(untagged)]
@@ -91,26 +109,36 @@ pub enum Event {
     Run(Box<RunSummary>),
     /// The agent started a part again.
     Restarts(Restarts),
+    /// The agent ran an operation by itself.
+    Scheduled(ScheduledRuns),
 }
 
-/// The last `limit` runs and the restarts between them and after them, newest first.
+/// The last `limit` runs, and the restarts and scheduled runs between them and after them, newest first.
 ///
 /// # Errors
 /// The journal cannot be read.
 pub async fn history(world: &World, limit: u32) -> Result<Vec<Event>, Error> {
     let runs = runs(world, limit).await?;
-    Ok(merged(runs, restarts::read(&world.layout.restarts())))
+    let (restarts, scheduled) =
+        (restarts::read(&world.layout.restarts()), ended_runs::read(&world.layout.ended_runs()));
+    Ok(merged(runs, restarts, scheduled))
 }
 
-/// Puts restarts, oldest first, between runs, newest first. Those before the oldest run that is shown are left out.
-fn merged(runs: Vec<RunSummary>, mut restarts: Vec<PartRestart>) -> Vec<Event> {
+/// Puts restarts and scheduled runs between runs, newest first. Those before the oldest run that is shown are left out.
+fn merged(runs: Vec<RunSummary>, mut restarts: Vec<PartRestart>, mut scheduled: Vec<EndedRun>) -> Vec<Event> {
     // The clock may have been set back.
     restarts.sort_by_key(|restart| restart.at);
+    scheduled.sort_by_key(|run| run.started);
     let mut events = Vec::new();
     for run in runs {
         let began = run.started_at.as_millisecond();
         let later = restarts.split_off(restarts.partition_point(|restart| restart.at < began));
-        events.extend(gathered(&later).into_iter().rev().map(Event::Restarts));
+        let ran = scheduled.split_off(scheduled.partition_point(|run| run.started < began));
+        let mut between: Vec<(Timestamp, Event)> = Vec::new();
+        between.extend(gathered(&later).into_iter().map(|group| (group.last_at, Event::Restarts(group))));
+        between.extend(outcomes(&ran).into_iter().map(|group| (group.last_at, Event::Scheduled(group))));
+        between.sort_by_key(|(at, _)| *at);
+        events.extend(between.into_iter().rev().map(|(_, event)| event));
         events.push(Event::Run(Box::new(run)));
     }
     events
@@ -126,6 +154,28 @@ fn gathered(restarts: &[PartRestart]) -> Vec<Restarts> {
         Some(Restarts { restarted, why, times: group.len(), first_at: at(first), last_at: at(last) })
     };
     restarts.chunk_by(is_same).filter_map(group).collect()
+}
+
+/// Scheduled runs of one entry with one outcome, together.
+fn outcomes(runs: &[EndedRun]) -> Vec<ScheduledRuns> {
+    let mut by_name: Vec<&EndedRun> = runs.iter().collect();
+    by_name.sort_by(|one, other| (&one.name, one.started).cmp(&(&other.name, other.started)));
+    let is_same = |one: &&EndedRun, next: &&EndedRun| {
+        (&one.name, one.exit, &one.failure) == (&next.name, next.exit, &next.failure)
+    };
+    let at = |run: &EndedRun| Timestamp::from_millisecond(run.started).unwrap_or_default();
+    let group = |group: &[&EndedRun]| {
+        let (first, last) = (group.first()?, group.last()?);
+        Some(ScheduledRuns {
+            scheduled: last.name.clone(),
+            exit: last.exit,
+            failure: last.failure.as_deref().map(one_line),
+            times: group.len(),
+            first_at: at(first),
+            last_at: at(last),
+        })
+    };
+    by_name.chunk_by(is_same).filter_map(group).collect()
 }
 
 async fn runs(world: &World, limit: u32) -> Result<Vec<RunSummary>, Error> {
@@ -251,9 +301,30 @@ mod tests {
         let shown = |event: &Event| match event {
             Event::Run(run) => format!("run {}", run.run),
             Event::Restarts(restarts) => format!("{} {}", restarts.times, restarts.why),
+            Event::Scheduled(runs) => format!("{} {} {:?}", runs.times, runs.scheduled, runs.exit),
         };
-        let events = merged(vec![run(2, 30), run(1, 10)], restarts);
+        let ended = |started: i64, exit: u8| EndedRun {
+            name: "verify".to_owned(),
+            started,
+            ended: started + 1,
+            exit: Some(exit),
+            failure: None,
+        };
+        let scheduled = vec![ended(1, 0), ended(12, 0), ended(13, 0), ended(14, 5), ended(41, 0)];
+        let events = merged(vec![run(2, 30), run(1, 10)], restarts, scheduled);
         let events: Vec<_> = events.iter().map(shown).collect();
-        assert_eq!(events, ["1 silent", "run 2", "1 died", "2 silent", "run 1"]);
+        assert_eq!(
+            events,
+            [
+                "1 verify Some(0)",
+                "1 silent",
+                "run 2",
+                "1 died",
+                "2 silent",
+                "1 verify Some(5)",
+                "2 verify Some(0)",
+                "run 1",
+            ]
+        );
     }
 }

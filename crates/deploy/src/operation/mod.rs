@@ -2,6 +2,7 @@
 
 pub(crate) mod accounts;
 pub(crate) mod admin;
+pub(crate) mod apps;
 pub(crate) mod container;
 pub(crate) mod database_status;
 pub(crate) mod down;

@@ -35,6 +35,9 @@ pub struct Seen {
 pub struct Restarted {
     /// The part.
     pub part: String,
+    /// Whether the acceptance test was part of it: an app is only seen to answer.
+    #[serde(skip)]
+    pub verified: bool,
     /// When the acceptance test passed, in ms since the epoch.
     pub verified_at: Option<i64>,
 }
@@ -67,7 +70,7 @@ impl Operation for Restart {
 
     fn plan(&self, world: &World, Seen { running, test }: &Seen) -> Result<Plan<Action>, Error> {
         let dir = world.layout.root().display();
-        let title = format!("Restart the {} of {dir}", self.part);
+        let title = format!("Restart {} of {dir}", shown(&self.part));
         let can_restart = |part: &&&dyn Part| is_restartable(**part, running);
         let mut steps: Vec<plan::Step<Action>> = match self.part.as_str() {
             // It runs the others, so they stop and start with it.
@@ -77,7 +80,11 @@ impl Operation for Restart {
             }
             name => match PARTS.iter().filter(can_restart).find(|part| part.name() == name) {
                 Some(part) => part.stop(running).into_iter().chain(part.start_again(running)).collect(),
-                None => return Err(unknown(name, running)),
+                None => match part::restarting(name, running) {
+                    // That people are served is not in question.
+                    Some(steps) => return Ok(Plan::new(Self::NAME, title, steps)),
+                    None => return Err(unknown(name, running)),
+                },
             },
         };
         steps.push(test.clone().step());
@@ -85,7 +92,9 @@ impl Operation for Restart {
     }
 
     async fn report(&self, world: &World, _: Self::Seen, _: bool) -> Result<Restarted, Error> {
-        Ok(Restarted { part: self.part.clone(), verified_at: crate::state::report::last_pass(&world.layout) })
+        let verified = PARTS.iter().any(|part| part.name() == self.part);
+        let verified_at = crate::state::report::last_pass(&world.layout).filter(|_| verified);
+        Ok(Restarted { part: self.part.clone(), verified, verified_at })
     }
 }
 
@@ -105,6 +114,14 @@ fn stopped() -> Error {
     Error::not_ready("the deployment does not run").hint("start it with `mainstay up`")
 }
 
+/// The part with its article; an app has none.
+fn shown(part: &str) -> String {
+    match PARTS.iter().any(|known| known.name() == part) {
+        true => format!("the {part}"),
+        false => part.to_owned(),
+    }
+}
+
 /// Whether it runs, and so can be stopped and started again.
 fn is_restartable(part: &dyn Part, running: &Status) -> bool {
     part.stop(running).is_some() && part.start_again(running).is_some()
@@ -113,7 +130,9 @@ fn is_restartable(part: &dyn Part, running: &Status) -> bool {
 /// Why a part cannot be restarted: it does not run, or is none.
 fn unknown(name: &str, running: &Status) -> Error {
     let restartable = PARTS.iter().filter(|part| is_restartable(**part, running));
-    let names: Vec<&str> = restartable.map(|part| part.name()).collect();
+    let apps = running.apps().map(|app| app.spec.part()).collect::<Vec<_>>();
+    let names: Vec<&str> =
+        restartable.map(|part| part.name()).chain(apps.iter().map(String::as_str)).collect();
     if ["server", "edge"].contains(&name) {
         return Error::not_ready(format!("the {name} does not run"))
             .hint("start everything with `mainstay up`");

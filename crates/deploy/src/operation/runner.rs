@@ -19,7 +19,7 @@ use crate::state::deleted::deleted_database;
 use crate::state::full_disk::{explained, refuse_full};
 use crate::state::half_deleted::half_deleted;
 use crate::state::report::after_undo;
-use crate::state::words::UNINSTALL;
+use crate::state::words::{DEPLOY_APP, UNINSTALL};
 use crate::whereabouts::here;
 use crate::world::World;
 
@@ -52,9 +52,9 @@ pub trait Operation {
     async fn report(&self, world: &World, seen: Self::Seen, changed: bool) -> Result<Self::Report, Error>;
 
     /// How it goes on with a run of the operation `interrupted` that a kill left half-way. An interrupted removal is taken back: only
-    /// `uninstall` itself was asked to remove.
+    /// `uninstall` itself was asked to remove. So is the deployment of an app, whose bundle may be gone.
     fn recovery(&self, interrupted: &str) -> Recovery {
-        if interrupted == UNINSTALL { Recovery::Undo } else { Recovery::Resume }
+        if [UNINSTALL, DEPLOY_APP].contains(&interrupted) { Recovery::Undo } else { Recovery::Resume }
     }
 
     /// Whether it may stop a server that works on a deleted database, which is lost then: whoever asks for it was told.

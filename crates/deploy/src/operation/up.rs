@@ -245,6 +245,7 @@ pub(crate) mod tests {
             verified: true,
             volume: None,
             volume_used: None,
+            apps: Vec::new(),
             identity: part_identity::Observed { fresh: "a".repeat(32), ..part_identity::Observed::default() },
         }
     }
@@ -294,10 +295,6 @@ pub(crate) mod tests {
                 ]
                 .into(),
             }),
-            handover: None,
-            verified: true,
-            volume: None,
-            volume_used: None,
             identity: part_identity::Observed {
                 record: Some(Identity::new(Some("a".repeat(32)), None, &layout())),
                 used: Some(Used { last: 0 }),
@@ -305,6 +302,7 @@ pub(crate) mod tests {
                 config: true,
                 ..part_identity::Observed::default()
             },
+            ..nothing()
         }
     }
 

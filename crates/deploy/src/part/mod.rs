@@ -5,6 +5,7 @@
 
 mod acceptance;
 mod agent;
+mod apps;
 pub(crate) mod configuration;
 pub(crate) mod database;
 pub(crate) mod directory;
@@ -27,6 +28,7 @@ use crate::state::creation::Creation;
 use crate::state::settled::Settled;
 
 pub(crate) use acceptance::test_step;
+pub(crate) use apps::restarting;
 pub(crate) use observed::{Observed, observe};
 
 /// When a step of a part runs, in the order of a plan. A stage that changes what a running server reads comes between its stop and its
@@ -86,7 +88,7 @@ pub(crate) trait Part: Sync {
 }
 
 /// Every part, in the order in which they are started.
-pub(crate) const PARTS: [&dyn Part; 11] = [
+pub(crate) const PARTS: [&dyn Part; 12] = [
     &directory::Directory,
     &release::Release,
     &configuration::Configuration,
@@ -94,6 +96,7 @@ pub(crate) const PARTS: [&dyn Part; 11] = [
     &agent::Agent,
     &server::Server,
     &edge::Edge,
+    &apps::Apps,
     &schedule::Schedule,
     &acceptance::Acceptance,
     &volume::Volume,

@@ -3,10 +3,12 @@
 use super::configuration::{self, ConfigChange};
 use super::{database, directory, identity, release, server};
 use crate::action::HandOver;
+use crate::control::app::AppSpec;
 use crate::control::protocol::Status;
 use crate::error::Error;
 use crate::part::database::readiness::Patience;
 use crate::place::container::{VersionChange, volume_change, volume_used};
+use crate::state::apps;
 use crate::state::creation::Creation;
 use crate::state::report::last_pass;
 use crate::state::settled::Settled;
@@ -25,6 +27,8 @@ pub(crate) struct Observed {
     pub agent: Option<Status>,
     /// What it hands over to this version, if it is older.
     pub handover: Option<HandOver>,
+    /// The apps that shall run.
+    pub apps: Vec<AppSpec>,
     /// Whether the newest acceptance test passed.
     pub verified: bool,
     /// What the `VERSION` of a container's volume must become, if anything.
@@ -63,5 +67,6 @@ pub(crate) async fn observe(
         volume: volume_change(layout, &settled.release)?,
         volume_used: volume_used(layout)?,
         identity: identity::observe(layout).await?,
+        apps: apps::deployed(layout).current.into_iter().map(|deployed| deployed.spec).collect(),
     })
 }

@@ -88,6 +88,16 @@ impl Layout {
         self.root.join(Self::APPS)
     }
 
+    /// What is deployed of an app: its versions, newest first.
+    pub(crate) fn app_record(&self, app_id: &str) -> PathBuf {
+        self.apps().join(app_id).join("deployed.json")
+    }
+
+    /// The bundles of the app's deployed versions, a directory for each.
+    pub(crate) fn app_versions(&self, app_id: &str) -> PathBuf {
+        self.apps().join(app_id).join("deployed")
+    }
+
     /// The name of the directory with what server and agent have to say.
     pub(crate) const LOGS: &str = "logs";
 
@@ -298,6 +308,11 @@ impl Layout {
     /// The restarts of parts that nobody asked for.
     pub(crate) fn restarts(&self) -> PathBuf {
         self.root.join("run/restarts.json")
+    }
+
+    /// The scheduled runs that have ended.
+    pub(crate) fn ended_runs(&self) -> PathBuf {
+        self.root.join("run/ended-runs.json")
     }
 
     /// The newest report of the acceptance test.

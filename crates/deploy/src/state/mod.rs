@@ -1,12 +1,14 @@
 //! What is wanted, and what config.json says.
 
 pub(crate) mod access;
+pub(crate) mod apps;
 pub(crate) mod blank;
 pub(crate) mod config_file;
 pub(crate) mod creation;
 pub(crate) mod database_failure;
 pub(crate) mod deleted;
 pub(crate) mod desired;
+pub(crate) mod ended_runs;
 pub(crate) mod exposed;
 pub(crate) mod full_disk;
 pub(crate) mod half_deleted;

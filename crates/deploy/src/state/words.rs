@@ -6,5 +6,8 @@ pub(crate) const UP: &str = "up";
 /// Removes a deployment.
 pub(crate) const UNINSTALL: &str = "uninstall";
 
+/// Deploys an app to this machine.
+pub(crate) const DEPLOY_APP: &str = "deploy-app";
+
 /// Moves what is left of a deployment aside.
 pub(crate) const START_EMPTY: &str = "start-empty";

@@ -59,6 +59,7 @@ pub(super) fn first_user(pid: u32) -> u32 {
 }
 
 /// How the processes are known that guests started and that left their groups.
+#[derive(Debug)]
 pub(super) struct Strays {
     /// Their user ids, which nobody else has. For root only.
     pub(super) uids: Range<u32>,
@@ -70,11 +71,18 @@ pub(super) struct Strays {
 
 impl Strays {
     fn is_one(&self, pid: u32) -> bool {
+        self.has_user(pid) || self.has_mark(pid)
+    }
+
+    /// Whether the process is of a user that nobody else is.
+    pub(super) fn has_user(&self, pid: u32) -> bool {
         // The owner of the directory is the process's effective user.
         let owner = fs::metadata(format!("/proc/{pid}")).map(|meta| meta.uid());
-        if geteuid().is_root() && owner.is_ok_and(|owner| self.uids.contains(&owner)) {
-            return true;
-        }
+        geteuid().is_root() && owner.is_ok_and(|owner| self.uids.contains(&owner))
+    }
+
+    /// Whether the process carries the mark.
+    pub(super) fn has_mark(&self, pid: u32) -> bool {
         let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
         let is_mark = |variable: &[u8]| {
             if self.is_whole { variable == self.mark } else { variable.starts_with(&self.mark) }

@@ -19,7 +19,7 @@ fn lines(path: &Path) -> Vec<String> {
 fn rotation_keeps_whole_lines_within_the_limit() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("server.log");
-    let mut log = Rotating::new(Log { path: path.clone(), limit: 1000, keep: 3, counts_floods: true });
+    let mut log = Rotating::new(Log { path: path.clone(), limit: 1000, keep: 3, ..Log::at("") });
     for n in 0..1000 {
         log.write_lines(format!("line {n:04}\n").as_bytes());
     }
@@ -62,7 +62,7 @@ async fn following_loses_no_line_over_many_rotations() {
     let writer = {
         let path = path.clone();
         std::thread::spawn(move || {
-            let mut log = Rotating::new(Log { path, limit: 2000, keep: 100, counts_floods: true });
+            let mut log = Rotating::new(Log { path, limit: 2000, keep: 100, ..Log::at("") });
             for n in 0..LINES {
                 log.write_lines(format!("line {n}\n").as_bytes());
                 if n % 100 == 0 {
@@ -158,7 +158,8 @@ async fn a_full_disk_does_not_stop_the_program() {
 async fn a_programs_output_arrives_in_order_and_rotates() {
     let dir = tempfile::tempdir().unwrap();
     let mut command = shell(dir.path(), "seq 20000; echo problem >&2; printf end; exec sleep 300");
-    command.log = Log { path: dir.path().join("log"), limit: 20_000, keep: 20, counts_floods: false };
+    command.log =
+        Log { path: dir.path().join("log"), limit: 20_000, keep: 20, counts_floods: false, ..Log::at("") };
     let supervisor = Supervisor::start(&host::Spawner::start().unwrap(), command, Policy::default()).unwrap();
     let mut reader = follow(&dir.path().join("log"), 1_000_000, CancellationToken::new()).unwrap();
     let mut next = 1;
@@ -175,6 +176,23 @@ async fn a_programs_output_arrives_in_order_and_rotates() {
     assert_eq!(supervisor.dropped_lines(), 0);
     supervisor.stop().await;
     assert_eq!(tail(&dir.path().join("log"), 1).unwrap(), ["end"]);
+}
+
+#[tokio::test]
+async fn each_line_of_a_speaker_has_its_time_and_its_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("log");
+    let mut command = shell(dir.path(), "echo 'one \"two\"'; printf three; exec sleep 300");
+    command.log = Log::at(&path).of_speaker("command");
+    let supervisor = Supervisor::start(&host::Spawner::start().unwrap(), command, Policy::default()).unwrap();
+    wait_until("a line", || fs::read_to_string(&path).is_ok_and(|text| text.contains("two")));
+    supervisor.stop().await;
+    let all = lines(&path);
+    let said: Vec<serde_json::Value> = all.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let first = said.iter().find(|line| line["text"] == r#"one "two""#).unwrap_or_else(|| panic!("{all:?}"));
+    assert_eq!(first["function"], "command");
+    assert!(first["timestamp"].as_str().is_some_and(|at| at.contains('T')), "{first}");
+    assert!(said.iter().any(|line| line["text"] == "three"), "{all:?}");
 }
 
 #[tokio::test]

@@ -25,4 +25,5 @@ pub(crate) enum Part {
     Edge,
     Agent,
     Schedule,
+    Apps,
 }

@@ -1,6 +1,6 @@
 //! `mainstay history`
 
-use deploy::{Error, Event, Restarts, RunOutcome, RunSummary, World};
+use deploy::{Error, Event, Restarts, RunOutcome, RunSummary, ScheduledRuns, World};
 use finding::Exit;
 
 use crate::cli;
@@ -27,9 +27,20 @@ pub(super) async fn run(printer: Printer, world: &World, args: &cli::History) ->
 fn event(event: &Event) -> String {
     match event {
         Event::Run(run) => line(run),
+        Event::Scheduled(ScheduledRuns { scheduled, exit, failure, times, last_at, .. }) => {
+            let times = if *times > 1 { format!(" ({times} times)") } else { String::new() };
+            let (word, how) = match (failure, exit) {
+                (Some(failure), _) => ("failed", format!("could not begin: {failure}")),
+                (None, Some(0)) => ("done", "ended with code 0".to_owned()),
+                (None, Some(code)) => ("failed", format!("ended with code {code}")),
+                (None, None) => ("ended", "its exit code is not known".to_owned()),
+            };
+            format!("   -  {last_at:.0}  {word:10}  schedule: {scheduled} {how}{times}")
+        }
         Event::Restarts(Restarts { restarted, why, times, last_at, .. }) => {
             let times = if *times > 1 { format!(" ({times} times)") } else { String::new() };
-            format!("   -  {last_at:.0}  restarted   agent: the {restarted}, because it {why}{times}")
+            let part = if restarted.contains(':') { restarted.clone() } else { format!("the {restarted}") };
+            format!("   -  {last_at:.0}  restarted   agent: {part}, because it {why}{times}")
         }
     }
 }

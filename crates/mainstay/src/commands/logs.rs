@@ -7,6 +7,7 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
 use tokio_util::sync::CancellationToken;
 
+use super::apps;
 use crate::cli::{Logs, Part};
 use crate::log_line::{LogLine, printable};
 use crate::printer::Printer;
@@ -28,7 +29,13 @@ pub(super) async fn run(
     let now = Zoned::now();
     let since = args.since.as_deref().map(|text| moment(text, &now)).transpose();
     let since = since.map_err(|why| Error::new(Exit::Usage, format!("--since: {why}")))?;
+    let counted = if since.is_some() { usize::MAX } else { LINES };
+    let most = args.lines.map_or(counted, |lines| usize::try_from(lines).unwrap_or(usize::MAX));
     let part = match args.part {
+        Part::Apps => {
+            let how = apps::Shown { lines: most, since, follow: args.follow };
+            return apps::logs_of_all(printer, &world.layout.apps(), how, cancel).await;
+        }
         Part::Server | Part::Database => LogPart::Server,
         Part::Edge => LogPart::Edge,
         Part::Agent => LogPart::Agent,
@@ -40,8 +47,6 @@ pub(super) async fn run(
     let show = Show { printer, zone: now.time_zone().clone() };
     let path = world.layout.log(part);
     let wanted = |text: &str| args.part != Part::Database || is_about_database(text);
-    let counted = if since.is_some() { usize::MAX } else { LINES };
-    let most = args.lines.map_or(counted, |lines| usize::try_from(lines).unwrap_or(usize::MAX));
 
     // What is filtered is read from the beginning: how many lines there are is known only then.
     let all = since.is_some() || args.part == Part::Database;
@@ -136,6 +141,8 @@ fn why_empty(world: &World, args: &Logs, part: LogPart, since: Option<Timestamp>
         (Part::Server | Part::Database, _) => {
             format!("{shown} is empty: the server has not been started yet; `mainstay up` does it")
         }
-        (Part::Agent, _) => format!("{shown} is empty: the agent has not run yet; `mainstay up` starts it"),
+        (Part::Agent | Part::Apps, _) => {
+            format!("{shown} is empty: the agent has not run yet; `mainstay up` starts it")
+        }
     })
 }

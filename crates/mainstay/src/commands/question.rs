@@ -13,9 +13,8 @@ use crate::printer::Printer;
 /// There is no terminal; a signal came in place of an answer.
 pub(super) fn agreed(printer: Printer, question: &str) -> Result<bool, Error> {
     if !std::io::stdin().is_terminal() {
-        return Err(
-            Error::new(Exit::Usage, format!("{question} There is no terminal to ask")).hint("say `--yes`")
-        );
+        return Err(Error::new(Exit::Usage, format!("there is no terminal to ask: \"{question}\""))
+            .hint("say `--yes`"));
     }
     let question = format!("{question} [y/N]");
     let answer = std::thread::scope(|scope| scope.spawn(|| answer(printer, &question)).join());

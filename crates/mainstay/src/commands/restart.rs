@@ -16,7 +16,10 @@ pub(super) async fn run(
     let operation = Restart { part: args.part };
     if let Some(restarted) = super::change(printer, world, &operation, &args.change, None, cancel).await? {
         printer.data(&restarted);
-        printer.show(&format!("\nThe {} was restarted, and the deployment is verified", restarted.part));
+        printer.show(&match restarted.verified {
+            true => format!("\nThe {} was restarted, and the deployment is verified", restarted.part),
+            false => format!("\n{} was restarted, and answers", restarted.part),
+        });
     }
     Ok(Exit::Done)
 }

@@ -133,6 +133,10 @@ fn text(status: &Status) -> String {
             rows.push(("Schedule", schedule_row(scheduled)));
         }
         rows.push(("Edge", edge.unwrap_or_else(|| "closed".to_owned())));
+        for app in agent.apps() {
+            let spec = &app.spec;
+            rows.push(("App", format!("{} {}: {}", spec.app_id, spec.version, app_state(app))));
+        }
     }
     if status.installed && status.unknown().is_none() {
         rows.push(("Verified", status.last_test.as_ref().map_or_else(|| "never".to_owned(), verified)));
@@ -161,6 +165,21 @@ fn verified(test: &deploy::LastTest) -> String {
         row.push_str(&format!("; not tested: {name}"));
     }
     row
+}
+
+/// How an app is.
+pub(super) fn app_state(app: &deploy::AppStatus) -> String {
+    let restarts = match app.restarts {
+        1 => "1 restart".to_owned(),
+        restarts => format!("{restarts} restarts"),
+    };
+    match (app.pid, &app.last_exit) {
+        (Some(pid), _) => format!("process {pid} at http://{}, {restarts}", app.spec.listen),
+        (None, Some(exit)) => {
+            format!("not running: it {exit}, {restarts}; `mainstay apps logs {}` has why", app.spec.app_id)
+        }
+        (None, None) => "it is being started".to_owned(),
+    }
 }
 
 /// An entry of the schedule: its last run and its next.

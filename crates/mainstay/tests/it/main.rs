@@ -29,6 +29,7 @@ mod unusable;
 mod full {
     mod alive;
     mod apps_cloud;
+    mod apps_deployed;
     mod apps_local;
     mod apps_mattermost;
     mod browser;

@@ -77,13 +77,28 @@ async fn a_function_that_ends_or_takes_too_much_memory_is_replaced() {
     let why = survives(&stage, "/crash", "{}").await;
     assert_eq!(why, "main: the function's process ended with code 7, without an answer");
     let why = survives(&stage, "/memory", "{}").await;
-    assert!(why.contains("more than its 256 MiB, and was ended"), "{why}");
+    assert!(why.contains("more than its 256 MiB, and were ended"), "{why}");
     // A process that ends between two calls is not given the second.
     let pid = stage.call("/ping", "{}").await["pid"].as_i64().unwrap();
     let pid = rustix::process::Pid::from_raw(pid.try_into().unwrap()).unwrap();
     rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
     tokio::time::sleep(Duration::from_millis(300)).await;
     assert_eq!(stage.call("/ping", "{}").await["calls"], 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn limits_hold_for_a_function_with_all_that_it_starts() {
+    let stage = Stage::with(&[MAIN], |settings| settings.limit = Duration::from_secs(30));
+    let who = stage.call("/who", r#"{"read":[]}"#).await;
+    assert_eq!(who["path"], "/usr/local/bin:/usr/bin:/bin:/opt/bin", "not that of whoever runs it");
+    let began = Instant::now();
+    let why = survives(&stage, "/family", "{}").await;
+    assert!(why.contains("more than its 256 MiB, and were ended"), "{why}");
+    let why = survives(&stage, "/files", "{}").await;
+    assert!(why.contains("files in TMPDIR take ") && why.contains("more than its 512 MiB"), "{why}");
+    assert!(began.elapsed() < Duration::from_secs(25), "{:?}", began.elapsed());
+    let free = std::fs::read_dir(stage.runtime.settings().dir.root().join("run/work")).unwrap().count();
+    assert_eq!(free, 1, "the files went with their process");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -2,9 +2,11 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 
 use super::bundle::BundleSource;
+use super::local::Address;
+use crate::cli::Change;
 
 /// Where AWS is. Every value may come from a variable instead; `--plan` says from which.
 #[derive(Debug, Args)]
@@ -26,6 +28,13 @@ pub(crate) struct Cloud {
     pub take_over: bool,
 }
 
+/// Where an app is deployed: to AWS Lambda and S3, or to this machine, where the agent of the deployment runs it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Where {
+    Aws,
+    Local,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct DeployApp {
     /// The bundle: a .zip file, its directory, s3://BUCKET/KEY, https://..., github:OWNER/REPO[@TAG][:ASSET]
@@ -34,17 +43,18 @@ pub(crate) struct DeployApp {
     #[command(flatten)]
     pub source: BundleSource,
     /// Where to
-    #[arg(long, value_name = "WHERE", default_value = "aws", value_parser = ["aws"])]
-    pub to: String,
+    #[arg(long, value_name = "WHERE", default_value = "aws")]
+    pub to: Where,
     #[command(flatten)]
     pub cloud: Cloud,
-    /// Print every call that would change something, and do nothing
-    #[arg(long)]
-    pub plan: bool,
+    #[command(flatten)]
+    pub address: Address,
+    #[command(flatten)]
+    pub change: Change,
     /// Seconds that a call may take [default: as it is; 30 for a new function]
     #[arg(long, value_name = "SECONDS")]
     pub timeout: Option<i32>,
-    /// Memory of a function [default: as it is; 128 for a new function]
+    /// Memory of a function [default: as it is; 128 for a new function, 512 for a new app on this machine]
     #[arg(long, value_name = "MB")]
     pub memory: Option<i32>,
     /// x86_64 or arm64 [default: as it is; x86_64 for a new function]
@@ -68,7 +78,7 @@ pub(crate) struct DeployApp {
     /// Take over functions and files that another tool deployed for this app
     #[arg(long)]
     pub adopt: bool,
-    /// Do not call `/ping` and read a static file at the end
+    /// Do not call `/ping` and, on AWS, read a static file at the end
     #[arg(long)]
     pub skip_verify: bool,
     /// Every deployment updates: accepted for scripts that were written for appsctl
@@ -89,28 +99,26 @@ pub(crate) struct UndeployApp {
     pub id: String,
     /// One version [default: all]
     pub version: Option<String>,
+    /// From where
+    #[arg(long, value_name = "WHERE", default_value = "aws")]
+    pub to: Where,
     #[command(flatten)]
     pub cloud: Cloud,
-    /// Print every call that would change something, and do nothing
-    #[arg(long)]
-    pub plan: bool,
-    /// Do not ask
-    #[arg(long)]
-    pub yes: bool,
+    #[command(flatten)]
+    pub change: Change,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct RollbackApp {
     /// The app's id
     pub id: String,
+    /// Where
+    #[arg(long, value_name = "WHERE", default_value = "aws")]
+    pub to: Where,
     #[command(flatten)]
     pub cloud: Cloud,
-    /// Print every call that would change something, and do nothing
-    #[arg(long)]
-    pub plan: bool,
-    /// Do not ask, where nothing of the app would be left
-    #[arg(long)]
-    pub yes: bool,
+    #[command(flatten)]
+    pub change: Change,
 }
 
 /// What things of the account are called.
@@ -180,6 +188,9 @@ pub(crate) enum AwsAccount {
 
 #[derive(Debug, Args)]
 pub(crate) struct ListApps {
+    /// Where
+    #[arg(long, value_name = "WHERE", default_value = "aws")]
+    pub to: Where,
     #[command(flatten)]
     pub cloud: Cloud,
 }

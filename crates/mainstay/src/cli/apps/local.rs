@@ -22,6 +22,23 @@ pub(crate) struct Functions {
     pub env_file: Option<PathBuf>,
 }
 
+/// Where an app that is deployed to this machine answers.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Address {
+    /// With `--to local`: where to answer; another address than one of loopback needs --from [default: as it is; a free port of 127.0.0.1]
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub listen: Option<SocketAddr>,
+    /// With `--to local`: take connections from this address alone, beside this machine: the Mattermost server's
+    #[arg(long, value_name = "ADDR")]
+    pub from: Vec<IpAddr>,
+    /// With `--to local`: where Mattermost reaches the app [default: as it is; http:// and the address of --listen]
+    #[arg(long, value_name = "URL")]
+    pub root_url: Option<String>,
+    /// With `--to local`: how many calls a function answers at a time [default: as it is; 4]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=50))]
+    pub concurrency: Option<u32>,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct Run {
     /// The app's bundle

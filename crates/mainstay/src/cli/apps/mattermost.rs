@@ -24,6 +24,7 @@ pub(crate) struct Server {
 }
 
 #[derive(Debug, Args)]
+#[command(override_usage = "mainstay apps install [OPTIONS] <ID|--bundle <BUNDLE>>")]
 pub(crate) struct InstallApp {
     /// The app: it must be listed, or its bundle must be named
     #[arg(value_name = "ID", required_unless_present = "bundle")]

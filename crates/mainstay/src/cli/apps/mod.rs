@@ -11,7 +11,7 @@ use clap::Subcommand;
 
 pub(crate) use author::{Convert, Init, MakeBundle, Terraform, TerraformData, Validate};
 pub(crate) use aws::{
-    AccountNames, AwsAccount, Cloud, DeployApp, ListApps, Provision, RollbackApp, UndeployApp,
+    AccountNames, AwsAccount, Cloud, DeployApp, ListApps, Provision, RollbackApp, UndeployApp, Where,
 };
 pub(crate) use bundle::BundleSource;
 pub(crate) use deployer::DeployApps;
@@ -22,16 +22,16 @@ pub(crate) use mattermost::{InstallApp, Server, SwitchApp, UninstallApp};
 pub(crate) enum Apps {
     /// Check a manifest or a bundle: every mistake at once
     Validate(Validate),
-    /// Deploy a bundle to AWS: its functions to Lambda, its static files and manifest to S3
+    /// Deploy a bundle to AWS (its functions to Lambda, its static files and manifest to S3), or to this machine
     Deploy(Box<DeployApp>),
     /// The earlier name of `deploy`
     #[command(subcommand, hide = true)]
     Provision(Provision),
-    /// List what is deployed to the bucket, by any tool
+    /// List what is deployed to the bucket, by any tool, or to this machine
     List(ListApps),
     /// Take the last deployment of an app back
     Rollback(RollbackApp),
-    /// Remove an app from AWS: functions, static files, manifest and its entries in the invoke policy
+    /// Remove an app from AWS (functions, static files, manifest and its entries in the invoke policy), or from this machine
     Undeploy(UndeployApp),
     /// The AWS account: prepare, check and clean it
     #[command(subcommand)]

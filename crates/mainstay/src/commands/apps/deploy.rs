@@ -18,16 +18,17 @@ use crate::printer::Printer;
 const ENV_LIMIT: u64 = 64 << 10;
 
 pub(super) async fn deploy(printer: Printer, args: &DeployApp) -> Result<Exit, Error> {
+    only_local(args)?;
     let options = options(args)?;
     let fetched = source::bring(&args.bundle, &args.source, &cloud::flags(&args.cloud)).await?;
     let opened = Bundle::open(&fetched.path).and_then(Opened::new).map_err(|error| fetched.explain(error))?;
     say(printer, &fetched.named(&opened.bundle().warnings));
     let (settings, aws) = cloud::connect(&args.cloud).await?;
     let (holder, watch) = (Holder::this_process(), cloud::said(printer));
-    let turn = cloud::turn(&args.cloud, &holder, args.plan, &watch);
+    let turn = cloud::turn(&args.cloud, &holder, args.change.plan, &watch);
     let deployment = Box::pin(Deployment::look(&aws, opened.package(), options, &turn)).await?;
     say(printer, &deployment.notes);
-    if args.plan {
+    if args.change.plan {
         cloud::show(printer, &settings, &deployment.calls());
         return Ok(Exit::Done);
     }
@@ -60,8 +61,24 @@ fn installation(named: &str, fetched: &Fetched, manifest: &Manifest) -> String {
     format!("Install it in Mattermost with `mainstay apps install --bundle {bundle}{kind}`")
 }
 
+/// Refuses what means something on this machine alone.
+fn only_local(args: &DeployApp) -> Result<(), Error> {
+    let address = &args.address;
+    let given = [
+        ("--listen", address.listen.is_some()),
+        ("--from", !address.from.is_empty()),
+        ("--root-url", address.root_url.is_some()),
+        ("--concurrency", address.concurrency.is_some()),
+    ];
+    match given.iter().find(|(_, is_given)| *is_given) {
+        Some((flag, _)) => Err(Error::new(Exit::Usage, format!("`{flag}` is for apps on this machine"))
+            .hint("say `--to local` as well, or leave it out")),
+        None => Ok(()),
+    }
+}
+
 /// The variables of functions: of the file, and over them those of the flags.
-fn environment(args: &DeployApp) -> Result<BTreeMap<String, SecretString>, Error> {
+pub(super) fn environment(args: &DeployApp) -> Result<BTreeMap<String, SecretString>, Error> {
     let file = match &args.env_file {
         None => String::new(),
         Some(file) => secret_text(file, ENV_LIMIT, "file of variables").map_err(|error| Error {
@@ -117,13 +134,13 @@ fn options(args: &DeployApp) -> Result<Options, Error> {
 pub(super) async fn rollback(printer: Printer, args: &RollbackApp) -> Result<Exit, Error> {
     let (settings, aws) = cloud::connect(&args.cloud).await?;
     let (holder, watch) = (Holder::this_process(), cloud::said(printer));
-    let turn = cloud::turn(&args.cloud, &holder, args.plan, &watch);
+    let turn = cloud::turn(&args.cloud, &holder, args.change.plan, &watch);
     let step = Box::pin(Step::rollback(&aws, &args.id, &turn)).await?;
-    if args.plan {
+    if args.change.plan {
         cloud::show(printer, &settings, &step.calls());
         return Ok(Exit::Done);
     }
-    if step.removes_all() && !args.yes {
+    if step.removes_all() && !args.change.yes {
         let question = format!(
             "There was nothing of {} before version {}: taking it back removes the app from AWS. Remove it?",
             args.id,
@@ -157,8 +174,8 @@ pub(super) async fn undeploy(printer: Printer, args: &UndeployApp) -> Result<Exi
         return Ok(Exit::Done);
     }
     let (holder, watch) = (Holder::this_process(), cloud::said(printer));
-    let turn = cloud::turn(&args.cloud, &holder, args.plan, &watch);
-    if args.plan {
+    let turn = cloud::turn(&args.cloud, &holder, args.change.plan, &watch);
+    if args.change.plan {
         let mut calls = Vec::new();
         for version in &versions {
             calls.extend(Box::pin(Step::undeploy(&aws, &args.id, version, &turn)).await?.calls());
@@ -171,7 +188,7 @@ pub(super) async fn undeploy(printer: Printer, args: &UndeployApp) -> Result<Exi
         args.id,
         versions.join(", ")
     );
-    if !args.yes && !cloud::agreed(printer, &question)? {
+    if !args.change.yes && !cloud::agreed(printer, &question)? {
         printer.say("Nothing was changed");
         return Ok(Exit::Done);
     }

@@ -113,10 +113,15 @@ pub(super) async fn run(
     }
 }
 
-/// A bundle that failed is a failure of the command.
+/// A bundle that failed is a failure of the command, also while its next try is waited for.
 fn ended(printer: Printer, pass: &Pass, bucket: &str) -> Result<Exit, Error> {
     show(printer, pass, bucket, false);
-    let Some(first) = pass.failed.first() else { return Ok(Exit::Done) };
+    let Some(first) = pass.failed.first() else {
+        let Some(first) = pass.waiting.first() else { return Ok(Exit::Done) };
+        let what = format!("{} failed before, and is tried again later", first.key);
+        return Err(Error::new(Exit::NotReady, what)
+            .hint("correct the bundle and put it into the bucket again: it is then tried at once"));
+    };
     let exit = Exit::from_code(first.exit_code).unwrap_or(Exit::NotReady);
     let what = match pass.failed.len() {
         1 => "a bundle was not deployed".to_owned(),

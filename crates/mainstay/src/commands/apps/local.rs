@@ -135,7 +135,7 @@ pub(super) fn word(path: &Path) -> String {
 }
 
 /// The variables in a file of lines NAME=VALUE; empty lines and those that begin with `#` are left out.
-fn variables_in(path: &Path) -> Result<BTreeMap<String, String>, Error> {
+pub(super) fn variables_in(path: &Path) -> Result<BTreeMap<String, String>, Error> {
     let bytes = apps::read_file(path, 1 << 20)?;
     let text = String::from_utf8_lossy(&bytes);
     let lines = text.lines().enumerate().map(|(index, line)| (index + 1, line.trim()));

@@ -8,6 +8,7 @@ use apps::Error;
 use apps::runtime::Entry;
 use finding::Exit;
 use host::Follow;
+use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use tokio_util::sync::CancellationToken;
 
@@ -28,7 +29,7 @@ pub(super) async fn run(
     let (id, _) = here.app(&args.app)?;
     let dir = here.dir(&id);
     let wanted = args.function.as_deref().map(|function| dir.log(function));
-    let mut logs = Logs { dir: dir.logs(), wanted, open: BTreeMap::new(), cancel };
+    let mut logs = Logs::new(dir.logs(), wanted, &cancel);
     if !logs.dir.is_dir() {
         return Err(Error::new(
             Exit::NotReady,
@@ -51,16 +52,73 @@ pub(super) async fn run(
     }
     loop {
         for (text, entry) in last {
-            show(printer, &text, entry);
+            show(printer, None, &text, entry);
         }
         if !args.follow {
             return Ok(Exit::Done);
         }
         tokio::select! {
             () = tokio::time::sleep(PERIOD) => {}
-            () = logs.cancel.cancelled() => return Ok(Exit::Done),
+            () = cancel.cancelled() => return Ok(Exit::Done),
         }
         last = logs.ready(usize::MAX)?;
+    }
+}
+
+/// Which lines of all apps are shown.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::commands) struct Shown {
+    /// How many of each function to begin with.
+    pub lines: usize,
+    /// No older ones.
+    pub since: Option<Timestamp>,
+    /// Whether to go on as lines are written.
+    pub follow: bool,
+}
+
+/// The lines of every app that has run in this directory, by time, each with its app.
+pub(in crate::commands) async fn of_all(
+    printer: Printer,
+    apps: &Path,
+    shown: Shown,
+    cancel: CancellationToken,
+) -> Result<Exit, deploy::Error> {
+    let failed = |error: Error| super::failed(printer, error);
+    let mut all: BTreeMap<String, Logs> = BTreeMap::new();
+    let mut is_first = true;
+    loop {
+        for app in std::fs::read_dir(apps).into_iter().flatten().flatten() {
+            let (dir, id) = (app.path().join("logs"), app.file_name().to_string_lossy().into_owned());
+            if dir.is_dir() {
+                all.entry(id).or_insert_with(|| Logs::new(dir, None, &cancel));
+            }
+        }
+        let begin = if shown.since.is_some() { usize::MAX } else { shown.lines };
+        let mut lines = Vec::new();
+        for (id, logs) in &mut all {
+            let ready = logs.ready(if is_first { begin } else { usize::MAX }).map_err(failed)?;
+            lines.extend(ready.into_iter().map(|(text, entry)| (id.clone(), text, entry)));
+        }
+        lines.sort_by_key(|(_, _, entry)| entry.as_ref().map(|entry| entry.timestamp));
+        let is_new = |entry: &Option<Entry>| {
+            shown.since.is_none_or(|since| entry.as_ref().is_some_and(|entry| entry.timestamp >= since))
+        };
+        lines.retain(|(_, _, entry)| is_new(entry));
+        let old = if is_first { lines.len().saturating_sub(shown.lines) } else { 0 };
+        for (id, text, entry) in lines.drain(..).skip(old) {
+            show(printer, Some(&id), &text, entry);
+        }
+        if is_first && all.is_empty() {
+            printer.say(&format!("note: no app has run in {}", apps.display()));
+        }
+        is_first = false;
+        if !shown.follow {
+            return Ok(Exit::Done);
+        }
+        tokio::select! {
+            () = tokio::time::sleep(PERIOD) => {}
+            () = cancel.cancelled() => return Ok(Exit::Done),
+        }
     }
 }
 
@@ -87,6 +145,10 @@ struct Logs {
 }
 
 impl Logs {
+    fn new(dir: PathBuf, wanted: Option<PathBuf>, cancel: &CancellationToken) -> Self {
+        Self { dir, wanted, open: BTreeMap::new(), cancel: cancel.clone() }
+    }
+
     /// The functions that have a log, by the names of its files.
     fn functions(&self) -> Vec<String> {
         let files = std::fs::read_dir(&self.dir).into_iter().flatten().flatten();
@@ -122,7 +184,8 @@ impl Logs {
     }
 }
 
-fn show(printer: Printer, text: &str, entry: Option<Entry>) {
+/// `app`: its id, where lines of several are shown.
+fn show(printer: Printer, app: Option<&str>, text: &str, entry: Option<Entry>) {
     let Some(entry) = entry.filter(|_| !printer.json) else {
         // What a command printed is no JSON.
         printer.raw(&if printer.json { text.to_owned() } else { printable(text) });
@@ -131,5 +194,9 @@ fn show(printer: Printer, text: &str, entry: Option<Entry>) {
     let at = entry.timestamp.to_zoned(TimeZone::system()).strftime("%H:%M:%S%.3f").to_string();
     let request = entry.request.as_deref().map_or("-", |id| id.split('-').next().unwrap_or(id));
     let mark = if entry.ours { "==" } else { "  " };
-    printer.raw(&format!("{at} {} {request} {mark} {}", printable(&entry.function), printable(&entry.text)));
+    let function = match app {
+        Some(app) => format!("{} {}", printable(app), printable(&entry.function)),
+        None => printable(&entry.function),
+    };
+    printer.raw(&format!("{at} {function} {request} {mark} {}", printable(&entry.text)));
 }

@@ -6,6 +6,7 @@ mod call;
 mod cloud;
 mod convert;
 mod deploy;
+mod deployed;
 mod deployer;
 mod deployment;
 mod init;
@@ -19,6 +20,8 @@ mod terraform;
 mod validate;
 
 use std::path::Path;
+
+pub(super) use logs::{Shown, of_all as logs_of_all};
 
 use ::apps::mattermost::Wish;
 use ::deploy::Error;
@@ -38,6 +41,10 @@ pub(super) fn run(printer: Printer, common: &Common, command: Apps) -> Result<Ex
     };
     runtime_for(&command)?.block_on(async {
         let cancel = interrupted()?;
+        let command = match deployed::Command::of(command) {
+            Ok(local) => return Box::pin(deployed::run(printer, &place, common, local, cancel)).await,
+            Err(command) => command,
+        };
         Box::pin(dispatch(printer, &place, common, command, cancel))
             .await
             .map_err(|error| failed(printer, error))

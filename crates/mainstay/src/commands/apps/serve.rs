@@ -44,13 +44,7 @@ pub(super) async fn run(
         .hint("for example `--command 'node server.js'`"));
     }
     may_listen(args.listen, &args.from)?;
-    if args.root_url.is_none() && args.listen.ip().is_unspecified() {
-        return Err(Error::new(
-            Exit::Usage,
-            format!("Mattermost cannot call {}, which stands for every address of this machine", args.listen),
-        )
-        .hint("say with `--root-url` where Mattermost reaches the app"));
-    }
+    check_reachable(args.listen, args.root_url.as_deref())?;
     if args.unit {
         printer.text(&unit(id, args)?);
         return Ok(Exit::Done);
@@ -115,7 +109,16 @@ pub(super) async fn run(
     Ok(Exit::Done)
 }
 
-fn check_root_url(root_url: &str) -> Result<(), Error> {
+/// Whether it is said where Mattermost reaches the app.
+pub(super) fn check_reachable(listen: SocketAddr, root_url: Option<&str>) -> Result<(), Error> {
+    if root_url.is_some() || !listen.ip().is_unspecified() {
+        return Ok(());
+    }
+    let what = format!("Mattermost cannot call {listen}, which stands for every address of this machine");
+    Err(Error::new(Exit::Usage, what).hint("say with `--root-url` where Mattermost reaches the app"))
+}
+
+pub(super) fn check_root_url(root_url: &str) -> Result<(), Error> {
     let is_url = url::Url::parse(root_url)
         .is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host() && url.query().is_none());
     if is_url {
@@ -202,7 +205,7 @@ impl Supervised {
             env,
             cwd,
             user,
-            log: Log::at(dir.logs().join("command.log")),
+            log: Log::at(dir.logs().join("command.log")).of_speaker("command"),
             pid_file: Some(dir.root().join("pids/command")),
             shim: Shim::guest().of_guest(&rights),
         };

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::place::{Place, Ran, free_port};
 
-const MAKE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../apps/tests/functions/bundle.py");
+pub(super) const MAKE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../apps/tests/functions/bundle.py");
 const ID: &str = "com.example.hello";
 
 /// A place, and a bundle beside it.
@@ -69,9 +69,9 @@ impl Drop for Staying {
     }
 }
 
-/// The processes that run the bundle's function.
-fn functions(root: &Path) -> Vec<u32> {
-    let code = root.join("apps").join(ID).join("run/code").display().to_string();
+/// The processes that run a function of the app.
+pub(super) fn functions(root: &Path, id: &str) -> Vec<u32> {
+    let code = root.join("apps").join(id).join("run/code").display().to_string();
     let processes = std::fs::read_dir("/proc").expect("/proc").flatten();
     processes
         .filter(|process| {
@@ -92,18 +92,18 @@ fn a_bundle_is_called_and_run_and_one_process_runs_it_at_a_time() {
     let bundle = bundle.to_str().expect("text");
     let call = |app: &str| place.run(&["apps", "call", app, "/ping", "--values", r#"{"a":1}"#, "--json"]);
     assert_eq!(text(&call(bundle).expect(0)), "from a shell");
-    assert!(functions(&place.root).is_empty());
+    assert!(functions(&place.root, ID).is_empty());
     let refused = call(ID).expect(4);
     assert!(refused.stderr.contains("does not run here"), "{}", refused.stderr);
 
     let listen = format!("127.0.0.1:{}", free_port());
     let running = Staying::start(&place, &["apps", "run", bundle, "--listen", &listen]);
     assert_eq!(text(&call(ID).expect(0)), "from a shell");
-    assert_eq!(functions(&place.root).len(), 1);
+    assert_eq!(functions(&place.root, ID).len(), 1);
     let busy = place.run(&["apps", "run", bundle]).expect(9);
     assert!(busy.stderr.contains("runs already"), "{}", busy.stderr);
     assert_eq!(running.interrupt(), Some(0));
-    assert!(functions(&place.root).is_empty());
+    assert!(functions(&place.root, ID).is_empty());
 
     let logs = place.run(&["apps", "logs", ID]).expect(0).stdout;
     assert_eq!(logs.lines().filter(|line| line.contains("== answered")).count(), 2, "{logs}");
@@ -141,7 +141,7 @@ fn a_served_app_wants_a_token_and_a_kill_leaves_nothing_for_long() {
 
     served.kill();
     let deadline = Instant::now() + Duration::from_secs(5);
-    while !functions(&place.root).is_empty() {
+    while !functions(&place.root, ID).is_empty() {
         assert!(Instant::now() < deadline, "a function outlives its killed runtime");
         std::thread::sleep(Duration::from_millis(20));
     }

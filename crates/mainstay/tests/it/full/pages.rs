@@ -391,6 +391,17 @@ fn apps_run() {
 }
 
 #[test]
+fn apps_local() {
+    const NEXT: &str = "python3 \"$FIXTURES/../../../apps/tests/functions/bundle.py\" hello.zip com.example.hello 1.1.0 && mainstay apps deploy hello.zip --to local";
+    Page {
+        path: "docs/apps-local.md",
+        before: &[("mainstay apps deploy", HELLO), ("mainstay apps rollback", NEXT)],
+        ..Page::default()
+    }
+    .run();
+}
+
+#[test]
 fn apps_http() {
     Page { path: "docs/apps-http.md", before: &[("mainstay apps", HELLO)], ..Page::default() }.run();
 }
