@@ -1,4 +1,5 @@
-//! Time to check a bundle of 20 MB, compared with `unzip -t`, which only compares checksums.
+//! Apps: time to check a bundle of 20 MB, compared with `unzip -t`, which only compares checksums; calls of functions here; calls of
+//! AWS that a deployment makes.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -9,8 +10,8 @@ use crate::up::wall;
 use crate::{Spread, row};
 
 const RUNS: usize = 40;
-const FUNCTIONS: usize = 10;
-const FILES: usize = 200;
+pub(crate) const FUNCTIONS: usize = 10;
+pub(crate) const FILES: usize = 200;
 /// The size of each function's program, which does not compress.
 const PROGRAM: usize = 2_000_000;
 
@@ -47,7 +48,7 @@ pub(crate) fn run(mainstay: &Path) -> Result<(), Failure> {
 }
 
 /// Writes the directory of an app.
-fn app(dir: &Path) -> Result<(), Failure> {
+pub(crate) fn app(dir: &Path) -> Result<(), Failure> {
     let mut functions = Vec::new();
     std::fs::create_dir_all(dir.join("static"))?;
     for index in 0..FUNCTIONS {
@@ -71,7 +72,7 @@ fn app(dir: &Path) -> Result<(), Failure> {
 }
 
 /// Bytes that do not compress, the same in every run: xorshift.
-fn noise(length: usize, seed: u64) -> Vec<u8> {
+pub(crate) fn noise(length: usize, seed: u64) -> Vec<u8> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let mut bytes = Vec::with_capacity(length + 8);
     while bytes.len() < length {

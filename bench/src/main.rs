@@ -4,6 +4,8 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a developer's tool talks to its developer")]
 
 mod apps;
+mod apps_aws;
+mod apps_local;
 mod deployment;
 mod edge;
 mod image;
@@ -17,11 +19,23 @@ use std::process::ExitCode;
 use xtask::run::Failure;
 
 fn main() -> ExitCode {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a function learns from its environment where its calls are"
+    )]
+    if let Ok(api) = std::env::var(apps_local::API) {
+        return match apps_local::function(&api) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(_) => ExitCode::FAILURE,
+        };
+    }
     let args: Vec<String> = std::env::args().skip(1).collect();
     let outcome = match args.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["up", mainstay] => up::run(Path::new(mainstay)),
         ["server", mainstay] => server::run(Path::new(mainstay)),
-        ["apps", mainstay] => apps::run(Path::new(mainstay)),
+        ["apps", mainstay] => apps::run(Path::new(mainstay))
+            .and_then(|()| apps_local::run(Path::new(mainstay)))
+            .and_then(|()| apps_aws::run(Path::new(mainstay))),
         ["settings", mainstay] => settings::run(Path::new(mainstay)),
         ["image", mainstay] => image::run(Path::new(mainstay)),
         ["edge", relay] => edge::run(Path::new(relay)),
