@@ -26,7 +26,7 @@ pub(super) enum Command {
 
 impl Command {
     /// The command, if it is about this machine; otherwise it comes back.
-    pub(super) fn of(command: Apps) -> Result<Self, Apps> {
+    pub(super) fn of(command: Apps) -> Result<Self, Box<Apps>> {
         match command {
             Apps::Deploy(args) | Apps::Provision(Provision::App(args)) if args.to == Where::Local => {
                 Ok(Self::Deploy(args))
@@ -34,7 +34,7 @@ impl Command {
             Apps::List(args) if args.to == Where::Local => Ok(Self::List(args)),
             Apps::Rollback(args) if args.to == Where::Local => Ok(Self::Rollback(args)),
             Apps::Undeploy(args) if args.to == Where::Local => Ok(Self::Undeploy(args)),
-            other => Err(other),
+            other => Err(Box::new(other)),
         }
     }
 }
@@ -191,7 +191,7 @@ async fn deploy(
 /// The bundle and the variables in a directory that their owner alone reads, for the plan to copy.
 fn stage(bundle: &[u8], variables: &str) -> Result<tempfile::TempDir, Error> {
     let dir = tempfile::tempdir()
-        .map_err(|error| Error::path("make a directory in", &std::env::temp_dir(), &error))?;
+        .map_err(|error| Error::path("make a directory in", std::env::temp_dir(), &error))?;
     let write = |name: &str, bytes: &[u8]| {
         use std::io::Write as _;
         let path = dir.path().join(name);

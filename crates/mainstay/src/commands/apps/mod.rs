@@ -43,7 +43,7 @@ pub(super) fn run(printer: Printer, common: &Common, command: Apps) -> Result<Ex
         let cancel = interrupted()?;
         let command = match deployed::Command::of(command) {
             Ok(local) => return Box::pin(deployed::run(printer, &place, common, local, cancel)).await,
-            Err(command) => command,
+            Err(command) => *command,
         };
         Box::pin(dispatch(printer, &place, common, command, cancel))
             .await
