@@ -139,9 +139,7 @@ async fn bucket(aws: &Aws) -> Result<(Found, bool), Failure> {
     match optional("s3:ListBucket", name, head) {
         Ok(Some(_)) => {}
         Ok(None) => return Ok((Found::Absent, false)),
-        // It exists; a stranger is told no more.
-        Err(failure) if failure.is(&Kind::Denied) => return Err(Failure { kind: Kind::NotYours, ..failure }),
-        Err(failure) => return Err(failure),
+        Err(failure) => return Err(why_closed(aws).await.unwrap_or(failure)),
     }
     let tags = optional("s3:GetBucketTagging", name, aws.s3.get_bucket_tagging().bucket(name).send().await)?;
     let ours = tags.is_some_and(|tags| tags.tag_set().iter().any(|tag| (tag.key(), tag.value()) == MADE_BY));
@@ -158,6 +156,15 @@ async fn bucket(aws: &Aws) -> Result<(Found, bool), Failure> {
         .all(|flag| *flag == Some(true))
     });
     Ok((if ours { Found::Ours } else { Found::Others }, blocked))
+}
+
+/// Why the bucket was not shown: an answer to HEAD has a status and no text, an answer to GET says more.
+async fn why_closed(aws: &Aws) -> Option<Failure> {
+    let asked = aws.s3.list_objects_v2().bucket(&aws.bucket).max_keys(1).send().await;
+    match Failure::new("s3:ListBucket", &aws.bucket, &asked.err()?) {
+        failure if failure.is(&Kind::Denied) => Some(Failure { kind: Kind::Closed, ..failure }),
+        failure => Some(failure),
+    }
 }
 
 async fn user(aws: &Aws, name: &str) -> Result<Found, Failure> {

@@ -43,10 +43,7 @@ impl<'a> Clean<'a> {
     /// # Errors
     /// What AWS answers; apps that are deployed.
     pub async fn look(aws: &'a Aws, names: Names, untagged: bool) -> Result<Self, Error> {
-        let there = match Box::pin(look(aws, &names)).await {
-            Err(failure) if failure.is(&Kind::NotYours) => return Err(failure.into()),
-            other => other?,
-        };
+        let there = Box::pin(look(aws, &names)).await?;
         let mut clean = Self { aws, names, steps: Vec::new(), stays: Vec::new() };
         let mut objects = 0;
         if there.bucket != Found::Absent {

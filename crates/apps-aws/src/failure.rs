@@ -34,6 +34,10 @@ pub(crate) enum Kind {
     Elsewhere(Option<String>),
     /// The bucket's name belongs to another account.
     NotYours,
+    /// The bucket exists and may not be read: S3 does not say why.
+    Closed,
+    /// What this machine takes for the time is not what AWS does.
+    Clock,
     /// AWS finds what was sent wrong.
     Invalid,
     /// No answer came.
@@ -54,7 +58,7 @@ pub(crate) struct Failure {
 }
 
 /// By AWS's codes. A code that is not here is `Invalid` below status 500, `Service` from there on.
-const CODES: [(&str, Kind); 41] = [
+const CODES: [(&str, Kind); 42] = [
     ("NoSuchKey", Kind::Missing),
     ("NotFound", Kind::Missing),
     ("NoSuchEntity", Kind::Missing),
@@ -83,6 +87,7 @@ const CODES: [(&str, Kind); 41] = [
     ("ExpiredTokenException", Kind::Expired),
     ("RequestExpired", Kind::Expired),
     ("TokenRefreshRequired", Kind::Expired),
+    ("RequestTimeTooSkewed", Kind::Clock),
     ("InvalidClientTokenId", Kind::Credentials),
     ("InvalidAccessKeyId", Kind::Credentials),
     ("UnrecognizedClientException", Kind::Credentials),
@@ -126,7 +131,7 @@ impl Failure {
         let kind = match kind {
             Kind::Elsewhere(None) => {
                 let region = response.and_then(|response| response.headers().get("x-amz-bucket-region"));
-                Kind::Elsewhere(region.map(str::to_owned))
+                Kind::Elsewhere(region.map(str::to_owned).or_else(|| expected_region(&message)))
             }
             other => other,
         };
@@ -206,6 +211,16 @@ impl Failure {
                 Exit::Refused,
                 format!("the bucket's name `{bucket}` belongs to another account"),
                 "names of buckets are unique in all of AWS: choose another with `--bucket` or `MM_APPS_S3_BUCKET`".to_owned(),
+            ),
+            Kind::Closed => (
+                Exit::Refused,
+                format!("the bucket `{bucket}` exists, and these credentials may not read it: it belongs to another account, or they lack `s3:ListBucket`"),
+                format!("choose another with `--bucket` or `MM_APPS_S3_BUCKET`; or, if it is yours, add this statement to a policy of the user or role: {}", statement("s3:ListBucket", &format!("arn:aws:s3:::{bucket}"))),
+            ),
+            Kind::Clock => (
+                Exit::NotReady,
+                format!("{subject}: this machine's clock is not AWS's: {message}"),
+                "set the clock, then run the command again: `timedatectl` shows whether it is synchronized, `timedatectl set-ntp true` turns that on".to_owned(),
             ),
             Kind::Invalid => (Exit::NotReady, format!("{subject}: AWS refused it: {message}"), "correct what AWS names".to_owned()),
             Kind::Unreached => (
@@ -287,6 +302,10 @@ fn kind(code: Option<&str>, status: Option<u16>, message: &str) -> Kind {
     if code == "ResourceConflictException" && message.to_lowercase().contains("already exist") {
         return Kind::Exists;
     }
+    // A signature counts for five minutes, and AWS has no code of its own for one that is older or from the future.
+    if message.starts_with("Signature expired") || message.starts_with("Signature not yet current") {
+        return Kind::Clock;
+    }
     if let Some((_, kind)) = CODES.iter().find(|(known, _)| *known == code) {
         return kind.clone();
     }
@@ -301,6 +320,12 @@ fn kind(code: Option<&str>, status: Option<u16>, message: &str) -> Kind {
     }
 }
 
+/// The region in `... the region 'us-east-1' is wrong; expecting 'eu-west-1'`.
+fn expected_region(message: &str) -> Option<String> {
+    let (_, rest) = message.split_once("expecting '")?;
+    Some(rest.split_once('\'')?.0.to_owned())
+}
+
 /// A permission is missing: names it, and the line that a policy needs.
 fn denied(action: &'static str, on: &str, message: &str) -> Error {
     // AWS says which permission it looked for, where it differs from the call: `iam:PassRole` for `lambda:CreateFunction`.
@@ -312,7 +337,7 @@ fn denied(action: &'static str, on: &str, message: &str) -> Error {
         "s3" if !on.is_empty() => format!("arn:aws:s3:::{on}"),
         _ => "*".to_owned(),
     });
-    let line = format!("{{\"Effect\": \"Allow\", \"Action\": \"{wanted}\", \"Resource\": \"{resource}\"}}");
+    let line = statement(&wanted, &resource);
     let needed = match (on, wanted == action) {
         ("", true) => String::new(),
         ("", false) => format!(" (needed for {action})"),
@@ -320,6 +345,11 @@ fn denied(action: &'static str, on: &str, message: &str) -> Error {
     };
     Error::new(Exit::NotReady, format!("the credentials may not call `{wanted}`{needed}"))
         .hint(format!("add this statement to a policy of the user or role that deploys: {line}"))
+}
+
+/// What a policy needs.
+fn statement(action: &str, resource: &str) -> String {
+    format!("{{\"Effect\": \"Allow\", \"Action\": \"{action}\", \"Resource\": \"{resource}\"}}")
 }
 
 /// The action and the resource in `... is not authorized to perform: ACTION on resource: ARN ...`.

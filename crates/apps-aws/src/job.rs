@@ -115,6 +115,9 @@ impl<'a> Job<'a> {
         let mut shown = vec![record("the record: what is about to be done")];
         shown.extend(self.plan.before.iter().flat_map(|stage| stage.calls.iter().flat_map(Call::shown)));
         shown.extend(self.plan.after.iter().flat_map(|stage| stage.calls.iter().flat_map(Call::shown)));
+        if self.wanted.operation == Operation::Rollback {
+            shown.push(record("the record: from here on a run that is killed is completed"));
+        }
         shown.push(record("the record: what was done"));
         shown
     }
@@ -184,6 +187,11 @@ impl<'a> Job<'a> {
             let stored =
                 self.plan.before.iter().flat_map(|stage| &stage.calls).filter_map(stored).collect::<Vec<_>>();
             let kept = self.kept.iter().cloned().chain(stored).collect();
+            if self.wanted.operation == Operation::Rollback {
+                // What went back is not kept for a return. From here on a run that was killed is completed, not undone.
+                let decided = Record { running: started.running.clone(), ..record.clone() };
+                self.store.write(decided).await?;
+            }
             forget(self.aws, &record, &kept).await?;
             self.store.write(record.clone()).await?;
             Ok(())

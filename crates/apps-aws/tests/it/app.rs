@@ -38,6 +38,16 @@ pub(crate) async fn connect(port: u16, keys: (&str, &str), attempts: u32) -> Aws
     Aws::new(&settings).await.unwrap()
 }
 
+/// AWS's own client, past everything of ours.
+pub(crate) async fn sdk(port: u16, keys: (&str, &str)) -> aws_config::SdkConfig {
+    aws_config::defaults(aws_config::BehaviorVersion::latest())
+        .region(aws_config::Region::new("eu-central-1"))
+        .endpoint_url(format!("http://127.0.0.1:{port}"))
+        .credentials_provider(aws_credential_types::Credentials::new(keys.0, keys.1, None, None, "test"))
+        .load()
+        .await
+}
+
 impl Account {
     pub(crate) async fn bare(attempts: u32) -> Self {
         let emulator = Emulator::start().await;
@@ -56,50 +66,7 @@ impl Account {
 
     /// Everything that the emulator holds: objects, functions with their code, and the invoke policy's functions.
     pub(crate) async fn holds(&self) -> Vec<String> {
-        let direct = aws_state(&self.emulator).await;
-        let mut all = direct;
-        all.sort();
-        all
-    }
-}
-
-async fn aws_state(emulator: &Emulator) -> Vec<String> {
-    let data = reqwest::get(emulator.url("/moto-api/data.json")).await.unwrap().text().await.unwrap();
-    assert!(!data.is_empty());
-    let mut state = Vec::new();
-    let get = |path: String, service: &'static str| {
-        let request = reqwest::Client::new().get(emulator.url(&path));
-        let credential = format!(
-            "AWS4-HMAC-SHA256 Credential=test/20260101/eu-central-1/{service}/aws4_request, SignedHeaders=host, Signature=x"
-        );
-        async move { request.header("Authorization", credential).send().await.unwrap().text().await.unwrap() }
-    };
-    let listing = get(format!("/{BUCKET}?list-type=2"), "s3").await;
-    for part in listing.split("<Contents>").skip(1) {
-        let between =
-            |from: &str, to: &str| part.split(from).nth(1).unwrap().split(to).next().unwrap().to_owned();
-        state.push(format!(
-            "object {} {}",
-            between("<Key>", "</Key>"),
-            between("<ETag>", "</ETag>").replace("&quot;", "")
-        ));
-    }
-    let functions = get("/2015-03-31/functions".to_owned(), "lambda").await;
-    let functions: Json = Json(functions);
-    for name in functions.all("FunctionName") {
-        state.push(format!("function {name}"));
-    }
-    state
-}
-
-/// Just enough to find the values of a name.
-struct Json(String);
-
-impl Json {
-    fn all(&self, name: &str) -> Vec<String> {
-        let mark = format!("\"{name}\"");
-        let parts = self.0.split(&mark).skip(1);
-        parts.map(|part| part.split('"').nth(1).unwrap().to_owned()).collect()
+        self.emulator.holds(BUCKET).await
     }
 }
 

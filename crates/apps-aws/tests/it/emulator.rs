@@ -19,7 +19,6 @@ pub(crate) struct Emulator {
 pub(crate) struct Check {
     pub(crate) user: String,
     pub(crate) action: String,
-    #[expect(dead_code, reason = "of a failed test")]
     pub(crate) resource: String,
     pub(crate) allowed: bool,
 }
@@ -101,11 +100,7 @@ impl Emulator {
         self.iam("CreateUser", &[("UserName", name)]).await;
         self.allow(name, policy).await;
         let key = self.iam("CreateAccessKey", &[("UserName", name)]).await;
-        let between = |mark: &str| {
-            let (_, rest) = key.split_once(&format!("<{mark}>")).unwrap();
-            rest.split('<').next().unwrap().to_owned()
-        };
-        (between("AccessKeyId"), between("SecretAccessKey"))
+        (parts(&key, "AccessKeyId").concat(), parts(&key, "SecretAccessKey").concat())
     }
 
     /// From now on the user may do this and nothing else.
@@ -130,6 +125,45 @@ impl Emulator {
         (answer.status().as_u16(), answer.text().await.unwrap())
     }
 
+    /// Asks its Lambda, past every client.
+    pub(crate) async fn lambda(&self, path: &str) -> serde_json::Value {
+        let asked = reqwest::Client::new().get(self.url(path)).header("Authorization", credential("lambda"));
+        serde_json::from_str(&asked.send().await.unwrap().text().await.unwrap()).unwrap()
+    }
+
+    /// The bytes of an object.
+    pub(crate) async fn bytes(&self, path: &str) -> Vec<u8> {
+        let asked = reqwest::Client::new().get(self.url(path)).header("Authorization", credential("s3"));
+        asked.send().await.unwrap().bytes().await.unwrap().to_vec()
+    }
+
+    /// Everything of apps that it holds: objects with their content, functions, and which of them the invoke policy lets Mattermost call.
+    pub(crate) async fn holds(&self, bucket: &str) -> Vec<String> {
+        let mut state = Vec::new();
+        for object in
+            parts(&self.s3("GET", &format!("/{bucket}?list-type=2"), Vec::new()).await.1, "Contents")
+        {
+            let etag = parts(&object, "ETag").concat().replace("&quot;", "");
+            state.push(format!("object {} {etag}", parts(&object, "Key").concat()));
+        }
+        for function in self.lambda("/2015-03-31/functions").await["Functions"].as_array().unwrap() {
+            state.push(format!("function {}", function["FunctionName"].as_str().unwrap()));
+        }
+        // All of the account in one answer: documents are percent-encoded JSON.
+        let policies =
+            self.iam("GetAccountAuthorizationDetails", &[("Filter.member.1", "LocalManagedPolicy")]).await;
+        let versions: Vec<String> =
+            parts(&policies, "PolicyVersionList").iter().flat_map(|list| parts(list, "member")).collect();
+        assert!(versions.len() <= 5, "{} versions of the policy", versions.len());
+        for version in versions.iter().filter(|version| version.contains("<IsDefaultVersion>true<")) {
+            for callable in version.split("function%3A").skip(1) {
+                state.push(format!("may call {}", callable.split("%22").next().unwrap()));
+            }
+        }
+        state.sort();
+        state
+    }
+
     /// Makes a bucket in the region of the tests.
     pub(crate) async fn make_bucket(&self, name: &str) {
         let place = "<CreateBucketConfiguration><LocationConstraint>eu-central-1</LocationConstraint></CreateBucketConfiguration>";
@@ -139,6 +173,13 @@ impl Emulator {
     pub(crate) fn url(&self, path: &str) -> String {
         format!("http://127.0.0.1:{}{path}", self.port)
     }
+}
+
+/// What stands between the tags of this name, each time.
+fn parts(xml: &str, tag: &str) -> Vec<String> {
+    let (start, end) = (format!("<{tag}>"), format!("</{tag}>"));
+    let found = xml.split(&start).skip(1).filter_map(|rest| rest.split(&end).next());
+    found.map(str::to_owned).collect()
 }
 
 /// A program that `cargo xtask test` installs.

@@ -7,6 +7,7 @@
 )]
 
 mod app;
+#[allow(dead_code, reason = "shared with the tests of another crate")]
 mod emulator;
 mod proxy;
 
@@ -14,10 +15,12 @@ mod proxy;
 mod full {
     mod account;
     mod bundles;
+    mod bytes;
     mod calls;
     mod faults;
     mod foreign;
     mod lifecycle;
     mod permissions;
+    mod refusals;
     mod together;
 }

@@ -1,14 +1,18 @@
 //! Between Mainstay and the emulator: counts calls, answers invocations as an app does, and injects one fault.
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use base64::Engine as _;
 use bytes::Bytes;
+use futures_util::FutureExt as _;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
-use hyper::{Request, Response};
+use hyper::{Method, Request, Response, Uri};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
@@ -28,6 +32,8 @@ pub(crate) enum Fault {
     KilledBefore,
     /// The process was killed after its effect.
     KilledAfter,
+    /// A byte of what is sent changes on the way, however often it is tried.
+    Corrupted,
 }
 
 #[derive(Default)]
@@ -38,6 +44,57 @@ struct State {
     /// The body of the call that the fault met: its retries meet it as well.
     met: Option<String>,
     ping: Option<String>,
+    refusal: Option<Refusal>,
+    /// Another server of S3: its port, and the directory in which it keeps objects.
+    store: Option<(u16, PathBuf)>,
+}
+
+/// What every call is answered with, in the way of its service.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Refusal {
+    /// The status, code and text of S3.
+    pub(crate) s3: Option<(u16, &'static str, &'static str)>,
+    /// The same of IAM and STS.
+    pub(crate) iam: Option<(u16, &'static str, &'static str)>,
+    /// The same of Lambda.
+    pub(crate) lambda: Option<(u16, &'static str, &'static str)>,
+    /// A header of S3's answer.
+    pub(crate) header: Option<(&'static str, &'static str)>,
+}
+
+impl Refusal {
+    fn answer(&self, service: Service, is_head: bool) -> Option<Response<Full<Bytes>>> {
+        let (status, code, text) = match service {
+            Service::S3 => self.s3,
+            Service::Iam => self.iam,
+            Service::Lambda => self.lambda,
+        }?;
+        let mut answer = Response::builder().status(status);
+        if let (Service::S3, Some((name, value))) = (service, self.header) {
+            answer = answer.header(name, value);
+        }
+        let body = match service {
+            Service::S3 if is_head => String::new(),
+            Service::S3 => format!("<Error><Code>{code}</Code><Message>{text}</Message></Error>"),
+            Service::Iam => {
+                format!(
+                    "<ErrorResponse><Error><Code>{code}</Code><Message>{text}</Message></Error></ErrorResponse>"
+                )
+            }
+            Service::Lambda => {
+                answer = answer.header("x-amzn-errortype", code);
+                serde_json::json!({ "message": text }).to_string()
+            }
+        };
+        Some(answer.body(Full::new(body.into())).unwrap())
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Service {
+    S3,
+    Iam,
+    Lambda,
 }
 
 /// A running proxy.
@@ -45,6 +102,8 @@ struct State {
 pub(crate) struct Proxy {
     pub(crate) port: u16,
     state: Arc<Mutex<State>>,
+    /// The ETags of what was written to the other server of S3, whose lists have none.
+    etags: Arc<Mutex<BTreeMap<String, String>>>,
     pub(crate) killed: Arc<Notify>,
 }
 
@@ -54,7 +113,7 @@ impl Proxy {
     pub(crate) async fn start(upstream: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let proxy = Self { port, state: Arc::default(), killed: Arc::default() };
+        let proxy = Self { port, state: Arc::default(), etags: Arc::default(), killed: Arc::default() };
         let (served, client) = (proxy.clone(), reqwest::Client::new());
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
@@ -72,9 +131,11 @@ impl Proxy {
 
     /// From now on: no calls yet, and this fault at call `at` (the first is 0).
     pub(crate) fn reset(&self, fault: Option<(usize, Fault)>) {
+        // What is left of the kill before.
+        let _ = self.killed.notified().now_or_never();
         let mut state = self.state.lock().unwrap();
-        let ping = state.ping.take();
-        *state = State { fault, ping, ..State::default() };
+        let (ping, refusal, store) = (state.ping.take(), state.refusal.take(), state.store.take());
+        *state = State { fault, ping, refusal, store, ..State::default() };
     }
 
     /// What functions answer.
@@ -82,8 +143,47 @@ impl Proxy {
         self.state.lock().unwrap().ping = answer.map(str::to_owned);
     }
 
+    /// S3 is another server from now on, which keeps its objects below a directory.
+    pub(crate) fn store(&self, port: u16, objects: &Path) {
+        self.state.lock().unwrap().store = Some((port, objects.to_owned()));
+    }
+
+    /// AWS refuses every call in this way from now on, or no longer.
+    pub(crate) fn refuse(&self, refusal: Option<Refusal>) {
+        self.state.lock().unwrap().refusal = refusal;
+    }
+
     pub(crate) fn calls(&self) -> Vec<String> {
         self.state.lock().unwrap().calls.clone()
+    }
+
+    /// Remembers what the server calls what was written, and adds it to its lists.
+    fn with_etags(&self, method: &Method, uri: &Uri, written: Option<String>, bytes: Bytes) -> Bytes {
+        let mut etags = self.etags.lock().unwrap();
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        let between = |text: &str, tag: &str| {
+            let (_, rest) = text.split_once(&format!("<{tag}>"))?;
+            Some(rest.split_once("</")?.0.replace("&quot;", "\""))
+        };
+        if *method == Method::PUT
+            && let Some(etag) = written.or_else(|| between(&text, "ETag"))
+        {
+            etags.insert(uri.path().splitn(3, '/').last().unwrap().to_owned(), etag);
+        }
+        if !uri.query().is_some_and(|query| query.contains("list-type=2")) {
+            return bytes;
+        }
+        let mut parts = text.split("</Key>");
+        let mut listed = parts.next().unwrap().to_owned();
+        for part in parts {
+            let key = listed.rsplit_once("<Key>").unwrap().1.to_owned();
+            listed.push_str("</Key>");
+            if let Some(etag) = etags.get(&key) {
+                listed.push_str(&format!("<ETag>{etag}</ETag>"));
+            }
+            listed.push_str(part);
+        }
+        listed.into()
     }
 
     async fn answer(
@@ -92,12 +192,17 @@ impl Proxy {
         upstream: u16,
         request: Request<Incoming>,
     ) -> Result<Response<Full<Bytes>>, std::io::Error> {
-        let (head, body) = request.into_parts();
+        let (mut head, body) = request.into_parts();
         let body = body.collect().await.map_err(std::io::Error::other)?.to_bytes();
         let text = String::from_utf8_lossy(&body);
         let action = text.strip_prefix("Action=").and_then(|rest| rest.split('&').next()).unwrap_or_default();
         let name = format!("{} {} {action}", head.method, head.uri).trim_end().to_owned();
-        let (fault, ping) = {
+        let service = match head.uri.path() {
+            _ if !action.is_empty() => Service::Iam,
+            path if path.starts_with("/2015-") || path.starts_with("/2017-") => Service::Lambda,
+            _ => Service::S3,
+        };
+        let (fault, ping, refusal, store) = {
             let mut state = self.state.lock().unwrap();
             let index = state.calls.len();
             state.calls.push(name.clone());
@@ -107,25 +212,30 @@ impl Proxy {
                     Some(fault)
                 }
                 Some((at, fault)) if index > at => match fault {
-                    Fault::Error | Fault::Silence if state.met.as_ref() == Some(&name) => Some(fault),
+                    Fault::Error | Fault::Silence | Fault::Corrupted if state.met.as_ref() == Some(&name) => {
+                        Some(fault)
+                    }
                     Fault::KilledBefore | Fault::KilledAfter => Some(Fault::KilledBefore),
                     _ => None,
                 },
                 _ => None,
             };
-            (fault, state.ping.clone())
+            (fault, state.ping.clone(), state.refusal, state.store.clone())
         };
+        if let Some(refused) = refusal.and_then(|refusal| refusal.answer(service, head.method == "HEAD")) {
+            return Ok(refused);
+        }
         match fault {
             Some(Fault::Error) => return Ok(status(500, "InternalFailure")),
             // Each service says it in its own way.
-            Some(Fault::Throttled) if !action.is_empty() => {
+            Some(Fault::Throttled) if service == Service::Iam => {
                 return Ok(said(
                     400,
                     "",
                     "<ErrorResponse><Error><Code>Throttling</Code></Error></ErrorResponse>",
                 ));
             }
-            Some(Fault::Throttled) if head.uri.path().starts_with("/2015-") => {
+            Some(Fault::Throttled) if service == Service::Lambda => {
                 return Ok(said(429, "TooManyRequestsException", "{}"));
             }
             Some(Fault::Throttled) => return Ok(said(503, "", "<Error><Code>SlowDown</Code></Error>")),
@@ -143,16 +253,38 @@ impl Proxy {
             let answer = ping.unwrap_or_else(|| PONG.to_owned());
             return Ok(Response::new(Full::new(answer.into())));
         }
+        let mut body = body.to_vec();
+        if fault == Some(Fault::Corrupted)
+            && let Some(last) = body.last_mut()
+        {
+            *last ^= 1;
+        }
+        let is_stored = service == Service::S3 && store.is_some();
+        let (method, uri) = (head.method.clone(), head.uri.clone());
+        let upstream = match (service, store) {
+            (Service::S3, Some((port, _))) => port,
+            (Service::Lambda, Some((_, objects))) => {
+                body = with_code(&body, &objects);
+                head.headers.remove("content-length");
+                upstream
+            }
+            _ => upstream,
+        };
         let url = format!("http://127.0.0.1:{upstream}{}", head.uri);
         let sent = client.request(head.method, url).headers(head.headers).body(body).send().await;
         let sent = sent.map_err(std::io::Error::other)?;
         let mut answer = Response::builder().status(sent.status());
         for (name, value) in sent.headers() {
-            if name != "transfer-encoding" && name != "connection" {
+            let is_framing = ["transfer-encoding", "connection"].contains(&name.as_str());
+            if !is_framing && !(is_stored && name == "content-length" && method != Method::HEAD) {
                 answer = answer.header(name, value);
             }
         }
-        let bytes = sent.bytes().await.map_err(std::io::Error::other)?;
+        let written = sent.headers().get("etag").and_then(|etag| etag.to_str().ok()).map(str::to_owned);
+        let mut bytes = sent.bytes().await.map_err(std::io::Error::other)?;
+        if is_stored {
+            bytes = self.with_etags(&method, &uri, written, bytes);
+        }
         match fault {
             Some(Fault::CutAfter) => return Err(std::io::Error::other("cut")),
             Some(Fault::KilledAfter) => {
@@ -163,6 +295,20 @@ impl Proxy {
         }
         Ok(answer.body(Full::new(bytes)).unwrap())
     }
+}
+
+/// Lambda reads the code of a function from S3: the emulator has another S3, so the bytes go with the call.
+fn with_code(body: &[u8], objects: &Path) -> Vec<u8> {
+    let Ok(mut call) = serde_json::from_slice::<serde_json::Value>(body) else { return body.to_vec() };
+    let code = if call.get("Code").is_some() { &mut call["Code"] } else { &mut call };
+    let Some((bucket, key)) = code["S3Bucket"].as_str().zip(code["S3Key"].as_str()) else {
+        return body.to_vec();
+    };
+    let bytes = std::fs::read(objects.join(bucket).join(key)).unwrap();
+    let code = code.as_object_mut().unwrap();
+    code.retain(|name, _| name != "S3Bucket" && name != "S3Key");
+    code.insert("ZipFile".into(), base64::engine::general_purpose::STANDARD.encode(bytes).into());
+    call.to_string().into_bytes()
 }
 
 fn status(status: u16, code: &str) -> Response<Full<Bytes>> {

@@ -2,6 +2,9 @@
 
 mod access;
 mod accounts;
+#[path = "../../../apps-aws/tests/it/proxy.rs"]
+#[allow(clippy::unwrap_used, dead_code, reason = "shared with the tests of another crate")]
+mod aws_proxy;
 mod bad_input;
 mod capability;
 #[path = "../../../apps-aws/tests/it/emulator.rs"]
@@ -30,6 +33,7 @@ mod full {
     mod alive;
     mod apps_cloud;
     mod apps_deployed;
+    mod apps_killed;
     mod apps_local;
     mod apps_mattermost;
     mod browser;

@@ -88,7 +88,11 @@ async fn an_app_is_deployed_changed_rolled_back_and_removed() {
     rollback(aws, "com.example.hello").await.unwrap();
     undeploy(aws, "com.example.hello", "1.0.0").await.unwrap();
     let left = account.holds().await;
-    assert_eq!(left.len(), 5, "only the other app's record, code, manifest, file and function: {left:#?}");
+    assert_eq!(
+        left.len(),
+        6,
+        "only the other app's record, code, manifest, file, function and its line in the policy: {left:#?}"
+    );
     assert!(left.iter().all(|line| line.contains("hello2")), "{left:#?}");
     undeploy(aws, "com.example.hello2", "1.0.0").await.unwrap();
     assert_eq!(account.holds().await, empty);

@@ -7,7 +7,7 @@ use apps_aws::{Aws, Clean, Init, Names, Options, check};
 use finding::Exit;
 use serde_json::Value;
 
-use crate::app::{App, BUCKET, connect, rollback, undeploy};
+use crate::app::{App, BUCKET, connect, rollback, sdk, undeploy};
 use crate::emulator::Emulator;
 
 const PONG: &str = r#"{"statusCode":200,"body":"{\"type\":\"ok\",\"text\":\"PONG\"}"}"#;
@@ -145,14 +145,7 @@ async fn the_policies_of_the_page_are_enough_and_hold_nothing_more() {
 /// What `apps aws init` gives to a Mattermost server: the functions that are deployed, their manifests and files.
 async fn the_user_of_mattermost_may_call_and_read(guarded: &Guarded, key: (&str, &secrecy::SecretString)) {
     use secrecy::ExposeSecret as _;
-    let credentials =
-        aws_credential_types::Credentials::new(key.0, key.1.expose_secret(), None, None, "test");
-    let config = aws_config::defaults(aws_config::BehaviorVersion::latest())
-        .region(aws_config::Region::new("eu-central-1"))
-        .endpoint_url(guarded.emulator.url(""))
-        .credentials_provider(credentials)
-        .load()
-        .await;
+    let config = sdk(guarded.emulator.port, (key.0, key.1.expose_secret())).await;
     let s3 = aws_sdk_s3::config::Builder::from(&config).force_path_style(true).build();
     let (s3, lambda) = (aws_sdk_s3::Client::from_conf(s3), aws_sdk_lambda::Client::new(&config));
     let get = async |key: &str| s3.get_object().bucket(BUCKET).key(key).send().await.is_ok();
