@@ -39,6 +39,8 @@ const POSTGRES: Tool = Tool {
 };
 const MARIADB: Tool = Tool { programs: &["/usr/sbin/mariadbd"], package: "mariadb-server" };
 const PGBOUNCER: Tool = Tool { programs: &["/usr/sbin/pgbouncer"], package: "pgbouncer" };
+/// Reads the backups that are written here, and writes one that is read here.
+const RESTIC: Tool = Tool { programs: &["restic"], package: "restic" };
 const SKOPEO: Tool = Tool { programs: &["skopeo"], package: "skopeo" };
 const UMOCI: Tool = Tool { programs: &["umoci"], package: "umoci" };
 const REGISTRY: Tool = Tool { programs: &["docker-registry"], package: "docker-registry" };
@@ -87,7 +89,7 @@ pub(crate) fn for_tests() -> Result<(), Failure> {
     packages(&[BROWSER, NODE, NPM, PYTHON, SQLITE, NGINX])?;
     packages(&[GO, MAKE])?;
     packages(&[POSTGRES, MARIADB, PGBOUNCER])?;
-    packages(&[SKOPEO, UMOCI, REGISTRY, DOCKERD, COMPOSE, IPTABLES, IP])?;
+    packages(&[RESTIC, SKOPEO, UMOCI, REGISTRY, DOCKERD, COMPOSE, IPTABLES, IP])?;
     python_packages(&clients().join("python"), &PYTHON_PACKAGES)?;
     python_packages(&clients().join("lambda"), &LAMBDA_PACKAGES)?;
     // oauth2-mock-server asks for a newer Node.js than Debian's, but works with Debian's.

@@ -1,0 +1,205 @@
+//! Whether everything that the snapshots need is there, and is what was written.
+//!
+//! Not by the engine's own check, which panics on damage that it does not expect. Here a file of the repository is right if its
+//! SHA-256 is its name: that is how restic names them. What was written had been decrypted and compared before it was written.
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use aws_lc_rs::digest::{SHA256, digest};
+use rand::seq::SliceRandom as _;
+use rustic_core::repofile::{IndexFile, Node, SnapshotFile};
+use rustic_core::{IndexedFullStatus, LsOptions};
+
+use super::Repository;
+use super::snapshot::of_ours;
+use crate::error::Error;
+use crate::store::Entry;
+use crate::watch::{Silent, Watch};
+
+/// How many packs are read at a time.
+const AT_A_TIME: usize = 4;
+/// No more faults are listed: a repository whose disk is gone has as many as it has files.
+const MOST_FAULTS: usize = 100;
+
+/// What a check found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Checked {
+    /// Complete snapshots that can be read.
+    pub snapshots: usize,
+    /// Packs that there are, and that were read.
+    pub packs: usize,
+    /// See [`Checked::packs`].
+    pub packs_read: usize,
+    /// What is wrong; empty: nothing.
+    pub faults: Vec<Fault>,
+}
+
+/// Something that is not as it was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// In words.
+    pub text: String,
+    /// A snapshot cannot be restored; otherwise space is lost, and nothing else.
+    pub serious: bool,
+}
+
+impl Checked {
+    /// Whether every snapshot can be restored, as far as was read.
+    pub fn is_sound(&self) -> bool {
+        !self.faults.iter().any(|fault| fault.serious)
+    }
+
+    fn add(&mut self, serious: bool, text: String) {
+        if self.faults.len() < MOST_FAULTS {
+            self.faults.push(Fault { text, serious });
+        }
+    }
+}
+
+impl Repository {
+    /// Looks at keys, indexes and snapshots whole, at all trees, and at the presence and size of all packs; reads `percent` of the
+    /// packs, chosen by chance (100: all, so that no flipped bit is missed).
+    ///
+    /// # Errors
+    /// The place refuses; it was cancelled. Damage is no error here: it is in [`Checked`].
+    pub fn check(&self, percent: u8, watch: &dyn Watch) -> Result<Checked, Error> {
+        let mut checked = Checked::default();
+        for folder in ["keys", "index", "snapshots"] {
+            for entry in self.store.list(folder)? {
+                if let Some(why) = self.flaw(&entry)? {
+                    checked.add(true, why);
+                }
+            }
+        }
+        // What is damaged already is not given to the engine.
+        if checked.is_sound() {
+            self.check_structure(&mut checked)?;
+        }
+        self.check_packs(percent, &mut checked, watch)?;
+        Ok(checked)
+    }
+
+    /// What is wrong with the content of a file, if anything is.
+    fn flaw(&self, entry: &Entry) -> Result<Option<String>, Error> {
+        let content = match self.store.read(&entry.name) {
+            Ok(content) => content,
+            Err(error) if error.is_missing() => return Ok(Some(format!("{} is missing", entry.name))),
+            Err(error) => return Err(error.into()),
+        };
+        let name = entry.name.rsplit('/').next().unwrap_or_default();
+        let same = hex::encode(digest(&SHA256, &content)) == name;
+        Ok((!same).then(|| format!("{} is not what was written", entry.name)))
+    }
+
+    /// Indexes against packs, snapshots against indexes.
+    fn check_structure(&self, checked: &mut Checked) -> Result<(), Error> {
+        let engine = self.engine(Arc::new(Silent))?;
+        let there: BTreeMap<String, u64> =
+            self.store.list("data")?.into_iter().map(|entry| (entry.name, entry.size)).collect();
+        let mut known = BTreeSet::new();
+        for index in engine.stream_files::<IndexFile>().map_err(|error| self.fail(&error))? {
+            let (_, index) = index.map_err(|error| self.fail(&error))?;
+            for (pack, needed) in index
+                .packs
+                .iter()
+                .map(|pack| (pack, true))
+                .chain(index.packs_to_delete.iter().map(|pack| (pack, false)))
+            {
+                let id = pack.id.to_hex();
+                let name = format!("data/{}/{}", &id.as_str()[..2], id.as_str());
+                match there.get(&name) {
+                    None => checked.add(needed, format!("{name} is missing")),
+                    Some(size) if *size != u64::from(pack.pack_size()) => {
+                        checked.add(needed, format!("{name} has {size} bytes, not {}", pack.pack_size()));
+                    }
+                    Some(_) => {}
+                }
+                known.insert(name);
+            }
+        }
+        for name in there.keys().filter(|name| !known.contains(*name)) {
+            checked.add(false, format!("{name} belongs to no snapshot; `prune` removes it"));
+        }
+
+        let snapshots = engine.get_all_snapshots().map_err(|error| self.fail(&error))?;
+        if snapshots.is_empty() && !there.is_empty() {
+            checked.add(true, "there are packs and no snapshot".to_owned());
+        }
+        let engine = match engine.to_indexed() {
+            Ok(engine) => engine,
+            Err(error) => {
+                checked.add(true, self.fail(&error).to_string());
+                return Ok(());
+            }
+        };
+        for snapshot in snapshots.iter().filter(|snapshot| of_ours(snapshot)) {
+            match self.check_tree(&engine, snapshot) {
+                Ok(()) => checked.snapshots += 1,
+                Err(why) => {
+                    let id = &snapshot.id.to_hex();
+                    checked.add(true, format!("snapshot {}: {why}", &id.as_str()[..8]));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether all trees of a snapshot can be read, and all pieces of its files are in the index.
+    fn check_tree(
+        &self,
+        engine: &rustic_core::Repository<IndexedFullStatus>,
+        snapshot: &SnapshotFile,
+    ) -> Result<(), String> {
+        let root = self.node(engine, snapshot, "").map_err(|error| error.to_string())?;
+        let listed =
+            engine.ls(&root, &LsOptions::default()).map_err(|error| self.fail(&error).to_string())?;
+        for item in listed {
+            let (path, node): (_, Node) = item.map_err(|error| self.fail(&error).to_string())?;
+            let mut size = 0;
+            for blob in node.content.iter().flatten() {
+                let found = engine.get_index_entry(blob);
+                let found = found.map_err(|_| format!("a part of {} is missing", path.display()))?;
+                size += u64::from(found.data_length());
+            }
+            if node.is_file() && size != node.meta.size {
+                return Err(format!("{} has parts of {size} bytes, not {}", path.display(), node.meta.size));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_packs(&self, percent: u8, checked: &mut Checked, watch: &dyn Watch) -> Result<(), Error> {
+        let mut packs = self.store.list("data")?;
+        checked.packs = packs.len();
+        if percent < 100 {
+            packs.shuffle(&mut rand::rng());
+            packs.truncate((packs.len() * usize::from(percent)).div_ceil(100));
+        }
+        checked.packs_read = packs.len();
+        let total: u64 = packs.iter().map(|pack| pack.size).sum();
+        let (next, done) = (AtomicUsize::new(0), AtomicU64::new(0));
+        let found: Mutex<Vec<Result<String, Error>>> = Mutex::default();
+        let work = || {
+            while let Some(pack) = packs.get(next.fetch_add(1, Ordering::Relaxed)) {
+                let flaw = if watch.cancelled() { Err(Error::Cancelled) } else { self.flaw(pack) };
+                if let Some(flaw) = flaw.transpose() {
+                    if flaw.is_err() {
+                        next.store(packs.len(), Ordering::Relaxed);
+                    }
+                    found.lock().unwrap_or_else(PoisonError::into_inner).push(flaw);
+                }
+                watch.bytes(done.fetch_add(pack.size, Ordering::Relaxed) + pack.size, Some(total));
+            }
+        };
+        std::thread::scope(|scope| {
+            for _ in 0..AT_A_TIME {
+                scope.spawn(work);
+            }
+        });
+        for flaw in found.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            checked.add(true, flaw?);
+        }
+        Ok(())
+    }
+}

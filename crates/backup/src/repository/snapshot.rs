@@ -1,0 +1,188 @@
+//! The snapshots of a repository.
+use std::io::Write;
+use std::path::Path;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use rustic_core::repofile::{Node, SnapshotFile};
+use rustic_core::{IndexedFullStatus, LsOptions};
+
+use super::{INCOMPLETE, Repository};
+use crate::error::Error;
+use crate::manifest::{FORMAT, Manifest};
+use crate::watch::Silent;
+
+/// The manifest's name in a snapshot. It is the last part.
+pub(super) const MANIFEST: &str = "mainstay.json";
+/// No manifest is larger.
+const LARGEST_MANIFEST: u64 = 4 << 20;
+
+/// A snapshot that is complete.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Snapshot {
+    /// Its id, in full; the first eight digits are enough for people.
+    pub id: String,
+    /// When it was taken.
+    pub time: Timestamp,
+    /// The host that it was taken on.
+    pub host: String,
+    /// Files in it.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Bytes that the repository grew by.
+    pub added: u64,
+}
+
+/// Whether it is complete and holds what we write.
+pub(super) fn of_ours(snapshot: &SnapshotFile) -> bool {
+    !snapshot.tags.contains(INCOMPLETE)
+}
+
+impl Snapshot {
+    fn of(file: &SnapshotFile) -> Snapshot {
+        let summary = file.summary.clone().unwrap_or_default();
+        Snapshot {
+            id: file.id.to_hex().to_string(),
+            time: file.time.timestamp(),
+            host: file.hostname.clone(),
+            files: summary.total_files_processed,
+            bytes: summary.total_bytes_processed,
+            added: summary.data_added_packed,
+        }
+    }
+}
+
+impl Repository {
+    /// All complete snapshots, oldest first.
+    ///
+    /// # Errors
+    /// The place refuses; the repository is damaged.
+    pub fn snapshots(&self) -> Result<Vec<Snapshot>, Error> {
+        let mut all: Vec<Snapshot> = self.complete_ones()?.iter().map(Snapshot::of).collect();
+        all.sort_by_key(|snapshot| snapshot.time);
+        Ok(all)
+    }
+
+    pub(super) fn complete_ones(&self) -> Result<Vec<SnapshotFile>, Error> {
+        let all = self.engine(Arc::new(Silent))?.get_all_snapshots().map_err(|error| self.fail(&error))?;
+        Ok(all.into_iter().filter(of_ours).collect())
+    }
+
+    /// The complete snapshot whose id begins so; `latest` is the newest.
+    ///
+    /// # Errors
+    /// There is none, or several.
+    pub fn snapshot(&self, given: &str) -> Result<Snapshot, Error> {
+        self.file_of(given).map(|file| Snapshot::of(&file))
+    }
+
+    pub(super) fn file_of(&self, given: &str) -> Result<SnapshotFile, Error> {
+        let mut all = self.complete_ones()?;
+        if given == "latest" {
+            let newest = all.into_iter().max_by(|one, other| one.time.cmp(&other.time));
+            return newest.ok_or_else(|| Error::NoSnapshot { given: given.to_owned(), nearest: None });
+        }
+        let id = |file: &SnapshotFile| file.id.to_hex().to_string();
+        let ids: Vec<String> = all.iter().map(id).collect();
+        all.retain(|file| !given.is_empty() && id(file).starts_with(given));
+        match all.len() {
+            1 => Ok(all.remove(0)),
+            0 => {
+                let short = |id: &String| id[..8].to_owned();
+                let shorts: Vec<String> = ids.iter().map(short).collect();
+                let nearest = finding::nearest(given, shorts.iter().map(String::as_str)).map(str::to_owned);
+                Err(Error::NoSnapshot { given: given.to_owned(), nearest })
+            }
+            count => Err(Error::Ambiguous { given: given.to_owned(), count }),
+        }
+    }
+
+    /// What a snapshot says of itself.
+    ///
+    /// # Errors
+    /// It is not one of ours, or of a newer format.
+    pub fn manifest(&self, id: &str) -> Result<Manifest, Error> {
+        self.manifest_of(&self.file_of(id)?)
+    }
+
+    pub(super) fn manifest_of(&self, file: &SnapshotFile) -> Result<Manifest, Error> {
+        let unreadable = |why: String| Error::Manifest { id: file.id.to_hex().as_str()[..8].to_owned(), why };
+        let engine = self.indexed()?;
+        let node = engine
+            .node_from_path(file.tree, Path::new(MANIFEST))
+            .map_err(|_| unreadable(format!("it has no {MANIFEST}: Mainstay did not make it")))?;
+        if node.meta.size > LARGEST_MANIFEST {
+            return Err(unreadable(format!("{MANIFEST} has {} bytes", node.meta.size)));
+        }
+        let mut text = Vec::new();
+        engine.dump(&node, &mut text).map_err(|error| self.fail(&error))?;
+        /// Read first: what a newer format has besides is not for us to judge.
+        #[derive(serde::Deserialize)]
+        struct Format {
+            format: u32,
+        }
+        let format: Format = serde_json::from_slice(&text).map_err(|error| unreadable(error.to_string()))?;
+        if format.format > FORMAT {
+            let why =
+                format!("it has format {}; this version of Mainstay reads up to {FORMAT}", format.format);
+            return Err(unreadable(why));
+        }
+        serde_json::from_slice(&text).map_err(|error| unreadable(error.to_string()))
+    }
+
+    /// Files and folders below `folder` (`""`: all) of a snapshot, by name, with their sizes in bytes.
+    ///
+    /// # Errors
+    /// There is no such folder; the repository is damaged.
+    pub fn files(&self, id: &str, folder: &str) -> Result<Vec<(String, u64)>, Error> {
+        let file = self.file_of(id)?;
+        let engine = self.indexed()?;
+        let node = self.node(&engine, &file, folder)?;
+        let listed = engine.ls(&node, &LsOptions::default()).map_err(|error| self.fail(&error))?;
+        listed
+            .filter(|item| item.as_ref().map_or(true, |(_, node)| node.is_file()))
+            .map(|item| {
+                let (path, node) = item.map_err(|error| self.fail(&error))?;
+                Ok((path.to_string_lossy().into_owned(), node.meta.size))
+            })
+            .collect()
+    }
+
+    /// Writes a file of a snapshot to `out`, or a folder's pieces one after the other: a dump.
+    ///
+    /// # Errors
+    /// There is no such name; the repository is damaged; `out` refuses.
+    pub fn dump(&self, id: &str, name: &str, out: &mut impl Write) -> Result<u64, Error> {
+        let file = self.file_of(id)?;
+        let engine = self.indexed()?;
+        let node = self.node(&engine, &file, name)?;
+        let listed = engine.ls(&node, &LsOptions::default()).map_err(|error| self.fail(&error))?;
+        let mut written = 0;
+        for item in listed {
+            let (_, node) = item.map_err(|error| self.fail(&error))?;
+            if node.is_file() {
+                engine.dump(&node, out).map_err(|error| self.fail(&error))?;
+                written += node.meta.size;
+            }
+        }
+        Ok(written)
+    }
+
+    pub(super) fn indexed(&self) -> Result<rustic_core::Repository<IndexedFullStatus>, Error> {
+        self.engine(Arc::new(Silent))?.to_indexed().map_err(|error| self.fail(&error))
+    }
+
+    /// The node of a name in a snapshot; `""` is its root.
+    pub(super) fn node(
+        &self,
+        engine: &rustic_core::Repository<IndexedFullStatus>,
+        file: &SnapshotFile,
+        name: &str,
+    ) -> Result<Node, Error> {
+        engine.node_from_path(file.tree, Path::new(name)).map_err(|_| Error::NoSnapshot {
+            given: format!("{}:{name}", &file.id.to_hex().as_str()[..8]),
+            nearest: None,
+        })
+    }
+}
