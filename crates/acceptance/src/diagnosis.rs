@@ -288,6 +288,11 @@ mod tests {
                 "MaxFileSize",
             ),
             (mattermost(401, "api.context.session_expired.app_error"), "Authorization", "pass Authorization"),
+            (
+                mattermost(401, "api.context.session_expired.app_error"),
+                "EnableUserAccessTokens is off",
+                "is on",
+            ),
             (mattermost(404, "api.context.404.app_error"), "subpath", "same subpath"),
             (mattermost(403, "api.context.permissions.app_error"), "permission", "scheme"),
             (mattermost(500, ""), "inside", "log"),

@@ -160,6 +160,11 @@ pub(crate) fn fresh_name() -> String {
     format!("accept-{random}")
 }
 
+/// Whether a name may be one that [`fresh_name`] made.
+pub(crate) fn is_fresh(name: &str) -> bool {
+    name.strip_prefix("accept-").is_some_and(|rest| rest.len() == 8)
+}
+
 /// 64 characters of all four classes: long enough for the strictest rule, and below the 72 bytes that bcrypt reads.
 fn fresh_password() -> Secret {
     let mut rng = rand::rng();
@@ -191,6 +196,7 @@ mod tests {
     fn names_are_random_and_valid_for_users_and_teams() {
         let (one, two) = (fresh_name(), fresh_name());
         assert_ne!(one, two);
+        assert!(is_fresh(&one) && !is_fresh("accept-me") && !is_fresh("acceptance-first"));
         assert_eq!(one.len(), "accept-".len() + 8);
         assert!(one.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-'));
     }

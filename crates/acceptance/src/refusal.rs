@@ -82,8 +82,8 @@ const BY_ID: &[(&str, &str, &str)] = &[
     ),
     (
         "session_expired",
-        "the session does not reach the server or is no longer valid: a proxy that removes the Authorization header, servers behind one name with different databases, or an expired token",
-        "let the proxy pass Authorization on; check the token with GET /api/v4/users/me on the server's own port",
+        "the session does not reach the server or is no longer valid: a proxy that removes the Authorization header, servers behind one name with different databases, or an expired token. A personal access token is also refused like this while ServiceSettings.EnableUserAccessTokens is off, which is the default",
+        "let the proxy pass Authorization on; check the token with GET /api/v4/users/me on the server's own port; for a personal access token, see whether EnableUserAccessTokens is on (System Console, Integrations)",
     ),
     (
         "get_db_error",

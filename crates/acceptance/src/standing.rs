@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::authority::Authority;
 use crate::made::SignUp;
-use crate::person::{Person, fresh_name};
+use crate::person::{Person, fresh_name, is_fresh};
 use crate::site::Site;
 use crate::symptom::{Fault, Symptom};
 use crate::wire::{Token, User};
@@ -70,10 +70,13 @@ async fn restore(
     repairs: &mut Vec<String>,
 ) -> Result<(), Fault> {
     if user.username != person.name {
-        repairs.push(format!(
-            "the account `{}` was renamed to `{}` and is used as it is",
-            person.name, user.username
-        ));
+        // Where the name was taken, the account got another one when it was made.
+        if !is_fresh(&user.username) {
+            repairs.push(format!(
+                "the account `{}` was renamed to `{}` and is used as it is",
+                person.name, user.username
+            ));
+        }
         person.name = user.username;
     }
     let id = user.id;

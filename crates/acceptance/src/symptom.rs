@@ -117,7 +117,7 @@ pub(crate) enum Symptom {
         answer: Box<Answer>,
     },
     /// What the test has made and could not remove.
-    #[error("these stay: {}", .0.join("; "))]
+    #[error("these stay: {}", joined(.0))]
     Stays(Vec<String>),
     /// The websocket was closed.
     #[error("the websocket was closed{}", reason(.code))]
@@ -206,10 +206,32 @@ pub(crate) fn of_request(error: &reqwest::Error, allowed: Duration) -> Symptom {
     })
 }
 
+/// Several sentences as one: what a server says ends with a full stop of its own.
+fn joined(texts: &[String]) -> String {
+    let texts = texts.iter().map(|text| text.trim_end_matches(['.', ';', ' ']).replace(".)", ")"));
+    texts.collect::<Vec<_>>().join("; ")
+}
+
 fn seconds(duration: &Duration) -> String {
     format!("{} s", duration.as_secs_f64())
 }
 
 fn reason(code: &Option<u16>) -> String {
     code.map(|code| format!(" with code {code}")).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_server_says_is_joined_without_its_full_stops() {
+        let stays =
+            ["the account `a` (answered 400: Please sign up with a different email.)", "everything else."];
+        let stays = Symptom::Stays(stays.map(str::to_owned).into());
+        assert_eq!(
+            stays.to_string(),
+            "these stay: the account `a` (answered 400: Please sign up with a different email); everything else"
+        );
+    }
 }

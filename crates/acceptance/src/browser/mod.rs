@@ -8,6 +8,7 @@ use std::future::Future;
 use std::path::{Path, PathBuf};
 
 use futures_util::future::BoxFuture;
+use serde_json::json;
 
 use self::chromium::Chromium;
 use self::selectors as at;
@@ -122,10 +123,29 @@ impl Shots<'_, '_> {
 async fn first_account(context: &Context<'_>, tab: &Tab, group: &mut Group) -> Result<(), Fault> {
     if context.sign_up.by_admin {
         group.first.sign_up(context.site, &context.sign_up.domain, context.admin).await?;
+        without_welcome(context.site, &mut group.first).await?;
         return log_in(tab, context.sign_up, &group.first).await;
     }
     group.first.attempted = true;
-    sign_up(tab, "/signup_user_complete", context.sign_up, &group.first).await
+    sign_up(tab, "/signup_user_complete", context.sign_up, &group.first).await?;
+    without_welcome(context.site, &mut group.first).await
+}
+
+/// Dismisses what the official client shows to new accounts: a list of tasks, which dims the page, and a tour.
+async fn without_welcome(site: &Site, person: &mut Person) -> Result<(), Fault> {
+    if person.token.is_none() {
+        person.log_in(site).await?;
+    }
+    let id = person.id.clone().unwrap_or_default();
+    let off = |category: &str, name: &str, value: &str| json!({ "user_id": id, "category": category, "name": name, "value": value });
+    let preferences = json!([
+        off("onboarding_task_list", "onboarding_task_list_show", "false"),
+        off("onboarding_task_list", "onboarding_task_list_open", "false"),
+        off("recommended_next_steps", "hide", "true"),
+        off("tutorial_step", &id, "999"),
+    ]);
+    let path = format!("users/{id}/preferences");
+    site.put(&path).by(person.token()?).body(&preferences).done().await
 }
 
 async fn sign_up(tab: &Tab, path: &str, sign_up: &SignUp, person: &Person) -> Result<(), Fault> {
@@ -203,6 +223,7 @@ async fn second_joins(context: &Context<'_>, tab: &Tab, group: &mut Group, hello
     }
     if context.sign_up.by_admin {
         group.second.sign_up(site, &context.sign_up.domain, context.admin).await?;
+        without_welcome(site, &mut group.second).await?;
         let join = format!("teams/members/invite?invite_id={}", team.invite_id);
         site.post(&join).by(group.second.token()?).done().await?;
         log_in(tab, context.sign_up, &group.second).await?;
@@ -211,6 +232,8 @@ async fn second_joins(context: &Context<'_>, tab: &Tab, group: &mut Group, hello
         group.second.attempted = true;
         let link = format!("/signup_user_complete/?id={}", team.invite_id);
         sign_up(tab, &link, context.sign_up, &group.second).await?;
+        // The page hears of it at once.
+        without_welcome(site, &mut group.second).await?;
     }
     town_square(tab).await?;
     post_with(tab, at::POST_TEXT, hello).await.map(drop)

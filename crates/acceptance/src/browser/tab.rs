@@ -95,6 +95,7 @@ impl Tab {
         self.visible(selector).await?;
         // A selector for two versions may find several elements, so a script marks the right one; the mouse clicks it.
         self.mark(selector).await?;
+        self.uncovered(selector).await?;
         let element = self.page.find_element(MARK).await.map_err(|error| fault(self.which, &error))?;
         element.click().await.map(drop).map_err(|error| fault(self.which, &error))
     }
@@ -102,7 +103,9 @@ impl Tab {
     /// Moves the pointer over an element.
     pub(crate) async fn hover(&self, selector: &str) -> Result<(), Fault> {
         self.visible(selector).await?;
-        let element = self.page.find_element(selector).await.map_err(|error| fault(self.which, &error))?;
+        self.mark(selector).await?;
+        self.uncovered(selector).await?;
+        let element = self.page.find_element(MARK).await.map_err(|error| fault(self.which, &error))?;
         element.hover().await.map(drop).map_err(|error| fault(self.which, &error))
     }
 
@@ -179,6 +182,29 @@ impl Tab {
         self.until::<bool>(selector, &script).await.map(drop)
     }
 
+    /// Waits until the pointer would reach the marked element, and nothing that lies over it: the official client shows its fields under a
+    /// loading screen for a moment.
+    async fn uncovered(&self, selector: &str) -> Result<(), Fault> {
+        let start = Instant::now();
+        loop {
+            let over = self.page.evaluate(OVER).await.ok().and_then(|over| over.into_value::<String>().ok());
+            match over {
+                Some(over) if over.is_empty() => return Ok(()),
+                Some(over) if start.elapsed() >= self.timeout => {
+                    let seconds = self.timeout.as_secs_f64();
+                    let text = format!("`{selector}` lay under `{}` for {seconds} s", one_line(&over));
+                    let during = format!("the {} user's page", self.which);
+                    return Err(Fault { during, symptom: Symptom::Browser(text) });
+                }
+                None if start.elapsed() >= self.timeout => return Err(self.missing(selector).await),
+                // A page that was drawn anew has an element without the mark.
+                None => self.mark(selector).await?,
+                Some(_) => {}
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
     async fn missing(&self, what: &str) -> Fault {
         let at = self.page.url().await.ok().flatten().unwrap_or_default();
         let complaints = self.complaints();
@@ -194,6 +220,14 @@ impl Tab {
 }
 
 const MARK: &str = "[data-acceptance]";
+
+/// What lies over the middle of the marked element: its id or tag, empty = nothing but a part of itself or its label.
+const OVER: &str = "(() => { const e = document.querySelector('[data-acceptance]'); e.scrollIntoView({ block: 'nearest' });
+    const box = e.getBoundingClientRect();
+    const over = document.elementFromPoint(box.x + box.width / 2, box.y + box.height / 2);
+    if (over === null) return 'the edge of the window';
+    if (e.contains(over) || over.contains(e) && over.closest('label, a, button') || over.closest('label')?.control === e) return '';
+    return over.id ? '#' + over.id : over.tagName.toLowerCase(); })()";
 
 /// The first element of a selector that has a size and is not disabled.
 const FIND: &str = "const find = (selector) => [...document.querySelectorAll(selector)]

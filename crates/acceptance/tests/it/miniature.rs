@@ -77,6 +77,7 @@ pub(crate) struct World {
     /// Whether access tokens are allowed, and how often that was changed.
     pub(crate) tokens: (bool, usize),
     files: HashMap<String, Vec<u8>>,
+    preferences: HashMap<String, Vec<Value>>,
     count: usize,
 }
 

@@ -76,6 +76,9 @@ async fn the_page_passes_and_each_of_its_faults_is_named() {
     }
 
     // What never comes costs a time-out each.
+    let (covered, _) = on_page(Rules { page: "covered", ..Rules::default() }, shots("covered")).await;
+    let covered = covered.to_markdown();
+    assert!(covered.contains("`#post_textbox` lay under `#stays`"), "{covered}");
     for (page, name) in [("deaf", "browser-second-replies"), ("no image", "browser-second-sees-image")] {
         let (report, server) = on_page(Rules { page, ..Rules::default() }, shots(page)).await;
         let failures = failures(&report);

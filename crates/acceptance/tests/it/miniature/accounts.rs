@@ -23,7 +23,7 @@ pub(super) fn router() -> Router<Shared> {
         .route("/users/{id}/roles", put(set_roles))
         .route("/users/{id}/password", put(set_password))
         .route("/users/{id}/email/verify/member", post(verify))
-        .route("/users/{id}/preferences", put(saved))
+        .route("/users/{id}/preferences", put(set_preferences).get(preferences))
         .route("/users/{id}/image", post(saved).delete(saved))
         .route("/users/{id}/tokens", post(make_token))
         .route("/users/tokens/revoke", post(saved))
@@ -32,6 +32,23 @@ pub(super) fn router() -> Router<Shared> {
 
 async fn saved(_: Bytes) -> Response {
     done()
+}
+
+async fn set_preferences(State(server): State<Shared>, headers: HeaderMap, body: Bytes) -> Response {
+    let user = match server.user(&headers) {
+        Ok(user) => user,
+        Err(refusal) => return *refusal,
+    };
+    let mut world = server.state.lock().expect("no panic");
+    world.preferences.entry(user).or_default().extend(read(&body).as_array().cloned().unwrap_or_default());
+    done()
+}
+
+async fn preferences(State(server): State<Shared>, headers: HeaderMap) -> Response {
+    match server.user(&headers) {
+        Ok(user) => answer(200, &json!(server.world().preferences.get(&user).cloned().unwrap_or_default())),
+        Err(refusal) => *refusal,
+    }
 }
 
 async fn sign_up(State(server): State<Shared>, headers: HeaderMap, body: Bytes) -> Response {
