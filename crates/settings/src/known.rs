@@ -44,6 +44,7 @@ pub enum Shape {
 }
 
 const DATA: &str = include_str!("../data/known_keys.tsv");
+const OLDER: &str = include_str!("../data/older_defaults.tsv");
 
 /// By lower-case `section.key`: the server matches keys without case, and some changed their case between releases.
 static KEYS: LazyLock<BTreeMap<String, Vec<KnownKey>>> = LazyLock::new(|| {
@@ -59,6 +60,27 @@ static VARIABLES: LazyLock<BTreeMap<String, String>> = LazyLock::new(|| {
     KEYS.iter()
         .map(|(path, keys)| (crate::row::server_variable(keys[0].section, keys[0].key), path.clone()))
         .collect()
+});
+
+/// A default that releases of a span had, as JSON; `-` where it is not known.
+struct OlderDefault {
+    span: Span,
+    default: &'static str,
+}
+
+/// By lower-case `section.key`: the defaults that differ from the newest release's.
+static OLDER_DEFAULTS: LazyLock<BTreeMap<String, Vec<OlderDefault>>> = LazyLock::new(|| {
+    let mut defaults: BTreeMap<String, Vec<OlderDefault>> = BTreeMap::new();
+    for line in OLDER.lines().filter(|line| !line.starts_with('#')) {
+        let columns: Vec<&'static str> = line.split('\t').collect();
+        if let [section, key, since, until, default] = columns[..]
+            && let (Ok(since), Ok(until)) = (since.parse(), until.parse())
+        {
+            let older = OlderDefault { span: Span { since, until: Some(until) }, default };
+            defaults.entry(format!("{section}.{key}").to_lowercase()).or_default().push(older);
+        }
+    }
+    defaults
 });
 
 fn line(line: &'static str) -> Option<KnownKey> {
@@ -149,10 +171,12 @@ pub fn find(section: &str, key: &str, version: Series) -> Option<&'static KnownK
     all(&format!("{section}.{key}")).iter().find(|known| known.span.holds(version))
 }
 
-/// The default of a key in that release, where that is a constant.
+/// The default of a key in that release, where that is a constant and known.
 pub(crate) fn default(section: &str, key: &str, version: Series) -> Option<Value> {
-    let known = find(section, key, version).filter(|known| !known.default.is_empty())?;
-    serde_json::from_str(known.default).ok()
+    let known = find(section, key, version)?;
+    let older = OLDER_DEFAULTS.get(&known.path().to_lowercase()).into_iter().flatten();
+    let older = older.into_iter().find(|older| older.span.holds(version));
+    serde_json::from_str(older.map_or(known.default, |older| older.default)).ok()
 }
 
 /// Whether a release of any time keeps the value of that key secret.
@@ -243,6 +267,28 @@ mod tests {
             let value = serde_json::from_str(key.default).expect("a default is JSON");
             assert_eq!(key.shape.problem(&value), None, "{}", key.path());
         }
+    }
+
+    #[test]
+    fn a_default_is_that_of_the_version() {
+        let lines = OLDER.lines().filter(|line| !line.starts_with('#')).count();
+        assert_eq!(OLDER_DEFAULTS.values().flatten().count(), lines);
+        for (path, older) in &*OLDER_DEFAULTS {
+            for OlderDefault { span, default } in older.iter().filter(|older| older.default != "-") {
+                let known = all(path).iter().find(|known| known.span.holds(span.since)).expect("a known key");
+                let value = serde_json::from_str(default).expect("a default is JSON");
+                assert_eq!(known.shape.problem(&value), None, "{path}");
+                assert_ne!(known.default, *default, "{path}: it differs from no other");
+            }
+        }
+        let of = |section, key, version| default(section, key, version);
+        let length = |version| of("PasswordSettings", "MinimumLength", version);
+        assert_eq!(length(V5_37), Some(10.into()));
+        assert_eq!(length(V11_7), Some(8.into()));
+        assert_eq!(length(Series::new(9, 11)), None, "no release in between was read");
+        assert_eq!(of("sqlsettings", "maxopenconns", Series::new(10, 11)), Some(300.into()));
+        assert_eq!(of("ServiceSettings", "EnableGifPicker", Series::new(5, 16)), Some(false.into()));
+        assert_eq!(of("ServiceSettings", "EnableGifPicker", V5_37), Some(true.into()));
     }
 
     #[test]
