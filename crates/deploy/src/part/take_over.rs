@@ -35,9 +35,11 @@ pub(crate) fn check(layout: &Layout, settled: &Settled, observed: &Observed) -> 
             "{server} belongs to a deployment of Mainstay ({deployment}), and {} is not there",
             missing.display()
         ))
-        .hint(
-            "put that deployment's secrets.toml there, or name another database; nothing has been changed",
-        ));
+        .hint(format!(
+            "put that deployment's secrets.toml there, or name another database. Where that deployment is gone for good, take its mark away, and \
+             this one takes the Mattermost over: `delete from systems where name = '{}'` in that database; nothing has been changed",
+            database::DEPLOYMENT
+        )));
     }
     if !Capabilities::of(release).local_channel {
         return Err(Error::new(
