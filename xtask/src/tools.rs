@@ -49,6 +49,7 @@ const COMPOSE: Tool = Tool { programs: &["docker-compose"], package: "docker-com
 const IPTABLES: Tool = Tool { programs: &["iptables"], package: "iptables" };
 const IP: Tool = Tool { programs: &["ip"], package: "iproute2" };
 const NGINX: Tool = Tool { programs: &["nginx"], package: "nginx-light" };
+const GNUPG: Tool = Tool { programs: &["gpg"], package: "gnupg" };
 const WRK: Tool = Tool { programs: &["wrk"], package: "wrk" };
 
 /// Two public Mattermost clients, a mail server, an emulator of AWS, the schemas of Kubernetes, an OAuth provider and a checker of
@@ -87,7 +88,7 @@ fn clients() -> PathBuf {
 /// Everything the tests run beside our own binary.
 pub(crate) fn for_tests() -> Result<(), Failure> {
     packages(&[BROWSER, NODE, NPM, PYTHON, SQLITE, NGINX])?;
-    packages(&[GO, MAKE])?;
+    packages(&[GO, MAKE, GNUPG])?;
     packages(&[POSTGRES, MARIADB, PGBOUNCER])?;
     packages(&[RESTIC, SKOPEO, UMOCI, REGISTRY, DOCKERD, COMPOSE, IPTABLES, IP])?;
     python_packages(&clients().join("python"), &PYTHON_PACKAGES)?;

@@ -27,7 +27,7 @@ mod state;
 mod whereabouts;
 mod world;
 
-pub use action::{AccountChange, Action};
+pub use action::{AccountChange, Action, not_fetched};
 pub use agent::run as run_agent;
 pub use control::app::AppSpec;
 pub use control::protocol::{
@@ -50,6 +50,7 @@ pub use operation::history::{
 pub use operation::in_force::{InForce, Probe};
 pub use operation::migrate::Migrate;
 pub use operation::planned::Planned;
+pub use operation::prune::{Prune, Pruned};
 pub use operation::removing::uninstall;
 pub use operation::repair::{Repair, repair_journal};
 pub use operation::restart::{Restart, Restarted};
@@ -73,6 +74,7 @@ pub use state::deleted::{DeletedDatabase, deleted_database};
 pub use state::desired::{Desired, Machine, default_site_url};
 pub use state::exposed::{Exposed, warnings};
 pub use state::lost_journal::lost_journal;
+pub use state::published::{offered, sources};
 pub use state::report::LastTest;
 pub use state::server_user::default_user;
 pub use state::settled::{check_settings, deployed_settings, settings_of};

@@ -35,8 +35,22 @@ pub struct World {
     pub build: String,
     /// The password that an account gets: in memory and nowhere else.
     pub new_password: Option<SecretString>,
+    /// Where fetched releases are kept, for all deployments of this user.
+    pub cache: PathBuf,
     /// How the built-in server reads a config.json.
     pub builtin: Option<ReadConfig>,
+}
+
+/// Where fetched releases are kept: `MAINSTAY_CACHE`, otherwise the usual place of this user.
+fn cache(variables: &BTreeMap<String, String>) -> PathBuf {
+    let absolute = |name: &str| variables.get(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let of_user = || {
+        let home = || absolute("HOME").map(|home| home.join(".cache"));
+        absolute("XDG_CACHE_HOME").or_else(home).map(|caches| caches.join("mainstay"))
+    };
+    let is_root = host::User::current().is_ok_and(|user| user.is_root());
+    let usual = || if is_root { None } else { of_user() };
+    absolute("MAINSTAY_CACHE").or_else(usual).unwrap_or_else(|| "/var/cache/mainstay".into())
 }
 
 /// Reads the text of a config.json as the built-in server does when it starts.
@@ -65,6 +79,7 @@ impl World {
         let inherited = inherited.chain(MEMORY.map(|(name, _)| name));
         let env =
             inherited.filter_map(|name| Some((name.to_owned(), variables.get(name)?.clone()))).collect();
+        let cache = cache(&variables);
         Self {
             layout,
             mainstay,
@@ -74,6 +89,7 @@ impl World {
             version: version.to_owned(),
             build,
             new_password: None,
+            cache,
             builtin: None,
         }
     }

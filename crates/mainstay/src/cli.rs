@@ -24,7 +24,9 @@ pub(crate) use self::apps::{
 };
 pub(crate) use admin::{Admin, Named, Password};
 pub(crate) use logs::{Logs, Part};
-pub(crate) use release::{Release, ReleasePath};
+pub(crate) use release::{
+    Release, ReleaseFetch, ReleasePath, ReleasePrune, ReleaseRefresh, ReleaseVerify, Source,
+};
 pub(crate) use verify::Verify;
 
 pub(crate) use image::{
@@ -239,10 +241,10 @@ pub(crate) struct Up {
     /// The release line: builtin, team, entry or enterprise
     #[arg(long)]
     pub edition: Option<String>,
-    /// The version of that release line
+    /// The version of that release line; of an official edition also esr, latest, or a line such as 11.7 [default: esr]
     #[arg(long = "version", value_name = "V")]
     pub release_version: Option<String>,
-    /// Install from this tarball
+    /// Install from this tarball [default: the cache, or the makers' site]
     #[arg(long, value_name = "FILE")]
     pub release: Option<PathBuf>,
     /// Where to answer; :PORT or PORT is every address of the machine [default: 127.0.0.1:8065]

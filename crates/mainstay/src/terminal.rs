@@ -52,10 +52,17 @@ impl Steps {
 
     fn amount(&self, done: u64, total: Option<u64>, unit: Unit) {
         if let Some(bar) = &self.bar {
+            if bar.position() == 0 {
+                // What was there before did not come at this rate.
+                bar.set_position(done);
+                bar.reset_eta();
+            }
             bar.set_length(total.unwrap_or(done));
             bar.set_position(done);
             let counted = match unit {
-                Unit::Bytes => "{spinner} {prefix} {bar:24} {bytes}/{total_bytes}",
+                Unit::Bytes => {
+                    "{spinner} {prefix} {bar:24} {bytes}/{total_bytes}, {bytes_per_sec}, {eta} left"
+                }
                 Unit::Items => "{spinner} {prefix} {bar:24} {pos}/{len}",
             };
             bar.set_style(style(counted));

@@ -1,54 +1,67 @@
 //! Which releases there are, for how long they are supported, and what proves them: data with a date.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::str::FromStr;
 
 use jiff::civil::Date;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+use url::Url;
 use version::{Series, Version};
 
+use crate::cache::{Cache, write_file};
 use crate::edition::Edition;
 use crate::error::ReleaseError;
-use crate::origin::Sha256;
+use crate::openpgp::Fingerprint;
+use crate::sha256::Sha256;
+
+/// The most bytes of a catalogue.
+const LIMIT: u64 = 1 << 20;
 
 /// What was known about Mattermost's releases on a day.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Catalogue {
     /// The form of this text: 1.
     pub format: u32,
     /// When it was read from its sources.
     pub date: Date,
+    /// The makers' site: `SITE/VERSION/TARBALL`.
+    pub site: Url,
+    /// The makers' page with the checksums of all tarballs.
+    pub archive: Url,
+    /// The release data of endoflife.date.
+    pub lifecycle: Url,
     /// What signs the tarballs.
     pub key: SigningKey,
     /// The newest line first.
     #[serde(rename = "line")]
     pub lines: Vec<Line>,
-    sha256: BTreeMap<Edition, BTreeMap<Version, Sha256>>,
+    pub(crate) sha256: BTreeMap<Edition, BTreeMap<Version, Sha256>>,
 }
 
 /// The key that signs the tarballs.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct SigningKey {
-    /// 40 hexadecimal digits.
-    pub fingerprint: String,
+    /// By which it is known.
+    pub fingerprint: Fingerprint,
     /// Where it is published.
-    pub url: String,
+    pub url: Url,
 }
 
 /// A release line: `11.7` and its patch releases.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Line {
     /// Its name.
-    #[serde(rename = "line", deserialize_with = "series")]
+    #[serde(rename = "line", deserialize_with = "series", serialize_with = "text_of")]
     pub series: Series,
     /// The day of its first release.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub released: Option<Date>,
     /// The last day of its support.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ends: Option<Date>,
     /// Whether it is an extended support release.
     #[serde(default)]
@@ -111,6 +124,71 @@ impl Catalogue {
         toml::from_str(include_str!("catalogue.toml")).expect("the catalogue is TOML")
     }
 
+    /// The newest that is known: what was refreshed, if it can be used, otherwise [`built_in`](Self::built_in).
+    pub fn known(cache: &Cache) -> Self {
+        let built_in = Self::built_in();
+        let path = cache.catalogue();
+        let text = match host::disk::read_guarded(&path, LIMIT) {
+            Ok(content) => String::from_utf8_lossy(&content.bytes).into_owned(),
+            Err(error) if error.source.kind() == io::ErrorKind::NotFound => return built_in,
+            Err(error) => {
+                tracing::warn!(%error, "the refreshed catalogue of releases is not used");
+                return built_in;
+            }
+        };
+        match Self::read(&text) {
+            Ok(refreshed) if refreshed.date >= built_in.date => refreshed,
+            Ok(_) => built_in,
+            Err(why) => {
+                tracing::warn!(path = %path.display(), why, "the refreshed catalogue of releases is not used");
+                built_in
+            }
+        }
+    }
+
+    /// Reads a catalogue that was refreshed.
+    ///
+    /// # Errors
+    /// It is not in the form of this program, or contradicts the built-in one: what proves releases is never refreshed away.
+    pub fn read(text: &str) -> Result<Self, String> {
+        let read: Self = toml::from_str(text).map_err(|error| error.message().to_owned())?;
+        let built_in = Self::built_in();
+        if read.format != built_in.format {
+            return Err(format!("it has the format {}, and {} is known", read.format, built_in.format));
+        }
+        if read.key.fingerprint != built_in.key.fingerprint {
+            return Err("it names another signing key".to_owned());
+        }
+        for (edition, listed) in &built_in.sha256 {
+            for (version, sha256) in listed {
+                if read.sha256(*edition, version) != Some(sha256) {
+                    return Err(format!("its SHA-256 of {version} ({edition}) is another one"));
+                }
+            }
+        }
+        if read.lines.is_empty() || !read.lines.is_sorted_by(|newer, older| newer.series > older.series) {
+            return Err("its lines are not in order, the newest first".to_owned());
+        }
+        match read.lines.iter().find(|line| line.newest.series() != line.series) {
+            Some(line) => Err(format!("{} is no release of its line {}", line.newest, line.series)),
+            None => Ok(read),
+        }
+    }
+
+    /// Its text, which [`read`](Self::read) reads.
+    pub fn to_text(&self) -> String {
+        toml::to_string(self).unwrap_or_default()
+    }
+
+    /// Keeps it in a cache, where [`known`](Self::known) finds it.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub fn keep(&self, cache: &Cache) -> Result<(), ReleaseError> {
+        cache.make()?;
+        write_file(&cache.catalogue(), self.to_text().as_bytes())
+    }
+
     /// The release that a channel leads to on a day. `None`: the catalogue knows no such line.
     pub fn find(&self, channel: &Channel, edition: Edition, today: Date) -> Option<Offer> {
         // A line is announced before its first day.
@@ -143,6 +221,10 @@ impl Catalogue {
     }
 }
 
+fn text_of<S: serde::Serializer>(series: &Series, into: S) -> Result<S::Ok, S::Error> {
+    into.collect_str(series)
+}
+
 fn series<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Series, D::Error> {
     let text = String::deserialize(from)?;
     text.parse().map_err(serde::de::Error::custom)
@@ -158,7 +240,6 @@ mod tests {
     fn the_catalogue_of_this_program_can_be_read_and_is_in_order() {
         let catalogue = Catalogue::built_in();
         assert_eq!(catalogue.format, 1);
-        assert_eq!(catalogue.key.fingerprint.len(), 40);
         for pair in catalogue.lines.windows(2) {
             assert!(pair[0].series > pair[1].series);
         }
@@ -194,6 +275,26 @@ mod tests {
         for text in ["", "newest", "11", "11.7.x", "v11.7", "11.7-rc1"] {
             let error = text.parse::<Channel>().unwrap_err().to_string();
             assert!(error.contains("esr, latest"), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_refreshed_catalogue_contradicts_nothing_that_was_built_in() {
+        let text = Catalogue::built_in().to_text();
+        assert!(Catalogue::read(&text).is_ok());
+        let sha256 =
+            Catalogue::built_in().sha256(Edition::Team, &Version::new(11, 7, 10)).unwrap().to_string();
+        let fingerprint = Catalogue::built_in().key.fingerprint.to_string();
+        for (was, is, why) in [
+            (&*sha256, &*"0".repeat(64), "its SHA-256 of 11.7.10 (team)"),
+            (&*fingerprint, &*"0".repeat(40), "another signing key"),
+            ("format = 1", "format = 2", "the format 2"),
+            ("\"11.7.15\"", "\"11.8.15\"", "no release of its line"),
+            ("\"12.1\"", "\"10.1\"", "not in order"),
+            ("date =", "day =", "day"),
+        ] {
+            let error = Catalogue::read(&text.replacen(was, is, 1)).unwrap_err();
+            assert!(error.contains(why), "{error}");
         }
     }
 

@@ -5,6 +5,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use version::Version;
 
+use crate::arch::Arch;
 use crate::error::ReleaseError;
 
 /// An edition of the server.
@@ -29,10 +30,14 @@ impl Edition {
         (Self::Enterprise, "enterprise"),
     ];
 
+    /// The edition whose tarball it is: Entry is the enterprise build without a licence.
+    pub fn build(self) -> Self {
+        if self == Self::Entry { Self::Enterprise } else { self }
+    }
+
     /// Whether both are in one tarball, whose server does not say which of them it is.
     pub fn is_one_tarball_with(self, other: Self) -> bool {
-        let file = |edition| if edition == Self::Entry { Self::Enterprise } else { edition };
-        file(self) == file(other)
+        self.build() == other.build()
     }
 }
 
@@ -95,6 +100,22 @@ impl From<ReleaseId> for String {
     fn from(id: ReleaseId) -> Self {
         id.to_string()
     }
+}
+
+/// The name under which a release is published: the opposite of [`published`].
+pub(crate) fn published_name(release: &ReleaseId, arch: Arch) -> String {
+    let ReleaseId { version, edition } = release;
+    match edition.build() {
+        Edition::Team => format!("mattermost-team-{version}-linux-{arch}.tar.gz"),
+        Edition::Builtin => format!("mattermost-{version}-builtin-linux-{arch}.tar.gz"),
+        Edition::Entry | Edition::Enterprise => format!("mattermost-{version}-linux-{arch}.tar.gz"),
+    }
+}
+
+/// Release and machine in the name of a tarball, if it is one that is published.
+pub fn published_tarball(file: &str) -> Option<(ReleaseId, Arch)> {
+    let arch = file.strip_suffix(".tar.gz")?.rsplit_once("-linux-")?.1.parse().ok()?;
+    Some((published(file)?, arch))
 }
 
 /// The release in the name of a published file: `mattermost-team-11.7.15-linux-amd64.tar.gz`, without an edition for the
@@ -161,6 +182,18 @@ mod tests {
         ] {
             assert_eq!(published(file).map(|id| id.to_string()).as_deref(), release, "{file}");
         }
+    }
+
+    #[test]
+    fn a_release_is_published_under_the_name_that_is_read_back() {
+        for name in ["11.7.15-team", "11.7.15-enterprise", "11.6.0+0.1.0-builtin"] {
+            let id: ReleaseId = name.parse().unwrap();
+            for arch in [Arch::Amd64, Arch::Arm64] {
+                assert_eq!(published(&published_name(&id, arch)), Some(id.clone()));
+            }
+        }
+        let entry: ReleaseId = "11.7.15-entry".parse().unwrap();
+        assert_eq!(published_name(&entry, Arch::Amd64), "mattermost-11.7.15-linux-amd64.tar.gz");
     }
 
     #[test]

@@ -62,13 +62,23 @@ pub enum ReleaseError {
     },
     /// The release must be downloaded first.
     #[error(
-        "{release} has not been fetched, and this version of Mainstay does not download releases: download {url} and name the file"
+        "{release} has not been fetched: fetch it with `mainstay release fetch`, or download {url} and name the file"
     )]
     NotFetched {
         /// The release.
         release: String,
         /// Where it is.
         url: String,
+    },
+    /// Others may write in the cache.
+    #[error(
+        "{} is not this user's alone: whoever can write there could replace releases; `chmod go-w` it, or choose another \
+         directory with MAINSTAY_CACHE",
+        path.display()
+    )]
+    OpenCache {
+        /// The directory.
+        path: PathBuf,
     },
     /// A file or directory cannot be used.
     #[error("cannot {action} {}: {}{}", path.display(), finding::disk::explained(source), size_hint(source))]

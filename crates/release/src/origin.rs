@@ -6,7 +6,10 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+use crate::cache::Cache;
 use crate::edition::ReleaseId;
+use crate::sha256::Sha256;
+use crate::source::Wish;
 
 /// Where a release comes from.
 ///
@@ -24,7 +27,7 @@ pub enum Origin {
         /// The file.
         path: PathBuf,
     },
-    /// A file to download. Nothing downloads it yet.
+    /// A file to download: an early form of [`Published`](Self::Published), which nothing makes any more.
     #[serde(rename = "download/1")]
     Download {
         /// The release that it must contain.
@@ -33,6 +36,14 @@ pub enum Origin {
         url: Url,
         /// The hash of its bytes.
         sha256: Sha256,
+    },
+    /// A release that is fetched into a cache, and proven there, before it is unpacked.
+    #[serde(rename = "published/1")]
+    Published {
+        /// Which, from where, and what proves it.
+        wish: Wish,
+        /// The cache's directory.
+        cache: PathBuf,
     },
 }
 
@@ -49,41 +60,8 @@ impl fmt::Display for Origin {
             Self::Builtin => f.write_str("the built-in server"),
             Self::File { path } => path.display().fmt(f),
             Self::Download { url, .. } => url.fmt(f),
+            Self::Published { wish, cache } => Cache::at(cache).tarball(&wish.file()).display().fmt(f),
         }
-    }
-}
-
-/// A SHA-256 hash: 64 hexadecimal digits, in lower case.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct Sha256(String);
-
-/// A text that is not a SHA-256 hash.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not a SHA-256 hash: write 64 hexadecimal digits")]
-pub struct NotSha256(String);
-
-impl TryFrom<String> for Sha256 {
-    type Error = NotSha256;
-
-    fn try_from(text: String) -> Result<Self, NotSha256> {
-        if text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            Ok(Self(text.to_ascii_lowercase()))
-        } else {
-            Err(NotSha256(text))
-        }
-    }
-}
-
-impl From<Sha256> for String {
-    fn from(hash: Sha256) -> Self {
-        hash.0
-    }
-}
-
-impl fmt::Display for Sha256 {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
     }
 }
 
@@ -94,7 +72,7 @@ mod tests {
     const HASH: &str = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
 
     /// Every form that was ever written. Add to it, and change nothing in it.
-    fn written() -> [(Origin, String); 3] {
+    fn written() -> [(Origin, String); 4] {
         let url = "https://releases.mattermost.com/11.7.15/mattermost-team-11.7.15-linux-amd64.tar.gz";
         [
             (Origin::Builtin, r#"{"from":"builtin/1"}"#.to_owned()),
@@ -110,6 +88,23 @@ mod tests {
                 },
                 format!(
                     r#"{{"from":"download/1","release":"11.7.15-team","url":"{url}","sha256":"{HASH}"}}"#
+                ),
+            ),
+            (
+                Origin::Published {
+                    wish: Wish {
+                        release: "11.7.15-enterprise".parse().unwrap(),
+                        arch: crate::Arch::Amd64,
+                        sites: vec!["https://releases.mattermost.com/".parse().unwrap()],
+                        key: "A1B31D46F0F3A10B02CF2D44F8F2C31744774B28".parse().unwrap(),
+                        key_file: None,
+                        key_url: "https://deb.packages.mattermost.com/pubkey.gpg".parse().unwrap(),
+                        sha256: Some(HASH.to_owned().try_into().unwrap()),
+                    },
+                    cache: "/var/cache/mainstay".into(),
+                },
+                format!(
+                    r#"{{"from":"published/1","wish":{{"release":"11.7.15-enterprise","arch":"amd64","sites":["https://releases.mattermost.com/"],"key":"A1B31D46F0F3A10B02CF2D44F8F2C31744774B28","key_url":"https://deb.packages.mattermost.com/pubkey.gpg","sha256":"{HASH}"}},"cache":"/var/cache/mainstay"}}"#
                 ),
             ),
         ]
@@ -129,13 +124,5 @@ mod tests {
             serde_json::from_str::<Origin>(r#"{"from":"file/2","paths":[]}"#).unwrap_err().to_string();
         assert!(error.contains("file/2") && error.contains("file/1"), "{error}");
         assert!(serde_json::from_str::<Origin>(r#"{"from":"file/1","path":"/a","extra":1}"#).is_err());
-    }
-
-    #[test]
-    fn a_hash_has_64_digits() {
-        assert_eq!(Sha256::try_from(HASH.to_ascii_uppercase()).unwrap().to_string(), HASH);
-        for bad in ["", "abc", &HASH[1..], &HASH.replace('9', "g")] {
-            assert!(Sha256::try_from(bad.to_owned()).is_err(), "{bad:?}");
-        }
     }
 }

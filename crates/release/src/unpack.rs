@@ -1,4 +1,5 @@
 //! From an archive to a directory under `releases/`.
+use std::borrow::Cow;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::Path;
@@ -7,6 +8,7 @@ use std::thread;
 use host::Shim;
 
 use crate::archive::{Limits, Unpacker};
+use crate::cache::Cache;
 use crate::durable::Staging;
 use crate::edition::{ReleaseId, published};
 use crate::error::ReleaseError;
@@ -76,7 +78,7 @@ pub fn unpack_for_copy(
 
 /// What is unpacked.
 enum Source<'a> {
-    File(&'a Path),
+    File(Cow<'a, Path>),
     /// Packed and unpacked without compression.
     Builtin(&'a Path),
     Stream {
@@ -89,7 +91,10 @@ impl<'a> Source<'a> {
     fn of(origin: &'a Origin, mainstay: &'a Path) -> Result<Self, ReleaseError> {
         match origin {
             Origin::Builtin => Ok(Self::Builtin(mainstay)),
-            Origin::File { path } => Ok(Self::File(path)),
+            Origin::File { path } => Ok(Self::File(path.into())),
+            Origin::Published { wish, cache } => {
+                Ok(Self::File(Cache::at(cache).tarball(&wish.file()).into()))
+            }
             Origin::Download { release, url, .. } => {
                 Err(ReleaseError::NotFetched { release: release.to_string(), url: url.to_string() })
             }
@@ -199,7 +204,7 @@ fn extract(source: Source<'_>, into: &Path, limits: Limits) -> Result<String, Re
     match source {
         Source::File(path) => {
             let name = path.display().to_string();
-            Unpacker { name: &name, limits }.unpack(open(path)?, into)?;
+            Unpacker { name: &name, limits }.unpack(open(&path)?, into)?;
             Ok(name)
         }
         Source::Stream { name, stream } => {

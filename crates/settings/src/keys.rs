@@ -1,4 +1,4 @@
-//! The keys at the top of `mainstay.toml`: how Mainstay itself runs the deployment.
+//! The keys of `mainstay.toml` that are Mainstay's own: how it runs the deployment. One with a dot in its name is in a table.
 
 use crate::kind::Kind;
 
@@ -15,7 +15,7 @@ pub struct Key {
     pub meaning: &'static str,
 }
 
-/// Every key at the top of `mainstay.toml`, in the order a new file has them.
+/// Every key of Mainstay's own, in the order a new file has them: those at the top, then those in tables, each table together.
 ///
 /// The file may also have tables `[mattermost.SECTION]`, whose keys are those of config.json.
 pub const KEYS: &[Key] = &[
@@ -67,7 +67,32 @@ pub const KEYS: &[Key] = &[
         default: "one for each deployment, named after its directory, when started as root; otherwise whoever started it",
         meaning: "The system user that the server runs as",
     },
+    Key {
+        name: "release.mirror",
+        kind: Kind::Sites,
+        default: "https://releases.mattermost.com",
+        meaning: "Sites that have the releases of Mattermost in the same directories as its makers' own; asked one after the other",
+    },
+    Key {
+        name: "release.fingerprint",
+        kind: Kind::Fingerprint,
+        default: "that of Mattermost's makers",
+        meaning: "The key that signs the releases, where it is your own",
+    },
+    Key {
+        name: "release.signing_key",
+        kind: Kind::Path,
+        default: "fetched from where Mattermost's makers publish it, and kept",
+        meaning: "A file with the public key that signs the releases; `release.fingerprint` says which key it must be",
+    },
 ];
+
+/// The tables that have keys of Mainstay's own.
+pub(crate) fn tables() -> impl Iterator<Item = &'static str> {
+    let mut last = "";
+    let tables = KEYS.iter().filter_map(|key| Some(key.name.split_once('.')?.0));
+    tables.filter(move |table| std::mem::replace(&mut last, table) != *table)
+}
 
 /// The row named `name`.
 pub(crate) fn key(name: &str) -> Option<&'static Key> {

@@ -30,6 +30,10 @@ pub enum Kind {
     Port,
     /// An `http` or `https` URL.
     Url,
+    /// `http` or `https` URLs without a login, separated by commas.
+    Sites,
+    /// The fingerprint of a key of OpenPGP.
+    Fingerprint,
     /// An address of a page: an `http` or `https` URL, a path, `mailto:`.
     Link,
     /// A host name or an IP address, alone.
@@ -74,6 +78,10 @@ impl Kind {
             Self::Int(least, most) => return format!("allowed: a whole number from {least} to {most}"),
             Self::Port => "a port, 1 to 65535",
             Self::Url => "an http:// or https:// address, as in https://git.example.com/oauth/authorize",
+            Self::Sites => {
+                "http:// or https:// addresses without user and password, separated by commas, as in https://mirror.example.com/mattermost"
+            }
+            Self::Fingerprint => "40 hexadecimal digits, as `gpg --fingerprint` prints them",
             Self::Link => "an http:// or https:// address, a path, or mailto:ADDRESS",
             Self::Endpoint => "HOST, HOST:PORT or a URL, as in s3.example.com or minio:9000",
             Self::Domains => "mail domains, separated by commas, as in example.com, corp.example",
@@ -114,6 +122,14 @@ impl Kind {
             },
             Self::SiteUrl => address::site_url(text).map(Value::from),
             Self::Url => address::web_url(text).map(|(_, url)| url.into()),
+            Self::Sites => address::sites(text).map(Value::from),
+            Self::Fingerprint => {
+                let digits: String = text.chars().filter(|digit| *digit != ' ').collect();
+                match digits.len() == 40 && digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+                    true => Ok(digits.to_ascii_uppercase().into()),
+                    false => Err(format!("is `{text}`, which is not a fingerprint")),
+                }
+            }
             Self::Link => address::link(text).map(Value::from),
             Self::Text => address::plain(text).map(Value::from),
             Self::Line | Self::Name(_) if text.contains(['\n', '\r', '\0']) => {
@@ -204,6 +220,10 @@ mod tests {
             (Kind::Address, "127.0.0.1:0"),
             (Kind::SiteUrl, "https://x/?a"),
             (Kind::Url, "ftp://x"),
+            (Kind::Sites, "https://a.example.com, b.example.com"),
+            (Kind::Sites, "https://me:secret@a.example.com"),
+            (Kind::Sites, ","),
+            (Kind::Fingerprint, "F8F2C31744774B28"),
             (Kind::Text, "a\nb"),
             (Kind::Name(3), "four"),
             (Kind::Int(1, 9), "10"),

@@ -11,17 +11,17 @@ use crate::table;
 
 /// The schema (draft 2020-12), with the server's settings as that version has them.
 pub fn schema(version: Series) -> Value {
-    let mut properties: Map<String, Value> = KEYS
-        .iter()
-        .map(|key| {
-            let mut of_key = of_kind(key.kind);
-            of_key.insert(
-                "description".to_owned(),
-                format!("{}. Default: {}.", key.meaning, key.default).into(),
-            );
-            (key.name.to_owned(), Value::Object(of_key))
-        })
-        .collect();
+    let mut own = object("");
+    for key in KEYS {
+        let mut of_key = of_kind(key.kind);
+        let description = format!("{}. Default: {}.", key.meaning, key.default);
+        of_key.insert("description".to_owned(), description.into());
+        put(&mut own, key.name, Value::Object(of_key));
+    }
+    let mut properties = match own["properties"].take() {
+        Value::Object(properties) => properties,
+        _ => Map::new(),
+    };
     properties.insert("mattermost".to_owned(), sections(version));
     properties.insert("schedule".to_owned(), scheduled());
     properties.insert(
@@ -138,7 +138,8 @@ mod tests {
     fn the_schema_has_every_key_of_the_file_and_of_the_version() {
         let schema = schema(Series::new(11, 7));
         for key in KEYS {
-            assert!(schema["properties"][key.name].is_object(), "{}", key.name);
+            let path = format!("/properties/{}", key.name.replace('.', "/properties/"));
+            assert!(schema.pointer(&path).is_some_and(Value::is_object), "{}", key.name);
         }
         assert!(schema["properties"]["schedule"]["properties"]["verify"]["anyOf"].is_array());
         let settings = &schema["properties"]["mattermost"]["properties"];

@@ -154,7 +154,16 @@ pub fn parse(file: &Path, text: &str) -> Result<Wanted, Findings> {
                     }));
                 }
             }
-        } else if let Some(key) = keys::key(name) {
+        } else if keys::tables().any(|table| table == name) {
+            match own_table(name, value.get_ref(), text, &mut wanted.lines) {
+                Ok(values) => wanted.values.extend(values),
+                Err(mistakes) => {
+                    findings.extend(mistakes.into_iter().map(|(line, key, problem, allowed)| {
+                        Finding::in_file(file, line, key, problem).allowed(allowed)
+                    }));
+                }
+            }
+        } else if let Some(key) = keys::key(name).filter(|key| !key.name.contains('.')) {
             match text_of(key, value.get_ref()) {
                 Ok(value) => {
                     wanted.values.insert(key.name, value);
@@ -162,10 +171,12 @@ pub fn parse(file: &Path, text: &str) -> Result<Wanted, Findings> {
                 Err(problem) => found(name, problem, key.kind.allowed()),
             }
         } else {
-            let names = KEYS.iter().map(|key| key.name).chain(["mattermost", "schedule"]);
-            let allowed = match nearest(name, names.clone()) {
+            let at_the_top = KEYS.iter().map(|key| key.name).filter(|name| !name.contains('.'));
+            let names: Vec<&str> =
+                at_the_top.chain(keys::tables()).chain(["mattermost", "schedule"]).collect();
+            let allowed = match nearest(name, names.iter().copied()) {
                 Some(near) => format!("did you mean `{near}`?"),
-                None => format!("known keys: {}", names.collect::<Vec<_>>().join(", ")),
+                None => format!("known keys: {}", names.join(", ")),
             };
             found(name, "is not a key of mainstay.toml".to_owned(), allowed);
         }
@@ -175,6 +186,42 @@ pub fn parse(file: &Path, text: &str) -> Result<Wanted, Findings> {
         _ => 0,
     });
     if findings.is_empty() { Ok(wanted) } else { Err(Findings(findings)) }
+}
+
+/// The keys of a table of Mainstay's own.
+fn own_table(
+    table: &str,
+    value: &DeValue<'_>,
+    text: &str,
+    lines: &mut BTreeMap<String, usize>,
+) -> Result<Vec<(&'static str, String)>, Vec<schedule::Mistake>> {
+    let (mut values, mut mistakes) = (Vec::new(), Vec::new());
+    let DeValue::Table(keys) = value else {
+        let line = lines.get(table).copied().unwrap_or(1);
+        let allowed = format!("allowed: [{table}] with KEY = \"VALUE\"");
+        return Err(vec![(line, table.to_owned(), format!("is {}, not a table", a_kind(value)), allowed)]);
+    };
+    for (name, value) in keys {
+        let line = line_at(text, name.span().start);
+        let full = format!("{table}.{}", name.get_ref());
+        lines.insert(full.clone(), line);
+        match keys::key(&full) {
+            Some(key) => match text_of(key, value.get_ref()) {
+                Ok(value) => values.push((key.name, value)),
+                Err(problem) => mistakes.push((line, full, problem, key.kind.allowed())),
+            },
+            None => {
+                let names =
+                    KEYS.iter().map(|key| key.name).filter(|name| name.starts_with(&format!("{table}.")));
+                let allowed = match nearest(&full, names.clone()) {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => format!("known keys: {}", names.collect::<Vec<_>>().join(", ")),
+                };
+                mistakes.push((line, full, "is not a key of mainstay.toml".to_owned(), allowed));
+            }
+        }
+    }
+    if mistakes.is_empty() { Ok(values) } else { Err(mistakes) }
 }
 
 fn text_of(key: &Key, value: &DeValue<'_>) -> Result<String, String> {
@@ -265,11 +312,20 @@ fn json(value: &DeValue<'_>) -> Result<Value, String> {
 /// A new `mainstay.toml` that says `wanted`, every other key as a comment with its meaning and default.
 pub fn write(wanted: &Wanted) -> String {
     let mut text = String::from("# What you want of this deployment. Edit it, then run `mainstay up`.\n");
+    let mut table = "";
     for key in KEYS {
+        let (within, name) = key.name.split_once('.').unwrap_or(("", key.name));
+        if within != table {
+            let is_given = KEYS
+                .iter()
+                .any(|key| key.name.starts_with(&format!("{within}.")) && wanted.get(key.name).is_some());
+            text.push_str(&format!("\n{}[{within}]\n", if is_given { "" } else { "# " }));
+            table = within;
+        }
         text.push_str(&format!("\n# {}.\n", key.meaning));
         match wanted.get(key.name) {
-            Some(value) => text.push_str(&format!("{} = {}\n", key.name, toml::Value::from(value))),
-            None => text.push_str(&format!("# {} = \"...\"   # default: {}\n", key.name, key.default)),
+            Some(value) => text.push_str(&format!("{name} = {}\n", toml::Value::from(value))),
+            None => text.push_str(&format!("# {name} = \"...\"   # default: {}\n", key.default)),
         }
     }
     text.push_str(&schedule::write(&wanted.schedule));
@@ -330,6 +386,26 @@ mod tests {
     fn a_site_url_without_a_scheme_names_the_right_one() {
         let text = findings("site_url = \"chat.example.com\"\n");
         assert!(text.contains("did you mean `https://chat.example.com`?"), "{text}");
+    }
+
+    #[test]
+    fn a_table_of_our_own_is_read_like_the_top() {
+        let text = "edition = \"team\"\n[release]\nmirror = \"http://a.example.com\"\n";
+        let wanted = parse(Path::new("x"), text).expect("valid");
+        assert_eq!(wanted.get("release.mirror"), Some("http://a.example.com"));
+        assert_eq!(wanted.origin("release.mirror"), Origin::File { path: "x".into(), line: 3 });
+        let again = parse(Path::new("x"), &write(&wanted)).expect("our own file parses");
+        assert_eq!(again, wanted);
+        assert_eq!(
+            findings("[release]\nmiror = \"x\"\nmirror = 5\nfingerprint = \"A1\"\n"),
+            "mainstay.toml:2: `release.miror` is not a key of mainstay.toml; did you mean `release.mirror`?\n\
+             mainstay.toml:3: `release.mirror` is a number, not a text in quotes; allowed: http:// or https:// addresses without user \
+             and password, separated by commas, as in https://mirror.example.com/mattermost\n\
+             mainstay.toml:4: `release.fingerprint` is `A1`, which is not a fingerprint; allowed: 40 hexadecimal digits, as `gpg \
+             --fingerprint` prints them"
+        );
+        assert!(findings("release = 5\n").contains("is a number, not a table; allowed: [release] with"));
+        assert!(findings("\"release.mirror\" = \"http://a\"\n").contains("is not a key"));
     }
 
     #[test]

@@ -16,6 +16,8 @@ pub mod docker;
 pub mod pgbouncer;
 pub mod postgres;
 pub mod registry;
+pub mod release_site;
+pub mod signing_key;
 
 use std::time::Duration;
 

@@ -16,9 +16,11 @@ mod configuration;
 mod create_database;
 mod database;
 mod directories;
+mod fetching;
 mod file;
 mod identity;
 mod ownership;
+mod pruning;
 mod removal;
 mod replacement;
 mod set_aside;
@@ -46,9 +48,12 @@ pub(crate) use configuration::Configuration;
 pub(crate) use create_database::CreateDatabase;
 pub(crate) use database::Database;
 pub(crate) use directories::Directories;
+pub(crate) use fetching::Fetching;
+pub use fetching::told as not_fetched;
 pub(crate) use file::{Keeps, Rotation, Secrets, WantedFile};
 pub(crate) use identity::Identity;
 pub(crate) use ownership::{Owned, Ownership};
+pub(crate) use pruning::Pruning;
 pub(crate) use removal::Removal;
 pub(crate) use replacement::Replacement;
 pub(crate) use set_aside::SetAside;
@@ -95,7 +100,7 @@ macro_rules! actions {
 }
 
 actions! {
-    AcceptanceTest, Access, Account, Activation, Administrator, Agent, AppFiles, AppRecord, AppRemoval, Apps, Closing, Configuration, CreateDatabase, Database, Directories, Edge, HandOver, Identity, Ownership, Removal, Replacement,
+    AcceptanceTest, Access, Account, Activation, Administrator, Agent, AppFiles, AppRecord, AppRemoval, Apps, Closing, Configuration, CreateDatabase, Database, Directories, Edge, Fetching, HandOver, Identity, Ownership, Pruning, Removal, Replacement,
     Rotation,
     Schedule, Secrets, Server, SetAside, SystemUser, TakenConfig, TakenFiles, Unpacking, VolumeVersion, WantedFile,
 }

@@ -5,8 +5,9 @@ use std::time::Duration;
 use plan::Plan;
 use release::{Capabilities, ReleaseId};
 
+use super::planned::without_backup;
 use super::runner::{Looking, Operation};
-use super::up::{Request, Seen as Prepared, Up, without_backup};
+use super::up::{Request, Seen as Prepared, Up};
 use crate::action::{Action, Database};
 use crate::control::protocol::Status;
 use crate::error::{Error, Exit};

@@ -12,6 +12,7 @@ pub(crate) mod in_force;
 pub(crate) mod migrate;
 mod outcome;
 pub(crate) mod planned;
+pub(crate) mod prune;
 mod record;
 pub(crate) mod removing;
 pub(crate) mod repair;

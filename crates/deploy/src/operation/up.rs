@@ -7,9 +7,10 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use plan::{Plan, Undo};
+use plan::Plan;
 use release::Origin;
 
+use super::planned::without_backup;
 use super::runner::{Looking, Operation, Recovered};
 use super::up_report::{self, Report};
 use crate::action::Action;
@@ -21,6 +22,7 @@ use crate::place::layout::Layout;
 use crate::state::access;
 use crate::state::creation::Creation;
 use crate::state::lost_journal::lost_journal;
+use crate::state::published;
 use crate::state::settled::{Settled, settle};
 use crate::state::which_release::Source;
 use crate::state::words::UP;
@@ -54,9 +56,6 @@ impl Request {
     }
 }
 
-/// Why a migration may begin without a snapshot, where a release replaces an older one.
-const NO_BACKUP: &str = "Mainstay has no backup of this database; make one before you replace a release";
-
 /// Brings the deployment up.
 #[derive(Debug, Clone, Default)]
 pub struct Up {
@@ -68,6 +67,8 @@ pub struct Up {
 pub struct Seen {
     pub(super) settled: Settled,
     observed: Observed,
+    /// Where a release that is missing comes from.
+    origin: Option<Origin>,
     /// The interrupted run that was finished just before.
     resumed: Option<Recovered>,
 }
@@ -93,15 +94,19 @@ impl Operation for Up {
         settled.remarks.extend(take_over::remarks(layout, &settled, &observed));
         settled.remarks.extend(lost_journal(layout));
         let resumed = looking.recovered.filter(|run| run.finished && run.operation == Self::NAME).cloned();
-        Ok(Seen { settled, observed, resumed })
+        let release = (&settled.release, &*observed.release.installed);
+        let origin = published::origin(world, request.origin.as_ref(), &settled.desired.wanted, release)?;
+        Ok(Seen { settled, observed, origin, resumed })
     }
 
     fn plan(&self, world: &World, seen: &Seen) -> Result<Plan<Action>, Error> {
-        plan_up(&world.layout, &seen.settled, &self.request, &seen.observed)
+        let request = Request { origin: seen.origin.clone(), ..self.request.clone() };
+        plan_up(&world.layout, &seen.settled, &request, &seen.observed)
     }
 
     async fn report(&self, world: &World, seen: Seen, changed: bool) -> Result<Report, Error> {
-        let Seen { settled, observed, resumed } = seen;
+        let Seen { mut settled, observed, origin, resumed } = seen;
+        settled.remarks.extend(origin.as_ref().and_then(published::warning));
         up_report::report(world, settled, &observed, resumed, changed).await
     }
 
@@ -153,12 +158,6 @@ fn plan_up(
     let title = if current.is_none() { "Install" } else { "Bring up" };
     let plan = Plan::new(Up::NAME, format!("{title} {wanted} in {}", layout.root().display()), steps);
     Ok(without_backup(plan))
-}
-
-/// Lets a plan begin that migrates a database, of which there is no backup yet.
-pub(super) fn without_backup(plan: Plan<Action>) -> Plan<Action> {
-    let migrates = plan.steps.iter().any(|step| matches!(step.undo, Undo::Impossible(_)));
-    if migrates { plan.without_snapshot(NO_BACKUP) } else { plan }
 }
 
 #[cfg(test)]
@@ -326,6 +325,25 @@ pub(crate) mod tests {
         ];
         assert_eq!(names(&plan), expected);
         plan.check().expect("a plan the engine takes");
+    }
+
+    #[test]
+    fn a_release_that_is_not_there_is_fetched_before_anything_is_changed() {
+        let release: ReleaseId = "11.7.15-team".parse().expect("a release");
+        let catalogue = release::Catalogue::built_in();
+        let wish =
+            release::Wish::of(&release, release::Arch::Arm64, &catalogue, &release::Sources::default());
+        let origin = wish.map(|wish| Origin::Published { wish, cache: "/var/cache/mainstay".into() });
+        let settled = Settled { release, ..settled(false, None) };
+        let request = Request { origin, ..Request::default() };
+        let plan = |observed: &Observed| plan_up(&layout(), &settled, &request, observed).expect("a plan");
+        let fresh = plan(&nothing());
+        assert_eq!(names(&fresh)[..5], ["fetch", "directories", "mainstay-toml", "secrets", "release"]);
+        assert!(fresh.steps[0].title.contains("releases.mattermost.com"), "{}", fresh.steps[0].title);
+        fresh.check().expect("a plan the engine takes");
+        let mut unpacked = nothing();
+        unpacked.release.installed = vec![settled.release.clone()];
+        assert!(!names(&plan(&unpacked)).contains(&"fetch"));
     }
 
     #[test]

@@ -35,6 +35,8 @@ pub(crate) use observed::{Observed, observe};
 /// start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stage {
+    /// Bring what is missing onto this machine; the deployment is not touched.
+    Fetch,
     /// Bring in what is missing, beside what runs.
     Prepare,
     /// Stop what has to change.
@@ -52,8 +54,16 @@ pub(crate) enum Stage {
 }
 
 impl Stage {
-    const ALL: [Self; 7] =
-        [Self::Prepare, Self::Stop, Self::Change, Self::Start, Self::Open, Self::Prove, Self::Record];
+    const ALL: [Self; 8] = [
+        Self::Fetch,
+        Self::Prepare,
+        Self::Stop,
+        Self::Change,
+        Self::Start,
+        Self::Open,
+        Self::Prove,
+        Self::Record,
+    ];
 }
 
 /// All that a part decides from.

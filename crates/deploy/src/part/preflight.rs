@@ -16,6 +16,9 @@ use crate::state::settled::Settled;
 /// Bytes that a deployment of the built-in server needs to begin with: two copies of a 60 MB binary, a database, logs.
 const ROOM: u64 = 256 << 20;
 
+/// The same for an official release: it unpacks to about 1 GB.
+const ROOM_OF_OFFICIAL: u64 = 1536 << 20;
+
 /// Whether `up` could work here.
 ///
 /// # Errors
@@ -27,7 +30,8 @@ pub(crate) fn check(layout: &Layout, settled: &Settled, observed: &Observed) -> 
     private(ground, layout)?;
     link(layout)?;
     if !layout.current().exists() {
-        room(ground, layout)?;
+        let official = settled.release.edition != ::release::Edition::Builtin;
+        room(ground, layout, if official { ROOM_OF_OFFICIAL } else { ROOM })?;
     }
     if let Some(name) = &desired.user {
         reachable(name, layout, ground)?;
@@ -118,14 +122,14 @@ fn open_to(mode: u32, write: u32) -> bool {
     mode & write != 0 && mode & 0o1000 == 0
 }
 
-fn room(ground: &Path, layout: &Layout) -> Result<(), Error> {
+fn room(ground: &Path, layout: &Layout, needed: u64) -> Result<(), Error> {
     let free = host::disk::free(ground)?;
-    if free.bytes < ROOM {
+    if free.bytes < needed {
         return Err(Error::not_ready(format!(
             "the disk of {} is full: {} MB are free, {} MB are needed to begin with",
             ground.display(),
             free.bytes >> 20,
-            ROOM >> 20
+            needed >> 20
         ))
         .hint(format!("free some space there, or {}", layout.elsewhere("on another disk"))));
     }

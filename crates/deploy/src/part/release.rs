@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use plan::Step;
-use release::ReleaseId;
+use release::{Origin, ReleaseId};
 
 use super::{Part, Stage, View};
-use crate::action::{Action, Activation, Replacement, Unpacking};
+use crate::action::{Action, Activation, Fetching, Replacement, Unpacking};
 use crate::error::Error;
 use crate::place::Place;
 use crate::place::layout::Layout;
@@ -60,6 +60,14 @@ impl Part for Release {
     fn steps(&self, stage: Stage, view: &View<'_>) -> Vec<Step<Action>> {
         let (seen, wanted) = (&view.observed.release, &view.settled.release);
         match stage {
+            // Before everything else: where it does not come, nothing has been changed.
+            Stage::Fetch if !seen.installed.contains(wanted) => match view.origin {
+                Origin::Published { wish, cache } => {
+                    let edition = view.settled.desired.edition;
+                    vec![Fetching { wish: wish.clone(), edition, cache: cache.clone() }.step()]
+                }
+                _ => Vec::new(),
+            },
             Stage::Prepare if !seen.installed.contains(wanted) => {
                 vec![Unpacking { release: wanted.clone(), origin: view.origin.clone() }.step()]
             }

@@ -102,7 +102,8 @@ impl Desired {
         let edition = wanted.get("edition").unwrap_or("builtin");
         let edition =
             edition.parse().map_err(|error| Error::new(Exit::Settings, format!("`edition`: {error}")))?;
-        if let Some(Err(error)) = wanted.get("version").map(str::parse::<version::Version>) {
+        let wrong = wanted.get("version").and_then(|version| wrong_version(edition, version));
+        if let Some(error) = wrong {
             let exit = if flags.contains_key("version") { Exit::Usage } else { Exit::Settings };
             return Err(Error::new(exit, format!("`version`: {error}")));
         }
@@ -197,6 +198,14 @@ pub(crate) fn reachable(listen: SocketAddr) -> SocketAddr {
     Listen::from(listen).reachable()
 }
 
+/// What is wrong with a version. The official editions also have channels: the newest release of a line, the newest extended one.
+fn wrong_version(edition: release::Edition, text: &str) -> Option<String> {
+    match edition {
+        release::Edition::Builtin => text.parse::<version::Version>().err().map(|error| error.to_string()),
+        _ => text.parse::<release::Channel>().err().map(|error| error.to_string()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -249,6 +258,12 @@ mod tests {
         let error = decide(&[("version", "11.7")], false).expect_err("no version");
         assert_eq!(error.exit, Exit::Usage);
         assert!(error.what.contains("`version`") && error.what.contains("three numbers"), "{error}");
+        for (version, valid) in
+            [("11.7", true), ("esr", true), ("11.7.15", true), ("11", false), ("newest", false)]
+        {
+            let decided = decide(&[("edition", "team"), ("version", version)], false);
+            assert_eq!(decided.is_ok(), valid, "{version}");
+        }
         let file = Wanted::default().with_in_file("version", "newest").expect("a text");
         let error = Desired::decide(&file, &BTreeMap::new(), &machine(false)).expect_err("no version");
         assert_eq!(error.exit, Exit::Settings);

@@ -18,6 +18,7 @@ pub(crate) mod left_behind;
 pub(crate) mod location;
 pub(crate) mod lost_journal;
 pub(crate) mod proof;
+pub(crate) mod published;
 pub(crate) mod report;
 pub(crate) mod restarts;
 pub(crate) mod server_user;

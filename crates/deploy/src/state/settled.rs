@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 
-use release::ReleaseId;
+use release::{Cache, ReleaseId};
 use serde_json::Value;
 use settings::{Declared, Origin, Reconciled, Resolved, Sources, Undeclared, Wanted};
 
@@ -77,7 +77,13 @@ pub(crate) fn settle(
     let desired = Desired::decide(&said, flags, &machine)?;
     let Found { release, build, mut remarks } = match (layout.place().image_decides_release(), source.origin)
     {
-        (false, _) => wanted_release(&desired, flags, source, release::current(&layout.current()))?,
+        (false, _) => wanted_release(
+            &desired,
+            flags,
+            source,
+            release::current(&layout.current()),
+            &Cache::at(&world.cache),
+        )?,
         (true, None) => Found::of(image_release(layout, &desired.wanted)?),
         (true, Some(_)) => {
             return Err(Error::new(Exit::Refused, "in a container the image decides the release")
@@ -142,7 +148,7 @@ pub fn check_settings(world: &World, other: Option<&ReleaseId>) -> Result<Resolv
         None => {
             // A user that nobody names is there, or is made.
             check_exists(file.as_ref().and_then(|wanted| wanted.get("user")))?;
-            let release = wanted_or_present(&world.layout, &desired)?;
+            let release = wanted_or_present(&world.layout, &desired, &Cache::at(&world.cache))?;
             let settled = checked(world, desired, release, (file, None))?;
             prove_next(world, &settled.release, Some(&settled.config), &settled.resolved)?;
             Ok(settled.resolved)

@@ -6,10 +6,11 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use release::{Edition, Origin, ReleaseId};
+use release::{Cache, Channel, Edition, Origin, ReleaseId};
 use version::Version;
 
 use super::desired::Desired;
+use super::published::named;
 use crate::error::{Error, Exit};
 use crate::place::container::image_release;
 use crate::place::layout::Layout;
@@ -56,7 +57,7 @@ pub(super) fn own_build(world: &World, origin: Option<&Origin>, release: &Releas
     let is_own = match origin {
         None => *release == release::builtin() && !from_file(),
         Some(Origin::Builtin) => true,
-        Some(Origin::File { .. } | Origin::Download { .. }) => false,
+        Some(Origin::File { .. } | Origin::Download { .. } | Origin::Published { .. }) => false,
     };
     // An image has both programs, and its release stays as it is.
     let is_own = is_own && !world.layout.place().image_decides_release();
@@ -77,13 +78,20 @@ pub fn present_release(layout: &Layout) -> ReleaseId {
 ///
 /// # Errors
 /// `mainstay.toml` wants another one than is installed.
-pub(super) fn wanted_or_present(layout: &Layout, desired: &Desired) -> Result<ReleaseId, Error> {
+pub(super) fn wanted_or_present(
+    layout: &Layout,
+    desired: &Desired,
+    cache: &Cache,
+) -> Result<ReleaseId, Error> {
     let present = present_release(layout);
     if layout.place().image_decides_release() || desired.wanted.get("edition").is_none() {
         return Ok(present);
     }
     if let Some(current) = release::current(&layout.current()) {
         return installed(desired, &BTreeMap::new(), current).map(|(release, _)| release);
+    }
+    if desired.edition != Edition::Builtin {
+        return named(desired, cache);
     }
     let version = desired.version.as_deref().and_then(|version| version.parse().ok());
     let wanted =
@@ -101,12 +109,14 @@ pub(super) fn wanted_release(
     flags: &BTreeMap<&'static str, String>,
     source: Source<'_>,
     current: Option<ReleaseId>,
+    cache: &Cache,
 ) -> Result<Found, Error> {
     if let Some(Origin::File { path }) = source.origin {
         check_tarball(path)?;
     }
     match (source.origin, current) {
         (None, Some(current)) => installed(desired, flags, current).map(Found::from),
+        (None, None) if desired.edition != Edition::Builtin => Ok(Found::of(named(desired, cache)?)),
         (None, None) => builtin(desired).map(Found::of),
         (Some(Origin::Builtin), _) => Ok(Found::of(release::builtin())),
         (Some(Origin::File { path }), _) => {
@@ -118,6 +128,7 @@ pub(super) fn wanted_release(
             Ok(found)
         }
         (Some(Origin::Download { release, .. }), _) => Ok(Found::of(release.clone())),
+        (Some(Origin::Published { wish, .. }), _) => Ok(Found::of(wish.release.clone())),
     }
 }
 
@@ -172,7 +183,7 @@ fn agrees(flags: &BTreeMap<&'static str, String>, found: &ReleaseId, path: &Path
         ("edition", Some(text)) => {
             text.parse::<Edition>().is_ok_and(|edition| !edition.is_one_tarball_with(found.edition))
         }
-        (_, Some(text)) => text.parse::<Version>().is_ok_and(|version| !is_version(found, &version)),
+        (_, Some(text)) => !is_of_channel(found, text),
     };
     let Some(key) = ["edition", "version"].into_iter().find(|key| differs(key)) else { return Ok(()) };
     let said = &flags[key];
@@ -188,10 +199,19 @@ fn is_version(id: &ReleaseId, wanted: &Version) -> bool {
     wanted.numbers() == id.version.numbers() && (wanted.build.is_none() || wanted.build == id.version.build)
 }
 
+/// Whether a release is of that version or line. To which release another channel leads is decided when it is installed, and stays.
+fn is_of_channel(id: &ReleaseId, text: &str) -> bool {
+    match text.parse() {
+        Ok(Channel::Exactly(version)) => is_version(id, &version),
+        Ok(Channel::Line(series)) => id.version.series() == series,
+        Ok(Channel::Extended | Channel::Latest) | Err(_) => true,
+    }
+}
+
 /// Whether a release is what file and command line say.
 fn suits(desired: &Desired, id: &ReleaseId) -> bool {
-    let version = desired.version.as_deref().and_then(|version| version.parse().ok());
-    desired.edition.is_one_tarball_with(id.edition) && version.is_none_or(|version| is_version(id, &version))
+    let version = desired.version.as_deref();
+    desired.edition.is_one_tarball_with(id.edition) && version.is_none_or(|text| is_of_channel(id, text))
 }
 
 /// The installed release, which nothing but the command line contradicts.
@@ -235,15 +255,9 @@ fn builtin(desired: &Desired) -> Result<ReleaseId, Error> {
     if suits(desired, &ours) {
         return Ok(ours);
     }
-    Err(match &desired.version {
-        Some(version) if desired.edition == Edition::Builtin => Error::new(
-            Exit::Refused,
-            format!("the built-in server is version {}, not {version}", ours.version),
-        )
-        .hint("leave `version` out"),
-        _ => Error::new(Exit::Refused, format!("edition `{}` needs a tarball", desired.edition))
-            .hint("name one with `--release FILE`, or leave `edition` out for the built-in server"),
-    })
+    let version = desired.version.as_deref().unwrap_or_default();
+    let what = format!("the built-in server is version {}, not {version}", ours.version);
+    Err(Error::new(Exit::Refused, what).hint("leave `version` out"))
 }
 
 #[cfg(test)]
@@ -272,7 +286,8 @@ mod tests {
         let of = |file: &[(&str, &str)], said: &[(&'static str, &str)], current: &str| {
             let said = flags(said);
             let current = current.parse().expect("a release");
-            let found = wanted_release(&desired(file, &said), &said, Source::default(), Some(current));
+            let (source, cache) = (Source::default(), Cache::at("/nowhere"));
+            let found = wanted_release(&desired(file, &said), &said, source, Some(current), &cache);
             found.map(|found| (found.release.to_string(), found.remarks.len()))
         };
         for (file, said, current, remarks) in [
@@ -282,6 +297,8 @@ mod tests {
             (&[("edition", "builtin")], &[], "11.6.0-team", 1),
             (&[("edition", "builtin")], &[("edition", "team")], "11.6.0-team", 0),
             (&[("edition", "team"), ("version", "11.6.0")], &[], "11.6.0-team", 0),
+            (&[("edition", "team"), ("version", "11.6")], &[], "11.6.0-team", 0),
+            (&[("edition", "team"), ("version", "esr")], &[("version", "latest")], "11.6.0-team", 0),
         ] {
             assert_eq!(of(file, said, current).expect("it is wanted"), (current.to_owned(), remarks));
         }
@@ -294,10 +311,37 @@ mod tests {
             ),
             (&[("edition", "team")], &[("edition", "builtin")], "11.6.0-team", "`--edition builtin`"),
             (&[("edition", "team")], &[("version", "11.7.0")], "11.6.0-team", "`--version 11.7.0`"),
+            (&[("edition", "team")], &[("version", "11.7")], "11.6.0-team", "`--version 11.7`"),
         ] {
             let refused = of(file, said, current).expect_err("refused");
             assert_eq!(refused.exit, Exit::Refused);
             assert!(refused.what.contains(says) && refused.what.contains(current), "{refused}");
+        }
+    }
+
+    #[test]
+    fn an_edition_that_is_not_installed_is_the_release_that_its_channel_leads_to() {
+        let named = |said: &[(&'static str, &str)]| {
+            let said = flags(said);
+            let cache = Cache::at("/nowhere");
+            let found = wanted_release(&desired(&[], &said), &said, Source::default(), None, &cache);
+            found.map(|found| found.release.to_string())
+        };
+        for (said, release) in [
+            (&[("edition", "entry"), ("version", "11.7.15")][..], "11.7.15-enterprise"),
+            (&[("edition", "team"), ("version", "5.37")], "5.37.10-team"),
+            (&[("edition", "team"), ("version", "99.1.2")], "99.1.2-team"),
+        ] {
+            assert_eq!(named(said).expect("a release"), release);
+        }
+        assert!(named(&[("edition", "team")]).expect("a release").ends_with("-team"));
+        for (said, says) in [
+            (&[("edition", "team"), ("version", "99.1")][..], "no such release line"),
+            (&[("edition", "entry"), ("version", "10.11")], "no Entry edition before 11.0"),
+        ] {
+            let refused = named(said).expect_err("refused");
+            assert_eq!(refused.exit, Exit::Usage);
+            assert!(refused.what.contains(says), "{refused}");
         }
     }
 

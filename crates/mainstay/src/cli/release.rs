@@ -8,8 +8,16 @@ use release::{Edition, Store};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Release {
-    /// Say which releases are unpacked here, and which is active
+    /// Say which releases are unpacked here, which is active, which are in the cache, and which can be had
     List,
+    /// Bring a release into the cache, and prove it: by the signature of its makers, and by its SHA-256 where that is known
+    Fetch(ReleaseFetch),
+    /// Prove a release that was brought here, or every release in a directory; asks no site where the key is at hand
+    Verify(ReleaseVerify),
+    /// Delete unpacked releases that are neither active nor needed to go back
+    Prune(ReleasePrune),
+    /// Ask which releases there are by now, and keep the answer
+    Refresh(ReleaseRefresh),
     /// Say which release lines Mattermost publishes, and until when each is supported
     Lines,
     /// Say how to get from one release to another: which releases must run in between, what the database needs, what changes
@@ -20,6 +28,77 @@ pub(crate) enum Release {
         #[arg(value_name = "FILE")]
         output: Option<PathBuf>,
     },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReleaseFetch {
+    /// Which: esr, latest, a line such as 11.7, or a version
+    #[arg(value_name = "RELEASE", default_value = "esr")]
+    pub release: String,
+    /// The edition: team, entry or enterprise
+    #[arg(long, default_value = "team", value_name = "EDITION")]
+    pub edition: Edition,
+    /// Also put it into this directory, for a machine without a network: the release, its signature, the key, Mainstay itself, and a
+    /// README that says what to do there
+    #[arg(long, value_name = "DIR")]
+    pub to: Option<PathBuf>,
+    /// The kind of machine that it is for: amd64 or arm64 [default: this one's]
+    #[arg(long, value_name = "ARCH")]
+    pub arch: Option<release::Arch>,
+    #[command(flatten)]
+    pub source: Source,
+    /// Print what would be done and do nothing
+    #[arg(long)]
+    pub plan: bool,
+}
+
+/// Where releases come from, and who signs them.
+#[derive(Debug, Args)]
+pub(crate) struct Source {
+    /// A site with the same directories as Mattermost's own; may be given several times [default: release.mirror in mainstay.toml, or
+    /// the makers' site]
+    #[arg(long, value_name = "URL")]
+    pub mirror: Vec<url::Url>,
+    /// The file with the public key that signs [default: release.signing_key in mainstay.toml, or the one that is published]
+    #[arg(long, value_name = "FILE")]
+    pub key: Option<PathBuf>,
+    /// The fingerprint of that key, where it is your own [default: release.fingerprint in mainstay.toml, or that of the makers]
+    #[arg(long, value_name = "HEX")]
+    pub fingerprint: Option<release::Fingerprint>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReleaseVerify {
+    /// A tarball with its signature beside it (FILE.sig), or a directory of such
+    #[arg(value_name = "FILE|DIR")]
+    pub path: PathBuf,
+    #[command(flatten)]
+    pub source: Source,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReleasePrune {
+    /// How many to keep beside the active one; the one that was active before is always kept
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub keep: usize,
+    /// Also empty the cache of fetched releases, but for those that are kept here
+    #[arg(long)]
+    pub cache: bool,
+    #[command(flatten)]
+    pub change: super::Change,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReleaseRefresh {
+    /// The page with the checksums [default: the version archive of Mattermost's documentation]
+    #[arg(long, value_name = "URL")]
+    pub archive: Option<url::Url>,
+    /// The release data in the form of endoflife.date [default: its own]
+    #[arg(long, value_name = "URL")]
+    pub lifecycle: Option<url::Url>,
+    /// Print what would be kept, and keep nothing
+    #[arg(long)]
+    pub plan: bool,
 }
 
 #[derive(Debug, Args)]

@@ -2,26 +2,48 @@
 
 use std::path::PathBuf;
 
-use deploy::{Error, Layout};
+use deploy::{Error, Prune, Pruned, World};
+use release::{Cache, Catalogue, Channel, Edition, Held};
 use serde_json::json;
+use tokio_util::sync::CancellationToken;
 
-use super::{layout, release_path, variables};
+use super::{release_fetch, release_path, release_verify};
 use crate::cli::{self, Common};
 use crate::printer::Printer;
 use finding::Exit;
 
 pub(super) fn run(printer: Printer, common: &Common, command: cli::Release) -> Result<Exit, Error> {
     match command {
-        cli::Release::List => list(printer, &layout(common, &variables())?),
-        cli::Release::Lines => Ok(lines(printer)),
+        cli::Release::Lines => Ok(lines(printer, &Catalogue::known(&Cache::at(super::world(common)?.cache)))),
         cli::Release::Path(args) => release_path::run(printer, common, &args),
         cli::Release::PackBuiltin { output } => pack(printer, output),
+        cli::Release::List => list(printer, &super::world(common)?),
+        command => {
+            super::trace(common);
+            let world = super::world(common)?;
+            super::runtime()?.block_on(async {
+                let cancel = super::interrupted()?;
+                match command {
+                    cli::Release::Fetch(args) => {
+                        Box::pin(release_fetch::run(printer, &world, args, cancel)).await
+                    }
+                    cli::Release::Verify(args) => Box::pin(release_verify::run(printer, &world, args)).await,
+                    cli::Release::Prune(args) => prune(printer, &world, &args, cancel).await,
+                    cli::Release::Refresh(args) => refresh(printer, &world, args).await,
+                    _ => Err(Error::new(Exit::Bug, "a command without a runtime got one")),
+                }
+            })
+        }
     }
 }
 
-fn list(printer: Printer, layout: &Layout) -> Result<Exit, Error> {
+/// What is unpacked, what is in the cache, what can be had.
+fn list(printer: Printer, world: &World) -> Result<Exit, Error> {
+    let layout = &world.layout;
     let current = release::current(&layout.current());
     let installed = release::installed(&layout.releases())?;
+    let cache = Cache::at(&world.cache);
+    let held = cache.held()?;
     if installed.is_empty() {
         printer.show(&format!("No release is unpacked in {}", layout.releases().display()));
     }
@@ -30,12 +52,80 @@ fn list(printer: Printer, layout: &Layout) -> Result<Exit, Error> {
         printer.data(&json!({"release": id.to_string(), "active": active}));
         printer.show(&format!("{} {id}", if active { "*" } else { " " }));
     }
+    if !held.is_empty() {
+        printer.show(&format!("\nIn the cache, {}", cache.root().display()));
+    }
+    for Held { release, path, bytes } in held {
+        printer.data(&json!({"release": release.to_string(), "cached": path, "bytes": bytes}));
+        printer.show(&format!("  {:<20} {} MB", release.to_string(), bytes.div_ceil(1_000_000)));
+    }
+    let catalogue = Catalogue::known(&cache);
+    let today = jiff::Zoned::now().date();
+    printer.show("\nTo be had with `mainstay release fetch`");
+    for (name, channel) in [("esr", Channel::Extended), ("latest", Channel::Latest)] {
+        let Some(offer) = catalogue.find(&channel, Edition::Team, today) else { continue };
+        printer.data(&json!({
+            "channel": name, "version": offer.version, "ends": offer.ends, "as_of": catalogue.date,
+        }));
+        let ends = offer.ends.map(|day| format!(", supported until {day}")).unwrap_or_default();
+        printer.show(&format!("  {name:<8} {}{ends}", offer.version));
+    }
+    printer.show(&format!("As of {}; `mainstay release refresh` asks for newer ones", catalogue.date));
     Ok(Exit::Done)
 }
 
+async fn prune(
+    printer: Printer,
+    world: &World,
+    args: &cli::ReleasePrune,
+    cancel: CancellationToken,
+) -> Result<Exit, Error> {
+    let operation = Prune { keep: args.keep };
+    let question = "Delete these releases for good?";
+    let pruned = super::change(printer, world, &operation, &args.change, Some(question), cancel).await?;
+    let Some(Pruned { mut removed, kept }) = pruned else { return Ok(Exit::Done) };
+    if args.cache {
+        let cache = Cache::at(&world.cache);
+        for held in cache.held()?.into_iter().filter(|held| !kept.contains(&held.release.to_string())) {
+            cache.remove(&held.path)?;
+            removed.push(held.path.display().to_string());
+        }
+    }
+    printer.data(&json!({"removed": removed, "kept": kept}));
+    printer.show(&match removed.is_empty() {
+        true => format!("Nothing to delete: {} is kept", kept.join(", ")),
+        false => format!("Deleted {}; {} is kept", removed.join(", "), kept.join(", ")),
+    });
+    Ok(Exit::Done)
+}
+
+async fn refresh(printer: Printer, world: &World, args: cli::ReleaseRefresh) -> Result<Exit, Error> {
+    let cache = Cache::at(&world.cache);
+    let known = Catalogue::known(&cache);
+    let archive = args.archive.unwrap_or_else(|| known.archive.clone());
+    let lifecycle = args.lifecycle.unwrap_or_else(|| known.lifecycle.clone());
+    let today = jiff::Zoned::now().date();
+    let network = release_fetch::network(world)?;
+    let asked = release::refresh(known.clone(), &archive, &lifecycle, &network, today).await;
+    let newer = asked.map_err(|error| {
+        let exit = if matches!(error, release::RefreshError::Changed { .. }) {
+            Exit::Refused
+        } else {
+            Exit::NotReady
+        };
+        Error::new(exit, error.to_string()).hint(format!(
+            "the catalogue of {} is used on; a release can always be named by its whole version",
+            known.date
+        ))
+    })?;
+    if !args.plan {
+        newer.keep(&cache)?;
+    }
+    Ok(lines(printer, &newer))
+}
+
 /// The release lines of the catalogue, the newest first.
-fn lines(printer: Printer) -> Exit {
-    let catalogue = release::Catalogue::built_in();
+fn lines(printer: Printer, catalogue: &Catalogue) -> Exit {
     let today = jiff::Zoned::now().date();
     for line in &catalogue.lines {
         let supported = line.ends.map(|ends| ends >= today);

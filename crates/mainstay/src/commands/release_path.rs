@@ -2,7 +2,9 @@
 
 use deploy::Error;
 use finding::Exit;
-use release::{Bearing, Capabilities, Catalogue, Channel, Circumstances, Edition, Leg, ReleaseId, Store};
+use release::{
+    Bearing, Cache, Capabilities, Catalogue, Channel, Circumstances, Edition, Leg, ReleaseId, Store,
+};
 use serde_json::{Value, json};
 
 use super::{layout, variables};
@@ -13,7 +15,7 @@ use crate::printer::Printer;
 const CONFIG_LIMIT: u64 = 8 << 20;
 
 pub(super) fn run(printer: Printer, common: &Common, args: &ReleasePath) -> Result<Exit, Error> {
-    let catalogue = Catalogue::built_in();
+    let catalogue = Catalogue::known(&Cache::at(super::world(common)?.cache));
     let (from, to) = (from(args)?, to(args, &catalogue)?);
     let assumed = oldest_postgres(&from);
     let store = args.database.map_or(assumed, |stored| stored.0);

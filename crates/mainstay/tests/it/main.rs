@@ -43,6 +43,7 @@ mod full {
     mod crash;
     mod docker;
     pub(crate) mod external;
+    mod fetch;
     mod flood;
     mod found;
     mod handover;

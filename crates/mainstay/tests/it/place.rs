@@ -93,7 +93,14 @@ impl Place {
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(MAINSTAY);
         command.args(args).env("MAINSTAY_DIR", &self.root).env_remove("RUST_BACKTRACE").stdin(Stdio::null());
+        // Not what this machine has fetched.
+        command.env("MAINSTAY_CACHE", self.cache());
         command
+    }
+
+    /// The cache of fetched releases, of this place alone.
+    pub(crate) fn cache(&self) -> PathBuf {
+        self.root.with_file_name("cache")
     }
 
     /// Runs the binary.

@@ -134,6 +134,7 @@ impl Session {
             .env("PATH", format!("{}:/usr/bin:/bin:/usr/sbin:/sbin", self.dir().join("bin").display()))
             .env("HOME", self.dir())
             .env("MAINSTAY_DIR", &self.place.root)
+            .env("MAINSTAY_CACHE", self.place.cache())
             .env("PORT", self.place.port.to_string())
             .envs(self.variables.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null());

@@ -1,10 +1,12 @@
 //! Releases: packed, unpacked, and archives that should not be.
 #![allow(clippy::unwrap_used)]
 
-/// What needs root: `cargo xtask test --quick` skips it.
+/// What needs root or GnuPG: `cargo xtask test --quick` skips it.
 mod full {
     mod disk;
+    mod gnupg;
 }
+mod fetch;
 mod hostile;
 mod journey;
 mod tarball;

@@ -208,6 +208,19 @@ pub(super) fn networks(text: &str) -> Result<String, String> {
     }
 }
 
+/// Sites, separated by commas. A login in one would be written to the journal and to the history.
+pub(super) fn sites(text: &str) -> Result<String, String> {
+    let mut sites = Vec::new();
+    for part in text.split(',').map(str::trim) {
+        let (url, site) = web_url(part)?;
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err("has a user or a password in it".to_owned());
+        }
+        sites.push(site);
+    }
+    Ok(sites.join(", "))
+}
+
 /// A path of a file or directory.
 pub(super) fn path(text: &str) -> Result<String, String> {
     match plain(text)? {

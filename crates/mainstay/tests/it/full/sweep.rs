@@ -59,6 +59,8 @@ fn values(row: &Row) -> Vec<String> {
         ]),
         (_, Kind::Url) => texts(&["https://other.example.com/a/b"]),
         (_, Kind::Email) => texts(&["chat@example.com"]),
+        (_, Kind::Sites) => texts(&["https://mirror.example.com/mattermost"]),
+        (_, Kind::Fingerprint) => vec!["A1B2".repeat(10)],
         (_, Kind::Networks) => texts(&["none", "10.0.0.0/8, 192.0.2.7"]),
         (_, Kind::Name(most)) => vec!["x".to_owned(), "n".repeat(most)],
         (_, Kind::Origins) => texts(&["*"]),

@@ -1,0 +1,240 @@
+//! Official editions: fetched from a site, proven, unpacked, and started like every other.
+//!
+//! The server in them is the built-in one under another name: what is tested is the way there.
+
+use std::io::Write as _;
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use secrecy::ExposeSecret as _;
+use serde_json::Value;
+use tar::{EntryType, Header};
+use testbed::release_site::{Answer, ReleaseSite};
+use testbed::signing_key::SigningKey;
+
+use super::external::database;
+use crate::place::{MAINSTAY, Place, Ran};
+
+const FILE: &str = "mattermost-team-11.6.0-linux-";
+
+/// A site with one release, and a deployment that is told of it.
+struct Chat {
+    place: Place,
+    site: ReleaseSite,
+    key: SigningKey,
+    content: Vec<u8>,
+    env: Vec<(&'static str, String)>,
+}
+
+fn arch() -> &'static str {
+    if cfg!(target_arch = "x86_64") { "amd64" } else { "arm64" }
+}
+
+impl Chat {
+    fn new(name: &str) -> Self {
+        let (place, site, key) = (Place::new(), ReleaseSite::start(), SigningKey::new());
+        let content = tarball();
+        let path = path();
+        site.put(&path, content.clone());
+        site.put(&format!("{path}.sig"), key.sign(&content));
+        site.put("/pubkey.gpg", key.public(0));
+        let server = database(name, true);
+        let env = [
+            ("DB_ADAPTER", "postgres".to_owned()),
+            ("DB_HOST", "127.0.0.1".to_owned()),
+            ("DB_PORT", server.port.to_string()),
+            ("DB_NAME", name.to_owned()),
+            ("DB_USER", name.to_owned()),
+            ("DB_PASS", server.password.expose_secret().to_owned()),
+        ];
+        let chat = Self { place, site, key, content, env: env.into() };
+        chat.configure(&chat.site.url());
+        chat
+    }
+
+    fn configure(&self, mirror: &str) {
+        std::fs::create_dir_all(&self.place.root).expect("a directory");
+        let text = format!(
+            "edition = \"team\"\nversion = \"11.6.0\"\n[release]\nmirror = \"{mirror}\"\nfingerprint = \"{}\"\n",
+            self.key.fingerprint()
+        );
+        std::fs::write(self.place.root.join("mainstay.toml"), text).expect("written");
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = self.place.command(args);
+        command.envs(self.env.iter().map(|(name, value)| (name, value)));
+        command
+    }
+
+    fn run(&self, args: &[&str]) -> Ran {
+        self.command(args).output().expect("the binary runs").into()
+    }
+
+    fn up(&self, more: &[&str]) -> Ran {
+        let args = self.place.up_args();
+        self.run(&args.iter().map(String::as_str).chain(more.iter().copied()).collect::<Vec<_>>())
+    }
+
+    /// How often the tarball was asked for, and from where on.
+    fn asked(&self) -> Vec<Option<String>> {
+        let requests = self.site.requests().into_iter();
+        requests.filter(|request| request.path == path()).map(|request| request.range).collect()
+    }
+}
+
+fn path() -> String {
+    format!("/11.6.0/{FILE}{}.tar.gz", arch())
+}
+
+/// A Team Edition whose server is the program under test, called as an image would call it.
+fn tarball() -> Vec<u8> {
+    let server = format!(
+        "#!/bin/bash\nif [ \"$1\" = version ]; then\n  printf 'Version: 11.6.0\\nBuild Number: 11.6.0\\nBuild Enterprise Ready: false\\n'\n  \
+         exit 0\nfi\nexec -a mattermost {MAINSTAY} \"$@\"\n"
+    );
+    let mut archive = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
+    let mut add = |name: &str, mode: u32, content: &[u8]| {
+        let mut header = Header::new_ustar();
+        let is_dir = name.ends_with('/');
+        header.set_entry_type(if is_dir { EntryType::Directory } else { EntryType::Regular });
+        header.set_mode(mode);
+        header.set_size(content.len() as u64);
+        archive.append_data(&mut header, format!("mattermost/{name}"), content).expect("packed");
+    };
+    add("bin/mattermost", 0o755, server.as_bytes());
+    add("config/config.json", 0o600, b"{}");
+    for dir in ["client/", "fonts/", "i18n/", "templates/"] {
+        add(dir, 0o755, b"");
+    }
+    // Something to be cut off in.
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let noise: Vec<u8> = std::iter::repeat_with(|| {
+        state ^= state >> 12;
+        state ^= state << 25;
+        state ^= state >> 27;
+        state.wrapping_mul(0x2545_f491_4f6c_dd1d).to_le_bytes()
+    })
+    .take(50_000)
+    .flatten()
+    .collect();
+    add("client/main.js", 0o644, &noise);
+    archive.into_inner().and_then(GzEncoder::finish).expect("packed")
+}
+
+#[test]
+fn up_fetches_an_official_edition_and_goes_on_after_a_kill() {
+    let chat = Chat::new("fetched");
+    let plan = chat.up(&["--plan", "--json"]).expect(0).json();
+    let names = |plan: &Value| -> Vec<String> {
+        let steps = plan["steps"].as_array().expect("steps").iter();
+        steps.map(|step| step["name"].as_str().unwrap_or_default().to_owned()).collect()
+    };
+    assert_eq!(names(&plan)[0], "fetch", "{plan}");
+    assert_eq!(chat.asked(), [], "a plan asks nobody");
+
+    // Killed in the middle of the download, and again after it.
+    chat.site.answer(&path(), [Answer::Stall(100_000)]);
+    let mut up = chat
+        .command(&chat.place.up_args().iter().map(String::as_str).collect::<Vec<_>>())
+        .spawn()
+        .expect("it runs");
+    let part = chat.place.cache().join("partial").join(format!("{FILE}{}.tar.gz", arch()));
+    let began = Instant::now();
+    while std::fs::metadata(&part).map_or(0, |part| part.len()) < 100_000 {
+        assert!(began.elapsed() < testbed::PATIENCE, "nothing came");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    up.kill().expect("killed");
+    up.wait().expect("ended");
+    assert!(!chat.place.root.join("releases/11.6.0-team").exists());
+
+    let again = chat.up(&["--inject-kill", "fetch:after"]);
+    assert_eq!(again.code, -9, "{}", again.stderr);
+    assert_eq!(chat.asked(), [None, Some("bytes=100000-".to_owned())], "it went on where it was");
+
+    let up = chat.up(&["--json"]).expect(0).json();
+    assert_eq!(up["release"], "11.6.0-team");
+    assert!(!up["verified_at"].is_null(), "{up}");
+    assert_eq!(chat.asked().len(), 2, "the cache has it");
+    let second = chat.up(&["--json"]).expect(0).json();
+    assert_eq!(second["changed"], false, "what is installed is wanted: {second}");
+    let list = chat.run(&["release", "list"]).expect(0).stdout;
+    assert!(list.contains("* 11.6.0-team") && list.contains("In the cache"), "{list}");
+    let kept = chat.run(&["release", "prune", "--yes", "--cache", "--json"]).expect(0).json();
+    assert_eq!((kept["removed"].to_string().as_str(), &kept["kept"][0]), ("[]", &Value::from("11.6.0-team")));
+    chat.run(&["down"]).expect(0);
+}
+
+#[test]
+fn what_is_not_proven_or_does_not_come_changes_nothing() {
+    let chat = Chat::new("unfetched");
+    let is_untouched = || {
+        let names = chat.place.names();
+        names.iter().all(|name| ["mainstay.toml", "run", "state.db"].contains(&name.as_str()))
+    };
+    // Another's signature.
+    chat.site.put(&format!("{}.sig", path()), SigningKey::new().sign(&chat.content));
+    let refused = chat.up(&[]).expect(6);
+    assert!(refused.stderr.contains("it is signed by"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("everything is as before"), "{}", refused.stderr);
+    assert!(is_untouched(), "{:?}", chat.place.names());
+    // No network at all: one message has both ways.
+    chat.configure("http://127.0.0.1:1/");
+    let away = chat.up(&[]).expect(6).stderr.replace(char::is_whitespace, " ");
+    for says in [
+        "Mattermost 11.6.0 (team) is not on this machine",
+        "HTTPS_PROXY",
+        "[release] mirror",
+        "mainstay release fetch 11.6.0 --edition team --to DIR",
+        "--release DIR/mattermost-team-11.6.0-linux-",
+    ] {
+        assert!(away.contains(says), "{says}: {away}");
+    }
+    assert!(is_untouched(), "{:?}", chat.place.names());
+}
+
+#[test]
+fn a_directory_for_a_machine_without_a_network_proves_and_installs_itself() {
+    let chat = Chat::new("carried");
+    let to = chat.place.root.with_file_name("carried");
+    let to_text = to.to_str().expect("a name");
+    let args = ["release", "fetch", "11.6.0", "--to", to_text];
+    let plan = chat.run(&[&args[..], &["--plan"]].concat()).expect(0).stdout;
+    assert!(plan.contains(&chat.key.fingerprint()) && !to.exists(), "{plan}");
+    let fetched = chat.run(&[&args[..], &["--json"]].concat()).expect(0).json();
+    assert_eq!(fetched["proof"]["signed_by"], chat.key.fingerprint());
+    let file = format!("{FILE}{}.tar.gz", arch());
+    let mut names: Vec<String> = std::fs::read_dir(&to)
+        .expect("there")
+        .map(|entry| entry.expect("an entry").file_name().into_string().expect("a name"))
+        .collect();
+    names.sort();
+    assert_eq!(names, ["README.txt", "mainstay", &file, &format!("{file}.sig"), "signing-key.asc"]);
+    let readme = std::fs::read_to_string(to.join("README.txt")).expect("text");
+    assert!(readme.contains("./mainstay release verify .") && readme.contains(&file), "{readme}");
+
+    // There: another cache, no network.
+    let there = Place::new();
+    let verify = |place: &Place, path: &Path| {
+        let fingerprint = chat.key.fingerprint();
+        let args = ["release", "verify", path.to_str().expect("a name"), "--fingerprint", &fingerprint];
+        let output = Command::new(to.join("mainstay"))
+            .args(args)
+            .env("MAINSTAY_DIR", &place.root)
+            .env("MAINSTAY_CACHE", place.cache())
+            .output();
+        Ran::from(output.expect("it runs"))
+    };
+    let proven = verify(&there, &to).expect(0).stdout;
+    assert!(proven.contains(&format!("✓ {file}: signed by")), "{proven}");
+    let mut changed = std::fs::OpenOptions::new().append(true).open(to.join(&file)).expect("opened");
+    changed.write_all(b"x").expect("written");
+    let refused = verify(&there, &to).expect(5);
+    assert!(refused.stdout.contains("✗"), "{}", refused.stdout);
+    std::fs::remove_file(to.join(format!("{file}.sig"))).expect("removed");
+    assert!(verify(&there, &to.join(&file)).expect(5).stdout.contains("has no signature"));
+}
