@@ -10,7 +10,7 @@ use xtask::run::Failure;
 use crate::row;
 use crate::up::wall;
 
-const MB: usize = 1_000_000;
+pub(crate) const MB: usize = 1_000_000;
 /// What a current release consists of: archives of plugins, which are compressed; programs; scripts and texts.
 const PLUGINS: usize = 200;
 const PROGRAMS: usize = 150;
@@ -20,7 +20,7 @@ pub(crate) fn run(mainstay: &Path) -> Result<(), Failure> {
     let dir = tempfile::tempdir()?;
     let at = |name: &str| dir.path().join(name);
     println!("making a release of {} MB ...", PLUGINS + PROGRAMS + TEXTS);
-    release(mainstay, &at("mattermost"))?;
+    written(mainstay, &at("mattermost"))?;
     shell(dir.path(), "tar -cf - mattermost | gzip -1 > release.tar.gz && rm -rf mattermost")?;
     let build = |to: &str| {
         let mut command = Command::new(mainstay);
@@ -52,13 +52,13 @@ pub(crate) fn run(mainstay: &Path) -> Result<(), Failure> {
 }
 
 /// Writes a release in the official layout, with `program` as its server.
-fn release(program: &Path, root: &Path) -> Result<(), Failure> {
+pub(crate) fn written(program: &Path, root: &Path) -> Result<(), Failure> {
     for name in ["bin", "client", "config", "fonts", "i18n", "templates", "prepackaged_plugins"] {
         fs::create_dir_all(root.join(name))?;
     }
     fs::copy(program, root.join("bin/mattermost"))?;
     fs::write(root.join("config/config.json"), "{}")?;
-    let mut random = Random(0x9e37_79b9_7f4a_7c15);
+    let mut random = random();
     for plugin in 0..PLUGINS / 10 {
         filled(&root.join(format!("prepackaged_plugins/{plugin}.tar.gz")), 10 * MB, || random.next())?;
     }
@@ -73,7 +73,7 @@ fn release(program: &Path, root: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-fn filled(path: &Path, size: usize, mut next: impl FnMut() -> u64) -> Result<(), Failure> {
+pub(crate) fn filled(path: &Path, size: usize, mut next: impl FnMut() -> u64) -> Result<(), Failure> {
     let mut file = BufWriter::new(File::create(path)?);
     for _ in 0..size / 8 {
         file.write_all(&next().to_le_bytes())?;
@@ -82,10 +82,14 @@ fn filled(path: &Path, size: usize, mut next: impl FnMut() -> u64) -> Result<(),
 }
 
 /// Random numbers that are the same in every run (xorshift64*).
-struct Random(u64);
+pub(crate) struct Random(u64);
+
+pub(crate) fn random() -> Random {
+    Random(0x9e37_79b9_7f4a_7c15)
+}
 
 impl Random {
-    fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;
@@ -93,7 +97,7 @@ impl Random {
     }
 }
 
-fn shell(dir: &Path, script: &str) -> Result<(), Failure> {
+pub(crate) fn shell(dir: &Path, script: &str) -> Result<(), Failure> {
     let status = Command::new("sh").args(["-c", script]).current_dir(dir).status()?;
     if status.success() { Ok(()) } else { Err(Failure(format!("`{script}`: {status}"))) }
 }

@@ -9,6 +9,7 @@ mod apps_local;
 mod deployment;
 mod edge;
 mod image;
+mod release;
 mod server;
 mod settings;
 mod up;
@@ -38,8 +39,12 @@ fn main() -> ExitCode {
             .and_then(|()| apps_aws::run(Path::new(mainstay))),
         ["settings", mainstay] => settings::run(Path::new(mainstay)),
         ["image", mainstay] => image::run(Path::new(mainstay)),
+        ["release", mainstay] => release::run(Path::new(mainstay)),
+        ["release-worker", mainstay, dir, site, key] => {
+            release::work(Path::new(mainstay), Path::new(dir), site, key)
+        }
         ["edge", relay] => edge::run(Path::new(relay)),
-        _ => Err(Failure("usage: cargo xtask bench up|server|settings|image|edge|apps".to_owned())),
+        _ => Err(Failure("usage: cargo xtask bench up|server|settings|image|edge|apps|release".to_owned())),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
