@@ -110,7 +110,7 @@ fn operate(printer: Printer, common: &Common, operation: Operation) -> Result<Ex
             Operation::History(args) => history::run(printer, &world, &args).await,
             Operation::Uninstall(args) => uninstall::run(printer, &world, &args, cancel).await,
             Operation::Admin(command) => admin::run(printer, &world, command, cancel).await,
-            Operation::Verify(args) => verify::run(printer, &world, args, cancel).await,
+            Operation::Verify(args) => Box::pin(verify::run(printer, &world, args, cancel)).await,
             Operation::Settings(command) => settings::run(printer, &world, command, cancel).await,
             Operation::Export(command) => export::run(printer, &world, command),
             Operation::Image(command) => image::run(printer, &world, command, cancel).await,
