@@ -21,6 +21,12 @@ pub fn container_id() -> Option<String> {
     id_in(&fs::read_to_string("/proc/self/mountinfo").ok()?)
 }
 
+/// Tells this process the id of its boot, for a process whose `/proc` shows another one: a service of a container gets a `/proc` of its
+/// own, with the id of the machine's boot. `id` is 32 digits, as systemd has it; anything else is ignored.
+pub fn boot_is(id: &str) {
+    procfs::boot_is(id);
+}
+
 /// Boot and pid namespace: process ids of two processes can be compared where both are the same.
 pub fn numbers() -> String {
     format!("{} {}", procfs::boot_id(), procfs::namespace())

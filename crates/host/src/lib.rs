@@ -57,6 +57,7 @@ pub mod shim;
 mod sockets;
 pub mod spawner;
 pub mod supervisor;
+pub mod systemd;
 pub mod tool;
 mod tree;
 pub mod user;

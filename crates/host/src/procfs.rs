@@ -1,5 +1,6 @@
 //! What `/proc` says about a process.
 use std::fs;
+use std::sync::OnceLock;
 
 /// The fields of `/proc/PID/stat` that distinguish a process from a later one with the same id.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,8 +49,23 @@ pub(crate) fn program_name(pid: u32) -> Option<String> {
     Some(fs::read_to_string(format!("/proc/{pid}/comm")).ok()?.trim_end().to_owned())
 }
 
+/// The id of the boot, where this process was told it.
+static TOLD: OnceLock<String> = OnceLock::new();
+
+/// Tells this process the id of its boot: 32 digits, as systemd has it. Anything else is ignored.
+pub(crate) fn boot_is(id: &str) {
+    if id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        let parts = [&id[..8], &id[8..12], &id[12..16], &id[16..20], &id[20..]];
+        // Told twice, the first one counts.
+        let _ = TOLD.set(parts.join("-"));
+    }
+}
+
 /// A random id that changes with every boot; empty if the kernel does not provide it.
 pub(crate) fn boot_id() -> String {
+    if let Some(told) = TOLD.get() {
+        return told.clone();
+    }
     fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim_end().to_owned()
 }
 

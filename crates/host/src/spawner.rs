@@ -46,6 +46,11 @@ impl Spawner {
         self.runtime.spawn(task)
     }
 
+    /// Whether the thread does what it is asked to.
+    pub async fn works(&self) -> bool {
+        self.run(async {}).await.is_ok()
+    }
+
     /// This process becomes `program`, which finds `handover` with [`Handover::receive`]. The process id, the children and
     /// their death signal stay; every thread and every other descriptor goes.
     ///

@@ -15,7 +15,7 @@ impl Unit<'_> {
     /// The unit as text. It runs as a user that exists while it runs, and keeps its state in a directory of its own.
     pub fn text(&self) -> String {
         let id = self.app_id;
-        let mut command: Vec<String> = self.command.iter().map(|word| quoted(word)).collect();
+        let mut command: Vec<String> = self.command.iter().map(|word| host::systemd::quoted(word)).collect();
         let mut credentials = String::new();
         for (option, path) in self.credentials {
             let name = option.trim_start_matches('-');
@@ -53,33 +53,12 @@ WantedBy=multi-user.target
     }
 }
 
-/// A word of a command line in systemd's quotes, `%` and `$` not expanded.
-fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@,+".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        return word.to_owned();
-    }
-    let mut text = String::from("\"");
-    for c in word.chars() {
-        match c {
-            '"' | '\\' => text.extend(['\\', c]),
-            '\n' => text.push_str("\\n"),
-            '%' | '$' => text.extend([c, c]),
-            _ => text.push(c),
-        }
-    }
-    text.push('"');
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn words_reach_the_program_as_they_are() {
-        assert_eq!(quoted("/usr/bin/mainstay"), "/usr/bin/mainstay");
-        assert_eq!(quoted("node \"a\" $X 100%"), "\"node \\\"a\\\" $$X 100%%\"");
         let command = ["/usr/bin/mainstay".to_owned(), "apps".to_owned(), "my bundle.zip".to_owned()];
         let text = Unit { app_id: "com.example.app", command: &command, credentials: &[] }.text();
         assert!(text.contains("\nExecStart=/usr/bin/mainstay apps \"my bundle.zip\"\n"), "{text}");
