@@ -76,6 +76,16 @@ pub(crate) fn read(
     environment
 }
 
+/// The variables of an environment that say something about settings, so that whoever has them alone reads the same.
+pub fn of_settings(variables: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let says = |name: &str| meaning(name, variables) != Meaning::Nothing;
+    variables
+        .iter()
+        .filter(|(name, _)| says(name))
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
+}
+
 /// The value of a text that a variable of that name gives, as it is meant.
 ///
 /// # Errors

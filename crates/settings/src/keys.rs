@@ -68,6 +68,12 @@ pub const KEYS: &[Key] = &[
         meaning: "The system user that the server runs as",
     },
     Key {
+        name: "boot",
+        kind: Kind::Bool,
+        default: "true",
+        meaning: "Whether the deployment starts when the machine does, where systemd runs the machine",
+    },
+    Key {
         name: "release.mirror",
         kind: Kind::Sites,
         default: "https://releases.mattermost.com",

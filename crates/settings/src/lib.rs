@@ -59,7 +59,7 @@ mod wanted;
 pub use ::finding::nearest;
 pub use config::{in_text, mask};
 pub use declared::Declared;
-pub use environment::{ReadFile, as_meant, in_file, of_file};
+pub use environment::{ReadFile, as_meant, in_file, of_file, of_settings};
 pub use explain::{Entry, Explanation, Held, InForce, explain, list};
 pub use finding::{Finding, Findings, HIDDEN, Notice, in_lines};
 pub use kept::{keeping_salts, lost_salts};

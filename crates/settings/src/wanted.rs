@@ -9,6 +9,7 @@ use toml::de::{DeTable, DeValue};
 use crate::finding::{Finding, Findings, line_at};
 use crate::format;
 use crate::keys::{self, KEYS, Key};
+use crate::kind::Kind;
 use crate::known;
 use crate::nearest;
 use crate::origin::Origin;
@@ -115,7 +116,24 @@ fn read(name: &str, value: &str) -> Result<(&'static str, String), String> {
     let Some(key) = keys::key(name) else { return Err(format!("`{name}` is not a key of mainstay.toml")) };
     let read = key.kind.read(value);
     let read = read.map_err(|problem| format!("`{name}` {problem}; {}", key.kind.allowed()))?;
-    Ok((key.name, read.as_str().unwrap_or(value).to_owned()))
+    Ok((key.name, text_in_file(&read, value)))
+}
+
+/// A value of a key as the file is remembered to say it: every spelling of a switch is `true` or `false`.
+fn text_in_file(read: &Value, said: &str) -> String {
+    match read {
+        Value::Bool(on) => on.to_string(),
+        read => read.as_str().unwrap_or(said).to_owned(),
+    }
+}
+
+/// The same as TOML has it.
+fn in_toml(key: &str, value: &str) -> toml_edit::Value {
+    let is_switch = keys::key(key).is_some_and(|key| key.kind == Kind::Bool);
+    match value.parse::<bool>() {
+        Ok(on) if is_switch => on.into(),
+        _ => value.into(),
+    }
 }
 
 /// Reads the text of a `mainstay.toml`. `file` is named in the findings.
@@ -226,9 +244,9 @@ fn own_table(
 
 fn text_of(key: &Key, value: &DeValue<'_>) -> Result<String, String> {
     match value {
-        DeValue::String(text) => {
-            key.kind.read(text).map(|value| value.as_str().unwrap_or(text.as_ref()).to_owned())
-        }
+        DeValue::String(text) => key.kind.read(text).map(|value| text_in_file(&value, text)),
+        DeValue::Boolean(on) if key.kind == Kind::Bool => Ok(on.to_string()),
+        other if key.kind == Kind::Bool => Err(format!("is {}", a_kind(other))),
         other => Err(format!("is {}, not a text in quotes", a_kind(other))),
     }
 }
@@ -324,7 +342,10 @@ pub fn write(wanted: &Wanted) -> String {
         }
         text.push_str(&format!("\n# {}.\n", key.meaning));
         match wanted.get(key.name) {
-            Some(value) => text.push_str(&format!("{name} = {}\n", toml::Value::from(value))),
+            Some(value) => text.push_str(&format!("{name} = {}\n", in_toml(key.name, value))),
+            None if key.kind == Kind::Bool => {
+                text.push_str(&format!("# {name} = {}   # default\n", key.default))
+            }
             None => text.push_str(&format!("# {name} = \"...\"   # default: {}\n", key.default)),
         }
     }
@@ -352,10 +373,10 @@ pub fn change(file: &Path, text: &str, changes: &BTreeMap<&str, String>) -> Resu
             Some(old) => {
                 // The decor is the space and the comment around a value.
                 let decor = old.decor().clone();
-                *old = value.as_str().into();
+                *old = in_toml(key, value);
                 *old.decor_mut() = decor;
             }
-            None => document[*key] = toml_edit::value(value),
+            None => document[*key] = toml_edit::value(in_toml(key, value)),
         }
     }
     Ok(document.to_string())
@@ -417,6 +438,24 @@ mod tests {
         let names = [("SiteName".to_owned(), Value::from("a \"quoted\" näme"))];
         wanted.mattermost.insert("TeamSettings".to_owned(), names.into());
         assert_eq!(parse(Path::new("x"), &write(&wanted)).expect("our own file parses"), wanted);
+    }
+
+    #[test]
+    fn a_switch_is_true_or_false_without_quotes() {
+        let said = |text: &str| parse(Path::new("x"), text).expect("valid").get("boot").map(str::to_owned);
+        for off in ["boot = false\n", "boot = \"false\"\n", "boot = \"0\"\n"] {
+            assert_eq!(said(off).as_deref(), Some("false"), "{off}");
+        }
+        assert_eq!(said("").as_deref(), None);
+        assert!(findings("boot = 0\n").ends_with("`boot` is a number; allowed: true or false"));
+        let changes = [("boot", "false".to_owned())].into();
+        assert_eq!(
+            change(Path::new("x"), "boot = true # why\n", &changes).expect("valid"),
+            "boot = false # why\n"
+        );
+        assert_eq!(change(Path::new("x"), "", &changes).expect("valid"), "boot = false\n");
+        let wanted = Wanted::default().with("boot", "f").expect("a switch");
+        assert!(write(&wanted).contains("\nboot = false\n"));
     }
 
     #[test]
