@@ -50,6 +50,19 @@ const IPTABLES: Tool = Tool { programs: &["iptables"], package: "iptables" };
 const IP: Tool = Tool { programs: &["ip"], package: "iproute2" };
 const NGINX: Tool = Tool { programs: &["nginx"], package: "nginx-light" };
 const GNUPG: Tool = Tool { programs: &["gpg"], package: "gnupg" };
+/// Boots a container in which systemd runs.
+const NSPAWN: Tool = Tool { programs: &["systemd-nspawn"], package: "systemd-container" };
+const SYSTEMD: Tool =
+    Tool { programs: &["/usr/lib/systemd/systemd", "/lib/systemd/systemd"], package: "systemd" };
+const DBUS: Tool = Tool { programs: &["dbus-daemon"], package: "dbus" };
+/// Starts the service manager of a user.
+const PAM_SYSTEMD: Tool = Tool {
+    programs: &[
+        "/usr/lib/x86_64-linux-gnu/security/pam_systemd.so",
+        "/usr/lib/aarch64-linux-gnu/security/pam_systemd.so",
+    ],
+    package: "libpam-systemd",
+};
 const WRK: Tool = Tool { programs: &["wrk"], package: "wrk" };
 
 /// Two public Mattermost clients, a mail server, an emulator of AWS, the schemas of Kubernetes, an OAuth provider and a checker of
@@ -90,6 +103,7 @@ pub(crate) fn for_tests() -> Result<(), Failure> {
     packages(&[BROWSER, NODE, NPM, PYTHON, SQLITE, NGINX])?;
     packages(&[GO, MAKE, GNUPG])?;
     packages(&[POSTGRES, MARIADB, PGBOUNCER])?;
+    packages(&[SYSTEMD, NSPAWN, DBUS, PAM_SYSTEMD])?;
     packages(&[RESTIC, SKOPEO, UMOCI, REGISTRY, DOCKERD, COMPOSE, IPTABLES, IP])?;
     python_packages(&clients().join("python"), &PYTHON_PACKAGES)?;
     python_packages(&clients().join("lambda"), &LAMBDA_PACKAGES)?;

@@ -17,6 +17,7 @@
 
 mod action;
 mod agent;
+mod boot;
 mod control;
 mod error;
 mod local;
@@ -29,6 +30,7 @@ mod world;
 
 pub use action::{AccountChange, Action, not_fetched};
 pub use agent::run as run_agent;
+pub use boot::{Attempt, BOOT_ID, Boot, OtherInit, attempt, attempt_ended};
 pub use control::app::AppSpec;
 pub use control::protocol::{
     AppStatus, EdgeSpec, EdgeStatus, LastRestart, LastRun, PartSpec, PartStatus, ScheduleEntry, Scheduled,
@@ -39,6 +41,7 @@ pub use local::{Account, AccountLock};
 pub use operation::accounts::{Accounts, ListedAccount, accounts};
 pub use operation::admin::{ChangeAccount, Changed};
 pub use operation::apps::{AppChanged, DeployApp, LocalApp, NewApp, RollBackApp, UndeployApp, local_apps};
+pub use operation::boot::{Unit, unit};
 pub use operation::container::{reach_volume, secrets_of_root, take_volume};
 pub use operation::database_status::{
     DatabaseStatus, Reached, address as database_address, database_status, sql_script,

@@ -262,7 +262,16 @@ pub(crate) struct Up {
     /// Go on with a Mattermost that was installed by other means: its config.json, whose settings, database, salts and files are taken over
     #[arg(long, value_name = "CONFIG", conflicts_with = "start_empty")]
     pub take_over: Option<PathBuf>,
-    /// Stay in the foreground until stopped, for containers and units
+    /// Do not start it when the machine starts, and remember that as `boot = false` in mainstay.toml
+    #[arg(long, conflicts_with = "boot")]
+    pub no_boot: bool,
+    /// Start it when the machine starts, where that was refused or switched off [default where systemd runs the machine]
+    #[arg(long)]
+    pub boot: bool,
+    /// What the unit runs after it has started the agent
+    #[arg(long, hide = true, conflicts_with_all = ["boot", "no_boot", "foreground"])]
+    pub at_boot: bool,
+    /// Stay in the foreground until stopped, for containers and for other programs that supervise it
     #[arg(long)]
     pub foreground: bool,
     /// How long to wait for a database server that does not answer yet

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Action, blocking, step};
+use crate::boot::service;
 use crate::control::health;
 use crate::control::presence::lives;
 use crate::control::protocol::{
@@ -74,7 +75,8 @@ impl Agent {
 /// # Errors
 /// One of them does not start.
 pub(crate) async fn revive(done: &[Step<Action>], world: &World) -> Result<(), Error> {
-    if world.agent.status().await?.is_some() {
+    // One that has just been started, at boot, runs nothing yet.
+    if world.agent.status().await?.is_some_and(|status| !status.parts.is_empty()) {
         return Ok(());
     }
     let silent = Progress::silent();
@@ -168,6 +170,9 @@ async fn start_agent(world: &World) -> Result<(), Error> {
     if world.agent.status().await?.is_some() {
         return Ok(());
     }
+    if service::start(world).await? {
+        return Ok(());
+    }
     let said = world.layout.run().join("agent.out");
     host::disk::remove_file(&said)?;
     let daemon = host::daemon::Daemon {
@@ -198,6 +203,10 @@ async fn start_agent(world: &World) -> Result<(), Error> {
 
 async fn stop_agent(world: &World) -> Result<(), Error> {
     let Some(status) = world.agent.status().await? else { return Ok(()) };
+    if service::is_within(world) {
+        // systemd would end this process with the agent. It decides about the agent itself, by how this process ends.
+        return Ok(());
+    }
     // It answers when all it supervised is gone, and ends right after.
     world.agent.ask(&Ask::ShutDown, STOP_PATIENCE).await?;
     wait_for_end(world, status.agent_pid).await

@@ -26,6 +26,7 @@ mod replacement;
 mod set_aside;
 mod system_user;
 mod taken;
+mod unit;
 mod unpacking;
 mod volume_version;
 
@@ -59,6 +60,7 @@ pub(crate) use replacement::Replacement;
 pub(crate) use set_aside::SetAside;
 pub(crate) use system_user::SystemUser;
 pub(crate) use taken::{TakenConfig, TakenFiles};
+pub(crate) use unit::{FileChange, Unit, environment_text};
 pub(crate) use unpacking::Unpacking;
 pub(crate) use volume_version::VolumeVersion;
 
@@ -102,7 +104,7 @@ macro_rules! actions {
 actions! {
     AcceptanceTest, Access, Account, Activation, Administrator, Agent, AppFiles, AppRecord, AppRemoval, Apps, Closing, Configuration, CreateDatabase, Database, Directories, Edge, Fetching, HandOver, Identity, Ownership, Pruning, Removal, Replacement,
     Rotation,
-    Schedule, Secrets, Server, SetAside, SystemUser, TakenConfig, TakenFiles, Unpacking, VolumeVersion, WantedFile,
+    Schedule, Secrets, Server, SetAside, SystemUser, TakenConfig, TakenFiles, Unit, Unpacking, VolumeVersion, WantedFile,
 }
 
 /// A step that takes this action. `ms` is how long it is thought to take, in milliseconds.

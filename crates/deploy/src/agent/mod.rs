@@ -7,6 +7,7 @@
 mod app;
 mod edge;
 mod found;
+mod liveness;
 mod parts;
 mod pulse;
 mod running;
@@ -23,6 +24,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ::edge::Limits;
+use host::systemd::Notifier;
 use host::{Handover, Spawner, Supervisor};
 use plan::{Holder, Lock};
 use tokio::net::{UnixListener, UnixStream};
@@ -93,11 +95,22 @@ pub async fn run(world: &World, handover: Option<Handover>, cancel: Cancellation
         connections = agent.connections,
         "the agent is up"
     );
+    let notifier = Notifier::of(&world.variables).map(Arc::new);
+    if let Some(notifier) = notifier.clone() {
+        notifier.ready("the agent answers");
+        let (agent, client, stopping) = (Arc::clone(&agent), world.agent.clone(), cancel.clone());
+        tokio::spawn(async move {
+            liveness::tell(&notifier, &client, &agent.spawner, &agent.parts, &stopping).await;
+        });
+    }
     tokio::select! {
         () = Arc::clone(&agent).serve(&cancel) => {}
         () = found::keep(&agent) => {}
         () = agent.schedule.keep_time() => {}
         () = pulse::watch(&agent.parts) => {}
+    }
+    if let Some(notifier) = notifier {
+        notifier.stopping();
     }
     agent.parts.stop_all().await;
     // The socket goes before the process does: whoever finds it finds an agent, or one that was killed.

@@ -11,10 +11,12 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde::Serialize;
 use tokio::time::{Instant, sleep};
 
-use super::halt::{KILL_PATIENCE, end_leftovers, halt};
+use super::boot;
+use super::halt::{KILL_PATIENCE, SERVICE_PATIENCE, end_leftovers, halt};
 use super::record;
 use super::runner::{Caller, Looking, Operation, holder, run_for};
 use crate::action::Action;
+use crate::boot::{Boot, service};
 use crate::control::protocol::Status;
 use crate::error::{Error, Exit};
 use crate::part::stopping;
@@ -69,6 +71,9 @@ impl Operation for Down {
 pub struct Stopped {
     /// Whether anything ran.
     pub changed: bool,
+    /// Whether it comes back when the machine starts; `None` where something outside decides that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub boot: Option<Boot>,
     /// Why the history has no record of it; `None` = it has one, or there was nothing to do.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unrecorded: Option<String>,
@@ -90,7 +95,10 @@ pub async fn down(world: &World, mut caller: Caller<'_>, takes_over: bool) -> Re
         None => match run_for(&Down, world, &mut caller).await {
             Ok(changed) => {
                 let left = end_leftovers(world).await?;
-                return Ok(Stopped { changed: changed.unwrap_or(false) || left > 0, unrecorded: None });
+                // An agent that ended by itself is not waited for by systemd; one that was killed is about to be started again.
+                let service = service::stop(world, Some(SERVICE_PATIENCE)).await?;
+                let changed = changed.unwrap_or(false) || left > 0 || service;
+                return Ok(Stopped { changed, boot: boot::of_file(world).await, unrecorded: None });
             }
             // Whatever the journal or its disk has: it is no reason to let the server run.
             Err(error) if matches!(error.exit, Exit::NotReady | Exit::NeedsYou) => error.what,
@@ -100,7 +108,7 @@ pub async fn down(world: &World, mut caller: Caller<'_>, takes_over: bool) -> Re
     let _lock = lock_where_possible(world, Down::NAME, &caller)?;
     tracing::warn!(why, "stopping without a record");
     let changed = halt(world).await?;
-    Ok(Stopped { changed, unrecorded: changed.then_some(why) })
+    Ok(Stopped { changed, boot: boot::of_file(world).await, unrecorded: changed.then_some(why) })
 }
 
 /// The lock, for what goes on without a record.

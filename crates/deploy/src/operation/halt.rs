@@ -7,6 +7,7 @@ use plan::Lock;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::time::{Instant, sleep};
 
+use crate::boot::service;
 use crate::control::presence::{lives, process};
 use crate::control::protocol::Ask;
 use crate::error::{Error, Exit};
@@ -21,6 +22,9 @@ const LAST_PATIENCE: Duration = Duration::from_secs(20);
 /// How long the kernel may take to end a process.
 pub(super) const KILL_PATIENCE: Duration = Duration::from_secs(5);
 
+/// How long systemd may take to stop a unit whose agent has ended.
+pub(super) const SERVICE_PATIENCE: Duration = Duration::from_secs(90);
+
 /// Stops what runs, by whatever works. Says whether anything ran.
 pub(super) async fn halt(world: &World) -> Result<bool, Error> {
     let answers = world.agent.status().await;
@@ -30,6 +34,11 @@ pub(super) async fn halt(world: &World) -> Result<bool, Error> {
         if let Err(error) = world.agent.ask(&Ask::ShutDown, STOP_PATIENCE).await {
             tracing::warn!(%error, "the agent does not stop when it is asked");
         }
+    }
+    // So that systemd does not start an agent again that has to be killed. Where it does not answer, the signals come all the same.
+    match service::stop(world, None).await {
+        Ok(stops) => changed |= stops,
+        Err(error) => tracing::warn!(%error, "systemd does not stop the unit"),
     }
     changed |= end_agent(world, matches!(answers, Ok(Some(_)))).await?;
     Ok(end_leftovers(world).await? > 0 || changed)

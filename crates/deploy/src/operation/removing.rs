@@ -5,6 +5,8 @@
 
 use std::path::Path;
 
+use plan::Progress;
+
 use super::down::lock_where_possible;
 use super::halt::halt;
 use super::record;
@@ -47,6 +49,10 @@ pub async fn uninstall(
     tracing::warn!(why, "removing without a record");
     halt(world).await?;
     let seen = operation.look(world, Looking::at_rest(&mut ())).await?;
+    if let Some(unit) = seen.unit() {
+        let removed = plan::Action::apply(&unit, world, &Progress::silent()).await;
+        removed.map_err(|failure| Error::not_ready(failure.message))?;
+    }
     let end = if operation.keep_data { layout.unneeded() } else { layout.deleting() };
     begin(layout, &end)?;
     for name in seen.names() {

@@ -49,7 +49,8 @@ impl Operation for StartEmpty {
         ground(layout)?;
         let source = request.source(looking.only_shown);
         let settled = settle(world, &request.flags, source)?;
-        let observed = observe(world, &settled, request.creation.as_ref(), &mut looking.patience).await?;
+        let observed =
+            observe(world, &settled, request.creation.as_ref(), true, &mut looking.patience).await?;
         let running = observed.agent.clone();
         let gone = identity::gone(layout, &settled, &observed);
         let unnamed = identity::refuse_without_database(layout, &settled, &observed).is_err();

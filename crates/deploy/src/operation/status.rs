@@ -9,9 +9,11 @@ use plan::{Faults, Holder, Lock, Phase, RunId};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
+use super::boot;
 use super::down::down;
 use super::record;
 use super::runner::{Caller, Consent};
+use crate::boot::Boot;
 use crate::control::presence::lives;
 use crate::control::{health, protocol};
 use crate::error::{Error, Exit};
@@ -72,6 +74,9 @@ pub struct Status {
     pub full_disks: Vec<String>,
     /// What is not as it should be, each with what to do.
     pub warnings: Vec<String>,
+    /// Whether it starts at boot; `None` where nothing is installed, or something outside decides that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub boot: Option<Boot>,
     /// The run that was interrupted, or that needs somebody.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unfinished: Option<Unfinished>,
@@ -288,6 +293,7 @@ pub async fn status(world: &World) -> Status {
         }
         trouble => trouble,
     };
+    let boot = if installed { boot::of_file(world).await } else { None };
     let published = if installed { published_keys(world) } else { Vec::new() };
     Status {
         dir: layout.root().to_owned(),
@@ -308,6 +314,7 @@ pub async fn status(world: &World) -> Status {
         unfinished: unfinished.filter(|_| busy.is_none()),
         busy,
         full_disks: full_disks(layout),
+        boot,
         warnings: told_elsewhere(layout).into_iter().chain(warnings(layout)).chain(published).collect(),
         problems,
     }

@@ -9,10 +9,10 @@ use plan::{Plan, Recovery};
 use serde::Serialize;
 
 use super::runner::{Looking, Operation};
-use crate::action::{Action, Removal};
+use crate::action::{Action, Removal, Unit};
 use crate::control::protocol::Status;
 use crate::error::Error;
-use crate::part::stopping;
+use crate::part::{boot, stopping};
 use crate::place::ground::{Ground, ground};
 use crate::place::layout::Layout;
 use crate::state::location;
@@ -95,6 +95,8 @@ pub struct Seen {
     database: Option<String>,
     /// Whether there may be a database on a server that is of no use without secrets.toml.
     needs_secrets: bool,
+    /// The unit that starts it at boot.
+    unit: Option<Unit>,
     /// What an earlier `uninstall` had begun to delete.
     left: Option<Vec<String>>,
 }
@@ -103,6 +105,11 @@ impl Seen {
     /// What goes.
     pub(super) fn names(&self) -> &[String] {
         &self.names
+    }
+
+    /// The step that removes the unit.
+    pub(super) fn unit(&self) -> Option<Action> {
+        self.unit.clone().map(Action::Unit)
     }
 }
 
@@ -131,11 +138,13 @@ impl Operation for Uninstall {
             let fate = self.fate(layout, &user, needs_secrets);
             (user, fate)
         });
-        Ok(Seen { running: world.agent.status().await?, names, needs_secrets, user, database, left })
+        let unit = boot::removal(world).await?;
+        Ok(Seen { running: world.agent.status().await?, unit, names, needs_secrets, user, database, left })
     }
 
     fn plan(&self, world: &World, seen: &Seen) -> Result<Plan<Action>, Error> {
         let mut steps = stopping(seen.running.as_ref());
+        steps.extend(seen.unit.clone().map(Unit::step));
         if !seen.names.is_empty() {
             let goes = seen.user.as_ref().filter(|(_, fate)| matches!(fate, Fate::Goes));
             steps.push(

@@ -41,6 +41,8 @@ pub struct Request {
     pub creation: Option<Creation>,
     /// The config.json of a Mattermost that is taken over.
     pub take_over: Option<PathBuf>,
+    /// Leave what starts the deployment at boot as it is: something else starts this `up`.
+    pub keeps_boot: bool,
 }
 
 impl Request {
@@ -88,7 +90,8 @@ impl Operation for Up {
             access::check(layout, &me)?;
         }
         let mut settled = settle(world, &request.flags, source)?;
-        let observed = observe(world, &settled, request.creation.as_ref(), &mut looking.patience).await?;
+        let creation = request.creation.as_ref();
+        let observed = observe(world, &settled, creation, request.keeps_boot, &mut looking.patience).await?;
         refuse_lost(layout, &settled, &observed)?;
         preflight::check(layout, &settled, &observed)?;
         settled.remarks.extend(take_over::remarks(layout, &settled, &observed));
@@ -246,6 +249,7 @@ pub(crate) mod tests {
             volume_used: None,
             apps: Vec::new(),
             identity: part_identity::Observed { fresh: "a".repeat(32), ..part_identity::Observed::default() },
+            boot: crate::part::boot::Observed::default(),
         }
     }
 

@@ -10,9 +10,11 @@ use settings::Notice;
 
 use super::runner::Recovered;
 use crate::action::{accepted_address, signs_in_by_name};
+use crate::boot::Boot;
 use crate::error::Error;
 use crate::local::{Account, LocalChannel};
 use crate::part::Observed;
+use crate::part::boot::said;
 use crate::part::server::admin_email;
 use crate::state::config_file;
 use crate::state::desired::Desired;
@@ -53,6 +55,9 @@ pub struct Report {
     pub notices: Vec<Notice>,
     /// What works and yet is not as it should be.
     pub warnings: Vec<String>,
+    /// Whether it starts at boot; `None` where something outside decides that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub boot: Option<Boot>,
 }
 
 /// An interrupted run that was finished.
@@ -85,7 +90,9 @@ pub(super) async fn report(
         if created { administrators(world, &desired).await? } else { (None, Vec::new()) };
     let test = last_test(&world.layout);
     let (unchecked, cleared) = test.map(|test| (test.unchecked, test.cleared)).unwrap_or_default();
+    let boot = super::boot::of(world, said(&desired.wanted) != Some(false)).await;
     Ok(Report {
+        boot,
         changed: changed || resumed.is_some(),
         resumed,
         dir: world.layout.root().to_owned(),

@@ -6,6 +6,7 @@
 mod acceptance;
 mod agent;
 mod apps;
+pub(crate) mod boot;
 pub(crate) mod configuration;
 pub(crate) mod database;
 pub(crate) mod directory;
@@ -98,11 +99,12 @@ pub(crate) trait Part: Sync {
 }
 
 /// Every part, in the order in which they are started.
-pub(crate) const PARTS: [&dyn Part; 12] = [
+pub(crate) const PARTS: [&dyn Part; 13] = [
     &directory::Directory,
     &release::Release,
     &configuration::Configuration,
     &database::plan::Database,
+    &boot::Boot,
     &agent::Agent,
     &server::Server,
     &edge::Edge,

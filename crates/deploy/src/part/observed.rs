@@ -1,7 +1,7 @@
 //! What is there, part by part: looked at, nothing touched.
 
 use super::configuration::{self, ConfigChange};
-use super::{database, directory, identity, release, server};
+use super::{boot, database, directory, identity, release, server};
 use crate::action::HandOver;
 use crate::control::app::AppSpec;
 use crate::control::protocol::Status;
@@ -37,9 +37,11 @@ pub(crate) struct Observed {
     pub volume_used: Option<String>,
     /// Which deployment this is.
     pub identity: identity::Observed,
+    /// Whether it starts at boot.
+    pub boot: boot::Observed,
 }
 
-/// Looks. With `creation`, a database that is not there is no error.
+/// Looks. With `creation`, a database that is not there is no error. `keeps_boot`: what starts the deployment at boot stays as it is.
 ///
 /// # Errors
 /// The agent does not answer; a file cannot be read; the database cannot be used.
@@ -47,6 +49,7 @@ pub(crate) async fn observe(
     world: &World,
     settled: &Settled,
     creation: Option<&Creation>,
+    keeps_boot: bool,
     patience: &mut Patience<'_>,
 ) -> Result<Observed, Error> {
     let layout = &world.layout;
@@ -68,5 +71,6 @@ pub(crate) async fn observe(
         volume_used: volume_used(layout)?,
         identity: identity::observe(layout).await?,
         apps: apps::deployed(layout).current.into_iter().map(|deployed| deployed.spec).collect(),
+        boot: boot::observe(world, settled, keeps_boot).await?,
     })
 }

@@ -24,10 +24,11 @@ const SERVER_DIRS: [&str; 5] = ["config", "logs/mattermost", "plugins", "client-
 const OWN_DIRS: [&str; 1] = [Layout::LOGS];
 
 /// Every name that may stand at the top of a deployment's directory.
-const OURS: [&str; 21] = [
+const OURS: [&str; 22] = [
     Layout::APPS,
     "mainstay.toml",
     "secrets.toml",
+    Layout::BOOT_ENVIRONMENT,
     "declared.json",
     "deployment.json",
     "set-aside",
@@ -80,6 +81,14 @@ pub(crate) fn sweep(layout: &Layout) -> Result<(), Error> {
 }
 
 impl Layout {
+    /// The name of the file with the variables that say settings, for the start at boot.
+    pub(crate) const BOOT_ENVIRONMENT: &str = "boot.env";
+
+    /// That file.
+    pub(crate) fn boot_environment(&self) -> PathBuf {
+        self.root.join(Self::BOOT_ENVIRONMENT)
+    }
+
     /// The directory of apps that run on this machine. They need no deployment.
     pub(crate) const APPS: &str = "apps";
 

@@ -41,9 +41,14 @@ pub fn default_user(layout: &Layout) -> String {
     present().map_or_else(|| own_user(layout.root(), home), |user| user.name)
 }
 
+/// What is called after the deployment in `root`: the plain name, and the one where another deployment has that.
+pub(crate) fn names_for(root: &Path) -> [String; 2] {
+    [own_user(root, |_| None), own_user(root, |_| Some(PathBuf::new()))]
+}
+
 /// The user that Mainstay made for the deployment in `root`, if it is there.
 pub(crate) fn made_for(root: &Path) -> Option<host::User> {
-    let names = [own_user(root, |_| None), own_user(root, |_| Some(PathBuf::new()))];
+    let names = names_for(root);
     let users = names.iter().filter_map(|name| host::User::named(name).ok());
     users.into_iter().find(|user| user.home == root && host::account::is_system(user))
 }

@@ -83,6 +83,14 @@ pub(crate) struct ImagePush {
 pub(crate) enum Export {
     /// Write a file for Docker Compose (server, database, volumes) and env-files with generated secrets
     Compose(ExportCompose),
+    /// Print the unit with which systemd starts the deployment at boot; `mainstay up` writes it where systemd runs the machine
+    Systemd,
+    /// Print a service for OpenRC
+    Openrc,
+    /// Print a service for runit
+    Runit,
+    /// Print a line for cron, which starts the deployment at boot
+    Cron,
 }
 
 #[derive(Debug, Args)]

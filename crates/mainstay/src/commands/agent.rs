@@ -18,6 +18,9 @@ use crate::printer::Printer;
 use finding::Exit;
 
 pub(super) fn run(world: &World, handed_over: bool) -> Result<Exit, Error> {
+    if let Some(id) = world.variables.get(deploy::BOOT_ID) {
+        host::here::boot_is(id);
+    }
     let handover = handed_over.then(host::Handover::receive).transpose();
     let handover = handover.map_err(|error| {
         Error::new(Exit::Usage, format!("`--handed-over` finds nothing on standard input: {error}"))
@@ -31,11 +34,52 @@ pub(super) fn run(world: &World, handed_over: bool) -> Result<Exit, Error> {
         });
         tracing_subscriber::fmt::layer().json().with_writer(log).with_filter(belongs).boxed()
     };
-    tracing_subscriber::registry().with(vec![layer(LogPart::Edge), layer(LogPart::Agent)]).init();
+    let mut layers = vec![layer(LogPart::Edge), layer(LogPart::Agent)];
+    // A service manager keeps what its services print.
+    if world.variables.contains_key("NOTIFY_SOCKET") {
+        let belongs =
+            filter_fn(move |event| *event.level() <= tracing::Level::INFO && !of_edge(event.target()));
+        let lines = tracing_subscriber::fmt::layer().without_time().with_level(false).with_target(false);
+        layers.push(lines.with_ansi(false).with_writer(JournalLines).with_filter(belongs).boxed());
+    }
+    tracing_subscriber::registry().with(layers).init();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.map_err(|error| Error::not_ready(format!("cannot start: {error}")))?;
     runtime.block_on(async { deploy::run_agent(world, handover, interrupted()?).await })?;
     Ok(Exit::Done)
+}
+
+/// Standard error, where each line begins with its priority, as journald reads it.
+struct JournalLines;
+
+impl<'a> tracing_subscriber::fmt::MakeWriter<'a> for JournalLines {
+    type Writer = JournalLine;
+
+    fn make_writer(&'a self) -> JournalLine {
+        JournalLine(6)
+    }
+
+    fn make_writer_for(&'a self, event: &tracing::Metadata<'_>) -> JournalLine {
+        JournalLine(match *event.level() {
+            tracing::Level::ERROR => 3,
+            tracing::Level::WARN => 4,
+            _ => 6,
+        })
+    }
+}
+
+/// One event with its priority. It is written as a whole.
+struct JournalLine(u8);
+
+impl std::io::Write for JournalLine {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let line = [format!("<{}>", self.0).as_bytes(), bytes].concat();
+        std::io::stderr().lock().write_all(&line).map(|()| bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Becomes the program in a session of its own; code 125 says that it did not.

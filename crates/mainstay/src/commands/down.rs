@@ -1,6 +1,6 @@
 //! `mainstay down`
 
-use deploy::{Consent, Down, Error, World};
+use deploy::{Boot, Consent, Down, Error, World};
 use finding::Exit;
 use tokio_util::sync::CancellationToken;
 
@@ -37,5 +37,10 @@ pub(super) async fn run(
         true => "\nStopped. Start it again with `mainstay up`",
         false => "Nothing runs here",
     });
+    if let Some(Boot { starts: true, unit: Some(unit), .. }) = &stopped.boot {
+        printer.show(&format!(
+            "It comes back when the machine starts; `systemctl disable {unit}` prevents that"
+        ));
+    }
     Ok(Exit::Done)
 }

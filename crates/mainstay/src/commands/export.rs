@@ -2,7 +2,7 @@
 
 use container_image::compose::{self, Deployment, Document, PUBLISH, Request};
 use container_image::parse_name;
-use deploy::{Error, World};
+use deploy::{Error, OtherInit, World};
 use serde_json::json;
 
 use super::image::operation_error;
@@ -13,7 +13,36 @@ use finding::Exit;
 pub(super) fn run(printer: Printer, world: &World, command: Export) -> Result<Exit, Error> {
     match command {
         Export::Compose(args) => write_compose(printer, world, &args),
+        Export::Systemd => write_unit(printer, world),
+        Export::Openrc => write_other(printer, world, OtherInit::OpenRc),
+        Export::Runit => write_other(printer, world, OtherInit::Runit),
+        Export::Cron => write_other(printer, world, OtherInit::Cron),
     }
+}
+
+/// The unit that `up` writes.
+fn write_unit(printer: Printer, world: &World) -> Result<Exit, Error> {
+    let deploy::Unit { name, path, systemctl, text } = deploy::unit(world)?;
+    printer.data(&json!({ "path": path, "text": text }));
+    if !printer.json {
+        printer.raw(text.trim_end());
+    }
+    printer.say(&format!(
+        "\n`mainstay up` writes this to {}. By hand: put it there, then `{systemctl} daemon-reload` and `{systemctl} enable {name}`",
+        path.display()
+    ));
+    Ok(Exit::Done)
+}
+
+/// What starts the deployment at boot without systemd.
+fn write_other(printer: Printer, world: &World, init: OtherInit) -> Result<Exit, Error> {
+    let (name, text) = (deploy::unit(world)?.name, init.text(world));
+    printer.data(&json!({ "text": text }));
+    if !printer.json {
+        printer.raw(text.trim_end());
+    }
+    printer.say(&format!("\nNext: {}", init.place(&name)));
+    Ok(Exit::Done)
 }
 
 fn write_compose(printer: Printer, world: &World, args: &ExportCompose) -> Result<Exit, Error> {

@@ -97,6 +97,7 @@ fn text(status: &Status) -> String {
     rows.extend(status.url.clone().map(|url| ("Address", url)));
     rows.extend(status.release.clone().map(|release| ("Release", release)));
     rows.push(("Directory", status.dir.display().to_string()));
+    rows.extend(status.boot.as_ref().map(|boot| ("At boot", boot.line())));
     rows.extend(status.database.clone().map(|address| ("Database", address)));
     if let Some(agent) = &status.agent {
         // One of protocol 1 does not tell its version.

@@ -3,7 +3,7 @@
 use std::io::{BufRead as _, Read as _};
 use std::time::{Duration, Instant};
 
-use deploy::{Consent, Creation, Error, Migrate, Request, StartEmpty, Up, UpReport, World};
+use deploy::{Attempt, Consent, Creation, Error, Migrate, Request, StartEmpty, Up, UpReport, World};
 use tokio_util::sync::CancellationToken;
 
 use super::{caller, flags};
@@ -18,6 +18,40 @@ pub(super) async fn run(
     args: cli::Up,
     cancel: CancellationToken,
 ) -> Result<Exit, Error> {
+    if !args.at_boot {
+        return bring_up(printer, world, args, cancel).await;
+    }
+    match deploy::attempt(world)? {
+        Attempt::LeaveTo(holder) => {
+            printer.say(&format!("The parts are left to the operation that started the agent: {holder}"));
+            deploy::attempt_ended(world, true);
+            return Ok(Exit::Done);
+        }
+        Attempt::Go(wait) => {
+            if !wait.is_zero() {
+                printer.say(&format!("The last attempts failed, so the next one is in {} s", wait.as_secs()));
+            }
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                () = cancel.cancelled() => return Ok(Exit::Done),
+            }
+        }
+    }
+    let change = cli::Change { why: "systemd started it".to_owned(), ..args.change };
+    let ended = bring_up(printer, world, cli::Up { change, ..args }, cancel.clone()).await;
+    // Whoever stops the unit meanwhile has not seen it fail.
+    if !cancel.is_cancelled() {
+        deploy::attempt_ended(world, ended.is_ok());
+    }
+    ended
+}
+
+async fn bring_up(
+    printer: Printer,
+    world: &World,
+    args: cli::Up,
+    cancel: CancellationToken,
+) -> Result<Exit, Error> {
     let mut request = Request {
         flags: flags([
             ("edition", args.edition),
@@ -25,7 +59,9 @@ pub(super) async fn run(
             ("listen", args.listen.map(|listen| listen.to_string())),
             ("site_url", args.site_url),
             ("user", args.user),
+            ("boot", (args.boot || args.no_boot).then(|| args.boot.to_string())),
         ]),
+        keeps_boot: args.at_boot || args.foreground,
         origin: args.release.map(|path| release::Origin::File { path }),
         wait: Some(Duration::from_secs(args.wait)),
         take_over: args.take_over,
@@ -129,6 +165,7 @@ fn summary(up: &UpReport, seconds: f64, password_command: Option<&str>) -> Strin
     }
     lines.push(format!("  Directory      {}", up.dir.display()));
     lines.push(format!("  Release        {}", up.release));
+    lines.extend(up.boot.as_ref().map(|boot| format!("  At boot        {}", boot.line())));
     let names = up.unchecked.iter().filter(|what| what.starts_with("the name "));
     lines.extend(names.map(|what| format!("  Not tested     {what}; `mainstay verify` tests it")));
     lines.push(String::new());

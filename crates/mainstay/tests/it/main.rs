@@ -36,6 +36,7 @@ mod full {
     mod apps_killed;
     mod apps_local;
     mod apps_mattermost;
+    mod boot;
     mod browser;
     mod builds;
     mod clients;
