@@ -50,6 +50,7 @@ mod full {
     mod handover;
     mod history;
     pub(crate) mod image;
+    mod official;
     mod pages;
     mod pooler;
     mod postgres_image;

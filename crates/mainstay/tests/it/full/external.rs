@@ -36,8 +36,8 @@ pub(crate) fn database(name: &str, exists: bool) -> Server {
 }
 
 /// A deployment, and the database that it is told of.
-struct Chat {
-    place: Place,
+pub(crate) struct Chat {
+    pub(crate) place: Place,
     server: Server,
     env: Vec<(String, String)>,
 }
@@ -61,14 +61,14 @@ impl Chat {
     }
 
     /// The same with the database in place.
-    fn created() -> Self {
+    pub(crate) fn created() -> Self {
         let chat = Self::new();
         CLUSTER.ready();
         wait(database::create(&CLUSTER.admin(""), &chat.server, PATIENCE)).expect("created");
         chat
     }
 
-    fn set(&mut self, name: &str, value: &str) {
+    pub(crate) fn set(&mut self, name: &str, value: &str) {
         self.env.retain(|(old, _)| old != name);
         self.env.push((name.to_owned(), value.to_owned()));
     }
@@ -80,11 +80,11 @@ impl Chat {
     }
 
     /// Runs the binary; the password is in nothing that it says.
-    fn run(&self, args: &[&str]) -> Ran {
+    pub(crate) fn run(&self, args: &[&str]) -> Ran {
         self.kept_secret(self.command(args).output().expect("the binary runs").into())
     }
 
-    fn up(&self, more: &[&str]) -> Ran {
+    pub(crate) fn up(&self, more: &[&str]) -> Ran {
         let args = self.place.up_args();
         self.run(&args.iter().map(String::as_str).chain(more.iter().copied()).collect::<Vec<_>>())
     }
@@ -126,7 +126,7 @@ impl Chat {
         wait(database::lacking(&CLUSTER.admin(""), &self.server, PATIENCE)).expect("an answer")
     }
 
-    fn sql(&self, sql: &str) {
+    pub(crate) fn sql(&self, sql: &str) {
         wait(CLUSTER.execute(&self.server.name, sql));
     }
 
