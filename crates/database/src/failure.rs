@@ -186,11 +186,12 @@ impl Failure {
                     None => format!("it belongs to another user, and \"{user}\" was not granted everything on it"),
                 };
                 let all = match (engine, owner) {
-                    (Engine::Postgres, Some(owner)) => format!(
+                    // What the first superuser owns cannot be reassigned as a whole.
+                    (Engine::Postgres, Some(owner)) if owner != "postgres" => format!(
                         "in database \"{name}\", as a superuser: REASSIGN OWNED BY \"{}\" TO \"{user}\" gives it everything of that role there; ALTER TABLE ... OWNER TO \"{user}\" gives it one table",
                         owner.escape_debug()
                     ),
-                    (Engine::Postgres, None) => format!("in database \"{name}\", as a superuser: ALTER TABLE ... OWNER TO \"{user}\", for every table of Mattermost's"),
+                    (Engine::Postgres, _) => format!("in database \"{name}\", as a superuser: ALTER TABLE ... OWNER TO \"{user}\", for every table of Mattermost's"),
                     (Engine::MySql, _) => format!("as root: GRANT ALL PRIVILEGES ON `{name}`.* TO '{user}'@'%'"),
                 };
                 (format!("user \"{user}\" may not use {which} in database \"{name}\" on {place}"), cause, all)

@@ -229,7 +229,8 @@ fn what_keeps_it_from_being_used_is_said_before_anything_is_made() {
     chat.sql(&format!("grant all on schema public to {}", chat.server.user));
     chat.refused(&[], 8, &["tables that are not Mattermost's (orders)", "a database of its own"]);
     chat.sql("drop table orders; create table db_migrations (version bigint); insert into db_migrations values (900)");
-    chat.sql(&format!("grant select on db_migrations to {}", chat.server.user));
+    chat.refused(&[], 4, &["may not use table \"db_migrations\"", "belongs to \"postgres\"", "ALTER TABLE"]);
+    chat.sql(&format!("grant all on db_migrations to {}", chat.server.user));
     chat.refused(&[], 8, &["belongs to a newer Mattermost (migration 900"]);
 
     let began = Instant::now();
