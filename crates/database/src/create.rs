@@ -82,9 +82,9 @@ pub struct Created {
 }
 
 /// One statement, and what it does, for messages that begin with "cannot" or "may not".
-struct Statement {
-    does: &'static str,
-    sql: String,
+pub(crate) struct Statement {
+    pub does: &'static str,
+    pub sql: String,
 }
 
 /// The statements, in order. `password` is an SQL expression.
@@ -258,17 +258,7 @@ async fn on_postgres(
     let version = Version::of_postgres(number.unsigned_abs());
     let recipe = Recipe::of(wanted, version, &password, locale.as_deref())?;
     if superuser {
-        // Keeps the password out of the server's log; only a superuser may set these.
-        for setting in
-            ["log_statement = 'none'", "log_min_duration_statement = -1", "log_min_error_statement = 'panic'"]
-        {
-            run(
-                &mut server,
-                admin,
-                &Statement { does: "keep the password out of the log", sql: format!("SET {setting}") },
-            )
-            .await?;
-        }
+        quietly(&mut server, admin).await?;
     }
     let user = run(&mut server, admin, &recipe.user).await?;
     if !superuser && user == Made::New {
@@ -292,6 +282,15 @@ async fn on_postgres(
         connection.close().await;
     }
     Ok(Created { user, database })
+}
+
+/// Keeps the password out of the server's log.
+pub(crate) async fn quietly(server: &mut Connected, admin: &Server) -> Result<(), CreateError> {
+    for sql in UNLOGGED {
+        let does = "keep the password out of the log";
+        run(server, admin, &Statement { does, sql: sql.to_owned() }).await?;
+    }
+    Ok(())
 }
 
 async fn on_mysql(mut server: Connected, admin: &Server, wanted: &Server) -> Result<Created, CreateError> {
@@ -320,7 +319,11 @@ const EXISTS: [&str; 5] = ["42710", "42P04", "23505", "1396", "1007"];
 const DENIED: [&str; 6] = ["42501", "1044", "1045", "1142", "1227", "1410"];
 
 /// Runs one statement whose names and texts are quoted.
-async fn run(connection: &mut Connected, admin: &Server, statement: &Statement) -> Result<Made, CreateError> {
+pub(crate) async fn run(
+    connection: &mut Connected,
+    admin: &Server,
+    statement: &Statement,
+) -> Result<Made, CreateError> {
     match connection.execute(&statement.sql).await {
         Ok(()) => Ok(Made::New),
         Err(error) if has_code(&error, &EXISTS) => Ok(Made::Existing),

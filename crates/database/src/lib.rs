@@ -3,6 +3,7 @@
 //! [`probe`] logs in and reports what the database is, or why it cannot be used; [`wait_ready`] repeats that until the server is
 //! up. [`contents`] reports whose tables are in it. [`script`] is the SQL that creates a user and a database, [`create`] runs it,
 //! [`discard`] drops what it created; [`set_aside`] empties a database without deleting anything. [`others`] says who else uses one.
+//! [`activity`] is what a database is busy with. [`cluster`] is a PostgreSQL that Mainstay runs itself.
 //!
 //! # Promises
 //! - No password is shown, logged or put into an error message; statements are not logged.
@@ -22,7 +23,9 @@
 //! - Running `pg_isready` and `mysqladmin`: they would have to be installed, and report less.
 #![forbid(unsafe_code)]
 
+mod activity;
 mod aside;
+pub mod cluster;
 mod connect;
 mod contents;
 mod create;
@@ -37,6 +40,7 @@ mod reason;
 mod tables;
 mod version;
 
+pub use activity::{Activity, DeadRows, Slow, Statements, activity, answers};
 pub use aside::set_aside;
 pub use connect::postgres_options;
 pub use contents::{Contents, Schema, contents};

@@ -33,8 +33,8 @@ pub use agent::run as run_agent;
 pub use boot::{Attempt, BOOT_ID, Boot, OtherInit, attempt, attempt_ended};
 pub use control::app::AppSpec;
 pub use control::protocol::{
-    AppStatus, EdgeSpec, EdgeStatus, LastRestart, LastRun, PartSpec, PartStatus, ScheduleEntry, Scheduled,
-    ServerStatus, Status as AgentStatus,
+    AppStatus, EdgeSpec, EdgeStatus, LastRestart, LastRun, PartSpec, PartStatus, PostgresSpec,
+    PostgresStatus, ScheduleEntry, Scheduled, ServerStatus, Status as AgentStatus,
 };
 pub use error::Error;
 pub use local::{Account, AccountLock};
@@ -43,8 +43,10 @@ pub use operation::admin::{ChangeAccount, Changed};
 pub use operation::apps::{AppChanged, DeployApp, LocalApp, NewApp, RollBackApp, UndeployApp, local_apps};
 pub use operation::boot::{Unit, unit};
 pub use operation::container::{reach_volume, secrets_of_root, take_volume};
+pub use operation::database_shell::{DatabaseShell, database_shell};
 pub use operation::database_status::{
-    DatabaseStatus, Reached, address as database_address, database_status, sql_script,
+    DatabaseStatus, ManagedStatus, Need, Reached, SlowStatement, address as database_address,
+    database_status, sql_script,
 };
 pub use operation::down::{Down, Stopped, down};
 pub use operation::history::{
@@ -76,6 +78,7 @@ pub use state::creation::{ADMINISTRATORS, Creation};
 pub use state::deleted::{DeletedDatabase, deleted_database};
 pub use state::desired::{Desired, Machine, default_site_url};
 pub use state::exposed::{Exposed, warnings};
+pub use state::location::is_managed;
 pub use state::lost_journal::lost_journal;
 pub use state::published::{offered, sources};
 pub use state::report::LastTest;

@@ -15,6 +15,22 @@ pub fn host_name() -> String {
     }
 }
 
+/// The memory in bytes that programs here may use: the machine's, or less where the control group of this process says so. `None` where
+/// the kernel does not say.
+pub fn memory() -> Option<u64> {
+    let machine = memory_in(&fs::read_to_string("/proc/meminfo").ok()?)?;
+    // The file is missing at the root of the hierarchy, and says `max` where there is no limit.
+    let group = fs::read_to_string("/sys/fs/cgroup/memory.max").ok();
+    let limit = group.and_then(|text| text.trim().parse().ok());
+    Some(limit.map_or(machine, |limit: u64| limit.min(machine)))
+}
+
+fn memory_in(meminfo: &str) -> Option<u64> {
+    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+    let kilobytes: u64 = line.trim().strip_suffix(" kB")?.trim().parse().ok()?;
+    Some(kilobytes * 1024)
+}
+
 /// The id of the container that this process runs in, where an engine shows it: it mounts files of the container, such as
 /// `/etc/hostname`, from a directory with that name.
 pub fn container_id() -> Option<String> {
@@ -46,6 +62,13 @@ fn id_in(mounts: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_memory_is_read() {
+        assert_eq!(memory_in("MemTotal:       24684092 kB\nMemFree: 1 kB\n"), Some(24_684_092 * 1024));
+        assert_eq!(memory_in("MemFree: 1 kB\n"), None);
+        assert!(memory().is_some_and(|bytes| bytes > 1 << 20));
+    }
 
     #[test]
     fn the_container_is_known_by_the_files_that_its_engine_mounts() {

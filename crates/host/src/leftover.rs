@@ -115,6 +115,14 @@ impl PidFile {
     }
 }
 
+/// The living processes whose working directory is `dir`, as far as this process may look. A copy of the directory is another one.
+pub fn working_in(dir: &Path) -> Vec<u32> {
+    let identity = |path: &Path| std::fs::metadata(path).ok().map(|meta| (meta.dev(), meta.ino()));
+    let Some(wanted) = identity(dir) else { return Vec::new() };
+    let works_there = |pid: &u32| identity(Path::new(&format!("/proc/{pid}/cwd"))) == Some(wanted);
+    procfs::pids().filter(works_there).collect()
+}
+
 /// Device and inode of the directory that `path` is in. A renamed directory keeps them, a copy has its own.
 fn directory_of(path: &Path) -> Option<(u64, u64)> {
     let meta = std::fs::metadata(path.parent()?).ok()?;

@@ -70,7 +70,7 @@ pub use libc::glibc;
 pub use log::{Log, Rotating};
 pub use ownership::{is_owned, own_tree, pass_one, pass_tree};
 pub use port::{Listen, PortError};
-pub use process::{Command, Exit};
+pub use process::{Command, Exit, StopSignal};
 pub use shim::Shim;
 pub use spawner::Spawner;
 pub use supervisor::{End, Held, HeldState, Policy, State, Status, Supervisor};

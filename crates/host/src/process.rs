@@ -49,6 +49,27 @@ pub struct Command {
     pub pid_file: Option<PathBuf>,
     /// What ties it to its supervisor.
     pub shim: Shim,
+    /// The signal that it is asked to end with.
+    pub stop: StopSignal,
+}
+
+/// How a program is asked to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum StopSignal {
+    /// As nearly every program expects.
+    #[default]
+    Term,
+    /// PostgreSQL waits for its clients after TERM, and disconnects them after INT.
+    Int,
+}
+
+impl From<StopSignal> for Signal {
+    fn from(stop: StopSignal) -> Self {
+        match stop {
+            StopSignal::Term => Self::TERM,
+            StopSignal::Int => Self::INT,
+        }
+    }
 }
 
 impl fmt::Debug for Command {
@@ -125,6 +146,7 @@ pub(crate) fn inherited() -> impl Iterator<Item = (&'static str, OsString)> {
 /// program before it in the same process has started; the id is ours until the child is reaped.
 pub(crate) struct Child {
     pid: Pid,
+    stop: StopSignal,
     ended: tokio::signal::unix::Signal,
 }
 
@@ -155,25 +177,25 @@ impl Child {
             child.uid(user.uid).gid(user.gid);
         }
         let started = child.spawn().map_err(|e| explain(command, &e))?;
-        Ok((Self { pid: Pid::from_child(&started), ended }, output))
+        Ok((Self { pid: Pid::from_child(&started), stop: command.stop, ended }, output))
     }
 
     /// A child that this process has already. Fails when it is not a child of this process: then its id may be anybody's.
-    pub(crate) fn adopt(pid: u32) -> io::Result<Self> {
+    pub(crate) fn adopt(pid: u32, stop: StopSignal) -> io::Result<Self> {
         let ended = signal(SignalKind::child())?;
         let pid = Pid::from_raw(pid.cast_signed()).ok_or(io::ErrorKind::InvalidInput)?;
         waitid(WaitId::Pid(pid), LOOK)?;
-        Ok(Self { pid, ended })
+        Ok(Self { pid, stop, ended })
     }
 
     pub(crate) fn pid(&self) -> u32 {
         self.pid.as_raw_nonzero().get().unsigned_abs()
     }
 
-    /// TERM to the leader, `grace`, KILL to the group.
+    /// Its own signal to the leader, `grace`, KILL to the group.
     pub(crate) async fn stop(&mut self, grace: Duration) -> Exit {
         // The leader is not reaped yet, so this pid is still ours.
-        let _ = kill_process(self.pid, Signal::TERM);
+        let _ = kill_process(self.pid, self.stop.into());
         if timeout(grace, self.leader_ended()).await.is_err() {
             let _ = kill_process_group(self.pid, Signal::KILL);
             self.leader_ended().await;

@@ -298,7 +298,7 @@ impl Run {
                     Ok(living) => Phase::Watch(living),
                     Err(exit) => self.ended(exit, Duration::ZERO),
                 },
-                Phase::Adopt { pid, since_ms, unread } => match Child::adopt(pid) {
+                Phase::Adopt { pid, since_ms, unread } => match Child::adopt(pid, self.command.stop) {
                     Ok(child) => Phase::Watch(self.watch(child, since_ms, unread)),
                     Err(e) => self.ended(
                         Exit::NotStarted(format!("process {pid} was handed over and is gone: {e}")),

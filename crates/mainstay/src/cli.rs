@@ -86,8 +86,8 @@ pub(crate) struct Change {
 pub(crate) enum Command {
     #[command(flatten)]
     Operation(Operation),
-    /// Open a shell in the deployment as the server's user, with the server's commands on the path
-    Shell,
+    /// Open a shell in the deployment as the server's user, with the server's commands on the path; or psql on its database
+    Shell(Shell),
     /// Releases
     #[command(subcommand)]
     Release(Release),
@@ -168,6 +168,23 @@ pub(crate) enum Command {
         /// Which
         page: Page,
     },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Shell {
+    /// `database` opens psql on the deployment's PostgreSQL: the managed one as its superuser
+    #[arg(value_name = "database")]
+    pub what: Option<Inside>,
+    /// Arguments for psql, as in `-- -c 'select 1'`
+    #[arg(last = true, value_name = "ARGUMENT")]
+    pub arguments: Vec<OsString>,
+}
+
+/// What can be opened besides the deployment's directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Inside {
+    /// Its database
+    Database,
 }
 
 /// What is asked of a deployment, and takes its time.
@@ -262,6 +279,13 @@ pub(crate) struct Up {
     /// Go on with a Mattermost that was installed by other means: its config.json, whose settings, database, salts and files are taken over
     #[arg(long, value_name = "CONFIG", conflicts_with = "start_empty")]
     pub take_over: Option<PathBuf>,
+    /// Who runs the database: `managed` is a PostgreSQL in the deployment's own directory that Mainstay runs
+    /// [default: managed for other editions than builtin where no database is named]
+    #[arg(long, value_name = "WORD")]
+    pub database: Option<String>,
+    /// Where PostgreSQL is needed and missing, install it from the distribution (apt-get or dnf)
+    #[arg(long)]
+    pub install_packages: bool,
     /// Do not start it when the machine starts, and remember that as `boot = false` in mainstay.toml
     #[arg(long, conflicts_with = "boot")]
     pub no_boot: bool,
@@ -293,7 +317,7 @@ pub(crate) struct Down {
 
 #[derive(Debug, Args)]
 pub(crate) struct Restart {
-    /// server, edge, agent or app:ID; requests wait at the edge while the server restarts
+    /// server, edge, agent, app:ID, or database where Mainstay runs it; requests wait at the edge while the server restarts
     #[arg(value_name = "PART", default_value = "server")]
     pub part: String,
     #[command(flatten)]

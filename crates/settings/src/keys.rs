@@ -32,6 +32,12 @@ pub const KEYS: &[Key] = &[
         meaning: "Which version of that server",
     },
     Key {
+        name: "database",
+        kind: Kind::Word(&["managed"]),
+        default: "the database that a setting names; without one, the built-in server's own file, and `managed` for other editions",
+        meaning: "Who runs the database: `managed` is a PostgreSQL in this directory that Mainstay makes, starts and stops",
+    },
+    Key {
         name: "listen",
         kind: Kind::Address,
         default: "127.0.0.1:8065",

@@ -27,6 +27,8 @@ pub struct Secrets {
     pub admin_password: SecretString,
     /// What the passwords of the acceptance test's accounts are made of; the password of [`VERIFIER`].
     pub verifier_password: SecretString,
+    /// The server's password at the managed database; `None` where there is none.
+    pub database_password: Option<SecretString>,
     salts: BTreeMap<&'static str, SecretString>,
 }
 
@@ -47,6 +49,9 @@ pub struct Salt {
     /// The first release to which it is nothing any more; `None` = every release uses it.
     unused_since: Option<Series>,
 }
+
+/// The key of the managed database's password.
+const DATABASE: &str = "database_password";
 
 /// The four that docker-mattermost documents.
 pub const SALTS: [Salt; 4] = [
@@ -135,6 +140,7 @@ impl Secrets {
             admin_name: admin_name.to_owned(),
             admin_password: random_password(),
             verifier_password: random_password(),
+            database_password: None,
             salts,
         };
         secrets.complete(&Value::Null);
@@ -210,6 +216,10 @@ impl Secrets {
         );
         let verifier = self.verifier_password.expose_secret();
         let _ = writeln!(text, "verifier_password = {}", toml::Value::from(verifier));
+        if let Some(password) = &self.database_password {
+            let _ = writeln!(text, "# The server signs in to its managed database with this.");
+            let _ = writeln!(text, "{DATABASE} = {}", toml::Value::from(password.expose_secret()));
+        }
         let _ = writeln!(
             text,
             "\n# Salts and keys of the server. `mainstay settings secrets rotate` makes new ones."
@@ -230,6 +240,7 @@ impl Secrets {
         let mut findings = Vec::new();
         let mut values = NAMES.map(|_| None);
         let mut salts = BTreeMap::new();
+        let mut database_password = None;
         for (name, value) in table.get_ref() {
             let line = line_at(text, name.span().start);
             let name = name.get_ref().as_ref();
@@ -238,6 +249,10 @@ impl Secrets {
                 if let Err((problem, allowed)) = format::check(value.get_ref()) {
                     findings.push(found(&problem).allowed(allowed));
                 }
+                continue;
+            }
+            if let (DATABASE, DeValue::String(value)) = (name, value.get_ref()) {
+                database_password = Some(SecretString::from(value.to_string()));
                 continue;
             }
             let salt = SALTS.iter().find(|salt| salt.name == name);
@@ -251,8 +266,8 @@ impl Secrets {
                         found("is shorter than 32 characters").allowed("remove the line: a new one is made"),
                     ),
                 },
-                (None, None, _) => {
-                    let names = NAMES.into_iter().chain(SALTS.map(|salt| salt.name));
+                (None, None, _) if name != DATABASE => {
+                    let names = NAMES.into_iter().chain([DATABASE]).chain(SALTS.map(|salt| salt.name));
                     findings.push(found("is not a key of secrets.toml").nearest(nearest(name, names)));
                 }
                 _ => findings.push(found("is not a text in quotes")),
@@ -269,6 +284,7 @@ impl Secrets {
                     admin_name,
                     admin_password: admin_password.into(),
                     verifier_password: verifier_password.into(),
+                    database_password,
                     salts,
                 })
             }
@@ -298,6 +314,18 @@ mod tests {
         assert!(!shown.contains(secrets.admin_password.expose_secret()));
         assert!(secrets.salts().all(|(_, salt)| !shown.contains(salt.expose_secret())));
         assert_eq!(secrets.salts().count(), 4);
+    }
+
+    #[test]
+    fn the_password_of_a_managed_database_is_there_only_where_one_is() {
+        let mut secrets = Secrets::generate("admin");
+        assert!(!secrets.to_toml().expose_secret().contains(DATABASE), "an earlier Mainstay reads the file");
+        secrets.database_password = Some(random_password());
+        let text = secrets.to_toml();
+        let again = parse(text.expose_secret()).expect("our own file");
+        assert_eq!(again.to_toml().expose_secret(), text.expose_secret());
+        let mistake = parse("database_password = 5").expect_err("no text").to_string();
+        assert!(mistake.contains("`database_password` is not a text in quotes"), "{mistake}");
     }
 
     #[test]

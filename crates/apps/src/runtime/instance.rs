@@ -204,6 +204,7 @@ impl Instance {
             log: Log::at(&start.pid_file),
             pid_file: Some(start.pid_file.clone()),
             shim: start.shim.of_guest(&rights),
+            stop: host::StopSignal::default(),
         };
         let uid = start.user.as_ref().map_or_else(|| rustix::process::geteuid().as_raw(), |user| user.uid);
         let (jobs, received) = mpsc::channel(1);

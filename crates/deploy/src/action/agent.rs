@@ -17,13 +17,13 @@ use crate::error::Error;
 use crate::world::World;
 
 /// How long the agent may take to answer its first question.
-const AGENT_PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const AGENT_PATIENCE: Duration = Duration::from_secs(10);
 
 /// How long a server may take to become healthy; a first start migrates (upstream unit: TimeoutStartSec 3600).
 const SERVER_PATIENCE: Duration = Duration::from_secs(3600);
 
 /// How long the agent may take to stop everything: connections drain, then the server has its grace.
-const STOP_PATIENCE: Duration = Duration::from_secs(90);
+pub(super) const STOP_PATIENCE: Duration = Duration::from_secs(90);
 
 /// The first protocol in which an agent can hand over.
 const HANDS_OVER: u32 = 2;
@@ -83,6 +83,9 @@ pub(crate) async fn revive(done: &[Step<Action>], world: &World) -> Result<(), E
     for step in done {
         match &step.action {
             Action::Agent(agent) if agent.switch == Switch::On => agent.apply(world, &silent).await?,
+            Action::Postgres(postgres) if postgres.switch == Switch::On => {
+                postgres.apply(world, &silent).await?
+            }
             Action::Server(server) if server.switch == Switch::On => server.apply(world, &silent).await?,
             Action::Edge(edge) if edge.spec.is_some() => edge.apply(world, &silent).await?,
             Action::Apps(apps) if !apps.apps.is_empty() => apps.apply(world, &silent).await?,
@@ -152,8 +155,12 @@ impl HandOver {
         for (part, spec) in &self.parts {
             let ask = Ask::Start { part: part.clone(), spec: spec.clone() };
             world.agent.ask(&ask, STOP_PATIENCE).await?;
-            if let PartSpec::Server(server) = spec {
-                health::wait(world, server, SERVER_PATIENCE, Some(progress)).await?;
+            match spec {
+                PartSpec::Server(server) => {
+                    health::wait(world, server, SERVER_PATIENCE, Some(progress)).await?
+                }
+                PartSpec::Postgres(_) => super::postgres::wait(world).await?,
+                PartSpec::Edge(_) | PartSpec::App(_) => {}
             }
         }
         set_schedule(world, &self.schedule).await?;
@@ -166,7 +173,7 @@ impl HandOver {
     }
 }
 
-async fn start_agent(world: &World) -> Result<(), Error> {
+pub(super) async fn start_agent(world: &World) -> Result<(), Error> {
     if world.agent.status().await?.is_some() {
         return Ok(());
     }

@@ -14,6 +14,7 @@ use crate::error::Error;
 use crate::place::machine::owner;
 use crate::state::config_file::{ConfigFiles, deployed, memory, read, shipped, text};
 use crate::state::desired::{Desired, Machine};
+use crate::state::location::Managed;
 use crate::state::settled::{reconcile, resolve};
 use crate::world::World;
 
@@ -95,7 +96,8 @@ impl Configuration {
         let desired = Desired::decide(&crate::wanted_file(layout)?, &[].into(), &machine)?;
         let resolved = resolve(world, &desired, &self.release)?;
         let undeclared = if self.undeclared_goes_back { Undeclared::GoesBack } else { Undeclared::Stays };
-        reconcile(&resolved, &self.release, layout, self.listen, files, undeclared)
+        let managed = Managed::of(world, &desired.wanted, &self.release, false);
+        reconcile(&resolved, &self.release, layout, self.listen, (files, &managed), undeclared)
     }
 
     pub(super) async fn undo(&self, world: &World, output: Option<&Value>) -> Result<(), Error> {

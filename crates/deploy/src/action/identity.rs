@@ -10,6 +10,7 @@ use super::{Action, blocking, step};
 use crate::error::Error;
 use crate::place::layout::Layout;
 use crate::place::machine::owner;
+use crate::state::cluster::Record as Cluster;
 use crate::state::identity::Identity as Record;
 use crate::state::{database_failure, location};
 use crate::world::World;
@@ -59,6 +60,14 @@ impl Identity {
     }
 
     async fn mark_database(&self, world: &World, id: Option<&str>) -> Result<(), Error> {
+        if self.identity.managed {
+            let (layout, deployment) = (world.layout.clone(), id.map(str::to_owned));
+            return blocking(move || match Cluster::read(&layout)? {
+                Some(cluster) => Cluster { deployment, ..cluster }.write(&layout),
+                None => Ok(()),
+            })
+            .await;
+        }
         if self.identity.database.is_none() {
             return Ok(());
         }

@@ -12,14 +12,18 @@ mod administrator;
 mod agent;
 mod apps;
 mod closing;
+mod cluster;
 mod configuration;
 mod create_database;
 mod database;
 mod directories;
 mod fetching;
 mod file;
+mod furnish;
 mod identity;
 mod ownership;
+mod packages;
+mod postgres;
 mod pruning;
 mod removal;
 mod replacement;
@@ -45,6 +49,7 @@ pub(crate) use administrator::{Administrator, accepted_address, signs_in_by_name
 pub(crate) use agent::{Agent, Edge, HandOver, Schedule, Server, Switch, revive};
 pub(crate) use apps::{AppFiles, AppRecord, AppRemoval, Apps, Check};
 pub(crate) use closing::{Closing, Entry};
+pub(crate) use cluster::{Cluster, ClusterSettings, fitting};
 pub(crate) use configuration::Configuration;
 pub(crate) use create_database::CreateDatabase;
 pub(crate) use database::Database;
@@ -52,8 +57,11 @@ pub(crate) use directories::Directories;
 pub(crate) use fetching::Fetching;
 pub use fetching::told as not_fetched;
 pub(crate) use file::{Keeps, Rotation, Secrets, WantedFile};
+pub(crate) use furnish::{DatabasePassword, Furnish};
 pub(crate) use identity::Identity;
 pub(crate) use ownership::{Owned, Ownership};
+pub(crate) use packages::{Manager, Packages};
+pub(crate) use postgres::Postgres;
 pub(crate) use pruning::Pruning;
 pub(crate) use removal::Removal;
 pub(crate) use replacement::Replacement;
@@ -102,9 +110,10 @@ macro_rules! actions {
 }
 
 actions! {
-    AcceptanceTest, Access, Account, Activation, Administrator, Agent, AppFiles, AppRecord, AppRemoval, Apps, Closing, Configuration, CreateDatabase, Database, Directories, Edge, Fetching, HandOver, Identity, Ownership, Pruning, Removal, Replacement,
-    Rotation,
-    Schedule, Secrets, Server, SetAside, SystemUser, TakenConfig, TakenFiles, Unit, Unpacking, VolumeVersion, WantedFile,
+    AcceptanceTest, Access, Account, Activation, Administrator, Agent, AppFiles, AppRecord, AppRemoval, Apps, Closing,
+    Cluster, ClusterSettings, Configuration, CreateDatabase, Database, DatabasePassword, Directories, Edge, Fetching,
+    Furnish, HandOver, Identity, Ownership, Packages, Postgres, Pruning, Removal, Replacement, Rotation, Schedule,
+    Secrets, Server, SetAside, SystemUser, TakenConfig, TakenFiles, Unit, Unpacking, VolumeVersion, WantedFile,
 }
 
 /// A step that takes this action. `ms` is how long it is thought to take, in milliseconds.

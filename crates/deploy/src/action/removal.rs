@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::{Action, blocking, step};
 use crate::error::{Error, reason};
 use crate::place::machine::make_dir;
+use crate::place::postgres::DIRECTORY;
 use crate::world::World;
 
 /// Moves entries of the directory aside; what is aside is deleted only after the plan is done.
@@ -27,11 +28,13 @@ pub struct Removal {
 }
 
 impl Removal {
-    /// `user` is a system user that is deleted after the plan, too.
-    pub(crate) fn step(self, user: Option<&str>) -> Step<Action> {
-        let user = user.map_or_else(String::new, |user| format!("; and the system user {user}"));
+    /// `users` are system users that are deleted after the plan, too.
+    pub(crate) fn step(self, users: &[&str]) -> Step<Action> {
+        let user: String = users.iter().map(|user| format!("; and the system user {user}")).collect();
+        let holds_database = self.names.iter().any(|name| name == DIRECTORY);
+        let database = if holds_database { " (with the whole database)" } else { "" };
         let names = self.names.join(", ");
-        let title = format!("Move aside, to be deleted for good after this plan: {names}{user}");
+        let title = format!("Move aside, to be deleted for good after this plan: {names}{database}{user}");
         step("removal", title, Undo::by("Move them back"), 20, self)
     }
 

@@ -16,16 +16,25 @@ use crate::world::World;
 pub struct SystemUser {
     /// Its name, and its group's.
     pub name: String,
+    /// The directory below the deployment's that is its home; `None` = that one itself, which is the home of the server's user.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub home: Option<String>,
 }
 
 impl SystemUser {
     pub(crate) fn step(self) -> Step<Action> {
         let title = format!("Create the system user {}", self.name);
-        step("system-user", title, Undo::by("Delete the user"), 100, self)
+        let name = if self.home.is_some() { "database-user" } else { "system-user" };
+        step(name, title, Undo::by("Delete the user"), 100, self)
+    }
+
+    fn home(&self, world: &World) -> std::path::PathBuf {
+        let root = world.layout.root();
+        self.home.as_ref().map_or_else(|| root.to_owned(), |below| root.join(below))
     }
 
     pub(super) async fn apply(&self, world: &World, _: &Progress) -> Result<Value, Error> {
-        let (this, home) = (self.clone(), world.layout.root().to_owned());
+        let (this, home) = (self.clone(), self.home(world));
         blocking(move || this.make(&home)).await.map(Value::from)
     }
 
@@ -41,7 +50,7 @@ impl SystemUser {
     }
 
     pub(super) async fn undo(&self, world: &World, output: Option<&Value>) -> Result<(), Error> {
-        let (name, home) = (self.name.clone(), world.layout.root().to_owned());
+        let (name, home) = (self.name.clone(), self.home(world));
         let made = output.and_then(Value::as_bool);
         blocking(move || {
             let made = made.unwrap_or_else(|| host::User::named(&name).is_ok_and(|user| user.home == home));
@@ -66,7 +75,7 @@ mod tests {
         let world =
             |root: &str| World::new(Layout::new(root), "/nowhere/mainstay".into(), "0.1.0", [].into());
         let (here, elsewhere) = (world("/nowhere/here"), world("/nowhere/else"));
-        let action = SystemUser { name: name.clone() };
+        let action = SystemUser { name: name.clone(), home: None };
         let exists = || host::User::named(&name).is_ok();
         let create = |home: &str| host::account::create(&name, home.as_ref()).expect("a user");
 
@@ -78,7 +87,7 @@ mod tests {
         assert!(exists(), "it is not ours");
 
         // One of ours, for another deployment that was installed at the same time.
-        let twin = SystemUser { name: format!("mainstay-t{}", std::process::id()) };
+        let twin = SystemUser { name: format!("mainstay-t{}", std::process::id()), home: None };
         host::account::create(&twin.name, "/nowhere/else".as_ref()).expect("a user");
         let refused = twin.make(here.layout.root());
         host::account::delete(&twin.name).expect("deleted");

@@ -45,6 +45,7 @@ pub(super) fn command(layout: &Layout, program: &Path, spec: &AppSpec) -> host::
         log,
         pid_file: Some(layout.run().join(format!("app-{}.pid", spec.app_id))),
         shim: host::Shim::this_program(),
+        stop: host::StopSignal::default(),
     }
 }
 

@@ -57,6 +57,7 @@ fn process(name: &str, pid: Option<u32>) -> String {
 fn words(parts: &Parts) -> String {
     let word = |(name, status): (String, PartStatus)| match status {
         PartStatus::Server(server) => process(&name, server.pid),
+        PartStatus::Postgres(postgres) => process(&name, postgres.pid),
         PartStatus::App(app) => process(&name, app.pid),
         PartStatus::Edge(edge) => format!("{name}: {}", host::Listen::from(edge.spec.listen).words()),
     };

@@ -9,6 +9,7 @@ mod edge;
 mod found;
 mod liveness;
 mod parts;
+mod postgres;
 mod pulse;
 mod running;
 mod schedule;
@@ -34,7 +35,7 @@ use tokio_util::sync::CancellationToken;
 use crate::control::app::AppSpec;
 use crate::control::client::{self, ShortPath};
 use crate::control::protocol::{
-    Age, Answer, Ask, EdgeSpec, PROTOCOL, PartSpec, Refusal, ServerSpec, Status, age,
+    Age, Answer, Ask, EdgeSpec, PROTOCOL, PartSpec, PostgresSpec, Refusal, ServerSpec, Status, age,
 };
 use crate::error::{Error, Exit, reason};
 use crate::place::layout::Layout;
@@ -262,6 +263,7 @@ impl Agent {
             PartSpec::Server(spec) => self.start_server(&name, spec).await?.map(Run::Server),
             PartSpec::Edge(spec) => self.open_edge(&name, spec).await?.map(Run::Edge),
             PartSpec::App(spec) => self.start_app(&name, spec).await?.map(Run::App),
+            PartSpec::Postgres(spec) => self.start_postgres(&name, spec).await?.map(Run::Postgres),
         };
         if let Some(running) = running {
             self.parts.add(Part { name, running });
@@ -305,6 +307,23 @@ impl Agent {
         let command = app::command(&self.layout, &self.mainstay, &spec);
         self.parts.stop(name).await;
         let supervisor = Supervisor::start(&self.spawner, command, app::policy(&self.layout));
+        Running::new(spec, supervisor, name, self.layout.restarts()).map(Some)
+    }
+
+    /// `None` when it runs already.
+    async fn start_postgres(
+        &self,
+        name: &str,
+        spec: PostgresSpec,
+    ) -> Result<Option<Running<PostgresSpec>>, Error> {
+        let is_there = self.parts.spec(name) == Some(PartSpec::Postgres(spec.clone()));
+        if is_there && !self.parts.waits_to_start(name) {
+            return Ok(None);
+        }
+        self.parts.stop(name).await;
+        postgres::clear(&self.layout)?;
+        let command = postgres::command(&self.layout, &self.env, name, &spec)?;
+        let supervisor = Supervisor::start(&self.spawner, command, postgres::policy());
         Running::new(spec, supervisor, name, self.layout.restarts()).map(Some)
     }
 

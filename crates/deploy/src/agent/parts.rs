@@ -11,7 +11,7 @@ use ::edge::UpstreamAddress;
 use super::edge::OpenEdge;
 use super::running::Running;
 use crate::control::app::{AppSpec, app_of};
-use crate::control::protocol::{PartSpec, PartStatus, ServerSpec};
+use crate::control::protocol::{PartSpec, PartStatus, PostgresSpec, ServerSpec};
 use crate::error::Error;
 
 /// The parts, in the order in which they were started. Whoever changes them holds the agent's turn; the lock inside is never held
@@ -30,6 +30,19 @@ pub(super) enum Run {
     Server(Running<ServerSpec>),
     Edge(OpenEdge),
     App(Running<AppSpec>),
+    Postgres(Running<PostgresSpec>),
+}
+
+impl Run {
+    /// As [`PartSpec::rank`].
+    fn rank(&self) -> u8 {
+        match self {
+            Self::Postgres(postgres) => PartSpec::Postgres(postgres.spec.clone()).rank(),
+            Self::Server(server) => PartSpec::Server(server.spec.clone()).rank(),
+            Self::App(app) => PartSpec::App(app.spec.clone()).rank(),
+            Self::Edge(edge) => PartSpec::Edge(edge.spec.clone()).rank(),
+        }
+    }
 }
 
 impl Parts {
@@ -50,7 +63,7 @@ impl Parts {
     pub(super) fn server(&self) -> Option<ServerSpec> {
         self.inner().iter().find_map(|part| match &part.running {
             Run::Server(server) => Some(server.spec.clone()),
-            Run::Edge(_) | Run::App(_) => None,
+            Run::Edge(_) | Run::App(_) | Run::Postgres(_) => None,
         })
     }
 
@@ -58,7 +71,7 @@ impl Parts {
     pub(super) fn running_servers(&self) -> Vec<(String, ServerSpec, u32)> {
         let running = |part: &Part| match &part.running {
             Run::Server(server) => Some((part.name.clone(), server.spec.clone(), server.status().pid?)),
-            Run::Edge(_) | Run::App(_) => None,
+            Run::Edge(_) | Run::App(_) | Run::Postgres(_) => None,
         };
         self.inner().iter().filter_map(running).collect()
     }
@@ -68,6 +81,7 @@ impl Parts {
         let waits = |part: &Part| match &part.running {
             Run::Server(server) => server.waits_to_start(),
             Run::App(app) => app.waits_to_start(),
+            Run::Postgres(postgres) => postgres.waits_to_start(),
             Run::Edge(_) => false,
         };
         self.inner().iter().any(|part| part.name == name && waits(part))
@@ -122,7 +136,7 @@ impl Parts {
         self.inner().retain(|part| part.name != name);
     }
 
-    /// Stops every part, the last started first.
+    /// Stops every part: those that need others before these, otherwise the last started first.
     pub(super) async fn stop_all(&self) {
         while let Some(name) = self.last() {
             self.stop(&name).await;
@@ -138,7 +152,7 @@ impl Parts {
     pub(super) fn edges(&self) -> Vec<OpenEdge> {
         let edge = |part: &Part| match &part.running {
             Run::Edge(edge) => Some(edge.clone()),
-            Run::Server(_) | Run::App(_) => None,
+            Run::Server(_) | Run::App(_) | Run::Postgres(_) => None,
         };
         self.inner().iter().filter_map(edge).collect()
     }
@@ -153,7 +167,8 @@ impl Parts {
     }
 
     fn last(&self) -> Option<String> {
-        self.inner().last().map(|part| part.name.clone())
+        // Of several with the highest rank it is the last.
+        self.inner().iter().max_by_key(|part| part.running.rank()).map(|part| part.name.clone())
     }
 
     /// No code that holds the lock can leave the parts half changed, so a panic elsewhere does not spoil them.
@@ -183,6 +198,7 @@ impl Part {
     fn status(&self) -> Option<PartStatus> {
         match &self.running {
             Run::Server(server) => Some(PartStatus::Server(server.status())),
+            Run::Postgres(postgres) => Some(PartStatus::Postgres(postgres.status())),
             Run::Edge(edge) => (!edge.has_ended()).then(|| PartStatus::Edge(edge.status())),
             Run::App(app) => Some(PartStatus::App(app.status())),
         }
@@ -191,6 +207,7 @@ impl Part {
     fn take_out(&mut self) -> Stopping {
         match &mut self.running {
             Run::Server(server) => Stopping::Program(server.supervisor.take()),
+            Run::Postgres(postgres) => Stopping::Program(postgres.supervisor.take()),
             Run::Edge(edge) => Stopping::Edge(edge.clone()),
             Run::App(app) => Stopping::Program(app.supervisor.take()),
         }

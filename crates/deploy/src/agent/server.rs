@@ -1,4 +1,4 @@
-//! A supervised server: the release's program, its log, its process id.
+//! How a server is run: the release's program, its log, its process id.
 
 use std::collections::BTreeMap;
 
@@ -56,6 +56,7 @@ pub(super) fn command(
         log: host::Log::at(layout.logs().join(format!("{name}.log"))),
         pid_file: Some(layout.run().join(format!("{name}.pid"))),
         shim: shim(layout),
+        stop: host::StopSignal::default(),
     })
 }
 

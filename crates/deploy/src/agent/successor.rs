@@ -14,9 +14,9 @@ use serde::{Deserialize, Serialize};
 use super::edge::OpenEdge;
 use super::parts::{Part, Parts, Run};
 use super::running::Running;
-use super::{app, server};
+use super::{app, postgres, server};
 use crate::control::app::AppSpec;
-use crate::control::protocol::{EdgeSpec, ScheduleEntry, ServerSpec};
+use crate::control::protocol::{EdgeSpec, PostgresSpec, ScheduleEntry, ServerSpec};
 use crate::error::{Error, reason};
 use crate::place::layout::Layout;
 
@@ -49,6 +49,12 @@ struct HeldPart {
 enum What {
     Server {
         spec: ServerSpec,
+        program: HeldState,
+        /// Whether a descriptor follows: the program's output.
+        output: bool,
+    },
+    Postgres {
+        spec: PostgresSpec,
         program: HeldState,
         /// Whether a descriptor follows: the program's output.
         output: bool,
@@ -118,6 +124,12 @@ pub(super) async fn pack(
                 };
                 What::App { spec, program, output }
             }
+            Run::Postgres(Running { spec, supervisor: Some(supervisor), .. }) => {
+                let Some((program, output)) = held(&name, supervisor, &mut descriptors).await else {
+                    continue;
+                };
+                What::Postgres { spec, program, output }
+            }
             Run::Edge(edge) => match edge.take_address() {
                 Some(listener) => {
                     descriptors.push(listener.into());
@@ -125,7 +137,7 @@ pub(super) async fn pack(
                 }
                 None => continue,
             },
-            Run::Server(_) | Run::App(_) => continue,
+            Run::Server(_) | Run::App(_) | Run::Postgres(_) => continue,
         };
         parts.push(HeldPart { name, what });
     }
@@ -205,6 +217,12 @@ impl HeldParts {
                     let adopted = Supervisor::adopt(care.spawner, command, app::policy(care.layout), held);
                     Run::App(Running::new(spec, adopted, &name, care.layout.restarts())?)
                 }
+                What::Postgres { spec, program, output } => {
+                    let held = held(program, output)?;
+                    let command = postgres::command(care.layout, care.env, &name, &spec)?;
+                    let adopted = Supervisor::adopt(care.spawner, command, postgres::policy(), held);
+                    Run::Postgres(Running::new(spec, adopted, &name, care.layout.restarts())?)
+                }
                 What::Edge { spec, upstream } => {
                     let upstream = upstream
                         .parse()
@@ -239,11 +257,11 @@ mod tests {
         let state: State = serde_json::from_str(golden).expect("it is read");
         let socket = state.parts.iter().find_map(|part| match &part.what {
             What::Server { spec, .. } => spec.socket.clone(),
-            What::Edge { .. } | What::App { .. } => None,
+            What::Edge { .. } | What::App { .. } | What::Postgres { .. } => None,
         });
         let upstream = state.parts.iter().find_map(|part| match &part.what {
             What::Edge { upstream, .. } => Some(upstream.clone()),
-            What::Server { .. } | What::App { .. } => None,
+            What::Server { .. } | What::App { .. } | What::Postgres { .. } => None,
         });
         assert_eq!(socket.and_then(|path| path.into_os_string().into_string().ok()), upstream);
         let written = serde_json::to_value(&state).expect("it is written");
@@ -255,6 +273,16 @@ mod tests {
         let golden = include_str!("../../tests/golden/agent/handover-1-app.json");
         let state: State = serde_json::from_str(golden).expect("it is read");
         assert!(state.parts.iter().any(|part| matches!(&part.what, What::App { output: true, .. })));
+        let written = serde_json::to_value(&state).expect("it is written");
+        assert_eq!(written, serde_json::from_str::<serde_json::Value>(golden).expect("JSON"));
+    }
+
+    #[test]
+    fn a_managed_database_is_handed_over() {
+        let golden = include_str!("../../tests/golden/agent/handover-1-postgres.json");
+        let state: State = serde_json::from_str(golden).expect("it is read");
+        let is_postgres = |part: &HeldPart| matches!(part.what, What::Postgres { output: true, .. });
+        assert!(state.parts.iter().any(is_postgres));
         let written = serde_json::to_value(&state).expect("it is written");
         assert_eq!(written, serde_json::from_str::<serde_json::Value>(golden).expect("JSON"));
     }

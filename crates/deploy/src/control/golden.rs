@@ -36,6 +36,14 @@ fn status(line: Value) -> Status {
 }
 
 #[test]
+fn a_managed_database_is_told_and_comes_first() {
+    let told = status(golden!("done-postgres-2"));
+    assert_eq!(told.postgres().map(|postgres| (postgres.pid, postgres.restarts)), Some((Some(4713), 1)));
+    let names: Vec<_> = told.specs().into_iter().map(|(name, _)| name).collect();
+    assert_eq!(names, ["database", "server", "edge"]);
+}
+
+#[test]
 fn what_protocol_2_asks() {
     assert_eq!(both_ways::<Ask>(&golden!("status-2")), Ask::Status);
     let Ask::Start { part, spec: PartSpec::Server(server) } = both_ways(&golden!("start-server-2")) else {
@@ -48,6 +56,11 @@ fn what_protocol_2_asks() {
         panic!("another ask")
     };
     assert_eq!(server.upstream().to_string(), "/srv/chat/local/http.sock");
+    let Ask::Start { part, spec: PartSpec::Postgres(postgres) } = both_ways(&golden!("start-postgres-2"))
+    else {
+        panic!("another ask")
+    };
+    assert_eq!((&*part, postgres.reader.as_deref()), ("database", Some("mainstay-chat")));
     let Ask::Start { spec: PartSpec::Edge(edge), .. } = both_ways(&golden!("start-edge-2")) else {
         panic!("another ask")
     };

@@ -21,6 +21,9 @@ pub(crate) const PROTOCOL: u32 = 2;
 /// The part that is the Mattermost server.
 pub(crate) const SERVER: &str = "server";
 
+/// The part that is the managed database.
+pub(crate) const DATABASE: &str = "database";
+
 /// The part that is the edge.
 pub(crate) const EDGE: &str = "edge";
 
@@ -63,6 +66,11 @@ impl Ask {
         Self::Start { part: SERVER.to_owned(), spec: PartSpec::Server(spec) }
     }
 
+    /// Run the managed PostgreSQL.
+    pub(crate) fn start_postgres(spec: PostgresSpec) -> Self {
+        Self::Start { part: DATABASE.to_owned(), spec: PartSpec::Postgres(spec) }
+    }
+
     /// Open this edge, or change the open one to it.
     pub(crate) fn open_edge(spec: EdgeSpec) -> Self {
         Self::Start { part: EDGE.to_owned(), spec: PartSpec::Edge(spec) }
@@ -84,6 +92,29 @@ pub enum PartSpec {
     Edge(EdgeSpec),
     /// A supervised app.
     App(AppSpec),
+    /// The PostgreSQL in the deployment's directory.
+    Postgres(PostgresSpec),
+}
+
+impl PartSpec {
+    /// What needs others comes after them: parts are started in this order and stopped in the reverse one.
+    pub(crate) fn rank(&self) -> u8 {
+        match self {
+            Self::Postgres(_) => 0,
+            Self::Server(_) => 1,
+            Self::App(_) => 2,
+            Self::Edge(_) => 3,
+        }
+    }
+}
+
+/// How the managed PostgreSQL runs. Where its data and its programs are follows from the deployment's directory.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PostgresSpec {
+    /// The system user that it runs as; `None` keeps the agent's.
+    pub user: Option<String>,
+    /// The server's system user, whose group may enter the socket's directory.
+    pub reader: Option<String>,
 }
 
 /// Which server to run, and how.
@@ -173,6 +204,24 @@ pub enum PartStatus {
     Edge(EdgeStatus),
     /// A supervised app.
     App(AppStatus),
+    /// The managed PostgreSQL.
+    Postgres(PostgresStatus),
+}
+
+/// How the managed PostgreSQL is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PostgresStatus {
+    /// What it was started as.
+    pub spec: PostgresSpec,
+    /// Its process id while it runs.
+    pub pid: Option<u32>,
+    /// How often it had to be started again.
+    pub restarts: u64,
+    /// Its last end, in words, if it is not running.
+    pub last_exit: Option<String>,
+    /// The last end that nobody asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_restart: Option<LastRestart>,
 }
 
 /// How the server is.
@@ -345,7 +394,15 @@ impl Status {
     pub fn server(&self) -> Option<&ServerStatus> {
         match self.parts.get(SERVER)? {
             PartStatus::Server(server) => Some(server),
-            PartStatus::Edge(_) | PartStatus::App(_) => None,
+            PartStatus::Edge(_) | PartStatus::App(_) | PartStatus::Postgres(_) => None,
+        }
+    }
+
+    /// The managed database, if it is supervised.
+    pub fn postgres(&self) -> Option<&PostgresStatus> {
+        match self.parts.get(DATABASE)? {
+            PartStatus::Postgres(postgres) => Some(postgres),
+            PartStatus::Edge(_) | PartStatus::App(_) | PartStatus::Server(_) => None,
         }
     }
 
@@ -353,7 +410,7 @@ impl Status {
     pub fn edge(&self) -> Option<&EdgeStatus> {
         match self.parts.get(EDGE)? {
             PartStatus::Edge(edge) => Some(edge),
-            PartStatus::Server(_) | PartStatus::App(_) => None,
+            PartStatus::Server(_) | PartStatus::App(_) | PartStatus::Postgres(_) => None,
         }
     }
 
@@ -361,7 +418,7 @@ impl Status {
     pub fn apps(&self) -> impl Iterator<Item = &AppStatus> {
         self.parts.values().filter_map(|part| match part {
             PartStatus::App(app) => Some(app),
-            PartStatus::Server(_) | PartStatus::Edge(_) => None,
+            PartStatus::Server(_) | PartStatus::Postgres(_) | PartStatus::Edge(_) => None,
         })
     }
 
@@ -374,8 +431,7 @@ impl Status {
     pub(crate) fn specs(&self) -> Vec<(String, PartSpec)> {
         let mut specs: Vec<_> =
             self.parts.iter().map(|(name, status)| (name.clone(), status.spec())).collect();
-        // An edge needs its server.
-        specs.sort_by_key(|(_, spec)| matches!(spec, PartSpec::Edge(_)));
+        specs.sort_by_key(|(_, spec)| spec.rank());
         specs
     }
 
@@ -457,6 +513,7 @@ impl PartStatus {
             Self::Server(server) => PartSpec::Server(server.spec.clone()),
             Self::Edge(edge) => PartSpec::Edge(edge.spec.clone()),
             Self::App(app) => PartSpec::App(app.spec.clone()),
+            Self::Postgres(postgres) => PartSpec::Postgres(postgres.spec.clone()),
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::place::container::{
 };
 use crate::place::ground::writable;
 use crate::place::machine::read_secret_file;
-use crate::state::location::{Location, location};
+use crate::state::location::{Location, Managed, location};
 use crate::state::settled::settings_of;
 use crate::world::World;
 
@@ -35,7 +35,9 @@ pub fn take_volume(world: &World, (uid, gid): (u32, u32)) -> Result<bool, Error>
         let release = image_release(&world.layout, &Wanted::default())?;
         let resolved = settings_of(world, &Wanted::default(), &release)?;
         volume_change(&world.layout, &release)?;
-        let in_file = location(&resolved, None, &release).is_ok_and(|location| location == Location::File);
+        let managed = Managed::of(world, &Wanted::default(), &release, false);
+        let location = location(&resolved, None, &release, &managed);
+        let in_file = location.is_ok_and(|location| location == Location::File);
         if let Some(last) = volume_used(&world.layout)?.filter(|_| in_file) {
             return Err(without_database(&world.layout, &last));
         }

@@ -1,18 +1,21 @@
 //! `database status`: where the data is and how it is there, without touching it.
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use database::{Contents, Version};
 use dsn::Engine;
-use release::{Capabilities, ReleaseId};
+use release::{Capabilities, Catalogue, Edition, ReleaseId};
 use serde::Serialize;
 use settings::Origin;
 
 use crate::error::{Error, Exit};
 use crate::part::database::readiness::warnings;
+use crate::place::postgres;
+use crate::state::cluster::{self, Record};
 use crate::state::config_file;
 use crate::state::database_failure::{refused, script};
-use crate::state::location::{self, Location};
+use crate::state::location::{self, Location, Managed};
 use crate::state::settled::settings_of;
 use crate::world::World;
 
@@ -32,6 +35,59 @@ pub struct DatabaseStatus {
     pub file_bytes: Option<u64>,
     /// What a server answered.
     pub reached: Option<Reached>,
+    /// How Mainstay runs it, where it does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub managed: Option<ManagedStatus>,
+}
+
+/// A database that Mainstay runs.
+#[derive(Debug, Clone, Serialize)]
+pub struct ManagedStatus {
+    /// The major version of PostgreSQL that its data is of.
+    pub major: u32,
+    /// Where its programs are.
+    pub bin: PathBuf,
+    /// Its data.
+    pub data: PathBuf,
+    /// Its process id while it runs.
+    pub pid: Option<u32>,
+    /// How often it had to be started again.
+    pub restarts: u64,
+}
+
+/// What a later release needs of the database server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Need {
+    /// The release line.
+    pub release: String,
+    /// The oldest PostgreSQL that it takes.
+    pub postgres: String,
+    /// Whether this one is new enough.
+    pub met: bool,
+}
+
+/// A kind of statement that took long.
+#[derive(Debug, Clone, Serialize)]
+pub struct SlowStatement {
+    /// Its text, cut, without its values.
+    pub text: String,
+    /// How often it ran.
+    pub calls: u64,
+    /// Milliseconds on average.
+    pub mean_ms: f64,
+    /// Milliseconds in all.
+    pub total_ms: f64,
+}
+
+/// A table with many rows that were deleted or replaced and still take room.
+#[derive(Debug, Clone, Serialize)]
+pub struct DeadRows {
+    /// The table.
+    pub table: String,
+    /// Rows that count.
+    pub live: u64,
+    /// Rows that do not.
+    pub dead: u64,
 }
 
 /// What a database server answered.
@@ -61,6 +117,16 @@ pub struct Reached {
     pub mattermost_version: Option<String>,
     /// The number of the last migration.
     pub migration: Option<u32>,
+    /// Its size in bytes; `None` for MySQL.
+    pub bytes: Option<u64>,
+    /// Connections to it now; `None` for MySQL.
+    pub connections: Option<u32>,
+    /// The tables with the most dead rows, where those are many.
+    pub dead_rows: Vec<DeadRows>,
+    /// The statements that took the most time; `None` where PostgreSQL keeps no statistics of them.
+    pub slowest: Option<Vec<SlowStatement>>,
+    /// What the next releases need, where that changes.
+    pub next: Vec<Need>,
 }
 
 /// Looks.
@@ -69,8 +135,12 @@ pub struct Reached {
 /// A setting is wrong; the database is away or cannot be used: why, and what to do.
 pub async fn database_status(world: &World) -> Result<DatabaseStatus, Error> {
     let (location, release, origins) = of_deployment(world)?;
+    let managed = match &location {
+        Location::Managed(_) => Some(managed(world).await?),
+        Location::File | Location::Server(_) => None,
+    };
     let server = match location {
-        Location::Server(server) => server,
+        Location::Server(server) | Location::Managed(server) => server,
         Location::File => {
             let path = world.layout.sqlite();
             let file_bytes = std::fs::metadata(&path).ok().map(|meta| meta.len());
@@ -81,6 +151,7 @@ pub async fn database_status(world: &World) -> Result<DatabaseStatus, Error> {
                 release: release.to_string(),
                 file_bytes,
                 reached: None,
+                managed: None,
             });
         }
     };
@@ -88,6 +159,13 @@ pub async fn database_status(world: &World) -> Result<DatabaseStatus, Error> {
     let began = Instant::now();
     let facts = database::probe(&server, minimum, PATIENCE).await.map_err(|failure| refused(&failure))?;
     let contents = database::contents(&server, PATIENCE).await.map_err(|failure| refused(&failure))?;
+    // Whoever may be the superuser of the managed one sees its statistics.
+    let statements = match &managed {
+        Some(_) => postgres::administrator(&world.layout),
+        None => (*server).clone(),
+    };
+    let activity = database::activity(&server, &statements, PATIENCE).await;
+    let activity = activity.map_err(|failure| refused(&failure))?;
     let latency_ms = began.elapsed().as_millis().try_into().unwrap_or(u64::MAX);
     let mut warnings = warnings(&facts);
     let schema = match contents {
@@ -101,7 +179,19 @@ pub async fn database_status(world: &World) -> Result<DatabaseStatus, Error> {
             None
         }
     };
+    let next = match server.engine {
+        Engine::Postgres => next_needs(&release, facts.version),
+        Engine::MySql => Vec::new(),
+    };
+    let (bytes, connections) =
+        activity.as_ref().map(|activity| (activity.bytes, activity.connections)).unzip();
+    let (dead_rows, slowest) = activity.map(rows).unwrap_or_default();
     let reached = Reached {
+        bytes,
+        connections,
+        dead_rows,
+        slowest,
+        next,
         product: facts.product.to_string(),
         version: facts.version.to_string(),
         minimum: (server.engine == Engine::Postgres).then(|| Version::of_postgres(minimum).to_string()),
@@ -121,7 +211,73 @@ pub async fn database_status(world: &World) -> Result<DatabaseStatus, Error> {
         release: release.to_string(),
         file_bytes: None,
         reached: Some(reached),
+        managed,
     })
+}
+
+/// How the managed database runs.
+///
+/// # Errors
+/// It is not made yet, or does not run.
+async fn managed(world: &World) -> Result<ManagedStatus, Error> {
+    let layout = &world.layout;
+    let hint = "`mainstay up` makes it and starts it";
+    let Some(record) = Record::read(layout)?.filter(|_| cluster::is_made(layout)) else {
+        return Err(Error::not_ready(format!(
+            "there is no PostgreSQL cluster in {}",
+            layout.postgres().display()
+        ))
+        .hint(hint));
+    };
+    let path = world.env.get("PATH").map(String::as_str).unwrap_or_default();
+    let bin = record.installation(layout, path)?.bin;
+    let status = world.agent.status().await?;
+    let Some(running) = status.as_ref().and_then(|status| status.postgres()) else {
+        return Err(Error::not_ready(format!(
+            "the PostgreSQL in {} does not run",
+            layout.postgres().display()
+        ))
+        .hint("`mainstay up` starts it"));
+    };
+    Ok(ManagedStatus {
+        major: record.major,
+        bin,
+        data: layout.postgres_data(),
+        pid: running.pid,
+        restarts: running.restarts,
+    })
+}
+
+type Rows = (Vec<DeadRows>, Option<Vec<SlowStatement>>);
+
+fn rows(activity: database::Activity) -> Rows {
+    let dead = |database::DeadRows { table, live, dead }| DeadRows { table, live, dead };
+    let slow =
+        |database::Slow { text, calls, mean_ms, total_ms }| SlowStatement { text, calls, mean_ms, total_ms };
+    let slowest = match activity.statements {
+        database::Statements::Off => None,
+        database::Statements::Slowest(all) => Some(all.into_iter().map(slow).collect()),
+    };
+    (activity.dead.into_iter().map(dead).collect(), slowest)
+}
+
+/// What the releases after this one need: the next line, and each later one that needs more than the line before it.
+fn next_needs(release: &ReleaseId, found: Version) -> Vec<Need> {
+    let catalogue = Catalogue::built_in();
+    let mut later: Vec<_> =
+        catalogue.lines.iter().filter(|line| line.series > release.version.series()).collect();
+    later.sort_by_key(|line| line.series);
+    let mut needs: Vec<Need> = Vec::new();
+    for line in later {
+        // What a database must be for a line does not depend on the edition.
+        let newest = ReleaseId { version: line.newest.clone(), edition: Edition::Team };
+        let minimum = Version::of_postgres(Capabilities::of(&newest).postgres_minimum);
+        let postgres = minimum.to_string();
+        if needs.last().is_none_or(|last| last.postgres != postgres) {
+            needs.push(Need { release: line.series.to_string(), postgres, met: found >= minimum });
+        }
+    }
+    needs
 }
 
 /// The SQL that creates user and database of the deployment, for its server's administrator.
@@ -134,6 +290,10 @@ pub fn sql_script(world: &World) -> Result<String, Error> {
             Err(Error::new(Exit::Usage, "this deployment's database is a file, which needs no SQL").hint(
                 "name a database server first: DB_ADAPTER=postgres, DB_HOST, DB_NAME, DB_USER, DB_PASS",
             ))
+        }
+        Location::Managed(_) => {
+            Err(Error::new(Exit::Usage, "Mainstay runs this deployment's database, which needs no SQL")
+                .hint("`mainstay up` makes user and database; `mainstay shell database` opens it"))
         }
         Location::Server(server) => {
             script(&server).map_err(|error| Error::new(Exit::Settings, error.to_string()))
@@ -156,9 +316,11 @@ type Found = (Location, ReleaseId, Vec<(String, String)>);
 
 fn of_deployment(world: &World) -> Result<Found, Error> {
     let release = crate::present_release(&world.layout);
-    let resolved = settings_of(world, &crate::wanted_file(&world.layout)?, &release)?;
+    let wanted = crate::wanted_file(&world.layout)?;
+    let resolved = settings_of(world, &wanted, &release)?;
     let deployed = config_file::deployed(&world.layout)?;
-    let location = location::location(&resolved, deployed.as_ref(), &release)?;
+    let managed = Managed::of(world, &wanted, &release, false);
+    let location = location::location(&resolved, deployed.as_ref(), &release, &managed)?;
     let source = resolved.setting(location::SECTION, "DataSource").and_then(|setting| setting.origin());
     let origins = match (source, &location) {
         (Some(Origin::Composed { from }), _) => settings::table::rows()
@@ -170,6 +332,9 @@ fn of_deployment(world: &World) -> Result<Found, Error> {
                 is_part.then(|| (row.name.to_owned(), origin.to_string()))
             })
             .collect(),
+        (_, Location::Managed(_)) if managed.asked => {
+            vec![("database".to_owned(), wanted.origin("database").to_string())]
+        }
         (_, Location::File) if !location::is_said(&resolved, "DriverName") => Vec::new(),
         _ => vec![("SqlSettings.DataSource".to_owned(), location::origin(&resolved, "DataSource"))],
     };

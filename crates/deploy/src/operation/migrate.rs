@@ -61,7 +61,7 @@ impl Operation for Migrate {
         steps.extend(up.steps.into_iter().filter(|step| is_at_rest(&step.action)));
         if !steps.iter().any(|step| matches!(step.action, Action::Database(_))) {
             let release = settled.release.clone();
-            let external = matches!(settled.location, Location::Server(_));
+            let external = settled.location != Location::File;
             let action = Database { release, user: settled.desired.user.clone(), fresh: false, external };
             steps.push(action.step(&settled.location, None));
         }

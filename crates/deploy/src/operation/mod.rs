@@ -5,6 +5,7 @@ pub(crate) mod admin;
 pub(crate) mod apps;
 pub(crate) mod boot;
 pub(crate) mod container;
+pub(crate) mod database_shell;
 pub(crate) mod database_status;
 pub(crate) mod down;
 mod halt;

@@ -78,6 +78,12 @@ impl Operation for Restart {
                 let stop = PARTS.iter().rev().filter_map(|part| part.stop(running));
                 stop.chain(PARTS.iter().filter_map(|part| part.start_again(running))).collect()
             }
+            // Its server stops first, so that no request finds a database that is away.
+            "database" if running.postgres().is_some() => {
+                let both = || PARTS.iter().filter(|part| ["database", "server"].contains(&part.name()));
+                let stop = both().rev().filter_map(|part| part.stop(running));
+                stop.chain(both().filter_map(|part| part.start_again(running))).collect()
+            }
             name => match PARTS.iter().filter(can_restart).find(|part| part.name() == name) {
                 Some(part) => part.stop(running).into_iter().chain(part.start_again(running)).collect(),
                 None => match part::restarting(name, running) {
@@ -136,6 +142,10 @@ fn unknown(name: &str, running: &Status) -> Error {
     if ["server", "edge"].contains(&name) {
         return Error::not_ready(format!("the {name} does not run"))
             .hint("start everything with `mainstay up`");
+    }
+    if name == "database" {
+        let what = "the database of this deployment is not run by Mainstay, so it cannot restart it";
+        return Error::new(Exit::Usage, what).hint("`mainstay database status` says which database it is");
     }
     let near = settings::nearest(name, names.iter().copied()).map(|near| format!("did you mean `{near}`?"));
     let near = near.unwrap_or_else(|| format!("allowed: {}", names.join(", ")));

@@ -57,7 +57,9 @@ impl Operation for StartEmpty {
         if gone.is_empty() && !unnamed {
             return Ok(Seen { running, aside: None });
         }
-        if let (Location::Server(server), true) = (&settled.location, observed.database.exists) {
+        if let (Location::Server(server) | Location::Managed(server), true) =
+            (&settled.location, observed.database.exists)
+        {
             return Err(Error::new(
                 Exit::Refused,
                 format!("{server} still holds a Mattermost, so this would not begin with an empty one"),

@@ -186,7 +186,9 @@ impl Status {
     pub fn is_up(&self) -> bool {
         let agent = self.agent.as_ref();
         agent.is_some_and(|agent| {
-            agent.edge().is_some() && agent.server().is_some_and(|server| server.pid.is_some())
+            agent.edge().is_some()
+                && agent.server().is_some_and(|server| server.pid.is_some())
+                && agent.postgres().is_none_or(|postgres| postgres.pid.is_some())
         }) && self.trouble.is_none()
     }
 

@@ -16,7 +16,7 @@ use crate::part::{boot, stopping};
 use crate::place::ground::{Ground, ground};
 use crate::place::layout::Layout;
 use crate::state::location;
-use crate::state::server_user::made_for;
+use crate::state::server_user::{made_for, made_for_database};
 use crate::state::words::UNINSTALL;
 use crate::world::World;
 
@@ -61,6 +61,12 @@ pub struct Uninstalled {
     pub user_stays: Option<String>,
     /// The system user that was deleted.
     pub user_removed: Option<String>,
+    /// The system user of the managed database, which was deleted with it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub database_user_removed: Option<String>,
+    /// The same where it stays, and why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub database_user_stays: Option<(String, String)>,
     /// The database on a server that it used, the password masked: never deleted.
     pub database: Option<String>,
     /// Whether an earlier `uninstall` had begun to delete and was interrupted.
@@ -92,6 +98,8 @@ pub struct Seen {
     /// What goes.
     names: Vec<String>,
     user: Option<(host::User, Fate)>,
+    /// The system user of the managed database, where it goes.
+    database_user: Option<host::User>,
     database: Option<String>,
     /// Whether there may be a database on a server that is of no use without secrets.toml.
     needs_secrets: bool,
@@ -123,7 +131,9 @@ impl Operation for Uninstall {
         if ground(layout)? == Ground::Free {
             return Err(not_there(layout));
         }
-        let database = location::of_config(world).ok().map(|server| server.to_string());
+        // The managed database is in the directory, and goes or stays with it.
+        let elsewhere = !location::is_managed(layout);
+        let database = location::of_config(world).ok().filter(|_| elsewhere).map(|server| server.to_string());
         let left = left(layout);
         let needs_secrets = match &left {
             // Decided by the one that was interrupted: it has left them in their place.
@@ -139,7 +149,10 @@ impl Operation for Uninstall {
             (user, fate)
         });
         let unit = boot::removal(world).await?;
-        Ok(Seen { running: world.agent.status().await?, unit, names, needs_secrets, user, database, left })
+        let goes = |_: &host::User| !self.keep_data && rustix::process::geteuid().is_root();
+        let database_user = made_for_database(layout).filter(goes);
+        let running = world.agent.status().await?;
+        Ok(Seen { running, unit, names, needs_secrets, user, database_user, database, left })
     }
 
     fn plan(&self, world: &World, seen: &Seen) -> Result<Plan<Action>, Error> {
@@ -147,10 +160,10 @@ impl Operation for Uninstall {
         steps.extend(seen.unit.clone().map(Unit::step));
         if !seen.names.is_empty() {
             let goes = seen.user.as_ref().filter(|(_, fate)| matches!(fate, Fate::Goes));
-            steps.push(
-                Removal::of(seen.names.clone(), self.keep_data)
-                    .step(goes.map(|(user, _)| user.name.as_str())),
-            );
+            let users = goes.map(|(user, _)| user.name.as_str()).into_iter();
+            let users: Vec<_> =
+                users.chain(seen.database_user.as_ref().map(|user| user.name.as_str())).collect();
+            steps.push(Removal::of(seen.names.clone(), self.keep_data).step(&users));
         }
         Ok(Plan::new(Self::NAME, format!("Uninstall {}", world.layout.root().display()), steps))
     }
@@ -158,7 +171,8 @@ impl Operation for Uninstall {
     /// Deletes. It cannot be undone, so it comes after the plan.
     async fn report(&self, world: &World, seen: Seen, _: bool) -> Result<Uninstalled, Error> {
         let layout = &world.layout;
-        let Seen { names: removed, mut user, database, needs_secrets, left, .. } = seen;
+        let Seen { names: removed, mut user, mut database_user, database, needs_secrets, left, .. } = seen;
+        let mut database_user_stays = None;
         if self.keep_data {
             host::disk::remove_tree(&layout.unneeded())?;
             remove_but_data(&layout.aside())?;
@@ -181,8 +195,18 @@ impl Operation for Uninstall {
             {
                 host::disk::remove_tree(elsewhere)?;
             }
+            let socket = layout.postgres_socket();
+            if !socket.starts_with(layout.root()) {
+                host::disk::remove_tree(&socket)?;
+            }
             if let Some((user, fate @ Fate::Goes)) = &mut user {
                 *fate = deleted(user)?;
+            }
+            if let Some(user) = database_user.take() {
+                match deleted(&user)? {
+                    Fate::Goes => database_user = Some(user),
+                    Fate::Stays(why) => database_user_stays = Some((user.name, why)),
+                }
             }
             host::disk::remove_tree(&layout.run())?;
             // The directory itself may be a mount point, or made by the operator: an empty one does no harm.
@@ -204,6 +228,8 @@ impl Operation for Uninstall {
             user: None,
             user_stays: None,
             user_removed: None,
+            database_user_removed: database_user.map(|user| user.name),
+            database_user_stays,
             database,
         };
         match user {

@@ -43,12 +43,15 @@ pub struct Request {
     pub take_over: Option<PathBuf>,
     /// Leave what starts the deployment at boot as it is: something else starts this `up`.
     pub keeps_boot: bool,
+    /// Whether packages of the distribution may be installed.
+    pub install_packages: bool,
 }
 
 impl Request {
     /// What is installed from.
     pub(super) fn source(&self, only_shown: bool) -> Source<'_> {
-        Source { origin: self.origin.as_ref(), only_shown, take_over: self.take_over.as_deref() }
+        let (origin, take_over) = (self.origin.as_ref(), self.take_over.as_deref());
+        Source { origin, only_shown, take_over, installs_packages: self.install_packages }
     }
 
     /// How long to wait for a database server. On a machine it is started before us or not at all.
@@ -212,6 +215,7 @@ pub(crate) mod tests {
             build: None,
             remarks: Vec::new(),
             taken: None,
+            installs_packages: false,
         }
     }
 

@@ -6,6 +6,11 @@ use super::{Part, Stage, View};
 use crate::action::{self, Action, HandOver, Switch};
 use crate::control::protocol::Status;
 
+/// When the agent is started: before the tables are made where it runs the managed database for that.
+pub(super) fn stage(view: &View<'_>) -> Stage {
+    if view.observed.database.cluster.is_some() { Stage::Change } else { Stage::Start }
+}
+
 pub(super) struct Agent;
 
 impl Part for Agent {
@@ -13,11 +18,11 @@ impl Part for Agent {
         "agent"
     }
 
-    fn steps(&self, stage: Stage, view: &View<'_>) -> Vec<Step<Action>> {
-        match stage {
+    fn steps(&self, at: Stage, view: &View<'_>) -> Vec<Step<Action>> {
+        match at {
             // First of all: what comes later speaks to an agent of this version.
             Stage::Prepare => view.observed.handover.clone().map(HandOver::step).into_iter().collect(),
-            Stage::Start if view.observed.agent.is_none() => {
+            now if now == stage(view) && view.observed.agent.is_none() => {
                 vec![action::Agent { switch: Switch::On }.step()]
             }
             _ => Vec::new(),

@@ -97,7 +97,9 @@ impl Part for Boot {
     /// Before the agent, which the unit starts then.
     fn steps(&self, stage: Stage, view: &View<'_>) -> Vec<Step<Action>> {
         match stage {
-            Stage::Start => view.observed.boot.change.clone().map(Unit::step).into_iter().collect(),
+            stage if stage == super::agent::stage(view) => {
+                view.observed.boot.change.clone().map(Unit::step).into_iter().collect()
+            }
             _ => Vec::new(),
         }
     }

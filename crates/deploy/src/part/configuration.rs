@@ -8,6 +8,7 @@ use settings::Undeclared;
 use super::{Part, Stage, View};
 use crate::action::{self, Action};
 use crate::error::Error;
+use crate::state::location::{Location, Managed};
 use crate::state::proof::prove;
 use crate::state::settled::{Settled, reconcile};
 use crate::state::taken::Files;
@@ -36,8 +37,12 @@ impl ConfigChange {
 /// # Errors
 /// The server could not read what config.json becomes.
 pub(super) fn observe(world: &World, settled: &Settled, listen: SocketAddr) -> Result<ConfigChange, Error> {
-    let Settled { resolved, release, config, .. } = settled;
-    let next = reconcile(resolved, release, &world.layout, listen, config, Undeclared::GoesBack)?;
+    let Settled { resolved, release, config, desired, .. } = settled;
+    // Where it was settled that there is a managed database, there is one, or there will be.
+    let is_managed = matches!(settled.location, Location::Managed(_));
+    let managed = Managed::of(world, &desired.wanted, release, is_managed);
+    let files = (config, &managed);
+    let next = reconcile(resolved, release, &world.layout, listen, files, Undeclared::GoesBack)?;
     prove(world, release, &next.config, Some(resolved))?;
     if config.config.is_none() {
         return Ok(ConfigChange::New);

@@ -15,6 +15,7 @@ use crate::place::layout::Layout;
 use crate::state::access::{Denied, denied};
 use crate::state::blank::is_there;
 use crate::state::exposed::{Exposed, exposed};
+use crate::state::location::{Location, MANAGED};
 use crate::state::settled::Settled;
 
 /// What is there.
@@ -93,7 +94,7 @@ impl Part for Directory {
             return steps;
         }
         if let Some(name) = user.clone().filter(|_| !seen.user) {
-            steps.push(SystemUser { name }.step());
+            steps.push(SystemUser { name, home: None }.step());
         }
         if !seen.missing.is_empty() {
             steps.push(Directories { user, missing: seen.missing.clone() }.step(view.layout));
@@ -155,6 +156,11 @@ fn wanted_changes(settled: &Settled, layout: &Layout) -> BTreeMap<String, String
         changes.insert("listen".to_owned(), host::Listen::from(desired.listen).to_string());
         changes.insert("site_url".to_owned(), desired.site_url_text().to_owned());
         changes.extend(desired.user.iter().map(|user| ("user".to_owned(), user.clone())));
+    }
+    if let (Location::Managed(_), true) = (&settled.location, layout.place().keeps_decisions())
+        && file.as_ref().is_none_or(|file| file.get("database").is_none())
+    {
+        changes.insert("database".to_owned(), MANAGED.to_owned());
     }
     for key in &settled.given {
         let value = desired.wanted.get(key).unwrap_or_default();

@@ -11,7 +11,9 @@ use crate::action::{self, Action};
 use crate::error::{Error, Exit};
 use crate::place::container::without_database;
 use crate::place::layout::Layout;
+use crate::place::postgres;
 use crate::state::blank::{is_blank, is_there};
+use crate::state::cluster::data_version;
 use crate::state::config_file;
 use crate::state::identity::{Identity as Record, Used, data_mark, fresh_id, original, used};
 use crate::state::location::{self, Location};
@@ -78,7 +80,15 @@ pub(crate) fn gone(layout: &Layout, settled: &Settled, observed: &super::Observe
     let file = (settled.file.is_some() && !is_blank(&layout.wanted())) || !layout.place().keeps_decisions();
     let mut gone = gone_files(layout, file, seen.config);
     match &settled.location {
-        Location::Server(server) if !observed.database.exists => gone.push(format!("the tables in {server}")),
+        Location::Managed(_) if data_version(layout).is_none() => {
+            gone.push(format!("the PostgreSQL cluster in {}", layout.postgres_data().display()));
+        }
+        Location::Server(server) | Location::Managed(server) if !observed.database.exists => {
+            gone.push(format!("the tables in {server}"))
+        }
+        Location::File if seen.record.as_ref().is_some_and(|record| record.managed) => {
+            gone.push("what says that the database is the managed one".to_owned());
+        }
         Location::File if !observed.database.exists => {
             // Where it was is not known where the file of settings is gone as well.
             gone.push(match seen.record.as_ref().and_then(|record| record.database.as_ref()) {
@@ -87,7 +97,9 @@ pub(crate) fn gone(layout: &Layout, settled: &Settled, observed: &super::Observe
             });
         }
         // Uploads can be in a store elsewhere, so an empty directory alone says nothing. One that has lost its mark does.
-        Location::Server(_) if seen.record.is_some() && seen.data.is_none() && seen.data_is_empty => {
+        Location::Server(_) | Location::Managed(_)
+            if seen.record.is_some() && seen.data.is_none() && seen.data_is_empty =>
+        {
             gone.push(format!("the files in {}", layout.database().display()));
         }
         _ => {}
@@ -157,12 +169,15 @@ pub(crate) async fn refuse_gone_files(layout: &Layout) -> Result<(), Error> {
     let record = Record::read(layout)?;
     let config = has_config(layout);
     let in_file = match &record {
-        Some(record) => record.database.is_none(),
+        Some(record) => record.database.is_none() && !record.managed,
         None => config && location::is_file(layout)?,
     };
     let mut gone = gone_files(layout, has_wanted(layout), config);
     if in_file && !is_filled(&layout.sqlite()) {
         gone.push(missing(&layout.sqlite()));
+    }
+    if record.as_ref().is_some_and(|record| record.managed) && data_version(layout).is_none() {
+        gone.push(format!("the PostgreSQL cluster in {}", layout.postgres_data().display()));
     }
     refuse_gone(layout, last, &gone)?;
     let Some(record) = record else { return Ok(()) };
@@ -195,7 +210,8 @@ pub(crate) fn refuse_strangers(
         ));
     }
     let Some(record) = &seen.record else { return Ok(()) };
-    if let (Location::Server(server), Some(other)) = (&settled.location, &observed.database.deployment)
+    if let (Location::Server(server) | Location::Managed(server), Some(other)) =
+        (&settled.location, &observed.database.deployment)
         && *other != record.id
     {
         return Err(Error::new(
@@ -257,7 +273,7 @@ pub(crate) fn refuse_without_database(
 /// One of them is a file system of its own, which cannot be moved.
 pub(crate) fn remains(layout: &Layout) -> Result<Vec<String>, Error> {
     const FILES: [&str; 4] = ["secrets.toml", "declared.json", "deployment.json", "run/verified.json"];
-    let dirs = layout.server_dirs().filter(|name| !name.starts_with("logs"));
+    let dirs = layout.server_dirs().filter(|name| !name.starts_with("logs")).chain([postgres::DIRECTORY]);
     let names = dirs.chain(FILES).filter(|name| layout.root().join(name).symlink_metadata().is_ok());
     let names = names.map(str::to_owned).collect::<Vec<_>>();
     let device = |path: &Path| std::fs::symlink_metadata(path).ok().map(|meta| meta.dev());
@@ -287,8 +303,11 @@ impl Part for Identity {
             return Vec::new();
         }
         let (seen, layout) = (&view.observed.identity, view.layout);
+        let is_file = view.settled.location == Location::File;
+        let managed = matches!(view.settled.location, Location::Managed(_));
         let (database, marked) = match &view.settled.location {
             Location::File => (None, None),
+            Location::Managed(_) => (None, view.observed.database.deployment.clone()),
             Location::Server(server) => (Some(server.to_string()), view.observed.database.deployment.clone()),
         };
         // A copy beside its original is a deployment of its own, unless both have the same data.
@@ -301,13 +320,15 @@ impl Part for Identity {
         };
         let is_recorded = known.as_ref().is_some_and(|record| {
             record.database == database
+                && record.managed == managed
                 && record.root == layout.root()
                 && seen.data.as_ref() == Some(&record.id)
         });
-        if is_recorded && (database.is_none() || marked.as_ref() == Some(&id)) {
+        if is_recorded && (is_file || marked.as_ref() == Some(&id)) {
             return Vec::new();
         }
         let mut identity = Record::new(Some(id), database, layout);
+        identity.managed = managed;
         identity.since = known.map_or(identity.since, |record| record.since);
         let step = action::Identity {
             identity,

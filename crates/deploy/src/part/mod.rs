@@ -103,9 +103,9 @@ pub(crate) const PARTS: [&dyn Part; 13] = [
     &directory::Directory,
     &release::Release,
     &configuration::Configuration,
-    &database::plan::Database,
     &boot::Boot,
     &agent::Agent,
+    &database::plan::Database,
     &server::Server,
     &edge::Edge,
     &apps::Apps,
@@ -123,7 +123,12 @@ pub(crate) fn converging(view: &View<'_>) -> Vec<Step<Action>> {
         if stage == Stage::Prove && steps.is_empty() && view.observed.verified {
             continue;
         }
-        steps.extend(PARTS.iter().flat_map(|part| part.steps(stage, view)));
+        let of = |part: &&dyn Part| part.steps(stage, view);
+        // What needs others is stopped before them.
+        match stage {
+            Stage::Stop => steps.extend(PARTS.iter().rev().flat_map(of)),
+            _ => steps.extend(PARTS.iter().flat_map(of)),
+        }
     }
     steps
 }

@@ -58,7 +58,7 @@ pub(crate) async fn observe(
     Ok(Observed {
         config: configuration::observe(world, settled, server.listen)?,
         server,
-        database: database::observe(world, settled, creation, patience).await?,
+        database: database::observe(world, settled, creation, agent.as_ref(), patience).await?,
         directory: directory::observe(layout, settled)?,
         release: release::observe(layout, settled)?,
         handover: agent.as_ref().and_then(|status| HandOver::from(status, world.program())),

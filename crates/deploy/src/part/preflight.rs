@@ -18,6 +18,8 @@ const ROOM: u64 = 256 << 20;
 
 /// The same for an official release: it unpacks to about 1 GB.
 const ROOM_OF_OFFICIAL: u64 = 1536 << 20;
+/// Bytes that a managed PostgreSQL needs besides: 40 MB of its own, 80 MB and more that it writes ahead.
+const CLUSTER_ROOM: u64 = 256 << 20;
 
 /// Whether `up` could work here.
 ///
@@ -31,7 +33,8 @@ pub(crate) fn check(layout: &Layout, settled: &Settled, observed: &Observed) -> 
     link(layout)?;
     if !layout.current().exists() {
         let official = settled.release.edition != ::release::Edition::Builtin;
-        room(ground, layout, if official { ROOM_OF_OFFICIAL } else { ROOM })?;
+        let cluster = if let Location::Managed(_) = &settled.location { CLUSTER_ROOM } else { 0 };
+        room(ground, layout, cluster + if official { ROOM_OF_OFFICIAL } else { ROOM })?;
     }
     if let Some(name) = &desired.user {
         reachable(name, layout, ground)?;
@@ -48,7 +51,7 @@ pub(crate) fn check(layout: &Layout, settled: &Settled, observed: &Observed) -> 
         return Ok(());
     }
     match &settled.location {
-        Location::File => {
+        Location::File | Location::Managed(_) => {
             let missing = layout.secrets().display().to_string();
             Err(Error::not_ready(format!("{missing} is missing, and there is a database that it belongs to"))
                 .hint("put it back from a backup; nothing has been changed"))

@@ -8,6 +8,7 @@ use std::time::Duration;
 use plan::Step;
 use release::Capabilities;
 
+use super::database::cluster;
 use super::{Part, Stage, View};
 use crate::action::{self, Action, Administrator, Switch};
 use crate::control::health;
@@ -101,9 +102,13 @@ impl Part for Server {
         // Whole directories change their owner while the server is stopped: it makes and removes files in them.
         let has_its_files = view.observed.directory.of_others.is_empty();
         let stays = |server: &ServerStatus| {
+            let database = view.observed.database.cluster.as_ref();
+            let restarts =
+                database.is_some_and(|seen| seen.restarts(&cluster::spec(view.layout, view.settled)));
             !view.observed.config.reconfigures()
                 && !view.observed.release.other_build
                 && has_its_files
+                && !restarts
                 && seen.healthy
                 && server.spec == spec
         };

@@ -245,6 +245,7 @@ impl Layout {
             LogPart::Agent => "logs/agent.log",
             LogPart::Edge => "logs/edge.log",
             LogPart::Schedule => "logs/schedule.log",
+            LogPart::Database => "logs/database.log",
         })
     }
 
@@ -352,4 +353,6 @@ pub enum LogPart {
     Agent,
     /// What the agent begins by itself.
     Schedule,
+    /// The managed database.
+    Database,
 }

@@ -15,7 +15,7 @@ use crate::error::Error;
 pub(crate) const DIRECTORY: &str = "local";
 
 /// The longest path of a Unix socket, in bytes: Linux keeps 108, and the last one ends the text.
-const LONGEST: usize = 107;
+pub(crate) const LONGEST: usize = 107;
 
 impl Layout {
     /// Is there while the acceptance test has access tokens switched on.
@@ -41,7 +41,7 @@ impl Layout {
 }
 
 /// A short directory for the deployment in `root`: the same one each time.
-fn elsewhere(root: &Path) -> PathBuf {
+pub(crate) fn elsewhere(root: &Path) -> PathBuf {
     use std::os::unix::ffi::OsStrExt as _;
     // FNV-1a, which no later compiler changes: config.json remembers the path.
     let hash = root.as_os_str().as_bytes().iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {

@@ -7,6 +7,7 @@ pub(crate) mod holder;
 pub(crate) mod layout;
 pub(crate) mod local_socket;
 pub(crate) mod machine;
+pub(crate) mod postgres;
 
 use std::path::Path;
 use std::time::Duration;
@@ -45,6 +46,12 @@ impl Place {
             Self::Machine => 0o022,
             Self::Container => 0o002,
         }
+    }
+
+    /// Whether Mainstay can run a database of its own here. A container runs one program and its image has no PostgreSQL: there the
+    /// database is another container.
+    pub(crate) fn runs_database(self) -> bool {
+        self == Self::Machine
     }
 
     /// Whether the server may run without a site URL: people type the address of the host, which nothing here knows.

@@ -34,6 +34,9 @@ pub struct Identity {
     pub since: i64,
     /// The database on a server that it uses, the password masked; `None` = the deployment's own file.
     pub database: Option<String>,
+    /// Whether its database is the managed one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub managed: bool,
     /// The deployment's directory when this was written.
     pub root: PathBuf,
 }
@@ -46,6 +49,7 @@ impl Identity {
             id: id.unwrap_or_else(fresh_id),
             since: jiff::Timestamp::now().as_millisecond(),
             database,
+            managed: false,
             root: layout.root().to_owned(),
         }
     }

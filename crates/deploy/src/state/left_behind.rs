@@ -17,10 +17,12 @@ pub(crate) fn left_behind(layout: &Layout) -> Vec<String> {
         )
     });
     let undone = names(&layout.undone()).into_iter().map(|name| {
+        let is_cluster = name.starts_with("postgres-");
+        let what = if is_cluster { "its PostgreSQL cluster" } else { "the data of its server" };
         let dir = layout.undone().join(name);
         let dir = dir.display();
         format!(
-            "an `up` that was undone left the data of its server in {dir}: copy out what you need, `rm -r {dir}` deletes it"
+            "an `up` that was undone left {what} in {dir}: copy out what you need, `rm -r {dir}` deletes it"
         )
     });
     aside.chain(undone).collect()

@@ -1,17 +1,21 @@
-//! Where a deployment keeps its data: the built-in server's own file, or a database on a server.
+//! Where a deployment keeps its data: the built-in server's own file, a PostgreSQL that Mainstay runs, or a database on another server.
 //!
 //! What is declared decides (`DB_*`, a docker link, `MM_SQLSETTINGS_DATASOURCE`, `[mattermost.SqlSettings]`); otherwise what config.json
-//! says already, so that an `up` without those variables does not move a deployment; otherwise the file.
+//! says already, so that an `up` without those variables does not move a deployment; otherwise the file. `database = "managed"` in
+//! mainstay.toml excludes all of these; a release that cannot use a file gets the managed database where PostgreSQL is at hand.
 
 use std::fmt;
 
-use dsn::{DataSource, Engine, Server};
+use dsn::{DataSource, Engine, Host, Server};
 use release::{Capabilities, ReleaseId};
 use serde_json::Value;
-use settings::{Origin, Resolved};
+use settings::{Origin, Resolved, Wanted};
 
 use crate::error::{Error, Exit};
 use crate::place::layout::Layout;
+use crate::place::postgres;
+use crate::state::cluster;
+use crate::state::wanted::read_wanted;
 use crate::world::World;
 
 /// Where the data is.
@@ -19,15 +23,78 @@ use crate::world::World;
 pub(crate) enum Location {
     /// The file in the deployment's own directory.
     File,
+    /// The PostgreSQL in the deployment's own directory, which Mainstay runs.
+    Managed(Box<Server>),
     /// A database on a server, which is never Mainstay's to delete.
     Server(Box<Server>),
 }
+
+/// What is known of the managed database, whether it is used or not.
+pub(crate) struct Managed {
+    /// Whether mainstay.toml or the command line asks for it.
+    pub asked: bool,
+    /// Whether Mainstay can run a database here.
+    pub possible: bool,
+    /// Whether there is one, or the programs to make one.
+    pub at_hand: bool,
+    /// How the server logs in to it.
+    pub server: Server,
+}
+
+impl Managed {
+    /// For the deployment of `world`. `installs` = PostgreSQL may be installed where it is missing.
+    pub(crate) fn of(world: &World, wanted: &Wanted, release: &ReleaseId, installs: bool) -> Self {
+        let layout = &world.layout;
+        let asked = wanted.get("database") == Some(MANAGED);
+        let is_default = !Capabilities::of(release).sqlite;
+        let path = world.env.get("PATH").map(String::as_str).unwrap_or_default();
+        let at_hand = || cluster::is_made(layout) || !postgres::installations(path).is_empty();
+        // Secrets that cannot be read are told elsewhere.
+        let password = world.secrets().ok().and_then(|secrets| secrets.database_password);
+        Self {
+            asked,
+            possible: layout.place().runs_database(),
+            at_hand: installs || ((asked || is_default) && at_hand()),
+            server: postgres::server(layout, password),
+        }
+    }
+
+    fn location(&self) -> Location {
+        Location::Managed(Box::new(self.server.clone()))
+    }
+
+    /// The managed database, because it is asked for.
+    fn asked_for(&self, resolved: &Resolved) -> Result<Location, Error> {
+        if !self.possible {
+            return Err(Error::new(Exit::Refused, "a container runs no database of its own, and `database` is `managed`")
+                .hint("run PostgreSQL in another container, and name it: DB_ADAPTER=postgres, DB_HOST, DB_NAME, DB_USER and DB_PASS"));
+        }
+        let names_another = |key: &str| {
+            let value = resolved.value(SECTION, key).and_then(Value::as_str).unwrap_or_default();
+            is_said(resolved, key) && !value.is_empty() && (key, value) != ("DriverName", "postgres")
+        };
+        match ["DataSource", "DriverName"].into_iter().find(|key| names_another(key)) {
+            None => Ok(self.location()),
+            Some(key) => Err(Error::new(
+                Exit::Settings,
+                format!(
+                    "`database` is `managed`, and {} says `{SECTION}.{key}`: these are two databases",
+                    origin(resolved, key)
+                ),
+            )
+            .hint("take one of them away; nothing has been changed")),
+        }
+    }
+}
+
+/// The word of mainstay.toml.
+pub(crate) const MANAGED: &str = "managed";
 
 impl Location {
     /// Whether both are the same database, whoever asks for it there.
     pub(crate) fn is(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::File, Self::File) => true,
+            (Self::File, Self::File) | (Self::Managed(_), Self::Managed(_)) => true,
             (Self::Server(one), Self::Server(other)) => {
                 (one.engine, one.place(), &one.name) == (other.engine, other.place(), &other.name)
             }
@@ -41,7 +108,7 @@ impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File => f.write_str("the deployment's own file"),
-            Self::Server(server) => server.fmt(f),
+            Self::Managed(server) | Self::Server(server) => server.fmt(f),
         }
     }
 }
@@ -60,19 +127,21 @@ pub(crate) fn location(
     resolved: &Resolved,
     deployed: Option<&Value>,
     release: &ReleaseId,
+    managed: &Managed,
 ) -> Result<Location, Error> {
+    if managed.asked {
+        return managed.asked_for(resolved);
+    }
     let filled = |value: Option<&Value>| {
         value.and_then(Value::as_str).filter(|text| !text.is_empty()).map(str::to_owned)
     };
     let said = |key| filled(resolved.value(SECTION, key).filter(|_| is_said(resolved, key)));
     let kept = |key: &str| filled(deployed.map(|config| &config[SECTION][key]));
     let can = Capabilities::of(release);
-    let file = || {
-        match can.sqlite {
+    let file = || match can.sqlite {
         true => Ok(Location::File),
-        false => Err(Error::new(Exit::Settings, format!("{release} needs a database, and none is named"))
-            .hint("name a PostgreSQL database with DB_ADAPTER=postgres, DB_HOST, DB_NAME, DB_USER and DB_PASS; docs/databases.md has the ways")),
-    }
+        false if managed.possible && managed.at_hand => Ok(managed.location()),
+        false => Err(no_database(release, managed)),
     };
     let (driver, source) = match (said("DriverName"), said("DataSource")) {
         (None, None) => (kept("DriverName"), kept("DataSource")),
@@ -112,6 +181,9 @@ pub(crate) fn location(
         }
         DataSource::Server(server) => server.as_mattermost_connects(),
     };
+    if server.host == managed.server.host {
+        return Ok(managed.location());
+    }
     match driver {
         Some(driver) if driver != server.engine.driver_name() => Err(wrong(format!(
             "it is an address of {}, and `{SECTION}.DriverName` is {driver}",
@@ -123,6 +195,19 @@ pub(crate) fn location(
         }
         _ if server.name.is_empty() => Err(wrong("it names no database".to_owned())),
         _ => Ok(Location::Server(Box::new(server))),
+    }
+}
+
+/// A release that needs a database server has none, and no PostgreSQL to make one.
+fn no_database(release: &ReleaseId, managed: &Managed) -> Error {
+    let name = "name a PostgreSQL database with DB_ADAPTER=postgres, DB_HOST, DB_NAME, DB_USER and DB_PASS (docs/databases.md has the ways)";
+    let what = format!("{release} needs a database, and none is named");
+    match managed.possible {
+        false => Error::new(Exit::Settings, what).hint(name),
+        true => Error::new(Exit::Settings, format!("{what}; nor is PostgreSQL installed, which Mainstay would run for it")).hint(format!(
+            "either `mainstay up --install-packages` installs PostgreSQL from the distribution, and Mainstay runs it in the deployment's \
+             own directory; or {name}"
+        )),
     }
 }
 
@@ -139,15 +224,29 @@ pub(crate) fn origin(resolved: &Resolved, key: &str) -> String {
 }
 
 /// Where config.json says that the data is.
-pub(crate) fn deployed(config: &Value) -> Option<Location> {
+pub(crate) fn deployed(config: &Value, layout: &Layout) -> Option<Location> {
     let text = |key: &str| config[SECTION][key].as_str().unwrap_or_default();
     if text("DriverName") == "sqlite" {
         return Some(Location::File);
     }
     match text("DataSource").parse() {
-        Ok(DataSource::Server(server)) => Some(Location::Server(Box::new(server.as_mattermost_connects()))),
+        Ok(DataSource::Server(server)) => {
+            let server = Box::new(server.as_mattermost_connects());
+            let is_ours = server.host == Host::Socket(layout.postgres_socket());
+            Some(if is_ours { Location::Managed(server) } else { Location::Server(server) })
+        }
         _ => None,
     }
+}
+
+/// Whether the data is in the managed database, as config.json or mainstay.toml says: for whoever has not settled anything.
+pub fn is_managed(layout: &Layout) -> bool {
+    let config = crate::state::config_file::deployed(layout).ok().flatten();
+    let in_use = config.and_then(|config| deployed(&config, layout));
+    let asked = || {
+        read_wanted(layout).ok().flatten().is_some_and(|(wanted, _)| wanted.get("database") == Some(MANAGED))
+    };
+    matches!(in_use, Some(Location::Managed(_))) || asked()
 }
 
 /// Whether config.json, if there is one, says that the data is in the deployment's own file.
@@ -156,7 +255,7 @@ pub(crate) fn deployed(config: &Value) -> Option<Location> {
 /// It cannot be read.
 pub(crate) fn is_file(layout: &Layout) -> Result<bool, Error> {
     let config = crate::state::config_file::deployed(layout)?;
-    Ok(config.as_ref().and_then(deployed).is_some_and(|location| location == Location::File))
+    Ok(config.and_then(|config| deployed(&config, layout)).is_some_and(|location| location == Location::File))
 }
 
 /// The server that config.json names: for a step, which must find what the plan found, whatever the environment is by then.
@@ -165,8 +264,8 @@ pub(crate) fn is_file(layout: &Layout) -> Result<bool, Error> {
 /// config.json cannot be read, or names none.
 pub(crate) fn of_config(world: &World) -> Result<Server, Error> {
     let config = crate::state::config_file::read(&world.layout.config())?;
-    match deployed(&config) {
-        Some(Location::Server(server)) => Ok(*server),
+    match deployed(&config, &world.layout) {
+        Some(Location::Server(server) | Location::Managed(server)) => Ok(*server),
         _ => Err(Error::new(
             Exit::Settings,
             format!("{}: `{SECTION}.DataSource` names no database server", world.layout.config().display()),
@@ -202,7 +301,46 @@ mod tests {
     fn at(release: &str, pairs: &[(&str, &str)], deployed: Option<&Value>) -> Result<Location, Error> {
         let release: ReleaseId = release.parse().expect("a release");
         let version = format!("{}.{}", release.version.major, release.version.minor);
-        location(&resolved(&version, pairs).expect("they are right"), deployed, &release)
+        location(
+            &resolved(&version, pairs).expect("they are right"),
+            deployed,
+            &release,
+            &managed(false, false),
+        )
+    }
+
+    fn managed(asked: bool, at_hand: bool) -> Managed {
+        let server = postgres::server(&Layout::new("/srv/chat"), None);
+        Managed { asked, possible: true, at_hand, server }
+    }
+
+    #[test]
+    fn the_managed_database_is_used_where_it_is_asked_for_or_nothing_else_can_be() {
+        let at = |release: &str, pairs: &[(&str, &str)], deployed: Option<&Value>, managed: &Managed| {
+            let release: ReleaseId = release.parse().expect("a release");
+            let version = format!("{}.{}", release.version.major, release.version.minor);
+            location(&resolved(&version, pairs).expect("they are right"), deployed, &release, managed)
+        };
+        const TEAM: &str = "11.7.15-team";
+        let is_managed = |location: Result<Location, Error>| matches!(location, Ok(Location::Managed(_)));
+        assert!(is_managed(at(BUILTIN, &[], None, &managed(true, false))));
+        assert!(is_managed(at(TEAM, &[], None, &managed(false, true))));
+        assert_eq!(at(BUILTIN, &[], None, &managed(false, true)).expect("the file"), Location::File);
+        let refused = at(TEAM, &[], None, &managed(false, false)).expect_err("nothing is there");
+        let hint = refused.hint.expect("both ways");
+        assert!(hint.contains("--install-packages") && hint.contains("DB_HOST"), "{hint}");
+        // It stays in use, whatever mainstay.toml has lost.
+        let config = json!({"SqlSettings": {"DriverName": "postgres", "DataSource":
+            "postgres://mattermost:x@/mattermost?host=%2Fsrv%2Fchat%2Fpostgres%2Fsocket&port=5432&sslmode=disable"}});
+        assert!(is_managed(at(BUILTIN, &[], Some(&config), &managed(false, false))));
+        assert!(matches!(deployed(&config, &Layout::new("/srv/chat")), Some(Location::Managed(_))));
+        assert!(matches!(deployed(&config, &Layout::new("/srv/copy")), Some(Location::Server(_))));
+        // A person names another one.
+        assert!(matches!(at(TEAM, &POSTGRES, None, &managed(false, true)), Ok(Location::Server(_))));
+        let both = at(TEAM, &POSTGRES, None, &managed(true, true)).expect_err("two databases");
+        assert!(both.exit == Exit::Settings && both.what.contains("two databases"), "{both}");
+        let container = Managed { possible: false, ..managed(true, true) };
+        assert_eq!(at(TEAM, &[], None, &container).expect_err("refused").exit, Exit::Refused);
     }
 
     const BUILTIN: &str = "11.6.0+0.1.0-builtin";

@@ -3,6 +3,7 @@
 pub(crate) mod access;
 pub(crate) mod apps;
 pub(crate) mod blank;
+pub(crate) mod cluster;
 pub(crate) mod config_file;
 pub(crate) mod creation;
 pub(crate) mod database_failure;
@@ -17,6 +18,7 @@ pub(crate) mod installed;
 pub(crate) mod left_behind;
 pub(crate) mod location;
 pub(crate) mod lost_journal;
+pub(crate) mod own_keys;
 pub(crate) mod proof;
 pub(crate) mod published;
 pub(crate) mod report;

@@ -46,6 +46,39 @@ pub(crate) fn names_for(root: &Path) -> [String; 2] {
     [own_user(root, |_| None), own_user(root, |_| Some(PathBuf::new()))]
 }
 
+/// The user that the managed database of the deployment in `root` runs as, where root installs: it is not the server's, which must not
+/// read what PostgreSQL keeps beside its tables.
+pub(crate) fn database_user(layout: &Layout) -> String {
+    let data = layout.postgres_data();
+    let present = || {
+        let owner = data.symlink_metadata().ok()?.uid();
+        (owner != 0).then(|| host::User::named(&owner.to_string()).ok()).flatten()
+    };
+    let home = |name: &str| host::User::named(name).ok().map(|user| user.home);
+    present().map_or_else(|| own_database_user(layout, home), |user| user.name)
+}
+
+fn own_database_user(layout: &Layout, home: impl Fn(&str) -> Option<PathBuf>) -> String {
+    const SUFFIX: &str = "db";
+    let readable = readable(layout.root());
+    let plain = match &*readable {
+        PREFIX | "" => fitting(SUFFIX, ""),
+        name => fitting(name, SUFFIX),
+    };
+    let is_free = |name: &str| home(name).is_none_or(|home| home == layout.postgres());
+    if is_free(&plain) && !readable.is_empty() {
+        return plain;
+    }
+    fitting(&readable, &format!("{}-{SUFFIX}", digest(layout.root())))
+}
+
+/// The user that Mainstay made for the managed database in `layout`, if it is there.
+pub(crate) fn made_for_database(layout: &Layout) -> Option<host::User> {
+    let names = [own_database_user(layout, |_| None), own_database_user(layout, |_| Some(PathBuf::new()))];
+    let users = names.iter().filter_map(|name| host::User::named(name).ok());
+    users.into_iter().find(|user| user.home == layout.postgres() && host::account::is_system(user))
+}
+
 /// The user that Mainstay made for the deployment in `root`, if it is there.
 pub(crate) fn made_for(root: &Path) -> Option<host::User> {
     let names = names_for(root);
@@ -93,6 +126,20 @@ fn digest(path: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_database_has_another_user_than_the_server() {
+        let of = |root: &str| own_database_user(&Layout::new(root), |_| None);
+        assert_eq!(of("/var/lib/mainstay"), "mainstay-db");
+        assert_eq!(of("/srv/chat"), "mainstay-chat-db");
+        let taken = |name: &str| (name == "mainstay-db").then(|| PathBuf::from("/srv/db"));
+        let other = own_database_user(&Layout::new("/var/lib/mainstay"), taken);
+        assert_eq!(other, format!("mainstay-mainstay-{}-db", digest("/var/lib/mainstay".as_ref())));
+        let long = of("/srv/a-very-long-name-of-a-directory-indeed");
+        for name in [&other, &long, &of("/srv/чат")] {
+            assert!(name.len() <= LONGEST && is_made_here(name) && name.ends_with("-db"), "{name}");
+        }
+    }
 
     #[test]
     fn each_directory_has_a_user_of_its_own() {

@@ -3,11 +3,9 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::Path;
 
 use release::{Cache, ReleaseId};
-use serde_json::Value;
-use settings::{Declared, Origin, Reconciled, Resolved, Sources, Undeclared, Wanted};
+use settings::{Origin, Reconciled, Resolved, Sources, Undeclared, Wanted};
 
 use crate::error::{Error, Exit};
 use crate::place::container::image_release;
@@ -16,7 +14,8 @@ use crate::place::machine::read_secret_file;
 use crate::state::blank::is_there;
 use crate::state::config_file::{ConfigFiles, server_of};
 use crate::state::desired::{Desired, Machine};
-use crate::state::location::{self, Location};
+use crate::state::location::{self, Location, Managed};
+use crate::state::own_keys::{OWN, Own, own};
 use crate::state::proof::prove_next;
 use crate::state::server_user::check_exists;
 use crate::state::taken::Taken;
@@ -49,6 +48,8 @@ pub(crate) struct Settled {
     pub remarks: Vec<String>,
     /// The Mattermost that is taken over, where its config.json is named and there is none yet.
     pub taken: Option<Taken>,
+    /// Whether packages of the distribution may be installed.
+    pub installs_packages: bool,
 }
 
 /// Decides everything. `flags` are keys of `mainstay.toml` that are given on the command line.
@@ -95,7 +96,8 @@ pub(crate) fn settle(
         remarks.push("`--take-over` has nothing left to do: this deployment has its config.json".to_owned());
     }
     let given = flags.keys().copied().chain(moved.then_some("site_url")).collect();
-    Ok(Settled { given, build, remarks, ..checked(world, desired, release, (file, taken))? })
+    let checked = checked(world, desired, release, (file, taken), source.installs_packages)?;
+    Ok(Settled { given, build, remarks, ..checked })
 }
 
 /// Every mistake that the settings alone show: `up` and `settings check` find the same.
@@ -104,18 +106,33 @@ fn checked(
     desired: Desired,
     release: ReleaseId,
     (file, taken): (Option<Wanted>, Option<Taken>),
+    installs_packages: bool,
 ) -> Result<Settled, Error> {
     let layout = &world.layout;
     let resolved = resolve(world, &desired, &release)?;
     let mut config = ConfigFiles::read(layout, &release)?;
     config.config = config.config.or_else(|| taken.as_ref().map(|taken| taken.config.clone()));
-    let location = location::location(&resolved, config.config.as_ref(), &release)?;
-    let before = config.config.as_ref().and_then(location::deployed);
+    let managed = Managed::of(world, &desired.wanted, &release, installs_packages);
+    let location = location::location(&resolved, config.config.as_ref(), &release, &managed)?;
+    let before = config.config.as_ref().and_then(|config| location::deployed(config, layout));
     check_one_site_url(&resolved)?;
     check_config(&resolved, &config, layout)?;
     let desired = with_site_url(desired, &resolved, &config)?;
     let (given, build, remarks) = (Vec::new(), None, Vec::new());
-    Ok(Settled { desired, resolved, release, file, location, config, before, given, build, remarks, taken })
+    Ok(Settled {
+        desired,
+        resolved,
+        release,
+        file,
+        location,
+        config,
+        before,
+        given,
+        build,
+        remarks,
+        taken,
+        installs_packages,
+    })
 }
 
 /// What the System Console or somebody's editor wrote into config.json must not lock people out either.
@@ -149,14 +166,15 @@ pub fn check_settings(world: &World, other: Option<&ReleaseId>) -> Result<Resolv
             // A user that nobody names is there, or is made.
             check_exists(file.as_ref().and_then(|wanted| wanted.get("user")))?;
             let release = wanted_or_present(&world.layout, &desired, &Cache::at(&world.cache))?;
-            let settled = checked(world, desired, release, (file, None))?;
+            let settled = checked(world, desired, release, (file, None), false)?;
             prove_next(world, &settled.release, Some(&settled.config), &settled.resolved)?;
             Ok(settled.resolved)
         }
         Some(release) => {
             let resolved = resolve(world, &desired, release)?;
             if ["DriverName", "DataSource"].iter().any(|key| location::is_said(&resolved, key)) {
-                location::location(&resolved, None, release)?;
+                let managed = Managed::of(world, &desired.wanted, release, false);
+                location::location(&resolved, None, release, &managed)?;
             }
             check_one_site_url(&resolved)?;
             desired.given(&resolved)?;
@@ -272,126 +290,13 @@ pub(crate) fn reconcile(
     release: &ReleaseId,
     layout: &Layout,
     listen: SocketAddr,
-    config: &ConfigFiles,
+    (config, managed): (&ConfigFiles, &Managed),
     undeclared: Undeclared,
 ) -> Result<Reconciled, Error> {
     let deployed = config.config.as_ref();
-    let location = location::location(resolved, deployed, release)?;
+    let location = location::location(resolved, deployed, release, managed)?;
     let own = own(resolved, deployed, &location, layout, (release, listen));
     Ok(settings::reconcile(resolved, &own, config.present(), undeclared))
-}
-
-/// A key of config.json that Mainstay itself decides, whatever the settings say.
-struct Own {
-    section: &'static str,
-    key: &'static str,
-    /// Why giving it has no effect.
-    why: &'static str,
-    value: fn(&Layout, SocketAddr) -> Value,
-}
-
-/// The keys that a deployment depends on: where the server listens, where its files are, and that the edge is in front of it.
-const OWN: [Own; 11] = [
-    Own {
-        section: "ServiceSettings",
-        key: "ListenAddress",
-        why: "the server listens behind the edge; `listen` says where people find it",
-        value: |_, listen| listen.to_string().into(),
-    },
-    Own {
-        section: "ServiceSettings",
-        key: "EnableLocalMode",
-        why: "Mainstay manages accounts over the local channel, whatever becomes of them",
-        value: |_, _| true.into(),
-    },
-    Own {
-        section: "ServiceSettings",
-        key: "LocalModeSocketLocation",
-        why: "the local channel is in the deployment's directory, where only the server's user and root reach it",
-        value: |layout, _| text(&layout.local_socket()),
-    },
-    Own {
-        section: "ServiceSettings",
-        key: "ConnectionSecurity",
-        why: "the edge speaks plain HTTP with the server; TLS ends in front of the edge",
-        value: |_, _| "".into(),
-    },
-    Own {
-        section: "ServiceSettings",
-        key: "UseLetsEncrypt",
-        why: "TLS ends in front of the edge",
-        value: |_, _| false.into(),
-    },
-    Own {
-        section: "ServiceSettings",
-        key: "Forward80To443",
-        why: "TLS ends in front of the edge, and the server that ends it redirects",
-        value: |_, _| false.into(),
-    },
-    Own {
-        section: "ServiceSettings",
-        key: "TrustedProxyIPHeader",
-        why: "the edge is the one proxy in front, and it replaces what clients send",
-        value: |_, _| vec!["X-Forwarded-For", "X-Real-IP"].into(),
-    },
-    Own {
-        section: "FileSettings",
-        key: "Directory",
-        why: "files are in the deployment's directory",
-        value: |layout, _| format!("{}/", layout.data().display()).into(),
-    },
-    Own {
-        section: "LogSettings",
-        key: "FileLocation",
-        why: "logs are in the deployment's directory; `mainstay logs` shows them",
-        value: |layout, _| text(&layout.logs().join("mattermost")),
-    },
-    Own {
-        section: "PluginSettings",
-        key: "Directory",
-        why: "plugins are in the deployment's directory",
-        value: |layout, _| text(&layout.root().join("plugins")),
-    },
-    Own {
-        section: "PluginSettings",
-        key: "ClientDirectory",
-        why: "plugins are in the deployment's directory",
-        value: |layout, _| text(&layout.root().join("client-plugins")),
-    },
-];
-
-fn text(path: &Path) -> Value {
-    path.to_string_lossy().into_owned().into()
-}
-
-fn own(
-    resolved: &Resolved,
-    deployed: Option<&Value>,
-    location: &Location,
-    layout: &Layout,
-    (release, listen): (&ReleaseId, SocketAddr),
-) -> Vec<Declared> {
-    let has_channel = release::Capabilities::of(release).local_channel;
-    let suits = |own: &&Own| has_channel || !own.key.contains("LocalMode");
-    let value = |own: &Own| Declared::new(own.section, own.key, (own.value)(layout, listen));
-    let mut own: Vec<Declared> = OWN.iter().filter(suits).map(value).collect();
-    match location {
-        Location::File => {
-            own.push(Declared::new("SqlSettings", "DriverName", "sqlite"));
-            own.push(Declared::new("SqlSettings", "DataSource", text(&layout.sqlite())));
-        }
-        Location::Server(server) => {
-            own.push(Declared::new("SqlSettings", "DriverName", server.engine.driver_name()));
-            // The data stays in the database in use, even if no one declares it any longer.
-            let is_declared = |setting: &settings::Setting| setting.is_declared();
-            if !resolved.setting("SqlSettings", "DataSource").is_some_and(is_declared)
-                && let Some(source) = deployed.map(|config| &config["SqlSettings"]["DataSource"])
-            {
-                own.push(Declared::new("SqlSettings", "DataSource", source.clone()));
-            }
-        }
-    }
-    own
 }
 
 /// The settings of the deployment and what its config.json becomes at the next `up`; `None` = there is no config.json yet.
@@ -407,9 +312,11 @@ pub fn deployed_settings(world: &World) -> Result<Option<(Resolved, Reconciled)>
     let machine = Machine { root: true, ..Machine::here(layout, true) };
     let wanted = read_wanted(layout)?.map(|(wanted, _)| wanted).unwrap_or_default();
     let resolved = resolve(world, &Desired::decide(&wanted, &BTreeMap::new(), &machine)?, &release)?;
+    let managed = Managed::of(world, &wanted, &release, false);
     // A running server keeps its address; a stopped one may get another, which is no change to report.
     let listen = deployed["ServiceSettings"]["ListenAddress"].as_str().and_then(|text| text.parse().ok());
     let listen = listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0)));
-    let reconciled = reconcile(&resolved, &release, layout, listen, &config, Undeclared::GoesBack)?;
+    let reconciled =
+        reconcile(&resolved, &release, layout, listen, (&config, &managed), Undeclared::GoesBack)?;
     Ok(Some((resolved, reconciled)))
 }

@@ -26,6 +26,8 @@ pub(crate) struct Source<'a> {
     pub only_shown: bool,
     /// The config.json of a Mattermost that is taken over.
     pub take_over: Option<&'a Path>,
+    /// Whether packages of the distribution may be installed.
+    pub installs_packages: bool,
 }
 
 /// The wanted release, and how it was found out.

@@ -48,6 +48,7 @@ fn command(dir: &Path, slot: &Slot, script: &str) -> Command {
         log: Log::at(path("unused")),
         pid_file: Some(path("pid")),
         shim: shim().of_guest(&rights),
+        stop: host::StopSignal::default(),
     }
 }
 

@@ -19,6 +19,7 @@ pub(crate) fn shell(dir: &Path, script: &str) -> Command {
         log: Log::at(dir.join("log")),
         pid_file: Some(dir.join("pid")),
         shim: actor::shim(),
+        stop: host::StopSignal::default(),
     }
 }
 

@@ -207,6 +207,8 @@ fn work(printer: Printer, common: &Common, change: Change, start: bool) -> Resul
             at_boot: false,
             foreground: true,
             wait: DATABASE_WAIT.as_secs(),
+            database: None,
+            install_packages: false,
             create_database: deploy::Creation::asked(&world.variables).map(|_| None),
             // A container has nobody to ask.
             change: Change { yes: true, ..change },

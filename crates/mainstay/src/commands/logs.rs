@@ -29,6 +29,9 @@ pub(super) async fn run(
     let now = Zoned::now();
     let since = args.since.as_deref().map(|text| moment(text, &now)).transpose();
     let since = since.map_err(|why| Error::new(Exit::Usage, format!("--since: {why}")))?;
+    // A database that is not Mainstay's keeps its log elsewhere: here are the server's lines about it.
+    let is_managed = deploy::is_managed(&world.layout);
+    let filtered = args.part == Part::Database && !is_managed;
     let counted = if since.is_some() { usize::MAX } else { LINES };
     let most = args.lines.map_or(counted, |lines| usize::try_from(lines).unwrap_or(usize::MAX));
     let part = match args.part {
@@ -36,20 +39,21 @@ pub(super) async fn run(
             let how = apps::Shown { lines: most, since, follow: args.follow };
             return apps::logs_of_all(printer, &world.layout.apps(), how, cancel).await;
         }
+        Part::Database if is_managed => LogPart::Database,
         Part::Server | Part::Database => LogPart::Server,
         Part::Edge => LogPart::Edge,
         Part::Agent => LogPart::Agent,
         Part::Schedule => LogPart::Schedule,
     };
-    if args.part == Part::Database {
+    if filtered {
         printer.say(&format!("note: {}", about_database(world)));
     }
     let show = Show { printer, zone: now.time_zone().clone() };
     let path = world.layout.log(part);
-    let wanted = |text: &str| args.part != Part::Database || is_about_database(text);
+    let wanted = |text: &str| !filtered || is_about_database(text);
 
     // What is filtered is read from the beginning: how many lines there are is known only then.
-    let all = since.is_some() || args.part == Part::Database;
+    let all = since.is_some() || filtered;
     let mut lines = host::follow(&path, if all { usize::MAX } else { most }, cancel)?;
     let mut last = VecDeque::new();
     let mut reached = since.is_none();
@@ -133,6 +137,9 @@ fn why_empty(world: &World, args: &Logs, part: LogPart, since: Option<Timestamp>
     let shown = path.display();
     Ok(match (args.part, since) {
         (_, Some(since)) if has_lines => format!("{shown} has no such line since {since:.0}"),
+        (Part::Database, _) if part == LogPart::Database => {
+            format!("{shown} is empty: PostgreSQL has not been started yet; `mainstay up` does it")
+        }
         (Part::Database, None) if has_lines => format!("{shown} has no line about the database"),
         (Part::Edge, _) => format!("{shown} is empty: no request has come since the edge opened"),
         (Part::Schedule, _) => format!(

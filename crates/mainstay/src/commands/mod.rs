@@ -64,13 +64,13 @@ pub(crate) fn main() -> ExitCode {
 
 fn run(cli: Cli, printer: Printer) -> Result<ExitCode, Error> {
     let common = &cli.common;
-    if matches!(cli.command, Command::Operation(_) | Command::Shell | Command::Release(_)) {
+    if matches!(cli.command, Command::Operation(_) | Command::Shell(_) | Command::Release(_)) {
         entrypoint::step_down(common)?;
     }
     let exit = match cli.command {
         Command::Entrypoint(args) => return entrypoint::run(printer, common, args),
         Command::Operation(operation) => operate(printer, common, operation)?,
-        Command::Shell => shell::run(&world(common)?)?,
+        Command::Shell(args) => shell::run(&world(common)?, &args)?,
         Command::Release(command) => release::run(printer, common, command)?,
         Command::Apps(command) => apps::run(printer, common, command)?,
         Command::Completions { shell } => reference::completions(printer, shell)?,

@@ -6,13 +6,23 @@ use std::process::Command;
 
 use deploy::{Error, Place, World};
 
+use crate::cli;
 use finding::Exit;
 
 /// Becomes the shell: its exit code is ours.
 #[expect(clippy::disallowed_methods, reason = "the shell is the one that the person who asks uses")]
-pub(super) fn run(world: &World) -> Result<Exit, Error> {
+pub(super) fn run(world: &World, args: &cli::Shell) -> Result<Exit, Error> {
     let layout = &world.layout;
     deploy::refuse_not_installed(layout)?;
+    if args.what == Some(cli::Inside::Database) {
+        return database(world, args);
+    }
+    if !args.arguments.is_empty() {
+        return Err(Error::new(
+            Exit::Usage,
+            "only `mainstay shell database` takes arguments, which psql gets",
+        ));
+    }
     let shell =
         std::env::var_os("SHELL").filter(|shell| !shell.is_empty()).unwrap_or_else(|| "/bin/sh".into());
     let mut path = layout.current().join("bin").into_os_string();
@@ -41,6 +51,20 @@ pub(super) fn run(world: &World) -> Result<Exit, Error> {
         ));
     }
     Err(Error::path("run", std::path::PathBuf::from(shell), &error))
+}
+
+/// Becomes psql. The password is in its environment, which nobody else can read, and in no argument.
+fn database(world: &World, args: &cli::Shell) -> Result<Exit, Error> {
+    let client = deploy::database_shell(world)?;
+    let mut command = Command::new(&client.program);
+    command.args(&client.args).args(&args.arguments).current_dir("/");
+    if let Some(password) = &client.password {
+        command.env("PGPASSWORD", secrecy::ExposeSecret::expose_secret(password));
+    }
+    match exec(&mut command) {
+        Ok(never) => match never {},
+        Err(error) => Err(Error::path("run", client.program, &error)),
+    }
 }
 
 /// Who the server runs as, where that is another than we are.

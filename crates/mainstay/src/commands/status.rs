@@ -104,6 +104,21 @@ fn text(status: &Status) -> String {
         let version = agent.version.as_deref().unwrap_or("of an early version");
         let since = moment(agent.since);
         rows.push(("Agent", format!("process {}, Mainstay {version}, since {since}", agent.agent_pid)));
+        if let Some(postgres) = agent.postgres() {
+            let restarts = postgres.restarts;
+            let word = if restarts == 1 { "restart" } else { "restarts" };
+            rows.push((
+                "PostgreSQL",
+                match (postgres.pid, &postgres.last_exit) {
+                    (Some(pid), _) => format!("process {pid}, {restarts} {word}"),
+                    (None, last) => {
+                        format!("not running: {}", last.as_deref().unwrap_or("it is being started"))
+                    }
+                },
+            ));
+            let last = postgres.last_restart.as_ref();
+            rows.extend(last.map(|last| ("", format!("last restart {}: it {}", moment(last.at), last.why))));
+        }
         let server = agent.server().map(|server| match (server.pid, &status.trouble) {
             (Some(pid), None) => {
                 let restarts = server.restarts;
@@ -209,6 +224,10 @@ fn schedule_row(scheduled: &deploy::Scheduled) -> String {
 
 /// What is wrong.
 fn degraded(agent: Option<&AgentStatus>, trouble: Option<&str>) -> String {
+    if let Some(postgres) = agent.and_then(AgentStatus::postgres).filter(|postgres| postgres.pid.is_none()) {
+        let why = postgres.last_exit.as_deref().unwrap_or("is being started");
+        return format!("the database is not running: it {why} (`mainstay logs database`)");
+    }
     let server = agent.and_then(AgentStatus::server).map(|server| server.pid);
     match (server, agent.and_then(AgentStatus::edge)) {
         (None, _) => "the server is stopped".to_owned(),

@@ -81,6 +81,10 @@ fn summary(gone: &Uninstalled) -> String {
         let why = gone.user_stays.as_deref().unwrap_or("somebody may need it");
         format!("The system user {user} stays, because {why}; `userdel {user}` deletes it")
     }));
-    lines.extend(gone.user_removed.as_ref().map(|user| format!("The system user {user} is deleted")));
+    lines.extend(gone.database_user_stays.as_ref().map(|(user, why)| {
+        format!("The system user {user} stays, because {why}; `userdel {user}` deletes it")
+    }));
+    let removed = [&gone.user_removed, &gone.database_user_removed];
+    lines.extend(removed.into_iter().flatten().map(|user| format!("The system user {user} is deleted")));
     lines.join("\n")
 }

@@ -60,12 +60,14 @@ async fn bring_up(
             ("site_url", args.site_url),
             ("user", args.user),
             ("boot", (args.boot || args.no_boot).then(|| args.boot.to_string())),
+            ("database", args.database),
         ]),
         keeps_boot: args.at_boot || args.foreground,
         origin: args.release.map(|path| release::Origin::File { path }),
         wait: Some(Duration::from_secs(args.wait)),
         take_over: args.take_over,
         creation: args.create_database.map(|file| file.map_or(Creation::Variable, Creation::File)),
+        install_packages: args.install_packages,
     };
     let from_stdin = request.creation == Some(Creation::File("-".into()));
     let mut world = world.clone();

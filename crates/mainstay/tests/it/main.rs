@@ -50,6 +50,8 @@ mod full {
     mod handover;
     mod history;
     pub(crate) mod image;
+    mod managed;
+    mod managed_recovery;
     mod official;
     mod pages;
     mod pooler;

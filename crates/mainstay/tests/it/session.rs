@@ -211,6 +211,7 @@ static GENERAL: LazyLock<Vec<(Regex, String)>> = LazyLock::new(|| {
         (r#"("build": ?")[0-9a-f]{16,}"#, "${1}[BUILD]"),
         (r#"(requests": ?)\d+"#, "${1}[COUNT]"),
         (r"\d+ (requests|answers)\b", "[COUNT] $1"),
+        (r"In use     \d+ connections", "In use     [COUNT] connections"),
         (r"\d+ [KM]B\b", "[SIZE]"),
         (r#"(bytes": ?)\d+"#, "${1}[SIZE]"),
         // The server's own port.

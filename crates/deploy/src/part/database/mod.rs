@@ -1,5 +1,6 @@
 //! The database: whether it can be used, and what a plan does about it.
 
+pub(crate) mod cluster;
 pub(crate) mod fit;
 pub(crate) mod plan;
 pub(crate) mod readiness;
@@ -7,6 +8,7 @@ pub(crate) mod readiness;
 use ::database::{Lacking, Schema};
 use version::Version;
 
+use crate::control::protocol::Status;
 use crate::error::Error;
 use crate::state::blank::is_there;
 use crate::state::creation::Creation;
@@ -19,12 +21,14 @@ use crate::world::World;
 pub(crate) struct Observed {
     /// Whether there is a database with Mattermost's tables.
     pub exists: bool,
-    /// The deployment that it says it belongs to; a database on a server.
+    /// The deployment that it says it belongs to; a database on a server, or the managed cluster.
     pub deployment: Option<String>,
     /// The version that last used it, where it was before 6.4, which counts migrations.
     pub unmigrated: Option<Version>,
     /// Who else uses a database that might be taken over: from where, with how many connections.
     pub others: Vec<(String, i64)>,
+    /// What there is of the managed cluster, where it is the managed one.
+    pub cluster: Option<cluster::Observed>,
     /// What its server lacks and shall be created.
     pub lacking: Option<Lacking>,
     /// What works and yet is not as it should be.
@@ -35,10 +39,12 @@ pub(super) async fn observe(
     world: &World,
     settled: &Settled,
     creation: Option<&Creation>,
+    agent: Option<&Status>,
     patience: &mut readiness::Patience<'_>,
 ) -> Result<Observed, Error> {
     match &settled.location {
         Location::File => Ok(Observed { exists: is_filled(&world.layout.sqlite()), ..Observed::default() }),
+        Location::Managed(server) => cluster::observe(world, settled, server, agent).await,
         Location::Server(server) => {
             let connections = fit::Connections { most: most_connections(settled) };
             let ready =
@@ -52,7 +58,7 @@ pub(super) async fn observe(
             let may_be_used =
                 exists && deployment.is_none() && !shares_sessions && !is_there(&world.layout.secrets());
             let others = if may_be_used { readiness::others(server).await? } else { Vec::new() };
-            Ok(Observed { exists, deployment, unmigrated, others, lacking, warnings })
+            Ok(Observed { exists, deployment, unmigrated, others, lacking, warnings, cluster: None })
         }
     }
 }

@@ -3,7 +3,9 @@
 use ::database::Lacking;
 use plan::Step;
 
+use super::cluster;
 use crate::action::{self, Action};
+use crate::control::protocol::Status;
 use crate::error::{Error, Exit};
 use crate::part::{Observed, Part, Stage, View};
 use crate::state::location::Location;
@@ -39,12 +41,13 @@ impl Part for Database {
 
     /// The schema is brought up to date with every release that becomes the current one.
     fn steps(&self, stage: Stage, view: &View<'_>) -> Vec<Step<Action>> {
-        if stage != Stage::Change {
-            return Vec::new();
-        }
         let Settled { desired, release, location, .. } = view.settled;
         let (seen, current) = (&view.observed.database, view.observed.release.current.as_ref());
-        let mut steps = Vec::new();
+        let cluster = seen.cluster.as_ref();
+        let mut steps = cluster.map(|cluster| cluster::steps(stage, view, cluster)).unwrap_or_default();
+        if stage != Stage::Change {
+            return steps;
+        }
         if let (Some(lacking), Some(creation), Location::Server(server)) =
             (seen.lacking, view.creation, location)
         {
@@ -53,11 +56,19 @@ impl Part for Database {
             steps.push(action::CreateDatabase { release, creation, user, database }.step(server));
         }
         if !seen.exists || current != Some(release) {
-            let (user, external) = (desired.user.clone(), matches!(location, Location::Server(_)));
+            let (user, external) = (desired.user.clone(), *location != Location::File);
             let action = action::Database { release: release.clone(), user, fresh: !seen.exists, external };
             steps.push(action.step(location, current));
         }
         steps
+    }
+
+    fn stop(&self, running: &Status) -> Option<Step<Action>> {
+        running.postgres().map(cluster::stop)
+    }
+
+    fn start_again(&self, running: &Status) -> Option<Step<Action>> {
+        running.postgres().map(cluster::start_again)
     }
 }
 

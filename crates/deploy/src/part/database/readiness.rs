@@ -148,7 +148,11 @@ impl Told<'_> {
 }
 
 /// The schema in the database, if it may be this release's.
-fn schema(server: &Server, contents: Contents, release: &ReleaseId) -> Result<Option<Schema>, Error> {
+pub(super) fn schema(
+    server: &Server,
+    contents: Contents,
+    release: &ReleaseId,
+) -> Result<Option<Schema>, Error> {
     let schema = match contents {
         Contents::Nothing => return Ok(None),
         Contents::Strangers(names) => {

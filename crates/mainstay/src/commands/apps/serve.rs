@@ -208,6 +208,7 @@ impl Supervised {
             log: Log::at(dir.logs().join("command.log")).of_speaker("command"),
             pid_file: Some(dir.root().join("pids/command")),
             shim: Shim::guest().of_guest(&rights),
+            stop: host::StopSignal::default(),
         };
         let spawner = Spawner::start().map_err(|error| not_ready(&error))?;
         let policy = Policy { grace: Duration::from_secs(5), ..Policy::default() };
