@@ -75,7 +75,9 @@ impl SigningKey {
         let hash = digest::digest(&digest::SHA256, &signed);
         let mut signature = vec![0; 256];
         self.pair.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), &signed, &mut signature).unwrap();
-        packet(2, &[&covered[..], &[0, 0], &hash.as_ref()[..2], &integer(&signature)].concat())
+        // GnuPG looks for the key by the end of its fingerprint alone.
+        let unhashed = [&[0, 10, 9, 16][..], &self.id()[12..]].concat();
+        packet(2, &[&covered[..], &unhashed, &hash.as_ref()[..2], &integer(&signature)].concat())
     }
 }
 
