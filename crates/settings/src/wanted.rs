@@ -344,7 +344,7 @@ pub fn write(wanted: &Wanted) -> String {
         match wanted.get(key.name) {
             Some(value) => text.push_str(&format!("{name} = {}\n", in_toml(key.name, value))),
             None if key.kind == Kind::Bool => {
-                text.push_str(&format!("# {name} = {}   # default\n", key.default))
+                text.push_str(&format!("# {name} = {}   # default\n", key.default));
             }
             None => text.push_str(&format!("# {name} = \"...\"   # default: {}\n", key.default)),
         }

@@ -157,7 +157,7 @@ impl HandOver {
             world.agent.ask(&ask, STOP_PATIENCE).await?;
             match spec {
                 PartSpec::Server(server) => {
-                    health::wait(world, server, SERVER_PATIENCE, Some(progress)).await?
+                    health::wait(world, server, SERVER_PATIENCE, Some(progress)).await?;
                 }
                 PartSpec::Postgres(_) => super::postgres::wait(world).await?,
                 PartSpec::Edge(_) | PartSpec::App(_) => {}

@@ -84,7 +84,7 @@ pub(crate) fn gone(layout: &Layout, settled: &Settled, observed: &super::Observe
             gone.push(format!("the PostgreSQL cluster in {}", layout.postgres_data().display()));
         }
         Location::Server(server) | Location::Managed(server) if !observed.database.exists => {
-            gone.push(format!("the tables in {server}"))
+            gone.push(format!("the tables in {server}"));
         }
         Location::File if seen.record.as_ref().is_some_and(|record| record.managed) => {
             gone.push("what says that the database is the managed one".to_owned());

@@ -210,9 +210,6 @@ impl Machine {
 impl Drop for Machine {
     fn drop(&mut self) {
         self.cut_power();
-        if std::thread::panicking() {
-            eprintln!("{}", fs::read_to_string(self.console()).unwrap_or_default());
-        }
         let _ = fs::remove_file(self.console());
     }
 }
