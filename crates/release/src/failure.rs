@@ -10,10 +10,10 @@ use crate::patience::Patience;
 #[derive(Debug, thiserror::Error)]
 pub enum DownloadError {
     /// The server was not reached, or stopped in the middle.
-    #[error("{} did not come: {what}", shown(url))]
+    #[error("{url} did not come: {what}")]
     Broken {
-        /// The file.
-        url: Url,
+        /// The file, to show.
+        url: String,
         /// What was seen.
         what: String,
         /// What to do.
@@ -66,7 +66,7 @@ impl DownloadError {
             Unreached::of(error, None)
         };
         let finding = unreached.finding(&Peer { host, place: &place, service: "the server of the releases" });
-        Self::Broken { url: url.clone(), what: finding.what, fix: finding.fix, away: error.is_connect() }
+        Self::Broken { url: shown(url), what: finding.what, fix: finding.fix, away: error.is_connect() }
     }
 
     pub(crate) fn redirect(from: &Url, to: &str) -> Self {
@@ -75,7 +75,7 @@ impl DownloadError {
 
     pub(crate) fn broken(url: &Url, what: impl Into<String>) -> Self {
         let fix = "try again: what has come so far is kept".to_owned();
-        Self::Broken { url: url.clone(), what: what.into(), fix, away: false }
+        Self::Broken { url: shown(url), what: what.into(), fix, away: false }
     }
 
     /// Whether asking the same server again may help.

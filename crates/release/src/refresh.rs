@@ -132,7 +132,7 @@ fn merged(mut known: Catalogue, page: &str, data: &[u8], today: Date) -> Result<
         }
         line.extended |= marked.contains(&line.series);
     }
-    known.lines.sort_by(|a, b| b.series.cmp(&a.series));
+    known.lines.sort_by_key(|line| std::cmp::Reverse(line.series));
     known.date = today;
     Ok(known)
 }

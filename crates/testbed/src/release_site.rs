@@ -152,10 +152,10 @@ fn serve(mut connection: TcpStream, state: &Mutex<State>, over: &AtomicBool) -> 
         }
         match header.split_once(':') {
             Some((name, value)) if name.eq_ignore_ascii_case("range") => {
-                range = Some(value.trim().to_owned())
+                range = Some(value.trim().to_owned());
             }
             Some((name, value)) if name.eq_ignore_ascii_case("if-range") => {
-                if_range = Some(value.trim().to_owned())
+                if_range = Some(value.trim().to_owned());
             }
             _ => {}
         }
