@@ -276,7 +276,7 @@ impl Proxy {
         let mut answer = Response::builder().status(sent.status());
         for (name, value) in sent.headers() {
             let is_framing = ["transfer-encoding", "connection"].contains(&name.as_str());
-            if !is_framing && !(is_stored && name == "content-length" && method != Method::HEAD) {
+            if !(is_framing || is_stored && name == "content-length" && method != Method::HEAD) {
                 answer = answer.header(name, value);
             }
         }
