@@ -199,8 +199,7 @@ fn what_is_gone_damaged_or_anothers_is_named_and_nothing_is_made_over_it() {
 
     // A copy is a deployment of its own.
     let mut copy = Place::new();
-    let parent = copy.root.parent().expect("a parent");
-    let copied = Command::new("cp").arg("-a").arg(&place.root).arg(parent).status();
+    let copied = Command::new("cp").arg("-a").arg(&place.root).arg(&copy.root).status();
     assert!(copied.expect("cp").success());
     copy.port = free_port();
     run(&[], 0);
