@@ -84,6 +84,9 @@ mod tests {
         let (old, new, other) = (app("com.a", "1"), app("com.a", "2"), app("com.b", "1"));
         let (gone, fresh) = differing(&[old.clone(), other.clone()], &[new.clone(), other.clone()]);
         assert_eq!((gone, fresh), (vec![old], vec![new]));
-        assert_eq!(differing(&[other.clone()], &[other]), (Vec::new(), Vec::new()));
+        assert_eq!(
+            differing(std::slice::from_ref(&other), std::slice::from_ref(&other)),
+            (Vec::new(), Vec::new())
+        );
     }
 }
