@@ -9,7 +9,7 @@ use crate::cli::Cli;
 use crate::shown::{Shown, shown};
 
 /// Words that stand for another, and one that could stand there.
-const PLACEHOLDERS: [(&str, &str); 11] = [
+const PLACEHOLDERS: [(&str, &str); 13] = [
     ("OPERATION", "verify"),
     ("PART", "server"),
     ("RUN", "12"),
@@ -18,6 +18,8 @@ const PLACEHOLDERS: [(&str, &str); 11] = [
     ("VERSION", "11.6"),
     ("ADDR:PORT", "127.0.0.1:8065"),
     ("NAME:TAG", "chat:1"),
+    ("EDITION", "team"),
+    ("URL", "https://chat.example.com"),
     ("SHELL", "bash"),
     ("COMMAND", "status"),
     ("...", ""),
@@ -40,8 +42,13 @@ fn words(command: &str) -> Vec<String> {
     // What a message fills in: `{path}`, `{}`.
     let mut filled = String::new();
     for (index, part) in command.split('{').enumerate() {
-        let rest = if index == 0 { part } else { part.split_once('}').map_or("", |(_, rest)| rest) };
-        filled.push_str(if index == 0 { "" } else { "1" });
+        if index == 0 {
+            filled.push_str(part);
+            continue;
+        }
+        let (name, rest) = part.split_once('}').unwrap_or_default();
+        let known = PLACEHOLDERS.iter().find(|(placeholder, _)| placeholder.eq_ignore_ascii_case(name));
+        filled.push_str(known.map_or("1", |(_, value)| value));
         filled.push_str(rest);
     }
     let filled = filled.replace("\\\"", "\"");

@@ -35,7 +35,7 @@ pub(crate) struct Address {
     #[arg(long, value_name = "URL")]
     pub root_url: Option<String>,
     /// With `--to local`: how many calls a function answers at a time [default: as it is; 4]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=50))]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(u32).range(1..=50))]
     pub concurrency: Option<u32>,
 }
 

@@ -1,6 +1,6 @@
 //! `mainstay apps deploy --to local`, `list`, `rollback` and `undeploy`: apps that the agent runs.
 
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 
 use apps::{ARCHIVE_MAX, Bundle, names, route};
 use apps_aws::Flags;
@@ -190,7 +190,10 @@ async fn deploy(
 
 /// The bundle and the variables in a directory that their owner alone reads, for the plan to copy.
 fn stage(bundle: &[u8], variables: &str) -> Result<tempfile::TempDir, Error> {
-    let dir = tempfile::tempdir()
+    let private = std::fs::Permissions::from_mode(0o700);
+    let dir = tempfile::Builder::new()
+        .permissions(private)
+        .tempdir()
         .map_err(|error| Error::path("make a directory in", std::env::temp_dir(), &error))?;
     let write = |name: &str, bytes: &[u8]| {
         use std::io::Write as _;
@@ -277,7 +280,6 @@ mod tests {
 
     #[test]
     fn staged_files_are_their_owner_s() {
-        use std::os::unix::fs::PermissionsExt as _;
         let dir = stage(b"zip", "A=1\n").expect("written");
         let mode = |path: &Path| std::fs::metadata(path).expect("it").permissions().mode() & 0o077;
         assert_eq!((mode(dir.path()), mode(&dir.path().join("environment"))), (0, 0));
