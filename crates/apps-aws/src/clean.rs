@@ -54,7 +54,7 @@ impl<'a> Clean<'a> {
                     count => format!("and {} more versions of apps are deployed", count - 1),
                 };
                 return Err(Error::new(Exit::Refused, format!("`{}` {} {rest}", app.app_id, app.version))
-                    .hint(format!(
+                    .hint(finding::hint!(
                         "remove what is deployed first: `mainstay apps undeploy {}`",
                         app.app_id
                     )));

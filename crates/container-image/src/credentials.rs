@@ -99,8 +99,9 @@ fn saved(registry: &str, text: &str, path: &Path) -> Result<Option<Credentials>,
         Some(Account { identitytoken: Some(_), .. }) => Err(identity_token(registry)),
         Some(Account { auth: Some(auth), .. }) => decoded(auth).map(Some).ok_or_else(|| {
             Error::new(Exit::Settings, format!("{}: the account for {registry} is damaged", path.display()))
-                .hint(format!(
-                    "run `docker login {registry}` again, or give `--username` and `--password-file`"
+                .hint(finding::hint!(
+                    "run `docker login {}` again, or give `--username` and `--password-file`",
+                    registry
                 ))
         }),
         _ => Ok(None),

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use finding::Hint;
+
 /// What an error ends the command with.
 pub(crate) use finding::Exit;
 
@@ -14,7 +16,7 @@ pub struct Error {
     /// What the user did not expect.
     pub what: String,
     /// What to do next.
-    pub hint: Option<String>,
+    pub hint: Option<Hint>,
     /// The cause chain, for the log.
     pub detail: Option<String>,
 }
@@ -32,7 +34,7 @@ impl Error {
 
     /// With the next thing to do.
     #[must_use]
-    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+    pub fn hint(mut self, hint: impl Into<Hint>) -> Self {
         self.hint = Some(hint.into());
         self
     }

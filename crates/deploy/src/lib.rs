@@ -69,6 +69,7 @@ pub use operation::up::{Request, Up};
 pub use operation::up_report::{Report as UpReport, Resumed};
 pub use operation::verify::{Verification, refuse_not_installed, verify, write_report};
 pub use part::identity::refuse_gone_settings;
+pub use place::commands::Commands;
 pub use place::ground::{check_directory, refuse_unreadable};
 pub use place::layout::{Layout, LogPart};
 pub use place::machine::host_name;

@@ -4,6 +4,7 @@
 //! - One [`Finding`], one [`Report`]: the same facts as text, as Markdown and as JSON. Text from elsewhere cannot add a line, a
 //!   column or markup to them.
 //! - [`Exit`] is the only table of exit codes: the command line ends with them, and the reference page is generated from it.
+//! - A [`Hint`] holds its commands as data, each word quoted for a shell. Whoever shows it says how they are typed where the reader is.
 //! - [`Unreached`] classifies failures of DNS, the network and TLS, and [`disk`] those of files, once for every crate. Each has
 //!   words for an operator. A caller that knows more about its service (a setting's name, a proxy's directive) replaces the cause
 //!   or the fix; it does not classify again.
@@ -27,6 +28,7 @@ mod certificate;
 mod check;
 mod exit;
 mod finding;
+mod hint;
 mod location;
 mod nearest;
 mod network;
@@ -38,6 +40,7 @@ pub use certificate::CertificateFlaw;
 pub use check::{Check, Verdict};
 pub use exit::Exit;
 pub use finding::{Finding, Severity};
+pub use hint::{Command, Hint, SAME, quoted};
 pub use location::Location;
 pub use nearest::nearest;
 pub use network::Unreached;

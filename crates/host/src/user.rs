@@ -47,7 +47,7 @@ pub enum UserError {
 
 /// A directory that a user cannot enter.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("user {user} cannot enter {} (mode {mode:04o}); choose a directory elsewhere, or allow it with `chmod o+x {}`", at.display(), at.display())]
+#[error("user {user} cannot enter {} (mode {mode:04o}); choose a directory elsewhere, or allow it with `chmod o+x {}`", at.display(), finding::quoted(&at.display().to_string()))]
 pub struct Blocked {
     /// The user.
     pub user: String,

@@ -23,7 +23,8 @@ pub(crate) fn main() -> ExitCode {
     let env: BTreeMap<String, String> = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .collect();
-    let printer = Printer { json: false, verbose: false, place: deploy::Place::of(&env) };
+    let commands = Box::leak(Box::new(deploy::Commands::at(deploy::Place::of(&env))));
+    let printer = Printer { json: false, verbose: false, commands };
     let outcome = match contract::parse(&args, &env) {
         Ok(Invocation::Version) => {
             printer.raw(&contract::version_text());

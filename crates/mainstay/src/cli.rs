@@ -227,21 +227,12 @@ pub(crate) enum Operation {
 }
 
 impl Operation {
-    /// The word of a command that needs a deployment which it may read; `None` for the others, and for `status`, which says itself what it
-    /// cannot see.
-    pub(crate) fn of_deployment(&self) -> Option<&'static str> {
+    /// Whether it needs a deployment which it may read. `status` says itself what it cannot see.
+    pub(crate) fn is_of_deployment(&self) -> bool {
         match self {
-            Self::Up(_) => Some("up"),
-            Self::Logs(_) => Some("logs"),
-            Self::Down(_) => Some("down"),
-            Self::Restart(_) => Some("restart"),
-            Self::History(_) => Some("history"),
-            Self::Uninstall(_) => Some("uninstall"),
-            Self::Admin(_) => Some("admin"),
-            Self::Verify(verify) if verify.url.is_none() => Some("verify"),
-            Self::Settings(_) => Some("settings"),
-            Self::Database(_) => Some("database"),
-            Self::Status(_) | Self::Verify(_) | Self::Image(_) | Self::Export(_) => None,
+            Self::Verify(verify) => verify.url.is_none(),
+            Self::Status(_) | Self::Image(_) | Self::Export(_) => false,
+            _ => true,
         }
     }
 }

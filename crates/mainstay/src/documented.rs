@@ -9,7 +9,8 @@ use crate::cli::Cli;
 use crate::shown::{Shown, shown};
 
 /// Words that stand for another, and one that could stand there.
-const PLACEHOLDERS: [(&str, &str); 13] = [
+const PLACEHOLDERS: [(&str, &str); 14] = [
+    ("SAME", "status"),
     ("OPERATION", "verify"),
     ("PART", "server"),
     ("RUN", "12"),
@@ -133,12 +134,13 @@ fn commands_in_a_container() {
     // How they are translated.
     sources.retain(|path| !path.ends_with("place/commands.rs"));
     let texts = sources.iter().map(|path| std::fs::read_to_string(path).expect("a text"));
+    let commands = deploy::Commands::at(deploy::Place::Container);
     let mut list = std::collections::BTreeSet::new();
     for text in texts {
         for span in spans(&text) {
             let machine = format!("`{span}`");
-            let container = deploy::Place::Container.message(&machine);
-            assert_eq!(container, deploy::Place::Container.message(&container), "a second time");
+            let container = commands.message(&machine);
+            assert_eq!(container, commands.message(&container), "a second time");
             if machine.starts_with("`mainstay ") || container != machine {
                 list.insert(format!("{machine}\n    {container}\n"));
             }

@@ -5,9 +5,10 @@ use std::io::{ErrorKind, IsTerminal as _, Write as _};
 use std::sync::OnceLock;
 
 use anstyle::{AnsiColor, Style};
-use deploy::{Error, Place};
+use deploy::{Commands, Error};
+use finding::Hint;
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// Where things are said.
 #[derive(Debug, Clone, Copy)]
@@ -16,23 +17,26 @@ pub(crate) struct Printer {
     pub json: bool,
     /// Also the cause chains.
     pub verbose: bool,
-    /// Where the deployment lives: messages name the commands that are typed there.
-    pub place: Place,
+    /// How the commands that messages name are typed where the deployment lives.
+    pub commands: &'static Commands,
 }
 
 impl Printer {
     /// What the command was asked for, for people; nothing with `--json`, which has its own form.
     pub(crate) fn show(self, text: &str) {
         if !self.json {
-            out(&paragraphs(&self.place.message(text), std::io::stdout().is_terminal().then(columns)));
+            out(&paragraphs(&self.commands.message(text), std::io::stdout().is_terminal().then(columns)));
         }
     }
 
     /// The same as data; nothing without `--json`.
     pub(crate) fn data(self, value: &impl Serialize) {
         if self.json {
-            match serde_json::to_string(value) {
-                Ok(text) => out(&text),
+            match serde_json::to_value(value) {
+                Ok(mut value) => {
+                    self.typed_here(&mut value);
+                    out(&value.to_string());
+                }
                 Err(error) => self.say(&format!("cannot print as JSON: {error}")),
             }
         }
@@ -61,7 +65,7 @@ impl Printer {
 
     /// Talk.
     pub(crate) fn say(self, text: &str) {
-        let text = self.place.message(text);
+        let text = self.commands.message(text);
         anstream::eprintln!("{}", paragraphs(&text, std::io::stderr().is_terminal().then(columns)));
     }
 
@@ -80,11 +84,32 @@ impl Printer {
     /// The same as data; nothing without `--json`.
     pub(crate) fn failure(self, error: &Error) {
         let code = error.exit.code();
-        let what = self.place.message(&error.what);
-        let hint = error.hint.as_deref().map(|hint| self.place.message(hint));
         self.data(
-            &json!({"type": "error", "what": what, "hint": hint, "detail": error.detail, "exit_code": code}),
+            &json!({"type": "error", "what": error.what, "hint": error.hint, "detail": error.detail, "exit_code": code}),
         );
+    }
+
+    /// Everything in it that says what to do, with the commands as they are typed here, and the commands alone beside it.
+    fn typed_here(self, value: &mut Value) {
+        match value {
+            Value::Array(items) => items.iter_mut().for_each(|item| self.typed_here(item)),
+            Value::Object(fields) => {
+                fields.values_mut().for_each(|field| self.typed_here(field));
+                let mut lines = Vec::new();
+                for name in ["what", "hint", "fix"] {
+                    let Some(Value::String(text)) = fields.get_mut(name) else { continue };
+                    let hint = Hint::from(text.as_str());
+                    if name != "what" {
+                        lines.extend(self.commands.lines(&hint));
+                    }
+                    *text = self.commands.hint(&hint);
+                }
+                if !lines.is_empty() && !fields.contains_key("commands") {
+                    fields.insert("commands".to_owned(), lines.into());
+                }
+            }
+            _ => {}
+        }
     }
 
     /// Whether bars can be drawn.

@@ -112,7 +112,7 @@ impl fmt::Display for Step {
 pub fn plan(app_id: &str, wish: &Wish, standing: &Standing) -> Result<Change, Error> {
     let not_installed = || {
         Error::new(Exit::Refused, format!("the app {app_id} is not installed on this Mattermost"))
-            .hint(format!("install it: `mainstay apps install {app_id}`"))
+            .hint(finding::hint!("install it: `mainstay apps install {}`", app_id))
     };
     let steps = match (wish, &standing.installed) {
         (Wish::Install { manifest, deploy_type, again }, _) => {

@@ -87,7 +87,7 @@ impl Account {
                     Exit::Refused,
                     "this server unlocks an account only with a new password",
                 )
-                .hint(format!("set one: `mainstay admin reset-password {}`", self.name)));
+                .hint(finding::hint!("set one: `mainstay admin reset-password {}`", self.name)));
             }
             AccountChange::Promote | AccountChange::Demote => {
                 channel

@@ -132,7 +132,7 @@ fn step(
 fn failure(error: Error) -> Failure {
     Failure {
         message: error.what,
-        hint: error.hint,
+        hint: error.hint.map(Into::into),
         detail: error.detail.unwrap_or_default(),
         code: (error.exit == Exit::NotVerified).then_some(5),
     }

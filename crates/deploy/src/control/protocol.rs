@@ -520,7 +520,7 @@ impl PartStatus {
 
 impl From<Error> for Refusal {
     fn from(error: Error) -> Self {
-        Self { exit: error.exit.code(), what: error.what, hint: error.hint }
+        Self { exit: error.exit.code(), what: error.what, hint: error.hint.map(Into::into) }
     }
 }
 
@@ -528,6 +528,11 @@ impl From<Refusal> for Error {
     fn from(refusal: Refusal) -> Self {
         // A refusal that ends with 0 would be none.
         let exit = Exit::from_code(refusal.exit).filter(|exit| *exit != Exit::Done);
-        Self { exit: exit.unwrap_or(Exit::NotReady), what: refusal.what, hint: refusal.hint, detail: None }
+        Self {
+            exit: exit.unwrap_or(Exit::NotReady),
+            what: refusal.what,
+            hint: refusal.hint.map(Into::into),
+            detail: None,
+        }
     }
 }

@@ -72,9 +72,11 @@ impl Operation for ChangeAccount {
         let (email, roles) = match (self.change, &found) {
             (AccountChange::Create, Some(_)) => {
                 return Err(Error::new(Exit::Usage, format!("there is an account `{name}` already")).hint(
-                    format!(
-                        "choose another name; or set its password with `mainstay admin reset-password {name}`, and make it an \
-                         administrator with `mainstay admin promote {name}`"
+                    finding::hint!(
+                        "choose another name; or set its password with `mainstay admin reset-password {}`, and make it an \
+                         administrator with `mainstay admin promote {}`",
+                        name,
+                        name
                     ),
                 ));
             }

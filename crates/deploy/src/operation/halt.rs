@@ -93,7 +93,7 @@ async fn end_agent(world: &World, asked: bool) -> Result<bool, Error> {
         return Ok(true);
     }
     Err(Error::not_ready(format!("the agent, process {number}, does not end"))
-        .hint(format!("end it with `kill -9 {number}` as root")))
+        .hint(finding::hint!("end it with `kill -9 {}` as root", number)))
 }
 
 /// Ends the programs that an agent has left behind, and says how many processes that were.

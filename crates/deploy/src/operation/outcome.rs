@@ -25,7 +25,7 @@ pub(super) fn ended(outcome: Outcome) -> Result<Result<(), Failed>, Error> {
                 detail => format!("in step `{step}`: {detail}"),
             };
             let mut error = Error::new(kind, failure.message).detail(detail);
-            error.hint = failure.hint;
+            error.hint = failure.hint.map(Into::into);
             Ok(Err(Failed { error, not_undone }))
         }
         Outcome::NeedsYou { failure, step, .. } => {

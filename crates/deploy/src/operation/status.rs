@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use finding::Hint;
 use jiff::Timestamp;
 use plan::{Faults, Holder, Lock, Phase, RunId};
 use serde::Serialize;
@@ -104,7 +105,7 @@ pub struct Refusal {
     /// What is wrong.
     pub what: String,
     /// What to do next.
-    pub hint: Option<String>,
+    pub hint: Option<Hint>,
 }
 
 /// Something that could not be looked at.
@@ -115,7 +116,7 @@ pub struct Problem {
     /// What is wrong.
     pub what: String,
     /// What to do next.
-    pub hint: Option<String>,
+    pub hint: Option<Hint>,
 }
 
 /// What could not be looked at.
@@ -254,8 +255,8 @@ pub async fn status(world: &World) -> Status {
     let mut fine = |about: Subject, outcome: Result<(), Error>| {
         let _ = outcome.map_err(|error| note(about, error));
     };
-    let directory = refuse_unreadable(layout, "status").and_then(|()| ground(layout).map(drop));
-    let may_not_look = refuse_unreadable(layout, "status").err().and_then(|error| error.hint);
+    let directory = refuse_unreadable(layout).and_then(|()| ground(layout).map(drop));
+    let may_not_look = refuse_unreadable(layout).err().and_then(|error| error.hint);
     fine(Subject::Directory, directory);
     let installed = is_installed(layout);
     fine(Subject::Release, check_release(layout));
@@ -263,7 +264,7 @@ pub async fn status(world: &World) -> Status {
         fine(
             Subject::Agent,
             Err(match (&error.hint, &may_not_look) {
-                (None, Some(hint)) => error.hint(hint),
+                (None, Some(hint)) => error.hint(hint.clone()),
                 _ => error,
             }),
         );

@@ -3,6 +3,7 @@
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
+use finding::hint;
 use plan::{Lock, Step};
 
 use super::database::is_filled;
@@ -245,9 +246,10 @@ fn refuse_others_data(
         }
         None => format!("{dir} does not say that it belongs to this deployment: {path} is missing"),
     };
-    Err(Error::new(Exit::Refused, what).hint(format!(
-        "mount or restore this deployment's own data. If it is the right one, say so: `echo {} > {path}`; nothing has been changed",
-        record.id
+    Err(Error::new(Exit::Refused, what).hint(hint!(
+        "mount or restore this deployment's own data. If it is the right one, say so: `echo {} > {}`; nothing has been changed",
+        record.id,
+        path
     )))
 }
 

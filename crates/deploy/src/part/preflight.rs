@@ -3,6 +3,7 @@
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
+use finding::hint;
 use host::port;
 
 use super::{Observed, take_over};
@@ -88,7 +89,12 @@ fn private(ground: &Path, layout: &Layout) -> Result<(), Error> {
                 "{} belongs to {owner}, and this runs as {me}",
                 root.display()
             ))
-            .hint(format!("run this as {owner}, or make it yours: `chown {me} {}`", root.display())));
+            .hint(hint!(
+                "run this as {}, or make it yours: `chown {} {}`",
+                owner,
+                me.name,
+                root.display()
+            )));
         }
         if open_to(meta.mode(), layout.place().strangers_write()) {
             return Err(Error::not_ready(format!(
@@ -96,7 +102,7 @@ fn private(ground: &Path, layout: &Layout) -> Result<(), Error> {
                 root.display(),
                 meta.mode() & 0o7777
             ))
-            .hint(format!("close it: `chmod go-w {}`", root.display())));
+            .hint(hint!("close it: `chmod go-w {}`", root.display())));
         }
     }
     if !me.is_root() {
@@ -110,7 +116,7 @@ fn private(ground: &Path, layout: &Layout) -> Result<(), Error> {
                 above.display(),
                 root.display()
             ))
-            .hint(format!(
+            .hint(hint!(
                 "close it: `chmod o-w {}`, or {}",
                 above.display(),
                 layout.elsewhere("elsewhere")
@@ -196,5 +202,9 @@ fn link(layout: &Layout) -> Result<(), Error> {
         "{} {problem}; Mainstay keeps the link to the active release there",
         current.display()
     ))
-    .hint(format!("move it away: `mv {0} {0}.old`; `mainstay up` makes the link anew", current.display())))
+    .hint(hint!(
+        "move it away: `mv {} {}.old`; `mainstay up` makes the link anew",
+        current.display(),
+        current.display()
+    )))
 }

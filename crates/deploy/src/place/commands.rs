@@ -1,53 +1,136 @@
 //! The commands that a message names, as they are typed where the deployment lives.
 //!
-//! Every message is written for a machine. In a container the same act has another command: `docker restart` where `mainstay up` would be,
-//! the way into the container before the others, and a variable or a volume in place of a flag. All messages pass through here just before
-//! they are printed, so that a message of any crate is right, a new one too.
+//! Every message is written for a machine with one deployment in the default directory; its commands are data ([`finding::Hint`]). What is
+//! typed there differs: `--dir` where the command line had it, other users' commands with it always, because `sudo` keeps no
+//! variables; in a container `docker restart` where `mainstay up` would be, the way into the container before the others, and a variable or
+//! a volume in place of a flag. All messages pass through here just before they are printed, so that a message of any crate is right, a new
+//! one too.
+//!
+//! A directory that `MAINSTAY_DIR` names is in the environment of whoever reads the message, so it is not repeated.
 //!
 //! Rejected: a function for each command that the place of a message calls. Most messages are made in crates that know of no place.
 
-use std::borrow::Cow;
+use std::path::{Path, PathBuf};
 
 use container_contract::VOLUME;
+use finding::{Command, Hint, SAME, quoted};
 
 use super::Place;
+
+/// How commands are typed where the reader of a message is.
+#[derive(Debug, Clone)]
+pub struct Commands {
+    place: Place,
+    /// The deployment's directory, where a command must name it.
+    dir: Option<PathBuf>,
+    /// The name of the container, where it is known.
+    container: Option<String>,
+    /// The arguments of the command that was typed, each quoted, without `--dir`.
+    typed: String,
+}
+
+/// Commands of these need no deployment.
+const OF_NONE: [&str; 9] =
+    ["apps", "completions", "export", "help", "image", "man", "version", "entrypoint", "--help"];
+
+impl Commands {
+    /// Of a deployment in the default directory.
+    pub fn at(place: Place) -> Self {
+        Self { place, dir: None, container: None, typed: "COMMAND".to_owned() }
+    }
+
+    /// Of a deployment in a directory that the command line names.
+    #[must_use]
+    pub fn in_dir(self, dir: &Path) -> Self {
+        Self { dir: Some(dir.to_owned()), ..self }
+    }
+
+    /// Of a container with this name.
+    #[must_use]
+    pub fn in_container(self, name: Option<String>) -> Self {
+        Self { container: name, ..self }
+    }
+
+    /// For messages about the command with these arguments.
+    #[must_use]
+    pub fn after(self, arguments: &[String]) -> Self {
+        let mut kept = Vec::new();
+        let mut arguments = arguments.iter();
+        while let Some(argument) = arguments.next() {
+            match &**argument {
+                "--dir" => drop(arguments.next()),
+                dir if dir.starts_with("--dir=") => {}
+                other => kept.push(quoted(other)),
+            }
+        }
+        Self { typed: kept.join(" "), ..self }
+    }
+
+    /// A message with the commands of this place. A message that has been here already stays as it is.
+    pub fn message(&self, text: &str) -> String {
+        if text.contains('`') { self.hint(&Hint::from(text)) } else { text.to_owned() }
+    }
+
+    /// The same for a hint.
+    pub fn hint(&self, hint: &Hint) -> String {
+        let said = hint.rendered(|command| self.line(command));
+        match self.place {
+            Place::Machine => said,
+            Place::Container => said.replace("`--dir`", &format!("`--volume NAME:{VOLUME}`")),
+        }
+    }
+
+    /// The commands of a hint alone.
+    pub fn lines(&self, hint: &Hint) -> Vec<String> {
+        let line = |command: &Command| self.line(command).unwrap_or_else(|| command.line().to_owned());
+        hint.commands().map(line).collect()
+    }
+
+    /// A command as it is typed here; `None`: as it is.
+    fn line(&self, command: &Command) -> Option<String> {
+        let again = format!("mainstay {SAME}");
+        let line = command.line();
+        let of_same = || line.ends_with(&format!(" {SAME}"));
+        let line = match line.contains(&again) || of_same() {
+            true => line.replace(SAME, &self.typed),
+            false => line.to_owned(),
+        };
+        let here = match self.place {
+            Place::Machine => self.on_machine(&line),
+            Place::Container => {
+                let here = in_container(&line);
+                here.map(|here| match &self.container {
+                    Some(name) => here.replace("CONTAINER", name),
+                    None => here,
+                })
+            }
+        };
+        here.or_else(|| (line != command.line()).then_some(line))
+    }
+
+    /// A command of this machine, with its directory.
+    fn on_machine(&self, line: &str) -> Option<String> {
+        let (before, rest) = line.split_once("mainstay ").filter(|(before, _)| {
+            before.is_empty() || (before.starts_with("sudo ") && before.ends_with(' '))
+        })?;
+        let dir = self.dir.as_ref()?;
+        let needs_none = OF_NONE.contains(&rest.split(' ').next().unwrap_or_default());
+        if needs_none || rest.starts_with("--dir ") || rest.contains(" --dir ") {
+            return None;
+        }
+        Some(format!("{before}mainstay --dir {} {rest}", quoted(&dir.display().to_string())))
+    }
+}
 
 impl Place {
     /// Where commands run that no deployment is named for.
     pub fn of(variables: &std::collections::BTreeMap<String, String>) -> Self {
         if super::container::is_container(variables) { Self::Container } else { Self::Machine }
     }
-
-    /// A message with the commands of this place. A message that has been here already stays as it is.
-    pub fn message(self, text: &str) -> Cow<'_, str> {
-        if self == Self::Machine || !text.contains('`') {
-            return Cow::Borrowed(text);
-        }
-        let mut said = String::with_capacity(text.len());
-        let mut rest = text;
-        while let Some((before, after)) = rest.split_once('`') {
-            said.push_str(before);
-            said.push('`');
-            rest = after;
-            // A back-tick that begins no command is followed by other text, where the next command may begin.
-            if let Some((command, after)) = after.split_once('`')
-                && let Some(here) = in_container(command)
-            {
-                said.push_str(&here);
-                said.push('`');
-                rest = after;
-            }
-        }
-        said.push_str(rest);
-        Cow::Owned(said)
-    }
 }
 
 /// A machine's command as it is typed beside a container; `None`: it is the same, or it is none.
 fn in_container(command: &str) -> Option<String> {
-    if command == "--dir" {
-        return Some(format!("--volume NAME:{VOLUME}"));
-    }
     let (program, rest) = command.split_once(' ')?;
     match program {
         "mainstay" => of_mainstay(command, rest),
@@ -100,11 +183,15 @@ fn of_mainstay(command: &str, rest: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::Place;
+    use std::path::Path;
+
+    use finding::hint;
+
+    use super::{Commands, Place};
 
     #[test]
     fn a_container_is_started_stopped_and_entered_from_outside() {
-        let said = |text: &str| Place::Container.message(text).into_owned();
+        let said = |text: &str| Commands::at(Place::Container).message(text);
         for (machine, container) in [
             (
                 "correct it, then run `mainstay up` again",
@@ -136,9 +223,44 @@ mod tests {
         ] {
             assert_eq!(said(machine), container);
             assert_eq!(said(container), container, "a second time");
-            assert_eq!(Place::Machine.message(machine), machine);
+            assert_eq!(Commands::at(Place::Machine).message(machine), machine);
         }
         let empty = Place::Container.start_empty();
         assert_eq!(said(empty), empty);
+    }
+
+    #[test]
+    fn a_directory_that_was_named_is_named_again_as_a_shell_reads_it() {
+        let commands = Commands::at(Place::Machine).in_dir(Path::new("/srv/my chat"));
+        for (written, typed) in [
+            ("run `mainstay up`", "run `mainstay --dir '/srv/my chat' up`"),
+            ("`sudo mainstay status`", "`sudo mainstay --dir '/srv/my chat' status`"),
+            ("`sudo -u me mainstay down --yes`", "`sudo -u me mainstay --dir '/srv/my chat' down --yes`"),
+            ("`mainstay --dir /a up`", "`mainstay --dir /a up`"),
+            ("`mainstay image build`, `up`, `ls -l`", "`mainstay image build`, `up`, `ls -l`"),
+        ] {
+            assert_eq!(commands.message(written), typed);
+            assert_eq!(commands.message(typed), typed, "a second time");
+        }
+    }
+
+    #[test]
+    fn the_same_command_is_the_one_that_was_typed() {
+        let typed =
+            ["--dir", "/srv/chat", "settings", "explain", "MM_X", "--why", "two words"].map(str::to_owned);
+        let commands = Commands::at(Place::Machine).after(&typed);
+        let hint = hint!("run it as root: `sudo mainstay --dir {} SAME`", "/srv/chat");
+        let whole = "sudo mainstay --dir /srv/chat settings explain MM_X --why 'two words'";
+        assert_eq!(commands.hint(&hint), format!("run it as root: `{whole}`"));
+        assert_eq!(commands.lines(&hint), [whole]);
+    }
+
+    #[test]
+    fn a_container_whose_name_is_known_is_named() {
+        let commands = Commands::at(Place::Container).in_container(Some("0123456789ab".to_owned()));
+        assert_eq!(
+            commands.message("see `mainstay status`"),
+            "see `docker exec 0123456789ab mainstay status`"
+        );
     }
 }

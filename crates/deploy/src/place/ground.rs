@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use container_contract::VOLUME;
+use finding::hint;
 
 use super::Place;
 use super::layout::Layout;
@@ -29,7 +30,7 @@ pub(crate) fn ground(layout: &Layout) -> Result<Ground, Error> {
         Ok(entries) => entries,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Ground::Free),
         Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
-            return Err(unreadable(root, "COMMAND"));
+            return Err(unreadable(root));
         }
         Err(error) => {
             return Err(Error::path("use", root, &error).hint("name another directory with `--dir`"));
@@ -107,19 +108,19 @@ pub fn check_directory(root: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-/// Refuses the deployment of somebody else, which this user may not read. `command` is what was asked, as in `status`.
+/// Refuses the deployment of somebody else, which this user may not read.
 ///
 /// # Errors
-/// Whose it is, and the command with which it is theirs to say.
-pub fn refuse_unreadable(layout: &Layout, command: &str) -> Result<(), Error> {
+/// Whose it is, and the same command as its owner types it.
+pub fn refuse_unreadable(layout: &Layout) -> Result<(), Error> {
     let root = layout.root();
     match std::fs::read_dir(root) {
-        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => Err(unreadable(root, command)),
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => Err(unreadable(root)),
         _ => Ok(()),
     }
 }
 
-fn unreadable(root: &Path, command: &str) -> Error {
+fn unreadable(root: &Path) -> Error {
     use std::os::unix::fs::MetadataExt as _;
     let me = host::User::current().map_or_else(|_| "this user".to_owned(), |me| me.name);
     let Ok(meta) = std::fs::metadata(root) else {
@@ -128,9 +129,13 @@ fn unreadable(root: &Path, command: &str) -> Error {
     };
     let owner = meta.uid().to_string();
     let owner = host::User::named(&owner).map_or(owner, |user| user.name);
-    let sudo = if meta.uid() == 0 { "sudo".to_owned() } else { format!("sudo -u {owner}") };
-    Error::not_ready(format!("{} belongs to {owner}, and {me} may not read it", root.display()))
-        .hint(format!("run it as {owner}: `{sudo} mainstay --dir {} {command}`", root.display()))
+    Error::not_ready(format!("{} belongs to {owner}, and {me} may not read it", root.display())).hint(
+        if meta.uid() == 0 {
+            hint!("run it as {}: `sudo mainstay --dir {} SAME`", owner, root.display())
+        } else {
+            hint!("run it as {}: `sudo -u {} mainstay --dir {} SAME`", owner, owner, root.display())
+        },
+    )
 }
 
 /// Whether this user can write in `ground`, the directory nearest to the deployment's that exists.
@@ -153,9 +158,13 @@ pub(crate) fn writable(ground: &Path, layout: &Layout) -> Result<(), Error> {
             Error::not_ready(format!("cannot write in {}: {}", ground.display(), reason(&error.into())));
         if layout.place() == Place::Container {
             let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
-            return refused.hint(format!(
-                "make it user {uid}'s: `chown -R {uid}:{gid} DIRECTORY` on the host, DIRECTORY being what is mounted at \
-                 {VOLUME}; or leave `--user` out of the `docker run` line, and it is done for you"
+            return refused.hint(hint!(
+                "make it user {}'s: `chown -R {}:{} DIRECTORY` on the host, DIRECTORY being what is mounted at \
+                 {}; or leave `--user` out of the `docker run` line, and it is done for you",
+                uid,
+                uid,
+                gid,
+                VOLUME
             ));
         }
         refused.hint("name another directory with `--dir`, or run this as its owner")

@@ -81,7 +81,7 @@ pub(crate) fn prepare(layout: &Layout, user: Option<&host::User>) -> Result<(), 
         "{} must be a directory of mode 0700 that belongs to user {uid}, because the server's sockets lie in it",
         directory.display()
     ))
-    .hint(format!("look who made it, remove it, and run `mainstay up` again: `ls -ld {}`", directory.display())))
+    .hint(finding::hint!("look who made it, remove it, and run `mainstay up` again: `ls -ld {}`", directory.display())))
 }
 
 #[cfg(test)]

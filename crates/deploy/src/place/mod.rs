@@ -12,6 +12,7 @@ pub(crate) mod postgres;
 use std::path::Path;
 use std::time::Duration;
 
+use finding::{Hint, hint};
 use settings::Defaults;
 
 /// Where a deployment lives. Everything that differs between the two is answered here; no other code asks which one it is.
@@ -125,15 +126,15 @@ impl Place {
     }
 
     /// How a damaged release in `root` is replaced, in words.
-    pub(crate) fn unpack_again(self, root: &Path) -> String {
+    pub(crate) fn unpack_again(self, root: &Path) -> Hint {
         match self {
-            Self::Machine => format!(
+            Self::Machine => hint!(
                 "remove it with `rm -r {}`, then run `mainstay up`, which unpacks it again; for another edition than `builtin` \
                  name the tarball with `--release FILE`",
                 root.display()
             ),
             Self::Container => {
-                "it is in the image: pull or build the image again, and replace the container".to_owned()
+                "it is in the image: pull or build the image again, and replace the container".into()
             }
         }
     }

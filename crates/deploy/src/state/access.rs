@@ -3,6 +3,7 @@
 use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 
+use finding::quoted;
 use host::User;
 
 use crate::error::Error;
@@ -63,7 +64,7 @@ pub(crate) fn check(layout: &Layout, user: &User) -> Result<(), Error> {
         return Ok(());
     }
     let (all, paths): (Vec<_>, Vec<_>) =
-        denied.iter().map(|one| (one.to_string(), one.path.display().to_string())).unzip();
+        denied.iter().map(|one| (one.to_string(), quoted(&one.path.display().to_string()))).unzip();
     let paths = paths.join(" ");
     let by_hand = format!("`chown {}:{} {paths}` and `chmod u+rwX {paths}`", user.uid, user.gid);
     let hint = match User::current()?.is_root() {

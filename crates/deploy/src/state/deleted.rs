@@ -4,6 +4,8 @@
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+use finding::quoted;
+
 use crate::error::{Error, Exit};
 use crate::place::layout::Layout;
 
@@ -63,13 +65,16 @@ impl DeletedDatabase {
 
     /// How to save it.
     pub fn hint(&self) -> String {
-        let copies = self.open.iter().map(|(path, name)| format!("cp {} SAFE/{name}", path.display()));
+        let copies = self
+            .open
+            .iter()
+            .map(|(path, name)| format!("cp {} SAFE/{}", quoted(&path.display().to_string()), quoted(name)));
         let copies = copies.collect::<Vec<_>>().join(" && ");
-        let data = self.file.parent().unwrap_or(&self.file).display();
+        let of = |path: &Path| quoted(&path.display().to_string());
+        let (data, file) = (of(self.file.parent().unwrap_or(&self.file)), of(&self.file));
         format!(
             "do not stop it; copy the file first, when nobody writes: `{copies}`, SAFE being a directory of yours. Then \
-             `mainstay down --yes`, `cp SAFE/* {data}/ && chown --reference={data} {}*`, `mainstay up`",
-            self.file.display()
+             `mainstay down --yes`, `cp SAFE/* {data}/ && chown --reference={data} {file}*`, `mainstay up`"
         )
     }
 

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use finding::hint;
+
 use crate::place::layout::Layout;
 
 /// A sentence for each directory that something was left in, with the way to get it back.
@@ -11,19 +13,23 @@ pub(crate) fn left_behind(layout: &Layout) -> Vec<String> {
         let dir = layout.aside().join(name);
         let held = names(&dir).join(", ");
         let dir = dir.display();
-        format!(
-            "an `uninstall` that was given up left {held} in {dir}: `mv {dir}/NAME {root}/` brings one back while the deployment is down \
-             and has none of that name, `rm -r {dir}` deletes it"
+        hint!(
+            "an `uninstall` that was given up left {} in {}: `mv {}/NAME {}/` brings one back while the deployment is down \
+             and has none of that name, `rm -r {}` deletes it",
+            held, dir, dir, root, dir
         )
+        .to_string()
     });
     let undone = names(&layout.undone()).into_iter().map(|name| {
         let is_cluster = name.starts_with("postgres-");
         let what = if is_cluster { "its PostgreSQL cluster" } else { "the data of its server" };
         let dir = layout.undone().join(name);
         let dir = dir.display();
-        format!(
-            "an `up` that was undone left {what} in {dir}: copy out what you need, `rm -r {dir}` deletes it"
+        hint!(
+            "an `up` that was undone left {} in {}: copy out what you need, `rm -r {}` deletes it",
+            what, dir, dir
         )
+        .to_string()
     });
     aside.chain(undone).collect()
 }

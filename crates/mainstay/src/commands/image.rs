@@ -36,7 +36,7 @@ fn interrupted(consequence: &str) -> Error {
 
 /// An error about an image, as the command line's error.
 pub(super) fn operation_error(error: container_image::Error) -> Error {
-    Error { exit: error.exit, what: error.what, hint: error.hint, detail: None }
+    Error { exit: error.exit, what: error.what, hint: error.hint.map(Into::into), detail: None }
 }
 
 async fn build(

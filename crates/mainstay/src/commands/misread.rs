@@ -3,7 +3,7 @@
 use clap::builder::StyledStr;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory as _, Error};
-use deploy::Place;
+use deploy::{Commands, Place};
 use finding::Exit;
 
 use crate::cli::Cli;
@@ -51,7 +51,8 @@ pub(super) fn report(mut error: Error) -> Exit {
             _ => text.split_once('\n').unwrap_or((&text, "")),
         };
         let what = what.strip_prefix("error: ").unwrap_or(what);
-        let printer = Printer { json: true, verbose: false, place: Place::of(&super::variables()) };
+        let commands = Box::leak(Box::new(Commands::at(Place::of(&super::variables()))));
+        let printer = Printer { json: true, verbose: false, commands };
         printer.failure(&deploy::Error::new(Exit::Usage, what).hint(rest.trim()));
     }
     let _ = error.print();
@@ -78,7 +79,7 @@ fn improve(error: &mut Error) {
     let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidSubcommand) else { return };
     if let Some((_, instead)) = ELSEWHERE.iter().find(|(words, _)| words.contains(&word.as_str())) {
         error.remove(ContextKind::SuggestedSubcommand);
-        let instead = Place::of(&super::variables()).message(instead).into_owned();
+        let instead = Commands::at(Place::of(&super::variables())).message(instead);
         let instead = ContextValue::StyledStrs(vec![StyledStr::from(instead)]);
         error.insert(ContextKind::Suggested, instead);
     }

@@ -34,7 +34,7 @@ use std::path::{Component, Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use deploy::{Action, Caller, Consent, Error, Layout, Place, Repair, World};
+use deploy::{Action, Caller, Commands, Consent, Error, Layout, Place, Repair, World};
 use finding::Exit;
 use plan::{FaultKind, Faults, Plan, Reader};
 use tokio_util::sync::CancellationToken;
@@ -50,9 +50,9 @@ pub(crate) fn main() -> ExitCode {
         Err(error) => return misread::report(error).into(),
     };
     let variables = variables();
-    let place =
-        layout(&cli.common, &variables).map_or_else(|_| Place::of(&variables), |layout| layout.place());
-    let printer = Printer { json: cli.common.json, verbose: cli.common.verbose, place };
+    // A process has one printer, which is copied.
+    let commands = Box::leak(Box::new(commands(&cli.common, &variables)));
+    let printer = Printer { json: cli.common.json, verbose: cli.common.verbose, commands };
     match run(cli, printer).and_then(|code| crate::printer::lost().map_or(Ok(code), Err)) {
         Ok(code) => code,
         Err(error) => {
@@ -60,6 +60,25 @@ pub(crate) fn main() -> ExitCode {
             error.exit.into()
         }
     }
+}
+
+/// How the commands that messages name are typed.
+fn commands(common: &Common, variables: &BTreeMap<String, String>) -> Commands {
+    let words: Vec<String> =
+        std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
+    let layout = layout(common, variables);
+    let place = layout.as_ref().map_or_else(|_| Place::of(variables), Layout::place);
+    let commands = Commands::at(place).after(&words);
+    let flags = || words.iter().take_while(|word| *word != "--");
+    let is_named = flags().any(|word| word == "--dir" || word.starts_with("--dir="));
+    let commands = match layout {
+        Ok(layout) if is_named => commands.in_dir(layout.root()),
+        _ => commands,
+    };
+    // In a pod the engine's name for the container is of no use outside.
+    let is_pod = variables.contains_key("KUBERNETES_SERVICE_HOST");
+    let id = (place == Place::Container && !is_pod).then(host::here::container_id).flatten();
+    commands.in_container(id.and_then(|id| id.get(..12).map(str::to_owned)))
 }
 
 fn run(cli: Cli, printer: Printer) -> Result<ExitCode, Error> {
@@ -96,8 +115,8 @@ fn run(cli: Cli, printer: Printer) -> Result<ExitCode, Error> {
 fn operate(printer: Printer, common: &Common, operation: Operation) -> Result<Exit, Error> {
     trace(common);
     let world = world(common)?;
-    if let Some(command) = operation.of_deployment() {
-        deploy::refuse_unreadable(&world.layout, command)?;
+    if operation.is_of_deployment() {
+        deploy::refuse_unreadable(&world.layout)?;
     }
     runtime()?.block_on(async {
         let cancel = interrupted()?;

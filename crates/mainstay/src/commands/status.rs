@@ -74,7 +74,7 @@ fn text(status: &Status) -> String {
     rows.push(("State", state));
     if let Some(deploy::Refusal { what, hint }) = &status.refused {
         rows.push(("", what.replace('\n', "; ")));
-        rows.extend(hint.clone().map(|hint| ("", hint)));
+        rows.extend(hint.as_ref().map(|hint| ("", hint.to_string())));
     }
     for problem in &status.problems {
         // It is why `up` would be refused, which is said already.
@@ -92,7 +92,7 @@ fn text(status: &Status) -> String {
             Subject::History => "History",
         };
         rows.push((name, problem.what.replace('\n', "; ")));
-        rows.extend(problem.hint.clone().map(|hint| ("", hint)));
+        rows.extend(problem.hint.as_ref().map(|hint| ("", hint.to_string())));
     }
     rows.extend(status.url.clone().map(|url| ("Address", url)));
     rows.extend(status.release.clone().map(|release| ("Release", release)));

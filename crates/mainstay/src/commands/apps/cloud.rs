@@ -59,7 +59,7 @@ pub(super) fn agreed(printer: Printer, text: &str) -> Result<bool, Error> {
     question::agreed(printer, text).map_err(|error| Error {
         exit: error.exit,
         what: error.what,
-        hint: error.hint,
+        hint: error.hint.map(Into::into),
         findings: Vec::new(),
     })
 }

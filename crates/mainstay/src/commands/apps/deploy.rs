@@ -84,7 +84,7 @@ pub(super) fn environment(args: &DeployApp) -> Result<BTreeMap<String, SecretStr
         Some(file) => secret_text(file, ENV_LIMIT, "file of variables").map_err(|error| Error {
             exit: error.exit,
             what: error.what,
-            hint: error.hint,
+            hint: error.hint.map(Into::into),
             findings: Vec::new(),
         })?,
     };

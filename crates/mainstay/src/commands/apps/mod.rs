@@ -130,7 +130,7 @@ fn write(path: &Path, bytes: &[u8]) -> Result<(), apps::Error> {
 /// An error of the rest of the command line, in an app's words.
 fn from_deploy(error: Error) -> apps::Error {
     let Error { exit, what, hint, .. } = error;
-    apps::Error { exit, what, hint, findings: Vec::new() }
+    apps::Error { exit, what, hint: hint.map(Into::into), findings: Vec::new() }
 }
 
 /// Prints everything that was found, and gives the command line's error.
@@ -143,7 +143,7 @@ fn failed(printer: Printer, error: apps::Error) -> Error {
         printer.data(&document);
     }
     say(printer, &error.findings);
-    Error { exit: error.exit, what: error.what, hint: error.hint, detail: None }
+    Error { exit: error.exit, what: error.what, hint: error.hint.map(Into::into), detail: None }
 }
 
 /// Says what was found, on stderr, a line each.
