@@ -32,11 +32,14 @@ impl Printer {
     /// The same as data; nothing without `--json`.
     pub(crate) fn data(self, value: &impl Serialize) {
         if self.json {
-            match serde_json::to_value(value) {
-                Ok(mut value) => {
+            match serde_json::to_string(value) {
+                // Every command in a message stands between back-ticks.
+                Ok(text) if text.contains('`') => {
+                    let mut value: Value = serde_json::from_str(&text).unwrap_or_default();
                     self.typed_here(&mut value);
                     out(&value.to_string());
                 }
+                Ok(text) => out(&text),
                 Err(error) => self.say(&format!("cannot print as JSON: {error}")),
             }
         }
