@@ -149,10 +149,12 @@ fn to_install(path: &str, settled: &Settled) -> Result<Option<Manager>, Error> {
         }
         Err(missing) => match Manager::of(std::path::Path::new("/")) {
             Some(manager) => Ok(Some(manager)),
-            None => Err(Error::not_ready(
-                "this machine has neither apt-get nor dnf, so Mainstay cannot install PostgreSQL",
-            )
-            .hint(missing.hint.unwrap_or_default())),
+            None => Err(Error {
+                hint: missing.hint,
+                ..Error::not_ready(
+                    "this machine has neither apt-get nor dnf, so Mainstay cannot install PostgreSQL",
+                )
+            }),
         },
     }
 }
