@@ -7,24 +7,32 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
-use hyper::body::Incoming;
+use futures_util::TryStreamExt as _;
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited, StreamBody};
+use hyper::body::{Frame, Incoming};
 use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::{Method, Request, StatusCode};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use percent_encoding::percent_decode_str;
+use tokio::io::AsyncReadExt as _;
+use tokio_util::io::ReaderStream;
 
 use super::token::{HEADER as TOKEN_HEADER, Secret};
 use crate::runtime::{CallError, Failure, PAYLOAD_MAX, Runtime};
 use crate::{Http, Manifest};
 
-type Response = hyper::Response<Full<Bytes>>;
+/// A body that is in memory, or a file that is read as it is taken.
+type Body = UnsyncBoxBody<Bytes, std::io::Error>;
+type Response = hyper::Response<Body>;
 type ToProgram = Client<HttpConnector, Full<Bytes>>;
 
 /// How long a caller may take to send the body of a call.
 const BODY_MAX: Duration = Duration::from_secs(30);
+/// How much of a file is in memory for one reader, in bytes.
+const PIECE: usize = 64 << 10;
 /// How large an answer of a program may be, in bytes: that of a function.
 const ANSWER_MAX: usize = PAYLOAD_MAX;
 
@@ -99,15 +107,21 @@ impl Front {
         let Some(path) = self.files.get(name.as_ref()).cloned() else {
             return text(StatusCode::NOT_FOUND, "the app has no such static file");
         };
-        match tokio::fs::read(&path).await {
-            Ok(bytes) => {
+        let opened = async {
+            let file = tokio::fs::File::open(&path).await?;
+            let length = file.metadata().await?.len();
+            std::io::Result::Ok((file, length))
+        };
+        match opened.await {
+            Ok((file, length)) => {
                 let kind = mime_guess::from_path(&path).first_or_octet_stream();
                 let kind = match kind.type_() {
                     mime_guess::mime::TEXT => format!("{kind}; charset=utf-8"),
                     _ => kind.to_string(),
                 };
-                let mut response = answer(StatusCode::OK, &kind, bytes.into());
+                let mut response = answer_with(StatusCode::OK, &kind, pieces(file, length));
                 response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("max-age=300"));
+                response.headers_mut().insert(CONTENT_LENGTH, length.into());
                 response
             }
             Err(error) => {
@@ -226,8 +240,18 @@ async fn of_program(program: &Program, path: &str, body: Bytes) -> Response {
     }
 }
 
+/// A file in pieces, each read when the one before it has been taken: whoever does not read holds one piece, not the file.
+fn pieces(file: tokio::fs::File, length: u64) -> Body {
+    let read = ReaderStream::with_capacity(file.take(length), PIECE);
+    StreamBody::new(read.map_ok(Frame::data)).boxed_unsync()
+}
+
 fn answer(status: StatusCode, kind: &str, body: Bytes) -> Response {
-    let mut response = hyper::Response::new(Full::new(body));
+    answer_with(status, kind, Full::new(body).map_err(|never| match never {}).boxed_unsync())
+}
+
+fn answer_with(status: StatusCode, kind: &str, body: Body) -> Response {
+    let mut response = hyper::Response::new(body);
     *response.status_mut() = status;
     let kind = HeaderValue::from_str(kind).unwrap_or(HeaderValue::from_static("application/octet-stream"));
     response.headers_mut().insert(CONTENT_TYPE, kind);
@@ -253,5 +277,5 @@ fn without_body(response: Response) -> Response {
     if let Some(length) = body.size_hint().exact() {
         head.headers.insert(CONTENT_LENGTH, length.into());
     }
-    Response::from_parts(head, Full::default())
+    Response::from_parts(head, Full::default().map_err(|never| match never {}).boxed_unsync())
 }

@@ -155,6 +155,38 @@ async fn static_files_are_those_of_the_bundle_alone() {
     assert_eq!(app.ask("GET /ping HTTP/1.1", "").await.0, 405);
 }
 
+/// Pages of this process in memory, in bytes.
+fn resident() -> u64 {
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
+    statm.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok()).unwrap() * 4096
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_does_not_read_a_large_file_holds_no_copy_of_it() {
+    const SIZE: u64 = 32 << 20;
+    let app = served(Some(SECRET)).await;
+    let photo = app.dir.path().join("static/photo.png");
+    std::fs::File::create(&photo).unwrap().set_len(SIZE).unwrap();
+    let before = resident();
+    let readers: Vec<TcpStream> = (0..40)
+        .map(|_| {
+            let mut reader = TcpStream::connect(app.address).unwrap();
+            reader.write_all(b"GET /static/photo.png HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+            reader
+        })
+        .collect();
+    // Each has the beginning of the file before anybody looks.
+    for mut reader in &readers {
+        assert_eq!(reader.read(&mut [0; 15]).unwrap(), 15);
+    }
+    let grown = resident().saturating_sub(before);
+    assert!(grown < 10 * SIZE, "{} MB for {} readers", grown >> 20, readers.len());
+    drop(readers);
+    let (status, whole) = app.ask("GET /static/photo.png HTTP/1.1", "").await;
+    let body = whole.split_once("\r\n\r\n").map_or(0, |(_, body)| body.len() as u64);
+    assert_eq!((status, body), (200, SIZE));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_program_that_does_not_answer_or_answers_2_gb_is_reported() {
     let app = served(None).await;

@@ -27,7 +27,9 @@ pub(crate) fn left_behind(layout: &Layout) -> Vec<String> {
         let dir = dir.display();
         hint!(
             "an `up` that was undone left {} in {}: copy out what you need, `rm -r {}` deletes it",
-            what, dir, dir
+            what,
+            dir,
+            dir
         )
         .to_string()
     });

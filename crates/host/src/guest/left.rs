@@ -38,8 +38,10 @@ pub fn end_left(path: &Path) -> usize {
     else {
         return 0;
     };
-    // Another process may have the number by now, and guests of its own: they began after it.
-    let before = Stat::of(keeper.pid).map_or(u64::MAX, |now| now.started);
+    // Another process may have the number by now, and guests of its own: they began after it. One that has ended and was not waited
+    // for is the keeper itself, or has no guests that should live.
+    let living = Stat::of(keeper.pid).filter(|now| now.state != 'Z');
+    let before = living.map_or(u64::MAX, |now| now.started);
     let first = first_user(keeper.pid);
     let strays =
         Strays { uids: first..first + MOST, mark: format!("{MARK}={}-", keeper.pid).into(), is_whole: false };
@@ -158,8 +160,13 @@ mod tests {
         }
         assert_eq!(end_left(&path), 0, "its keeper lives");
         keeper.kill().unwrap();
-        keeper.wait().unwrap();
+        // As long as nobody has waited for it, it is there and has ended.
+        let stat = format!("/proc/{pid}/stat");
+        while !fs::read_to_string(&stat).unwrap().contains(") Z ") {
+            std::thread::sleep(LOOK);
+        }
         assert_eq!(end_left(&path), 1);
+        keeper.wait().unwrap();
         assert!(!left.wait().unwrap().success());
         assert!(other.try_wait().unwrap().is_none(), "a guest of another process");
         other.kill().unwrap();

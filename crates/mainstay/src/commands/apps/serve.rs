@@ -119,8 +119,14 @@ pub(super) fn check_reachable(listen: SocketAddr, root_url: Option<&str>) -> Res
 }
 
 pub(super) fn check_root_url(root_url: &str) -> Result<(), Error> {
-    let is_url = url::Url::parse(root_url)
-        .is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host() && url.query().is_none());
+    let url = url::Url::parse(root_url).ok();
+    if url.as_ref().is_some_and(|url| !url.username().is_empty() || url.password().is_some()) {
+        let what = "`--root-url` has a user or a password: it stands in the app's manifest, which everybody may read";
+        return Err(Error::new(Exit::Usage, what));
+    }
+    let is_url = url.is_some_and(|url| {
+        matches!(url.scheme(), "http" | "https") && url.has_host() && url.query().is_none()
+    });
     if is_url {
         return Ok(());
     }

@@ -175,6 +175,13 @@ fn what_cannot_be_served_is_refused_with_what_to_do() {
     assert!(from.stderr.contains("`--from 0.0.0.0`"), "{}", from.stderr);
     let no_url = place.run(&[&everywhere[..], &["10.0.0.5"]].concat()).expect(2);
     assert!(no_url.stderr.contains("--root-url"), "{}", no_url.stderr);
+    let named = ["apps", "serve", bundle, "--root-url", "http://us:told@127.0.0.1"];
+    let named = place.run(&named).expect(2);
+    assert!(
+        named.stderr.contains("has a user or a password") && !named.stderr.contains("told"),
+        "{}",
+        named.stderr
+    );
     let nothing = place.run(&["apps", "serve", bundle, "--command", " "]).expect(2);
     assert!(nothing.stderr.contains("`--command` is empty"), "{}", nothing.stderr);
     place.run(&["apps", "call", bundle]).expect(0);
