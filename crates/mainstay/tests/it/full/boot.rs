@@ -321,7 +321,10 @@ fn systemd_watches_the_agent_and_the_commands_work_together_with_it() {
     let boot = &machine.status("/srv/other")["boot"];
     assert_eq!((&boot["starts"], &boot["unit"]), (&true.into(), &"mainstay-other.service".into()));
     // The agent that ran already is systemd's after a restart of it.
-    assert!(boot["hint"].as_str().is_some_and(|hint| hint.contains("`mainstay restart agent`")), "{boot}");
+    assert!(
+        boot["hint"].as_str().is_some_and(|hint| hint.contains("`mainstay --dir /srv/other restart agent`")),
+        "{boot}"
+    );
     machine.mainstay("/srv/other", &["restart", "agent"]).expect(0);
     assert_eq!(machine.property("mainstay-other", "ActiveState"), "active");
     machine.mainstay("/srv/other", &["uninstall", "--yes"]).expect(0);
