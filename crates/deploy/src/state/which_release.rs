@@ -52,7 +52,7 @@ impl From<(ReleaseId, Vec<String>)> for Found {
 }
 
 /// Which build the program of a release must be, where it is made of this program; `None` = whatever is unpacked. A release that came
-/// from a file stays until another file is named.
+/// from a file stays until another file is named, and one of another version of Mainstay until it is upgraded.
 pub(super) fn own_build(world: &World, origin: Option<&Origin>, release: &ReleaseId) -> Option<String> {
     let root = world.layout.releases().join(release.to_string());
     let from_file = || release::Release::open(&root).is_ok_and(|release| release.identity().from_file);
@@ -63,6 +63,7 @@ pub(super) fn own_build(world: &World, origin: Option<&Origin>, release: &Releas
     };
     // An image has both programs, and its release stays as it is.
     let is_own = is_own && !world.layout.place().image_decides_release();
+    let is_own = is_own && release.version.build.as_deref() == Some(&*world.version);
     (is_own && !world.build.is_empty()).then(|| world.build.clone())
 }
 

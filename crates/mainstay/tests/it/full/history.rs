@@ -44,7 +44,7 @@ fn a_part_is_restarted_as_it_was_and_only_that_part() {
     let unknown = place.run(&["restart", "sever"]).expect(2);
     assert!(unknown.stderr.contains("did you mean `server`?"), "{}", unknown.stderr);
     let unknown = place.run(&["restart", "database"]).expect(2);
-    assert!(unknown.stderr.contains("agent, server, edge"), "{}", unknown.stderr);
+    assert!(unknown.stderr.contains("is not run by Mainstay"), "{}", unknown.stderr);
     // A restart that fails leaves the server running.
     place.run(&["restart", "--inject-failure", "acceptance:before"]).expect(6);
     assert_eq!(place.status()["up"], true);

@@ -26,7 +26,7 @@ struct Page {
 }
 
 /// Commands that do not run here: how they begin, and why.
-const ELSEWHERE: [(&str, &str); 9] = [
+const ELSEWHERE: [(&str, &str); 13] = [
     ("docker", "Docker's own tests run it"),
     ("cargo", "builds or tests Mainstay itself"),
     ("mainstay image build --load", "Docker's own tests run it"),
@@ -36,6 +36,10 @@ const ELSEWHERE: [(&str, &str); 9] = [
         "mainstay apps install",
         "needs Mattermost's Apps plugin; full/apps_mattermost.rs runs it with a server that has one",
     ),
+    ("mainstay up --edition", "needs the makers' site; full/fetch.rs runs it with a site of its own"),
+    ("mainstay release fetch", "as `mainstay up --edition`"),
+    ("./mainstay release verify", "as `mainstay up --edition`"),
+    ("./mainstay up --edition", "as `mainstay up --edition`"),
     ("mainstay apps enable", "as `mainstay apps install`"),
     ("mainstay apps disable", "as `mainstay apps install`"),
     ("mainstay apps uninstall", "as `mainstay apps install`"),
@@ -197,6 +201,7 @@ fn readme() {
             "mainstay settings test-mail you@example.com",
             "mainstay verify --url https://chat.example.com",
             "mainstay image push",
+            "mainstay up --release FILE --take-over /opt/mattermost/config/config.json",
         ],
         ..Page::default()
     }
@@ -315,6 +320,7 @@ fn operate() {
     Page {
         path: "docs/operate.md",
         before: &[("mainstay history 2", "up && mainstay restart")],
+        on_another_page: &["mainstay restart database"],
         ..Page::default()
     }
     .run();
@@ -346,6 +352,7 @@ fn apps() {
         path: "docs/apps.md",
         services: "aws",
         before: &[("mainstay apps deploy", PREPARED)],
+        on_another_page: &["mainstay apps deploy hello.zip --to local"],
         ..Page::default()
     }
     .run();
