@@ -26,7 +26,7 @@ struct Page {
 }
 
 /// Commands that do not run here: how they begin, and why.
-const ELSEWHERE: [(&str, &str); 13] = [
+const ELSEWHERE: [(&str, &str); 16] = [
     ("docker", "Docker's own tests run it"),
     ("cargo", "builds or tests Mainstay itself"),
     ("mainstay image build --load", "Docker's own tests run it"),
@@ -37,6 +37,9 @@ const ELSEWHERE: [(&str, &str); 13] = [
         "needs Mattermost's Apps plugin; full/apps_mattermost.rs runs it with a server that has one",
     ),
     ("mainstay up --edition", "needs the makers' site; full/fetch.rs runs it with a site of its own"),
+    ("mainstay up --release mattermost-team", "needs a release of Mattermost's; full/official.rs runs it"),
+    ("mainstay release verify FILE", "as `mainstay up --edition`"),
+    ("mainstay release refresh", "as `mainstay up --edition`"),
     ("mainstay release fetch", "as `mainstay up --edition`"),
     ("./mainstay release verify", "as `mainstay up --edition`"),
     ("./mainstay up --edition", "as `mainstay up --edition`"),
@@ -321,6 +324,16 @@ fn operate() {
         path: "docs/operate.md",
         before: &[("mainstay history 2", "up && mainstay restart")],
         on_another_page: &["mainstay restart database"],
+        ..Page::default()
+    }
+    .run();
+}
+
+#[test]
+fn take_over() {
+    Page {
+        path: "docs/take-over.md",
+        on_another_page: &["mainstay admin reset-password NAME"],
         ..Page::default()
     }
     .run();
