@@ -258,6 +258,14 @@ fn databases() {
     Page {
         path: "docs/databases.md",
         services: "postgres",
+        // What is about the database that Mainstay runs is in `full/managed.rs`; `psql` waits at its prompt and its pager.
+        on_another_page: &[
+            "mainstay up --database managed",
+            "mainstay shell database",
+            "mainstay shell database -- -c 'select 1'",
+            "mainstay restart database",
+            "mainstay logs database",
+        ],
         before: &[("export", MAKE), ("psql", DROP), ("mainstay up --create-database admin", DROP)],
         ..Page::default()
     }
