@@ -267,7 +267,6 @@ fn databases() {
             "mainstay logs database",
         ],
         before: &[("export", MAKE), ("psql", DROP), ("mainstay up --create-database admin", DROP)],
-        ..Page::default()
     }
     .run();
 }
@@ -374,7 +373,6 @@ fn apps() {
         services: "aws",
         before: &[("mainstay apps deploy", PREPARED)],
         on_another_page: &["mainstay apps deploy hello.zip --to local"],
-        ..Page::default()
     }
     .run();
 }
