@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use finding::Exit;
 use rustic_core::RusticError;
 
-use crate::lock::Holder;
+use crate::holder::Holder;
 use crate::store::StoreError;
 
 /// What is wrong with a repository, or with what was to be kept in it.

@@ -30,6 +30,7 @@
 #![forbid(unsafe_code)]
 
 mod error;
+mod holder;
 mod key;
 mod lock;
 mod manifest;
@@ -41,8 +42,9 @@ mod store;
 mod watch;
 
 pub use error::Error;
+pub use holder::Holder;
 pub use key::Key;
-pub use lock::{Holder, Writer};
+pub use lock::Writer;
 pub use manifest::{DatabaseDump, FORMAT, Manifest, ReleaseName};
 pub use repository::{Checked, Fault, Keep, Pruned, Repository, Restored, Retained, Snapshot, Written};
 pub use set::{Content, Counted, Dump, Part, Set};

@@ -1,5 +1,4 @@
 //! One writer at a time: a file `mainstay.lock` in the repository, which its writer renews.
-use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
@@ -7,13 +6,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
-use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
+use crate::holder::Holder;
 use crate::store::Shared;
 
-/// The name of this host, in a file.
-const HOST_NAME: &str = "/proc/sys/kernel/hostname";
 const LOCK: &str = "mainstay.lock";
 /// restic keeps a file here for as long as it works.
 const FOREIGN_LOCKS: &str = "locks";
@@ -21,63 +18,6 @@ const FOREIGN_LOCKS: &str = "locks";
 const RENEWAL: Duration = Duration::from_secs(60);
 /// A lock that was not renewed for so long was left behind.
 const LEFT_AFTER: SignedDuration = SignedDuration::from_mins(15);
-
-/// Who writes to a repository.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Holder {
-    /// The host's name.
-    pub host: String,
-    /// What tells this start of the host from every other: a process id means nothing elsewhere.
-    pub boot: String,
-    /// The process.
-    pub pid: u32,
-    /// What it does: `backup create`.
-    pub what: String,
-    /// Since when.
-    pub since: Timestamp,
-    /// When it was last heard of, by its own clock.
-    pub renewed: Timestamp,
-    /// Tells this lock from another of the same process.
-    nonce: u64,
-}
-
-impl Holder {
-    /// This process, doing `what`.
-    pub fn here(what: &str) -> Holder {
-        let now = Timestamp::now();
-        let text = |path: &str| std::fs::read_to_string(path).unwrap_or_default().trim().to_owned();
-        Holder {
-            host: text(HOST_NAME),
-            boot: text("/proc/sys/kernel/random/boot_id"),
-            pid: std::process::id(),
-            what: what.to_owned(),
-            since: now,
-            renewed: now,
-            nonce: rand::random(),
-        }
-    }
-
-    /// Whether the process is known to have ended: it ran since this start of this host, and is gone.
-    fn has_ended(&self, here: &Holder) -> bool {
-        let same = !self.boot.is_empty() && self.boot == here.boot;
-        same && self.pid != here.pid && !std::path::Path::new(&format!("/proc/{}", self.pid)).exists()
-    }
-}
-
-impl fmt::Display for Holder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let second = |time: Timestamp| time.round(jiff::Unit::Second).unwrap_or(time);
-        write!(
-            f,
-            "`{}` of process {} on {} since {}, last heard of at {}",
-            self.what,
-            self.pid,
-            self.host,
-            second(self.since),
-            second(self.renewed)
-        )
-    }
-}
 
 /// The right to write to a repository. It ends when this is dropped.
 pub struct Writer {

@@ -39,6 +39,18 @@ pub enum Content {
     Last(Arc<dyn Fn(Counted) -> Result<Vec<u8>, Error> + Send + Sync>),
 }
 
+impl Content {
+    /// The same once more; `None` for a dump, which is read once.
+    pub(crate) fn again(&self) -> Option<Content> {
+        match self {
+            Content::Dump(_) => None,
+            Content::File(path) => Some(Content::File(path.clone())),
+            Content::Tree { root, skip } => Some(Content::Tree { root: root.clone(), skip: skip.clone() }),
+            Content::Last(make) => Some(Content::Last(Arc::clone(make))),
+        }
+    }
+}
+
 /// What the parts before [`Content::Last`] came to.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counted {
@@ -64,15 +76,9 @@ impl Set {
         Set { parts }
     }
 
-    /// What is read again if a file changed while it was read: everything but the dumps, in the same order.
+    /// What is read again if a file changed while it was read, in the same order.
     pub(crate) fn again(&self) -> Vec<(String, Option<Content>)> {
-        let again = |content: &Content| match content {
-            Content::Dump(_) => None,
-            Content::File(path) => Some(Content::File(path.clone())),
-            Content::Tree { root, skip } => Some(Content::Tree { root: root.clone(), skip: skip.clone() }),
-            Content::Last(make) => Some(Content::Last(Arc::clone(make))),
-        };
-        self.parts.iter().map(|part| (part.name.clone(), again(&part.content))).collect()
+        self.parts.iter().map(|part| (part.name.clone(), part.content.again())).collect()
     }
 
     pub(crate) fn into_parts(self) -> Vec<Part> {

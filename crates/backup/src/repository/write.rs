@@ -9,7 +9,7 @@ use super::snapshot::{MANIFEST, of_ours};
 use super::{INCOMPLETE, OURS, Repository};
 use crate::error::Error;
 use crate::lock::Writer;
-use crate::set::Set;
+use crate::set::{Content, Set};
 use crate::source::{Input, Source, Trail};
 use crate::watch::Watch;
 
@@ -74,7 +74,10 @@ impl Repository {
             }
             attempt += 1;
             parents.push(taken.id.to_hex().to_string());
-            inputs = again.iter().map(|(name, content)| (name.clone(), input(content.as_ref()))).collect();
+            let input = |content: &Option<Content>| {
+                content.as_ref().and_then(Content::again).map_or(Input::Known, Input::New)
+            };
+            inputs = again.iter().map(|(name, content)| (name.clone(), input(content))).collect();
         }
     }
 
@@ -142,18 +145,6 @@ impl Repository {
         }
         writer.assert_held()?;
         engine.delete_snapshots(&given_up).map_err(|error| self.fail(&error))
-    }
-}
-
-fn input(content: Option<&crate::set::Content>) -> Input {
-    use crate::set::Content;
-    match content {
-        None | Some(Content::Dump(_)) => Input::Known,
-        Some(Content::File(path)) => Input::New(Content::File(path.clone())),
-        Some(Content::Tree { root, skip }) => {
-            Input::New(Content::Tree { root: root.clone(), skip: skip.clone() })
-        }
-        Some(Content::Last(make)) => Input::New(Content::Last(Arc::clone(make))),
     }
 }
 
