@@ -7,7 +7,7 @@ use secrecy::SecretString;
 use settings::{Defaults, Secrets};
 
 use crate::control::client::Client;
-use crate::control::protocol::Program;
+use crate::control::program::Program;
 use crate::error::{Error, Exit};
 use crate::place::layout::Layout;
 

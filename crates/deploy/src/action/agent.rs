@@ -10,9 +10,8 @@ use super::{Action, blocking, step};
 use crate::boot::service;
 use crate::control::health;
 use crate::control::presence::lives;
-use crate::control::protocol::{
-    Age, Ask, EDGE, EdgeSpec, PartSpec, Program, SERVER, ScheduleEntry, ServerSpec, Status,
-};
+use crate::control::program::{Age, Program};
+use crate::control::protocol::{Ask, EDGE, EdgeSpec, PartSpec, SERVER, ScheduleEntry, ServerSpec, Status};
 use crate::error::Error;
 use crate::world::World;
 
@@ -159,7 +158,7 @@ impl HandOver {
                 PartSpec::Server(server) => {
                     health::wait(world, server, SERVER_PATIENCE, Some(progress)).await?;
                 }
-                PartSpec::Postgres(_) => super::postgres::wait(world).await?,
+                PartSpec::Postgres(_) => super::postgres_start::wait(world).await?,
                 PartSpec::Edge(_) | PartSpec::App(_) => {}
             }
         }

@@ -24,6 +24,7 @@ mod identity;
 mod ownership;
 mod packages;
 mod postgres;
+mod postgres_start;
 mod pruning;
 mod removal;
 mod replacement;

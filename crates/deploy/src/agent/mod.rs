@@ -34,8 +34,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::control::app::AppSpec;
 use crate::control::client::{self, ShortPath};
+use crate::control::program::{Age, age};
 use crate::control::protocol::{
-    Age, Answer, Ask, EdgeSpec, PROTOCOL, PartSpec, PostgresSpec, Refusal, ServerSpec, Status, age,
+    Answer, Ask, EdgeSpec, PROTOCOL, PartSpec, PostgresSpec, Refusal, ServerSpec, Status,
 };
 use crate::error::{Error, Exit, reason};
 use crate::place::layout::Layout;

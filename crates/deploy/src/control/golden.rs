@@ -6,7 +6,8 @@ use serde_json::Value;
 
 use super::client::answer;
 use super::first::FirstAsk;
-use super::protocol::{Age, Answer, Ask, PartSpec, Program, Status};
+use super::program::{Age, Program};
+use super::protocol::{Answer, Ask, PartSpec, Status};
 use crate::error::{Error, Exit};
 
 macro_rules! golden {

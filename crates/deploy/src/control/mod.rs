@@ -7,5 +7,6 @@ mod first;
 mod golden;
 pub(crate) mod health;
 pub(crate) mod presence;
+pub(crate) mod program;
 pub(crate) mod protocol;
 pub(crate) mod proxy_users;

@@ -61,10 +61,10 @@ pub(super) fn own_build(world: &World, origin: Option<&Origin>, release: &Releas
         Some(Origin::Builtin) => true,
         Some(Origin::File { .. } | Origin::Download { .. } | Origin::Published { .. }) => false,
     };
+    let is_of_this_version = release.version.build.as_deref() == Some(&*world.version);
     // An image has both programs, and its release stays as it is.
-    let is_own = is_own && !world.layout.place().image_decides_release();
-    let is_own = is_own && release.version.build.as_deref() == Some(&*world.version);
-    (is_own && !world.build.is_empty()).then(|| world.build.clone())
+    let may_differ = !world.layout.place().image_decides_release();
+    (is_own && is_of_this_version && may_differ && !world.build.is_empty()).then(|| world.build.clone())
 }
 
 /// The release to describe where none is named: the installed one, the image's, or the built-in server.
