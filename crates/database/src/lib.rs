@@ -3,7 +3,8 @@
 //! [`probe`] logs in and reports what the database is, or why it cannot be used; [`wait_ready`] repeats that until the server is
 //! up. [`contents`] reports whose tables are in it. [`script`] is the SQL that creates a user and a database, [`create`] runs it,
 //! [`discard`] drops what it created; [`set_aside`] empties a database without deleting anything. [`others`] says who else uses one.
-//! [`activity`] is what a database is busy with. [`cluster`] is a PostgreSQL that Mainstay runs itself.
+//! [`activity`] is what a database is busy with. [`cluster`] is a PostgreSQL that Mainstay runs itself. [`dump`] takes a database as it is
+//! at one moment, an SQLite file too.
 //!
 //! # Promises
 //! - No password is shown, logged or put into an error message; statements are not logged.
@@ -30,6 +31,7 @@ mod connect;
 mod contents;
 mod create;
 mod discard;
+pub mod dump;
 mod failure;
 mod mark;
 mod others;

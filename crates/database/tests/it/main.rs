@@ -1,6 +1,7 @@
 //! Real PostgreSQL and MariaDB servers on loopback, and every way they can refuse us.
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "in a test, a panic is the report")]
 
+mod dump;
 mod shared;
 
 /// What needs root or programs other than our own, or takes long: `cargo xtask test --quick` skips it.

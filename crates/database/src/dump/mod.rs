@@ -1,0 +1,88 @@
+//! Dumps: what is in a database at one moment, as a stream or a file, with its rows counted; and back into an empty database.
+//!
+//! [`begin`] looks at the database and begins its dump: a [`Stream`] of SQL from a server, a [`Copy`] of an SQLite file. [`rows`]
+//! counts what is in a database, for a comparison.
+//!
+//! # Promises
+//! - A dump is one moment of the database. Writers go on meanwhile.
+//! - Rows are counted in what was dumped.
+//! - Nothing outlives a dump that is dropped: no program, no file, no transaction.
+mod error;
+mod sqlite;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use dsn::DataSource;
+
+pub use error::Error;
+pub use sqlite::Copy;
+
+/// Rows by table. On PostgreSQL the name of a table that is not in `public` has its schema before it.
+pub type Rows = BTreeMap<String, u64>;
+
+/// What a dump needs besides the address.
+#[derive(Debug, Clone, Copy)]
+pub struct Means<'a> {
+    /// A directory that nobody else may read: for the copy of an SQLite file, and for files with a password.
+    pub scratch: &'a Path,
+    /// How long one question to the database may take. A dump itself takes the time that it takes.
+    pub limit: Duration,
+}
+
+/// A dump that has begun.
+#[derive(Debug)]
+pub struct Dump {
+    /// `sqlite`, `postgres` or `mysql`.
+    pub engine: &'static str,
+    /// The version of the database server, or of SQLite.
+    pub server: String,
+    /// The newest migration in `db_migrations`, if there is such a table.
+    pub migration: Option<i64>,
+    /// The dump itself.
+    pub content: Content,
+}
+
+/// What a dump is.
+#[derive(Debug)]
+pub enum Content {
+    /// A file that is as the database was at one moment. Its rows are counted already.
+    File(Copy),
+}
+
+/// Begins the dump of a database.
+///
+/// # Errors
+/// Why it cannot be read, or a copy of it cannot be written.
+pub async fn begin(source: &DataSource, means: &Means<'_>) -> Result<Dump, Error> {
+    match source {
+        DataSource::Sqlite(path) => sqlite::begin(path, means).await,
+        DataSource::Server(server) => Err(Error::Unsupported(server.engine)),
+    }
+}
+
+/// Counts the rows of every table at one moment.
+///
+/// # Errors
+/// Why the database cannot be read.
+pub async fn rows(source: &DataSource, limit: Duration) -> Result<Rows, Error> {
+    match source {
+        DataSource::Sqlite(path) => sqlite::rows(path, limit).await,
+        DataSource::Server(server) => Err(Error::Unsupported(server.engine)),
+    }
+}
+
+/// A file that is removed when this is dropped.
+#[derive(Debug)]
+struct Scratch(PathBuf);
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::remove_file(&self.0)
+            && error.kind() != std::io::ErrorKind::NotFound
+        {
+            tracing::warn!(path = %self.0.display(), %error, "a file of a dump was left");
+        }
+    }
+}
