@@ -109,7 +109,11 @@ impl Call {
                 shown
             }
             Self::Policy { name, add, remove } => {
-                let detail = format!("{} functions added, {} removed", add.len(), remove.len());
+                let detail = format!(
+                    "{} added, {} removed",
+                    finding::counted(add.len(), "function", "functions"),
+                    remove.len()
+                );
                 let lease = lease::key(name);
                 vec![
                     Shown::new("s3:PutObject", &lease, "no other run changes the policy meanwhile"),

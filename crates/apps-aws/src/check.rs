@@ -101,7 +101,10 @@ async fn callable(aws: &Aws, release: &Release, there: &Account) -> Result<Verdi
     let missing =
         there.policy.as_ref().map_or_else(Vec::new, |found| policy::missing(&found.document, &arns));
     Ok(match missing.first() {
-        None => Verdict::passed(format!("Mattermost may call {} functions", arns.len())),
+        None => Verdict::passed(format!(
+            "Mattermost may call {}",
+            finding::counted(arns.len(), "function", "functions")
+        )),
         Some(arn) => Verdict::failed(
             format!("Mattermost may not call `{arn}`"),
             "the invoke policy does not name it",

@@ -107,7 +107,11 @@ impl<'a> Deployment<'a> {
                 }
             }
             notes.push(Finding::warning(
-                format!("{} functions of another tool are taken over", foreign.len()),
+                format!(
+                    "{} of another tool {} taken over",
+                    finding::counted(foreign.len(), "function", "functions"),
+                    if foreign.len() == 1 { "is" } else { "are" }
+                ),
                 "their present code is not in the bucket",
                 "this deployment of them cannot be undone",
             ));

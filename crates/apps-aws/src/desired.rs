@@ -225,7 +225,10 @@ impl Desired {
             }
         }
         if !findings.is_empty() {
-            let what = format!("`{app_id}` cannot be deployed to AWS; {} things are wrong", findings.len());
+            let what = format!(
+                "`{app_id}` cannot be deployed to AWS; {} wrong",
+                finding::counted(findings.len(), "thing is", "things are")
+            );
             return Err(Error::new(Exit::Refused, what).findings(findings));
         }
         let manifest_bytes = serde_json::to_vec(manifest)

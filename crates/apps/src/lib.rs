@@ -55,5 +55,6 @@ pub use pack::{Packed, pack};
 pub use package::{DIRECT_MAX, Package, advice};
 pub use reading::{Given, MANIFEST_LIMIT};
 pub use route::route;
+pub use rules::is_app_id;
 pub use template::{TEMPLATES, Template, template};
 pub use terraform::terraform_data;

@@ -3,16 +3,26 @@
 use percent_encoding::percent_decode_str;
 use url::Url;
 
-/// Why an app's id is refused.
+/// Whether this is the id of an app: everywhere the same rule, on this machine and on AWS. So an id is also the name of a file.
+pub fn is_app_id(id: &str) -> bool {
+    app_id(id).is_ok()
+}
+
+/// Why an app's id is refused. Mattermost accepts one without a letter or a digit, such as `...`: it is refused, because nothing can be named after it.
 pub(crate) fn app_id(id: &str) -> Result<(), String> {
     match id.len() {
-        3..=32 => allowed(id),
-        length => Err(format!("it has {length} bytes")),
+        3..=32 => allowed(id)?,
+        length => return Err(format!("it has {length} bytes")),
+    }
+    match id.chars().any(|c| c.is_ascii_alphanumeric()) {
+        true => Ok(()),
+        false => Err("it has no letter and no digit".to_owned()),
     }
 }
 
 /// What an id may be.
-pub(crate) const APP_ID: &str = "3 to 32 of the characters A-Z, a-z, 0-9, `-`, `_` and `.`";
+pub(crate) const APP_ID: &str =
+    "3 to 32 of the characters A-Z, a-z, 0-9, `-`, `_` and `.`, with a letter or a digit among them";
 
 /// Why a version is refused.
 pub(crate) fn version(version: &str) -> Result<(), String> {
@@ -117,7 +127,8 @@ mod tests {
     #[test]
     fn ids_of_apps() {
         let long = "a".repeat(33);
-        for bad in ["", "a", "ab", &long, "../path", "/etc/passwd", "ünicode", "a b c", "abc\n"] {
+        for bad in ["", "a", "ab", &long, "../path", "/etc/passwd", "ünicode", "a b c", "abc\n", "...", "-_."]
+        {
             assert!(app_id(bad).is_err(), "{bad}");
         }
         let longest = "a".repeat(32);

@@ -180,7 +180,7 @@ fn spec(release: &ReleaseId) -> ImageSpec {
         ]),
         stop_signal: Some("SIGTERM".to_owned()),
         healthcheck: Some(Healthcheck {
-            command: words(&[PROGRAM, "status", "--check"]),
+            command: words(&[PROGRAM, "status", "--check", "--without-apps"]),
             interval: Duration::from_secs(15),
             timeout: Duration::from_secs(10),
             start_period: Duration::from_secs(180),

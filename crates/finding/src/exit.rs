@@ -161,6 +161,9 @@ With `--json` the last line on stdout of a failed command, a mistyped command li
 `{\"type\":\"error\",\"what\":...,\"hint\":...,\"exit_code\":...}`. Checks that ran and did not pass are a result, not an error:
 `verify --json`, `settings test-gitlab --json` and `settings test-https --json` then print their report and end with 5.
 
+What is asked for and is so already is done: `down` of what is down, `apps undeploy` of an app that is gone, here or on AWS, and `up` of what is up end with 0. A port that another program has ends
+with 4, whatever wanted it.
+
 `up --foreground` ends with 0 when it was told to stop, by a signal or by `mainstay down`, and with 4 when the agent died.
 ";
 

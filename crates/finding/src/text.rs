@@ -10,6 +10,14 @@ pub fn one_line(text: &str, limit: usize) -> String {
     }
 }
 
+/// A number and what it counts: `1 restart`, `2 restarts`.
+pub fn counted(count: impl TryInto<u64>, one: &str, several: &str) -> String {
+    match count.try_into().unwrap_or(u64::MAX) {
+        1 => format!("1 {one}"),
+        count => format!("{count} {several}"),
+    }
+}
+
 /// The text on one line, with what cannot be seen escaped, as in `\u{1b}`: a reader sees why a value was refused, and a terminal obeys
 /// nothing that somebody wrote into it.
 pub fn visible(text: &str) -> String {

@@ -242,6 +242,9 @@ pub(crate) struct Status {
     /// End with 0 only if it is up, verified and not being changed: what a container's health check asks
     #[arg(long)]
     pub check: bool,
+    /// With `--check`: an app that does not work does not count; whoever would start Mattermost anew for it asks so
+    #[arg(long, requires = "check")]
+    pub without_apps: bool,
 }
 
 #[derive(Debug, Args)]

@@ -37,6 +37,9 @@ pub struct AppFiles {
     pub key: String,
     /// The directory that has them: the bundle, and the functions' variables. The variables may be secrets, so they are not in the plan.
     pub source: PathBuf,
+    /// Whether nothing is there of the app before. Then the undo leaves nothing but what the app printed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_new: bool,
 }
 
 impl AppFiles {
@@ -66,6 +69,7 @@ impl AppFiles {
         let made = DirBuilder::new().recursive(true).mode(0o711).create(&app);
         made.map_err(|error| Error::path("make", &app, &error))?;
         make_dir(&world.layout.app_versions(&self.app_id), 0o700, None)?;
+        host::disk::remove_tree(&world.layout.failed_apps().join(&self.app_id))?;
         // What it prints before it has its directory is not lost.
         make_dir(&app.join("logs"), 0o750, None)?;
         let part = self.part(world);
@@ -92,10 +96,34 @@ impl AppFiles {
             if versions.is_empty() {
                 // Only where it is empty.
                 let _ = std::fs::remove_dir(world.layout.app_versions(&this.app_id));
+                if this.is_new {
+                    this.leave(&world)?;
+                }
             }
             Ok(())
         })
         .await
+    }
+
+    /// Removes the app's directory; what it printed is kept where `apps logs` looks.
+    fn leave(&self, world: &World) -> Result<(), Error> {
+        // Somebody runs it by hand.
+        if ::apps::runtime::AppDir::new(&world.layout.apps(), &self.app_id).is_taken() {
+            return Ok(());
+        }
+        let (app, kept) =
+            (world.layout.apps().join(&self.app_id), world.layout.failed_apps().join(&self.app_id));
+        let logs = app.join("logs");
+        if logs.is_dir() {
+            host::disk::remove_tree(&kept)?;
+            make_dir(&world.layout.failed_apps(), 0o700, None)?;
+            make_dir(&kept, 0o700, None)?;
+            rename(&logs, &kept.join("logs"))?;
+        }
+        host::disk::remove_tree(&app)?;
+        // Only where it was the only one.
+        let _ = std::fs::remove_dir(world.layout.apps());
+        Ok(())
     }
 
     fn place(&self, world: &World) -> PathBuf {

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
+use ::apps::is_app_id;
 use serde::{Deserialize, Serialize};
 
 use crate::place::layout::Layout;
@@ -83,12 +84,6 @@ pub(crate) fn part_of(app_id: &str) -> String {
 /// The id of the app that a part of this name is.
 pub(crate) fn app_of(part: &str) -> Option<&str> {
     part.strip_prefix(PREFIX).filter(|id| is_app_id(id))
-}
-
-/// Whether an app can have this id, and a file this name.
-pub(crate) fn is_app_id(id: &str) -> bool {
-    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    (3..=32).contains(&id.len()) && id.chars().all(fits) && !id.chars().all(|c| c == '.')
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
+use ::apps::is_app_id;
 use jiff::Timestamp;
 use plan::{Plan, Recovery};
 use serde::Serialize;
@@ -13,13 +14,13 @@ use serde::Serialize;
 use super::runner::{Looking, Operation};
 use super::verify::refuse_not_installed;
 use crate::action::{self, Action, AppFiles, AppRecord, AppRemoval, Check};
-use crate::control::app::{AppSpec, is_app_id};
+use crate::control::app::AppSpec;
 use crate::control::program::Age;
-use crate::control::protocol::{AppStatus, Status};
+use crate::control::protocol::Status;
 use crate::error::{Error, Exit};
 use crate::place::ground::ground;
-use crate::state::apps::{self, Deployed, KEPT};
-use crate::state::words::DEPLOY_APP;
+use crate::state::apps::{self, About, Deployed, KEPT};
+use crate::state::words::{DEPLOY_APP, ROLL_BACK_APP, UNDEPLOY_APP};
 use crate::world::World;
 
 /// The first port that is looked at for an app that names none.
@@ -32,6 +33,8 @@ pub struct NewApp {
     pub app_id: String,
     /// The version of the bundle.
     pub version: String,
+    /// Whose app it is.
+    pub about: About,
     /// The directory with the files `bundle.zip` and, if there are variables, `environment`.
     pub source: PathBuf,
     /// The SHA-256 of the bundle.
@@ -83,6 +86,10 @@ pub struct Seen {
     running: Option<AppSpec>,
     /// Where a new one would answer.
     listen: SocketAddr,
+    /// Whether nothing at all is there of it.
+    is_new: bool,
+    /// Whether the interrupted run that was just brought to its end did what is asked for.
+    is_done: bool,
     at: i64,
 }
 
@@ -99,34 +106,6 @@ pub struct AppChanged {
     pub changed: bool,
 }
 
-/// A deployed app and how it is.
-#[derive(Debug, Clone, Serialize)]
-pub struct LocalApp {
-    /// The version that shall run.
-    #[serde(flatten)]
-    pub deployed: Deployed,
-    /// How it is; `None` = it does not run.
-    pub running: Option<AppStatus>,
-    /// Earlier versions, newest first.
-    pub earlier: Vec<String>,
-}
-
-/// The apps that are deployed to this machine, and the records that cannot be read, in words.
-///
-/// # Errors
-/// The agent does not answer.
-pub async fn local_apps(world: &World) -> Result<(Vec<LocalApp>, Vec<String>), Error> {
-    let status = world.agent.status().await?;
-    let apps::Apps { current, unreadable } = apps::deployed(&world.layout);
-    let app = |deployed: Deployed| {
-        let id = deployed.spec.app_id.clone();
-        let earlier = apps::versions(&world.layout, &id).unwrap_or_default().into_iter().skip(1);
-        let running = status.as_ref().and_then(|status| status.app(&id)).cloned();
-        LocalApp { deployed, running, earlier: earlier.map(|one| one.spec.version).collect() }
-    };
-    Ok((current.into_iter().map(app).collect(), unreadable))
-}
-
 impl Operation for DeployApp {
     const NAME: &'static str = DEPLOY_APP;
     type Seen = Seen;
@@ -134,21 +113,39 @@ impl Operation for DeployApp {
 
     async fn look(&self, world: &World, _: Looking<'_>) -> Result<Seen, Error> {
         let status = running(world).await?;
-        look(world, &self.app.app_id, Some(&status))
+        let seen = look(world, &self.app.app_id, Some(&status))?;
+        let listen = spec(&self.app, &seen).listen;
+        if seen.running.as_ref().is_none_or(|running| running.listen != listen) {
+            host::port::check(listen.into())?;
+        }
+        Ok(seen)
     }
 
     fn plan(&self, world: &World, seen: &Seen) -> Result<Plan<Action>, Error> {
         let app = &self.app;
         let spec = spec(app, seen);
-        let title = format!("Deploy {} {} to {}", app.app_id, app.version, world.layout.root().display());
+        let mut title = format!("Deploy {} {} to {}", app.app_id, app.version, world.layout.root().display());
+        if let Some(other) = other_app(app, &seen.versions) {
+            title.push_str(&format!(", in place of {other}"));
+        }
         let is_current =
             seen.versions.first().is_some_and(|one| one.spec == spec && one.sha256 == app.sha256);
         if is_current && seen.running.as_ref() == Some(&spec) {
             return Ok(Plan::new(Self::NAME, title, Vec::new()));
         }
-        let files = AppFiles { app_id: app.app_id.clone(), key: app.key.clone(), source: app.source.clone() };
+        let files = AppFiles {
+            app_id: app.app_id.clone(),
+            key: app.key.clone(),
+            source: app.source.clone(),
+            is_new: seen.is_new,
+        };
         let mut versions = seen.versions.clone();
-        let deployed = Deployed { spec: spec.clone(), sha256: app.sha256.clone(), at: seen.at };
+        let deployed = Deployed {
+            spec: spec.clone(),
+            sha256: app.sha256.clone(),
+            at: seen.at,
+            about: Some(app.about.clone()),
+        };
         if !is_current {
             versions.insert(0, deployed);
             versions.truncate(KEPT);
@@ -168,14 +165,16 @@ impl Operation for DeployApp {
 }
 
 impl Operation for RollBackApp {
-    const NAME: &'static str = "roll-back-app";
+    const NAME: &'static str = ROLL_BACK_APP;
     type Seen = Seen;
     type Report = AppChanged;
 
-    async fn look(&self, world: &World, _: Looking<'_>) -> Result<Seen, Error> {
+    async fn look(&self, world: &World, looking: Looking<'_>) -> Result<Seen, Error> {
         let status = running(world).await?;
-        let seen = look(world, &self.app_id, Some(&status))?;
+        let mut seen = look(world, &self.app_id, Some(&status))?;
+        seen.is_done = looking.recovered.is_some_and(|run| went_back(&run.plan, run.finished, &self.app_id));
         match &seen.versions[..] {
+            _ if seen.is_done => Ok(seen),
             [] => Err(not_deployed(world, &self.app_id)),
             [only] => {
                 let what = format!(
@@ -190,6 +189,9 @@ impl Operation for RollBackApp {
     }
 
     fn plan(&self, world: &World, seen: &Seen) -> Result<Plan<Action>, Error> {
+        if seen.is_done {
+            return Ok(Plan::new(Self::NAME, format!("Go back with {}", self.app_id), Vec::new()));
+        }
         let [_, earlier @ ..] = &seen.versions[..] else {
             return Err(not_deployed(world, &self.app_id));
         };
@@ -208,28 +210,28 @@ impl Operation for RollBackApp {
         Ok(Plan::new(Self::NAME, title, vec![run.step(), record.step()]))
     }
 
-    async fn report(&self, world: &World, _: Seen, changed: bool) -> Result<AppChanged, Error> {
-        report(world, &self.app_id, changed)
+    async fn report(&self, world: &World, seen: Seen, changed: bool) -> Result<AppChanged, Error> {
+        report(world, &self.app_id, changed || seen.is_done)
     }
 }
 
 impl Operation for UndeployApp {
-    const NAME: &'static str = "undeploy-app";
+    const NAME: &'static str = UNDEPLOY_APP;
     type Seen = Seen;
     type Report = AppChanged;
 
     async fn look(&self, world: &World, _: Looking<'_>) -> Result<Seen, Error> {
         ground(&world.layout)?;
         let status = world.agent.status().await?;
-        let seen = look(world, &self.app_id, status.as_ref())?;
-        match seen.versions.is_empty() && seen.running.is_none() {
-            true => Err(not_deployed(world, &self.app_id)),
-            false => Ok(seen),
-        }
+        look(world, &self.app_id, status.as_ref())
     }
 
+    /// What is removed already needs no removal.
     fn plan(&self, world: &World, seen: &Seen) -> Result<Plan<Action>, Error> {
         let title = format!("Undeploy {} from {}", self.app_id, world.layout.root().display());
+        if seen.versions.is_empty() && seen.running.is_none() {
+            return Ok(Plan::new(Self::NAME, title, Vec::new()));
+        }
         let stop = seen
             .running
             .iter()
@@ -240,7 +242,9 @@ impl Operation for UndeployApp {
     }
 
     async fn report(&self, world: &World, _: Seen, changed: bool) -> Result<AppChanged, Error> {
-        host::disk::remove_tree(&world.layout.unneeded())?;
+        if changed {
+            host::disk::remove_tree(&world.layout.unneeded())?;
+        }
         Ok(AppChanged { app_id: self.app_id.clone(), version: None, url: None, changed })
     }
 
@@ -286,7 +290,49 @@ fn look(world: &World, app_id: &str, status: Option<&Status>) -> Result<Seen, Er
         Some(deployed) => deployed.spec.listen,
         None => free_address(world),
     };
-    Ok(Seen { versions, running, listen, at: Timestamp::now().as_millisecond() })
+    let is_new = world.layout.apps().join(app_id).symlink_metadata().is_err();
+    let at = Timestamp::now().as_millisecond();
+    Ok(Seen { versions, running, listen, is_new, is_done: false, at })
+}
+
+/// Whether this run ended with the version before: it was a rollback that was finished, or a deployment that was taken back.
+fn went_back(run: &Plan<Action>, finished: bool, app_id: &str) -> bool {
+    let is_about = run.steps.iter().any(|step| match &step.action {
+        Action::AppRecord(record) => record.app_id == app_id,
+        _ => false,
+    });
+    let is_back = match run.operation.as_str() {
+        ROLL_BACK_APP => finished,
+        DEPLOY_APP => !finished,
+        _ => false,
+    };
+    is_about && is_back
+}
+
+/// The app that a deployment of `app` would replace, in words, if it is another app that has the same id: its homepage is on another host.
+fn other_app(app: &NewApp, versions: &[Deployed]) -> Option<String> {
+    let host = |about: &About| {
+        let url = url::Url::parse(&about.homepage_url).ok()?;
+        Some(url.host_str()?.trim_start_matches("www.").to_owned())
+    };
+    let now = versions.first()?;
+    let about = now.about.as_ref()?;
+    let named = |about: &About, version: &str| {
+        let line = |text: &str| finding::one_line(text, 80);
+        format!("`{}` {version} ({})", line(&about.display_name), line(&about.homepage_url))
+    };
+    (host(about)? != host(&app.about)?).then(|| {
+        let (old, new) = (named(about, &now.spec.version), named(&app.about, &app.version));
+        format!("another app of this id: {old}; the new one is {new}")
+    })
+}
+
+/// The app that a deployment of `app` would replace, in words, if it is another app that has the same id.
+///
+/// # Errors
+/// The record of what is deployed cannot be read.
+pub fn replaced_app(world: &World, app: &NewApp) -> Result<Option<String>, Error> {
+    Ok(other_app(app, &apps::versions(&world.layout, &app.app_id)?))
 }
 
 /// An address of loopback that no deployed app has, and where nobody listens.
@@ -357,6 +403,7 @@ mod tests {
         NewApp {
             app_id: "com.example.hello".into(),
             version: version.into(),
+            about: about("Hello", "https://example.com/hello"),
             source: "/somewhere".into(),
             sha256: format!("sha-{version}"),
             key: format!("key-{version}"),
@@ -370,6 +417,10 @@ mod tests {
         }
     }
 
+    fn about(name: &str, homepage: &str) -> About {
+        About { display_name: name.into(), homepage_url: homepage.into() }
+    }
+
     fn world() -> World {
         let layout = crate::place::layout::Layout::new("/nowhere");
         World::new(layout, "/nowhere/mainstay".into(), "0.1.0", std::collections::BTreeMap::new())
@@ -377,12 +428,13 @@ mod tests {
 
     fn seen(versions: Vec<Deployed>) -> Seen {
         let running = versions.first().map(|deployed| deployed.spec.clone());
-        Seen { versions, running, listen: ([127, 0, 0, 1], 8091).into(), at: 5 }
+        let listen = ([127, 0, 0, 1], 8091).into();
+        Seen { is_new: versions.is_empty(), versions, running, listen, is_done: false, at: 5 }
     }
 
     fn deployed(version: &str) -> Deployed {
         let app = new(version);
-        Deployed { spec: spec(&app, &seen(Vec::new())), sha256: app.sha256, at: 1 }
+        Deployed { spec: spec(&app, &seen(Vec::new())), sha256: app.sha256, at: 1, about: Some(app.about) }
     }
 
     fn names(plan: &Plan<Action>) -> Vec<&str> {
@@ -426,5 +478,38 @@ mod tests {
         assert_eq!((&*run.apps[0].version, &*run.before[0].version), ("2", "3"));
         let Action::AppRecord(record) = &plan.steps[1].action else { panic!("{plan:?}") };
         assert_eq!(record.versions.len(), 2);
+    }
+
+    #[test]
+    fn an_interrupted_run_that_went_back_counts_as_the_rollback() {
+        let before = seen(vec![deployed("2"), deployed("1")]);
+        let (id, other) = ("com.example.hello", "com.example.other");
+        let back = RollBackApp { app_id: id.into() }.plan(&world(), &before).expect("a plan");
+        let deploy = DeployApp { app: new("3") }.plan(&world(), &before).expect("a plan");
+        assert!(went_back(&back, true, id), "it is finished");
+        assert!(!went_back(&back, false, id), "it was undone");
+        assert!(!went_back(&back, true, other));
+        assert!(went_back(&deploy, false, id), "it was taken back");
+        assert!(!went_back(&deploy, true, id));
+        let done = Seen { is_done: true, ..before };
+        let plan = RollBackApp { app_id: id.into() }.plan(&world(), &done).expect("a plan");
+        assert!(plan.steps.is_empty());
+    }
+
+    #[test]
+    fn another_app_has_its_homepage_on_another_host() {
+        let now = [deployed("1.0.0")];
+        let with = |homepage: &str| NewApp { about: about("Other", homepage), ..new("2.0.0") };
+        for same in ["https://example.com", "http://www.example.com/elsewhere", "https://EXAMPLE.com:8443/"] {
+            assert_eq!(other_app(&with(same), &now), None, "{same}");
+        }
+        let other = other_app(&with("https://example.org/hello"), &now).expect("another app");
+        assert!(other.contains("`Hello` 1.0.0 (https://example.com/hello)"), "{other}");
+        let unknown = [Deployed { about: None, ..deployed("1.0.0") }];
+        assert_eq!(other_app(&with("https://example.org"), &unknown), None, "nobody knows whose it was");
+        let plan = DeployApp { app: with("https://example.org") }
+            .plan(&world(), &seen(now.to_vec()))
+            .expect("a plan");
+        assert!(plan.title.contains("in place of another app of this id: `Hello` 1.0.0"), "{}", plan.title);
     }
 }

@@ -3,13 +3,45 @@
 
 use std::io::ErrorKind;
 
-use plan::{Journal, JournalError, Run};
+use jiff::Timestamp;
+use plan::{Journal, JournalError, Phase, Run, RunId};
+use serde::Serialize;
 
+use crate::error::Error;
 use crate::place::layout::Layout;
 use crate::state::full_disk::in_words;
+use crate::state::words::{DEPLOY_APP, UNINSTALL};
 
 /// What a run writes at most, in bytes: the holder of the lock, the plan, its entries, and what SQLite keeps beside them.
 const ROOM: usize = 256 << 10;
+
+/// A run that is neither done nor undone.
+#[derive(Debug, Clone, Serialize)]
+pub struct Unfinished {
+    /// Its number.
+    pub run: RunId,
+    /// The command's word.
+    pub operation: String,
+    /// What it is for.
+    pub title: String,
+    /// When it began.
+    pub began: Timestamp,
+    /// Why it needs somebody; `None` = it was only interrupted.
+    pub needs_you: Option<String>,
+}
+
+impl Unfinished {
+    /// Whether the next operation takes it back; otherwise it goes on with it.
+    pub fn is_taken_back(&self) -> bool {
+        taken_back(&self.operation)
+    }
+}
+
+/// Whether an interrupted run of this operation is taken back by whatever comes next. An interrupted removal is: only `uninstall` itself was
+/// asked to remove. So is the deployment of an app, whose bundle may be gone.
+pub(super) fn taken_back(operation: &str) -> bool {
+    [UNINSTALL, DEPLOY_APP].contains(&operation)
+}
 
 /// What keeps a run from being recorded, in words; `None` = nothing.
 pub(super) async fn obstacle(layout: &Layout) -> Option<String> {
@@ -31,6 +63,24 @@ pub(super) async fn newest(layout: &Layout) -> Result<Option<Run>, JournalError>
         return Ok(None);
     }
     Ok(Journal::open_read_only(&path).await?.runs(1).await?.pop())
+}
+
+/// The run that is neither done nor undone.
+///
+/// # Errors
+/// The journal cannot be read.
+pub(super) async fn unfinished(layout: &Layout) -> Result<Option<Unfinished>, Error> {
+    let newest = newest(layout).await.map_err(Error::of_reader)?;
+    Ok(newest.filter(|run| run.finished_at.is_none()).map(|run| Unfinished {
+        run: run.id,
+        operation: run.plan.operation,
+        title: run.plan.title,
+        began: run.started_at,
+        needs_you: match run.state.phase {
+            Phase::Stuck(_, failure) => Some(failure.message),
+            _ => None,
+        },
+    }))
 }
 
 /// Which disk is full, so that nothing can be written in the deployment's directory.

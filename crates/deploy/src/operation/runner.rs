@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::outcome::{Failed, ended};
 use super::planned::Planned;
+use super::record::taken_back;
 use crate::action::{Action, revive};
 use crate::error::Error;
 use crate::part::database::readiness::Patience;
@@ -19,7 +20,6 @@ use crate::state::deleted::deleted_database;
 use crate::state::full_disk::{explained, refuse_full};
 use crate::state::half_deleted::half_deleted;
 use crate::state::report::after_undo;
-use crate::state::words::{DEPLOY_APP, UNINSTALL};
 use crate::whereabouts::here;
 use crate::world::World;
 
@@ -51,10 +51,9 @@ pub trait Operation {
     /// What was done cannot be read back.
     async fn report(&self, world: &World, seen: Self::Seen, changed: bool) -> Result<Self::Report, Error>;
 
-    /// How it goes on with a run of the operation `interrupted` that a kill left half-way. An interrupted removal is taken back: only
-    /// `uninstall` itself was asked to remove. So is the deployment of an app, whose bundle may be gone.
+    /// How it goes on with a run of the operation `interrupted` that a kill left half-way.
     fn recovery(&self, interrupted: &str) -> Recovery {
-        if [UNINSTALL, DEPLOY_APP].contains(&interrupted) { Recovery::Undo } else { Recovery::Resume }
+        if taken_back(interrupted) { Recovery::Undo } else { Recovery::Resume }
     }
 
     /// Whether it may stop a server that works on a deleted database, which is lost then: whoever asks for it was told.
@@ -121,16 +120,12 @@ impl<'a> Looking<'a> {
 pub(crate) struct Recovered {
     /// Its number.
     pub run: RunId,
-    /// The command's word.
-    pub operation: String,
-    /// What it was for.
-    pub title: String,
+    /// What it did.
+    pub plan: Plan<Action>,
     /// When it began.
     pub began: jiff::Timestamp,
     /// Whether it was finished, and not undone.
     pub finished: bool,
-    /// The names of its steps.
-    pub steps: Vec<String>,
 }
 
 /// Everything a changing operation needs of its caller.
@@ -439,9 +434,7 @@ impl Turn {
             return Err(failed.of_earlier_run(&plan));
         }
         forget_before(&world.layout)?;
-        let steps = plan.steps.into_iter().map(|step| step.name).collect();
-        let (operation, title) = (plan.operation, plan.title);
-        Ok(Some(Recovered { run, operation, title, began, finished, steps }))
+        Ok(Some(Recovered { run, plan, began, finished }))
     }
 
     /// Runs a plan; the inner error says that it failed and was undone.

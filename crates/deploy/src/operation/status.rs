@@ -5,14 +5,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use finding::Hint;
-use jiff::Timestamp;
-use plan::{Faults, Holder, Lock, Phase, RunId};
+use plan::{Faults, Holder, Lock};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use super::boot;
 use super::down::down;
-use super::record;
+use super::local_apps::{AppTrouble, in_trouble};
+use super::record::{Unfinished, unfinished};
 use super::runner::{Caller, Consent};
 use crate::boot::Boot;
 use crate::control::presence::lives;
@@ -64,6 +64,9 @@ pub struct Status {
     pub refused: Option<Refusal>,
     /// What is wrong with the server, if it runs and is not healthy.
     pub trouble: Option<String>,
+    /// The apps that are deployed to this machine and do not work.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub apps_in_trouble: Vec<AppTrouble>,
     /// When the acceptance test last passed, in ms since the epoch.
     pub verified_at: Option<i64>,
     /// How the newest acceptance test ended.
@@ -84,19 +87,6 @@ pub struct Status {
     /// What keeps this from being the whole truth, or the next command from working.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub problems: Vec<Problem>,
-}
-
-/// A run that is neither done nor undone.
-#[derive(Debug, Clone, Serialize)]
-pub struct Unfinished {
-    /// Its number.
-    pub run: RunId,
-    /// The command's word.
-    pub operation: String,
-    /// When it began.
-    pub began: Timestamp,
-    /// Why it needs somebody; `None` = it was only interrupted.
-    pub needs_you: Option<String>,
 }
 
 /// Why the next command would be refused.
@@ -159,7 +149,7 @@ pub enum State {
     NotInstalled,
     /// It is stopped.
     Down,
-    /// A part does not run, or the server is not healthy.
+    /// A part does not run, the server is not healthy, or an app does not work.
     Degraded,
     /// Everything runs, and the newest test did not pass.
     NotVerified,
@@ -185,6 +175,11 @@ impl State {
 impl Status {
     /// Whether everything runs and is well.
     pub fn is_up(&self) -> bool {
+        self.serves() && self.apps_in_trouble.is_empty()
+    }
+
+    /// Whether Mattermost runs and is well, whatever its apps do.
+    pub fn serves(&self) -> bool {
         let agent = self.agent.as_ref();
         agent.is_some_and(|agent| {
             agent.edge().is_some()
@@ -296,6 +291,10 @@ pub async fn status(world: &World) -> Status {
         }
         trouble => trouble,
     };
+    let apps_in_trouble = match agent.as_ref().filter(|_| busy.is_none()) {
+        Some(agent) => in_trouble(layout, agent).await,
+        None => Vec::new(),
+    };
     let boot = if installed { boot::of_file(world).await } else { None };
     let published = if installed { published_keys(world) } else { Vec::new() };
     Status {
@@ -311,6 +310,7 @@ pub async fn status(world: &World) -> Status {
             Some(_) => None,
         },
         trouble,
+        apps_in_trouble,
         verified_at: if installed { crate::state::report::last_pass(layout) } else { None },
         last_test: if installed { last_test(layout) } else { None },
         // While an operation runs, its run is not finished either.
@@ -358,20 +358,6 @@ fn may_read(layout: &Layout) -> bool {
     use rustix::io::Errno;
     let files = [layout.wanted(), layout.secrets(), layout.config(), layout.declared()];
     files.iter().all(|file| accessat(CWD, file, Access::READ_OK, AtFlags::EACCESS) != Err(Errno::ACCESS))
-}
-
-/// The run that is neither done nor undone.
-async fn unfinished(layout: &Layout) -> Result<Option<Unfinished>, Error> {
-    let newest = record::newest(layout).await.map_err(Error::of_reader)?;
-    Ok(newest.filter(|run| run.finished_at.is_none()).map(|run| Unfinished {
-        run: run.id,
-        operation: run.plan.operation,
-        began: run.started_at,
-        needs_you: match run.state.phase {
-            Phase::Stuck(_, failure) => Some(failure.message),
-            _ => None,
-        },
-    }))
 }
 
 /// The address people type; in a container no file says it.

@@ -99,7 +99,8 @@ impl Operation for Up {
         preflight::check(layout, &settled, &observed)?;
         settled.remarks.extend(take_over::remarks(layout, &settled, &observed));
         settled.remarks.extend(lost_journal(layout));
-        let resumed = looking.recovered.filter(|run| run.finished && run.operation == Self::NAME).cloned();
+        let resumed =
+            looking.recovered.filter(|run| run.finished && run.plan.operation == Self::NAME).cloned();
         let release = (&settled.release, &*observed.release.installed);
         let origin = published::origin(world, request.origin.as_ref(), &settled.desired.wanted, release)?;
         Ok(Seen { settled, observed, origin, resumed })

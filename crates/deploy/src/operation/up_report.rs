@@ -8,6 +8,7 @@ use plan::RunId;
 use serde::Serialize;
 use settings::Notice;
 
+use super::local_apps::{in_trouble, in_trouble_after_start};
 use super::runner::Recovered;
 use crate::action::{accepted_address, signs_in_by_name};
 use crate::boot::Boot;
@@ -83,13 +84,19 @@ pub(super) async fn report(
     let Settled { desired, resolved, remarks, .. } = settled;
     let status = world.agent.status().await?;
     let server = status.as_ref().and_then(|status| status.server());
-    let created = resumed.as_ref().is_some_and(|resumed| resumed.steps.iter().any(|step| step == "secrets"))
-        || (changed && !observed.directory.secrets);
-    let resumed = resumed.map(|Recovered { run, title, began, .. }| Resumed { run, title, began });
+    let created =
+        resumed.as_ref().is_some_and(|resumed| resumed.plan.steps.iter().any(|step| step.name == "secrets"))
+            || (changed && !observed.directory.secrets);
+    let resumed = resumed.map(|Recovered { run, plan, began, .. }| Resumed { run, title: plan.title, began });
     let (administrator, administrators_kept) =
         if created { administrators(world, &desired).await? } else { (None, Vec::new()) };
     let test = last_test(&world.layout);
     let (unchecked, cleared) = test.map(|test| (test.unchecked, test.cleared)).unwrap_or_default();
+    let apps = match (changed, &status) {
+        (true, _) => in_trouble_after_start(world).await?,
+        (false, Some(status)) => in_trouble(&world.layout, status).await,
+        (false, None) => Vec::new(),
+    };
     let boot = super::boot::of(world, said(&desired.wanted) != Some(false)).await;
     Ok(Report {
         boot,
@@ -109,6 +116,7 @@ pub(super) async fn report(
             .into_iter()
             .chain(observed.database.warnings.clone())
             .chain(left_behind(&world.layout))
+            .chain(apps.iter().map(ToString::to_string))
             .chain(world.layout.place().runs_as_root(desired.wanted.get("user")))
             .collect(),
     })

@@ -97,6 +97,11 @@ impl Layout {
         self.root.join(Self::APPS)
     }
 
+    /// What apps printed whose first deployment failed: all that is left of it.
+    pub fn failed_apps(&self) -> PathBuf {
+        self.run().join("failed-apps")
+    }
+
     /// What is deployed of an app: its versions, newest first.
     pub(crate) fn app_record(&self, app_id: &str) -> PathBuf {
         self.apps().join(app_id).join("deployed.json")

@@ -4,7 +4,9 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::control::app::{AppSpec, is_app_id};
+use ::apps::is_app_id;
+
+use crate::control::app::AppSpec;
 use crate::error::{Error, Exit};
 use crate::place::layout::{FILE_LIMIT, Layout};
 
@@ -24,6 +26,18 @@ pub struct Deployed {
     pub sha256: String,
     /// When it was deployed, in ms since the epoch.
     pub at: i64,
+    /// Whose app it is; `None` = an earlier Mainstay wrote the record.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub about: Option<About>,
+}
+
+/// What a manifest says of whose app it is: two apps may have the same id.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct About {
+    /// The name that people see.
+    pub display_name: String,
+    /// The address about the app.
+    pub homepage_url: String,
 }
 
 #[derive(Debug, Serialize, Deserialize)]

@@ -9,5 +9,11 @@ pub(crate) const UNINSTALL: &str = "uninstall";
 /// Deploys an app to this machine.
 pub(crate) const DEPLOY_APP: &str = "deploy-app";
 
+/// Goes back to the version of an app before.
+pub(crate) const ROLL_BACK_APP: &str = "roll-back-app";
+
+/// Removes an app from this machine.
+pub(crate) const UNDEPLOY_APP: &str = "undeploy-app";
+
 /// Moves what is left of a deployment aside.
 pub(crate) const START_EMPTY: &str = "start-empty";

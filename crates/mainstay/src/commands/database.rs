@@ -33,7 +33,10 @@ fn text(status: &DatabaseStatus) -> String {
         let (major, bin, restarts) = (managed.major, managed.bin.display(), managed.restarts);
         rows.push((
             "Run by",
-            format!("Mainstay: PostgreSQL {major} of {bin}, {process}, {restarts} restarts"),
+            format!(
+                "Mainstay: PostgreSQL {major} of {bin}, {process}, {}",
+                finding::counted(restarts, "restart", "restarts")
+            ),
         ));
         rows.push(("Data", managed.data.display().to_string()));
     }

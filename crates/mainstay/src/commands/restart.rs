@@ -17,7 +17,10 @@ pub(super) async fn run(
     if let Some(restarted) = super::change(printer, world, &operation, &args.change, None, cancel).await? {
         printer.data(&restarted);
         printer.show(&match restarted.verified {
-            true => format!("\nThe {} was restarted, and the deployment is verified", restarted.part),
+            true => {
+                let were = if restarted.part == "apps" { "were" } else { "was" };
+                format!("\nThe {} {were} restarted, and the deployment is verified", restarted.part)
+            }
             false => format!("\n{} was restarted, and answers", restarted.part),
         });
     }

@@ -13,7 +13,11 @@ pub(super) async fn run(printer: Printer, world: &World, args: &cli::Status) -> 
     data["state"] = serde_json::json!(status.state());
     printer.data(&data);
     printer.show(&text(&status));
-    Ok(if args.check { status.state().exit() } else { Exit::Done })
+    let state = match args.without_apps {
+        true => Status { apps_in_trouble: Vec::new(), ..status }.state(),
+        false => status.state(),
+    };
+    Ok(if args.check { state.exit() } else { Exit::Done })
 }
 
 /// One line: what is the matter, and the next command.
@@ -37,6 +41,9 @@ fn state(status: &Status) -> String {
             let cause = status.unfinished.as_ref().and_then(|run| run.needs_you.clone()).unwrap_or_default();
             format!("needs you: {run} could not be undone: {cause}; remove the cause, then run `mainstay up`")
         }
+        State::Interrupted if status.unfinished.as_ref().is_some_and(Unfinished::is_taken_back) => {
+            format!("interrupted: {run} did not end; `mainstay up` takes it back")
+        }
         State::Interrupted => format!(
             "interrupted: {run} did not end; `mainstay up` goes on with it, `mainstay down` stops what runs"
         ),
@@ -49,7 +56,7 @@ fn state(status: &Status) -> String {
         State::Refused => {
             let runs = match &status.agent {
                 None => "it is down".to_owned(),
-                Some(_) if status.is_up() => "it runs".to_owned(),
+                Some(_) if status.serves() => "it runs".to_owned(),
                 agent => degraded(agent.as_ref(), status.trouble.as_deref()),
             };
             format!("needs you: {runs}, and `mainstay up` would be refused")
@@ -61,7 +68,20 @@ fn state(status: &Status) -> String {
                 true => "run `mainstay up`",
                 false => "a disk is full: free some space there, then run `mainstay up`",
             };
-            format!("degraded: {}; {next}", degraded(status.agent.as_ref(), status.trouble.as_deref()))
+            match &status.apps_in_trouble[..] {
+                // Mattermost itself is well.
+                [app, more @ ..] if status.serves() => {
+                    let more = match more.len() {
+                        0 => String::new(),
+                        count => format!(" (and {})", finding::counted(count, "more app", "more apps")),
+                    };
+                    format!("degraded: {app}{more}")
+                }
+                _ => format!(
+                    "degraded: {}; {next}",
+                    degraded(status.agent.as_ref(), status.trouble.as_deref())
+                ),
+            }
         }
         State::NotVerified => "up, but not verified; `mainstay verify` tests it".to_owned(),
         State::Up => "up".to_owned(),
@@ -105,12 +125,11 @@ fn text(status: &Status) -> String {
         let since = moment(agent.since);
         rows.push(("Agent", format!("process {}, Mainstay {version}, since {since}", agent.agent_pid)));
         if let Some(postgres) = agent.postgres() {
-            let restarts = postgres.restarts;
-            let word = if restarts == 1 { "restart" } else { "restarts" };
+            let restarts = finding::counted(postgres.restarts, "restart", "restarts");
             rows.push((
                 "PostgreSQL",
                 match (postgres.pid, &postgres.last_exit) {
-                    (Some(pid), _) => format!("process {pid}, {restarts} {word}"),
+                    (Some(pid), _) => format!("process {pid}, {restarts}"),
                     (None, last) => {
                         format!("not running: {}", last.as_deref().unwrap_or("it is being started"))
                     }
@@ -121,9 +140,8 @@ fn text(status: &Status) -> String {
         }
         let server = agent.server().map(|server| match (server.pid, &status.trouble) {
             (Some(pid), None) => {
-                let restarts = server.restarts;
-                let word = if restarts == 1 { "restart" } else { "restarts" };
-                format!("process {pid} at {}, {restarts} {word}", server.spec.upstream())
+                let restarts = finding::counted(server.restarts, "restart", "restarts");
+                format!("process {pid} at {}, {restarts}", server.spec.upstream())
             }
             (Some(pid), Some(trouble)) => {
                 format!("process {pid} at {}, but {trouble}", server.spec.upstream())
@@ -137,11 +155,11 @@ fn text(status: &Status) -> String {
         rows.extend(last.map(|last| ("", format!("last restart {}: it {}", moment(last.at), last.why))));
         let edge = agent.edge().map(|edge| {
             format!(
-                "{}, {} connections ({} websockets), {} requests, {} not answered",
+                "{}, {} ({}), {}, {} not answered",
                 host::Listen::from(edge.spec.listen).words(),
-                edge.connections,
-                edge.websockets,
-                edge.requests,
+                finding::counted(edge.connections, "connection", "connections"),
+                finding::counted(edge.websockets, "websocket", "websockets"),
+                finding::counted(edge.requests, "request", "requests"),
                 edge.upstream_errors
             )
         });
@@ -152,6 +170,9 @@ fn text(status: &Status) -> String {
         for app in agent.apps() {
             let spec = &app.spec;
             rows.push(("App", format!("{} {}: {}", spec.app_id, spec.version, app_state(app))));
+        }
+        for trouble in &status.apps_in_trouble {
+            rows.push(("", trouble.to_string()));
         }
     }
     if status.installed && status.unknown().is_none() {
@@ -185,10 +206,7 @@ fn verified(test: &deploy::LastTest) -> String {
 
 /// How an app is.
 pub(super) fn app_state(app: &deploy::AppStatus) -> String {
-    let restarts = match app.restarts {
-        1 => "1 restart".to_owned(),
-        restarts => format!("{restarts} restarts"),
-    };
+    let restarts = finding::counted(app.restarts, "restart", "restarts");
     match (app.pid, &app.last_exit) {
         (Some(pid), _) => format!("process {pid} at http://{}, {restarts}", app.spec.listen),
         (None, Some(exit)) => {

@@ -30,7 +30,10 @@ pub(super) async fn run(printer: Printer, command: AwsAccount) -> Result<Exit, E
             let changes = init.calls().len();
             let key = Box::pin(init.run(&cloud::said(printer))).await.map_err(again)?;
             printer.data(&json!({ "changes": changes, "access_key_id": key.as_ref().map(|key| &key.id) }));
-            let ready = format!("The account is ready for apps: {changes} calls changed something");
+            let ready = format!(
+                "The account is ready for apps: {} changed something",
+                finding::counted(changes, "call", "calls")
+            );
             printer.show(&if changes == 0 {
                 "The account is ready for apps; nothing was missing".to_owned()
             } else {

@@ -48,10 +48,7 @@ pub(super) async fn run(
                 answered.map_err(|error| Error::new(Exit::NotVerified, error.to_string()).hint(hint))?;
             serde_json::to_vec(&answered.into_call_response()?).unwrap_or_default()
         }
-        (None, None) => {
-            return Err(Error::new(Exit::NotReady, format!("the app {id} does not run here"))
-                .hint("run it with `mainstay apps run BUNDLE`, or name its bundle instead of its id"));
-        }
+        (None, None) => return Err(here.not_running(&id)),
     };
     let answer: Value = serde_json::from_slice(&answered).map_err(|error| {
         Error::new(Exit::NotVerified, format!("the answer is not JSON, as Mattermost expects: {error}"))

@@ -4,10 +4,9 @@ use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 
 use apps::{ARCHIVE_MAX, Bundle, names, route};
 use apps_aws::Flags;
-use deploy::{AppChanged, DeployApp, Error, LocalApp, NewApp, RollBackApp, UndeployApp, World};
+use deploy::{About, AppChanged, DeployApp, Error, LocalApp, NewApp, RollBackApp, UndeployApp, World};
 use finding::Exit;
 use secrecy::ExposeSecret as _;
-use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::local::{Here, variables_in};
@@ -57,7 +56,12 @@ pub(super) async fn run(
             only_aws(&args.cloud, &[])?;
             let operation = RollBackApp { app_id: args.id };
             let done = changed(printer, &world, &operation, &args.change, None, cancel).await?;
-            say(printer, done, |done| format!("{} is back at {}", done.app_id, version(done)))
+            say(printer, done, |done| match done.version {
+                Some(_) => format!("{} is back at {}", done.app_id, version(done)),
+                None => {
+                    format!("{} was deployed for the first time: nothing of it is deployed now", done.app_id)
+                }
+            })
         }
         Command::Undeploy(args) => {
             only_aws(&args.cloud, &[("VERSION", args.version.is_some())])?;
@@ -67,7 +71,10 @@ pub(super) async fn run(
             );
             let operation = UndeployApp { app_id: args.id };
             let done = changed(printer, &world, &operation, &args.change, Some(&question), cancel).await?;
-            say(printer, done, |done| format!("{} is removed", done.app_id))
+            say(printer, done, |done| match done.changed {
+                true => format!("{} is removed", done.app_id),
+                false => nothing_of(&world, &done.app_id),
+            })
         }
     }
 }
@@ -93,6 +100,18 @@ fn say(
         printer.show(&text(&done));
     }
     Ok(Exit::Done)
+}
+
+/// That an app needs no removal.
+fn nothing_of(world: &World, id: &str) -> String {
+    let text = format!(
+        "Nothing of {id} is deployed to this machine: it was removed already, or never deployed here"
+    );
+    let deployed = deploy::deployed_apps(world);
+    match finding::nearest(id, deployed.iter().map(String::as_str)) {
+        Some(near) => format!("{text}. Did you mean `{near}`?"),
+        None => text,
+    }
 }
 
 /// The version of an app, in words: it may have none.
@@ -162,6 +181,10 @@ async fn deploy(
     let key = names::sha256(&[&bytes[..], variables.as_bytes()].concat());
     let app = NewApp {
         version: bundle.manifest.version.clone(),
+        about: About {
+            display_name: bundle.manifest.display_name.clone(),
+            homepage_url: bundle.manifest.homepage_url.clone(),
+        },
         source: staged.path().to_owned(),
         sha256: names::sha256(&bytes),
         key: key.get(..16).unwrap_or_default().to_owned(),
@@ -174,8 +197,10 @@ async fn deploy(
         concurrency: args.address.concurrency,
         app_id: id.clone(),
     };
+    let question = deploy::replaced_app(world, &app)?
+        .map(|other| format!("Replace {other}? Functions, files and calls of it go to the new one"));
     let operation = DeployApp { app };
-    let done = changed(printer, world, &operation, &args.change, None, cancel).await?;
+    let done = changed(printer, world, &operation, &args.change, question.as_deref(), cancel).await?;
     let secret = here.dir(&id).secret();
     say(printer, done, |done| {
         let url = done.url.as_deref().unwrap_or_default();
@@ -243,19 +268,37 @@ fn only_aws(cloud: &Cloud, more: &[(&str, bool)]) -> Result<(), Error> {
 }
 
 async fn list(printer: Printer, world: &World) -> Result<Exit, Error> {
-    let (apps, unreadable) = deploy::local_apps(world).await?;
-    printer.data(&json!({ "apps": apps, "unreadable": unreadable }));
-    for what in &unreadable {
+    let all = deploy::local_apps(world).await?;
+    printer.data(&all);
+    let apps = &all.apps;
+    for what in &all.unreadable {
         printer.say(&format!("warning: {what}"));
+    }
+    if let Some(run) = &all.unfinished {
+        let next = match (run.is_taken_back(), &run.needs_you) {
+            (_, Some(why)) => format!("could not be undone: {why}; remove the cause, then run `mainstay up`"),
+            (true, None) => "did not end; `mainstay up` takes it back".to_owned(),
+            (false, None) => "did not end; `mainstay up` goes on with it".to_owned(),
+        };
+        printer.say(&format!(
+            "warning: run {}, `{}` ({}), {next}. Until then what runs may not be what is listed",
+            run.run, run.operation, run.title
+        ));
+    }
+    if let Some(holder) = &all.busy {
+        printer.say(&format!(
+            "note: {holder} changes the deployment right now: what runs may not be what is listed"
+        ));
     }
     let width = apps.iter().map(|app| app.deployed.spec.app_id.len()).max().unwrap_or_default();
     let line = |app: &LocalApp| {
         let spec = &app.deployed.spec;
         let at = jiff::Timestamp::from_millisecond(app.deployed.at);
         let at = at.map(|at| at.strftime("%Y-%m-%d %H:%M").to_string()).unwrap_or_default();
-        let state = match &app.running {
-            Some(running) => super::super::status::app_state(running),
-            None => "down; `mainstay up` starts it".to_owned(),
+        let state = match (&app.running, &app.trouble) {
+            (_, Some(trouble)) => trouble.clone(),
+            (Some(running), None) => super::super::status::app_state(running),
+            (None, None) => "down; `mainstay up` starts it".to_owned(),
         };
         let earlier = match &app.earlier[..] {
             [] => String::new(),
@@ -263,7 +306,15 @@ async fn list(printer: Printer, world: &World) -> Result<Exit, Error> {
         };
         format!("{:<width$}  {:<10}  {at}  {state}{earlier}", spec.app_id, spec.version)
     };
-    let lines: Vec<String> = apps.iter().map(line).collect();
+    let mut lines: Vec<String> = apps.iter().map(line).collect();
+    lines.extend(all.unrecorded.iter().map(|app| {
+        format!(
+            "{:<width$}  {:<10}  its deployment has not ended: {}",
+            app.spec.app_id,
+            app.spec.version,
+            super::super::status::app_state(app)
+        )
+    }));
     printer.show(&if lines.is_empty() {
         "No app is deployed to this machine".to_owned()
     } else {

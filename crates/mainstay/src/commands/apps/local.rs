@@ -20,6 +20,8 @@ use crate::printer::Printer;
 /// Where apps run, and our environment.
 pub(super) struct Here {
     pub(super) apps: PathBuf,
+    /// What apps printed whose first deployment failed.
+    pub(super) failed: PathBuf,
     pub(super) variables: BTreeMap<String, String>,
 }
 
@@ -54,6 +56,25 @@ impl Here {
             Some(id) => Ok((id.to_owned(), None)),
             None => Err(Error::new(Exit::Usage, format!("there is no bundle {}", named.display()))),
         }
+    }
+}
+
+impl Here {
+    /// Why an app cannot be called, and the way out.
+    pub(super) fn not_running(&self, id: &str) -> Error {
+        let error = |what: String| Error::new(Exit::NotReady, what);
+        if self.apps.join(id).join("deployed.json").exists() {
+            return error(format!("the app {id} is deployed here, and does not run now")).hint(format!(
+                "how it is: `mainstay apps list --to local`; why it ended: `mainstay apps logs {id}`; `mainstay up` starts what is down"
+            ));
+        }
+        let ids = std::fs::read_dir(&self.apps).into_iter().flatten().flatten();
+        let ids: Vec<String> = ids.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+        let near = finding::nearest(id, ids.iter().map(String::as_str)).filter(|near| *near != id);
+        error(format!("the app {id} does not run here")).hint(match near {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => "run it with `mainstay apps run BUNDLE`, or name its bundle instead of its id".to_owned(),
+        })
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use apps::Error;
-use apps::runtime::Entry;
+use apps::runtime::{AppDir, Entry};
 use finding::Exit;
 use host::Follow;
 use jiff::Timestamp;
@@ -27,7 +27,13 @@ pub(super) async fn run(
     cancel: CancellationToken,
 ) -> Result<Exit, Error> {
     let (id, _) = here.app(&args.app)?;
-    let dir = here.dir(&id);
+    let mut dir = here.dir(&id);
+    if !dir.logs().is_dir() {
+        dir = AppDir::new(&here.failed, &id);
+    }
+    if !dir.logs().is_dir() {
+        dir = here.dir(&id);
+    }
     let wanted = args.function.as_deref().map(|function| dir.log(function));
     let mut logs = Logs::new(dir.logs(), wanted, &cancel);
     if !logs.dir.is_dir() {

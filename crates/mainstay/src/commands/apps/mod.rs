@@ -35,10 +35,9 @@ use crate::printer::Printer;
 
 pub(super) fn run(printer: Printer, common: &Common, command: Apps) -> Result<Exit, Error> {
     trace(common);
-    let place = local::Here {
-        apps: super::layout(common, &super::variables())?.apps(),
-        variables: super::variables(),
-    };
+    let layout = super::layout(common, &super::variables())?;
+    let place =
+        local::Here { apps: layout.apps(), failed: layout.failed_apps(), variables: super::variables() };
     runtime_for(&command)?.block_on(async {
         let cancel = interrupted()?;
         let command = match deployed::Command::of(command) {

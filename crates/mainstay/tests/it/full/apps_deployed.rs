@@ -143,8 +143,9 @@ fn an_app_is_deployed_updated_taken_back_and_removed() {
     let logs = place.run(&["logs", "apps"]).expect(0).stdout;
     assert!(logs.contains("com.example.hello main ") && logs.contains("com.example.other main "), "{logs}");
 
-    let no = place.run(&["apps", "undeploy", "com.example.helo", "--to", "local", "--yes"]).expect(4);
-    assert!(no.stderr.contains("did you mean `com.example.hello`"), "{}", no.stderr);
+    let no = place.run(&["apps", "undeploy", "com.example.helo", "--to", "local"]).expect(0);
+    assert!(no.stdout.contains("Nothing of com.example.helo is deployed"), "{}", no.stdout);
+    assert!(no.stdout.contains("Did you mean `com.example.hello`"), "{}", no.stdout);
     place.run(&["apps", "undeploy", ID, "--to", "local", "--yes"]).expect(0);
     assert!(!stage.app(ID).exists() && functions(&place.root, ID).is_empty());
     assert_eq!(
@@ -220,6 +221,26 @@ fn a_deployment_that_is_killed_anywhere_ends_with_the_old_version_or_the_new() {
     place.run(&["apps", "rollback", ID, "--to", "local", "--inject-kill", "apps:after"]).expect(-9);
     place.up(&[]).expect(0);
     assert_eq!((stage.versions(), stage.answers(ID)), (one(ID, "1.0.0"), true), "a rollback goes on");
+    // Run again it is the same rollback, not a second one; a deployment that is taken back is one, too.
+    let rollback = ["apps", "rollback", ID, "--to", "local", "--json"];
+    for version in ["1.1.0", "1.2.0"] {
+        stage.deploy(&stage.bundle(ID, version, None), &[]).expect(0);
+    }
+    for step in ["apps:before", "app-record:before", "app-record:after"] {
+        place.run(&[&rollback[..], &["--inject-kill", step]].concat()).expect(-9);
+        let again = place.run(&rollback).expect(0).json();
+        assert_eq!((&again["version"], &again["changed"]), (&"1.1.0".into(), &true.into()), "{step}");
+        assert_eq!(stage.versions(), one(ID, "1.1.0"), "{step}");
+        stage.deploy(&stage.bundle(ID, "1.2.0", None), &["--inject-kill", step]).expect(-9);
+        // What is recorded is not what runs: whoever looks is told.
+        let list = place.run(&["apps", "list", "--to", "local"]).expect(0);
+        assert!(list.stderr.contains("did not end; `mainstay up` takes it back"), "{}", list.stderr);
+        let status = place.run(&["status"]).expect(0).stdout;
+        assert!(status.contains("did not end; `mainstay up` takes it back"), "{status}");
+        place.run(&rollback).expect(0);
+        assert_eq!((stage.versions(), stage.answers(ID)), (one(ID, "1.1.0"), true), "{step}");
+        stage.deploy(&stage.bundle(ID, "1.2.0", None), &[]).expect(0);
+    }
     for step in ["stop-apps:before", "stop-apps:after", "app-removal:before", "app-removal:after"] {
         let undeploy = ["apps", "undeploy", ID, "--to", "local", "--yes"];
         place.run(&[&undeploy[..], &["--inject-kill", step]].concat()).expect(-9);
@@ -247,14 +268,73 @@ fn what_cannot_run_here_is_refused_before_anything_is_changed() {
     }
     let on_aws = stage.place.run(&["apps", "deploy", &bundle, "--listen", "127.0.0.1:8090"]).expect(2);
     assert!(on_aws.stderr.contains("`--listen` is for apps on this machine"), "{}", on_aws.stderr);
-    // A port that another program has: the app ends, and nothing of it stays.
+    // A port that another program has.
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let listen = taken.local_addr().expect("an address").to_string();
-    let failed = stage.deploy(&bundle, &["--listen", &listen]).expect(5);
-    assert!(failed.stderr.contains("another program listens there"), "{}", failed.stderr);
-    assert!(stage.listed().is_empty() && stage.kept(ID) == 0);
+    let refused = stage.deploy(&bundle, &["--listen", &listen]).expect(4);
+    assert!(refused.stderr.contains("is taken by"), "{}", refused.stderr);
+    assert!(stage.listed().is_empty() && !stage.place.root.join("apps").exists());
+    // Nothing of an app stays whose first deployment fails, but what it printed.
+    let broken = stage.bundle(ID, "0.9.0", Some("#!/bin/sh\necho I cannot work; exit 3\n"));
+    let failed = stage.deploy(&broken, &[]).expect(5);
+    assert!(failed.stderr.contains("everything is as before"), "{}", failed.stderr);
+    assert!(stage.listed().is_empty() && !stage.place.root.join("apps").exists());
+    let logs = stage.place.run(&["apps", "logs", ID]).expect(0).stdout;
+    assert!(logs.contains("I cannot work"), "{logs}");
     let nowhere = Place::new();
     let none = nowhere.run(&["apps", "deploy", &bundle, "--to", "local"]).expect(4);
     assert!(none.stderr.contains("mainstay up"), "{}", none.stderr);
     assert!(!Path::new(&nowhere.root).exists());
+}
+
+#[test]
+fn an_app_that_does_not_work_is_told_wherever_somebody_looks() {
+    let stage = Stage::new();
+    let place = &stage.place;
+    stage.deploy(&stage.bundle(ID, "1.0.0", None), &[]).expect(0);
+    place.run(&["status", "--check"]).expect(0);
+    // Its bundle is damaged afterwards, so it ends whenever it is started.
+    let deployed = std::fs::read_dir(stage.app(ID).join("deployed")).expect("a directory");
+    let deployed = deployed.flatten().next().expect("a version").path();
+    std::fs::write(deployed.join("bundle.zip"), "no zip").expect("written");
+    kill(stage.process(ID).expect("it runs"));
+    eventually("it is told", || place.run(&["status", "--check"]).code == 4);
+    let status = place.run(&["status"]).expect(0).stdout;
+    assert!(status.contains("degraded: the app com.example.hello 1.0.0 does not run: it "), "{status}");
+    assert!(status.contains("`mainstay apps logs com.example.hello` has why"), "{status}");
+    place.run(&["status", "--check", "--without-apps"]).expect(0);
+    let up = place.up(&[]).expect(0);
+    assert!(up.stderr.contains("warning: the app com.example.hello 1.0.0 "), "{}", up.stderr);
+    let call = place.run(&["apps", "call", ID, "/ping"]).expect(4);
+    assert!(call.stderr.contains("is deployed here, and does not run now"), "{}", call.stderr);
+    assert!(call.stderr.contains("mainstay apps list --to local"), "{}", call.stderr);
+    let list = place.run(&["apps", "list", "--to", "local"]).expect(0).stdout;
+    assert!(list.contains("does not run: it ") || list.contains("keeps ending: it "), "{list}");
+}
+
+#[test]
+fn an_app_is_not_replaced_by_another_of_the_same_id_unasked() {
+    let stage = Stage::new();
+    stage.deploy(&stage.bundle(ID, "1.0.0", None), &[]).expect(0);
+    let other = stage.bundle(ID, "2.0.0", None);
+    let script = "import sys, zipfile\n\
+                  old, new = zipfile.ZipFile(sys.argv[1]), zipfile.ZipFile(sys.argv[2], 'w')\n\
+                  for entry in old.infolist():\n    \
+                  data = old.read(entry)\n    \
+                  new.writestr(entry, data.replace(b'https://example.com', b'https://example.org'))\n\
+                  new.close()\n";
+    let changed = format!("{other}.other.zip");
+    let made = Command::new("python3").args(["-c", script, &other, &changed]).status();
+    assert!(made.expect("python3 runs").success());
+    let plan = stage.deploy(&changed, &["--plan"]).expect(0).stdout;
+    assert!(plan.contains("in place of another app of this id"), "{plan}");
+    let refused = stage.deploy(&changed, &[]).expect(2);
+    assert!(
+        refused.stderr.contains("another app of this id") && refused.stderr.contains("--yes"),
+        "{}",
+        refused.stderr
+    );
+    assert_eq!(stage.versions(), one(ID, "1.0.0"));
+    stage.deploy(&changed, &["--yes"]).expect(0);
+    assert_eq!(stage.versions(), one(ID, "2.0.0"));
 }
