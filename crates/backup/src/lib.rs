@@ -48,5 +48,5 @@ pub use lock::Writer;
 pub use manifest::{DatabaseDump, FORMAT, Manifest, ReleaseName};
 pub use repository::{Checked, Fault, Keep, Pruned, Repository, Restored, Retained, Snapshot, Written};
 pub use set::{Content, Counted, Dump, Part, Set};
-pub use store::{Directory, Entry, Store, StoreError};
+pub use store::{Directory, Entry, Limited, Store, StoreError};
 pub use watch::{Silent, Watch};

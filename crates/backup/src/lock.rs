@@ -31,44 +31,21 @@ impl Writer {
     /// Takes the lock, or says who has it. The lock of a process of this host that has ended is taken over; another's that was
     /// left is taken over only if `take_over` says so.
     pub(crate) fn take(store: &Shared, what: &str, take_over: bool) -> Result<Writer, Error> {
-        let location = || store.location();
-        if let Some(lock) = store.list(FOREIGN_LOCKS)?.into_iter().next() {
-            return Err(Error::ForeignLock { location: location(), lock: lock.name });
-        }
         let holder = Holder::here(what);
         let content = serde_json::to_vec(&holder).map_err(|error| Error::Engine(error.to_string()))?;
         // Twice: a lock that was removed meanwhile, and one that was left by a process that has ended.
         for _ in 0..2 {
+            let is_left = left(store, &holder, take_over)?;
             if store.create(LOCK, &content)? {
                 return Ok(Writer::renewed(store, holder));
             }
-            let other = match store.read(LOCK) {
-                Ok(bytes) => serde_json::from_slice::<Holder>(&bytes).ok(),
-                Err(error) if error.is_missing() => continue,
-                Err(error) => return Err(error.into()),
-            };
-            let Some(other) = other else {
-                if !take_over {
-                    return Err(Error::Damaged {
-                        location: location(),
-                        why: format!("{LOCK} is there and cannot be read"),
-                    });
-                }
+            if is_left {
                 store.remove(LOCK)?;
-                continue;
-            };
-            let left = holder.renewed.duration_since(other.renewed) > LEFT_AFTER;
-            match (other.has_ended(&holder), left, take_over) {
-                (true, ..) | (_, true, true) => store.remove(LOCK)?,
-                (false, true, false) => {
-                    return Err(Error::LeftLocked { location: location(), holder: Box::new(other) });
-                }
-                (false, false, _) => {
-                    return Err(Error::Busy { location: location(), holder: Box::new(other) });
-                }
             }
         }
-        Err(Error::Engine(format!("the lock in {} comes and goes; try again", location())))
+        // Somebody was faster.
+        left(store, &holder, false)?;
+        Err(Error::Engine(format!("the lock in {} comes and goes; try again", store.location())))
     }
 
     fn renewed(store: &Shared, holder: Holder) -> Writer {
@@ -104,6 +81,32 @@ impl Writer {
             return Ok(());
         }
         Err(Error::LockLost { location: self.store.location() })
+    }
+}
+
+/// Whether a lock is there that its holder left, and that may be taken over. Nothing is written.
+///
+/// # Errors
+/// Somebody has it, or left it and `take_over` does not say that it may be taken; restic is at work.
+pub(crate) fn left(store: &Shared, here: &Holder, take_over: bool) -> Result<bool, Error> {
+    let location = store.location();
+    if let Some(lock) = store.list(FOREIGN_LOCKS)?.into_iter().next() {
+        return Err(Error::ForeignLock { location, lock: lock.name });
+    }
+    let other = match store.read(LOCK) {
+        Ok(bytes) => serde_json::from_slice::<Holder>(&bytes).ok(),
+        Err(error) if error.is_missing() => return Ok(false),
+        Err(error) => return Err(error.into()),
+    };
+    let Some(other) = other else {
+        let why = format!("{LOCK} is there and cannot be read");
+        return if take_over { Ok(true) } else { Err(Error::Damaged { location, why }) };
+    };
+    let is_old = here.renewed.duration_since(other.renewed) > LEFT_AFTER;
+    match (other.has_ended(here), is_old, take_over) {
+        (true, ..) | (_, true, true) => Ok(true),
+        (false, true, false) => Err(Error::LeftLocked { location, holder: Box::new(other) }),
+        (false, false, _) => Err(Error::Busy { location, holder: Box::new(other) }),
     }
 }
 

@@ -32,6 +32,9 @@ pub struct Manifest {
     pub bytes: u64,
     /// Whether the release's own tree is in the snapshot, too.
     pub with_release: bool,
+    /// Why the uploaded files are not in the snapshot; `None`: they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub without_files: Option<String>,
 }
 
 /// The release that wrote what is in a snapshot.

@@ -76,6 +76,24 @@ impl Set {
         Set { parts }
     }
 
+    /// About how many bytes of files there are. What cannot be looked at counts nothing.
+    pub fn bytes(&self) -> u64 {
+        let of_file = |path: &PathBuf| std::fs::symlink_metadata(path).map_or(0, |meta| meta.len());
+        self.parts
+            .iter()
+            .map(|part| match &part.content {
+                Content::File(path) => of_file(path),
+                Content::Tree { root, skip } => walkdir::WalkDir::new(root)
+                    .into_iter()
+                    .filter_entry(|entry| !skip.iter().any(|path| path == entry.path()))
+                    .filter_map(|entry| entry.ok()?.metadata().ok().filter(std::fs::Metadata::is_file))
+                    .map(|meta| meta.len())
+                    .sum(),
+                Content::Dump(_) | Content::Last(_) => 0,
+            })
+            .sum()
+    }
+
     /// What is read again if a file changed while it was read, in the same order.
     pub(crate) fn again(&self) -> Vec<(String, Option<Content>)> {
         self.parts.iter().map(|part| (part.name.clone(), part.content.again())).collect()

@@ -97,7 +97,88 @@ pub const KEYS: &[Key] = &[
         default: "fetched from where Mattermost's makers publish it, and kept",
         meaning: "A file with the public key that signs the releases; `release.fingerprint` says which key it must be",
     },
+    Key {
+        name: "backup.repository",
+        kind: Kind::Repository,
+        default: "backups",
+        meaning: "Where backups are kept: a directory, which lies below the deployment's where the path is not absolute, or `s3://BUCKET/PREFIX`",
+    },
+    Key {
+        name: "backup.endpoint",
+        kind: Kind::Url,
+        default: "Amazon's, for `region`",
+        meaning: "The address of the object storage that `s3://` means",
+    },
+    Key {
+        name: "backup.region",
+        kind: Kind::Line,
+        default: "the one that AWS_REGION or the AWS profile names; us-east-1 with `endpoint`",
+        meaning: "The region of the bucket",
+    },
+    Key {
+        name: "backup.path_style",
+        kind: Kind::Bool,
+        default: "false",
+        meaning: "Whether the bucket is in the path of a request and not in the host name, as MinIO and others need it",
+    },
+    Key {
+        name: "backup.credentials",
+        kind: Kind::Path,
+        default: "AWS's own: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile, the machine's role",
+        meaning: "A file with AWS_ACCESS_KEY_ID=... and AWS_SECRET_ACCESS_KEY=..., a line each, that only its owner can read",
+    },
+    Key {
+        name: "backup.keep_last",
+        kind: KEPT,
+        default: "all snapshots are kept",
+        meaning: "How many of the newest snapshots are kept; as soon as one `keep_` key is given, `backup create` removes what none of them keeps",
+    },
+    Key {
+        name: "backup.keep_daily",
+        kind: KEPT,
+        default: "none for this reason",
+        meaning: "For how many days the newest snapshot of the day is kept",
+    },
+    Key {
+        name: "backup.keep_weekly",
+        kind: KEPT,
+        default: "none for this reason",
+        meaning: "For how many weeks the newest snapshot of the week is kept",
+    },
+    Key {
+        name: "backup.keep_monthly",
+        kind: KEPT,
+        default: "none for this reason",
+        meaning: "For how many months the newest snapshot of the month is kept",
+    },
+    Key {
+        name: "backup.keep_yearly",
+        kind: KEPT,
+        default: "none for this reason",
+        meaning: "For how many years the newest snapshot of the year is kept",
+    },
+    Key {
+        name: "backup.with_release",
+        kind: Kind::Bool,
+        default: "false",
+        meaning: "Whether a snapshot also holds the files of the release, so that a restore needs no download",
+    },
+    Key {
+        name: "backup.limit",
+        kind: Kind::Rate,
+        default: "no limit",
+        meaning: "How fast a repository is read and written at most",
+    },
+    Key {
+        name: "backup.watch",
+        kind: Kind::Bool,
+        default: "false",
+        meaning: "Whether `mainstay status --check` fails while the newest backup, check or drill is one that failed",
+    },
 ];
+
+/// How many snapshots can be kept.
+const KEPT: Kind = Kind::Int(0, 10_000);
 
 /// The tables that have keys of Mainstay's own.
 pub(crate) fn tables() -> impl Iterator<Item = &'static str> {

@@ -1,9 +1,12 @@
 //! What a setting's value may be.
 
 mod address;
+mod backup;
 
 use listen::Listen;
 use serde_json::Value;
+
+pub use backup::rate;
 
 /// What a value may be. Every kind describes what it allows, and what is wrong with a text that it does not allow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +55,10 @@ pub enum Kind {
     Networks,
     /// Origins of pages, separated by spaces: `SCHEME://HOST`, a host alone, or `*` for any.
     Origins,
+    /// Where backups are kept: a path, or a bucket with a prefix.
+    Repository,
+    /// Bytes a second.
+    Rate,
     /// A key or salt: nothing, or 32 characters and more (the server does not start on fewer).
     Salt,
 }
@@ -93,6 +100,8 @@ impl Kind {
             Self::Origins => {
                 "*, or origins separated by spaces, as in https://a.example.com http://b.example.com:8080"
             }
+            Self::Repository => backup::REPOSITORIES,
+            Self::Rate => backup::RATES,
             Self::Salt => "32 characters or more; leave it out, and one is generated and kept",
         };
         format!("allowed: {text}")
@@ -157,6 +166,11 @@ impl Kind {
             Self::Domains => address::domains(text).map(Value::from),
             Self::Path => address::path(text).map(Value::from),
             Self::Bucket => address::bucket(text).map(Value::from),
+            Self::Repository => backup::repository(text).map(Value::from),
+            Self::Rate => match backup::rate(text) {
+                Some(_) => Ok(text.into()),
+                None => Err(format!("is `{text}`, which is not a rate")),
+            },
             Self::Salt => match text.chars().count() {
                 0 | 32.. => Ok(text.into()),
                 count => {
@@ -237,6 +251,19 @@ mod tests {
             (Kind::Origins, "https://a.example.com,https://b.example.com"),
             (Kind::Origins, "https://*.example.com"),
             (Kind::Salt, "short"),
+            (Kind::Repository, ""),
+            (Kind::Repository, "../backups"),
+            (Kind::Repository, "/srv/../etc"),
+            (Kind::Repository, "~/backups"),
+            (Kind::Repository, "s3://"),
+            (Kind::Repository, "s3://ab"),
+            (Kind::Repository, "s3://bucket/a/../b"),
+            (Kind::Repository, "s3:https://s3.example.com/bucket"),
+            (Kind::Repository, "https://s3.example.com/bucket"),
+            (Kind::Rate, "0"),
+            (Kind::Rate, "20"),
+            (Kind::Rate, "fast"),
+            (Kind::Rate, "20 MB/h"),
         ];
         for (kind, text) in refused {
             assert!(kind.problem(text).is_some(), "{kind:?} allows {text}");

@@ -64,7 +64,7 @@ pub use explain::{Entry, Explanation, Held, InForce, explain, list};
 pub use finding::{Finding, Findings, HIDDEN, Notice, in_lines};
 pub use kept::{keeping_salts, lost_salts};
 pub use keys::{KEYS, Key};
-pub use kind::Kind;
+pub use kind::{Kind, rate};
 pub use memory::{Memory, MemoryError};
 pub use origin::Origin;
 pub use ownership::{Drift, Owner, Present, Reason, Reconciled, State, Undeclared, reconcile, render};

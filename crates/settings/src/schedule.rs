@@ -46,6 +46,7 @@ const fn option(
 /// The operations that may be scheduled.
 pub const SCHEDULABLE: &[Schedulable] = &[
     Schedulable { name: "verify", words: &["verify"], options: &[] },
+    Schedulable { name: "backup", words: &["backup", "create"], options: &[] },
     Schedulable {
         name: "apps-deployer",
         words: &["apps", "deployer", "--once"],

@@ -123,6 +123,14 @@ fn of_kind(kind: Kind) -> Map<String, Value> {
             map.insert("format".to_owned(), "uri".into());
             map.insert("pattern".to_owned(), "^https?://".into());
         }
+        Kind::Bool => {
+            map.insert("type".to_owned(), "boolean".into());
+        }
+        Kind::Int(least, most) => {
+            map.insert("type".to_owned(), "integer".into());
+            map.insert("minimum".to_owned(), least.into());
+            map.insert("maximum".to_owned(), most.into());
+        }
         _ => {
             map.insert("$comment".to_owned(), allowed.into());
         }

@@ -122,7 +122,7 @@ fn read(name: &str, value: &str) -> Result<(&'static str, String), String> {
 /// A value of a key as the file is remembered to say it: every spelling of a switch is `true` or `false`.
 fn text_in_file(read: &Value, said: &str) -> String {
     match read {
-        Value::Bool(on) => on.to_string(),
+        Value::Bool(_) | Value::Number(_) => read.to_string(),
         read => read.as_str().unwrap_or(said).to_owned(),
     }
 }
@@ -130,8 +130,10 @@ fn text_in_file(read: &Value, said: &str) -> String {
 /// The same as TOML has it.
 fn in_toml(key: &str, value: &str) -> toml_edit::Value {
     let is_switch = keys::key(key).is_some_and(|key| key.kind == Kind::Bool);
-    match value.parse::<bool>() {
-        Ok(on) if is_switch => on.into(),
+    let is_number = keys::key(key).is_some_and(|key| matches!(key.kind, Kind::Int(..)));
+    match (value.parse::<bool>(), value.parse::<i64>()) {
+        (Ok(on), _) if is_switch => on.into(),
+        (_, Ok(number)) if is_number => number.into(),
         _ => value.into(),
     }
 }
@@ -246,6 +248,10 @@ fn text_of(key: &Key, value: &DeValue<'_>) -> Result<String, String> {
     match value {
         DeValue::String(text) => key.kind.read(text).map(|value| text_in_file(&value, text)),
         DeValue::Boolean(on) if key.kind == Kind::Bool => Ok(on.to_string()),
+        DeValue::Integer(number) if matches!(key.kind, Kind::Int(..)) => {
+            key.kind.read(&number.as_str().replace('_', "")).map(|value| value.to_string())
+        }
+        other if matches!(key.kind, Kind::Int(..)) => Err(format!("is {}, not a number", a_kind(other))),
         other if key.kind == Kind::Bool => Err(format!("is {}", a_kind(other))),
         other => Err(format!("is {}, not a text in quotes", a_kind(other))),
     }
@@ -345,6 +351,9 @@ pub fn write(wanted: &Wanted) -> String {
             Some(value) => text.push_str(&format!("{name} = {}\n", in_toml(key.name, value))),
             None if key.kind == Kind::Bool => {
                 text.push_str(&format!("# {name} = {}   # default\n", key.default));
+            }
+            None if matches!(key.kind, Kind::Int(..)) => {
+                text.push_str(&format!("# {name} = ...   # default: {}\n", key.default));
             }
             None => text.push_str(&format!("# {name} = \"...\"   # default: {}\n", key.default)),
         }
@@ -456,6 +465,25 @@ mod tests {
         assert_eq!(change(Path::new("x"), "", &changes).expect("valid"), "boot = false\n");
         let wanted = Wanted::default().with("boot", "f").expect("a switch");
         assert!(write(&wanted).contains("\nboot = false\n"));
+    }
+
+    #[test]
+    fn a_number_needs_no_quotes() {
+        let text = "[backup]\nkeep_last = 3\nkeep_daily = \"7\"\nlimit = \"20MB/s\"\n";
+        let wanted = parse(Path::new("x"), text).expect("valid");
+        let said = |key: &str| wanted.get(key).map(str::to_owned);
+        assert_eq!(said("backup.keep_last").as_deref(), Some("3"));
+        assert_eq!(said("backup.keep_daily").as_deref(), Some("7"));
+        assert!(write(&wanted).contains("\nkeep_last = 3\n"));
+        assert_eq!(parse(Path::new("x"), &write(&wanted)).expect("our own file parses"), wanted);
+        assert_eq!(
+            findings("[backup]\nkeep_last = true\nkeep_dayly = 7\nrepository = \"../x\"\nkeep_daily = -1\n"),
+            "mainstay.toml:2: `backup.keep_last` is true or false, not a number; allowed: a whole number from 0 to 10000\n\
+             mainstay.toml:3: `backup.keep_dayly` is not a key of mainstay.toml; did you mean `backup.keep_daily`?\n\
+             mainstay.toml:4: `backup.repository` is `../x`, which holds `..`; allowed: a directory without `..`, as in backups or \
+             /mnt/backups, or s3://BUCKET/PREFIX, as in s3://company-backups/chat\n\
+             mainstay.toml:5: `backup.keep_daily` is -1, which is out of its range; allowed: a whole number from 0 to 10000"
+        );
     }
 
     #[test]

@@ -11,8 +11,9 @@ use rustic_core::repofile::MasterKey;
 use rustic_core::{ConfigOptions, Credentials, KeyOptions, OpenStatus, RepositoryOptions, RusticError};
 
 use crate::error::Error;
+use crate::holder::Holder;
 use crate::key::Key;
-use crate::lock::Writer;
+use crate::lock::{Writer, left};
 use crate::store::{Shared, Store, backends};
 use crate::watch::{Bars, Silent, Watch};
 
@@ -83,6 +84,24 @@ impl Repository {
         Ok(Repository { master: opened.key(), store })
     }
 
+    /// Removes a repository that was begun and holds no snapshot; whether it did.
+    ///
+    /// # Errors
+    /// The place refuses.
+    pub fn remove_unused(store: &dyn Store) -> Result<bool, Error> {
+        if !store.list("snapshots")?.is_empty() {
+            return Ok(false);
+        }
+        // Without `config` it is none; what is left of it is in nobody's way.
+        store.remove("config")?;
+        for folder in ["keys", "index", "data", "locks"] {
+            for entry in store.list(folder)? {
+                store.remove(&entry.name)?;
+            }
+        }
+        Ok(true)
+    }
+
     /// The place in words.
     pub fn location(&self) -> String {
         self.store.location()
@@ -95,6 +114,14 @@ impl Repository {
     /// Somebody else has it ([`Error::Busy`]), or left it ([`Error::LeftLocked`]).
     pub fn writer(&self, what: &str, take_over: bool) -> Result<Writer, Error> {
         Writer::take(&self.store, what, take_over)
+    }
+
+    /// Whether [`Repository::writer`] would be refused now. Nothing is written.
+    ///
+    /// # Errors
+    /// As [`Repository::writer`].
+    pub fn check_free(&self, take_over: bool) -> Result<(), Error> {
+        left(&self.store, &Holder::here(""), take_over).map(drop)
     }
 
     fn engine(&self, watch: Arc<dyn Watch>) -> Result<Opened, Error> {

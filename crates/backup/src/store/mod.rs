@@ -1,6 +1,7 @@
 //! Where a repository lies: files by name, each written as a whole.
 mod backend;
 mod directory;
+mod limited;
 
 use std::io;
 use std::sync::Arc;
@@ -9,6 +10,7 @@ use bytes::Bytes;
 
 pub(crate) use backend::backends;
 pub use directory::Directory;
+pub use limited::Limited;
 
 /// A place for the files of a repository. Names are relative, with `/` between their parts: `data/ab/ab12...`.
 ///

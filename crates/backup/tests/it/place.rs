@@ -104,6 +104,7 @@ impl Place {
                 files: counted.files,
                 bytes: counted.bytes,
                 with_release: false,
+                without_files: None,
             };
             serde_json::to_vec(&manifest).map_err(|error| backup::Error::Engine(error.to_string()))
         }));

@@ -76,6 +76,8 @@ fn suitable(row: &'static Row) -> BoxedStrategy<String> {
         }
         Kind::Sites => one_of(&["https://a.example.com/b", "http://a.example.com, https://b.example.com"]),
         Kind::Fingerprint => "[0-9A-F]{40}".boxed(),
+        Kind::Repository => one_of(&["backups", "/mnt/backups", "s3://company-backups/chat"]),
+        Kind::Rate => one_of(&["20MB/s", "500 kB/s"]),
         Kind::Networks => one_of(&["none", "10.0.0.0/8,192.0.2.7", "fd00::/8", "127.0.0.1 , ::1/128"]),
         Kind::Origins => one_of(&["*", "https://a.example.com", "http://a.example:8080 b.example"]),
         Kind::Email => "[a-z]{1,8}@[a-z]{1,8}\\.example".boxed(),

@@ -61,6 +61,8 @@ fn values(row: &Row) -> Vec<String> {
         (_, Kind::Email) => texts(&["chat@example.com"]),
         (_, Kind::Sites) => texts(&["https://mirror.example.com/mattermost"]),
         (_, Kind::Fingerprint) => vec!["A1B2".repeat(10)],
+        (_, Kind::Repository) => texts(&["backups", "/mnt/backups"]),
+        (_, Kind::Rate) => texts(&["20MB/s"]),
         (_, Kind::Networks) => texts(&["none", "10.0.0.0/8, 192.0.2.7"]),
         (_, Kind::Name(most)) => vec!["x".to_owned(), "n".repeat(most)],
         (_, Kind::Origins) => texts(&["*"]),
