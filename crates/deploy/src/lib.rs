@@ -41,6 +41,12 @@ pub use local::{Account, AccountLock};
 pub use operation::accounts::{Accounts, ListedAccount, accounts};
 pub use operation::admin::{ChangeAccount, Changed};
 pub use operation::apps::{AppChanged, DeployApp, NewApp, RollBackApp, UndeployApp, replaced_app};
+pub use operation::backup::create::{CreateBackup, CreatedBackup, failed_backup};
+pub use operation::backup::key::{CreateKey, CreatedKey, backup_key, key_exported};
+pub use operation::backup::look::{
+    ListedBackups, ListedSnapshot, ShownBackup, ShownPart, list_backups, show_backup,
+};
+pub use operation::backup::prune::{PruneBackups, PrunedBackups};
 pub use operation::boot::{Unit, unit};
 pub use operation::container::{reach_volume, secrets_of_root, take_volume};
 pub use operation::database_shell::{DatabaseShell, database_shell};
@@ -77,6 +83,12 @@ pub use place::layout::{Layout, LogPart};
 pub use place::machine::host_name;
 pub use place::{Place, container};
 pub use state::apps::{About, Deployed};
+pub use state::backups::access::Elsewhere;
+pub use state::backups::choice::Objects;
+pub use state::backups::key::WITHOUT_THE_KEY;
+pub use state::backups::record::{
+    Attempt as BackupAttempt, Record as BackupRecord, Results as BackupResults, Work as BackupWork,
+};
 pub use state::creation::{ADMINISTRATORS, Creation};
 pub use state::deleted::{DeletedDatabase, deleted_database};
 pub use state::desired::{Desired, Machine, default_site_url};
@@ -89,4 +101,4 @@ pub use state::server_user::default_user;
 pub use state::settled::{check_settings, deployed_settings, settings_of};
 pub use state::wanted::wanted_file;
 pub use state::which_release::present_release;
-pub use world::{ReadConfig, Unreadable, World};
+pub use world::{OpenObjects, ReadConfig, Unreadable, World};

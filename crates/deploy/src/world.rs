@@ -10,6 +10,7 @@ use crate::control::client::Client;
 use crate::control::program::Program;
 use crate::error::{Error, Exit};
 use crate::place::layout::Layout;
+use crate::state::backups::choice::Objects;
 
 /// How the C library manages a server's memory: two arenas instead of eight a core, and what is large and free goes back to the
 /// system at once. An upload of pictures leaves a hundred megabytes in the process otherwise. The administrator's own values win.
@@ -39,6 +40,8 @@ pub struct World {
     pub cache: PathBuf,
     /// How the built-in server reads a config.json.
     pub builtin: Option<ReadConfig>,
+    /// How object storage is reached, for backups.
+    pub objects: Option<OpenObjects>,
 }
 
 /// Where fetched releases are kept: `MAINSTAY_CACHE`, otherwise the usual place of this user.
@@ -55,6 +58,10 @@ fn cache(variables: &BTreeMap<String, String>) -> PathBuf {
 
 /// Reads the text of a config.json as the built-in server does when it starts.
 pub type ReadConfig = fn(&str) -> Result<(), Unreadable>;
+
+/// Opens object storage with credentials from variables, a profile or a file.
+pub type OpenObjects =
+    fn(&Objects, &BTreeMap<String, String>) -> Result<std::sync::Arc<dyn backup::Store>, Error>;
 
 /// Why the built-in server would not start with a config.json.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,6 +98,7 @@ impl World {
             new_password: None,
             cache,
             builtin: None,
+            objects: None,
         }
     }
 

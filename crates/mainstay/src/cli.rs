@@ -2,6 +2,7 @@
 
 mod admin;
 mod apps;
+mod backup;
 mod logs;
 mod release;
 mod verify;
@@ -23,6 +24,7 @@ pub(crate) use self::apps::{
     TerraformData as AppsTerraformData, Validate as AppsValidate,
 };
 pub(crate) use admin::{Admin, Named, Password};
+pub(crate) use backup::{Backup, BackupCreate, BackupKey, BackupPrune, BackupShow};
 pub(crate) use logs::{Logs, Part};
 pub(crate) use release::{
     Release, ReleaseFetch, ReleasePath, ReleasePrune, ReleaseRefresh, ReleaseVerify, Source,
@@ -224,6 +226,9 @@ pub(crate) enum Operation {
     /// Where the data is
     #[command(subcommand)]
     Database(Database),
+    /// Backups: snapshots of database, files and settings in an encrypted repository
+    #[command(subcommand)]
+    Backup(Backup),
 }
 
 impl Operation {
@@ -231,6 +236,7 @@ impl Operation {
     pub(crate) fn is_of_deployment(&self) -> bool {
         match self {
             Self::Verify(verify) => verify.url.is_none(),
+            Self::Backup(backup) => backup.is_of_deployment(),
             Self::Status(_) | Self::Image(_) | Self::Export(_) => false,
             _ => true,
         }

@@ -11,6 +11,8 @@ mod activation;
 mod administrator;
 mod agent;
 mod apps;
+mod backup_key;
+mod backup_repository;
 mod closing;
 mod cluster;
 mod configuration;
@@ -29,8 +31,10 @@ mod pruning;
 mod removal;
 mod replacement;
 mod set_aside;
+mod snapshot;
 mod system_user;
 mod taken;
+mod thinning;
 mod unit;
 mod unpacking;
 mod volume_version;
@@ -49,6 +53,8 @@ pub(crate) use activation::Activation;
 pub(crate) use administrator::{Administrator, accepted_address, signs_in_by_name, verifier_login};
 pub(crate) use agent::{Agent, Edge, HandOver, Schedule, Server, Switch, revive};
 pub(crate) use apps::{AppFiles, AppRecord, AppRemoval, Apps, Check};
+pub(crate) use backup_key::BackupKey;
+pub(crate) use backup_repository::BackupRepository;
 pub(crate) use closing::{Closing, Entry};
 pub(crate) use cluster::{Cluster, ClusterSettings, fitting};
 pub(crate) use configuration::Configuration;
@@ -67,8 +73,10 @@ pub(crate) use pruning::Pruning;
 pub(crate) use removal::Removal;
 pub(crate) use replacement::Replacement;
 pub(crate) use set_aside::SetAside;
+pub(crate) use snapshot::Snapshot;
 pub(crate) use system_user::SystemUser;
 pub(crate) use taken::{TakenConfig, TakenFiles};
+pub(crate) use thinning::{FREED, Forgetting, Freeing};
 pub(crate) use unit::{FileChange, Unit, environment_text};
 pub(crate) use unpacking::Unpacking;
 pub(crate) use volume_version::VolumeVersion;
@@ -111,10 +119,10 @@ macro_rules! actions {
 }
 
 actions! {
-    AcceptanceTest, Access, Account, Activation, Administrator, Agent, AppFiles, AppRecord, AppRemoval, Apps, Closing,
-    Cluster, ClusterSettings, Configuration, CreateDatabase, Database, DatabasePassword, Directories, Edge, Fetching,
-    Furnish, HandOver, Identity, Ownership, Packages, Postgres, Pruning, Removal, Replacement, Rotation, Schedule,
-    Secrets, Server, SetAside, SystemUser, TakenConfig, TakenFiles, Unit, Unpacking, VolumeVersion, WantedFile,
+    AcceptanceTest, Access, Account, Activation, Administrator, Agent, AppFiles, AppRecord, AppRemoval, Apps, BackupKey,
+    BackupRepository, Closing, Cluster, ClusterSettings, Configuration, CreateDatabase, Database, DatabasePassword,
+    Directories, Edge, Fetching, Forgetting, Freeing, Furnish, HandOver, Identity, Ownership, Packages, Postgres, Pruning,
+    Removal, Replacement, Rotation, Schedule, Secrets, Server, SetAside, Snapshot, SystemUser, TakenConfig, TakenFiles, Unit, Unpacking, VolumeVersion, WantedFile,
 }
 
 /// A step that takes this action. `ms` is how long it is thought to take, in milliseconds.

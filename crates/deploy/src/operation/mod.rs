@@ -3,6 +3,7 @@
 pub(crate) mod accounts;
 pub(crate) mod admin;
 pub(crate) mod apps;
+pub(crate) mod backup;
 pub(crate) mod boot;
 pub(crate) mod container;
 pub(crate) mod database_shell;

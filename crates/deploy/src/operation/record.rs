@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::error::Error;
 use crate::place::layout::Layout;
 use crate::state::full_disk::in_words;
-use crate::state::words::{DEPLOY_APP, UNINSTALL};
+use crate::state::words::{CREATE_BACKUP, DEPLOY_APP, UNINSTALL};
 
 /// What a run writes at most, in bytes: the holder of the lock, the plan, its entries, and what SQLite keeps beside them.
 const ROOM: usize = 256 << 10;
@@ -40,7 +40,7 @@ impl Unfinished {
 /// Whether an interrupted run of this operation is taken back by whatever comes next. An interrupted removal is: only `uninstall` itself was
 /// asked to remove. So is the deployment of an app, whose bundle may be gone.
 pub(super) fn taken_back(operation: &str) -> bool {
-    [UNINSTALL, DEPLOY_APP].contains(&operation)
+    [UNINSTALL, DEPLOY_APP, CREATE_BACKUP].contains(&operation)
 }
 
 /// What keeps a run from being recorded, in words; `None` = nothing.

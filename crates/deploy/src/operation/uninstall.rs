@@ -21,7 +21,7 @@ use crate::state::words::UNINSTALL;
 use crate::world::World;
 
 /// What stays with `--keep-data`: everything that a later `up` in the same directory goes on with.
-const DATA: [&str; 13] = [
+const DATA: [&str; 15] = [
     "apps",
     "mainstay.toml",
     "secrets.toml",
@@ -35,6 +35,8 @@ const DATA: [&str; 13] = [
     "client-plugins",
     "postgres",
     "backups",
+    Layout::BACKUP_KEY,
+    Layout::BACKUP_RECORD,
 ];
 
 /// What a database on a server is of no use without.

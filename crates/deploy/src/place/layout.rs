@@ -24,7 +24,7 @@ const SERVER_DIRS: [&str; 5] = ["config", "logs/mattermost", "plugins", "client-
 const OWN_DIRS: [&str; 1] = [Layout::LOGS];
 
 /// Every name that may stand at the top of a deployment's directory.
-const OURS: [&str; 22] = [
+const OURS: [&str; 24] = [
     Layout::APPS,
     "mainstay.toml",
     "secrets.toml",
@@ -43,6 +43,8 @@ const OURS: [&str; 22] = [
     "client-plugins",
     "postgres",
     "backups",
+    Layout::BACKUP_KEY,
+    Layout::BACKUP_RECORD,
     "state.db",
     "state.db-wal",
     "state.db-shm",
@@ -87,6 +89,27 @@ impl Layout {
     /// That file.
     pub(crate) fn boot_environment(&self) -> PathBuf {
         self.root.join(Self::BOOT_ENVIRONMENT)
+    }
+
+    /// The name of the file with the key of the backups.
+    pub(crate) const BACKUP_KEY: &str = "backup.key";
+
+    /// 0600: what opens the repository. Without it nobody restores.
+    pub fn backup_key(&self) -> PathBuf {
+        self.root.join(Self::BACKUP_KEY)
+    }
+
+    /// The name of the file with the results of backups.
+    pub(crate) const BACKUP_RECORD: &str = "backups.json";
+
+    /// 0600: how the last backup, check and drill ended.
+    pub(crate) fn backup_record(&self) -> PathBuf {
+        self.root.join(Self::BACKUP_RECORD)
+    }
+
+    /// What a backup needs while it runs: the copy of a database, a file with a password.
+    pub(crate) fn backup_scratch(&self) -> PathBuf {
+        self.root.join("run/backup")
     }
 
     /// The directory of apps that run on this machine. They need no deployment.

@@ -2,6 +2,7 @@
 
 pub(crate) mod access;
 pub(crate) mod apps;
+pub(crate) mod backups;
 pub(crate) mod blank;
 pub(crate) mod cluster;
 pub(crate) mod config_file;

@@ -17,3 +17,6 @@ pub(crate) const UNDEPLOY_APP: &str = "undeploy-app";
 
 /// Moves what is left of a deployment aside.
 pub(crate) const START_EMPTY: &str = "start-empty";
+
+/// Makes a snapshot.
+pub(crate) const CREATE_BACKUP: &str = "backup create";

@@ -3,6 +3,7 @@
 mod admin;
 mod agent;
 mod apps;
+mod backup;
 mod database;
 mod down;
 mod entrypoint;
@@ -134,6 +135,7 @@ fn operate(printer: Printer, common: &Common, operation: Operation) -> Result<Ex
             Operation::Export(command) => export::run(printer, &world, command),
             Operation::Image(command) => image::run(printer, &world, command, cancel).await,
             Operation::Database(command) => database::run(printer, &world, command).await,
+            Operation::Backup(command) => Box::pin(backup::run(printer, &world, command, cancel)).await,
         }
     })
 }

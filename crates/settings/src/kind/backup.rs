@@ -3,8 +3,7 @@
 use super::address::{bucket, path};
 
 /// What is allowed for a repository.
-pub(super) const REPOSITORIES: &str =
-    "a directory without `..`, as in backups or /mnt/backups, or s3://BUCKET/PREFIX, as in s3://company-backups/chat";
+pub(super) const REPOSITORIES: &str = "a directory without `..`, as in backups or /mnt/backups, or s3://BUCKET/PREFIX, as in s3://company-backups/chat";
 
 /// What is allowed for a rate.
 pub(super) const RATES: &str = "a number with kB/s, MB/s or GB/s, as in 20MB/s";
@@ -17,8 +16,12 @@ pub(super) fn repository(text: &str) -> Result<String, String> {
     let problem = |why: &str| format!("is `{text}`, {why}");
     if let Some(place) = text.strip_prefix(S3) {
         let (name, prefix) = place.split_once('/').unwrap_or((place, ""));
-        bucket(name).map_err(|_| problem("whose bucket is not a name of 3 to 255 letters, digits, `-`, `.` and `_`"))?;
-        return match prefix.split('/').any(|part| part == "." || part == "..") || prefix.contains(char::is_control) {
+        bucket(name).map_err(|_| {
+            problem("whose bucket is not a name of 3 to 255 letters, digits, `-`, `.` and `_`")
+        })?;
+        return match prefix.split('/').any(|part| part == "." || part == "..")
+            || prefix.contains(char::is_control)
+        {
             true => Err(problem("whose prefix holds `.`, `..` or a control character")),
             false => Ok(text.to_owned()),
         };

@@ -1,0 +1,185 @@
+//! A snapshot of the deployment.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use backup::{Set, Watch, Written};
+use database::dump::{self, Means};
+use jiff::Timestamp;
+use plan::{Progress, Step, Undo, Unit};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::{Action, blocking, step};
+use crate::error::{Error, Exit};
+use crate::place::machine::{host_name, make_dir};
+use crate::state::backups::access::{Access, Elsewhere, told};
+use crate::state::backups::record::{self, Begun, Record, Success, Work};
+use crate::state::backups::set::{Asked, Subject};
+use crate::world::World;
+
+/// How long a question to the database may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Writes a snapshot of the deployment into its repository, while the server runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// Where the repository is.
+    pub location: String,
+    /// Why, in a line, for whoever lists the snapshots.
+    pub why: String,
+    /// Whether the release's files are in it, too.
+    pub with_release: bool,
+    /// Whether a lock that another host left in the repository is taken over.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub takes_over: bool,
+}
+
+impl Snapshot {
+    /// `ms` is how long the last one took, in milliseconds.
+    pub(crate) fn step(self, ms: u64) -> Step<Action> {
+        let release = if self.with_release { ", with the release" } else { "" };
+        let title = format!("Write a snapshot of database, files and settings{release} to {}", self.location);
+        step("snapshot", title, Undo::by("Remove what is not complete"), ms, self)
+    }
+
+    pub(super) async fn apply(&self, world: &World, progress: &Progress) -> Result<Value, Error> {
+        let layout = world.layout.clone();
+        let location = self.location.clone();
+        let begun = blocking(move || Begun::new(&layout, Work::Backup, &location)).await?;
+        let taken = self.take(world, progress).await;
+        let scratch = world.layout.backup_scratch();
+        let cleared = host::disk::remove_tree(&scratch).map_err(Error::from);
+        let taken = taken.and_then(|taken| cleared.map(|()| taken));
+        let outcome = taken.as_ref().map(|report| Success {
+            snapshot: report["snapshot"].as_str().map(str::to_owned),
+            report: report.clone(),
+        });
+        begun.end(outcome)?;
+        taken
+    }
+
+    async fn take(&self, world: &World, progress: &Progress) -> Result<Value, Error> {
+        let began = Timestamp::now();
+        let (this, here) = (self.clone(), world.clone());
+        let (access, subject) = blocking(move || {
+            let access = Access::of(&here, &Elsewhere::default())?;
+            if access.location() != this.location {
+                return Err(Error::not_ready(format!(
+                    "the settings now name {} for the backups, and not {}",
+                    access.location(),
+                    this.location
+                )));
+            }
+            let scratch = here.layout.backup_scratch();
+            host::disk::remove_tree(&scratch)?;
+            make_dir(&scratch, 0o700, None)?;
+            Ok((access, Subject::of(&here)?))
+        })
+        .await?;
+        progress.say("the database");
+        let scratch = world.layout.backup_scratch();
+        let means = Means { scratch: &scratch, limit: PATIENCE };
+        let dump = dump::begin(&subject.source, &means).await.map_err(undumped)?;
+        let asked = Asked { why: self.why.clone(), taken: began, with_release: self.with_release };
+        let (takes_over, layout) = (self.takes_over, world.layout.clone());
+        let ends = Arc::new(AtomicBool::new(false));
+        let watch: Arc<dyn Watch> = Arc::new(Shown {
+            progress: progress.clone(),
+            total: AtomicTotal::default(),
+            ends: Arc::clone(&ends),
+        });
+        let written = std::pin::pin!(blocking(move || {
+            let (set, held) = subject.set(dump, asked)?;
+            let written = write(&access, set, takes_over, watch.as_ref(), &watch);
+            drop(held);
+            let (written, bytes) = written?;
+            let remembered = access.location();
+            Record::change(&layout, |record| record.repository = Some(remembered))?;
+            Ok((written, bytes))
+        }));
+        // Dropped before the work, which is waited for when it is dropped.
+        let _told = EndsWhenDropped(ends);
+        let (Written { id, added, read, unchanged, attempts }, (files, bytes)) = written.await?;
+        let ms = Timestamp::now().duration_since(began).as_millis();
+        Ok(json!({
+            "snapshot": id, "location": self.location, "taken": began, "ms": u64::try_from(ms).unwrap_or(0), "added": added,
+            "read": read, "unchanged": unchanged, "attempts": attempts, "files": files, "bytes": bytes,
+        }))
+    }
+
+    /// Never the repository: what is not complete there is not listed, and whoever writes next removes it. So a repository that
+    /// cannot be reached keeps no other command from going on.
+    pub(super) async fn undo(&self, world: &World, _: Option<&Value>) -> Result<(), Error> {
+        let (layout, location) = (world.layout.clone(), self.location.clone());
+        blocking(move || {
+            host::disk::remove_tree(&layout.backup_scratch())?;
+            let is_open = |record: Record| record.backup.last.is_some_and(|last| last.ended.is_none());
+            if Record::read(&layout).is_ok_and(is_open) {
+                let error = Error::new(Exit::Undone, "the backup was interrupted");
+                record::refused(&layout, Work::Backup, &location, &error);
+            }
+            Ok(())
+        })
+        .await
+    }
+}
+
+type Counts = (u64, u64);
+
+fn write(
+    access: &Access,
+    set: Set,
+    takes_over: bool,
+    shown: &dyn Watch,
+    watch: &Arc<dyn Watch>,
+) -> Result<(Written, Counts), Error> {
+    shown.bytes(0, Some(set.bytes()));
+    let repository = access.open()?;
+    let writer = repository.writer("backup create", takes_over).map_err(told)?;
+    let written = repository.write(&writer, set, &host_name(), watch).map_err(told)?;
+    let manifest = repository.manifest(&written.id).map_err(told)?;
+    Ok((written, (manifest.files, manifest.bytes + manifest.database.bytes)))
+}
+
+fn undumped(error: dump::Error) -> Error {
+    let remedy = error.remedy();
+    let error = Error::not_ready(error.to_string());
+    match remedy {
+        Some(remedy) => error.hint(remedy),
+        None => error,
+    }
+}
+
+/// The bytes that there are, once they are known.
+type AtomicTotal = std::sync::atomic::AtomicU64;
+
+/// Shows how far it has come, and ends the work.
+struct Shown {
+    progress: Progress,
+    total: AtomicTotal,
+    ends: Arc<AtomicBool>,
+}
+
+impl Watch for Shown {
+    fn bytes(&self, done: u64, total: Option<u64>) {
+        if let Some(total) = total {
+            self.total.fetch_max(total, Ordering::Relaxed);
+        }
+        let total = self.total.load(Ordering::Relaxed);
+        self.progress.at(done, total.max(done), Unit::Bytes);
+    }
+
+    fn cancelled(&self) -> bool {
+        self.ends.load(Ordering::Relaxed)
+    }
+}
+
+struct EndsWhenDropped(Arc<AtomicBool>);
+
+impl Drop for EndsWhenDropped {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
