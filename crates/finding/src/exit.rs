@@ -98,7 +98,7 @@ impl Exit {
             ),
             Self::Busy => (
                 "busy",
-                "another operation is running; the message says which, who started it, when and why",
+                "another operation is running, or another server uses the database; the message says which, who started it, when and why",
                 "wait until it ends",
             ),
         };

@@ -1,5 +1,7 @@
 //! System accounts: created and removed with the machine's own tools, so that its policies (id ranges,
 //! SELinux, shadow files) hold.
+use std::fs::File;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -10,6 +12,10 @@ use crate::user::{User, UserError, group_id};
 const DIRECTORIES: [&str; 4] = ["/usr/sbin", "/sbin", "/usr/bin", "/bin"];
 /// How long a tool may take: it may wait for another that holds the user database.
 const LIMIT: Duration = Duration::from_secs(60);
+/// How long to wait before the next try.
+const PAUSE: Duration = Duration::from_millis(50);
+/// Who has it locked makes or removes a user.
+const TURN: &str = "/run/mainstay-users.lock";
 
 /// Why an account was not created or removed.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +31,11 @@ pub enum AccountError {
     /// The machine has no tool for this.
     #[error("neither {0} is installed; create the user by hand and name it with --user")]
     NoTool(&'static str),
+    /// Another process makes or removes a user without end, or there is no lock.
+    #[error(
+        "cannot lock {0}, which keeps others from changing users at the same time: {1}; only root can change the accounts of a machine"
+    )]
+    Lock(&'static str, #[source] std::io::Error),
     /// The tool did not do it.
     #[error("{0}; only root can change the accounts of a machine")]
     Failed(#[from] ToolError),
@@ -43,14 +54,45 @@ pub struct Account {
 }
 
 /// Creates a system user with a group of the same name, no password and no login. The home directory is not created.
-/// Safe to run again: an existing user is returned as it is.
+/// Safe to run again: an existing user is returned as it is. Of several who create one name at once, one is told that it did.
 pub fn create(name: &str, home: &Path) -> Result<Account, AccountError> {
     check(name)?;
-    match User::named(name) {
-        Ok(user) => return Ok(Account { user, created: false }),
-        Err(UserError::Unknown(_)) => {}
-        Err(e) => return Err(e.into()),
+    let present = || match User::named(name) {
+        Ok(user) => Ok(Some(Account { user, created: false })),
+        Err(UserError::Unknown(_)) => Ok(None),
+        Err(e) => Err(AccountError::from(e)),
+    };
+    if let Some(account) = present()? {
+        return Ok(account);
     }
+    let _turn = turn()?;
+    // Another one may have been faster.
+    if let Some(account) = present()? {
+        return Ok(account);
+    }
+    add(name, home)?;
+    Ok(Account { user: User::named(name)?, created: true })
+}
+
+/// Waits until no other process makes or removes a user for Mainstay. The tools' own lock is not enough: `useradd` looks whether the name is
+/// free before it takes that, and of two who add one name at once the second gets the first one's entry and changes its home.
+fn turn() -> Result<File, AccountError> {
+    use rustix::fs::{FlockOperation, flock};
+    let failed = |source: std::io::Error| AccountError::Lock(TURN, source);
+    // Only root can make a file there, so nobody else can hold the lock.
+    let file =
+        File::options().write(true).create(true).truncate(false).mode(0o600).open(TURN).map_err(failed)?;
+    let end = Instant::now() + LIMIT;
+    loop {
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(file),
+            Err(rustix::io::Errno::WOULDBLOCK) if Instant::now() < end => std::thread::sleep(PAUSE),
+            Err(error) => return Err(failed(error.into())),
+        }
+    }
+}
+
+fn add(name: &str, home: &Path) -> Result<(), AccountError> {
     let home = home.as_os_str();
     // An interrupted removal may have left the group behind: use it.
     let group_exists = group_id(name)?.is_some();
@@ -77,7 +119,7 @@ pub fn create(name: &str, home: &Path) -> Result<Account, AccountError> {
     } else {
         return Err(AccountError::NoTool("useradd nor adduser"));
     }
-    Ok(Account { user: User::named(name)?, created: true })
+    Ok(())
 }
 
 /// Whether a user is one that [`create`] makes: root and ordinary users (id 1000 and up) are none.
@@ -89,6 +131,7 @@ pub fn is_system(user: &User) -> bool {
 /// refused.
 pub fn delete(name: &str) -> Result<(), AccountError> {
     check(name)?;
+    let _turn = turn()?;
     match User::named(name) {
         Ok(user) if is_system(&user) => {
             let userdel = one_of(["userdel", "deluser"], "userdel nor deluser")?;
@@ -116,7 +159,7 @@ fn run<'a>(make: impl Fn() -> Tool<'a>) -> Result<(), ToolError> {
     loop {
         match make().run_blocking() {
             Err(error) if error.to_string().contains("cannot lock") && Instant::now() < end => {
-                std::thread::sleep(Duration::from_millis(50));
+                std::thread::sleep(PAUSE);
             }
             ended => return ended.map(drop),
         }

@@ -222,6 +222,11 @@ fn read(path: &'static str) -> Result<String, UserError> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
+/// Every user of this machine.
+pub fn all() -> Result<Vec<User>, UserError> {
+    Ok(read(PASSWD)?.lines().filter_map(parse).collect())
+}
+
 fn find(passwd: &str, wanted: impl Fn(&User) -> bool) -> Option<User> {
     passwd.lines().filter_map(parse).find(wanted)
 }

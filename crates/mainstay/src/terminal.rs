@@ -101,8 +101,9 @@ impl Reader for Steps {
             }
             Event::Waiting { text, .. } => self.printer.say(text),
             Event::Replanned { title } => {
-                self.printer
-                    .say(&format!("Another command changed the deployment meanwhile; the new plan: {title}"));
+                self.printer.say(&format!(
+                    "Another command changed what this plan was made from; the new plan: {title}"
+                ));
             }
             Event::StepStarted { place } => self.start(self.title(place.index)),
             Event::UndoStarted { undo, .. } => self.start(undo.clone()),

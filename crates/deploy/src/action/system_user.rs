@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::{Action, blocking, step};
 use crate::error::Error;
-use crate::state::server_user::is_made_here;
+use crate::state::server_user::is_anothers;
 use crate::world::World;
 
 /// Makes a system user; in a plan only when it did not exist.
@@ -33,6 +33,11 @@ impl SystemUser {
         self.home.as_ref().map_or_else(|| root.to_owned(), |below| root.join(below))
     }
 
+    /// Whether another deployment has made the user for itself after the plan was made.
+    pub(crate) fn is_lost(&self, world: &World) -> bool {
+        is_anothers(&self.name, &self.home(world))
+    }
+
     pub(super) async fn apply(&self, world: &World, _: &Progress) -> Result<Value, Error> {
         let (this, home) = (self.clone(), self.home(world));
         blocking(move || this.make(&home)).await.map(Value::from)
@@ -42,7 +47,7 @@ impl SystemUser {
     fn make(&self, home: &Path) -> Result<bool, Error> {
         let account = host::account::create(&self.name, home)?;
         let ours = account.created || account.user.home == home;
-        if !ours && is_made_here(&self.name) {
+        if !ours && is_anothers(&self.name, home) {
             let what = format!("user {} was made meanwhile, for {}", self.name, account.user.home.display());
             return Err(Error::not_ready(what).hint("run `mainstay up` again: it takes another name"));
         }
@@ -53,8 +58,9 @@ impl SystemUser {
         let (name, home) = (self.name.clone(), self.home(world));
         let made = output.and_then(Value::as_bool);
         blocking(move || {
-            let made = made.unwrap_or_else(|| host::User::named(&name).is_ok_and(|user| user.home == home));
-            if made { Ok(host::account::delete(&name)?) } else { Ok(()) }
+            // By its home: one of that name may have been made for another deployment since.
+            let is_ours = host::User::named(&name).is_ok_and(|user| user.home == home);
+            if made.unwrap_or(true) && is_ours { Ok(host::account::delete(&name)?) } else { Ok(()) }
         })
         .await
     }

@@ -31,13 +31,16 @@ pub(crate) fn lives(layout: &Layout) -> Result<bool, Error> {
 /// start a program with such arguments: a stranger's counts for nothing.
 fn is_agent_of(layout: &Layout, found: &Running) -> bool {
     let root = layout.root();
-    let [_, agent, flag, dir, ..] = &found.arguments[..] else { return false };
-    if agent != "agent" || flag != "--dir" {
-        return false;
-    }
+    let Some(dir) = agent_directory(found) else { return false };
     let owner = root.metadata().map(|meta| meta.uid()).ok();
     let is_ours = owner == Some(found.uid) || found.uid == rustix::process::geteuid().as_raw();
-    is_ours && found.means(Path::new(dir), root)
+    is_ours && found.means(dir, root)
+}
+
+/// The directory that the process was started as the agent of, by the name that it had then.
+pub(crate) fn agent_directory(found: &Running) -> Option<&Path> {
+    let [_, agent, flag, dir, ..] = &found.arguments[..] else { return None };
+    (agent == "agent" && flag == "--dir").then_some(Path::new(dir))
 }
 
 #[cfg(test)]

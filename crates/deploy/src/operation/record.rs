@@ -1,5 +1,5 @@
-//! Whether an operation can be recorded. What stops or removes a deployment is wanted most where it cannot: on a full disk, with a
-//! damaged journal.
+//! What the journal knows, and whether an operation can be recorded. What stops or removes a deployment is wanted most where it cannot: on
+//! a full disk, with a damaged journal.
 
 use std::io::ErrorKind;
 
@@ -41,6 +41,30 @@ impl Unfinished {
 /// asked to remove. So is the deployment of an app, whose bundle may be gone.
 pub(super) fn taken_back(operation: &str) -> bool {
     [UNINSTALL, DEPLOY_APP, CREATE_BACKUP].contains(&operation)
+}
+
+/// What the journal knew at some moment: by it one sees whether another operation has run since.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Past {
+    last: Option<RunId>,
+    /// Whether the newest run is neither done nor undone.
+    pub(super) unfinished: bool,
+}
+
+impl Past {
+    /// Of a deployment that may have no journal. Nothing is made.
+    pub(super) async fn read(layout: &Layout) -> Result<Self, Error> {
+        if !layout.journal().exists() {
+            return Ok(Self::default());
+        }
+        let journal = Journal::open_read_only(&layout.journal()).await?;
+        Self::of(&journal).await
+    }
+
+    pub(super) async fn of(journal: &Journal) -> Result<Self, Error> {
+        let last = journal.last().await?;
+        Ok(Self { last: last.map(|(run, _)| run), unfinished: last.is_some_and(|(_, finished)| !finished) })
+    }
 }
 
 /// What keeps a run from being recorded, in words; `None` = nothing.

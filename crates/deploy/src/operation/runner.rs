@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::outcome::{Failed, ended};
 use super::planned::Planned;
-use super::record::taken_back;
+use super::record::{Past, taken_back};
 use crate::action::{Action, revive};
 use crate::error::Error;
 use crate::part::database::readiness::Patience;
@@ -315,36 +315,39 @@ async fn under_lock<O: Operation>(
             (seen, plan)
         }
     };
+    converge(operation, world, turn, (seen, plan), caller).await
+}
+
+/// Runs a plan, and another one where a name in it was given away meanwhile.
+async fn converge<O: Operation>(
+    operation: &O,
+    world: &World,
+    turn: &Turn,
+    (mut seen, mut plan): (O::Seen, Plan<Action>),
+    caller: &mut Caller<'_>,
+) -> Result<Option<O::Report>, Error> {
     let changed = !plan.steps.is_empty();
-    if changed && let Err(failed) = turn.run(&plan, world, caller).await? {
-        let seen = operation.look(world, caller.looking(Duration::ZERO, None)).await;
-        let after = seen.and_then(|seen| operation.plan(world, &seen));
-        return Err(failed.error(&plan, after));
+    while changed && let Err(failed) = turn.run(&plan, world, caller).await? {
+        let lost = failed.not_undone.is_empty() && plan.steps.iter().any(|step| is_lost(&step.action, world));
+        let again = operation.look(world, caller.looking(Duration::ZERO, None)).await;
+        let again = again.and_then(|seen| Ok((operation.plan(world, &seen)?, seen)));
+        match again {
+            Ok((other, now)) if lost && other != plan => {
+                caller.reader.read(&plan::Event::Replanned { title: other.title.clone() });
+                if !caller.consent.to(Some(&other))? {
+                    return Ok(None);
+                }
+                (seen, plan) = (now, other);
+            }
+            again => return Err(failed.error(&plan, again.map(|(plan, _)| plan))),
+        }
     }
     operation.report(world, seen, changed).await.map(Some)
 }
 
-/// What the journal knew at some moment: by it one sees whether another operation has run since.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-struct Past {
-    last: Option<RunId>,
-    unfinished: bool,
-}
-
-impl Past {
-    /// Of a deployment that may have no journal. Nothing is made.
-    async fn read(layout: &Layout) -> Result<Self, Error> {
-        if !layout.journal().exists() {
-            return Ok(Self::default());
-        }
-        let journal = Journal::open_read_only(&layout.journal()).await?;
-        Self::of(&journal).await
-    }
-
-    async fn of(journal: &Journal) -> Result<Self, Error> {
-        let last = journal.last().await?;
-        Ok(Self { last: last.map(|(run, _)| run), unfinished: last.is_some_and(|(_, finished)| !finished) })
-    }
+/// Whether the step cannot be taken any more, because another deployment has taken the name of its user: another plan has another name.
+fn is_lost(action: &Action, world: &World) -> bool {
+    matches!(action, Action::SystemUser(user) if user.is_lost(world))
 }
 
 /// Refuses to change a deployment whose agent runs elsewhere, or is of a Mainstay that this one cannot follow, or whose server works on a deleted database.

@@ -33,7 +33,7 @@ use crate::state::installed::{check_release, is_installed};
 use crate::state::lost_journal::lost_journal;
 use crate::state::proof::prove_next;
 use crate::state::report::{LastTest, last_test};
-use crate::state::server_user::check_exists;
+use crate::state::server_user::check_usable;
 use crate::state::settled::{published_keys, settle};
 use crate::state::wanted::wanted_file;
 use crate::state::which_release::Source;
@@ -347,7 +347,7 @@ async fn refused(world: &World, installed: bool) -> Option<Refusal> {
 /// What the settings, config.json and the release would have `up` refused for.
 fn check_files(world: &World) -> Result<(), Error> {
     let settled = settle(world, &BTreeMap::new(), Source::default())?;
-    check_exists(settled.file.as_ref().and_then(|wanted| wanted.get("user")))?;
+    check_usable(settled.file.as_ref().and_then(|wanted| wanted.get("user")))?;
     prove_next(world, &settled.release, Some(&settled.config), &settled.resolved)?;
     part::release::observe(&world.layout, &settled).map(drop)
 }

@@ -3,6 +3,7 @@
 //! The plan stops it and moves it aside, which can be undone. Deleting cannot, so it comes after the plan. If it is interrupted, `up` is
 //! refused, and the next `uninstall` has an empty plan and deletes the rest.
 
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use plan::{Plan, Recovery};
@@ -16,7 +17,7 @@ use crate::part::{boot, stopping};
 use crate::place::ground::{Ground, ground};
 use crate::place::layout::Layout;
 use crate::state::location;
-use crate::state::server_user::{made_for, made_for_database};
+use crate::state::server_user::{made_for, made_for_database, other_deployments};
 use crate::state::words::UNINSTALL;
 use crate::world::World;
 
@@ -317,6 +318,13 @@ impl Uninstall {
         }
         if needs_secrets {
             return Fate::Stays("a database on a server may stay, which it used".to_owned());
+        }
+        let of_another = |dir: PathBuf| {
+            let files = Layout::new(&dir).server_dirs().map(|name| dir.join(name)).collect::<Vec<_>>();
+            files.into_iter().find(|path| path.symlink_metadata().is_ok_and(|meta| meta.uid() == user.uid))
+        };
+        if let Some(file) = other_deployments(layout.root()).into_iter().find_map(of_another) {
+            return Fate::Stays(format!("{} of another deployment is its", file.display()));
         }
         let mut foreign = foreign(layout).into_iter();
         match foreign.find_map(|name| user.file_in(&layout.root().join(name))) {

@@ -16,6 +16,7 @@ use crate::state::access::{Denied, denied};
 use crate::state::blank::is_there;
 use crate::state::exposed::{Exposed, exposed};
 use crate::state::location::{Location, MANAGED};
+use crate::state::server_user;
 use crate::state::settled::Settled;
 
 /// What is there.
@@ -25,7 +26,7 @@ pub(crate) struct Observed {
     pub missing: Vec<String>,
     /// Whether `secrets.toml` is there.
     pub secrets: bool,
-    /// Whether the system user is there, where one is wanted.
+    /// Whether the system user is there, where one is wanted; another deployment's is not.
     pub user: bool,
     /// The server's directories that belong to another user than the one it is to run as.
     pub of_others: Vec<Owned>,
@@ -39,7 +40,7 @@ pub(super) fn observe(layout: &Layout, settled: &Settled) -> Result<Observed, Er
     Ok(Observed {
         missing: layout.dirs().filter(|name| !layout.root().join(name).is_dir()).map(str::to_owned).collect(),
         secrets: is_there(&layout.secrets()),
-        user: settled.desired.user.as_ref().is_none_or(|user| host::User::named(user).is_ok()),
+        user: settled.desired.user.as_deref().is_none_or(|user| server_user::is_there(user, layout.root())),
         of_others: of_others(layout, settled.desired.user.as_deref()),
         denied: denied_to(layout, settled.desired.user.as_deref())?,
         exposed: exposed(layout, settled.file.as_ref()),

@@ -7,11 +7,11 @@ use finding::hint;
 use host::port;
 
 use super::{Observed, take_over};
-use crate::error::Error;
+use crate::error::{Error, Exit};
 use crate::place::ground::writable;
 use crate::place::layout::Layout;
 use crate::state::location::Location;
-use crate::state::server_user::is_made_here;
+use crate::state::server_user::{check_usable, refuse_anothers};
 use crate::state::settled::Settled;
 
 /// Bytes that a deployment of the built-in server needs to begin with: two copies of a 60 MB binary, a database, logs.
@@ -38,6 +38,16 @@ pub(crate) fn check(layout: &Layout, settled: &Settled, observed: &Observed) -> 
         room(ground, layout, cluster + if official { ROOM_OF_OFFICIAL } else { ROOM })?;
     }
     if let Some(name) = &desired.user {
+        let named = |mut error: Error| {
+            if settled.given.contains(&"user") && error.exit == Exit::Settings {
+                error.exit = Exit::Usage;
+            }
+            error
+        };
+        check_usable(Some(name)).map_err(named)?;
+        if desired.wanted.get("user").is_some() {
+            refuse_anothers(name, layout, observed.identity.original.is_some())?;
+        }
         reachable(name, layout, ground)?;
     }
     let open = agent.and_then(|status| status.edge()).map(|edge| edge.spec.listen);
@@ -175,7 +185,8 @@ fn reachable(name: &str, layout: &Layout, ground: &Path) -> Result<(), Error> {
         || host::User { name: name.to_owned(), uid: u32::MAX - 1, gid: u32::MAX - 1, home: "/".into() };
     let user = match host::User::named(name) {
         Ok(user) => user,
-        Err(host::user::UserError::Unknown(_)) if is_made_here(name) => stranger(),
+        // It is made by a step.
+        Err(host::user::UserError::Unknown(_)) => stranger(),
         Err(error) => return Err(error.into()),
     };
     let below = if ground == layout.root() { layout.current() } else { ground.join("x") };

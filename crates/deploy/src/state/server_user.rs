@@ -4,7 +4,10 @@
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use crate::error::Error;
+use finding::hint;
+
+use crate::control::presence::agent_directory;
+use crate::error::{Error, Exit};
 use crate::place::layout::Layout;
 
 /// How the names of users begin that Mainstay makes, and the whole name of the one for a directory called `mainstay`.
@@ -18,15 +21,71 @@ pub(crate) fn is_made_here(name: &str) -> bool {
     name == PREFIX || name.strip_prefix(PREFIX).is_some_and(|rest| rest.starts_with('-'))
 }
 
-/// Whether the user that the server is to run as is there; one that Mainstay makes need not be there yet.
+/// Whether the server can run as this user; one that Mainstay makes need not be there yet.
 ///
 /// # Errors
-/// It is not, and how it is made.
-pub(crate) fn check_exists(user: Option<&str>) -> Result<(), Error> {
-    match user.filter(|name| !is_made_here(name)) {
-        Some(name) => Ok(host::User::named(name).map(drop)?),
-        None => Ok(()),
+/// There is no such user, and how it is made; it is root.
+pub(crate) fn check_usable(user: Option<&str>) -> Result<(), Error> {
+    let Some(name) = user else { return Ok(()) };
+    match host::User::named(name) {
+        Ok(user) if user.is_root() => Err(Error::new(
+            Exit::Settings,
+            format!("`user`: the server must not run as {name}: whoever breaks into it would have the whole machine"),
+        )
+        .hint("name an ordinary user, or leave `user` out: `mainstay up` makes one for the deployment alone")),
+        Err(host::user::UserError::Unknown(_)) if is_made_here(name) => Ok(()),
+        found => Ok(found.map(drop)?),
     }
+}
+
+/// Whether the user of that name is there for the deployment whose files are in `home`. Mainstay makes each of its users with that home,
+/// so one with another home is another deployment's.
+pub(crate) fn is_there(name: &str, home: &Path) -> bool {
+    host::User::named(name).is_ok_and(|user| belongs(&user, home))
+}
+
+fn belongs(user: &host::User, home: &Path) -> bool {
+    let is_of_no_other = || !Layout::new(&user.home).journal().exists();
+    !is_made_here(&user.name) || user.home == home || is_of_no_other()
+}
+
+/// Whether another deployment has made the user of that name for itself.
+pub(crate) fn is_anothers(name: &str, home: &Path) -> bool {
+    is_made_here(name) && host::User::named(name).is_ok_and(|user| user.home != home)
+}
+
+/// Refuses a user that somebody names and that was made for another deployment: it would go with that one, and each server could read
+/// what the other keeps. A deployment whose files are that user's keeps it; a copy of that other deployment does not.
+///
+/// # Errors
+/// It is so: the other deployment, and the name to use.
+pub(crate) fn refuse_anothers(name: &str, layout: &Layout, is_copy: bool) -> Result<(), Error> {
+    let Ok(user) = host::User::named(name) else { return Ok(()) };
+    let owns = || {
+        layout.config().parent().and_then(|dir| dir.metadata().ok()).is_some_and(|dir| dir.uid() == user.uid)
+    };
+    if belongs(&user, layout.root()) || user.home == layout.postgres() || (owns() && !is_copy) {
+        return Ok(());
+    }
+    let home = |name: &str| host::User::named(name).ok().map(|user| user.home);
+    Err(Error::not_ready(format!(
+        "user {name} was made for the deployment in {}, which alone uses it",
+        user.home.display()
+    ))
+    .hint(hint!(
+        "take a user of its own: `mainstay up --user {}`; nothing has been changed",
+        own_user(layout.root(), home)
+    )))
+}
+
+/// The directories of the other deployments that are known: each user that Mainstay made has one as its home, and each agent runs one.
+pub(crate) fn other_deployments(root: &Path) -> Vec<PathBuf> {
+    let made = host::user::all().unwrap_or_default().into_iter().filter(|user| is_made_here(&user.name));
+    let running = host::running::all().filter_map(|found| agent_directory(&found).map(Path::to_owned));
+    let mut all: Vec<PathBuf> = made.map(|user| user.home).chain(running).filter(|dir| dir != root).collect();
+    all.sort();
+    all.dedup();
+    all
 }
 
 /// The user of the deployment in `layout` where nobody names one: who owns its files, otherwise a user of its own.

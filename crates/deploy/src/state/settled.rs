@@ -17,7 +17,7 @@ use crate::state::desired::{Desired, Machine};
 use crate::state::location::{self, Location, Managed};
 use crate::state::own_keys::{OWN, Own, own};
 use crate::state::proof::prove_next;
-use crate::state::server_user::check_exists;
+use crate::state::server_user::check_usable;
 use crate::state::taken::Taken;
 use crate::state::wanted::read_wanted;
 use crate::state::which_release::{
@@ -164,7 +164,7 @@ pub fn check_settings(world: &World, other: Option<&ReleaseId>) -> Result<Resolv
     match other {
         None => {
             // A user that nobody names is there, or is made.
-            check_exists(file.as_ref().and_then(|wanted| wanted.get("user")))?;
+            check_usable(file.as_ref().and_then(|wanted| wanted.get("user")))?;
             let release = wanted_or_present(&world.layout, &desired, &Cache::at(&world.cache))?;
             let settled = checked(world, desired, release, (file, None), false)?;
             prove_next(world, &settled.release, Some(&settled.config), &settled.resolved)?;

@@ -59,5 +59,6 @@ mod full {
     mod removal;
     mod schedule;
     mod sweep;
+    mod system_users;
     mod web_client;
 }

@@ -17,7 +17,7 @@ use crate::place::layout::Layout;
 use crate::place::postgres::{DIRECTORY, administrator, installations};
 use crate::state::cluster::{Record, data_version, files, refuse_foreign};
 use crate::state::database_failure::{is_missing, refused};
-use crate::state::server_user::database_user;
+use crate::state::server_user::{database_user, is_there};
 use crate::state::settled::Settled;
 use crate::world::World;
 
@@ -79,7 +79,7 @@ pub(super) async fn observe(
     let made = data_version(layout).is_some() && record.is_some();
     let mut seen = Observed {
         made,
-        user: wanted.user.as_deref().is_none_or(|user| host::User::named(user).is_ok()),
+        user: wanted.user.as_deref().is_none_or(|user| is_there(user, &layout.postgres())),
         password: server.has_password(),
         settings: true,
         ..Observed::default()
