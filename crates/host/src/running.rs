@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::procfs;
 
@@ -34,7 +34,39 @@ pub fn of(pid: u32) -> Option<Running> {
     (!line.is_empty()).then_some(Running { pid, uid, arguments })
 }
 
+/// A process, but this one, that has the file open, and that we may look at.
+pub fn opener(path: &Path) -> Option<Running> {
+    let file = path.metadata().ok()?;
+    let is_it =
+        |fd: &PathBuf| fd.metadata().is_ok_and(|open| (open.dev(), open.ino()) == (file.dev(), file.ino()));
+    let opens = |pid: u32| descriptors(pid).any(|fd| is_it(&fd));
+    procfs::pids().filter(|pid| *pid != std::process::id()).find(|pid| opens(*pid)).and_then(of)
+}
+
+/// What a process has open, as the kernel shows it.
+fn descriptors(pid: u32) -> impl Iterator<Item = PathBuf> {
+    std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().filter_map(|fd| Some(fd.ok()?.path()))
+}
+
 impl Running {
+    /// Where the files are that it has open, by the names that they have now, those of deleted files too; empty where we may not know.
+    pub fn open_files(&self) -> impl Iterator<Item = PathBuf> {
+        let names = descriptors(self.pid).filter_map(|fd| std::fs::read_link(fd).ok());
+        names.map(|name| match name.to_str().and_then(|name| name.strip_suffix(" (deleted)")) {
+            Some(name) => name.into(),
+            None => name,
+        })
+    }
+
+    /// Its number and its program, in words.
+    pub fn in_words(&self) -> String {
+        let program = Path::new(self.arguments.first().map_or("".as_ref(), OsString::as_os_str));
+        match program.file_name() {
+            Some(name) => format!("process {} ({})", self.pid, name.to_string_lossy().escape_debug()),
+            None => format!("process {}", self.pid),
+        }
+    }
+
     /// Whether what this process calls `theirs` is the directory that we call `ours`: a container has other ones by the same names, and a
     /// directory may have several. `false` too where we may not know.
     pub fn means(&self, theirs: &Path, ours: &Path) -> bool {

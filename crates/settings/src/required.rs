@@ -220,6 +220,12 @@ pub(crate) fn together(server: Server, look: Look<'_>) -> Vec<(At, String, &'sta
             "turn one on: MATTERMOST_USERNAME_SIGNIN, MATTERMOST_EMAIL_SIGNIN, or single sign-on of an edition that has it",
         ));
     }
+    let full = look("TeamSettings", "MaxUsersPerTeam").is_some_and(|said| said.value == 1);
+    let direct = ("TeamSettings", "RestrictDirectMessage");
+    if full && text(direct.0, direct.1).as_deref() == Some("team") {
+        let problem = "is \"team\" while a team has room for one person (TeamSettings.MaxUsersPerTeam is 1): no two people could write to each other";
+        found.push((direct, problem.to_owned(), "set it to \"any\", or let more people into a team"));
+    }
     found
 }
 

@@ -139,6 +139,11 @@ mod tests {
                 "EmailSettings.EnableSignInWithEmail is false, and no other way to sign in is on: no one could",
             ),
             (
+                json!({"TeamSettings": {"MaxUsersPerTeam": 1, "RestrictDirectMessage": "team"}}),
+                "TeamSettings.RestrictDirectMessage is \"team\" while a team has room for one person (TeamSettings.MaxUsersPerTeam is 1): \
+                 no two people could write to each other",
+            ),
+            (
                 json!({"ServiceSettings": {"ThreadAutoFollow": false}}),
                 "ServiceSettings.ThreadAutoFollow is false while ServiceSettings.CollapsedThreads is on, and the server does not \
                  start on that",

@@ -47,7 +47,8 @@ impl Client {
                 return Ok(Some(status));
             }
             let Some(pid) = presence::process(&self.layout) else { return Ok(None) };
-            if tokio::time::Instant::now() > deadline {
+            // One that was moved away does not make it again under the new name.
+            if tokio::time::Instant::now() > deadline || presence::moved(&self.layout).is_some() {
                 let socket = self.socket.display();
                 return Err(Error::not_ready(format!(
                     "the agent (process {pid}) does not listen at {socket}"

@@ -53,6 +53,10 @@ impl Operation for Down {
         true
     }
 
+    fn may_follow_a_move(&self) -> bool {
+        true
+    }
+
     fn may_follow_a_deletion(&self) -> bool {
         true
     }

@@ -11,6 +11,7 @@ use super::outcome::{Failed, ended};
 use super::planned::Planned;
 use super::record::{Past, taken_back};
 use crate::action::{Action, revive};
+use crate::control::presence::moved;
 use crate::error::Error;
 use crate::part::database::readiness::Patience;
 use crate::place::holder::refuse_elsewhere;
@@ -78,6 +79,11 @@ pub trait Operation {
 
     /// Whether it may begin where an `uninstall` was interrupted while it deleted.
     fn may_follow_a_deletion(&self) -> bool {
+        false
+    }
+
+    /// Whether it works on a deployment whose directory was moved while it ran.
+    fn may_follow_a_move(&self) -> bool {
         false
     }
 
@@ -356,6 +362,11 @@ fn is_lost(action: &Action, world: &World) -> bool {
 /// It is so.
 pub(super) async fn refuse_others<O: Operation>(operation: &O, world: &World) -> Result<(), Error> {
     refuse_elsewhere(&world.layout)?;
+    if let Some(moved) = moved(&world.layout)
+        && !operation.may_follow_a_move()
+    {
+        return Err(moved.refusal(&world.layout));
+    }
     if let Some(deleted) = deleted_database(&world.layout)
         && !operation.may_lose_a_deleted_database()
     {

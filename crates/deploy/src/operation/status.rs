@@ -15,7 +15,7 @@ use super::local_apps::{AppTrouble, in_trouble};
 use super::record::{Unfinished, unfinished};
 use super::runner::{Caller, Consent};
 use crate::boot::Boot;
-use crate::control::presence::lives;
+use crate::control::presence::{lives, moved, moved_to};
 use crate::control::{health, protocol};
 use crate::error::{Error, Exit};
 use crate::local;
@@ -318,7 +318,12 @@ pub async fn status(world: &World) -> Status {
         busy,
         full_disks: full_disks(layout),
         boot,
-        warnings: told_elsewhere(layout).into_iter().chain(warnings(layout)).chain(published).collect(),
+        warnings: told_elsewhere(layout)
+            .into_iter()
+            .chain(gone_to(layout))
+            .chain(warnings(layout))
+            .chain(published)
+            .collect(),
         problems,
     }
 }
@@ -335,9 +340,10 @@ async fn refused(world: &World, installed: bool) -> Option<Refusal> {
     if !installed {
         return half_deleted(layout).map(|Error { what, hint, .. }| Refusal { what, hint });
     }
-    let lost = match deleted_database(layout) {
-        Some(deleted) => Err(deleted.refusal()),
-        None => refuse_gone_files(layout).await,
+    let lost = match (moved(layout), deleted_database(layout)) {
+        (Some(moved), _) => Err(moved.refusal(layout)),
+        (None, Some(deleted)) => Err(deleted.refusal()),
+        (None, None) => refuse_gone_files(layout).await,
     };
     let error = lost.and_then(|()| check_files(world)).err()?;
     // Whoever may not read the files learns nothing about them from that.
@@ -350,6 +356,15 @@ fn check_files(world: &World) -> Result<(), Error> {
     check_usable(settled.file.as_ref().and_then(|wanted| wanted.get("user")))?;
     prove_next(world, &settled.release, Some(&settled.config), &settled.resolved)?;
     part::release::observe(&world.layout, &settled).map(drop)
+}
+
+/// That the deployment of this name was moved away while it ran.
+fn gone_to(layout: &Layout) -> Option<String> {
+    let now = moved_to(layout)?;
+    let (was, now) = (layout.root().display(), now.display());
+    Some(format!(
+        "the deployment that ran in {was} was moved to {now} and still runs: `mainstay --dir {now} down` stops it"
+    ))
 }
 
 /// Whether this user may read every settings file that is there.

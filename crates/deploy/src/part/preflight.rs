@@ -58,6 +58,9 @@ pub(crate) fn check(layout: &Layout, settled: &Settled, observed: &Observed) -> 
         let free = free.or_else(|taken| if is_own(&taken) { Ok(()) } else { Err(taken) });
         free.map_err(|taken| in_a_copy(taken.into(), layout, observed))?;
     }
+    if let Some(taken) = &settled.taken {
+        take_over::check_stopped(taken)?;
+    }
     if !observed.database.exists || observed.directory.secrets {
         return Ok(());
     }

@@ -4,6 +4,8 @@
 //! variables or its config.json say them.
 
 use dsn::Server;
+use finding::hint;
+use plan::Lock;
 use release::{Capabilities, Path as Way, ReleaseId};
 use version::Version;
 
@@ -12,14 +14,69 @@ use crate::error::{Error, Exit};
 use crate::place::layout::Layout;
 use crate::state::location::Location;
 use crate::state::settled::Settled;
-use crate::state::taken::Files;
+use crate::state::taken::{Files, Taken};
+use crate::whereabouts::in_words;
 
 /// The user name of an administrator that is made where the old installation has none who is active. `admin` may be somebody's.
 pub(crate) const ADMINISTRATOR: &str = "mainstay-admin";
 
 /// Whether this `up` takes a Mattermost over.
 pub(crate) fn is_taken_over(settled: &Settled, observed: &Observed) -> bool {
-    observed.database.exists && !observed.directory.secrets && matches!(settled.location, Location::Server(_))
+    let is_filled = match &settled.location {
+        Location::Server(_) => observed.database.exists,
+        // It comes with the files.
+        Location::File => settled.taken.as_ref().is_some_and(|taken| taken.database.is_some()),
+        Location::Managed(_) => false,
+    };
+    is_filled && !observed.directory.secrets
+}
+
+/// Refuses a Mattermost that still runs: two servers on one database damage each other, and of a file that is written only half would be
+/// copied.
+///
+/// # Errors
+/// What runs it; its file is not where its other files are.
+pub(crate) fn check_stopped(taken: &Taken) -> Result<(), Error> {
+    let old = taken.path.parent().and_then(std::path::Path::parent).map(Layout::new);
+    let agent = old.and_then(|old| Some((Lock::present_holder(&old.agent_lock()).ok().flatten()?, old)));
+    let path = taken.path.display();
+    if let Some((holder, old)) = agent {
+        return Err(Error::new(
+            Exit::Busy,
+            format!(
+                "the Mattermost of {path} is the deployment of Mainstay in {}, which runs: {}",
+                old.root().display(),
+                in_words(&holder)
+            ),
+        )
+        .hint(hint!(
+            "stop it: `mainstay --dir {} down`, then run this again; nothing has been changed",
+            old.root().display()
+        )));
+    }
+    let Some(database) = &taken.database else { return Ok(()) };
+    if let Some(opener) = host::running::opener(database) {
+        let what = format!(
+            "the Mattermost of {path} is in use: {} has {} open",
+            opener.in_words(),
+            database.display()
+        );
+        return Err(Error::new(Exit::Busy, what)
+            .hint(hint!("stop it: `kill {}`, then run this again; nothing has been changed", opener.pid)));
+    }
+    let is_among = |files: &Files| {
+        database
+            .strip_prefix(&files.from)
+            .is_ok_and(|below| below == "mattermost.db".as_ref() as &std::path::Path)
+    };
+    if taken.files.as_ref().is_some_and(is_among) {
+        return Ok(());
+    }
+    Err(Error::new(
+        Exit::Refused,
+        format!("{path}: the database {} is not `mattermost.db` among its files, with which it would be copied", database.display()),
+    )
+    .hint("move it there while the server is stopped, and name it in `SqlSettings.DataSource`; nothing has been changed"))
 }
 
 /// Whether it may.
@@ -80,7 +137,7 @@ fn in_use(server: &Server, others: &[(String, i64)]) -> Result<(), Error> {
     let count: i64 = others.iter().map(|(_, count)| count).sum();
     let from = others.iter().map(|(address, _)| address.as_str()).collect::<Vec<_>>().join(", ");
     let connections = if count == 1 { "connection" } else { "connections" };
-    Err(Error::not_ready(format!(
+    Err(Error::new(Exit::Busy, format!(
         "{server} holds a Mattermost that is still in use: user \"{}\" has {count} other {connections} to it, from {from}",
         server.user.escape_debug()
     ))
@@ -110,12 +167,17 @@ fn room(layout: &Layout, settled: &Settled) -> Result<(), Error> {
 
 /// What somebody who takes a Mattermost over must know.
 pub(crate) fn remarks(layout: &Layout, settled: &Settled, observed: &Observed) -> Vec<String> {
-    let Location::Server(server) = &settled.location else { return Vec::new() };
     if !is_taken_over(settled, observed) {
         return Vec::new();
     }
+    let database = match (&settled.location, settled.taken.as_ref().and_then(|taken| taken.database.as_ref()))
+    {
+        (Location::Server(server), _) => server.to_string(),
+        (_, Some(file)) => file.display().to_string(),
+        _ => return Vec::new(),
+    };
     let mut remarks = vec![format!(
-        "{server} holds a Mattermost, with which this deployment goes on: accounts, teams and messages stay as they are"
+        "{database} holds a Mattermost, with which this deployment goes on: accounts, teams and messages stay as they are"
     )];
     let old = settled.taken.as_ref().map_or(&serde_json::Value::Null, |taken| &taken.config);
     let places = match &settled.taken {
@@ -164,7 +226,7 @@ mod tests {
         let refused = |release, change: fn(&mut Observed)| checked(release, change).expect_err("refused");
         let used = refused("11.6.0-team", |seen| seen.database.others = vec![("10.0.0.5".to_owned(), 3)]);
         assert!(
-            used.exit == Exit::NotReady && used.what.contains("3 other connections to it, from 10.0.0.5"),
+            used.exit == Exit::Busy && used.what.contains("3 other connections to it, from 10.0.0.5"),
             "{used}"
         );
         let ours = refused("11.6.0-team", |seen| seen.database.deployment = Some("abc".to_owned()));

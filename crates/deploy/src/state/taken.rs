@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use dsn::DataSource;
 use serde_json::Value;
 
 use crate::error::{Error, Exit};
@@ -14,6 +15,8 @@ pub(crate) struct Taken {
     pub path: PathBuf,
     /// What it says.
     pub config: Value,
+    /// The file that is its database, where it has one and no server.
+    pub database: Option<PathBuf>,
     /// The files that people uploaded, where they are on this machine and not in the deployment's own directory.
     pub files: Option<Files>,
 }
@@ -47,13 +50,28 @@ impl Taken {
         }
         let files = files(&absolute, &config).filter(|from| !is_same(from, own));
         let files = files.map(|from| Ok::<_, Error>(Files { names: names_in(&from)?, from })).transpose()?;
-        Ok(Self { path: absolute, config, files })
+        let database = database(&absolute, &config);
+        Ok(Self { path: absolute, config, database, files })
     }
 
     /// The site URL that it was used at.
     pub(crate) fn site_url(&self) -> Option<&str> {
         self.config["ServiceSettings"]["SiteURL"].as_str().filter(|url| !url.is_empty())
     }
+}
+
+/// The file in which a Mattermost keeps its tables, where it is there.
+fn database(path: &Path, config: &Value) -> Option<PathBuf> {
+    let sql = &config["SqlSettings"];
+    if sql["DriverName"] != "sqlite" {
+        return None;
+    }
+    let source = sql["DataSource"].as_str()?;
+    let file = match source.parse() {
+        Ok(DataSource::Sqlite(file)) => file,
+        _ => source.into(),
+    };
+    Some(path.parent()?.parent()?.join(file)).filter(|file| file.is_file())
 }
 
 /// Where the files of a Mattermost are on this machine; `None` = they are in a store elsewhere, or there is no such directory.

@@ -14,6 +14,7 @@ mod foreign;
 mod golden;
 mod heads;
 mod lifecycle;
+mod one_server;
 mod ownership;
 mod place;
 #[path = "../../../apps/tests/it/plugin_host.rs"]
