@@ -99,7 +99,7 @@ impl Exit {
             Self::Busy => (
                 "busy",
                 "another operation is running, or another server uses the database; the message says which, who started it, when and why",
-                "wait until it ends",
+                "wait until it ends, or stop it",
             ),
         };
         Row { name, meaning, advice }
