@@ -11,6 +11,9 @@ use crate::failure::Failure;
 use crate::quote;
 use crate::reason::Reason;
 
+/// How the names of schemas begin that something was moved aside to. No dump has them.
+pub const ASIDE: &str = "mainstay_undone_";
+
 /// Moves all objects of this user in the schema that Mattermost uses. Objects of extensions stay; indexes, triggers, and the
 /// sequences and row types of tables move with their tables.
 const MOVE: &str = r"

@@ -99,7 +99,7 @@ const SYSTEM_AUTHORITIES: [&str; 3] =
     ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem"];
 
 /// The PEM file to verify the server's certificate with, if it is verified.
-async fn authority(server: &Server) -> Result<Option<PathBuf>, Reason> {
+pub(crate) async fn authority(server: &Server) -> Result<Option<PathBuf>, Reason> {
     if let Some(path) = &server.tls.ca {
         let unusable = |why: String| Reason::AuthorityFile(path.clone(), why);
         let pem = tokio::fs::read(path).await.map_err(|error| unusable(error.to_string()))?;
@@ -115,7 +115,7 @@ async fn authority(server: &Server) -> Result<Option<PathBuf>, Reason> {
 }
 
 /// The mode by libpq's rule: a given authority means verification.
-fn mode(server: &Server) -> TlsMode {
+pub(crate) fn mode(server: &Server) -> TlsMode {
     match server.tls.mode {
         _ if matches!(server.host, Host::Socket(_)) => TlsMode::Disable,
         TlsMode::Require if server.tls.ca.is_some() => TlsMode::VerifyCa,
@@ -123,7 +123,7 @@ fn mode(server: &Server) -> TlsMode {
     }
 }
 
-fn host_text(host: &Host) -> String {
+pub(crate) fn host_text(host: &Host) -> String {
     match host {
         Host::Ip(ip) => ip.to_string(),
         host => host.to_string(),

@@ -43,7 +43,7 @@ mod tables;
 mod version;
 
 pub use activity::{Activity, DeadRows, Slow, Statements, activity, answers};
-pub use aside::set_aside;
+pub use aside::{ASIDE, set_aside};
 pub use connect::postgres_options;
 pub use contents::{Contents, Schema, contents};
 pub use create::{CreateError, Created, Made, create, script};

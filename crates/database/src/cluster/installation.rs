@@ -32,15 +32,26 @@ const PLACES: [(&str, &str, &str); 4] = [
     ("usr/libexec", "postgresql", ""),
 ];
 
-/// The directories below `root` and in `path` (as `PATH` has them) that hold the programs, each once.
+/// The directories below `root` and in `path` (as `PATH` has them) that hold the programs of a server, each once.
 pub fn programs(root: &Path, path: &str) -> Vec<Programs> {
+    with(root, path, &["postgres", "initdb"])
+}
+
+/// The directories that hold this client program: an installation of the client alone has no server.
+pub(crate) fn directories_of(root: &Path, path: &str, program: &str) -> Vec<PathBuf> {
+    with(root, path, &[program]).into_iter().map(|found| found.bin).collect()
+}
+
+/// The directories with all of these programs.
+fn with(root: &Path, path: &str, names: &[&str]) -> Vec<Programs> {
     let mut found: Vec<Programs> = Vec::new();
     let mut add = |bin: PathBuf, major| {
-        let is_program = |name: &str| bin.join(name).is_file();
+        let holds_all = |dir: &Path| names.iter().all(|name| dir.join(name).is_file());
         // A link into a directory of a version stands for that directory.
-        let real = bin.join("postgres").canonicalize().ok().and_then(|file| Some(file.parent()?.to_owned()));
-        let bin = real.filter(|dir| dir.join("initdb").is_file()).unwrap_or_else(|| bin.clone());
-        if is_program("postgres") && is_program("initdb") && found.iter().all(|known| known.bin != bin) {
+        let first = names.first().and_then(|name| bin.join(name).canonicalize().ok());
+        let real = first.and_then(|file| Some(file.parent()?.to_owned()));
+        let bin = real.filter(|dir| holds_all(dir)).unwrap_or(bin);
+        if holds_all(&bin) && found.iter().all(|known| known.bin != bin) {
             found.push(Programs { bin, major });
         }
     };

@@ -10,6 +10,7 @@ mod installation;
 
 pub use configuration::{Machine, access, identities, settings};
 pub use furnish::furnish;
+pub(crate) use installation::directories_of;
 pub use installation::{Installation, Programs, installations, major_of, programs};
 
 /// The superuser.

@@ -1,23 +1,36 @@
 //! Dumps: what is in a database at one moment, as a stream or a file, with its rows counted; and back into an empty database.
 //!
-//! [`begin`] looks at the database and begins its dump: a [`Stream`] of SQL from a server, a [`Copy`] of an SQLite file. [`rows`]
-//! counts what is in a database, for a comparison.
+//! [`begin`] looks at the database and begins its dump: a [`Stream`] of SQL from a server, a [`Copy`] of an SQLite file. [`load`] takes
+//! such a stream into an empty database. [`rows`] counts what is in a database, for a comparison.
 //!
 //! # Promises
 //! - A dump is one moment of the database. Writers go on meanwhile.
 //! - Rows are counted in what was dumped.
+//! - What is loaded is whole, or the load fails. On PostgreSQL nothing is in the database then.
+//! - No password is among a program's arguments.
 //! - Nothing outlives a dump that is dropped: no program, no file, no transaction.
+mod child;
+mod credentials;
 mod error;
+mod load;
+mod postgres;
+mod postgres_text;
+mod programs;
 mod sqlite;
+mod stream;
+mod text;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use dsn::DataSource;
+use dsn::{DataSource, Engine, Server};
 
+pub use child::Stopper;
 pub use error::Error;
+pub use load::Load;
 pub use sqlite::Copy;
+pub use stream::Stream;
 
 /// Rows by table. On PostgreSQL the name of a table that is not in `public` has its schema before it.
 pub type Rows = BTreeMap<String, u64>;
@@ -27,6 +40,10 @@ pub type Rows = BTreeMap<String, u64>;
 pub struct Means<'a> {
     /// A directory that nobody else may read: for the copy of an SQLite file, and for files with a password.
     pub scratch: &'a Path,
+    /// Where programs are looked for after the places that distributions have for them, as `PATH` names them.
+    pub path: &'a str,
+    /// A directory with PostgreSQL's programs that comes first.
+    pub bin: Option<&'a Path>,
     /// How long one question to the database may take. A dump itself takes the time that it takes.
     pub limit: Duration,
 }
@@ -44,9 +61,21 @@ pub struct Dump {
     pub content: Content,
 }
 
+impl Dump {
+    /// Ends the dump from another thread, where there is something left to end.
+    pub fn stopper(&self) -> Option<Stopper> {
+        match &self.content {
+            Content::Stream(stream) => Some(stream.stopper()),
+            Content::File(_) => None,
+        }
+    }
+}
+
 /// What a dump is.
 #[derive(Debug)]
 pub enum Content {
+    /// SQL, whose rows are counted while it is read.
+    Stream(Box<Stream>),
     /// A file that is as the database was at one moment. Its rows are counted already.
     File(Copy),
 }
@@ -58,7 +87,21 @@ pub enum Content {
 pub async fn begin(source: &DataSource, means: &Means<'_>) -> Result<Dump, Error> {
     match source {
         DataSource::Sqlite(path) => sqlite::begin(path, means).await,
-        DataSource::Server(server) => Err(Error::Unsupported(server.engine)),
+        DataSource::Server(server) => match server.engine {
+            Engine::Postgres => postgres::begin(server, means).await,
+            Engine::MySql => Err(Error::Unsupported(server.engine)),
+        },
+    }
+}
+
+/// Begins to load a dump into an empty database.
+///
+/// # Errors
+/// The database is not empty, or cannot be reached; there is no client program for it.
+pub async fn load(server: &Server, means: &Means<'_>) -> Result<Load, Error> {
+    match server.engine {
+        Engine::Postgres => load::postgres(server, means).await,
+        Engine::MySql => Err(Error::Unsupported(server.engine)),
     }
 }
 
@@ -69,7 +112,10 @@ pub async fn begin(source: &DataSource, means: &Means<'_>) -> Result<Dump, Error
 pub async fn rows(source: &DataSource, limit: Duration) -> Result<Rows, Error> {
     match source {
         DataSource::Sqlite(path) => sqlite::rows(path, limit).await,
-        DataSource::Server(server) => Err(Error::Unsupported(server.engine)),
+        DataSource::Server(server) => match server.engine {
+            Engine::Postgres => postgres::rows(server, limit).await,
+            Engine::MySql => Err(Error::Unsupported(server.engine)),
+        },
     }
 }
 

@@ -8,6 +8,8 @@ mod shared;
 mod full {
     mod contents;
     mod creation;
+    mod dump_postgres;
+    mod dump_shared;
     mod mariadb;
     mod mariadb_reasons;
     mod nobody;

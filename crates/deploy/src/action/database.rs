@@ -70,7 +70,7 @@ impl Database {
         }
         if self.external {
             let server = location::of_config(world)?;
-            let name = format!("mainstay_undone_{}", jiff::Timestamp::now().as_millisecond());
+            let name = format!("{}{}", ::database::ASIDE, jiff::Timestamp::now().as_millisecond());
             let moved = ::database::set_aside(&server, &name, PATIENCE).await;
             return moved.map_err(|failure| database_failure::refused(&failure));
         }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use backup::{Set, Watch, Written};
-use database::dump::{self, Means};
+use database::dump::{self, Means, Stopper};
 use jiff::Timestamp;
 use plan::{Progress, Step, Undo, Unit};
 use serde::{Deserialize, Serialize};
@@ -17,6 +17,8 @@ use crate::place::machine::{host_name, make_dir};
 use crate::state::backups::access::{Access, Elsewhere, told};
 use crate::state::backups::record::{self, Begun, Record, Success, Work};
 use crate::state::backups::set::{Asked, Subject};
+use crate::state::cluster::Record as ClusterRecord;
+use crate::state::location;
 use crate::world::World;
 
 /// How long a question to the database may take.
@@ -80,8 +82,16 @@ impl Snapshot {
         .await?;
         progress.say("the database");
         let scratch = world.layout.backup_scratch();
-        let means = Means { scratch: &scratch, limit: PATIENCE };
+        let path = world.variables.get("PATH").map(String::as_str).unwrap_or_default();
+        let bin = match location::is_managed(&world.layout) {
+            true => ClusterRecord::read(&world.layout)?
+                .and_then(|record| record.installation(&world.layout, path).ok())
+                .map(|there| there.bin),
+            false => None,
+        };
+        let means = Means { scratch: &scratch, path, bin: bin.as_deref(), limit: PATIENCE };
         let dump = dump::begin(&subject.source, &means).await.map_err(undumped)?;
+        let stopper = dump.stopper();
         let asked = Asked { why: self.why.clone(), taken: began, with_release: self.with_release };
         let (takes_over, layout) = (self.takes_over, world.layout.clone());
         let ends = Arc::new(AtomicBool::new(false));
@@ -100,7 +110,7 @@ impl Snapshot {
             Ok((written, bytes))
         }));
         // Dropped before the work, which is waited for when it is dropped.
-        let _told = EndsWhenDropped(ends);
+        let _told = EndsWhenDropped(ends, stopper);
         let (Written { id, added, read, unchanged, attempts }, (files, bytes)) = written.await?;
         let ms = Timestamp::now().duration_since(began).as_millis();
         Ok(json!({
@@ -176,10 +186,14 @@ impl Watch for Shown {
     }
 }
 
-struct EndsWhenDropped(Arc<AtomicBool>);
+struct EndsWhenDropped(Arc<AtomicBool>, Option<Stopper>);
 
 impl Drop for EndsWhenDropped {
     fn drop(&mut self) {
         self.0.store(true, Ordering::Relaxed);
+        // The work may wait for the next byte.
+        if let Some(stopper) = &self.1 {
+            stopper.stop();
+        }
     }
 }

@@ -9,5 +9,5 @@ use database::dump::Means;
 
 /// What a dump needs, with a directory of the test's own.
 pub(crate) fn means(scratch: &Path) -> Means<'_> {
-    Means { scratch, limit: Duration::from_secs(30) }
+    Means { scratch, path: "/usr/bin", bin: None, limit: Duration::from_secs(30) }
 }

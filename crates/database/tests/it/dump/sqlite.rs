@@ -40,6 +40,7 @@ async fn insert(connection: &mut SqliteConnection, number: u32) {
 fn copy(dump: Dump) -> Copy {
     match dump.content {
         Content::File(copy) => copy,
+        Content::Stream(_) => panic!("a stream"),
     }
 }
 

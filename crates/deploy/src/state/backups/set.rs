@@ -4,6 +4,7 @@
 //! directory under the same name. The parts are read in the order of their names, so the dump comes first and the manifest last.
 
 use std::fs::symlink_metadata;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -136,6 +137,10 @@ impl Subject {
                 let name = format!("{DATABASE}/mattermost.db");
                 (Part { name, content: Content::File(copy.path().to_owned()) }, Some(copy), Some(bytes))
             }
+            dump::Content::Stream(stream) => {
+                let streamed = Streamed { stream, rows: Arc::clone(&rows) };
+                (Part { name: DATABASE.to_owned(), content: Content::Dump(Box::new(streamed)) }, None, None)
+            }
         };
         parts.push(content);
         let database = DatabaseDump {
@@ -191,6 +196,26 @@ pub(crate) struct Asked {
 /// What must stay until the set has been read.
 pub(crate) struct Held {
     _copy: Option<dump::Copy>,
+}
+
+/// A dump that is read into a snapshot, and the rows that it turns out to have.
+struct Streamed {
+    stream: Box<dump::Stream>,
+    rows: Arc<Mutex<dump::Rows>>,
+}
+
+impl Read for Streamed {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.stream.read(buffer)
+    }
+}
+
+impl backup::Dump for Streamed {
+    fn finish(&mut self) -> Result<(), String> {
+        let rows = self.stream.finish().map_err(|error| error.to_string())?;
+        *self.rows.lock().unwrap_or_else(PoisonError::into_inner) = rows;
+        Ok(())
+    }
 }
 
 /// A file that must be there. Where it is a link, what that leads to.

@@ -1,0 +1,15 @@
+//! The text of a dump, on its way out of a program or into one.
+
+use super::{Error, Rows};
+
+/// Reads the text of a dump, counts the rows in it, and passes it on with some lines changed.
+pub(super) trait Text: Send + std::fmt::Debug {
+    /// Takes the next bytes, and adds to `out` what is to be passed on.
+    fn feed(&mut self, bytes: &[u8], out: &mut Vec<u8>);
+
+    /// There are no more bytes.
+    fn end(&mut self, out: &mut Vec<u8>);
+
+    /// The rows by table, if the text was whole.
+    fn rows(&self) -> Result<Rows, Error>;
+}
