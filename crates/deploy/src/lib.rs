@@ -41,6 +41,7 @@ pub use local::{Account, AccountLock};
 pub use operation::accounts::{Accounts, ListedAccount, accounts};
 pub use operation::admin::{ChangeAccount, Changed};
 pub use operation::apps::{AppChanged, DeployApp, NewApp, RollBackApp, UndeployApp, replaced_app};
+pub use operation::backup::check::{CheckBackups, CheckedBackups, check_backups};
 pub use operation::backup::create::{CreateBackup, CreatedBackup, failed_backup};
 pub use operation::backup::key::{CreateKey, CreatedKey, backup_key, key_exported};
 pub use operation::backup::look::{
@@ -71,7 +72,7 @@ pub use operation::rotation::{Rotate, broken_by};
 pub use operation::runner::{Caller, Consent, Looking, Operation, Question, planned, run};
 pub use operation::site::{Site, site};
 pub use operation::start_empty::StartEmpty;
-pub use operation::status::{Problem, Refusal, State, Status, Subject, status, stay};
+pub use operation::status::{Backups, FailingBackup, Problem, Refusal, State, Status, Subject, status, stay};
 pub use operation::uninstall::{Uninstall, Uninstalled};
 pub use operation::up::{Request, Up};
 pub use operation::up_report::{Report as UpReport, Resumed};
@@ -85,9 +86,10 @@ pub use place::{Place, container};
 pub use state::apps::{About, Deployed};
 pub use state::backups::access::Elsewhere;
 pub use state::backups::choice::Objects;
+pub use state::backups::cross_check::CrossCheck;
 pub use state::backups::key::WITHOUT_THE_KEY;
 pub use state::backups::record::{
-    Attempt as BackupAttempt, Record as BackupRecord, Results as BackupResults, Work as BackupWork,
+    Attempt as BackupAttempt, Record as BackupRecord, Results as BackupResults, Taken, Work as BackupWork,
 };
 pub use state::creation::{ADMINISTRATORS, Creation};
 pub use state::deleted::{DeletedDatabase, deleted_database};

@@ -16,7 +16,7 @@ mod load;
 mod postgres;
 mod postgres_text;
 mod programs;
-mod sqlite;
+pub(crate) mod sqlite;
 mod stream;
 mod text;
 

@@ -160,7 +160,7 @@ async fn counted(connection: &mut SqliteConnection) -> sqlx::Result<Rows> {
 
 /// Opens a file that is there. Nothing is written to it, yet it is opened for writing where that is allowed: a reader that closes a
 /// file last leaves its write-ahead log beside it.
-async fn open(path: &Path, limit: Duration) -> sqlx::Result<SqliteConnection> {
+pub(crate) async fn open(path: &Path, limit: Duration) -> sqlx::Result<SqliteConnection> {
     SqliteConnectOptions::new()
         .filename(path)
         .create_if_missing(false)
@@ -176,7 +176,7 @@ async fn watch(connection: &mut SqliteConnection, ends: Arc<AtomicBool>) -> sqlx
     Ok(())
 }
 
-async fn close(connection: SqliteConnection) {
+pub(crate) async fn close(connection: SqliteConnection) {
     if let Err(error) = connection.close().await {
         tracing::debug!(%error, "closing an SQLite file");
     }
@@ -196,7 +196,7 @@ fn words(error: &sqlx::Error) -> String {
 }
 
 /// From SQLite's result codes (its documentation, `rescode.html`).
-fn unreadable(path: &Path, error: &sqlx::Error) -> Error {
+pub(crate) fn unreadable(path: &Path, error: &sqlx::Error) -> Error {
     let path = path.to_owned();
     let why = |words: &str| words.to_owned();
     match code(error) {

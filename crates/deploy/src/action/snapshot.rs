@@ -9,13 +9,13 @@ use database::dump::{self, Means, Stopper};
 use jiff::Timestamp;
 use plan::{Progress, Step, Undo, Unit};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{Action, blocking, step};
 use crate::error::{Error, Exit};
 use crate::place::machine::{host_name, make_dir};
 use crate::state::backups::access::{Access, Elsewhere, told};
-use crate::state::backups::record::{self, Begun, Record, Success, Work};
+use crate::state::backups::record::{self, Begun, Record, Success, Taken, Work};
 use crate::state::backups::set::{Asked, Subject};
 use crate::state::cluster::Record as ClusterRecord;
 use crate::state::location;
@@ -102,21 +102,18 @@ impl Snapshot {
         });
         let written = std::pin::pin!(blocking(move || {
             let (set, held) = subject.set(dump, asked)?;
-            let written = write(&access, set, takes_over, watch.as_ref(), &watch);
+            let taken = write(&access, set, takes_over, &watch);
             drop(held);
-            let (written, bytes) = written?;
-            let remembered = access.location();
-            Record::change(&layout, |record| record.repository = Some(remembered))?;
-            Ok((written, bytes))
+            let taken = taken?;
+            Record::change(&layout, |record| record.repository = Some(taken.location.clone()))?;
+            Ok(taken)
         }));
         // Dropped before the work, which is waited for when it is dropped.
         let _told = EndsWhenDropped(ends, stopper);
-        let (Written { id, added, read, unchanged, attempts }, (files, bytes)) = written.await?;
+        let mut taken = written.await?;
         let ms = Timestamp::now().duration_since(began).as_millis();
-        Ok(json!({
-            "snapshot": id, "location": self.location, "taken": began, "ms": u64::try_from(ms).unwrap_or(0), "added": added,
-            "read": read, "unchanged": unchanged, "attempts": attempts, "files": files, "bytes": bytes,
-        }))
+        taken.ms = u64::try_from(ms).unwrap_or(0);
+        serde_json::to_value(&taken).map_err(|error| Error::new(Exit::Bug, error.to_string()))
     }
 
     /// Never the repository: what is not complete there is not listed, and whoever writes next removes it. So a repository that
@@ -136,21 +133,26 @@ impl Snapshot {
     }
 }
 
-type Counts = (u64, u64);
-
-fn write(
-    access: &Access,
-    set: Set,
-    takes_over: bool,
-    shown: &dyn Watch,
-    watch: &Arc<dyn Watch>,
-) -> Result<(Written, Counts), Error> {
-    shown.bytes(0, Some(set.bytes()));
+fn write(access: &Access, set: Set, takes_over: bool, watch: &Arc<dyn Watch>) -> Result<Taken, Error> {
+    watch.bytes(0, Some(set.bytes()));
     let repository = access.open()?;
     let writer = repository.writer("backup create", takes_over).map_err(told)?;
-    let written = repository.write(&writer, set, &host_name(), watch).map_err(told)?;
-    let manifest = repository.manifest(&written.id).map_err(told)?;
-    Ok((written, (manifest.files, manifest.bytes + manifest.database.bytes)))
+    let Written { id, added, read, unchanged, .. } =
+        repository.write(&writer, set, &host_name(), watch).map_err(told)?;
+    let manifest = repository.manifest(&id).map_err(told)?;
+    Ok(Taken {
+        snapshot: id,
+        location: access.location(),
+        taken: manifest.taken,
+        ms: 0,
+        added,
+        files: manifest.files,
+        bytes: manifest.bytes + manifest.database.bytes,
+        read,
+        unchanged,
+        snapshots: repository.snapshots().map_err(told)?.len(),
+        without_files: manifest.without_files,
+    })
 }
 
 fn undumped(error: dump::Error) -> Error {

@@ -38,7 +38,7 @@ impl Unfinished {
 }
 
 /// Whether an interrupted run of this operation is taken back by whatever comes next. An interrupted removal is: only `uninstall` itself was
-/// asked to remove. So is the deployment of an app, whose bundle may be gone.
+/// asked to remove. So is the deployment of an app, whose bundle may be gone, and a backup: the moment that it was of has passed.
 pub(super) fn taken_back(operation: &str) -> bool {
     [UNINSTALL, DEPLOY_APP, CREATE_BACKUP].contains(&operation)
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use finding::Hint;
+use jiff::Timestamp;
 use plan::{Faults, Holder, Lock};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
@@ -24,6 +25,8 @@ use crate::part::identity::refuse_gone_files;
 use crate::place::ground::{ground, refuse_unreadable};
 use crate::place::holder::told_elsewhere;
 use crate::place::layout::Layout;
+use crate::state::backups::choice::Choice;
+use crate::state::backups::record::Record;
 use crate::state::config_file;
 use crate::state::deleted::deleted_database;
 use crate::state::exposed::warnings;
@@ -81,12 +84,38 @@ pub struct Status {
     /// Whether it starts at boot; `None` where nothing is installed, or something outside decides that.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub boot: Option<Boot>,
+    /// How the last backup, check and drill ended; `None` where there was none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backups: Option<Backups>,
     /// The run that was interrupted, or that needs somebody.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unfinished: Option<Unfinished>,
     /// What keeps this from being the whole truth, or the next command from working.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub problems: Vec<Problem>,
+}
+
+/// How the last backups of a deployment ended.
+#[derive(Debug, Clone, Serialize)]
+pub struct Backups {
+    /// What is written down.
+    #[serde(flatten)]
+    pub record: Record,
+    /// What failed and has not succeeded since.
+    pub failing: Vec<FailingBackup>,
+    /// Whether `status --check` fails for it.
+    pub watched: bool,
+}
+
+/// A backup, check or drill that failed last.
+#[derive(Debug, Clone, Serialize)]
+pub struct FailingBackup {
+    /// Which of them, in words.
+    pub work: &'static str,
+    /// When it began.
+    pub began: Timestamp,
+    /// Why.
+    pub why: String,
 }
 
 /// Why the next command would be refused.
@@ -173,6 +202,16 @@ impl State {
 }
 
 impl Status {
+    /// What `status --check` ends with. With `watch = true` in `[backup]` it also fails for backups.
+    pub fn exit(&self) -> Exit {
+        let failing =
+            self.backups.as_ref().is_some_and(|backups| backups.watched && !backups.failing.is_empty());
+        match self.state().exit() {
+            Exit::Done if failing => Exit::NotVerified,
+            exit => exit,
+        }
+    }
+
     /// Whether everything runs and is well.
     pub fn is_up(&self) -> bool {
         self.serves() && self.apps_in_trouble.is_empty()
@@ -318,6 +357,7 @@ pub async fn status(world: &World) -> Status {
         busy,
         full_disks: full_disks(layout),
         boot,
+        backups: if installed { backups(world) } else { None },
         warnings: told_elsewhere(layout)
             .into_iter()
             .chain(gone_to(layout))
@@ -326,6 +366,19 @@ pub async fn status(world: &World) -> Status {
             .collect(),
         problems,
     }
+}
+
+/// How the last backups ended. What cannot be read is left out: the command that needs it says why.
+fn backups(world: &World) -> Option<Backups> {
+    let record = Record::read(&world.layout).ok().filter(|record| *record != Record::default())?;
+    let failing = record.failures().into_iter().map(|(work, attempt, why)| FailingBackup {
+        work: work.word(),
+        began: attempt.began,
+        why,
+    });
+    let failing = failing.collect();
+    let watched = Choice::of(world, None).is_ok_and(|choice| choice.watch);
+    Some(Backups { record, failing, watched })
 }
 
 /// That the server opens a local channel and does not answer there.

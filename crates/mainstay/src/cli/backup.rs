@@ -14,6 +14,8 @@ pub(crate) enum Backup {
     List(Repository),
     /// Say what is in a snapshot
     Show(BackupShow),
+    /// Prove that what is in the repository can be restored, and that the newest snapshot has every file that the database knows
+    Check(BackupCheck),
     /// Remove the snapshots that no rule keeps, and free the space of what no snapshot needs
     Prune(BackupPrune),
     /// The key of the backups: without it nobody restores
@@ -26,7 +28,9 @@ impl Backup {
     pub(crate) fn is_of_deployment(&self) -> bool {
         match self {
             Self::Create(_) | Self::Prune(_) | Self::Key(_) => true,
-            Self::List(named) | Self::Show(BackupShow { named, .. }) => named.repository.is_none(),
+            Self::List(named)
+            | Self::Show(BackupShow { named, .. })
+            | Self::Check(BackupCheck { named, .. }) => named.repository.is_none(),
         }
     }
 }
@@ -74,6 +78,21 @@ pub(crate) struct BackupShow {
     /// Also list every file
     #[arg(long)]
     pub files: bool,
+    #[command(flatten)]
+    pub named: Repository,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BackupCheck {
+    /// Read so many of 100 packs in full, chosen by chance; 100 misses no flipped bit. Indexes and snapshots are always read
+    #[arg(long, value_name = "PERCENT", default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=100))]
+    pub read_data: u8,
+    /// Compare the files of the newest snapshot with the deployment's database, also for a repository that is named
+    #[arg(long, conflicts_with = "no_files")]
+    pub files: bool,
+    /// Do not compare them
+    #[arg(long)]
+    pub no_files: bool,
     #[command(flatten)]
     pub named: Repository,
 }

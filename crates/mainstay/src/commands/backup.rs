@@ -4,9 +4,12 @@ use std::fs::OpenOptions;
 use std::io::{IsTerminal as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use deploy::{
-    BackupWork, CreateBackup, CreateKey, CreatedBackup, Elsewhere, Error, PruneBackups, PrunedBackups, World,
+    BackupWork, CheckBackups, CreateBackup, CreateKey, Elsewhere, Error, PruneBackups, PrunedBackups, Taken,
+    World,
 };
 use finding::Exit;
 use indicatif::DecimalBytes;
@@ -15,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cli::{self, Backup};
 use crate::printer::Printer;
+use crate::terminal::Bar;
 
 pub(super) async fn run(
     printer: Printer,
@@ -26,6 +30,7 @@ pub(super) async fn run(
         Backup::Create(args) => create(printer, world, args, cancel).await,
         Backup::List(named) => list(printer, world, &named.into()).await,
         Backup::Show(args) => show(printer, world, args).await,
+        Backup::Check(args) => check(printer, world, args, cancel).await,
         Backup::Prune(args) => prune(printer, world, &args, cancel).await,
         Backup::Key(cli::BackupKey::Create { change }) => {
             let created = super::change(printer, world, &CreateKey, &change, None, cancel).await?;
@@ -66,7 +71,7 @@ async fn create(
     }
     let Some(created) = created? else { return Ok(Exit::Done) };
     let mut data = serde_json::to_value(&created).unwrap_or_default();
-    printer.show(&text(&created));
+    printer.show(&text(&created.taken));
     if let Some(file) = &created.new_key {
         show_new_key(printer, world, file)?;
     }
@@ -89,8 +94,8 @@ async fn create(
     Ok(Exit::Done)
 }
 
-fn text(created: &CreatedBackup) -> String {
-    let CreatedBackup { snapshot, location, files, bytes, added, snapshots, ms, .. } = created;
+fn text(taken: &Taken) -> String {
+    let Taken { snapshot, location, files, bytes, added, snapshots, ms, .. } = taken;
     let nth = if *snapshots == 1 { "the first".to_owned() } else { format!("one of {snapshots}") };
     let mut text = format!(
         "\nSnapshot {} in {location}, {nth}\n  {files} files and the database, {}; {} of that were new; {:.1} s",
@@ -99,7 +104,7 @@ fn text(created: &CreatedBackup) -> String {
         DecimalBytes(*added),
         *ms as f64 / 1000.0
     );
-    if let Some(why) = &created.without_files {
+    if let Some(why) = &taken.without_files {
         text.push_str(&format!("\nwarning: no uploaded files are in it: {why}"));
     }
     text
@@ -182,6 +187,74 @@ async fn show(printer: Printer, world: &World, args: cli::BackupShow) -> Result<
     lines.extend(files.map(|(name, bytes)| format!("{bytes:>12}  {name}")));
     printer.show(&lines.join("\n"));
     Ok(Exit::Done)
+}
+
+/// How far a check has come, for a bar, and whether it is to end.
+struct Amount {
+    done: AtomicU64,
+    total: AtomicU64,
+    cancel: CancellationToken,
+}
+
+impl backup::Watch for Amount {
+    fn bytes(&self, done: u64, total: Option<u64>) {
+        self.done.store(done, Ordering::Relaxed);
+        self.total.store(total.unwrap_or(done), Ordering::Relaxed);
+    }
+
+    fn cancelled(&self) -> bool {
+        self.cancel.is_cancelled()
+    }
+}
+
+async fn check(
+    printer: Printer,
+    world: &World,
+    args: cli::BackupCheck,
+    cancel: CancellationToken,
+) -> Result<Exit, Error> {
+    let files = match (args.files, args.no_files) {
+        (true, _) => Some(true),
+        (_, true) => Some(false),
+        _ => None,
+    };
+    let check = CheckBackups { named: args.named.into(), read_data: args.read_data, files };
+    let amount = Arc::new(Amount { done: AtomicU64::new(0), total: AtomicU64::new(0), cancel });
+    let watch: Arc<dyn backup::Watch> = Arc::clone(&amount) as _;
+    let mut bar = Bar::new(printer);
+    bar.begin("Check the repository");
+    let mut work = std::pin::pin!(deploy::check_backups(world, &check, watch));
+    let checked = loop {
+        match tokio::time::timeout(Bar::INTERVAL, &mut work).await {
+            Ok(checked) => break checked,
+            Err(_) => bar.bytes(amount.done.load(Ordering::Relaxed), amount.total.load(Ordering::Relaxed)),
+        }
+    };
+    bar.end(checked.as_ref().is_ok_and(|checked| checked.failure().is_none()));
+    let checked = checked?;
+    let mut data = serde_json::to_value(&checked).unwrap_or_default();
+    data["sound"] = checked.failure().is_none().into();
+    printer.data(&data);
+    let mut lines = vec![format!(
+        "{}: {} snapshots, {} packs, {} of them read",
+        checked.location, checked.snapshots, checked.packs, checked.packs_read
+    )];
+    lines.extend(checked.damage.iter().map(|damage| format!("  ✗ {damage}")));
+    lines.extend(checked.waste.iter().map(|waste| format!("  note: {waste}")));
+    if let Some(files) = &checked.files {
+        let id = checked.compared.as_deref().and_then(|id| id.get(..8)).unwrap_or_default();
+        lines.push(format!(
+            "Snapshot {id}: {} files in the database, {} missing; {} thumbnails and previews missing; {} files that no row knows",
+            files.rows, files.missing, files.missing_previews, files.unknown
+        ));
+        lines.extend(files.list.iter().map(|line| format!("  {line}")));
+    }
+    printer.show(&lines.join("\n"));
+    match checked.failure() {
+        None => Ok(Exit::Done),
+        Some(what) => Err(Error::new(Exit::NotVerified, what)
+            .hint("make a new backup now, with `mainstay backup create`; what is damaged stays damaged")),
+    }
 }
 
 async fn prune(

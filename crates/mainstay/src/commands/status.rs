@@ -178,9 +178,45 @@ fn text(status: &Status) -> String {
     if status.installed && status.unknown().is_none() {
         rows.push(("Verified", status.last_test.as_ref().map_or_else(|| "never".to_owned(), verified)));
     }
+    rows.extend(status.backups.iter().flat_map(backups));
     rows.extend(status.full_disks.iter().map(|disk| ("Disk", disk.clone())));
     rows.extend(status.warnings.iter().map(|warning| ("Warning", warning.clone())));
     rows.iter().map(|(name, value)| format!("{name:<10} {value}")).collect::<Vec<_>>().join("\n")
+}
+
+/// The last good backup, check and drill, and what failed since.
+fn backups(backups: &deploy::Backups) -> Vec<(&'static str, String)> {
+    let record = &backups.record;
+    let good = |results: &deploy::BackupResults| results.good.clone();
+    let mut lines = Vec::new();
+    lines.push(match good(&record.backup) {
+        Some(good) => {
+            let id = good.snapshot.as_deref().and_then(|id| id.get(..8)).unwrap_or_default();
+            let taken = good.began;
+            format!("snapshot {id} of {taken:.0}, {} ago, in {}", ago(taken), good.repository)
+        }
+        None => "none yet".to_owned(),
+    });
+    let others = [("last checked", good(&record.check)), ("last drill", good(&record.drill))];
+    let others = others.into_iter().filter_map(|(word, good)| Some((word, good?.began)));
+    lines.extend(others.map(|(word, at)| format!("{word} {at:.0}, {} ago", ago(at))));
+    let failing = backups.failing.iter();
+    lines.extend(
+        failing
+            .map(|failing| format!("the {} of {:.0} failed: {}", failing.work, failing.began, failing.why)),
+    );
+    lines.into_iter().enumerate().map(|(at, line)| (if at == 0 { "Backup" } else { "" }, line)).collect()
+}
+
+/// How long ago that was, in its largest unit.
+fn ago(at: jiff::Timestamp) -> String {
+    let minutes = jiff::Timestamp::now().duration_since(at).as_mins().max(0);
+    let (count, unit) = match minutes {
+        0..120 => (minutes, "min"),
+        120..2880 => (minutes / 60, "h"),
+        _ => (minutes / 1440, "days"),
+    };
+    format!("{count} {unit}")
 }
 
 /// The last result of the acceptance test, also of one that failed, and what it said nothing about.

@@ -5,6 +5,7 @@ mod accounts;
 #[path = "../../../apps-aws/tests/it/proxy.rs"]
 #[allow(clippy::unwrap_used, dead_code, reason = "shared with the tests of another crate")]
 mod aws_proxy;
+mod backups;
 mod bad_input;
 mod capability;
 #[path = "../../../apps-aws/tests/it/emulator.rs"]
@@ -37,6 +38,7 @@ mod full {
     mod apps_killed;
     mod apps_local;
     mod apps_mattermost;
+    mod backups_killed;
     mod boot;
     mod browser;
     mod builds;

@@ -1,10 +1,9 @@
 //! `backup create`: a snapshot, made while the server runs.
 
-use backup::Repository;
-use jiff::Timestamp;
+use std::path::PathBuf;
+
 use plan::Plan;
 use serde::Serialize;
-use serde_json::Value;
 
 use crate::action::{Action, BackupKey, BackupRepository, Snapshot};
 use crate::error::{Error, Exit};
@@ -14,7 +13,7 @@ use crate::part::identity::refuse_gone_files;
 use crate::state::backups::access::{Access, Elsewhere, apart, told};
 use crate::state::backups::choice::{Choice, RepositoryPlace};
 use crate::state::backups::key;
-use crate::state::backups::record::{Record, Work, refused};
+use crate::state::backups::record::{Record, Taken, Work, refused};
 use crate::state::words::CREATE_BACKUP;
 use crate::world::World;
 
@@ -46,37 +45,18 @@ pub struct Seen {
     with_release: bool,
     /// How long the last one took, in ms.
     took: u64,
+    thins_out: bool,
 }
 
 /// A snapshot that was made.
 #[derive(Debug, Clone, Serialize)]
 pub struct CreatedBackup {
-    /// Where it is.
-    pub location: String,
-    /// Its id, in full.
-    pub snapshot: String,
-    /// The moment that it is of.
-    pub taken: Timestamp,
-    /// How long it took, in ms.
-    pub ms: u64,
-    /// Bytes that the repository grew by.
-    pub added: u64,
-    /// Files of the deployment in it.
-    pub files: u64,
-    /// Bytes in it, the dump with them.
-    pub bytes: u64,
-    /// Files that were read, because they are new or have changed.
-    pub read: u64,
-    /// Files that are as they were in the snapshot before.
-    pub unchanged: u64,
-    /// How many of its kind there are now.
-    pub snapshots: usize,
+    /// The snapshot.
+    #[serde(flatten)]
+    pub taken: Taken,
     /// The file with the key, where it was made now.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub new_key: Option<std::path::PathBuf>,
-    /// Why the uploaded files are not in it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub without_files: Option<String>,
+    pub new_key: Option<PathBuf>,
     /// Whether the settings say which snapshots are kept, so that the others go now.
     #[serde(skip)]
     pub thins_out: bool,
@@ -111,8 +91,11 @@ impl Operation for CreateBackup {
     }
 
     async fn report(&self, world: &World, seen: Seen, _: bool) -> Result<CreatedBackup, Error> {
-        let world = world.clone();
-        apart(move || report(&world, &seen)).await
+        let good = Record::read(&world.layout)?.backup.good;
+        let taken = good.and_then(|good| serde_json::from_value(good.report).ok());
+        let unknown = || Error::new(Exit::Bug, "the snapshot that was made is not written down");
+        let new_key = (!seen.key).then(|| world.layout.backup_key());
+        Ok(CreatedBackup { taken: taken.ok_or_else(unknown)?, new_key, thins_out: seen.thins_out })
     }
 
     fn may_follow_another_build(&self) -> bool {
@@ -142,38 +125,17 @@ impl CreateBackup {
         let makes = (!exists).then(|| BackupRepository { location: location.clone(), has_directory });
         let took = record.backup.good.and_then(|good| good.report["ms"].as_u64());
         let with_release = self.with_release || access.choice.with_release;
-        Ok(Seen { location, key: has_key, makes, with_release, took: took.unwrap_or(FIRST) })
+        let thins_out = access.choice.keep.is_some();
+        Ok(Seen { location, key: has_key, makes, with_release, took: took.unwrap_or(FIRST), thins_out })
     }
-}
-
-fn report(world: &World, seen: &Seen) -> Result<CreatedBackup, Error> {
-    let good = Record::read(&world.layout)?.backup.good;
-    let unknown = || Error::new(Exit::Bug, "the snapshot that was made is not written down");
-    let good = good.ok_or_else(unknown)?;
-    let access = Access::of(world, &Elsewhere::default())?;
-    let repository: Repository = access.open()?;
-    let snapshot = good.snapshot.clone().ok_or_else(unknown)?;
-    let manifest = repository.manifest(&snapshot).map_err(told)?;
-    let number = |key: &str| good.report.get(key).and_then(Value::as_u64).unwrap_or(0);
-    Ok(CreatedBackup {
-        location: seen.location.clone(),
-        taken: manifest.taken,
-        ms: number("ms"),
-        added: number("added"),
-        files: manifest.files,
-        bytes: number("bytes"),
-        read: number("read"),
-        unchanged: number("unchanged"),
-        snapshots: repository.snapshots().map_err(told)?.len(),
-        new_key: (!seen.key).then(|| world.layout.backup_key()),
-        without_files: manifest.without_files,
-        thins_out: access.choice.keep.is_some(),
-        snapshot,
-    })
 }
 
 /// Writes down that a backup, check or drill failed, for `status`, until one succeeds. A mistake on the command line is none.
 pub fn failed_backup(world: &World, work: Work, error: &Error) {
-    let location = Choice::of(world, None).map(|choice| choice.place.location());
-    refused(&world.layout, work, &location.unwrap_or_default(), error);
+    refused(&world.layout, work, &location(world), error);
+}
+
+/// Where the deployment's repository is; empty where that cannot be told.
+pub(super) fn location(world: &World) -> String {
+    Choice::of(world, None).map(|choice| choice.place.location()).unwrap_or_default()
 }

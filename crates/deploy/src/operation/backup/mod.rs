@@ -1,5 +1,6 @@
 //! `backup`: snapshots of a deployment are made, looked at, checked and thinned out.
 
+pub(crate) mod check;
 pub(crate) mod create;
 pub(crate) mod key;
 pub(crate) mod look;

@@ -119,6 +119,34 @@ pub(crate) struct Success {
     pub report: serde_json::Value,
 }
 
+/// A snapshot that was made, as its command reports it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Taken {
+    /// Its id, in full.
+    pub snapshot: String,
+    /// Where it is.
+    pub location: String,
+    /// The moment that it is of.
+    pub taken: Timestamp,
+    /// How long it took, in ms.
+    pub ms: u64,
+    /// Bytes that the repository grew by.
+    pub added: u64,
+    /// Files of the deployment in it.
+    pub files: u64,
+    /// Bytes in it, the dump with them.
+    pub bytes: u64,
+    /// Files that were read, because they are new or have changed.
+    pub read: u64,
+    /// Files that are as they were in the snapshot before.
+    pub unchanged: u64,
+    /// How many snapshots there are now.
+    pub snapshots: usize,
+    /// Why the uploaded files are not in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub without_files: Option<String>,
+}
+
 impl Record {
     /// What is known; nothing where there is no file.
     ///
