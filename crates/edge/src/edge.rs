@@ -13,6 +13,7 @@ use crate::addresses::Addresses;
 use crate::admission::Admission;
 use crate::client;
 use crate::counters::Counters;
+use crate::hold::Hold;
 use crate::limits::Limits;
 use crate::listener::{EdgeError, Listener, Proxies};
 use crate::local::{LocalPeers, LocalProxies};
@@ -41,6 +42,7 @@ pub struct Edge<T = Plain> {
     transport: T,
     counters: Arc<Counters>,
     silence: Arc<Silence>,
+    hold: Arc<Hold>,
 }
 
 impl Edge {
@@ -80,6 +82,7 @@ impl Edge {
             transport: Plain::http(),
             counters: Arc::default(),
             silence: Arc::default(),
+            hold: Arc::default(),
         }
     }
 }
@@ -99,12 +102,28 @@ impl<T: Transport> Edge<T> {
         self
     }
 
+    /// Lets requests wait while this hold is on. By default, a hold of its own, which is never on.
+    #[must_use]
+    pub fn held_by(mut self, hold: Arc<Hold>) -> Edge<T> {
+        self.hold = hold;
+        self
+    }
+
     /// Turns connections into streams of HTTP with `transport`. By default, [plain HTTP](Plain::http).
     #[must_use]
     pub fn over<U: Transport>(self, transport: U) -> Edge<U> {
-        let Edge { listener, upstream, limits, trusted, local_proxies, transport: _, counters, silence } =
-            self;
-        Edge { listener, upstream, limits, trusted, local_proxies, transport, counters, silence }
+        let Edge {
+            listener,
+            upstream,
+            limits,
+            trusted,
+            local_proxies,
+            transport: _,
+            counters,
+            silence,
+            hold,
+        } = self;
+        Edge { listener, upstream, limits, trusted, local_proxies, transport, counters, silence, hold }
     }
 
     /// The address that it listens on, with the real port.
@@ -164,6 +183,7 @@ impl<T: Transport> Edge<T> {
                     requests: Arc::clone(&requests),
                     book,
                     silence: Arc::clone(&self.silence),
+                    hold: Arc::clone(&self.hold),
                     tasks: TaskTracker::new(),
                     drain: drain.child_token(),
                 };

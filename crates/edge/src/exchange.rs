@@ -10,19 +10,34 @@ use hyper::body::{Body, Incoming};
 
 use crate::answer::Answer;
 use crate::headers;
+use crate::outage::Outage;
 use crate::peer::Peer;
 use crate::shared::Shared;
 use crate::upload::Upload;
 use crate::upstream::{Lease, SendError};
 use crate::upstream_socket::UpstreamAddress;
 
+/// A request that does not wait in a hold.
+#[derive(Debug, Clone)]
+struct Passes;
+
 /// Sends a request over an idle connection, or over a new one when the upstream has closed the idle ones.
 pub(crate) async fn send(
     mut request: Box<Request<Upload>>,
     shared: &Shared,
 ) -> Result<(Response<Incoming>, Lease), SendError> {
+    // Marked by `for_upstream`.
+    let passes = request.extensions_mut().remove::<Passes>().is_some();
     loop {
-        let mut lease = shared.upstream.lease().await.map_err(SendError::Outage)?;
+        if shared.hold.is_on() && !passes {
+            Box::pin(shared.hold.over(shared.limits.hold)).await.map_err(SendError::Outage)?;
+        }
+        let mut lease = match shared.upstream.lease().await {
+            Ok(lease) => lease,
+            // It came just before the hold, and the server was gone already.
+            Err(Outage::Unreachable(_)) if shared.hold.is_on() && !passes => continue,
+            Err(outage) => return Err(SendError::Outage(outage)),
+        };
         match lease.send(request).await {
             Ok(response) => return Ok((response, lease)),
             Err(SendError::NotSent(unsent)) => request = unsent,
@@ -49,6 +64,9 @@ pub(crate) fn for_upstream(
     parts.headers.entry(HOST).or_insert_with(|| host_of(shared.upstream.address()));
     parts.version = Version::HTTP_11;
     parts.extensions.clear();
+    if shared.hold.is_on() && shared.hold.passes(&mut parts.headers) {
+        parts.extensions.insert(Passes);
+    }
     Box::new(Request::from_parts(parts, Upload::new(incoming, peer, &shared.limits)))
 }
 

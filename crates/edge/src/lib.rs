@@ -19,6 +19,7 @@
 //! - **Every request is told.** In the access log, or in a count there (`access/`).
 //! - **Honest answers.** When the server does not answer, the client is told so, in the form that it understands
 //!   (`outage.rs`). Requests that wait for a server that has fallen silent are answered within a second (`silence.rs`).
+//! - **A server can be replaced while people work.** Under a [`Hold`] requests wait for the next one, and its test passes.
 //! - **TCP is one file away from HTTP.** A [`Transport`] turns an accepted socket into a stream and
 //!   [what is known about its connection](ConnectionInfo); no other code knows whether there was TLS.
 //! - **The listening socket can be handed over.** A new process takes it from the old one
@@ -55,6 +56,7 @@ mod exchange;
 mod forwarded;
 mod frames;
 mod headers;
+mod hold;
 mod inactivity;
 mod limits;
 mod listener;
@@ -80,6 +82,7 @@ mod worker;
 
 pub use counters::{Counters, Counts};
 pub use edge::Edge;
+pub use hold::{Hold, PASS};
 pub use limits::{
     ADDED_BYTES, ADDED_LINES, HEAD_BYTES, HEAD_LINES, Limits, connections_within, for_one_address,
 };

@@ -87,6 +87,8 @@ pub struct Limits {
     /// Longest pause of the upstream, before and inside an answer. Default 600 s, the sample's `proxy_read_timeout`:
     /// an export or an import can take minutes before it answers.
     pub upstream_response_timeout: Duration,
+    /// How long a request waits in a [hold](crate::Hold) for the next server. Default 60 s: browsers and apps give up later.
+    pub hold: Duration,
     /// Longest time in which neither side of a websocket sends anything. Default 300 s: Mattermost pings every 60 s and
     /// disconnects a client that is silent for 100 s, so the server acts first.
     pub websocket_idle: Duration,
@@ -112,6 +114,7 @@ impl Default for Limits {
             linger: Duration::from_secs(30),
             upstream_connect_timeout: Duration::from_secs(90),
             upstream_response_timeout: Duration::from_secs(600),
+            hold: Duration::from_secs(60),
             websocket_idle: Duration::from_secs(300),
             drain: Duration::from_secs(30),
         }

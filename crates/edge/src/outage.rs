@@ -16,6 +16,9 @@ pub(crate) enum Outage {
     /// It accepts no connection. It has not seen the request, so sending it again is safe.
     #[error("no connection to the server: {0}")]
     Unreachable(#[source] io::Error),
+    /// It is being replaced, and the next one is not there in time. It has not seen the request.
+    #[error("the server is being replaced")]
+    Held,
     /// Whoever watches it says that it answers nothing. It has not seen the request.
     #[error("the server answers nothing")]
     Silent,
@@ -34,14 +37,18 @@ pub(crate) enum Outage {
     UnexpectedUpgrade,
 }
 
-/// The answer in place of the upstream's. Every outage passes here, so a hold, which lets requests wait while the server
-/// is replaced, belongs in front of this: for [`Outage::Unreachable`] only.
+/// The answer in place of the upstream's.
 pub(crate) fn answer(reader: Reader, outage: &Outage) -> Response<Bytes> {
     let (status, id, text) = match outage {
         Outage::Unreachable(_) => (
             StatusCode::SERVICE_UNAVAILABLE,
             "mainstay.edge.server_away.app_error",
             "The server is not running or is just starting. Try again in a few seconds.",
+        ),
+        Outage::Held => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "mainstay.edge.server_replaced.app_error",
+            "The chat server is under maintenance: a new version of it is being started. Try again in a few seconds.",
         ),
         Outage::Silent => (
             StatusCode::SERVICE_UNAVAILABLE,
@@ -68,11 +75,18 @@ pub(crate) fn answer(reader: Reader, outage: &Outage) -> Response<Bytes> {
     };
     let mut response = match reader {
         Reader::Program => page::app_error(status, id, text),
-        Reader::Person => page::html(status, "The chat server does not answer", text),
+        Reader::Person => {
+            let title = if matches!(outage, Outage::Held) {
+                "Maintenance"
+            } else {
+                "The chat server does not answer"
+            };
+            page::html(status, title, text)
+        }
     };
     let retry_after = match outage {
         Outage::Unreachable(_) => Some("2"),
-        Outage::Silent | Outage::FellSilent => Some("10"),
+        Outage::Held | Outage::Silent | Outage::FellSilent => Some("10"),
         Outage::TimedOut | Outage::Broken(_) | Outage::UnexpectedUpgrade => None,
     };
     if let Some(seconds) = retry_after {

@@ -13,7 +13,6 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio_util::sync::CancellationToken;
 
 use crate::frames::{CLOSE_GOING_AWAY, Frames};
 use crate::inactivity::InactivityTimer;
@@ -31,7 +30,7 @@ pub(crate) async fn run<C, U>(
     mut upstream: U,
     first: Bytes,
     idle: Duration,
-    drain: &CancellationToken,
+    drain: impl Future<Output = ()>,
 ) -> io::Result<()>
 where
     C: AsyncRead + AsyncWrite + Unpin,
@@ -44,7 +43,7 @@ where
 
     let mut idle = InactivityTimer::new(idle);
     let mut closing = InactivityTimer::new(CLOSING);
-    let mut drained = pin!(drain.cancelled());
+    let mut drained = pin!(drain);
     let mut draining = false;
 
     poll_fn(|cx| {

@@ -85,7 +85,7 @@ fn decide(mut request: Request<Incoming>, client: IpAddr, peer: &Arc<Peer>, shar
         return unread(refused(refusal));
     }
     let reader = Reader::of(&request);
-    if shared.silence.is_silent() {
+    if shared.silence.is_silent() && !shared.hold.is_on() {
         return unread(answered(Err(SendError::Outage(Outage::Silent)), reader, shared));
     }
     if websocket::is_asked_for(&request) {

@@ -8,6 +8,7 @@ use tokio_util::task::TaskTracker;
 use crate::access::Book;
 use crate::addresses::Addresses;
 use crate::counters::Counters;
+use crate::hold::Hold;
 use crate::limits::Limits;
 use crate::silence::Silence;
 use crate::upstream::Upstream;
@@ -25,6 +26,7 @@ pub(crate) struct Shared {
     /// What this worker has to say in the access log.
     pub(crate) book: Arc<Book>,
     pub(crate) silence: Arc<Silence>,
+    pub(crate) hold: Arc<Hold>,
     /// Connections and websocket relays that have not ended.
     pub(crate) tasks: TaskTracker,
     /// Cancelled when the edge drains: finish what has begun, begin nothing new.

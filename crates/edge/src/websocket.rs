@@ -68,10 +68,18 @@ pub(crate) async fn open(
     let counted = (shared.counters.websocket(), Arc::clone(peer), seat);
     let idle = shared.limits.websocket_idle;
     let drain = shared.drain.clone();
+    // One that is opened in a hold has its pass.
+    let hold = (!shared.hold.is_on()).then(|| Arc::clone(&shared.hold));
     shared.tasks.spawn(async move {
+        let ends = async {
+            match hold {
+                Some(hold) => drain.run_until_cancelled(hold.begins()).await.unwrap_or(()),
+                None => drain.cancelled().await,
+            }
+        };
         // Fails if the client left before it read the 101.
         if let Ok(client) = upgrade.await
-            && let Err(error) = relay::run(TokioIo::new(client), stream, first, idle, &drain).await
+            && let Err(error) = relay::run(TokioIo::new(client), stream, first, idle, ends).await
         {
             tracing::debug!(%error, "websocket ended");
         }

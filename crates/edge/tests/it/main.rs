@@ -10,6 +10,7 @@ mod early;
 mod faults;
 mod handover;
 mod heads;
+mod hold;
 mod limits;
 mod local;
 mod messages;
