@@ -41,6 +41,9 @@ pub(crate) struct Site {
     answered: AtomicBool,
 }
 
+/// The header in which the edge looks for the word that lets a request through.
+const PASS: &str = "x-mainstay-pass";
+
 /// An answer with its body.
 #[derive(Debug)]
 pub(crate) struct Reply {
@@ -70,6 +73,12 @@ impl Site {
             headers.insert("x-forwarded-proto", HeaderValue::from_static(proto));
             base = Url::parse(&format!("http://{via}{}", url.path()))
                 .map_err(|error| machine(error.to_string()))?;
+        }
+        if let Some(pass) = &target.pass {
+            let mut pass =
+                HeaderValue::from_str(pass.expose()).map_err(|error| machine(error.to_string()))?;
+            pass.set_sensitive(true);
+            headers.insert(PASS, pass);
         }
         let client = Client::builder()
             // A redirect is a finding: a browser's websocket does not follow it.

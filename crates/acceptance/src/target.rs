@@ -28,6 +28,8 @@ pub struct Target {
     pub marker: Option<PathBuf>,
     /// A file that names what the test has made and not removed yet, so that the next test removes what a killed one has left.
     pub left: Option<PathBuf>,
+    /// The word that lets requests through where the edge lets others wait.
+    pub pass: Option<Secret>,
     /// Keep the accounts and the team, and name them in the report.
     pub keep: bool,
     /// Leave the websockets silent for this long, to find what cuts them.
@@ -50,6 +52,7 @@ impl Target {
             password: None,
             marker: None,
             left: None,
+            pass: None,
             keep: false,
             idle: None,
             browser: None,

@@ -49,6 +49,7 @@ pub use operation::backup::look::{
 };
 pub use operation::backup::prune::{PruneBackups, PrunedBackups};
 pub use operation::boot::{Unit, unit};
+pub use operation::caller::{Caller, Consent, Question};
 pub use operation::container::{reach_volume, secrets_of_root, take_volume};
 pub use operation::database_shell::{DatabaseShell, database_shell};
 pub use operation::database_status::{
@@ -69,13 +70,14 @@ pub use operation::removing::uninstall;
 pub use operation::repair::{Repair, repair_journal};
 pub use operation::restart::{Restart, Restarted};
 pub use operation::rotation::{Rotate, broken_by};
-pub use operation::runner::{Caller, Consent, Looking, Operation, Question, planned, run};
+pub use operation::runner::{Looking, Operation, planned, run};
 pub use operation::site::{Site, site};
 pub use operation::start_empty::StartEmpty;
 pub use operation::status::{Backups, FailingBackup, Problem, Refusal, State, Status, Subject, status, stay};
 pub use operation::uninstall::{Uninstall, Uninstalled};
 pub use operation::up::{Request, Up};
 pub use operation::up_report::{Report as UpReport, Resumed};
+pub use operation::upgrade::{Upgrade, Upgraded};
 pub use operation::verify::{Verification, refuse_not_installed, verify, write_report};
 pub use part::identity::refuse_gone_settings;
 pub use place::commands::Commands;

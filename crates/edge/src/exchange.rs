@@ -30,7 +30,10 @@ pub(crate) async fn send(
     let passes = request.extensions_mut().remove::<Passes>().is_some();
     loop {
         if shared.hold.is_on() && !passes {
-            Box::pin(shared.hold.over(shared.limits.hold)).await.map_err(SendError::Outage)?;
+            let over = Box::pin(shared.hold.over(shared.limits.hold));
+            // An edge that ends does not wait for the next server.
+            let over = shared.drain.run_until_cancelled(over).await.unwrap_or(Err(Outage::Held));
+            over.map_err(SendError::Outage)?;
         }
         let mut lease = match shared.upstream.lease().await {
             Ok(lease) => lease,

@@ -223,6 +223,22 @@ pub fn atomic_write(
     sync_dir(parent(path))
 }
 
+/// Replaces `to` by a copy of `from`, with its mode, in the way of [`atomic_write`]; a link is not followed. Where the file system can,
+/// both share their blocks. The bytes of the file.
+pub fn copy(from: &Path, to: &Path, owner: Option<(u32, u32)>) -> Result<u64, DiskError> {
+    let read = |e| DiskError::new("read", from, e);
+    let mut original = open_named(from).map_err(read)?;
+    let mode = original.metadata().map_err(read)?.permissions().mode() & 0o777;
+    let fail = |e| DiskError::new("write", to, e);
+    let mut file = staged(to, &[], 0o600, owner).map_err(fail)?;
+    let bytes = io::copy(&mut original, file.as_file_mut()).map_err(fail)?;
+    file.as_file().set_permissions(fs::Permissions::from_mode(mode)).map_err(fail)?;
+    file.as_file().sync_all().map_err(fail)?;
+    file.persist(to).map_err(|e| fail(e.error))?;
+    sync_dir(parent(to))?;
+    Ok(bytes)
+}
+
 /// Replaces a file that is not needed after a power cut, in one step and without waiting for the disk. Mode 0600.
 pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<(), DiskError> {
     let fail = |e| DiskError::new("write", path, e);

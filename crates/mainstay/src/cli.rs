@@ -205,6 +205,9 @@ pub(crate) enum Operation {
     Down(Down),
     /// Restart a part as it was, then test the deployment
     Restart(Restart),
+    /// Bring the deployment to a newer release; until the new server is proven, requests wait, and whatever goes wrong is undone
+    #[command(visible_alias = "update")]
+    Upgrade(Upgrade),
     /// List every run with who, when, why and how it ended; or one run with its steps
     History(History),
     /// Remove the deployment
@@ -320,6 +323,28 @@ pub(crate) struct Restart {
     /// server, edge, agent, app:ID, or database where Mainstay runs it; requests wait at the edge while the server restarts
     #[arg(value_name = "PART", default_value = "server")]
     pub part: String,
+    #[command(flatten)]
+    pub change: Change,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Upgrade {
+    /// Where to: esr, latest, a line such as 11.7, or a version [default: `version` in mainstay.toml, or esr; the built-in server: this
+    /// Mainstay's]
+    #[arg(long, value_name = "RELEASE")]
+    pub to: Option<String>,
+    /// Change to this edition: team, entry or enterprise
+    #[arg(long, value_name = "EDITION")]
+    pub edition: Option<::release::Edition>,
+    /// Take the release at the end of the way from this tarball [default: the cache, or the makers' site]
+    #[arg(long, value_name = "FILE")]
+    pub release: Option<PathBuf>,
+    /// Begin although Mainstay keeps no copy of a database that it does not run; make a backup of it first
+    #[arg(long)]
+    pub without_copy: bool,
+    /// How long to wait for a database server that does not answer yet
+    #[arg(long, value_name = "SECONDS", default_value_t = 10, allow_negative_numbers = true, value_parser = clap::value_parser!(u64).range(0..))]
+    pub wait: u64,
     #[command(flatten)]
     pub change: Change,
 }

@@ -14,6 +14,7 @@ use super::{Action, step, verifier_login};
 use crate::error::{Error, Exit};
 use crate::place::layout::Layout;
 use crate::state::config_file;
+use crate::state::desired::{Desired, reachable};
 use crate::state::report::keep;
 use crate::world::World;
 
@@ -27,12 +28,17 @@ pub struct AcceptanceTest {
 }
 
 impl AcceptanceTest {
+    /// Of what is wanted, through its edge.
+    pub(crate) fn of(desired: &Desired) -> Self {
+        Self { site_url: desired.site_url.clone(), edge: reachable(desired.listen) }
+    }
+
     pub(crate) fn step(self) -> Step<Action> {
         let title = format!("Test it as {}", self.site_url.as_str().trim_end_matches('/'));
         step("acceptance", title, Undo::Nothing, 1500, self)
     }
 
-    pub(super) async fn apply(&self, world: &World, progress: &Progress) -> Result<Value, Error> {
+    pub(crate) async fn apply(&self, world: &World, progress: &Progress) -> Result<Value, Error> {
         let target = target(&self.site_url, Some(self.edge), world)?;
         let progress = progress.clone();
         let report = run(target, &world.layout, move |check| progress.say(check.title)).await?;
@@ -40,7 +46,7 @@ impl AcceptanceTest {
             None => Ok(json!({ "checks": report.checks.len(), "unchecked": report.unchecked })),
             Some(failed) => {
                 Err(Error::new(Exit::NotVerified, format!("{} is not verified: {failed}", report.url))
-                    .hint(format!("the whole report is {}", world.layout.report().display())))
+                    .hint(format!("the whole report is {}", world.layout.failed_report().display())))
             }
         }
     }
@@ -71,6 +77,7 @@ pub(crate) fn target(url: &Url, via: Option<SocketAddr>, world: &World) -> Resul
         password: Some(Secret::new(standing_password(password))),
         marker: Some(world.layout.tokens_marker()),
         left: Some(world.layout.left_by_test()),
+        pass: std::fs::read_to_string(world.layout.pass()).ok().map(Secret::new),
         any_address: world.layout.place().may_lack_site_url(),
         any_origin: is_open_to_any_origin(world),
         ..Target::new(url.clone())

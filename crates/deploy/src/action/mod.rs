@@ -22,7 +22,9 @@ mod directories;
 mod fetching;
 mod file;
 mod furnish;
+mod hold;
 mod identity;
+mod kept_copy;
 mod ownership;
 mod packages;
 mod postgres;
@@ -65,7 +67,9 @@ pub(crate) use fetching::Fetching;
 pub use fetching::told as not_fetched;
 pub(crate) use file::{Keeps, Rotation, Secrets, WantedFile};
 pub(crate) use furnish::{DatabasePassword, Furnish};
+pub(crate) use hold::Hold;
 pub(crate) use identity::Identity;
+pub(crate) use kept_copy::{Kept, KeptCopy};
 pub(crate) use ownership::{Owned, Ownership};
 pub(crate) use packages::{Manager, Packages};
 pub(crate) use postgres::Postgres;
@@ -119,10 +123,7 @@ macro_rules! actions {
 }
 
 actions! {
-    AcceptanceTest, Access, Account, Activation, Administrator, Agent, AppFiles, AppRecord, AppRemoval, Apps, BackupKey,
-    BackupRepository, Closing, Cluster, ClusterSettings, Configuration, CreateDatabase, Database, DatabasePassword,
-    Directories, Edge, Fetching, Forgetting, Freeing, Furnish, HandOver, Identity, Ownership, Packages, Postgres, Pruning,
-    Removal, Replacement, Rotation, Schedule, Secrets, Server, SetAside, Snapshot, SystemUser, TakenConfig, TakenFiles, Unit, Unpacking, VolumeVersion, WantedFile,
+    AcceptanceTest, Access, Account, Activation, Administrator, Agent, AppFiles, AppRecord, AppRemoval, Apps, BackupKey, BackupRepository, Closing, Cluster, ClusterSettings, Configuration, CreateDatabase, Database, DatabasePassword, Directories, Edge, Fetching, Forgetting, Freeing, Furnish, HandOver, Hold, Identity, KeptCopy, Ownership, Packages, Postgres, Pruning, Removal, Replacement, Rotation, Schedule, Secrets, Server, SetAside, Snapshot, SystemUser, TakenConfig, TakenFiles, Unit, Unpacking, VolumeVersion, WantedFile,
 }
 
 /// A step that takes this action. `ms` is how long it is thought to take, in milliseconds.

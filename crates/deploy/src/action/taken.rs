@@ -68,7 +68,7 @@ impl TakenFiles {
         blocking(move || {
             const SAID: u64 = 256 << 20;
             let (owner, copied) = (owner(this.user.as_deref())?, AtomicU64::new(0));
-            host::directory::copy(&this.from, &to, owner, |bytes| {
+            host::directory::copy(&this.from, &to, owner, host::directory::Modes::Plain, |bytes| {
                 let before = copied.fetch_add(bytes, Ordering::Relaxed);
                 if (before + bytes) / SAID > before / SAID {
                     progress.say(format!("{} MiB copied", (before + bytes) >> 20));

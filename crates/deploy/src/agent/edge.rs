@@ -3,7 +3,7 @@
 use std::net::TcpListener;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use edge::{Edge, Limits, Network, Plain, UpstreamAddress};
+use edge::{Edge, Hold, Limits, Network, Plain, UpstreamAddress};
 use tokio_util::sync::CancellationToken;
 
 use crate::control::protocol::{EdgeSpec, EdgeStatus};
@@ -33,6 +33,7 @@ impl OpenEdge {
         spec: EdgeSpec,
         upstream: UpstreamAddress,
         limits: Limits,
+        hold: &Arc<Hold>,
         inherited: Option<TcpListener>,
     ) -> Result<Self, Error> {
         let (proxies, shared) = (networks(&spec.proxies)?, networks(&spec.shared)?);
@@ -49,7 +50,8 @@ impl OpenEdge {
             .map_err(|error| Error::not_ready(format!("the edge cannot open: {}", reason(&error))))?;
         tracing::info!(?spec, "the edge is open");
         let local = local_proxies(spec.proxy_users.as_deref())?;
-        let edge = edge.trusting(&proxies).with_local_proxies(local).over(transport);
+        let edge =
+            edge.trusting(&proxies).with_local_proxies(local).held_by(Arc::clone(hold)).over(transport);
         let (drain, ended) = (CancellationToken::new(), CancellationToken::new());
         let (counters, silence) = (edge.counters(), edge.silence());
         let serving = edge.serve(drain.clone());
@@ -118,6 +120,7 @@ mod tests {
     #[tokio::test]
     async fn a_drained_edge_keeps_its_address_and_a_closed_one_gives_it_up() {
         let any: SocketAddr = ([127, 0, 0, 1], 0).into();
+        let hold = Arc::default();
         let spec = EdgeSpec {
             listen: any,
             https: false,
@@ -125,12 +128,13 @@ mod tests {
             shared: Vec::new(),
             proxy_users: None,
         };
-        let open = OpenEdge::open(spec.clone(), any.into(), Limits::default(), None).expect("a port");
+        let open = OpenEdge::open(spec.clone(), any.into(), Limits::default(), &hold, None).expect("a port");
         open.drain().await;
         let listener = open.take_address().expect("it is kept");
         let address = listener.local_addr().expect("an address");
         assert!(TcpListener::bind(address).is_err(), "it is not free in between");
-        let again = OpenEdge::open(spec, any.into(), Limits::default(), Some(listener)).expect("taken over");
+        let again =
+            OpenEdge::open(spec, any.into(), Limits::default(), &hold, Some(listener)).expect("taken over");
         again.close().await;
         assert!(TcpListener::bind(address).is_ok());
     }

@@ -24,7 +24,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use ::edge::Limits;
+use ::edge::{Hold, Limits};
 use host::systemd::Notifier;
 use host::{Handover, Spawner, Supervisor};
 use plan::{Holder, Lock};
@@ -81,6 +81,7 @@ pub async fn run(world: &World, handover: Option<Handover>, cancel: Cancellation
         build: world.build.clone(),
         since: jiff::Timestamp::now().as_millisecond(),
         connections: ::edge::connections_within(nofile),
+        hold: Arc::default(),
         turn: Mutex::default(),
         parts: Parts::default(),
         schedule: Schedule::new(world),
@@ -167,6 +168,8 @@ struct Agent {
     spawner: Spawner,
     /// How many connections an edge may hold.
     connections: usize,
+    /// Whether requests wait, at every edge.
+    hold: Arc<Hold>,
     /// Held while something changes: one change at a time, and the status never waits for it.
     turn: Mutex<()>,
     parts: Parts,
@@ -254,6 +257,8 @@ impl Agent {
             Ask::Stop { part } => self.parts.stop(&part).await,
             Ask::ShutDown => self.parts.stop_all().await,
             Ask::Schedule { entries } => self.schedule.set(entries)?,
+            Ask::Hold { on: true } => self.hold.begin(&self.pass()?),
+            Ask::Hold { on: false } => drop(self.hold.end()),
         }
         Ok(self.status())
     }
@@ -279,11 +284,17 @@ impl Agent {
         for (name, edge) in self.parts.astray(&upstream) {
             edge.drain().await;
             let listener = edge.take_address();
-            let edge = OpenEdge::open(edge.spec, upstream.clone(), self.limits(), listener)?;
+            let edge = OpenEdge::open(edge.spec, upstream.clone(), self.limits(), &self.hold, listener)?;
             self.parts.stop(&name).await;
             self.parts.add(Part { name, running: Run::Edge(edge) });
         }
         Ok(())
+    }
+
+    /// The word that lets a request through a hold.
+    fn pass(&self) -> Result<String, Error> {
+        let path = self.layout.pass();
+        std::fs::read_to_string(&path).map_err(|error| Error::path("read", &path, &error))
     }
 
     /// `None` when it runs already.
@@ -341,7 +352,7 @@ impl Agent {
         if open.is_some_and(|open| open.spec.listen.port() == spec.listen.port()) {
             self.parts.stop(name).await;
         }
-        let edge = OpenEdge::open(spec, upstream, self.limits(), None)?;
+        let edge = OpenEdge::open(spec, upstream, self.limits(), &self.hold, None)?;
         self.parts.stop(name).await;
         Ok(Some(edge))
     }
@@ -418,6 +429,7 @@ impl Agent {
             mainstay: &self.mainstay,
             spawner: &self.spawner,
             limits: self.limits(),
+            hold: &self.hold,
         }
     }
 
@@ -428,6 +440,7 @@ impl Agent {
             version: Some(self.version.clone()),
             build: (!self.build.is_empty()).then(|| self.build.clone()),
             protocol: PROTOCOL,
+            holds: self.hold.is_on(),
             schedule: self.schedule.status(),
             parts: self.parts.status(),
         }

@@ -250,7 +250,8 @@ mod tests {
             shared: Vec::new(),
             proxy_users: None,
         };
-        let open = OpenEdge::open(spec, any.into(), Limits::default(), None).expect("a port");
+        let open = OpenEdge::open(spec, any.into(), Limits::default(), &std::sync::Arc::default(), None)
+            .expect("a port");
         let parts = Parts::default();
         parts.add(Part { name: "edge".to_owned(), running: Run::Edge(open.clone()) });
         assert!(parts.edge("edge").is_some() && parts.status().contains_key("edge"));

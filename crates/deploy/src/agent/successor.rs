@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
+use std::sync::Arc;
 
 use ::edge::{Limits, UpstreamAddressError};
 use host::{Handover, Held, HeldState, Spawner, Supervisor};
@@ -189,6 +190,7 @@ pub(super) struct Care<'a> {
     pub mainstay: &'a Path,
     pub spawner: &'a Spawner,
     pub limits: Limits,
+    pub hold: &'a Arc<::edge::Hold>,
 }
 
 impl HeldParts {
@@ -228,7 +230,13 @@ impl HeldParts {
                         .parse()
                         .map_err(|error: UpstreamAddressError| Error::not_ready(error.to_string()))?;
                     let listener = self.descriptors.next().ok_or_else(missing)?;
-                    Run::Edge(OpenEdge::open(spec, upstream, care.limits.clone(), Some(listener.into()))?)
+                    Run::Edge(OpenEdge::open(
+                        spec,
+                        upstream,
+                        care.limits.clone(),
+                        care.hold,
+                        Some(listener.into()),
+                    )?)
                 }
             };
             parts.add(Part { name, running });

@@ -34,7 +34,11 @@ impl FirstAsk {
             Ask::Stop { part } if part == SERVER => Some(Self::StopServer),
             Ask::Stop { part } if part == EDGE => Some(Self::CloseEdge),
             Ask::ShutDown => Some(Self::Stop),
-            Ask::Start { .. } | Ask::Stop { .. } | Ask::Schedule { .. } | Ask::HandOver { .. } => None,
+            Ask::Start { .. }
+            | Ask::Stop { .. }
+            | Ask::Schedule { .. }
+            | Ask::Hold { .. }
+            | Ask::HandOver { .. } => None,
         }
     }
 }
@@ -47,6 +51,7 @@ impl From<FirstStatus> for Status {
         Self {
             agent_pid: first.agent_pid,
             since: first.since,
+            holds: false,
             version: None,
             build: None,
             protocol: 1,

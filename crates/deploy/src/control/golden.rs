@@ -74,6 +74,7 @@ fn what_protocol_2_asks() {
     let Ask::Schedule { entries } = both_ways(&golden!("schedule-2")) else { panic!("another ask") };
     assert_eq!((entries[0].jitter, entries[0].catch_up), (600, true));
     assert_eq!(both_ways::<Ask>(&golden!("shut-down-2")), Ask::ShutDown);
+    assert_eq!(both_ways::<Ask>(&golden!("hold-2")), Ask::Hold { on: true });
     let program = "/usr/local/bin/mainstay".into();
     assert_eq!(both_ways::<Ask>(&golden!("hand-over-2")), Ask::HandOver { program });
 }

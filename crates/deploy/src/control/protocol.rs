@@ -52,6 +52,11 @@ pub(crate) enum Ask {
         /// Every entry that there shall be.
         entries: Vec<ScheduleEntry>,
     },
+    /// Let requests wait at every edge, but for those with the pass that the deployment's directory has; or let them through.
+    Hold {
+        /// Whether they wait.
+        on: bool,
+    },
     /// Become this program, which goes on with every part. Answered by the new program.
     HandOver {
         /// The absolute path of a newer `mainstay`.
@@ -179,6 +184,9 @@ pub struct Status {
     pub build: Option<String>,
     /// The version of the protocol that the agent speaks.
     pub protocol: u32,
+    /// Whether requests wait at the edges.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub holds: bool,
     /// What begins by itself, and how it went.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub schedule: Vec<Scheduled>,

@@ -12,9 +12,10 @@ use serde::Serialize;
 use tokio::time::{Instant, sleep};
 
 use super::boot;
+use super::caller::Caller;
 use super::halt::{KILL_PATIENCE, SERVICE_PATIENCE, end_leftovers, halt};
 use super::record;
-use super::runner::{Caller, Looking, Operation, holder, run_for};
+use super::runner::{Looking, Operation, holder, run_for};
 use crate::action::Action;
 use crate::boot::{Boot, service};
 use crate::control::protocol::Status;

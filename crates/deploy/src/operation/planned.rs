@@ -1,6 +1,6 @@
 //! A plan that is shown and not run.
 
-use plan::{Plan, Undo};
+use plan::{Plan, PlanError};
 
 use crate::action::Action;
 
@@ -18,11 +18,14 @@ pub struct Planned {
     pub remarks: Vec<String>,
 }
 
-/// Why a migration may begin without a snapshot, where a release replaces an older one.
-const NO_BACKUP: &str = "Mainstay has no backup of this database; make one before you replace a release";
+/// Why a migration may begin without a snapshot.
+const NO_BACKUP: &str =
+    "Mainstay does not run this database; make a backup of it before you replace a release";
 
-/// Lets a plan begin that migrates a database, of which there is no backup yet.
+/// Lets a plan begin that migrates a database of which no copy is kept.
 pub(super) fn without_backup(plan: Plan<Action>) -> Plan<Action> {
-    let migrates = plan.steps.iter().any(|step| matches!(step.undo, Undo::Impossible(_)));
-    if migrates { plan.without_snapshot(NO_BACKUP) } else { plan }
+    match plan.check() {
+        Err(PlanError::NoSnapshot { .. }) => plan.without_snapshot(NO_BACKUP),
+        _ => plan,
+    }
 }

@@ -7,11 +7,12 @@ use std::path::Path;
 
 use plan::Progress;
 
+use super::caller::{Caller, Consent};
 use super::down::lock_where_possible;
 use super::halt::halt;
 use super::record;
 use super::repair::repair_journal;
-use super::runner::{Caller, Consent, Looking, Operation, refuse_others, run_for};
+use super::runner::{Looking, Operation, refuse_others, run_for};
 use super::uninstall::{Uninstall, Uninstalled};
 use crate::error::{Error, Exit};
 use crate::place::ground::{Ground, ground};

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use plan::{Journal, JournalError, Lock, RunId};
 
-use super::runner::{Caller, Operation, holder, possible};
+use super::caller::Caller;
+use super::runner::{Operation, holder, possible};
 use crate::action::Action;
 use crate::error::Error;
 use crate::place::holder::refuse_elsewhere;

@@ -72,6 +72,7 @@ impl Operation for Restart {
         let dir = world.layout.root().display();
         let title = format!("Restart {} of {dir}", shown(&self.part));
         let can_restart = |part: &&&dyn Part| is_restartable(**part, running);
+        let stops_server = |steps: &[plan::Step<Action>]| steps.iter().any(|step| step.name == "stop-server");
         let mut steps: Vec<plan::Step<Action>> = match self.part.as_str() {
             // It runs the others, so they stop and start with it.
             "agent" => {
@@ -93,7 +94,9 @@ impl Operation for Restart {
                 },
             },
         };
+        let holds = self.part != "agent" && stops_server(&steps);
         steps.push(test.clone().step());
+        let steps = if holds { part::edge::held(steps, running) } else { steps };
         Ok(Plan::new(Self::NAME, title, steps))
     }
 

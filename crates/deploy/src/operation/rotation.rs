@@ -10,6 +10,7 @@ use super::verify::refuse_not_installed;
 use crate::action::{Action, Configuration, Rotation};
 use crate::control::protocol::Status;
 use crate::error::{Error, Exit};
+use crate::part::edge::held;
 use crate::part::identity::refuse_gone_files;
 use crate::part::server::{Server, listen_address};
 use crate::part::{Part as _, test_step};
@@ -111,6 +112,10 @@ impl Operation for Rotate {
         if let Some(start) = start {
             steps.extend([start, test_step(desired)]);
         }
+        let steps = match running {
+            Some(running) if running.server().is_some() => held(steps, running),
+            _ => steps,
+        };
         Ok(Plan::new(
             Self::NAME,
             format!("Rotate {} of {}", self.names.join(", "), layout.root().display()),

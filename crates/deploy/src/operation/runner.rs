@@ -4,15 +4,17 @@
 
 use std::time::Duration;
 
-use plan::{Engine, Faults, Holder, Journal, Lock, Outcome, Phase, Plan, Reader, Recovery, RunId};
+use plan::{Engine, Holder, Journal, Lock, Outcome, Phase, Plan, Reader, Recovery, RunId};
 use tokio_util::sync::CancellationToken;
 
+use super::caller::Caller;
 use super::outcome::{Failed, ended};
 use super::planned::Planned;
 use super::record::{Past, taken_back};
-use crate::action::{Action, revive};
+use super::retest::tested_again;
+use crate::action::{Action, Hold, revive};
 use crate::control::presence::moved;
-use crate::error::Error;
+use crate::error::{Error, Exit};
 use crate::part::database::readiness::Patience;
 use crate::place::holder::refuse_elsewhere;
 use crate::place::layout::{self, FILE_LIMIT, Layout};
@@ -92,6 +94,11 @@ pub trait Operation {
         false
     }
 
+    /// Whether what was there before is tested again after a failed run was undone: it ran, and shall be known to work.
+    fn tests_after_undo(&self) -> bool {
+        false
+    }
+
     /// What is to be known of how a plan was made that is only shown.
     fn remarks(&self, _: &Self::Seen) -> Vec<String> {
         Vec::new()
@@ -114,6 +121,12 @@ pub struct Looking<'a> {
 }
 
 impl<'a> Looking<'a> {
+    /// For a caller that is there; `recovered` = what was brought to its end just before.
+    fn of(caller: &'a mut Caller<'_>, wait: Duration, recovered: Option<&'a Recovered>) -> Self {
+        let patience = Patience { wait, reader: &mut *caller.reader, cancel: caller.cancel.clone() };
+        Self { patience, recovered, only_shown: false }
+    }
+
     /// At what does not run, with nobody to be told.
     pub(super) fn at_rest(reader: &'a mut dyn Reader) -> Self {
         let patience = Patience { wait: Duration::ZERO, reader, cancel: CancellationToken::new() };
@@ -134,49 +147,6 @@ pub(crate) struct Recovered {
     pub finished: bool,
 }
 
-/// Everything a changing operation needs of its caller.
-pub struct Caller<'a> {
-    /// Who asks: a user name.
-    pub who: String,
-    /// Why, in words; shown to whoever finds the lock taken, and kept in the history.
-    pub why: String,
-    /// Reads the events of the run.
-    pub reader: &'a mut dyn Reader,
-    /// Failures to inject.
-    pub faults: Faults,
-    /// Ctrl-C.
-    pub cancel: CancellationToken,
-    /// Asked before the first change.
-    pub consent: Consent<'a>,
-}
-
-/// Who agrees to a plan.
-pub enum Consent<'a> {
-    /// Nobody is asked.
-    Given,
-    /// Asked with the plan, or without one where an interrupted run comes first and the plan is made after it. Answers whether to go on.
-    Ask(&'a mut Question<'a>),
-}
-
-/// A question to the user about a plan; an error where nobody can be asked.
-pub type Question<'a> = dyn FnMut(Option<&Plan<Action>>) -> Result<bool, Error> + 'a;
-
-impl Consent<'_> {
-    pub(super) fn to(&mut self, plan: Option<&Plan<Action>>) -> Result<bool, Error> {
-        match self {
-            Self::Given => Ok(true),
-            Self::Ask(question) => question(plan),
-        }
-    }
-}
-
-impl Caller<'_> {
-    fn looking<'b>(&'b mut self, wait: Duration, recovered: Option<&'b Recovered>) -> Looking<'b> {
-        let patience = Patience { wait, reader: &mut *self.reader, cancel: self.cancel.clone() };
-        Looking { patience, recovered, only_shown: false }
-    }
-}
-
 /// Whether the operation would begin: it looks and plans, and nothing is changed.
 ///
 /// # Errors
@@ -188,7 +158,7 @@ pub(super) async fn possible<O: Operation>(
 ) -> Result<(), Error> {
     refuse_others(operation, world).await?;
     refuse_half_deleted(operation, &world.layout)?;
-    let seen = operation.look(world, caller.looking(operation.wait(), None)).await?;
+    let seen = operation.look(world, Looking::of(caller, operation.wait(), None)).await?;
     operation.plan(world, &seen).map(drop)
 }
 
@@ -272,7 +242,7 @@ async fn go<O: Operation>(
         None
     } else {
         refuse_half_deleted(operation, &world.layout)?;
-        let seen = operation.look(world, caller.looking(wait, None)).await?;
+        let seen = operation.look(world, Looking::of(caller, wait, None)).await?;
         let plan = operation.plan(world, &seen)?;
         if plan.steps.is_empty() && !operation.finishes_without_steps() {
             return operation.report(world, seen, false).await.map(Some);
@@ -306,7 +276,7 @@ async fn under_lock<O: Operation>(
     let (seen, plan) = match first {
         Some(first) if now == before => first,
         first => {
-            let seen = operation.look(world, caller.looking(wait, recovered.as_ref())).await?;
+            let seen = operation.look(world, Looking::of(caller, wait, recovered.as_ref())).await?;
             let plan = operation.plan(world, &seen)?;
             let agreed = match &first {
                 Some((_, shown)) if *shown != plan => {
@@ -335,7 +305,7 @@ async fn converge<O: Operation>(
     let changed = !plan.steps.is_empty();
     while changed && let Err(failed) = turn.run(&plan, world, caller).await? {
         let lost = failed.not_undone.is_empty() && plan.steps.iter().any(|step| is_lost(&step.action, world));
-        let again = operation.look(world, caller.looking(Duration::ZERO, None)).await;
+        let again = operation.look(world, Looking::of(caller, Duration::ZERO, None)).await;
         let again = again.and_then(|seen| Ok((operation.plan(world, &seen)?, seen)));
         match again {
             Ok((other, now)) if lost && other != plan => {
@@ -345,7 +315,13 @@ async fn converge<O: Operation>(
                 }
                 (seen, plan) = (now, other);
             }
-            again => return Err(failed.error(&plan, again.map(|(plan, _)| plan))),
+            again => {
+                let mut error = failed.error(&plan, again.map(|(plan, _)| plan));
+                if operation.tests_after_undo() && error.exit != Exit::NeedsYou {
+                    error.what = format!("{}; {}", error.what, tested_again(world).await);
+                }
+                return Err(error);
+            }
         }
     }
     operation.report(world, seen, changed).await.map(Some)
@@ -424,7 +400,13 @@ impl Turn {
     ) -> Result<Option<Recovered>, Error> {
         let Some((run, plan, state)) = self.journal.unfinished::<Action>().await? else { return Ok(None) };
         let began = self.journal.run(run).await?.map(|run| run.started_at).unwrap_or_default();
-        let recovery = operation.recovery(&plan.operation);
+        let recovery = match state.phase {
+            // People are let in, or were: what they did since must not be undone.
+            Phase::Ready(next) | Phase::Running(next) if plan.steps[next..].iter().all(Hold::admits) => {
+                Recovery::Resume
+            }
+            _ => operation.recovery(&plan.operation),
+        };
         if recovery == Recovery::Resume
             && let Phase::Ready(next) | Phase::Running(next) = state.phase
             && let Err(error) = revive(&plan.steps[..next], world).await
@@ -468,10 +450,9 @@ impl Turn {
         if matches!(outcome, Outcome::Undone { .. }) {
             after_undo(&world.layout, report)?;
         }
+        // Done or undone: what was kept for the undo may be as large as the database.
         let ended = ended(outcome)?;
-        if ended.is_ok() {
-            forget_before(&world.layout)?;
-        }
+        forget_before(&world.layout)?;
         Ok(ended)
     }
 
@@ -485,7 +466,7 @@ pub(super) fn holder(world: &World, operation: &str, caller: &Caller<'_>) -> Hol
     Holder::new(&caller.who, operation, &caller.why, &world.version).at(here())
 }
 
-/// Removes what was kept for an undo; only after the run is done, because until then it may be needed.
+/// Removes what was kept for an undo; only after the run is done or undone, because until then it may be needed.
 fn forget_before(layout: &Layout) -> Result<(), Error> {
     Ok(host::disk::remove_tree(&layout.before())?)
 }

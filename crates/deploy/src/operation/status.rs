@@ -11,10 +11,10 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use super::boot;
+use super::caller::{Caller, Consent};
 use super::down::down;
 use super::local_apps::{AppTrouble, in_trouble};
 use super::record::{Unfinished, unfinished};
-use super::runner::{Caller, Consent};
 use crate::boot::Boot;
 use crate::control::presence::{lives, moved, moved_to};
 use crate::control::{health, protocol};

@@ -132,7 +132,7 @@ impl Operation for Up {
 }
 
 /// Refuses what would begin a deployment anew that was used, or take over the data of another.
-fn refuse_lost(layout: &Layout, settled: &Settled, observed: &Observed) -> Result<(), Error> {
+pub(super) fn refuse_lost(layout: &Layout, settled: &Settled, observed: &Observed) -> Result<(), Error> {
     check_moved(settled, observed)?;
     if let Some(used) = observed.identity.used {
         identity::refuse_gone(layout, used.last, &identity::gone(layout, settled, observed))?;
@@ -155,9 +155,7 @@ fn plan_up(
             Exit::Refused,
             format!("{current} is installed here, and {wanted} is asked for"),
         )
-        .hint(
-            "`up` never changes the release; install the other one in a directory of its own with `--dir`",
-        ));
+        .hint("`up` never changes the release: `mainstay upgrade` does"));
     }
     check_moved(settled, observed)?;
     let (creation, origin) = (request.creation.as_ref(), request.origin.as_ref().unwrap_or(&Origin::Builtin));
@@ -291,6 +289,7 @@ pub(crate) mod tests {
             config: ConfigChange::Stays,
             server: server::Observed { listen: listen(), healthy: true, administered: true },
             agent: Some(Status {
+                holds: false,
                 agent_pid: 1,
                 since: 0,
                 version: Some("0.1.0".to_owned()),
@@ -377,7 +376,8 @@ pub(crate) mod tests {
     #[test]
     fn a_changed_setting_stops_the_server_before_it_is_written() {
         let observed = Observed { config: ConfigChange::Changes, ..finished() };
-        let expected = ["stop-server", "configuration", "server", "administrator", "acceptance"];
+        let expected =
+            ["hold", "stop-server", "configuration", "server", "administrator", "acceptance", "admit"];
         assert_eq!(names(&plan(&observed, false)), expected);
     }
 
@@ -418,7 +418,8 @@ pub(crate) mod tests {
         assert_eq!(plan(&observed), Vec::<String>::new());
         observed.directory.of_others =
             vec![crate::action::Owned { name: "config".to_owned(), owner: (0, 0) }];
-        assert_eq!(plan(&observed), ["stop-server", "ownership", "server", "administrator", "acceptance"]);
+        let expected = ["hold", "stop-server", "ownership", "server", "administrator", "acceptance", "admit"];
+        assert_eq!(plan(&observed), expected);
     }
 
     #[test]
@@ -435,14 +436,17 @@ pub(crate) mod tests {
         let mut settled = settled(false, Some(Wanted::default()));
         settled.build = Some("fedcba98".to_owned());
         let plan = plan_up(&layout(), &settled, &Request::default(), &observed).expect("a plan");
-        assert_eq!(names(&plan), ["stop-server", "replacement", "server", "administrator", "acceptance"]);
+        let expected =
+            ["hold", "stop-server", "replacement", "server", "administrator", "acceptance", "admit"];
+        assert_eq!(names(&plan), expected);
     }
 
     #[test]
     fn a_sick_server_is_started_anew() {
         let mut observed = finished();
         observed.server.healthy = false;
-        assert_eq!(names(&plan(&observed, false)), ["stop-server", "server", "administrator", "acceptance"]);
+        let expected = ["hold", "stop-server", "server", "administrator", "acceptance", "admit"];
+        assert_eq!(names(&plan(&observed, false)), expected);
     }
 
     #[test]
@@ -454,15 +458,18 @@ pub(crate) mod tests {
         let plan = plan_up(&Layout::container(), &settled(false, None), &Request::default(), &observed);
         let plan = plan.expect("a plan");
         let expected = [
+            "copy",
             "migration",
             "activation",
             "agent",
             "server",
             "administrator",
+            "hold",
             "edge",
             "acceptance",
             "volume-version",
             "identity",
+            "admit",
         ];
         assert_eq!(names(&plan), expected);
     }

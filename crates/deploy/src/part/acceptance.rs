@@ -4,7 +4,7 @@ use plan::Step;
 
 use super::{Part, Stage, View};
 use crate::action::{AcceptanceTest, Action};
-use crate::state::desired::{Desired, reachable};
+use crate::state::desired::Desired;
 
 pub(super) struct Acceptance;
 
@@ -23,5 +23,5 @@ impl Part for Acceptance {
 
 /// The test through the edge, speaking as the address that people type.
 pub(crate) fn test_step(desired: &Desired) -> Step<Action> {
-    AcceptanceTest { site_url: desired.site_url.clone(), edge: reachable(desired.listen) }.step()
+    AcceptanceTest::of(desired).step()
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt as _;
 
 use plan::Step;
+use release::Channel;
 
 use super::{Part, Stage, View, take_over};
 use crate::action::{
@@ -174,14 +175,17 @@ fn wanted_changes(settled: &Settled, layout: &Layout) -> BTreeMap<String, String
         if file.get("edition").unwrap_or("builtin") != edition(settled).to_string() {
             changes.insert("edition".to_owned(), edition(settled).to_string());
         }
-        let is_pinned = |pinned: &str| {
-            pinned
-                .parse::<version::Version>()
-                .is_ok_and(|pinned| pinned.numbers() != release.version.numbers())
+        // A version is replaced by a version, a line by a line; a channel goes on leading somewhere.
+        let instead = match file.get("version").and_then(|text| text.parse().ok()) {
+            Some(Channel::Exactly(pinned)) if pinned.numbers() != release.version.numbers() => {
+                Some(release.version.to_string())
+            }
+            Some(Channel::Line(line)) if line != release.version.series() => {
+                Some(release.version.series().to_string())
+            }
+            _ => None,
         };
-        if file.get("version").is_some_and(is_pinned) {
-            changes.insert("version".to_owned(), release.version.to_string());
-        }
+        changes.extend(instead.map(|version| ("version".to_owned(), version)));
     }
     changes
 }

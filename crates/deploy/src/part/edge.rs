@@ -2,6 +2,8 @@
 
 use plan::Step;
 
+use super::database::plan::migrates;
+use super::server::Server;
 use super::{Part, Stage, View};
 use crate::action::{self, Action};
 use crate::control::protocol::{EdgeSpec, Status};
@@ -17,6 +19,10 @@ impl Part for Edge {
         let before = view.observed.agent.as_ref().and_then(open);
         let spec = Some(view.settled.desired.edge());
         match stage {
+            // One that is closed opens held: the agent runs by then.
+            Stage::Stop if waits(view) && before.is_some() => vec![action::Hold { on: true }.step()],
+            Stage::Start if waits(view) && before.is_none() => vec![action::Hold { on: true }.step()],
+            Stage::Admit if waits(view) => vec![action::Hold { on: false }.step()],
             Stage::Open if before != spec => vec![action::Edge { spec, before }.step()],
             _ => Vec::new(),
         }
@@ -31,6 +37,17 @@ impl Part for Edge {
         let spec = open(running)?;
         Some(action::Edge { spec: Some(spec), before: None }.step())
     }
+}
+
+/// Whether people have to wait for another server: one of them stops, or what the new one does with the data is to be proven first.
+fn waits(view: &View<'_>) -> bool {
+    migrates(view) || !Server.steps(Stage::Stop, view).is_empty()
+}
+
+/// These steps, which replace the server, with requests waiting meanwhile where the edge is open.
+pub(crate) fn held(steps: Vec<Step<Action>>, running: &Status) -> Vec<Step<Action>> {
+    let wait = |on| running.edge().map(|_| action::Hold { on }.step());
+    wait(true).into_iter().chain(steps).chain(wait(false)).collect()
 }
 
 /// How it is open now.

@@ -10,7 +10,7 @@ pub(crate) mod boot;
 pub(crate) mod configuration;
 pub(crate) mod database;
 pub(crate) mod directory;
-mod edge;
+pub(crate) mod edge;
 pub(crate) mod identity;
 mod observed;
 pub(crate) mod preflight;
@@ -42,6 +42,8 @@ pub(crate) enum Stage {
     Prepare,
     /// Stop what has to change.
     Stop,
+    /// Keep a copy of what a change of it cannot undo.
+    Keep,
     /// Change it.
     Change,
     /// Start it.
@@ -52,18 +54,22 @@ pub(crate) enum Stage {
     Prove,
     /// Write down what is there now.
     Record,
+    /// Let people in who had to wait. From then on what they do is lost with an undo, so nothing comes after it.
+    Admit,
 }
 
 impl Stage {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 10] = [
         Self::Fetch,
         Self::Prepare,
         Self::Stop,
+        Self::Keep,
         Self::Change,
         Self::Start,
         Self::Open,
         Self::Prove,
         Self::Record,
+        Self::Admit,
     ];
 }
 

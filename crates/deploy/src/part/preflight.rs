@@ -37,6 +37,10 @@ pub(crate) fn check(layout: &Layout, settled: &Settled, observed: &Observed) -> 
         let cluster = if let Location::Managed(_) = &settled.location { CLUSTER_ROOM } else { 0 };
         room(ground, layout, cluster + if official { ROOM_OF_OFFICIAL } else { ROOM })?;
     }
+    if let Some(bytes) = observed.database.to_keep {
+        // The copy, and what the migration writes meanwhile.
+        room(ground, layout, bytes + bytes / 2 + ROOM)?;
+    }
     if let Some(name) = &desired.user {
         let named = |mut error: Error| {
             if settled.given.contains(&"user") && error.exit == Exit::Settings {

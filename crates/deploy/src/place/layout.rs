@@ -287,6 +287,11 @@ impl Layout {
         self.root.join("run/agent.sock")
     }
 
+    /// The word that lets a request through while others wait at the edge; 0600.
+    pub(crate) fn pass(&self) -> PathBuf {
+        self.root.join("run/pass")
+    }
+
     /// Held while an operation changes the deployment.
     pub fn lock(&self) -> PathBuf {
         self.root.join("run/operation.lock")
@@ -356,6 +361,11 @@ impl Layout {
     /// The newest report of the acceptance test.
     pub fn report(&self) -> PathBuf {
         self.root.join("run/verified.json")
+    }
+
+    /// The newest report of a test that did not pass.
+    pub(crate) fn failed_report(&self) -> PathBuf {
+        self.root.join("run/not-verified.json")
     }
 
     /// Whether a name at the top of the directory shows that a deployment stands there.

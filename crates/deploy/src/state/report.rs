@@ -89,6 +89,10 @@ pub(crate) fn keep(report: &Report, layout: &Layout) -> Result<(), Error> {
         text["passed_at"] = at.to_string().into();
     }
     let text = serde_json::to_vec_pretty(&text).map_err(|error| Error::new(Exit::Bug, error.to_string()))?;
+    if !report.passed {
+        // It stays where another test passes after it.
+        host::disk::atomic_write(&layout.failed_report(), &text, 0o600, None)?;
+    }
     Ok(host::disk::atomic_write(&layout.report(), &text, 0o600, None)?)
 }
 

@@ -247,8 +247,7 @@ fn installed(
     });
     let said = said.collect::<Vec<_>>().join(" and ");
     Err(Error::new(Exit::Refused, format!("{current} is installed here, and another release is asked for: {said}")).hint(
-        "leave that out to go on with what is installed: `up` never changes the release; install the other one in a directory of its \
-         own with `--dir`",
+        "`up` never changes the release: `mainstay upgrade` does; leave that out to go on with what is installed",
     ))
 }
 

@@ -20,3 +20,6 @@ pub(crate) const START_EMPTY: &str = "start-empty";
 
 /// Makes a snapshot.
 pub(crate) const CREATE_BACKUP: &str = "backup create";
+
+/// Brings a deployment to a newer release.
+pub(crate) const UPGRADE: &str = "upgrade";

@@ -12,8 +12,8 @@ use crate::printer::Printer;
 /// Words that people try because other tools have them, and what to type instead. clap itself finds words that are only mistyped.
 const ELSEWHERE: [(&[&str], &str); 7] = [
     (
-        &["upgrade", "update", "rollback"],
-        "to change the release: `mainstay up --release FILE`; `mainstay up --plan --release FILE` shows what would be done",
+        &["rollback", "downgrade"],
+        "a newer release changes the database for good; to go back, restore a backup that was made before",
     ),
     (
         &["backup", "restore", "snapshot"],

@@ -25,6 +25,7 @@ mod shell;
 mod status;
 mod uninstall;
 mod up;
+mod upgrade;
 mod verify;
 mod version;
 
@@ -127,6 +128,7 @@ fn operate(printer: Printer, common: &Common, operation: Operation) -> Result<Ex
             Operation::Logs(args) => logs::run(printer, &world, &args, cancel).await,
             Operation::Down(args) => down::run(printer, &world, &args, cancel).await,
             Operation::Restart(args) => restart::run(printer, &world, args, cancel).await,
+            Operation::Upgrade(args) => upgrade::run(printer, &world, args, cancel).await,
             Operation::History(args) => history::run(printer, &world, &args).await,
             Operation::Uninstall(args) => uninstall::run(printer, &world, &args, cancel).await,
             Operation::Admin(command) => admin::run(printer, &world, command, cancel).await,

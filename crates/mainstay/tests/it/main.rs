@@ -63,5 +63,6 @@ mod full {
     mod schedule;
     mod sweep;
     mod system_users;
+    mod upgrade;
     mod web_client;
 }

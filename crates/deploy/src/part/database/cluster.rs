@@ -203,7 +203,8 @@ fn check_data(layout: &Layout, user: Option<&str>) -> Result<(), Error> {
 pub(super) fn steps(stage: Stage, view: &View<'_>, seen: &Observed) -> Vec<Step<Action>> {
     let (layout, settled) = (view.layout, view.settled);
     let wanted = spec(layout, settled);
-    let restarts = seen.restarts(&wanted);
+    // Its files are copied before a migration: only those of one that is stopped are whole.
+    let restarts = seen.restarts(&wanted) || (seen.running.is_some() && super::plan::migrates(view));
     let mut steps = Vec::new();
     match stage {
         Stage::Prepare => {
@@ -323,8 +324,8 @@ mod tests {
     fn other_settings_restart_it_with_its_server_stopped() {
         let stale = Observed { settings: false, ..running() };
         let names = names(&managed(false), &with(finished(), stale));
-        let expected = ["stop-server", "stop-postgres", "cluster-settings", "postgres", "server"];
-        assert_eq!(names[..5], expected, "{names:?}");
+        let expected = ["hold", "stop-server", "stop-postgres", "cluster-settings", "postgres", "server"];
+        assert_eq!(names[..6], expected, "{names:?}");
     }
 
     #[test]

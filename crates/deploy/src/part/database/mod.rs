@@ -31,11 +31,32 @@ pub(crate) struct Observed {
     pub cluster: Option<cluster::Observed>,
     /// What its server lacks and shall be created.
     pub lacking: Option<Lacking>,
+    /// Bytes of what is kept while another release migrates it; `None` where none does.
+    pub to_keep: Option<u64>,
     /// What works and yet is not as it should be.
     pub warnings: Vec<String>,
 }
 
 pub(super) async fn observe(
+    world: &World,
+    settled: &Settled,
+    creation: Option<&Creation>,
+    agent: Option<&Status>,
+    patience: &mut readiness::Patience<'_>,
+) -> Result<Observed, Error> {
+    let mut seen = look(world, settled, creation, agent, patience).await?;
+    let layout = &world.layout;
+    let stays = ::release::current(&layout.current()).as_ref() == Some(&settled.release);
+    if seen.exists
+        && !stays
+        && let Some(snapshot) = plan::snapshot(layout, settled)
+    {
+        seen.to_keep = Some(snapshot.size(layout)?);
+    }
+    Ok(seen)
+}
+
+async fn look(
     world: &World,
     settled: &Settled,
     creation: Option<&Creation>,
@@ -58,7 +79,7 @@ pub(super) async fn observe(
             let may_be_used =
                 exists && deployment.is_none() && !shares_sessions && !is_there(&world.layout.secrets());
             let others = if may_be_used { readiness::others(server).await? } else { Vec::new() };
-            Ok(Observed { exists, deployment, unmigrated, others, lacking, warnings, cluster: None })
+            Ok(Observed { exists, deployment, unmigrated, others, lacking, warnings, ..Observed::default() })
         }
     }
 }

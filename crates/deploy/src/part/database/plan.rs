@@ -8,6 +8,8 @@ use crate::action::{self, Action};
 use crate::control::protocol::Status;
 use crate::error::{Error, Exit};
 use crate::part::{Observed, Part, Stage, View};
+use crate::place::layout::Layout;
+use crate::place::postgres;
 use crate::state::location::Location;
 use crate::state::settled::Settled;
 
@@ -45,6 +47,11 @@ impl Part for Database {
         let (seen, current) = (&view.observed.database, view.observed.release.current.as_ref());
         let cluster = seen.cluster.as_ref();
         let mut steps = cluster.map(|cluster| cluster::steps(stage, view, cluster)).unwrap_or_default();
+        if stage == Stage::Keep && migrates(view) {
+            let seconds = seen.to_keep.unwrap_or_default() / COPIED;
+            let snapshot = snapshot(view.layout, view.settled);
+            steps.extend(snapshot.map(|snapshot| snapshot.step(KEPT, 100 + seconds * 1000)));
+        }
         if stage != Stage::Change {
             return steps;
         }
@@ -72,13 +79,41 @@ impl Part for Database {
     }
 }
 
+/// Whether a schema that is there becomes that of another release.
+pub(crate) fn migrates(view: &View<'_>) -> bool {
+    let (exists, current) = (view.observed.database.exists, view.observed.release.current.as_ref());
+    exists && current != Some(&view.settled.release)
+}
+
+/// What a snapshot holds, in words.
+const KEPT: &str = "the database, config.json and the plugins";
+
+/// How many bytes a second a disk copies, for an estimate.
+const COPIED: u64 = 200 << 20;
+
+/// What a migration changes; none for a database that Mainstay does not run.
+pub(super) fn snapshot(layout: &Layout, settled: &Settled) -> Option<action::KeptCopy> {
+    let Settled { desired, location, .. } = settled;
+    let kept = |name: &str, user: Option<String>| action::Kept { name: name.to_owned(), user };
+    let mut trees: Vec<_> =
+        ["config", "plugins", "client-plugins"].map(|name| kept(name, desired.user.clone())).into();
+    let sqlite = match location {
+        Location::File => Some(kept("data", desired.user.clone())),
+        Location::Managed(_) => {
+            trees.push(kept(postgres::DIRECTORY, cluster::spec(layout, settled).user));
+            None
+        }
+        Location::Server(_) => return None,
+    };
+    Some(action::KeptCopy { trees, sqlite })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::operation::up::tests::{finished, nothing, settled};
     use ::plan::Undo;
 
-    use crate::place::layout::Layout;
     use crate::state::creation::Creation;
 
     fn on_postgres(root: bool, before: Option<Location>) -> Settled {

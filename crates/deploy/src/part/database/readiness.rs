@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use database::{Contents, Facts, Lacking, Product, Reason, Schema, Waiting};
 use dsn::Server;
 use plan::{Event, Reader};
-use release::{Capabilities, ReleaseId};
+use release::{Capabilities, ReleaseId, Store};
 use tokio_util::sync::CancellationToken;
 use version::Version;
 
@@ -112,6 +112,19 @@ pub(crate) async fn look(
         )));
     }
     Ok(Ready { schema: None, lacking: Some(lacking), warnings: Vec::new(), shares_sessions: false })
+}
+
+/// Which server holds the data, and its version.
+///
+/// # Errors
+/// It cannot be asked.
+pub(crate) async fn store(server: &Server) -> Result<Store, Error> {
+    let facts = database::probe(server, 0, QUESTION).await.map_err(|failure| refused(&failure))?;
+    Ok(match facts.product {
+        Product::Postgres => Store::Postgres(facts.version.major),
+        Product::MySql => Store::Mysql(facts.version.major, facts.version.minor),
+        Product::MariaDb => Store::Mariadb,
+    })
 }
 
 /// What works and yet is not as it should be.

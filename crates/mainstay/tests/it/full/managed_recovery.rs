@@ -38,7 +38,7 @@ async fn post(place: (String, String), channel: String, stop: Arc<AtomicBool>) -
 }
 
 /// A channel that the administrator may post in.
-async fn channel(url: &str, token: &str) -> String {
+pub(crate) async fn channel(url: &str, token: &str) -> String {
     let client = reqwest::Client::new();
     let team = json!({"name": "load", "display_name": "Load", "type": "O"});
     let made = client.post(format!("{url}/api/v4/teams")).bearer_auth(token).json(&team).send().await;

@@ -1,0 +1,267 @@
+//! `upgrade`: from the installed release to a newer one, one stop of the way at a time.
+//!
+//! The steps are those of `up` with another release. Requests wait at the edge from before the old server stops until the new one is
+//! proven, and a copy of what a migration changes is kept meanwhile: so whatever goes wrong before people are let in is undone, and
+//! nothing that they did is lost with it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use plan::{Plan, PlanError};
+use release::{Arch, Cache, Catalogue, Channel, Edition, Leg, NoWay, Origin, ReleaseId, Store, Wish};
+use serde::Serialize;
+
+use super::runner::{Looking, Operation};
+use super::up::refuse_lost;
+use super::verify::refuse_not_installed;
+use crate::action::Action;
+use crate::error::{Error, Exit};
+use crate::part::database::readiness;
+use crate::part::{Observed, View, converging, observe, preflight};
+use crate::place::ground::ground;
+use crate::state::cluster::Record;
+use crate::state::location::Location;
+use crate::state::published::{offered, sources};
+use crate::state::report::last_pass;
+use crate::state::settled::{Settled, settle};
+use crate::state::wanted::wanted_file;
+use crate::state::which_release::Source;
+use crate::state::words::UPGRADE;
+use crate::world::World;
+
+/// Brings a deployment to a newer release.
+#[derive(Debug, Clone, Default)]
+pub struct Upgrade {
+    /// Where to: a version, a line, or a channel; `None` = what mainstay.toml says, otherwise the release that is mended the longest.
+    pub to: Option<String>,
+    /// The edition, where it is to be another.
+    pub edition: Option<Edition>,
+    /// The tarball of the release at the end of the way.
+    pub release: Option<std::path::PathBuf>,
+    /// How long to wait for a database server; `None` = 10 s.
+    pub wait: Option<Duration>,
+    /// Whether it may begin where no copy of the database can be kept.
+    pub without_copy: bool,
+}
+
+/// What an upgrade decides from.
+pub struct Seen {
+    from: ReleaseId,
+    /// The end of the way.
+    to: ReleaseId,
+    /// The next stop; `None` where nothing is to be done.
+    next: Option<Next>,
+}
+
+/// The next release on the way.
+struct Next {
+    settled: Settled,
+    observed: Observed,
+    origin: Origin,
+    /// Why not the end of the way at once; empty at its end.
+    why: String,
+}
+
+/// What an upgrade came to.
+#[derive(Debug, Clone, Serialize)]
+pub struct Upgraded {
+    /// The release before.
+    pub from: String,
+    /// The release now.
+    pub release: String,
+    /// The end of the way; the same, unless there are more stops.
+    pub to: String,
+    /// Whether anything had to be changed.
+    pub changed: bool,
+    /// When the acceptance test last passed, in ms since the epoch.
+    pub verified_at: Option<i64>,
+    /// Settings that are right and do not do what they say with the new release.
+    pub notices: Vec<settings::Notice>,
+    /// What works and yet is not as it should be.
+    pub warnings: Vec<String>,
+}
+
+impl Operation for Upgrade {
+    const NAME: &'static str = UPGRADE;
+    type Seen = Seen;
+    type Report = Upgraded;
+
+    async fn look(&self, world: &World, mut looking: Looking<'_>) -> Result<Seen, Error> {
+        let layout = &world.layout;
+        ground(layout)?;
+        refuse_not_installed(layout)?;
+        if layout.place().image_decides_release() {
+            return Err(Error::new(Exit::Refused, "in a container the image decides the release").hint(
+                "replace the container by one of a newer image, with the same volume: its start migrates the database",
+            ));
+        }
+        let from = release::current(&layout.current())
+            .ok_or_else(|| Error::not_ready("the link to the active release leads to none"))?;
+        let origin = self.origin(world, &from)?;
+        let settled = self.settle(world, &origin, looking.only_shown)?;
+        let to = settled.release.clone();
+        let store = store(world, &settled.location).await?;
+        let catalogue = Catalogue::known(&Cache::at(&world.cache));
+        let way = match release::journey(&from, &to, store, false, &catalogue) {
+            // Nobody has asked for that release.
+            Err(NoWay::Older { .. }) if self.to.is_none() && self.release.is_none() => Vec::new(),
+            way => way.map_err(|none| Error::new(Exit::Refused, none.to_string()).hint(none.hint()))?,
+        };
+        let Some(leg) = way.into_iter().next() else {
+            return Ok(Seen { to: from.clone(), from, next: None });
+        };
+        let (version, why) = stop(leg)?;
+        let (settled, origin) = if version.numbers() == to.version.numbers() {
+            (settled, origin)
+        } else {
+            let release = ReleaseId { version, edition: to.edition };
+            let origin = published(world, &release)?;
+            (self.settle(world, &origin, looking.only_shown)?, origin)
+        };
+        let observed = observe(world, &settled, None, false, &mut looking.patience).await?;
+        refuse_lost(layout, &settled, &observed)?;
+        preflight::check(layout, &settled, &observed)?;
+        Ok(Seen { from, to, next: Some(Next { settled, observed, origin, why }) })
+    }
+
+    fn plan(&self, world: &World, seen: &Seen) -> Result<Plan<Action>, Error> {
+        let Some(Next { settled, observed, origin, why }) = &seen.next else {
+            return Ok(Plan::new(Self::NAME, format!("Upgrade from {}", seen.from), Vec::new()));
+        };
+        let layout = &world.layout;
+        let steps = converging(&View { layout, settled, observed, creation: None, origin });
+        let stop = if why.is_empty() { String::new() } else { format!(", a stop on the way to {}", seen.to) };
+        let (from, to, dir) = (&seen.from, &settled.release, layout.root().display());
+        let plan = Plan::new(Self::NAME, format!("Upgrade {dir} from {from} to {to}{stop}"), steps);
+        match plan.check() {
+            Err(PlanError::NoSnapshot { .. }) if self.without_copy => {
+                Ok(plan.without_snapshot("it was allowed to go without one"))
+            }
+            Err(PlanError::NoSnapshot { .. }) => Err(Error::new(
+                Exit::Refused,
+                format!(
+                    "Mainstay does not run {}, and keeps no copy of it, so this upgrade could not be undone",
+                    settled.location
+                ),
+            )
+            .hint("make a backup of the database, then say `--without-copy`; nothing has been changed")),
+            _ => Ok(plan),
+        }
+    }
+
+    async fn report(&self, world: &World, seen: Seen, changed: bool) -> Result<Upgraded, Error> {
+        let Seen { from, to, next } = seen;
+        let (release, notices, warnings) = match next {
+            Some(Next { settled, observed, .. }) => (
+                settled.release,
+                settled.resolved.notices().to_vec(),
+                settled.remarks.into_iter().chain(observed.database.warnings).collect(),
+            ),
+            None => (from.clone(), Vec::new(), Vec::new()),
+        };
+        Ok(Upgraded {
+            from: from.to_string(),
+            release: release.to_string(),
+            to: to.to_string(),
+            changed,
+            verified_at: last_pass(&world.layout),
+            notices,
+            warnings,
+        })
+    }
+
+    fn tests_after_undo(&self) -> bool {
+        true
+    }
+
+    /// It begins with the hand-over to this program.
+    fn may_follow_another_build(&self) -> bool {
+        true
+    }
+
+    fn remarks(&self, seen: &Seen) -> Vec<String> {
+        let next = seen.next.as_ref();
+        let stop = next.filter(|next| !next.why.is_empty()).map(|next| {
+            format!(
+                "{} comes first because it {}; the way goes on to {} after it",
+                next.settled.release, next.why, seen.to
+            )
+        });
+        next.map(|next| next.settled.remarks.clone()).into_iter().flatten().chain(stop).collect()
+    }
+
+    fn wait(&self) -> Duration {
+        self.wait.unwrap_or(Duration::from_secs(10))
+    }
+}
+
+impl Upgrade {
+    /// Where the release at the end of the way comes from.
+    fn origin(&self, world: &World, from: &ReleaseId) -> Result<Origin, Error> {
+        if let Some(path) = &self.release {
+            return Ok(Origin::File { path: path.clone() });
+        }
+        let edition = self.edition.unwrap_or(from.edition);
+        if edition == Edition::Builtin {
+            return Ok(Origin::Builtin);
+        }
+        let wanted = wanted_file(&world.layout)?;
+        let text = self.to.as_deref().or_else(|| wanted.get("version"));
+        let channel: Channel = match text {
+            Some(text) => text
+                .parse()
+                .map_err(|error: release::ReleaseError| Error::new(Exit::Usage, error.to_string()))?,
+            None => Channel::Extended,
+        };
+        published(world, &offered(&channel, edition, &Cache::at(&world.cache))?)
+    }
+
+    /// What the deployment is to be with that release.
+    fn settle(&self, world: &World, origin: &Origin, only_shown: bool) -> Result<Settled, Error> {
+        let mut flags = BTreeMap::new();
+        flags.extend(self.edition.map(|edition| ("edition", edition.to_string())));
+        if self.release.is_some() {
+            flags.extend(self.to.clone().map(|to| ("version", to)));
+        }
+        settle(world, &flags, Source { origin: Some(origin), only_shown, ..Source::default() })
+    }
+}
+
+/// A release that its makers publish: from the cache or their site.
+fn published(world: &World, release: &ReleaseId) -> Result<Origin, Error> {
+    let arch = Arch::here();
+    release::check_machine(release, arch, host::glibc())
+        .map_err(|unmet| Error::not_ready(unmet.to_string()).hint(unmet.hint()))?;
+    let cache = Cache::at(&world.cache);
+    let sources = sources(&wanted_file(&world.layout)?)?;
+    let wish = arch.and_then(|arch| Wish::of(release, arch, &Catalogue::known(&cache), &sources));
+    let wish =
+        wish.ok_or_else(|| Error::not_ready(format!("nobody publishes {release} for this machine")))?;
+    Ok(Origin::Published { wish, cache: world.cache.clone() })
+}
+
+/// The release of the next leg, and why it is not the last one.
+fn stop(leg: Leg) -> Result<(version::Version, String), Error> {
+    let refused = |what: String, why: String| {
+        Error::new(Exit::Refused, format!("first {what}: {why}"))
+            .hint("`mainstay release path FROM TO` has the whole way; run this again after that")
+    };
+    match leg {
+        Leg::Release { version, why } => Ok((version, why)),
+        Leg::Postgres { to, why } => Err(refused(format!("bring PostgreSQL to {to}"), why)),
+        Leg::Mysql { to, why } => Err(refused(format!("bring MySQL to {to}"), why)),
+        Leg::MoveToPostgres { to, why } => Err(refused(format!("move the data to PostgreSQL {to}"), why)),
+    }
+}
+
+/// Which database holds the data.
+async fn store(world: &World, location: &Location) -> Result<Store, Error> {
+    match location {
+        Location::File => Ok(Store::Sqlite),
+        // It need not run for that.
+        Location::Managed(_) => {
+            Ok(Store::Postgres(Record::read(&world.layout)?.map_or(0, |record| record.major)))
+        }
+        Location::Server(server) => readiness::store(server).await,
+    }
+}

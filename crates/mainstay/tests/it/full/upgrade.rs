@@ -1,0 +1,315 @@
+//! Upgrades: the packed built-in release in other versions, whose migrations change the database, some of them made to fail.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use super::managed::{self, sql};
+use super::managed_recovery;
+use crate::place::{MAINSTAY, Place};
+
+/// What the stand-in for the next release does wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Next {
+    /// Nothing.
+    Good,
+    /// Its migration changes the database and fails then.
+    FailsToMigrate,
+    /// It migrates and does not start.
+    DoesNotStart,
+    /// It starts, says that it is well, and takes no files.
+    TakesNoFiles,
+}
+
+impl Next {
+    const ALL: [Self; 4] = [Self::Good, Self::FailsToMigrate, Self::DoesNotStart, Self::TakesNoFiles];
+
+    /// The tarball of the release.
+    fn tarball(self) -> &'static str {
+        let at = Self::ALL.iter().position(|next| *next == self).expect("one of them");
+        TARBALLS.paths[at].to_str().expect("a name")
+    }
+
+    /// The program that stands before the server's own: it migrates further than that.
+    fn program(self) -> String {
+        let (migrated, started) = match self {
+            Self::Good => ("", "exec"),
+            Self::FailsToMigrate => ("echo 'the migration 999 failed' >&2; exit 1", "exec"),
+            Self::DoesNotStart => ("", "echo 'the cache cannot be opened' >&2; exit 1; exec"),
+            Self::TakesNoFiles => ("", "MM_FILESETTINGS_MAXFILESIZE=1 exec"),
+        };
+        format!(
+            r#"#!/bin/sh
+server="${{0%/*}}/server/mattermost"
+case "$1" in
+version) printf 'Version: 11.6.0\nBuild Number: 0.2.0\nBuild Date: -\nBuild Hash: -\nBuild Enterprise Ready: false\nEdition: builtin\n' ;;
+db)
+    "$server" "$@" || exit
+    for config; do :; done
+    change="create table newer (id int); delete from posts where message = 'only the old release has this'"
+    database="${{config%/config/config.json}}/data/mattermost.db"
+    source=$(sed -n 's/.*"DataSource": *"\(postgres[^"]*\)".*/\1/p' "$config")
+    if [ -n "$source" ]; then
+        source=$(printf %s "$source" | sed 's/\\u0026/\&/g')
+        psql -X -q "$source" -c "$change" >&2 || exit
+    else
+        sqlite3 "$database" "$change" >&2 || exit
+    fi
+    {migrated}
+    ;;
+*) {started} "$server" "$@" ;;
+esac
+"#
+        )
+    }
+}
+
+/// The tarballs of the next releases.
+static TARBALLS: LazyLock<Tarballs> = LazyLock::new(Tarballs::make);
+
+struct Tarballs {
+    paths: Vec<PathBuf>,
+    _dir: tempfile::TempDir,
+}
+
+fn ran(command: &mut Command) {
+    let output = command.output().expect("it runs");
+    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+impl Tarballs {
+    fn make() -> Self {
+        let dir = tempfile::Builder::new().permissions(PermissionsExt::from_mode(0o755)).tempdir();
+        let dir = dir.expect("a directory");
+        let packed = dir.path().join("builtin.tar.gz");
+        ran(Command::new(MAINSTAY).args(["release", "pack-builtin"]).arg(&packed));
+        ran(Command::new("tar").arg("-C").arg(dir.path()).arg("-xf").arg(&packed));
+        let root = dir.path().join("mattermost");
+        let (program, real) = (root.join("bin/mattermost"), root.join("bin/server"));
+        std::fs::create_dir(&real).expect("made");
+        std::fs::rename(&program, real.join("mattermost")).expect("moved");
+        std::fs::remove_file(root.join("manifest.txt")).expect("removed");
+        let tarball = |next: &Next| {
+            std::fs::write(&program, next.program()).expect("written");
+            std::fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).expect("executable");
+            let path = dir.path().join(format!("{next:?}.tar"));
+            ran(Command::new("tar").arg("-C").arg(dir.path()).arg("-cf").arg(&path).arg("mattermost"));
+            path
+        };
+        let paths = Next::ALL.iter().map(tarball).collect();
+        std::fs::remove_dir_all(root).expect("removed");
+        Self { paths, _dir: dir }
+    }
+}
+
+/// What people had before the upgrade.
+struct Before {
+    channel: String,
+    token: String,
+    pid: Value,
+}
+
+/// A running deployment in which people have written.
+async fn deployment(place: &Place) -> Before {
+    let token = place.token().await;
+    let channel = managed_recovery::channel(&place.url(), &token).await;
+    let before = Before { channel, token, pid: place.status()["agent"]["server"]["pid"].clone() };
+    for message in ["only the old release has this", "everybody has this"] {
+        before.post(place, message).await;
+    }
+    before
+}
+
+impl Before {
+    async fn post(&self, place: &Place, message: &str) {
+        let body = json!({"channel_id": self.channel, "message": message});
+        let url = format!("{}/api/v4/posts", place.url());
+        let posted = reqwest::Client::new().post(url).bearer_auth(&self.token).json(&body).send().await;
+        assert_eq!(posted.expect("an answer").status(), 201);
+    }
+
+    /// The messages in the channel, as the server shows them.
+    async fn messages(&self, place: &Place) -> String {
+        let url = format!("{}/api/v4/channels/{}/posts", place.url(), self.channel);
+        let asked = reqwest::Client::new().get(url).bearer_auth(&self.token).send().await;
+        asked.expect("an answer").text().await.expect("text")
+    }
+}
+
+/// The release that runs, and whether it is the old one with all that people had, or the new one.
+async fn is_old(place: &Place, before: &Before) -> bool {
+    let (release, messages) = (place.status()["release"].clone(), before.messages(place).await);
+    let has_old = messages.contains("only the old release has this");
+    assert!(messages.contains("everybody has this"), "{messages}");
+    let release = release.as_str().expect("a release");
+    assert_eq!(
+        release.contains("+0.2.0-"),
+        !has_old,
+        "the release and its database are of one version: {release}"
+    );
+    has_old
+}
+
+fn upgrade(place: &Place, next: Next, more: &[&str]) -> crate::place::Ran {
+    let args = ["upgrade", "--yes", "--release", next.tarball()];
+    place.run(&args.iter().chain(more).copied().collect::<Vec<_>>())
+}
+
+/// Asks all the time, and says which requests failed, and the longest time from the end of one answer to the next.
+async fn asks_all_the_time(url: String, stop: Arc<AtomicBool>) -> (usize, Vec<String>, Duration) {
+    let client = reqwest::Client::builder().timeout(Duration::from_secs(30)).build().expect("a client");
+    let (mut asked, mut failed, mut longest, mut last) = (0, Vec::new(), Duration::ZERO, Instant::now());
+    while !stop.load(Ordering::Relaxed) {
+        asked += 1;
+        match client.get(format!("{url}/api/v4/system/ping")).send().await {
+            Ok(answer) if answer.status() == 200 => {}
+            Ok(answer) => failed.push(answer.status().to_string()),
+            Err(error) => failed.push(error.to_string()),
+        }
+        (longest, last) = (longest.max(last.elapsed()), Instant::now());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    (asked, failed, longest)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn people_see_a_pause_and_no_error_and_a_failed_upgrade_leaves_no_trace() {
+    let place = Place::new();
+    place.up(&[]).expect(0);
+    let before = deployment(&place).await;
+    let wanted = std::fs::read_to_string(place.root.join("mainstay.toml")).expect("a file");
+    let stop = Arc::new(AtomicBool::new(false));
+    let asking = tokio::spawn(asks_all_the_time(place.url(), Arc::clone(&stop)));
+
+    let planned = upgrade(&place, Next::Good, &["--edition", "builtin", "--plan"]);
+    assert!(planned.code == 2 && planned.stderr.contains("does not say which release"), "{}", planned.stderr);
+    for (next, why) in [
+        (Next::FailsToMigrate, "the migration 999 failed"),
+        (Next::DoesNotStart, "the cache cannot be opened"),
+        (Next::TakesNoFiles, "is not verified"),
+    ] {
+        let failed = upgrade(&place, next, &[]);
+        assert!([5, 6].contains(&failed.code), "{next:?}: {}\n{}", failed.code, failed.stderr);
+        assert!(failed.stderr.contains(why), "{next:?}: {}", failed.stderr);
+        let as_before = "everything is as before; it is verified";
+        assert!(failed.stderr.contains(as_before), "{next:?}: {}", failed.stderr);
+        assert!(is_old(&place, &before).await, "{next:?}");
+        place.run(&["status", "--check"]).expect(0);
+        assert!(!place.root.join("run/pass").exists(), "nobody waits any more");
+        assert!(!place.root.join("run/before").exists(), "the copy is gone");
+    }
+    assert_eq!(std::fs::read_to_string(place.root.join("mainstay.toml")).expect("a file"), wanted);
+
+    let upgraded = upgrade(&place, Next::Good, &["--json"]).expect(0).json();
+    assert_eq!(
+        (upgraded["changed"].clone(), upgraded["release"].clone()),
+        (json!(true), upgraded["to"].clone())
+    );
+    assert!(!is_old(&place, &before).await);
+    assert_ne!(place.status()["agent"]["server"]["pid"], before.pid);
+    before.post(&place, "after it").await;
+    stop.store(true, Ordering::Relaxed);
+    let (asked, failed, longest) = asking.await.expect("answers");
+    assert!(asked > 50, "too little was asked: {asked}");
+    assert!(failed.is_empty(), "{} of {asked} failed: {failed:?}", failed.len());
+    println!("{asked} requests, the longest waited {} ms", longest.as_millis());
+
+    assert_eq!(upgrade(&place, Next::Good, &["--json"]).expect(0).json()["changed"], false);
+    assert_eq!(place.up(&["--json"]).expect(0).json()["changed"], false, "it is what is wanted from now on");
+    let nothing = place.run(&["upgrade"]).expect(0);
+    assert!(nothing.stdout.contains("nothing newer"), "{}", nothing.stdout);
+    let history = place.run(&["history"]).expect(0).stdout;
+    assert!(history.contains("Upgrade "), "{history}");
+    assert!(place.run(&["release", "list"]).expect(0).stdout.contains("+0.1.0-builtin"), "the old one stays");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_anywhere_it_ends_in_the_old_release_or_in_the_new_one() {
+    let place = Place::new();
+    place.up(&[]).expect(0);
+    let before = deployment(&place).await;
+    let steps = ["release", "hold", "stop-server", "copy", "migration", "activation", "server", "acceptance"];
+    for step in steps {
+        let fault = format!("{step}:after");
+        let killed = upgrade(&place, Next::Good, &["--inject-kill", &fault]);
+        assert_eq!(killed.code, -9, "{fault}: {}", killed.stderr);
+        place.up(&[]).expect(0);
+        assert!(is_old(&place, &before).await, "{fault}");
+        before.post(&place, &format!("after {fault}")).await;
+    }
+    // An undo that is killed goes on.
+    for step in ["copy", "stop-server", "hold"] {
+        let fault = format!("{step}:undo");
+        let killed = upgrade(&place, Next::TakesNoFiles, &["--inject-kill", &fault]);
+        assert_eq!(killed.code, -9, "{fault}: {}", killed.stderr);
+        place.run(&["restart"]).expect(0);
+        assert!(is_old(&place, &before).await, "{fault}");
+    }
+    // Everything is killed, as in a power cut.
+    let killed = upgrade(&place, Next::Good, &["--inject-kill", "migration:after"]);
+    assert_eq!(killed.code, -9);
+    let agent = place.status()["agent"]["agent_pid"].as_u64().expect("an agent");
+    ran(Command::new("kill").args(["-9", &agent.to_string()]));
+    place.up(&[]).expect(0);
+    assert!(is_old(&place, &before).await, "a power cut");
+    let messages = before.messages(&place).await;
+    for step in steps {
+        assert!(messages.contains(&format!("after {step}:after")), "{step}: {messages}");
+    }
+    // From the moment that people are let in there is no way back that loses nothing.
+    let killed = upgrade(&place, Next::Good, &["--inject-kill", "admit:before"]);
+    assert_eq!(killed.code, -9);
+    place.up(&[]).expect(0);
+    assert!(!is_old(&place, &before).await);
+    place.run(&["verify"]).expect(0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_managed_database_goes_back_with_its_release() {
+    let place = managed::place("upgrade");
+    managed::up(&place, &[]).expect(0);
+    let before = deployment(&place).await;
+    let has_newer = || !sql(&place, "select to_regclass('newer')").trim().is_empty();
+    for next in [Next::FailsToMigrate, Next::TakesNoFiles] {
+        let failed = upgrade(&place, next, &[]);
+        assert!([5, 6].contains(&failed.code), "{next:?}: {}", failed.stderr);
+        assert!(is_old(&place, &before).await && !has_newer(), "{next:?}: {}", failed.stderr);
+    }
+    let killed = upgrade(&place, Next::Good, &["--inject-kill", "server:after"]);
+    assert_eq!(killed.code, -9);
+    managed::up(&place, &[]).expect(0);
+    assert!(is_old(&place, &before).await && !has_newer());
+    upgrade(&place, Next::Good, &[]).expect(0);
+    assert!(!is_old(&place, &before).await && has_newer());
+    place.run(&["uninstall", "--yes"]).expect(0);
+}
+
+#[test]
+fn what_cannot_go_well_is_refused_before_anything_is_touched() {
+    let place = Place::new();
+    let nothing = place.run(&["upgrade"]);
+    assert!(nothing.code == 4 && nothing.stderr.contains("up"), "{}: {}", nothing.code, nothing.stderr);
+    place.up(&[]).expect(0);
+    let pid = place.status()["agent"]["server"]["pid"].clone();
+    let near = Path::new(Next::Good.tarball());
+    let missing = near.with_file_name("no.tar");
+    for (args, code, says) in [
+        (&["--to", "elevenseven", "--edition", "team"][..], 2, "elevenseven"),
+        (&["--to", "99.1", "--edition", "team"], 2, "no such release line"),
+        (&["--edition", "gold"], 2, "gold"),
+        (&["--release", missing.to_str().expect("a name")], 4, "no.tar"),
+        (&["--release", near.to_str().expect("a name"), "--edition", "team"], 2, "contradicts"),
+        (&["--edition", "team", "--to", "9.11.1"], 8, "older"),
+    ] {
+        let refused = place.run(&[&["upgrade", "--yes"], args].concat());
+        assert_eq!(refused.code, code, "{args:?}: {}", refused.stderr);
+        assert!(refused.stderr.contains(says), "{args:?}: {}", refused.stderr);
+        assert_eq!(place.status()["agent"]["server"]["pid"], pid, "{args:?}");
+    }
+}
