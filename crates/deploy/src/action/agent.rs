@@ -6,7 +6,7 @@ use plan::{Progress, Step, Undo};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Action, blocking, step};
+use super::{Action, blocking, revival, step};
 use crate::boot::service;
 use crate::control::health;
 use crate::control::presence::lives;
@@ -19,7 +19,7 @@ use crate::world::World;
 pub(super) const AGENT_PATIENCE: Duration = Duration::from_secs(10);
 
 /// How long a server may take to become healthy; a first start migrates (upstream unit: TimeoutStartSec 3600).
-const SERVER_PATIENCE: Duration = Duration::from_secs(3600);
+pub(super) const SERVER_PATIENCE: Duration = Duration::from_secs(3600);
 
 /// How long the agent may take to stop everything: connections drain, then the server has its grace.
 pub(super) const STOP_PATIENCE: Duration = Duration::from_secs(90);
@@ -68,33 +68,6 @@ impl Agent {
     }
 }
 
-/// Starts again what these steps, which are done, had started: after a power cut, or in the next container, their processes
-/// are gone, and the steps that follow count on them.
-///
-/// # Errors
-/// One of them does not start.
-pub(crate) async fn revive(done: &[Step<Action>], world: &World) -> Result<(), Error> {
-    // One that has just been started, at boot, runs nothing yet.
-    if world.agent.status().await?.is_some_and(|status| !status.parts.is_empty()) {
-        return Ok(());
-    }
-    let silent = Progress::silent();
-    for step in done {
-        match &step.action {
-            Action::Agent(agent) if agent.switch == Switch::On => agent.apply(world, &silent).await?,
-            Action::Postgres(postgres) if postgres.switch == Switch::On => {
-                postgres.apply(world, &silent).await?
-            }
-            Action::Server(server) if server.switch == Switch::On => server.apply(world, &silent).await?,
-            Action::Edge(edge) if edge.spec.is_some() => edge.apply(world, &silent).await?,
-            Action::Apps(apps) if !apps.apps.is_empty() => apps.apply(world, &silent).await?,
-            Action::HandOver(handover) => handover.apply(world, &silent).await?,
-            _ => Value::Null,
-        };
-    }
-    Ok(())
-}
-
 /// The agent of an older version, or of another build of this one, becomes this program's, and what runs goes on. Where that fails for good, a new agent is started with the same
 /// parts, so the server restarts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -120,6 +93,11 @@ impl HandOver {
             parts: status.specs(),
             schedule,
         })
+    }
+
+    /// What ran before it, and runs after it.
+    pub(super) fn parts(&self) -> &[(String, PartSpec)] {
+        &self.parts
     }
 
     /// Its undo is nothing: what ran before runs then, too.
@@ -152,15 +130,7 @@ impl HandOver {
         }
         start_agent(world).await?;
         for (part, spec) in &self.parts {
-            let ask = Ask::Start { part: part.clone(), spec: spec.clone() };
-            world.agent.ask(&ask, STOP_PATIENCE).await?;
-            match spec {
-                PartSpec::Server(server) => {
-                    health::wait(world, server, SERVER_PATIENCE, Some(progress)).await?;
-                }
-                PartSpec::Postgres(_) => super::postgres_start::wait(world).await?,
-                PartSpec::Edge(_) | PartSpec::App(_) => {}
-            }
+            revival::start(world, part, spec, Some(progress)).await?;
         }
         set_schedule(world, &self.schedule).await?;
         Ok(Value::Null)

@@ -12,7 +12,7 @@ use super::outcome::{Failed, ended};
 use super::planned::Planned;
 use super::record::{Past, taken_back};
 use super::retest::tested_again;
-use crate::action::{Action, Hold, revive};
+use crate::action::{Action, Hold, RanBefore};
 use crate::control::presence::moved;
 use crate::error::{Error, Exit};
 use crate::part::database::readiness::Patience;
@@ -407,19 +407,17 @@ impl Turn {
             }
             _ => operation.recovery(&plan.operation),
         };
-        if recovery == Recovery::Resume
-            && let Phase::Ready(next) | Phase::Running(next) = state.phase
-            && let Err(error) = revive(&plan.steps[..next], world).await
-        {
-            // The step that counts on it says so, and the run is undone.
-            tracing::warn!(%error, "a part that ran does not start again");
-        }
+        let before = RanBefore::read(&world.layout);
+        before.revive(&plan.steps, &state.phase, recovery, world).await;
         let going_back = recovery == Recovery::Undo
             || matches!(state.phase, Phase::Unwinding(_) | Phase::Undoing(_) | Phase::Stuck(..));
         let outcome = self.engine(caller).recover(world, recovery).await?;
         let finished = matches!(outcome, Some(Outcome::Done { .. }));
         if matches!(outcome, Some(Outcome::Undone { .. })) {
             after_undo(&world.layout, None)?;
+            if !operation.outranks_a_stuck_run() {
+                before.restore(world).await;
+            }
         }
         if matches!(outcome, Some(Outcome::NeedsYou { .. })) && operation.outranks_a_stuck_run() {
             self.journal.abandon(&self.lock).await?;
@@ -445,6 +443,7 @@ impl Turn {
     ) -> Result<Result<(), Failed>, Error> {
         // No run is unfinished: what is kept there belongs to none.
         forget_before(&world.layout)?;
+        RanBefore::keep(world).await?;
         let report = host::disk::read_named(&world.layout.report(), FILE_LIMIT).ok();
         let outcome = self.engine(caller).run(plan, world).await?;
         if matches!(outcome, Outcome::Undone { .. }) {

@@ -55,6 +55,7 @@ mod full {
     pub(crate) mod image;
     mod managed;
     mod managed_recovery;
+    mod managed_undo;
     mod official;
     mod pages;
     mod pooler;
