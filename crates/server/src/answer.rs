@@ -15,6 +15,9 @@ use crate::json::json_response;
 use crate::peer::Client;
 use crate::session;
 
+/// When to try again what the server cannot do now, in seconds: a PostgreSQL that was killed is back by then.
+const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
+
 /// Wraps `router` in the middleware that adds the common part.
 pub(crate) fn around(app: App, router: Router<App>) -> Router<App> {
     let panicked =
@@ -72,6 +75,9 @@ fn error_response(app: &App, error: &AppError, request: &RequestSummary, mut bar
     let mut response = json_response(body.into());
     *response.status_mut() = error.status();
     response.headers_mut().extend(head);
+    if error.status() == StatusCode::SERVICE_UNAVAILABLE {
+        response.headers_mut().entry(header::RETRY_AFTER).or_insert(RETRY_AFTER);
+    }
     if error.status() == StatusCode::UNAUTHORIZED && request.had_cookie {
         response.headers_mut().append(header::SET_COOKIE, session::removed_cookie(&app.config));
     }

@@ -100,6 +100,16 @@ impl AppError {
         .detail(cause.to_string())
     }
 
+    /// The database cannot be reached, or takes no logins yet: nothing was done, and the same request may succeed in a moment.
+    pub(crate) fn database_away(cause: impl std::fmt::Display) -> AppError {
+        AppError::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "app.database.away.app_error",
+            "The database is away at the moment. Try again in a few seconds.",
+        )
+        .detail(cause.to_string())
+    }
+
     pub(crate) fn not_implemented(what: &str) -> AppError {
         AppError::new(
             StatusCode::NOT_IMPLEMENTED,
@@ -161,9 +171,23 @@ impl From<sqlx::Error> for AppError {
                 "A text in the request is too long, or holds a NUL character.",
             )
             .detail(error.to_string())
+        } else if is_away(&error) {
+            AppError::database_away(cause(&error))
         } else {
             AppError::internal(cause(&error))
         }
+    }
+}
+
+/// Whether the database cannot be reached or takes no statements now. PostgreSQL says so in its codes (appendix A of its manual): connections
+/// (`08`), too many of them (`53300`), shutting down, crashed and starting (`57P01` to `57P03`).
+fn is_away(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed => true,
+        sqlx::Error::Database(cause) => cause.code().is_some_and(|code| {
+            code.starts_with("08") || matches!(&*code, "53300" | "57P01" | "57P02" | "57P03")
+        }),
+        _ => false,
     }
 }
 

@@ -91,7 +91,8 @@ impl Writer {
             .boxed()
         });
         self.jobs.send(job).await.map_err(|_| AppError::internal("the database's writer has ended"))?;
-        receiver.await.map_err(|_| AppError::internal("the database is away"))?
+        // A job that was dropped has not been committed.
+        receiver.await.map_err(|_| AppError::database_away("the database is away"))?
     }
 }
 
@@ -176,7 +177,7 @@ impl WriteConnection {
         match &mut self.connection {
             Some(connection) => Ok(connection),
             none => {
-                let mut connection = self.database.connect().await.map_err(AppError::internal)?;
+                let mut connection = self.database.connect().await.map_err(AppError::database_away)?;
                 begin(&mut connection).await?;
                 tracing::info!("connected to the database again");
                 self.connected_at = Instant::now();
