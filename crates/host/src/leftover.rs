@@ -123,6 +123,22 @@ pub fn working_in(dir: &Path) -> Vec<u32> {
     procfs::pids().filter(works_there).collect()
 }
 
+/// The living processes of these programs that work in `dir`, or that it was named to as an argument.
+pub fn concerned_with(dir: &Path, programs: &[&str]) -> Vec<u32> {
+    let working = working_in(dir);
+    let named = |pid: u32| {
+        use std::os::unix::ffi::OsStrExt as _;
+        let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        line.split(|byte| *byte == 0).any(|argument| argument == dir.as_os_str().as_bytes())
+    };
+    let is_one = |pid: &u32| {
+        procfs::program_name(*pid).is_some_and(|name| programs.contains(&&*name))
+            && (working.contains(pid) || named(*pid))
+            && Stat::of(*pid).is_some_and(|stat| stat.state != 'Z')
+    };
+    procfs::pids().filter(is_one).collect()
+}
+
 /// Device and inode of the directory that `path` is in. A renamed directory keeps them, a copy has its own.
 fn directory_of(path: &Path) -> Option<(u64, u64)> {
     let meta = std::fs::metadata(path.parent()?).ok()?;

@@ -196,6 +196,8 @@ impl Child {
     pub(crate) async fn stop(&mut self, grace: Duration) -> Exit {
         // The leader is not reaped yet, so this pid is still ours.
         let _ = kill_process(self.pid, self.stop.into());
+        // One that somebody has stopped ends in order once it goes on.
+        let _ = kill_process(self.pid, Signal::CONT);
         if timeout(grace, self.leader_ended()).await.is_err() {
             let _ = kill_process_group(self.pid, Signal::KILL);
             self.leader_ended().await;

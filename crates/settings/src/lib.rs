@@ -75,7 +75,9 @@ pub use resolved::{Layer, Resolved, Setting};
 pub use row::{Change, Form, Place, Row};
 pub use schedule::{SCHEDULABLE, Schedulable, ScheduleOption, ScheduledOperation, check_cron};
 pub use schema::schema;
-pub use secrets::{Rotated, SALTS, Salt, Secrets, VERIFIER, random_password};
+pub use secrets::{
+    DATABASE_PASSWORD, Rotated, SALTS, Salt, Secrets, VERIFIER, random_password, rotatable, rotated,
+};
 pub use server::{Line, Server};
 pub use unusable::{Unusable, unusable};
 pub use wanted::{Wanted, change, parse, write};

@@ -7,7 +7,7 @@ use version::Series;
 use crate::capability;
 use crate::keys::KEYS;
 use crate::row::{Form, Row};
-use crate::secrets::SALTS;
+use crate::secrets::{DATABASE_PASSWORD, SALTS};
 use crate::server::{Line, Server};
 use crate::table::{AREAS, rows};
 
@@ -87,6 +87,7 @@ pub fn reference() -> String {
     for salt in SALTS {
         line(&mut page, &[&code(salt.name), &code(salt.row), salt.breaks]);
     }
+    line(&mut page, &[&code(DATABASE_PASSWORD.name), "", DATABASE_PASSWORD.breaks]);
     page
 }
 

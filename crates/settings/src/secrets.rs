@@ -110,6 +110,33 @@ pub struct Rotated {
     pub breaks: &'static str,
 }
 
+/// The managed database's password, as one of the secrets that can be rotated.
+pub const DATABASE_PASSWORD: Rotated = Rotated {
+    name: DATABASE,
+    breaks: "nothing: PostgreSQL, secrets.toml and config.json get the new one together; only where Mainstay runs the database",
+};
+
+/// Every secret that can be rotated.
+pub fn rotatable() -> impl Iterator<Item = Rotated> {
+    let salts = SALTS.iter().map(|salt| Rotated { name: salt.name, breaks: salt.breaks });
+    salts.chain([DATABASE_PASSWORD])
+}
+
+/// The secret of that name: its key in `secrets.toml`, or its variable.
+///
+/// # Errors
+/// None has that name, in words: the nearest right one.
+pub fn rotated(name: &str) -> Result<Rotated, String> {
+    let known = Salt::find(name).map_or(name, |salt| salt.name);
+    let found = rotatable().find(|secret| secret.name.eq_ignore_ascii_case(known));
+    found.ok_or_else(|| {
+        let names: Vec<_> = rotatable().map(|secret| secret.name).collect();
+        let near = nearest(name, names.iter().copied()).map(|near| format!("; did you mean `{near}`?"));
+        let near = near.unwrap_or_else(|| format!("; allowed: {}", names.join(", ")));
+        format!("`{name}` is not a secret that can be rotated{near}")
+    })
+}
+
 /// Letters and digits that look different in every font.
 const ALPHABET: &[u8] = b"abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789";
 /// The length that docker-mattermost's README asks for; the server requires at least 32.
@@ -171,29 +198,25 @@ impl Secrets {
         missing.iter().map(|salt| salt.name).collect()
     }
 
-    /// Replaces the salts of these names by new ones.
+    /// Replaces the secrets of these names by new ones.
     ///
     /// # Errors
-    /// A name is no salt's; nothing was replaced.
+    /// A name is none's; there is no managed database whose password it could be. Nothing was replaced.
     pub fn rotate(&mut self, names: &[&str]) -> Result<Vec<Rotated>, String> {
-        let salts = names.iter().map(|name| {
-            Salt::find(name).ok_or_else(|| {
-                let names = SALTS.map(|salt| salt.name);
-                match nearest(name, names) {
-                    Some(near) => {
-                        format!("`{name}` is not a secret that can be rotated; did you mean `{near}`?")
-                    }
-                    None => {
-                        format!("`{name}` is not a secret that can be rotated; allowed: {}", names.join(", "))
-                    }
-                }
-            })
-        });
-        let salts = salts.collect::<Result<Vec<_>, _>>()?;
-        for salt in &salts {
-            self.salts.insert(salt.name, random(SALT_LENGTH).into());
+        let secrets = names.iter().map(|name| rotated(name)).collect::<Result<Vec<_>, _>>()?;
+        if secrets.contains(&DATABASE_PASSWORD) && self.database_password.is_none() {
+            return Err(format!(
+                "there is no `{DATABASE}`: Mainstay does not run the database of this deployment"
+            ));
         }
-        Ok(salts.iter().map(|salt| Rotated { name: salt.name, breaks: salt.breaks }).collect())
+        for Rotated { name, .. } in &secrets {
+            if *name == DATABASE {
+                self.database_password = Some(random_password());
+            } else {
+                self.salts.insert(name, random(SALT_LENGTH).into());
+            }
+        }
+        Ok(secrets)
     }
 
     /// The salts it has, each with its row.
@@ -380,5 +403,16 @@ mod tests {
         let refused = secrets.rotate(&["link_salt", "lnik_salt"]).expect_err("no such secret");
         assert!(refused.contains("did you mean `link_salt`?"), "{refused}");
         assert!(!format!("{rotated:?}").contains(secrets.salts["link_salt"].expose_secret()));
+    }
+
+    #[test]
+    fn the_password_of_a_managed_database_can_be_rotated_and_no_other_ones() {
+        let mut secrets = Secrets::generate("admin");
+        let none = secrets.rotate(&["database_password"]).expect_err("there is none");
+        assert!(none.contains("does not run the database"), "{none}");
+        secrets.database_password = Some("old".to_owned().into());
+        secrets.rotate(&["database_password", "link_salt"]).expect("both");
+        let new = secrets.database_password.expect("one");
+        assert!(new.expose_secret() != "old" && new.expose_secret().len() >= 24);
     }
 }

@@ -7,11 +7,13 @@
 mod configuration;
 mod furnish;
 mod installation;
+mod listening;
 
 pub use configuration::{Machine, access, identities, settings};
 pub use furnish::furnish;
 pub(crate) use installation::directories_of;
 pub use installation::{Installation, Programs, installations, major_of, programs};
+pub use listening::listens;
 
 /// The superuser.
 pub const SUPERUSER: &str = "postgres";

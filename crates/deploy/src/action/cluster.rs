@@ -2,12 +2,13 @@
 
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use database::cluster::{Installation, MATTERMOST, SUPERUSER};
 use host::tool::Tool;
 use plan::{Progress, Step, Undo};
 use release::{Capabilities, ReleaseId};
+use rustix::process::{Pid, Signal, kill_process};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -22,8 +23,12 @@ use crate::world::World;
 /// How long `initdb` may take: it writes 40 MB.
 const PATIENCE: Duration = Duration::from_secs(300);
 
-/// The name of the data while it is being made.
+/// What the name of the data begins with while it is being made: each try has a name of its own, because programs of a try that was killed
+/// may still be writing.
 const MAKING: &str = "making";
+
+/// How long the kernel may take to end such a program.
+const ENDING: Duration = Duration::from_secs(5);
 
 /// The number of directories in `base` where nobody has made a database: those of PostgreSQL itself.
 const OWN_DATABASES: usize = 3;
@@ -66,10 +71,9 @@ impl Cluster {
         };
         let owner = owner(self.user.as_deref())?;
         make_dir(&layout.postgres(), 0o711, None)?;
-        let making = layout.postgres().join(MAKING);
         if data_version(layout).is_none() {
-            // What a kill has left half-made.
-            host::disk::remove_tree(&making)?;
+            remove_half_made(layout)?;
+            let making = layout.postgres().join(format!("{MAKING}-{:08x}", rand::random::<u32>()));
             make_closed(&making, owner)?;
             self.initdb(&installation, &making)?;
             // One wait for all files instead of a thousand.
@@ -113,6 +117,7 @@ impl Cluster {
         let layout = world.layout.clone();
         blocking(move || {
             let (data, undone) = (layout.postgres_data(), layout.undone());
+            remove_half_made(&layout)?;
             if has_databases(&data) {
                 // Moved and not deleted: between a kill and a resume people may have worked in it.
                 make_dir(&undone, 0o700, None)?;
@@ -123,6 +128,38 @@ impl Cluster {
             Ok(host::disk::remove_tree(&layout.postgres_socket())?)
         })
         .await
+    }
+}
+
+/// Ends what a killed try has left behind, and removes what that has made.
+fn remove_half_made(layout: &Layout) -> Result<(), Error> {
+    for entry in std::fs::read_dir(layout.postgres()).into_iter().flatten().flatten() {
+        if entry.file_name().to_string_lossy().starts_with(MAKING) {
+            end_makers(&entry.path())?;
+            host::disk::remove_tree(&entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// Ends `initdb` and the PostgreSQL that it starts, where they make a cluster in `directory`.
+fn end_makers(directory: &Path) -> Result<(), Error> {
+    let deadline = Instant::now() + ENDING;
+    loop {
+        let makers = host::leftover::concerned_with(directory, &["initdb", "postgres"]);
+        let Some(first) = makers.first() else { return Ok(()) };
+        if Instant::now() > deadline {
+            return Err(Error::not_ready(format!(
+                "process {first} still makes a PostgreSQL cluster in {} and does not end",
+                directory.display()
+            ))
+            .hint(format!("end it with `kill -9 {first}` as root, then run the command again")));
+        }
+        for pid in makers.iter().filter_map(|pid| Pid::from_raw(pid.cast_signed())) {
+            // It may have ended just now.
+            let _ = kill_process(pid, Signal::KILL);
+        }
+        std::thread::sleep(Duration::from_millis(5));
     }
 }
 

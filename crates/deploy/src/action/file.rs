@@ -216,6 +216,22 @@ impl Rotation {
         step("rotation", "Generate the new secrets", Undo::by("Put the old ones back"), 10, self)
     }
 
+    /// The secrets before the rotation, until its run has ended; `None` where nothing was replaced yet.
+    ///
+    /// # Errors
+    /// They cannot be read.
+    pub(super) fn kept(world: &World) -> Result<Option<settings::Secrets>, Error> {
+        let path = Kept::place(world, Self::NAME);
+        let content = match host::disk::read_guarded(&path, FILE_LIMIT) {
+            Ok(content) => content,
+            Err(error) if error.source.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let text = String::from_utf8_lossy(&content.bytes);
+        let secrets = settings::Secrets::parse(&path, &text);
+        secrets.map(Some).map_err(|findings| Error::new(Exit::Settings, findings.to_string()))
+    }
+
     pub(super) async fn apply(&self, world: &World, _: &Progress) -> Result<Value, Error> {
         let (this, world) = (self.clone(), world.clone());
         blocking(move || {

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use database::{Created, Made};
 use plan::{Progress, Step, Undo};
-use secrecy::ExposeSecret as _;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Action, blocking, step};
+use super::{Action, Rotation, blocking, step};
 use crate::error::Error;
 use crate::place::layout::FILE_LIMIT;
 use crate::place::postgres::{administrator, server};
@@ -46,7 +46,7 @@ impl DatabasePassword {
     }
 }
 
-fn change(world: &World, password: Option<secrecy::SecretString>) -> Result<(), Error> {
+fn change(world: &World, password: Option<SecretString>) -> Result<(), Error> {
     let path = world.layout.secrets();
     // Its owner stays: only root can give a file to another.
     let old = host::disk::read_guarded(&path, FILE_LIMIT)?;
@@ -67,14 +67,7 @@ impl Furnish {
     }
 
     pub(super) async fn apply(&self, world: &World, _: &Progress) -> Result<Value, Error> {
-        let layout = &world.layout;
-        let wanted = server(layout, world.secrets()?.database_password);
-        let path = world.env.get("PATH").map(String::as_str).unwrap_or_default();
-        let record = Record::read(layout)?;
-        let installation = record.and_then(|record| record.installation(layout, path).ok());
-        let statements = installation.is_some_and(|installation| installation.has_statements());
-        let made = database::cluster::furnish(&administrator(layout), &wanted, statements, PATIENCE).await;
-        made.map(|()| Value::Null).map_err(|error| database_failure::not_created(&error))
+        furnish(world, world.secrets()?.database_password).await.map(|()| Value::Null)
     }
 
     pub(super) async fn undo(&self, world: &World, _: Option<&Value>) -> Result<(), Error> {
@@ -85,5 +78,38 @@ impl Furnish {
             tracing::warn!(%error, "the server's user and database stay");
         }
         Ok(())
+    }
+}
+
+/// Makes what is missing, and gives the user this password.
+async fn furnish(world: &World, password: Option<SecretString>) -> Result<(), Error> {
+    let layout = &world.layout;
+    let wanted = server(layout, password);
+    let path = world.env.get("PATH").map(String::as_str).unwrap_or_default();
+    let record = Record::read(layout)?;
+    let installation = record.and_then(|record| record.installation(layout, path).ok());
+    let statements = installation.is_some_and(|installation| installation.has_statements());
+    let made = database::cluster::furnish(&administrator(layout), &wanted, statements, PATIENCE).await;
+    made.map_err(|error| database_failure::not_created(&error))
+}
+
+/// Gives the server's user the password that `secrets.toml` has since the step before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RolePassword {}
+
+impl RolePassword {
+    pub(crate) fn step(self) -> Step<Action> {
+        step("role-password", "Tell PostgreSQL the new password", Undo::by("Tell it the old one"), 50, self)
+    }
+
+    pub(super) async fn apply(&self, world: &World, _: &Progress) -> Result<Value, Error> {
+        furnish(world, world.secrets()?.database_password).await.map(|()| Value::Null)
+    }
+
+    /// `secrets.toml` still has the new one: it is put back after this.
+    pub(super) async fn undo(&self, world: &World, _: Option<&Value>) -> Result<(), Error> {
+        let kept = Rotation::kept(world)?;
+        let old = kept.map_or_else(|| world.secrets(), Ok)?;
+        furnish(world, old.database_password).await
     }
 }

@@ -22,6 +22,7 @@ mod directories;
 mod fetching;
 mod file;
 mod furnish;
+mod handover;
 mod hold;
 mod identity;
 mod kept_copy;
@@ -54,7 +55,7 @@ pub use account::AccountChange;
 pub(crate) use account::{Account, channel};
 pub(crate) use activation::Activation;
 pub(crate) use administrator::{Administrator, accepted_address, signs_in_by_name, verifier_login};
-pub(crate) use agent::{Agent, Edge, HandOver, Schedule, Server, Switch};
+pub(crate) use agent::{Agent, Edge, Schedule, Server, Switch};
 pub(crate) use apps::{AppFiles, AppRecord, AppRemoval, Apps, Check};
 pub(crate) use backup_key::BackupKey;
 pub(crate) use backup_repository::BackupRepository;
@@ -67,7 +68,8 @@ pub(crate) use directories::Directories;
 pub(crate) use fetching::Fetching;
 pub use fetching::told as not_fetched;
 pub(crate) use file::{Keeps, Rotation, Secrets, WantedFile};
-pub(crate) use furnish::{DatabasePassword, Furnish};
+pub(crate) use furnish::{DatabasePassword, Furnish, RolePassword};
+pub(crate) use handover::HandOver;
 pub(crate) use hold::Hold;
 pub(crate) use identity::Identity;
 pub(crate) use kept_copy::{Kept, KeptCopy};
@@ -125,7 +127,7 @@ macro_rules! actions {
 }
 
 actions! {
-    AcceptanceTest, Access, Account, Activation, Administrator, Agent, AppFiles, AppRecord, AppRemoval, Apps, BackupKey, BackupRepository, Closing, Cluster, ClusterSettings, Configuration, CreateDatabase, Database, DatabasePassword, Directories, Edge, Fetching, Forgetting, Freeing, Furnish, HandOver, Hold, Identity, KeptCopy, Ownership, Packages, Postgres, Pruning, Removal, Replacement, Rotation, Schedule, Secrets, Server, SetAside, Snapshot, SystemUser, TakenConfig, TakenFiles, Unit, Unpacking, VolumeVersion, WantedFile,
+    AcceptanceTest, Access, Account, Activation, Administrator, Agent, AppFiles, AppRecord, AppRemoval, Apps, BackupKey, BackupRepository, Closing, Cluster, ClusterSettings, Configuration, CreateDatabase, Database, DatabasePassword, Directories, Edge, Fetching, Forgetting, Freeing, Furnish, HandOver, Hold, Identity, KeptCopy, Ownership, Packages, Postgres, Pruning, Removal, Replacement, RolePassword, Rotation, Schedule, Secrets, Server, SetAside, Snapshot, SystemUser, TakenConfig, TakenFiles, Unit, Unpacking, VolumeVersion, WantedFile,
 }
 
 /// A step that takes this action. `ms` is how long it is thought to take, in milliseconds.

@@ -7,6 +7,7 @@ use tokio::time::{Instant, sleep};
 use crate::error::Error;
 use crate::place::postgres::administrator;
 use crate::state::database_failure;
+use crate::state::refused_start::RefusedStart;
 use crate::world::World;
 
 /// How long PostgreSQL may take until it answers: after a crash it replays what it wrote ahead.
@@ -38,8 +39,11 @@ pub(super) async fn wait(world: &World) -> Result<(), Error> {
         if running.restarts >= first + ENDS || began.elapsed() > START_PATIENCE {
             let log = world.layout.log(crate::LogPart::Database);
             let said = host::tail(&log, 20).unwrap_or_default();
-            let last = said.iter().rev().find(|line| line.contains("FATAL") || line.contains("PANIC"));
-            let last = last.or(said.last()).map_or("it said nothing", String::as_str);
+            let data = world.layout.postgres_data();
+            let last = match RefusedStart::of(&said, &data, &data) {
+                Some(refused) => refused.what(),
+                None => said.last().cloned().unwrap_or_else(|| "it said nothing".to_owned()),
+            };
             return Err(Error::not_ready(format!("PostgreSQL does not start: {last}"))
                 .hint(format!("its log is {}; remove the cause, then run `mainstay up`", log.display()))
                 .detail(said.join("\n")));

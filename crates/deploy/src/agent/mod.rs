@@ -110,7 +110,7 @@ pub async fn run(world: &World, handover: Option<Handover>, cancel: Cancellation
         () = Arc::clone(&agent).serve(&cancel) => {}
         () = found::keep(&agent) => {}
         () = agent.schedule.keep_time() => {}
-        () = pulse::watch(&agent.parts) => {}
+        () = pulse::watch(&agent.parts, &agent.layout) => {}
     }
     if let Some(notifier) = notifier {
         notifier.stopping();

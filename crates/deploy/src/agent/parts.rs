@@ -67,11 +67,24 @@ impl Parts {
         })
     }
 
-    /// The servers whose process runs: name, what it is, process id.
-    pub(super) fn running_servers(&self) -> Vec<(String, ServerSpec, u32)> {
+    /// The managed database.
+    pub(super) fn postgres(&self) -> Option<PostgresSpec> {
+        self.inner().iter().find_map(|part| match &part.running {
+            Run::Postgres(postgres) => Some(postgres.spec.clone()),
+            Run::Server(_) | Run::Edge(_) | Run::App(_) => None,
+        })
+    }
+
+    /// The servers and databases whose process runs: name, what it is, process id.
+    pub(super) fn running_programs(&self) -> Vec<(String, PartSpec, u32)> {
         let running = |part: &Part| match &part.running {
-            Run::Server(server) => Some((part.name.clone(), server.spec.clone(), server.status().pid?)),
-            Run::Edge(_) | Run::App(_) | Run::Postgres(_) => None,
+            Run::Server(server) => {
+                Some((part.name.clone(), PartSpec::Server(server.spec.clone()), server.status().pid?))
+            }
+            Run::Postgres(postgres) => {
+                Some((part.name.clone(), PartSpec::Postgres(postgres.spec.clone()), postgres.status().pid?))
+            }
+            Run::Edge(_) | Run::App(_) => None,
         };
         self.inner().iter().filter_map(running).collect()
     }
@@ -87,10 +100,15 @@ impl Parts {
         self.inner().iter().any(|part| part.name == name && waits(part))
     }
 
-    /// Has the process `pid` of a server, which has been silent for so long, replaced by a new one.
+    /// Has the process `pid` of a server or database, which has been silent for so long, replaced by a new one.
     pub(super) fn replace(&self, name: &str, pid: u32, why: &str, silent: Duration) {
         for part in self.inner().iter().filter(|part| part.name == name) {
-            if let Run::Server(Running { supervisor: Some(supervisor), .. }) = &part.running {
+            let supervisor = match &part.running {
+                Run::Server(Running { supervisor, .. }) => supervisor,
+                Run::Postgres(Running { supervisor, .. }) => supervisor,
+                Run::Edge(_) | Run::App(_) => continue,
+            };
+            if let Some(supervisor) = supervisor {
                 supervisor.replace(pid, why, silent);
             }
         }

@@ -15,7 +15,7 @@ use crate::control::protocol::{PostgresSpec, PostgresStatus};
 use crate::error::{Error, Exit};
 use crate::place::layout::Layout;
 use crate::place::postgres::prepare_socket;
-use crate::state::cluster::{Record, refuse_foreign};
+use crate::state::cluster::{Record, data_version, refuse_foreign};
 
 impl Running<PostgresSpec> {
     pub(super) fn status(&self) -> PostgresStatus {
@@ -41,6 +41,27 @@ pub(super) fn clear(layout: &Layout) -> Result<(), Error> {
     Ok(host::disk::remove_file(&layout.postgres_data().join("postmaster.pid"))?)
 }
 
+/// Makes the directory of its socket again where somebody has deleted it: without one, no PostgreSQL starts. Where the whole cluster is
+/// gone, nothing is made in its place.
+///
+/// # Errors
+/// It cannot be made.
+pub(super) fn bring_back_socket(layout: &Layout, spec: &PostgresSpec) -> Result<(), Error> {
+    let is_there = layout.postgres_socket().symlink_metadata().is_ok();
+    if is_there || data_version(layout).is_none() {
+        return Ok(());
+    }
+    tracing::warn!(directory = %layout.postgres_socket().display(), "the directory of PostgreSQL's socket is made again");
+    prepare(layout, spec)
+}
+
+/// Makes the directory of its socket where it is missing.
+fn prepare(layout: &Layout, spec: &PostgresSpec) -> Result<(), Error> {
+    let user = spec.user.as_deref().map(host::User::named).transpose()?;
+    let reader = spec.reader.as_deref().map(host::User::named).transpose()?;
+    prepare_socket(layout, user.as_ref(), reader.map(|user| user.gid))
+}
+
 /// How it is started by an agent with the environment `env`.
 ///
 /// # Errors
@@ -59,8 +80,7 @@ pub(super) fn command(
     let path = env.get("PATH").map(String::as_str).unwrap_or_default();
     let installation = record.installation(layout, path)?;
     let user = spec.user.as_deref().map(host::User::named).transpose()?;
-    let reader = spec.reader.as_deref().map(host::User::named).transpose()?;
-    prepare_socket(layout, user.as_ref(), reader.map(|user| user.gid))?;
+    prepare(layout, spec)?;
     let (socket, postgres) = (layout.postgres_socket(), layout.postgres());
     let set = |key: &str, value: &std::path::Path| format!("{key}={}", value.display());
     let settings = [

@@ -1,7 +1,8 @@
-//! Whether the server answers. A process that runs is not a server that works: it is asked all the time, where it listens, and
-//! replaced when it has answered nothing for [`LIMIT`].
+//! Whether the server and the managed PostgreSQL answer. A process that runs is not a server that works: it is asked all the time, where it
+//! listens, and replaced when it has answered nothing for [`LIMIT`].
 //!
-//! Any answer counts, also a bad one: a server whose database is away answers, and another process would not bring the database back.
+//! Any answer counts, also a bad one: a server whose database is away answers, and another process would not bring the database back. A
+//! PostgreSQL that recovers after a crash takes connections and no logins; it answers.
 //! A server that has not answered since its start may be migrating its database, so it gets far longer.
 
 use std::collections::BTreeMap;
@@ -11,8 +12,11 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use super::parts::Parts;
+use super::postgres;
 use crate::control::health;
-use crate::control::protocol::ServerSpec;
+use crate::control::protocol::{PartSpec, PostgresSpec, ServerSpec};
+use crate::error::Error;
+use crate::place::layout::Layout;
 
 /// How often it is asked.
 const INTERVAL: Duration = Duration::from_secs(5);
@@ -93,34 +97,69 @@ impl Pulse {
     }
 }
 
-/// A server that is asked.
+/// A program that is asked.
 struct Watched {
-    spec: ServerSpec,
-    client: reqwest::Client,
+    asked: Asked,
     pulse: Pulse,
     /// When it answered last, or did not.
     last: Instant,
 }
 
+/// How it is asked.
+enum Asked {
+    Server(ServerSpec, reqwest::Client),
+    Postgres(PostgresSpec),
+}
+
+impl Asked {
+    /// # Errors
+    /// It cannot be asked.
+    fn of(spec: &PartSpec) -> Result<Option<Self>, Error> {
+        Ok(match spec {
+            PartSpec::Server(server) => Some(Self::Server(server.clone(), health::client(server, DEADLINE)?)),
+            PartSpec::Postgres(postgres) => Some(Self::Postgres(postgres.clone())),
+            PartSpec::App(_) | PartSpec::Edge(_) => None,
+        })
+    }
+
+    fn is(&self, spec: &PartSpec) -> bool {
+        match (self, spec) {
+            (Self::Server(ours, _), PartSpec::Server(theirs)) => ours == theirs,
+            (Self::Postgres(ours), PartSpec::Postgres(theirs)) => ours == theirs,
+            _ => false,
+        }
+    }
+
+    async fn answers(&self, layout: &Layout) -> bool {
+        match self {
+            Self::Server(spec, client) => health::answers(client, spec).await,
+            Self::Postgres(_) => database::cluster::listens(&layout.postgres_socket(), DEADLINE).await,
+        }
+    }
+}
+
 /// Asks every server for ever, tells its edges, and has it replaced.
-pub(super) async fn watch(parts: &Parts) {
+pub(super) async fn watch(parts: &Parts, layout: &Layout) {
     let mut watched: BTreeMap<String, Watched> = BTreeMap::new();
     loop {
         let began = Instant::now();
-        let running = parts.running_servers();
+        let running = parts.running_programs();
+        if let Some(spec) = parts.postgres()
+            && let Err(error) = postgres::bring_back_socket(layout, &spec)
+        {
+            tracing::error!(%error, "the directory of PostgreSQL's socket cannot be brought back");
+        }
         watched
-            .retain(|name, known| running.iter().any(|(other, now, _)| other == name && *now == known.spec));
+            .retain(|name, known| running.iter().any(|(other, now, _)| other == name && known.asked.is(now)));
         // A server that is started meanwhile is asked soon: only one that has answered can fall silent.
         let mut pause = if running.is_empty() { QUICK } else { INTERVAL };
         for (name, spec, pid) in running {
-            let asked = Instant::now();
-            let Watched { client, pulse, last, .. } = match watched.entry(name.clone()) {
+            let began = Instant::now();
+            let Watched { asked, pulse, last } = match watched.entry(name.clone()) {
                 Entry::Occupied(known) => known.into_mut(),
-                Entry::Vacant(new) => match health::client(&spec, DEADLINE) {
-                    Ok(client) => {
-                        let spec = spec.clone();
-                        new.insert(Watched { spec, client, pulse: Pulse::default(), last: asked })
-                    }
+                Entry::Vacant(new) => match Asked::of(&spec) {
+                    Ok(Some(asked)) => new.insert(Watched { asked, pulse: Pulse::default(), last: began }),
+                    Ok(None) => continue,
                     Err(error) => {
                         tracing::error!(part = name, %error, "the server cannot be asked");
                         continue;
@@ -131,7 +170,7 @@ pub(super) async fn watch(parts: &Parts) {
                 // A process that was not asked yet is not known to be silent.
                 parts.set_silent(&name, pid, false);
             }
-            let answered = health::answers(client, &spec).await;
+            let answered = asked.answers(layout).await;
             let verdict = pulse.note(pid, answered, last.elapsed());
             *last = Instant::now();
             if verdict != Verdict::Well {

@@ -11,10 +11,12 @@ use settings::Origin;
 
 use crate::error::{Error, Exit};
 use crate::part::database::readiness::warnings;
+use crate::part::identity::refuse_gone_files;
 use crate::place::postgres;
 use crate::state::cluster::{self, Record};
 use crate::state::config_file;
 use crate::state::database_failure::{refused, script};
+use crate::state::deleted::deleted_database;
 use crate::state::location::{self, Location, Managed};
 use crate::state::settled::settings_of;
 use crate::world::World;
@@ -135,6 +137,13 @@ pub struct Reached {
 /// A setting is wrong; the database is away or cannot be used: why, and what to do.
 pub async fn database_status(world: &World) -> Result<DatabaseStatus, Error> {
     let (location, release, origins) = of_deployment(world)?;
+    if let Some(deleted) = deleted_database(&world.layout) {
+        return Err(deleted.refusal());
+    }
+    // A file that is not there yet is told as such.
+    if !matches!(location, Location::File) {
+        refuse_gone_files(&world.layout).await?;
+    }
     let managed = match &location {
         Location::Managed(_) => Some(managed(world).await?),
         Location::File | Location::Server(_) => None,

@@ -18,6 +18,7 @@ use crate::error::{Error, Exit};
 use crate::place::ground::{Ground, ground};
 use crate::place::layout::Layout;
 use crate::place::machine::make_dir;
+use crate::state::cluster::refuse_to_take_away;
 use crate::world::World;
 
 /// Removes the deployment. `None` when the user did not agree.
@@ -42,6 +43,8 @@ pub async fn uninstall(
     refuse_others(operation, world).await?;
     if operation.keep_data {
         refuse_unclear(layout, &why)?;
+    } else {
+        refuse_to_take_away(layout, "mainstay uninstall")?;
     }
     if !caller.consent.to(None)? {
         return Ok(None);

@@ -8,6 +8,7 @@ use super::verify::refuse_not_installed;
 use crate::action::{AcceptanceTest, Action};
 use crate::control::protocol::{ServerSpec, Status};
 use crate::error::{Error, Exit};
+use crate::part::database::startable::check_restart;
 use crate::part::identity::refuse_gone_files;
 use crate::part::{self, PARTS, Part};
 use crate::place::ground::ground;
@@ -61,6 +62,15 @@ impl Operation for Restart {
         }
         if let Some(server) = running.server() {
             check_start(world, &server.spec, &config)?;
+            let (stops_server, stops_database) = match self.part.as_str() {
+                "server" => (true, false),
+                "agent" => (true, true),
+                "database" => (running.postgres().is_some(), true),
+                _ => (false, false),
+            };
+            if stops_server {
+                check_restart(world, &running, &config, stops_database).await?;
+            }
         }
         let site_url = config["ServiceSettings"]["SiteURL"].as_str().and_then(|url| url.parse().ok());
         let site_url = site_url.or_else(|| default_site_url(edge, &host_name()).parse().ok());

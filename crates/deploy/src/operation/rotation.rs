@@ -3,17 +3,19 @@
 use std::collections::BTreeMap;
 
 use plan::Plan;
-use settings::{Rotated, Salt};
+use settings::{DATABASE_PASSWORD, Rotated, Salt};
 
 use super::runner::{Looking, Operation};
 use super::verify::refuse_not_installed;
-use crate::action::{Action, Configuration, Rotation};
+use crate::action::{Action, Configuration, RolePassword, Rotation};
 use crate::control::protocol::Status;
 use crate::error::{Error, Exit};
+use crate::part::database::startable::check_restart;
 use crate::part::edge::held;
 use crate::part::identity::refuse_gone_files;
 use crate::part::server::{Server, listen_address};
 use crate::part::{Part as _, test_step};
+use crate::state::location::Location;
 use crate::state::proof::prove;
 use crate::state::settled::{Settled, settle};
 use crate::state::which_release::Source;
@@ -24,17 +26,10 @@ use crate::world::World;
 /// # Errors
 /// A name is no secret's: the nearest right one.
 pub fn broken_by(names: &[String]) -> Result<Vec<Rotated>, Error> {
-    let breaks =
-        |name: &String| Salt::find(name).map(|salt| Rotated { name: salt.name, breaks: salt.breaks });
-    let found = names.iter().map(|name| {
-        breaks(name).ok_or_else(|| {
-            let known = settings::SALTS.map(|salt| salt.name);
-            let near = settings::nearest(name, known).map(|near| format!("; did you mean `{near}`?"));
-            let near = near.unwrap_or_else(|| format!("; allowed: {}", known.join(", ")));
-            Error::new(Exit::Usage, format!("`{name}` is no secret that can be rotated{near}"))
-        })
-    });
-    found.collect()
+    names
+        .iter()
+        .map(|name| settings::rotated(name).map_err(|problem| Error::new(Exit::Usage, problem)))
+        .collect()
 }
 
 /// A value that is given elsewhere outranks `secrets.toml`: a new one there would change nothing.
@@ -56,6 +51,25 @@ fn check_outranked(names: &[String], settled: &Settled) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+/// The password of the database is Mainstay's to change where Mainstay runs it, and while it runs: PostgreSQL keeps it itself.
+fn check_database(location: &Location, running: Option<&Status>) -> Result<(), Error> {
+    if !matches!(location, Location::Managed(_)) {
+        let what = format!(
+            "`{}` is for a database that Mainstay runs, and the data of this deployment is in {location}",
+            DATABASE_PASSWORD.name
+        );
+        return Err(Error::new(Exit::Usage, what).hint(
+            "change it there, give the new one to Mainstay (DB_PASS, or the address), and run `mainstay up`",
+        ));
+    }
+    let runs = running.and_then(|status| status.postgres()).is_some_and(|postgres| postgres.pid.is_some());
+    if runs {
+        return Ok(());
+    }
+    Err(Error::not_ready("the database does not run, and only PostgreSQL itself can change the password")
+        .hint("run `mainstay up`, then the same command again; nothing has been changed"))
 }
 
 /// Replaces secrets, and restarts and verifies the server where it runs.
@@ -85,8 +99,14 @@ impl Operation for Rotate {
         let running = world.agent.status().await?;
         let settled = settle(world, &BTreeMap::new(), Source::default())?;
         check_outranked(&names, &settled)?;
+        if names.iter().any(|name| name == DATABASE_PASSWORD.name) {
+            check_database(&settled.location, running.as_ref())?;
+        }
         if let Some(config) = &settled.config.config {
             prove(world, &settled.release, config, Some(&settled.resolved))?;
+            if let Some(running) = running.as_ref().filter(|running| running.server().is_some()) {
+                check_restart(world, running, config, false).await?;
+            }
         }
         Ok(Seen { names, running, settled })
     }
@@ -98,6 +118,9 @@ impl Operation for Rotate {
         let (stop, start) = server.unzip();
         let mut steps: Vec<_> = stop.into_iter().collect();
         steps.push(Rotation { names: seen.names.clone() }.step());
+        if seen.names.iter().any(|name| name == DATABASE_PASSWORD.name) {
+            steps.push(RolePassword {}.step());
+        }
         let configuration = Configuration {
             release: release.clone(),
             listen: listen_address(layout, running, desired.listen),

@@ -15,6 +15,7 @@ use crate::part::{identity, observe, stopping};
 use crate::place::Place;
 use crate::place::container::may_be_uploads;
 use crate::place::ground::ground;
+use crate::state::cluster::refuse_to_take_away;
 use crate::state::location::Location;
 use crate::state::settled::settle;
 use crate::state::words::START_EMPTY;
@@ -47,6 +48,7 @@ impl Operation for StartEmpty {
     async fn look(&self, world: &World, mut looking: Looking<'_>) -> Result<Seen, Error> {
         let (layout, request) = (&world.layout, &self.request);
         ground(layout)?;
+        refuse_to_take_away(layout, "mainstay up --start-empty")?;
         let source = request.source(looking.only_shown);
         let settled = settle(world, &request.flags, source)?;
         let observed =

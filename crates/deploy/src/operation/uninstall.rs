@@ -16,6 +16,7 @@ use crate::error::Error;
 use crate::part::{boot, stopping};
 use crate::place::ground::{Ground, ground};
 use crate::place::layout::Layout;
+use crate::state::cluster::refuse_to_take_away;
 use crate::state::location;
 use crate::state::server_user::{made_for, made_for_database, other_deployments};
 use crate::state::words::UNINSTALL;
@@ -133,6 +134,9 @@ impl Operation for Uninstall {
         let layout = &world.layout;
         if ground(layout)? == Ground::Free {
             return Err(not_there(layout));
+        }
+        if !self.keep_data {
+            refuse_to_take_away(layout, "mainstay uninstall")?;
         }
         // The managed database is in the directory, and goes or stays with it.
         let elsewhere = !location::is_managed(layout);

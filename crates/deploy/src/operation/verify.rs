@@ -10,7 +10,7 @@ use url::Url;
 
 use crate::action::target;
 use crate::error::{Error, Exit, reason};
-use crate::part::identity::refuse_gone_settings;
+use crate::part::identity::refuse_gone_files;
 use crate::place::layout::Layout;
 use crate::state::deleted::deleted_database;
 use crate::state::full_disk::{explained, refuse_full};
@@ -94,11 +94,11 @@ async fn of_deployment(world: &World) -> Result<Target, Error> {
         return Err(Error::not_ready(what).hint(hint));
     }
     refuse_not_installed(layout)?;
-    refuse_gone_settings(layout).await?;
-    // Every check would pass: the server still has the file.
+    // Every check may pass: the server still has what it works on.
     if let Some(deleted) = deleted_database(&world.layout) {
         return Err(Error::new(Exit::NotVerified, deleted.what()).hint(deleted.hint()));
     }
+    refuse_gone_files(layout).await?;
     // A public name leads somewhere else than here, so that is tested whatever runs here.
     let settled = settle(world, &BTreeMap::new(), Source::default())?;
     if let Ok(None) = world.agent.status().await {

@@ -57,6 +57,11 @@ impl Layout {
     }
 }
 
+/// The socket itself.
+pub(crate) fn socket_of(layout: &Layout) -> PathBuf {
+    socket_in(&layout.postgres_socket())
+}
+
 fn socket_in(directory: &Path) -> PathBuf {
     directory.join(format!(".s.PGSQL.{}", Engine::Postgres.default_port()))
 }

@@ -1,10 +1,12 @@
 //! Which PostgreSQL made the managed cluster, and whether that one is on this machine: `postgres/cluster.json`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use database::cluster::{ACCESS, IDENTITIES, Installation, Machine, SETTINGS, access, identities, settings};
+use host::leftover::PidFile;
 use serde::{Deserialize, Serialize};
 
+use crate::control::protocol::DATABASE;
 use crate::error::{Error, Exit};
 use crate::place::layout::{FILE_LIMIT, Layout};
 use crate::place::postgres::installations;
@@ -113,21 +115,78 @@ pub(crate) fn data_version(layout: &Layout) -> Option<u32> {
     text.trim().parse().ok()
 }
 
+/// The process of a PostgreSQL that works on the data and that no agent has started.
+pub(crate) fn foreign(layout: &Layout) -> Option<u32> {
+    let data = layout.postgres_data();
+    let ours = PidFile::read(&layout.run().join(format!("{DATABASE}.pid"))).filter(PidFile::is_running);
+    let ours = ours.map(|file| file.pid);
+    // Written by PostgreSQL, in a directory that only it and root can change.
+    let text = std::fs::read_to_string(data.join("postmaster.pid")).unwrap_or_default();
+    let named: Option<u32> = text.lines().next().and_then(|line| line.trim().parse().ok());
+    let working = host::leftover::working_in(&data);
+    let main = |pid: &u32| Some(*pid) == named || (named.is_none() && is_main(*pid));
+    working.into_iter().filter(main).find(|pid| Some(*pid) != ours)
+}
+
+/// Whether it is the first process of a PostgreSQL: the others call themselves `postgres: ...`.
+fn is_main(pid: u32) -> bool {
+    let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+    let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    name.trim_end() == "postgres" && !line.is_empty() && !line.starts_with(b"postgres:")
+}
+
 /// Refuses a PostgreSQL that works on the data and that no agent has started.
 ///
 /// # Errors
 /// There is one: its process.
 pub(crate) fn refuse_foreign(layout: &Layout) -> Result<(), Error> {
+    let Some(pid) = foreign(layout) else { return Ok(()) };
     let data = layout.postgres_data();
-    // Written by PostgreSQL, in a directory that only it and root can change.
-    let Ok(text) = std::fs::read_to_string(data.join("postmaster.pid")) else { return Ok(()) };
-    let pid: Option<u32> = text.lines().next().and_then(|line| line.trim().parse().ok());
-    let Some(pid) = pid.filter(|pid| host::leftover::working_in(&data).contains(pid)) else { return Ok(()) };
     Err(Error::new(
         Exit::Refused,
         format!("a PostgreSQL that Mainstay has not started works in {} (process {pid})", data.display()),
     )
     .hint(format!("stop it with `kill -INT {pid}`, then run `mainstay up`")))
+}
+
+/// Refuses to take the data away from a PostgreSQL that somebody else has started on it. `command`: what is to be run again.
+///
+/// # Errors
+/// There is one: its process.
+pub(crate) fn refuse_to_take_away(layout: &Layout, command: &str) -> Result<(), Error> {
+    let Some(pid) = foreign(layout) else { return Ok(()) };
+    let data = layout.postgres_data();
+    Err(Error::new(
+        Exit::Busy,
+        format!(
+            "a PostgreSQL that Mainstay has not started works in {} (process {pid}), and its data would be taken away under it",
+            data.display()
+        ),
+    )
+    .hint(format!("stop it with `kill -INT {pid}`, then run `{command}`; nothing has been changed")))
+}
+
+/// Refuses a copy that was made while the original's PostgreSQL ran, or had not ended in order: its files are of different moments.
+/// `original`: the deployment that this one was copied from.
+///
+/// # Errors
+/// It is such a copy.
+pub(crate) fn refuse_torn(layout: &Layout, original: &Layout) -> Result<(), Error> {
+    let text = std::fs::read_to_string(layout.postgres_data().join("postmaster.pid")).unwrap_or_default();
+    if text.lines().nth(1).map(Path::new) != Some(&*original.postgres_data()) {
+        return Ok(());
+    }
+    let (here, there) = (layout.root().display(), original.root().display());
+    Err(Error::new(
+        Exit::Refused,
+        format!(
+            "{here} is a copy of {there} that was made while PostgreSQL worked there, so the files of the copy are of different moments and \
+             make no database"
+        ),
+    )
+    .hint(format!(
+        "run `mainstay down --dir {there}`, copy the directory again (`cp -a`), and run `mainstay up` for both; nothing has been changed"
+    )))
 }
 
 /// Whether a cluster with data is there.

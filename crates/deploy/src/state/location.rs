@@ -15,6 +15,7 @@ use crate::error::{Error, Exit};
 use crate::place::layout::Layout;
 use crate::place::postgres;
 use crate::state::cluster;
+use crate::state::identity::Identity;
 use crate::state::wanted::read_wanted;
 use crate::world::World;
 
@@ -39,6 +40,8 @@ pub(crate) struct Managed {
     pub at_hand: bool,
     /// How the server logs in to it.
     pub server: Server,
+    /// The directory of the socket of the deployment that this one was copied from: config.json still names that.
+    pub original: Option<Host>,
 }
 
 impl Managed {
@@ -56,7 +59,13 @@ impl Managed {
             possible: layout.place().runs_database(),
             at_hand: installs || ((asked || is_default) && at_hand()),
             server: postgres::server(layout, password),
+            original: original_socket(layout),
         }
+    }
+
+    /// Whether an address is that of the managed database, or was it where this deployment was copied from.
+    fn is_at(&self, host: &Host) -> bool {
+        self.server.host == *host || self.original.as_ref() == Some(host)
     }
 
     fn location(&self) -> Location {
@@ -181,7 +190,7 @@ pub(crate) fn location(
         }
         DataSource::Server(server) => server.as_mattermost_connects(),
     };
-    if server.host == managed.server.host {
+    if managed.is_at(&server.host) {
         return Ok(managed.location());
     }
     match driver {
@@ -232,11 +241,20 @@ pub(crate) fn deployed(config: &Value, layout: &Layout) -> Option<Location> {
     match text("DataSource").parse() {
         Ok(DataSource::Server(server)) => {
             let server = Box::new(server.as_mattermost_connects());
-            let is_ours = server.host == Host::Socket(layout.postgres_socket());
+            let is_ours = server.host == Host::Socket(layout.postgres_socket())
+                || original_socket(layout).is_some_and(|socket| server.host == socket);
             Some(if is_ours { Location::Managed(server) } else { Location::Server(server) })
         }
         _ => None,
     }
+}
+
+/// Where the managed database of the deployment had its socket whose directory was copied or moved here.
+fn original_socket(layout: &Layout) -> Option<Host> {
+    // A record that cannot be read is told elsewhere.
+    let identity = Identity::read(layout).ok().flatten()?;
+    let is_elsewhere = identity.managed && identity.root != layout.root();
+    is_elsewhere.then(|| Host::Socket(Layout::new(&identity.root).postgres_socket()))
 }
 
 /// Whether the data is in the managed database, as config.json or mainstay.toml says: for whoever has not settled anything.
@@ -311,7 +329,7 @@ mod tests {
 
     fn managed(asked: bool, at_hand: bool) -> Managed {
         let server = postgres::server(&Layout::new("/srv/chat"), None);
-        Managed { asked, possible: true, at_hand, server }
+        Managed { asked, possible: true, at_hand, server, original: None }
     }
 
     #[test]
@@ -335,6 +353,14 @@ mod tests {
         assert!(is_managed(at(BUILTIN, &[], Some(&config), &managed(false, false))));
         assert!(matches!(deployed(&config, &Layout::new("/srv/chat")), Some(Location::Managed(_))));
         assert!(matches!(deployed(&config, &Layout::new("/srv/copy")), Some(Location::Server(_))));
+        // A copy has its own, although config.json still names the one of the original.
+        let copy = Managed {
+            original: Some(Host::Socket("/srv/first/postgres/socket".into())),
+            ..managed(false, true)
+        };
+        let of_original = json!({"SqlSettings": {"DriverName": "postgres", "DataSource":
+            "postgres://mattermost:x@/mattermost?host=%2Fsrv%2Ffirst%2Fpostgres%2Fsocket&port=5432&sslmode=disable"}});
+        assert!(is_managed(at(TEAM, &[], Some(&of_original), &copy)));
         // A person names another one.
         assert!(matches!(at(TEAM, &POSTGRES, None, &managed(false, true)), Ok(Location::Server(_))));
         let both = at(TEAM, &POSTGRES, None, &managed(true, true)).expect_err("two databases");

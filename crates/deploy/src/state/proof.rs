@@ -71,7 +71,7 @@ pub(crate) fn prove_next(
 }
 
 /// Which line says a value: of `mainstay.toml` or the environment where it is declared, otherwise of config.json.
-fn place(layout: &Layout, section: &str, key: &str, resolved: Option<&Resolved>) -> String {
+pub(crate) fn place(layout: &Layout, section: &str, key: &str, resolved: Option<&Resolved>) -> String {
     let setting = resolved.and_then(|resolved| resolved.setting(section, key));
     let declared = setting.filter(|setting| setting.is_declared()).and_then(settings::Setting::origin);
     if let Some(origin) = declared {

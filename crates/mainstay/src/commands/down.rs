@@ -20,8 +20,10 @@ pub(super) async fn run(
         return Ok(Exit::Done);
     }
     if let Some(deleted) = deploy::deleted_database(&world.layout) {
-        printer.say(&format!("warning: {}. To save it, {}", deleted.what(), deleted.hint()));
-        if !args.change.yes && !question::agreed(printer, "Stop it, and lose this data?")? {
+        printer.say(&format!("warning: {}. To save it: {}", deleted.what(), deleted.hint()));
+        if let Some(question) = deleted.question().filter(|_| !args.change.yes)
+            && !question::agreed(printer, question)?
+        {
             printer.show("Nothing has been changed");
             return Ok(Exit::Done);
         }

@@ -54,6 +54,8 @@ mod full {
     mod history;
     pub(crate) mod image;
     mod managed;
+    mod managed_checks;
+    mod managed_killed;
     mod managed_recovery;
     mod managed_undo;
     mod official;

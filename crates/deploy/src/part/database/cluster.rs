@@ -1,11 +1,13 @@
 //! The managed PostgreSQL: what is there of it, and what a plan does about it.
 
 use std::os::unix::fs::MetadataExt as _;
-use std::time::Duration;
+use std::path::Path;
+use std::time::{Duration, Instant};
 
 use dsn::Server;
 use plan::Step;
 
+use super::startable;
 use crate::action::{
     Action, Cluster, ClusterSettings, DatabasePassword, Furnish, Manager, Packages, Postgres, Switch,
     SystemUser, fitting,
@@ -14,15 +16,25 @@ use crate::control::protocol::{PostgresSpec, PostgresStatus, Status};
 use crate::error::{Error, Exit};
 use crate::part::{Stage, View};
 use crate::place::layout::Layout;
-use crate::place::postgres::{DIRECTORY, administrator, installations};
-use crate::state::cluster::{Record, data_version, files, refuse_foreign};
+use crate::place::postgres::{DIRECTORY, administrator, installations, socket_of};
+use crate::state::cluster::{Record, data_version, files, refuse_foreign, refuse_torn};
 use crate::state::database_failure::{is_missing, refused};
+use crate::state::identity::{Identity, original};
 use crate::state::server_user::{database_user, is_there};
 use crate::state::settled::Settled;
 use crate::world::World;
 
 /// How long a PostgreSQL of our own may take to answer whoever looks.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long one that runs may take no connections before it counts as silent.
+const SILENCE: Duration = Duration::from_secs(12);
+
+/// The same where its socket is not there: it makes that right after its start.
+const WITHOUT_SOCKET: Duration = Duration::from_secs(3);
+
+/// The time between two looks.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// How many connections a server opens at most where nothing says so: Mattermost's own default since 11.0.
 const CONNECTIONS: u32 = 100;
@@ -40,8 +52,12 @@ pub(crate) struct Observed {
     pub packages: Option<Manager>,
     /// Whether its settings are what they shall be.
     pub settings: bool,
-    /// How it runs, where it answers.
+    /// How it runs, where its process is there.
     pub running: Option<PostgresSpec>,
+    /// Whether it takes logins.
+    pub answers: bool,
+    /// Whether it takes no connections either, and not because it is only starting.
+    pub silent: bool,
     /// Whether the server's user can log in to its database.
     pub furnished: bool,
 }
@@ -60,7 +76,7 @@ fn connections(settled: &Settled) -> u32 {
 impl Observed {
     /// Whether it has to be stopped and started again.
     pub(crate) fn restarts(&self, wanted: &PostgresSpec) -> bool {
-        self.running.as_ref().is_some_and(|running| running != wanted || !self.settings)
+        self.running.as_ref().is_some_and(|running| running != wanted || !self.settings || self.silent)
     }
 }
 
@@ -85,16 +101,21 @@ pub(super) async fn observe(
         ..Observed::default()
     };
     let path = world.env.get("PATH").map(String::as_str).unwrap_or_default();
+    if let Some(there) = Identity::read(layout)?.and_then(|identity| original(&identity, layout)) {
+        refuse_torn(layout, &there)?;
+    }
     match record.as_ref().filter(|_| made) {
         Some(record) => {
             let installation = record.installation(layout, path)?;
             fitting(std::slice::from_ref(&installation), &settled.release)?;
-            check_data(layout, wanted.user.as_deref())?;
             let owner = wanted.user.clone().map_or_else(|| host::User::current().map(|me| me.name), Ok)?;
-            let is_right = |(name, text): &(&str, String)| {
-                std::fs::read_to_string(layout.postgres().join(name)).is_ok_and(|there| there == *text)
-            };
-            seen.settings = files(&installation, connections(settled), &owner).iter().all(is_right);
+            let files = files(&installation, connections(settled), &owner);
+            seen.settings = files.iter().all(|(name, text)| is_right(&layout.postgres().join(name), text));
+            look_at_process(layout, agent, &mut seen).await;
+            // Before anything is stopped, and before anything is started in vain.
+            if seen.running.is_none() || seen.restarts(&wanted) {
+                startable::check(world, record, &wanted, &files)?;
+            }
         }
         None => {
             refuse_leftovers(layout)?;
@@ -104,21 +125,41 @@ pub(super) async fn observe(
     if agent.is_none_or(|status| status.postgres().is_none()) {
         refuse_foreign(layout)?;
     }
-    let answers = agent.and_then(|status| status.postgres()).filter(|postgres| postgres.pid.is_some());
-    if let Some(postgres) = answers
-        && ::database::answers(&administrator(layout), PATIENCE).await.unwrap_or(false)
-    {
-        seen.running = Some(postgres.spec.clone());
-    }
     let deployment = record.and_then(|record| record.deployment);
     // One that does not run cannot be asked. What a finished installation has left there is its database.
     let presumed = made && (release::current(&layout.current()).is_some() || deployment.is_some());
-    let (furnished, exists) = match seen.running {
-        Some(_) => look(settled, server, presumed).await?,
-        None => (presumed, presumed),
+    let (furnished, exists) = match seen.answers {
+        true => look(settled, server, presumed).await?,
+        false => (presumed, presumed),
     };
     seen.furnished = furnished;
     Ok(super::Observed { exists, deployment, cluster: Some(seen), ..super::Observed::default() })
+}
+
+/// Whether a file says what it shall say, and everybody may read it: PostgreSQL reads it as a user of its own.
+fn is_right(path: &Path, text: &str) -> bool {
+    let readable = path.symlink_metadata().is_ok_and(|meta| meta.is_file() && meta.mode() & 0o444 == 0o444);
+    readable && std::fs::read_to_string(path).is_ok_and(|there| there == text)
+}
+
+/// How it runs, and whether it answers. One that is starting takes connections and no logins yet; one whose socket is gone takes neither.
+async fn look_at_process(layout: &Layout, agent: Option<&Status>, seen: &mut Observed) {
+    let running = agent.and_then(|status| status.postgres()).filter(|postgres| postgres.pid.is_some());
+    let Some(postgres) = running else { return };
+    seen.running = Some(postgres.spec.clone());
+    let began = Instant::now();
+    loop {
+        seen.answers = ::database::answers(&administrator(layout), PATIENCE).await.unwrap_or(false);
+        if seen.answers || ::database::cluster::listens(&layout.postgres_socket(), PATIENCE).await {
+            return;
+        }
+        let limit = if socket_of(layout).exists() { SILENCE } else { WITHOUT_SOCKET };
+        if began.elapsed() > limit {
+            seen.silent = true;
+            return;
+        }
+        tokio::time::sleep(LOOK).await;
+    }
 }
 
 /// Whether the server can log in, and whether Mattermost's tables are there.
@@ -179,26 +220,6 @@ fn refuse_leftovers(layout: &Layout) -> Result<(), Error> {
     )))
 }
 
-/// PostgreSQL starts only where its data is its user's, and closed to others.
-fn check_data(layout: &Layout, user: Option<&str>) -> Result<(), Error> {
-    let data = layout.postgres_data();
-    let meta = data.symlink_metadata().map_err(|error| Error::path("look at", &data, &error))?;
-    let user = user.map_or_else(host::User::current, host::User::named)?;
-    let mode = meta.mode() & 0o7777;
-    if meta.uid() == user.uid && [0o700, 0o750].contains(&mode) {
-        return Ok(());
-    }
-    let owner = meta.uid().to_string();
-    let owner = host::User::named(&owner).map_or(owner, |user| user.name);
-    let data = data.display();
-    Err(Error::not_ready(format!(
-        "{data} belongs to {owner} and has mode {mode:04o}; PostgreSQL starts only where its data belongs to {} and nobody else may \
-         enter it",
-        user.name
-    ))
-    .hint(format!("`chown -R {}: {data} && chmod 700 {data}`, as root; nothing has been changed", user.name)))
-}
-
 /// What a stage does about it, before the tables are made.
 pub(super) fn steps(stage: Stage, view: &View<'_>, seen: &Observed) -> Vec<Step<Action>> {
     let (layout, settled) = (view.layout, view.settled);
@@ -228,7 +249,8 @@ pub(super) fn steps(stage: Stage, view: &View<'_>, seen: &Observed) -> Vec<Step<
                 let connections = connections(settled);
                 steps.push(ClusterSettings { user: wanted.user.clone(), connections }.step());
             }
-            if seen.running.is_none() || restarts {
+            // Started again where it does not run, and waited for where it is only starting.
+            if !seen.answers || restarts {
                 steps.push(Postgres { switch: Switch::On, spec: wanted }.step());
             }
             if !seen.furnished || !seen.password {
@@ -281,7 +303,18 @@ mod tests {
     fn running() -> Observed {
         let spec = spec(&Layout::new("/srv/chat"), &managed(false));
         let (made, user, password, settings, furnished) = (true, true, true, true, true);
-        Observed { made, user, password, packages: None, settings, running: Some(spec), furnished }
+        let (answers, silent) = (true, false);
+        Observed {
+            made,
+            user,
+            password,
+            packages: None,
+            settings,
+            running: Some(spec),
+            answers,
+            silent,
+            furnished,
+        }
     }
 
     #[test]
@@ -330,8 +363,14 @@ mod tests {
 
     #[test]
     fn one_that_does_not_run_is_started_and_a_wrong_password_set_anew() {
-        let ended = Observed { running: None, ..running() };
+        let ended = Observed { running: None, answers: false, ..running() };
         assert_eq!(names(&managed(false), &with(finished(), ended))[0], "postgres");
+        // One that takes no logins yet is waited for, with its server; one that takes no connections is restarted.
+        let starting = Observed { answers: false, ..running() };
+        assert_eq!(names(&managed(false), &with(finished(), starting))[0], "postgres");
+        let silent = Observed { answers: false, silent: true, ..running() };
+        let expected = ["hold", "stop-server", "stop-postgres", "postgres", "server"];
+        assert_eq!(names(&managed(false), &with(finished(), silent))[..5], expected);
         let closed = Observed { furnished: false, ..running() };
         assert_eq!(names(&managed(false), &with(finished(), closed))[0], "furnish");
     }

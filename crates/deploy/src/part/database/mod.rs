@@ -4,6 +4,7 @@ pub(crate) mod cluster;
 pub(crate) mod fit;
 pub(crate) mod plan;
 pub(crate) mod readiness;
+pub(crate) mod startable;
 
 use ::database::{Lacking, Schema};
 use version::Version;

@@ -18,7 +18,7 @@ fn kill(signal: &str, pid: u64) {
 }
 
 /// Posts as fast as the server answers, until it is told to stop; returns the messages that the server has acknowledged.
-async fn post(place: (String, String), channel: String, stop: Arc<AtomicBool>) -> Vec<String> {
+pub(super) async fn post(place: (String, String), channel: String, stop: Arc<AtomicBool>) -> Vec<String> {
     let (url, token) = place;
     let client = reqwest::Client::builder().timeout(Duration::from_secs(10)).build().expect("a client");
     let mut acknowledged = Vec::new();
