@@ -103,7 +103,11 @@ impl<'a> Clean<'a> {
             Found::Absent => {}
             Found::Others => clean.stay("bucket", &aws.bucket, "`mainstay apps aws init` did not make it"),
             Found::Ours if objects > 0 => {
-                clean.stay("bucket", &aws.bucket, &format!("it holds {objects} objects"));
+                clean.stay(
+                    "bucket",
+                    &aws.bucket,
+                    &format!("it holds {}", finding::counted(objects, "object", "objects")),
+                );
             }
             Found::Ours => clean.steps.push(Remove::Bucket),
         }

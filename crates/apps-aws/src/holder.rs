@@ -48,11 +48,13 @@ fn here() -> Option<String> {
     Some(format!("{boot}/{}", namespace.to_string_lossy()))
 }
 
-/// When a process was started, in ticks since the boot.
+/// When a process was started, in ticks since the boot; None once it has ended, also while nobody has waited for it.
 fn started(pid: u32) -> Option<String> {
     let stat = read(&format!("/proc/{pid}/stat"))?;
     // The name before it is in parentheses and may hold anything.
-    stat.rsplit(')').next()?.split_whitespace().nth(19).map(str::to_owned)
+    let fields: Vec<&str> = stat.rsplit(')').next()?.split_whitespace().collect();
+    let has_ended = matches!(fields.first(), None | Some(&("Z" | "X")));
+    fields.get(19).filter(|_| !has_ended).map(|field| (*field).to_owned())
 }
 
 fn read(path: &str) -> Option<String> {
@@ -70,6 +72,16 @@ mod tests {
         let id = format!("{}/{}/1", here().unwrap(), child.id());
         child.wait().unwrap();
         assert!(Holder::has_ended(&id));
+        let mut zombie = std::process::Command::new("true").spawn().unwrap();
+        let stat = format!("/proc/{}/stat", zombie.id());
+        let began = fs::read_to_string(&stat).unwrap();
+        let began = began.rsplit(')').next().unwrap().split_whitespace().nth(19).unwrap().to_owned();
+        while !fs::read_to_string(&stat).unwrap().contains(") Z ") {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        let id = format!("{}/{}/{began}", here().unwrap(), zombie.id());
+        assert!(Holder::has_ended(&id), "it has ended, and nobody has waited for it");
+        zombie.wait().unwrap();
         assert!(!Holder::has_ended("another-boot/pid:[1]/1/1"));
         assert!(Holder::has_ended(&Holder::ended("test").id));
     }

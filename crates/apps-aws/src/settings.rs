@@ -94,9 +94,8 @@ impl Settings {
         let (keys, profile) = credentials(flags, variables, &mut settled)?;
         check_region(region.as_deref())?;
         check_bucket(&bucket)?;
-        if let Some(url) = endpoint.as_deref().filter(|url| !is_http(url)) {
-            return Err(Error::new(Exit::Settings, format!("the endpoint `{url}` is not a URL"))
-                .hint("write it as http://HOST:PORT or https://HOST"));
+        if let Some(url) = &endpoint {
+            check_endpoint(url)?;
         }
         let (attempts, patience) = (5, Duration::from_secs(60));
         Ok(Self { region, bucket, endpoint, profile, keys, attempts, patience, settled })
@@ -166,8 +165,26 @@ fn credentials(
     }
 }
 
-fn is_http(url: &str) -> bool {
-    ["http://", "https://"].iter().any(|scheme| url.strip_prefix(scheme).is_some_and(|rest| !rest.is_empty()))
+/// An endpoint stands in plans, records and messages: a secret in it would, too.
+fn check_endpoint(text: &str) -> Result<(), Error> {
+    let wrong = |what: String| {
+        Err(Error::new(Exit::Settings, what).hint("write it as http://HOST:PORT or https://HOST"))
+    };
+    // What is before an `@` may be a password, also where the rest is no URL.
+    if text.contains('@') {
+        return wrong(
+            "the endpoint has a user name or password in it, which no endpoint of AWS has".to_owned(),
+        );
+    }
+    match url::Url::parse(text) {
+        Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => {
+            match (url.query(), url.fragment()) {
+                (None, None) => Ok(()),
+                _ => wrong("the endpoint has a query or a fragment, which no endpoint of AWS has".to_owned()),
+            }
+        }
+        _ => wrong(format!("the endpoint `{text}` is not a URL")),
+    }
 }
 
 fn check_region(region: Option<&str>) -> Result<(), Error> {
@@ -256,6 +273,10 @@ mod tests {
             (&[("MM_APPS_S3_BUCKET", "My_Bucket")], "`My_Bucket` is not a name"),
             (&[("AWS_REGION", "Frankfurt")], "`Frankfurt` is not a region"),
             (&[("AWS_ENDPOINT_URL", "localhost:4566")], "`localhost:4566` is not a URL"),
+            (&[("AWS_ENDPOINT_URL", "http://")], "`http://` is not a URL"),
+            (&[("AWS_ENDPOINT_URL", "http://me:hidden@localhost:4566")], "has a user name or password in it"),
+            (&[("AWS_ENDPOINT_URL", "me:hidden@localhost:4566")], "has a user name or password in it"),
+            (&[("AWS_ENDPOINT_URL", "http://localhost:4566/?token=hidden")], "has a query"),
         ] {
             let error = Settings::read(&Flags::default(), &variables(pairs)).unwrap_err();
             assert!(error.what.contains(what), "{}", error.what);

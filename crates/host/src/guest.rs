@@ -7,6 +7,7 @@
 //! The rights are given up between fork and exec, so this program starts itself once more
 //! (`guest RIGHTS PARENT -- PROGRAM ARGS...`), which is what [`become_guest`] is for.
 mod left;
+mod unnamed;
 mod usage;
 
 use std::convert::Infallible;
@@ -166,9 +167,36 @@ impl Guest {
         self.ended().await
     }
 
-    /// How what it started is known.
-    fn strays(&self) -> &Strays {
-        &self.strays
+    /// For whoever looks what it uses, as long as it runs.
+    pub fn watch(&self) -> Watch {
+        Watch { pid: self.pid, strays: self.strays.clone(), end: self.end.clone(), ended: self.ended.clone() }
+    }
+}
+
+/// Sees what a guest uses, and can end it. It does not keep it running.
+#[derive(Debug, Clone)]
+pub struct Watch {
+    pid: u32,
+    strays: Strays,
+    end: CancellationToken,
+    ended: watch::Receiver<Option<Exit>>,
+}
+
+impl Watch {
+    /// What the guest and everything that it started use now. Reads `/proc`.
+    pub fn usage(&self) -> Usage {
+        usage::usage(self.pid, &self.strays)
+    }
+
+    /// Waits until the guest and everything that it started have ended.
+    pub async fn ended(&mut self) {
+        // Its spawner has ended otherwise, and the guest with it.
+        let _ = self.ended.wait_for(Option::is_some).await;
+    }
+
+    /// Ends it (KILL) and everything that it started, without waiting.
+    pub fn end(&self) {
+        self.end.cancel();
     }
 }
 

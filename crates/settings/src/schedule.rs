@@ -18,6 +18,8 @@ pub struct Schedulable {
     pub words: &'static [&'static str],
     /// What an entry may say besides when.
     pub options: &'static [ScheduleOption],
+    /// Of these options an entry must say one; none: it needs none.
+    pub needs_one_of: &'static [&'static str],
 }
 
 /// What an entry may say of its operation. All are texts.
@@ -45,8 +47,8 @@ const fn option(
 
 /// The operations that may be scheduled.
 pub const SCHEDULABLE: &[Schedulable] = &[
-    Schedulable { name: "verify", words: &["verify"], options: &[] },
-    Schedulable { name: "backup", words: &["backup", "create"], options: &[] },
+    Schedulable { name: "verify", words: &["verify"], options: &[], needs_one_of: &[] },
+    Schedulable { name: "backup", words: &["backup", "create"], options: &[], needs_one_of: &[] },
     Schedulable {
         name: "apps-deployer",
         words: &["apps", "deployer", "--once"],
@@ -60,6 +62,8 @@ pub const SCHEDULABLE: &[Schedulable] = &[
             option("notifications_hook", "--notifications-hook", "A file with a webhook's address.", true),
             option("alerts_hook", "--alerts-hook", "A file with a webhook's address.", true),
         ],
+        // A file of settings may name the bucket.
+        needs_one_of: &["bucket", "settings"],
     },
 ];
 
@@ -218,6 +222,11 @@ fn entry(
         return Err(wrong("has no `cron`"));
     }
     check_cron(&entry.cron).map_err(|problem| wrong(&format!("is `{}`, which {problem}", entry.cron)))?;
+    let needed = operation.needs_one_of;
+    if !needed.is_empty() && !needed.iter().any(|key| entry.options.contains_key(key)) {
+        let example = format!("allowed: {{ cron = \"{}\", {} = \"...\" }}", entry.cron, needed[0]);
+        return Err((format!("says neither {}", needed.join(" nor ")), example));
+    }
     Ok(entry)
 }
 
@@ -304,6 +313,10 @@ mod tests {
             (
                 "apps-deployer = { cron = \"0 * * * *\", bucket = 5 }",
                 "mainstay.toml:2: `schedule.apps-deployer` has a `bucket` of the wrong type; allowed: a text in quotes",
+            ),
+            (
+                "apps-deployer = \"0 * * * *\"",
+                "mainstay.toml:2: `schedule.apps-deployer` says neither bucket nor settings; allowed: { cron = \"0 * * * *\", bucket = \"...\" }",
             ),
             (
                 "verify = { cron = \"0 * * * *\", bucket = \"b\" }",

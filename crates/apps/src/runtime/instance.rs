@@ -1,7 +1,6 @@
 //! One process of a function, and its server of the Runtime API.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,23 +9,20 @@ use std::time::Duration;
 use bytes::Bytes;
 use host::guest::{Guest, MARK, Rights, Slot};
 use host::process::Command;
-use host::{Exit, Log, Shim, Spawner, User};
+use host::{Log, Shim, Spawner, User};
 use tokio::net::unix::pipe;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, interval, sleep_until};
+use tokio::time::{Instant, sleep_until};
 
 use super::api::{Desk, Job, Reply, listen, serve};
 use super::bounds::{FILES_MAX, PROCESSES_MAX};
+use super::failure::Failure;
+use super::limits::Limits;
 use super::log::{FunctionLog, Lines};
-use crate::Error;
 
 /// How long a process may take until it asks for its first call: AWS's limit.
 const START_MAX: Duration = Duration::from_secs(10);
-/// The time between two looks at a process's memory.
-const LOOK: Duration = Duration::from_millis(100);
-/// The time between two looks at what it has written.
-const LOOK_AT_FILES: Duration = Duration::from_millis(500);
 /// How much of what a process has printed is read before its call counts as answered, in bytes.
 const LAST_WORDS: usize = 256 << 10;
 
@@ -49,108 +45,6 @@ pub(super) struct Start {
     pub(super) shim: Shim,
 }
 
-/// Why there is no answer of a function.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Failure {
-    /// The process could not be started.
-    NotStarted(String),
-    /// It did not ask for its first call in time.
-    SlowStart(Duration),
-    /// It said that it cannot start.
-    FailedStart(Error),
-    /// It ended; whether that was before its first call.
-    Ended {
-        /// How.
-        exit: Exit,
-        /// Before it asked for its first call.
-        early: bool,
-    },
-    /// It did not answer in time, and was ended.
-    TooLong(Duration),
-    /// Its answer is larger than AWS allows.
-    TooLarge,
-    /// It and what it started used more memory than they may, and were ended.
-    Memory {
-        /// Bytes that it had.
-        used: u64,
-        /// Bytes that it may have.
-        limit: u64,
-    },
-    /// It started more processes than it may, and all were ended.
-    Processes(u64),
-    /// It wrote more than it may, and was ended.
-    Files {
-        /// Bytes that its files take.
-        used: u64,
-        /// Bytes that they may take.
-        limit: u64,
-    },
-    /// It asked for the next call instead of answering.
-    NoAnswer,
-    /// It failed, or its answer has another form.
-    Fault(Error),
-    /// Every process of the function was busy for too long.
-    Busy(Duration),
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NotStarted(why) => write!(f, "the function's process cannot be started: {why}"),
-            Self::SlowStart(limit) => write!(
-                f,
-                "the function's process did not ask for its first call within {} s, and was ended",
-                limit.as_secs()
-            ),
-            Self::FailedStart(fault) => write!(f, "the function's process cannot start: {fault}"),
-            Self::Ended { exit, early: true } => {
-                write!(f, "the function's process {exit}, before it asked for its first call")
-            }
-            Self::Ended { exit, early: false } => {
-                write!(f, "the function's process {exit}, without an answer")
-            }
-            Self::TooLong(limit) => {
-                write!(
-                    f,
-                    "the function did not answer within {} s, and its process was ended",
-                    limit.as_secs_f64()
-                )
-            }
-            Self::TooLarge => write!(f, "the function's answer is larger than 6 MiB, AWS's limit"),
-            Self::Memory { used, limit } => write!(
-                f,
-                "the function's processes used {} MiB of memory, more than its {} MiB, and were ended",
-                used >> 20,
-                limit >> 20
-            ),
-            Self::Processes(count) => {
-                write!(
-                    f,
-                    "the function had {count} processes, more than its {PROCESSES_MAX}, and they were ended"
-                )
-            }
-            Self::Files { used: u64::MAX, .. } => {
-                write!(f, "the function wrote too many files into its TMPDIR, and its process was ended")
-            }
-            Self::Files { used, limit } => write!(
-                f,
-                "the function's files in TMPDIR take {} MiB, more than its {} MiB, and its process was ended",
-                used >> 20,
-                limit >> 20
-            ),
-            Self::NoAnswer => {
-                write!(f, "the function's process asked for the next call instead of answering")
-            }
-            Self::Fault(fault) => write!(f, "{fault}"),
-            Self::Busy(waited) => {
-                write!(f, "every process of the function was busy for {} s", waited.as_secs_f64())
-            }
-        }
-    }
-}
-
-impl std::error::Error for Failure {}
-
 /// A process of a function.
 #[derive(Debug)]
 pub(super) struct Instance {
@@ -164,8 +58,9 @@ pub(super) struct Instance {
     is_warm: bool,
     /// Whether the process has fetched its last call.
     has_fetched: bool,
-    /// When its files were looked at last.
-    looked_at_files: Instant,
+    /// What it may use.
+    limits: Arc<Limits>,
+    keeper: JoinHandle<()>,
     /// Counts the processes that are not ended yet.
     _alive: Arc<()>,
 }
@@ -214,9 +109,16 @@ impl Instance {
         let server = tokio::spawn(serve(listener, desk.clone(), uid));
         let reading = output.clone();
         let reader = tokio::spawn(async move { reading.to_the_end().await });
+        let limits = Limits::new(start.memory, start.work.clone());
+        let told = output.clone();
+        let keeping = limits.clone().keep(guest.watch(), move |failure| {
+            told.end_of_call(None, &format!("between two calls: {failure}"));
+        });
+        let keeper = tokio::spawn(keeping);
         Ok(Self {
             has_fetched: false,
-            looked_at_files: Instant::now(),
+            limits,
+            keeper,
             _alive: alive,
             start,
             guest,
@@ -244,7 +146,9 @@ impl Instance {
         self.output.start_of_call(id);
         let began = Instant::now();
         let is_cold = !self.is_warm;
+        self.limits.busy(true);
         let answered = self.answered(id, payload, limit).await;
+        self.limits.busy(false);
         self.output.drain();
         let mut text = match &answered {
             Ok(bytes) => format!("answered, bytes: {},", bytes.len()),
@@ -276,67 +180,30 @@ impl Instance {
                 Err(_) => return Err(Failure::TooLong(patience)),
             },
             exit = self.guest.ended() => {
-                return Err(match self.desk.failed_start() {
-                    Some(fault) if early => Failure::FailedStart(fault),
+                return Err(match (self.limits.broken(), self.desk.failed_start()) {
+                    (Some(broken), _) if early => broken,
+                    (_, Some(fault)) if early => Failure::FailedStart(fault),
+                    // What ended before it fetched the call has not failed in it.
                     _ => Failure::Ended { exit, early },
                 });
             }
         }
         let deadline = Instant::now() + limit;
-        let mut look = interval(LOOK);
-        look.reset();
-        let mut looked_at_files = self.looked_at_files;
         let ended = self.guest.ended();
         tokio::pin!(ended);
-        loop {
-            tokio::select! {
-                biased;
-                reply = &mut answer => return match reply {
-                    Ok(Reply::Answer(bytes)) => Ok(bytes),
-                    Ok(Reply::Failed(fault)) => Err(Failure::Fault(fault)),
-                    Ok(Reply::TooLarge) => Err(Failure::TooLarge),
-                    Ok(Reply::None) | Err(_) => Err(Failure::NoAnswer),
-                },
-                exit = &mut ended => return Err(Failure::Ended { exit, early: false }),
-                () = sleep_until(deadline) => return Err(Failure::TooLong(limit)),
-                _ = look.tick() => {
-                    if let Some(failure) = self.excess(&mut looked_at_files) {
-                        return Err(failure);
-                    }
-                }
+        tokio::select! {
+            biased;
+            reply = &mut answer => match reply {
+                Ok(Reply::Answer(bytes)) => Ok(bytes),
+                Ok(Reply::Failed(fault)) => Err(Failure::Fault(fault)),
+                Ok(Reply::TooLarge) => Err(Failure::TooLarge),
+                Ok(Reply::None) | Err(_) => Err(Failure::NoAnswer),
+            },
+            exit = &mut ended => {
+                Err(self.limits.broken().unwrap_or(Failure::Ended { exit, early: false }))
             }
+            () = sleep_until(deadline) => Err(Failure::TooLong(limit)),
         }
-    }
-
-    /// What it uses more of than it may.
-    fn excess(&self, looked_at_files: &mut Instant) -> Option<Failure> {
-        let (usage, limit) = (self.guest.usage(), self.start.memory);
-        if usage.memory > limit {
-            return Some(Failure::Memory { used: usage.memory, limit });
-        }
-        if usage.processes > PROCESSES_MAX {
-            return Some(Failure::Processes(usage.processes));
-        }
-        if looked_at_files.elapsed() < LOOK_AT_FILES {
-            return None;
-        }
-        *looked_at_files = Instant::now();
-        let used = host::guest::size_of(&self.start.work);
-        (used > FILES_MAX).then_some(Failure::Files { used, limit: FILES_MAX })
-    }
-
-    /// Whether it may take another call: a process that answers fast is looked at between its calls, at most twice a second.
-    pub(super) fn is_within_limits(&mut self) -> bool {
-        if self.looked_at_files.elapsed() < LOOK_AT_FILES {
-            return true;
-        }
-        let mut looked_at_files = self.looked_at_files;
-        let excess = self.excess(&mut looked_at_files);
-        self.looked_at_files = looked_at_files;
-        if let Some(failure) = &excess {
-            self.output.end_of_call(None, &failure.to_string());
-        }
-        excess.is_none()
     }
 
     /// Ends the process and all that it started, and removes what it wrote.
@@ -353,6 +220,7 @@ impl Drop for Instance {
     fn drop(&mut self) {
         self.server.abort();
         self.reader.abort();
+        self.keeper.abort();
     }
 }
 

@@ -16,7 +16,9 @@
 
 mod api;
 mod bounds;
+mod failure;
 mod instance;
+mod limits;
 mod log;
 mod package;
 mod place;
@@ -37,7 +39,7 @@ use host::{Shim, Spawner, User};
 use tokio::sync::Semaphore;
 
 pub use bounds::PAYLOAD_MAX;
-pub use instance::Failure;
+pub use failure::Failure;
 pub use log::Entry;
 pub use place::AppDir;
 
@@ -220,13 +222,13 @@ impl Runtime {
                 Some(instance) => instance.call(&request_id(), payload.clone(), limit).await,
                 None => Err(Failure::NoAnswer),
             };
-            let Some(mut instance) = held.0.take() else { return answered };
+            let Some(instance) = held.0.take() else { return answered };
             if answered.as_ref().is_err_and(|failure| instance.has_lost(failure)) {
                 instance.end().await;
                 continue;
             }
             let is_of_use = matches!(answered, Ok(_) | Err(Failure::Fault(_)));
-            if is_of_use && instance.is_alive() && instance.is_within_limits() {
+            if is_of_use && instance.is_alive() {
                 pool.idle.lock().unwrap_or_else(PoisonError::into_inner).push(instance);
             } else {
                 instance.end().await;

@@ -6,12 +6,6 @@ import (
 	"fmt"
 )
 
-// call is what Mattermost sends.
-type call struct {
-	Path   string                 `json:"path"`
-	Values map[string]interface{} `json:"values"`
-}
-
 type object map[string]interface{}
 type list []interface{}
 
@@ -35,9 +29,11 @@ var bindings = list{
 
 // answer is what the app says to a call.
 func answer(path string, body []byte) object {
-	var request call
-	if err := json.Unmarshal(body, &request); err != nil {
-		return object{"type": "error", "text": "The call is not JSON"}
+	var call interface{}
+	if len(body) > 0 {
+		if err := json.Unmarshal(body, &call); err != nil {
+			return object{"type": "error", "text": "The call is not JSON"}
+		}
 	}
 	switch path {
 	case "/ping":
@@ -45,13 +41,21 @@ func answer(path string, body []byte) object {
 	case "/bindings":
 		return object{"type": "ok", "data": bindings}
 	case "/send":
-		if message, ok := request.Values["message"].(string); ok && message != "" {
+		if message := message(call); message != "" {
 			return object{"type": "ok", "text": fmt.Sprintf("You said: %s", message)}
 		}
 		return object{"type": "ok", "text": "Hello, world"}
 	default:
 		return object{"type": "error", "text": "There is nothing at " + path}
 	}
+}
+
+// message is the text that somebody typed, or "".
+func message(call interface{}) string {
+	fields, _ := call.(map[string]interface{})
+	values, _ := fields["values"].(map[string]interface{})
+	message, _ := values["message"].(string)
+	return message
 }
 
 func main() {

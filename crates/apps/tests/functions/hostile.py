@@ -5,9 +5,12 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 
 CALLS = 0
+KEPT = []
+HOARD = "import time; hoard = [b'x' * (8 << 20) for _ in range(10)]; time.sleep(60)"
 STARTED = time.time()
 
 
@@ -76,9 +79,8 @@ def handler(event, context):
             time.sleep(0.02)
         return answer("{}")
     if path == "/family":
-        hoard = "import time; hoard = [b'x' * (8 << 20) for _ in range(10)]; time.sleep(60)"
         for _ in range(8):
-            subprocess.Popen([sys.executable, "-c", hoard], start_new_session=True)
+            subprocess.Popen([sys.executable, "-c", HOARD], start_new_session=True)
         time.sleep(60)
     if path == "/swarm":
         for _ in range(call["count"]):
@@ -88,6 +90,30 @@ def handler(event, context):
         for index in range(40):
             with open(os.path.join(os.environ["TMPDIR"], f"file{index}"), "wb") as file:
                 file.write(b"x" * (16 << 20))
+        time.sleep(60)
+    if path == "/later":
+        hoards = {
+            "memory": lambda: KEPT.append(b"x" * (400 << 20)),
+            "family": lambda: [KEPT.append(subprocess.Popen([sys.executable, "-c", HOARD], start_new_session=True)) for _ in range(5)],
+        }
+        threading.Timer(0.2, hoards[call["what"]]).start()
+        return answer(json.dumps({"type": "ok", "pid": os.getpid()}))
+    if path == "/memfd":
+        for _ in range(10):
+            kept = os.memfd_create("kept")
+            KEPT.append(kept)
+            for _ in range(8):
+                os.write(kept, b"x" * (8 << 20))
+        time.sleep(60)
+    if path == "/deleted":
+        for index in range(12):
+            name = os.path.join(os.environ["TMPDIR"], f"file{index}")
+            file = open(name, "wb")
+            os.unlink(name)
+            KEPT.append(file)
+            for _ in range(4):
+                file.write(b"x" * (16 << 20))
+                file.flush()
         time.sleep(60)
     if path == "/wrong-id":
         connection = api()

@@ -61,7 +61,7 @@ pub(super) fn first_user(pid: u32) -> u32 {
 }
 
 /// How the processes are known that guests started and that left their groups.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Strays {
     /// Their user ids, which nobody else has. For root only.
     pub(super) uids: Range<u32>,

@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-use super::Guest;
 use super::left::Strays;
+use super::unnamed::{self, Unnamed};
 use crate::procfs::{self, Stat};
 
 /// No more files are counted: a directory with more counts as full.
@@ -13,23 +13,25 @@ const FILES_MAX: usize = 100_000;
 /// What a guest and its descendants use now.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Usage {
-    /// Bytes of memory. What several of them share counts once where there is more than one.
+    /// Bytes of memory. What several of them share counts once where there is more than one. What they keep in memory without having it
+    /// mapped (memfd, System V) counts, too.
     pub memory: u64,
     /// How many processes there are.
     pub processes: u64,
+    /// Bytes of files that they have open and that have no name any more.
+    pub nameless: u64,
 }
 
-impl Guest {
-    /// What it and everything that it started use now. As root all processes of its user id are its own; otherwise those that descend
-    /// from it, are in its group, or carry its mark.
-    pub fn usage(&self) -> Usage {
-        let members = members(self.pid(), self.strays());
-        let memory = match &members[..] {
-            [one] => resident(*one),
-            all => all.iter().map(|pid| proportional(*pid)).sum(),
-        };
-        Usage { memory, processes: members.len() as u64 }
-    }
+/// What the guest with this process id and everything that it started use now. As root all processes of its user id are its own; otherwise
+/// those that descend from it, are in its group, or carry its mark.
+pub(super) fn usage(leader: u32, strays: &Strays) -> Usage {
+    let members = members(leader, strays);
+    let memory: u64 = match &members[..] {
+        [one] => resident(*one),
+        all => all.iter().map(|pid| proportional(*pid)).sum(),
+    };
+    let Unnamed { memory: unmapped, files } = unnamed::of(&members, &strays.uids);
+    Usage { memory: memory + unmapped, processes: members.len() as u64, nameless: files }
 }
 
 /// The living processes of a guest.

@@ -99,7 +99,7 @@ async fn what_it_started_ends_with_it_also_in_another_session() {
         assert_eq!(guest.exit(), None);
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    assert!(guest.usage().memory > 0);
+    assert!(guest.watch().usage().memory > 0);
     let pid = |name: &str| fs::read_to_string(dir.path().join("work").join(name)).unwrap().trim().to_owned();
     let alive =
         |pid: &str| fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "));

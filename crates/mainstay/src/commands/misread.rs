@@ -1,5 +1,7 @@
 //! A command line that clap cannot read, or one that asks for help.
 
+use std::collections::BTreeSet;
+
 use clap::builder::StyledStr;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory as _, Error};
@@ -15,10 +17,7 @@ const ELSEWHERE: [(&[&str], &str); 7] = [
         &["rollback", "downgrade"],
         "a newer release changes the database for good; to go back, restore a backup that was made before",
     ),
-    (
-        &["backup", "restore", "snapshot"],
-        "to back up: `mainstay down`, copy the deployment's directory, secrets.toml included, `mainstay up`",
-    ),
+    (&["restore", "snapshot"], "to back up: `mainstay backup create`; see `mainstay backup --help`"),
     (
         &["doctor", "health", "ps", "info"],
         "to see how it is: `mainstay status`; to test it: `mainstay verify`",
@@ -37,6 +36,13 @@ const ELSEWHERE: [(&[&str], &str); 7] = [
         "images: `mainstay image`; a compose file: `mainstay export compose`",
     ),
 ];
+
+/// The same below a command: the command, the words, and what to type instead.
+const BELOW: [(&str, &[&str], &str); 1] = [(
+    "apps aws",
+    &["deploy", "update", "provision", "validate", "rollback", "undeploy", "list"],
+    "`mainstay apps aws` prepares the account; apps are deployed with `mainstay apps deploy BUNDLE`; see `mainstay apps --help`",
+)];
 
 /// Prints what is wrong, or the help that was asked for.
 pub(super) fn report(mut error: Error) -> Exit {
@@ -59,17 +65,19 @@ pub(super) fn report(mut error: Error) -> Exit {
     exit
 }
 
-/// clap also offers the commands that Mainstay calls itself with: they are taken out. A word of another tool gets its counterpart.
+/// clap also offers commands and flags that are hidden, such as those that Mainstay calls itself with: they are taken out. A word of
+/// another tool gets its counterpart.
 fn improve(error: &mut Error) {
-    for kind in [ContextKind::SuggestedSubcommand, ContextKind::ValidSubcommand] {
+    let visible = Visible::of(&Cli::command());
+    for kind in [ContextKind::SuggestedSubcommand, ContextKind::ValidSubcommand, ContextKind::SuggestedArg] {
         match error.remove(kind) {
             Some(ContextValue::Strings(names)) => {
-                let names: Vec<String> = names.into_iter().filter(|name| !is_hidden(name)).collect();
+                let names: Vec<String> = names.into_iter().filter(|name| visible.has(name)).collect();
                 if !names.is_empty() {
                     error.insert(kind, ContextValue::Strings(names));
                 }
             }
-            Some(ContextValue::String(name)) if is_hidden(&name) => {}
+            Some(ContextValue::String(name)) if !visible.has(&name) => {}
             Some(other) => {
                 error.insert(kind, other);
             }
@@ -77,24 +85,69 @@ fn improve(error: &mut Error) {
         }
     }
     let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidSubcommand) else { return };
-    if let Some((_, instead)) = ELSEWHERE.iter().find(|(words, _)| words.contains(&word.as_str())) {
-        error.remove(ContextKind::SuggestedSubcommand);
-        let instead = Commands::at(Place::of(&super::variables())).message(instead);
-        let instead = ContextValue::StyledStrs(vec![StyledStr::from(instead)]);
-        error.insert(ContextKind::Suggested, instead);
-    }
+    let usage = match error.get(ContextKind::Usage) {
+        Some(ContextValue::StyledStr(usage)) => usage.to_string(),
+        _ => String::new(),
+    };
+    let Some(instead) = instead(word, &usage) else { return };
+    error.remove(ContextKind::SuggestedSubcommand);
+    let instead = Commands::at(Place::of(&super::variables())).message(instead);
+    let instead = ContextValue::StyledStrs(vec![StyledStr::from(instead)]);
+    error.insert(ContextKind::Suggested, instead);
 }
 
-/// Whether `name` is a command that only Mainstay itself calls.
-fn is_hidden(name: &str) -> bool {
-    Cli::command().find_subcommand(name).is_some_and(clap::Command::is_hide_set)
+/// What to type instead of a word of another tool. `usage` is that of the command which does not know the word.
+fn instead(word: &str, usage: &str) -> Option<&'static str> {
+    let has = |words: &[&str]| words.contains(&word);
+    let below = usage.trim_start_matches("Usage:").trim_start();
+    let below = below.strip_prefix(Cli::command().get_name()).unwrap_or(below).trim_start();
+    if let Some((_, _, instead)) =
+        BELOW.iter().find(|(command, words, _)| below.starts_with(command) && has(words))
+    {
+        return Some(instead);
+    }
+    // Below a command, a word means something else.
+    let is_first = below.is_empty() || below.starts_with(['[', '<']);
+    ELSEWHERE.iter().find(|(words, _)| is_first && has(words)).map(|(_, instead)| *instead)
+}
+
+/// The names of commands and flags that help shows.
+struct Visible(BTreeSet<String>);
+
+impl Visible {
+    fn of(command: &clap::Command) -> Self {
+        let mut visible = Self(BTreeSet::new());
+        visible.add(command);
+        visible
+    }
+
+    fn add(&mut self, command: &clap::Command) {
+        for arg in command.get_arguments().filter(|arg| !arg.is_hide_set()) {
+            let long = arg.get_long().into_iter().map(str::to_owned);
+            let aliases =
+                arg.get_visible_aliases().unwrap_or_default().into_iter().map(|name| name.to_string());
+            self.0.extend(long.chain(aliases).map(|name| format!("--{name}")));
+        }
+        for command in command.get_subcommands().filter(|command| !command.is_hide_set()) {
+            self.0.insert(command.get_name().to_owned());
+            self.0.extend(command.get_visible_aliases().map(str::to_owned));
+            self.add(command);
+        }
+    }
+
+    /// Whether this is a visible command or flag, as clap names it: a flag may stand with its value.
+    fn has(&self, name: &str) -> bool {
+        let name = name.split([' ', '=']).next().unwrap_or(name);
+        // clap adds these to every command.
+        ["help", "--help", "--version"].contains(&name) || self.0.contains(name)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory as _;
 
-    use super::{ELSEWHERE, is_hidden};
+    use super::{ELSEWHERE, Visible, improve, instead};
     use crate::cli::Cli;
 
     #[test]
@@ -137,6 +190,52 @@ mod tests {
 
     #[test]
     fn commands_of_mainstay_itself_are_known() {
-        assert!(is_hidden("hold-to") && is_hidden("agent") && !is_hidden("up"));
+        let visible = Visible::of(&Cli::command());
+        assert!(!visible.has("hold-to") && !visible.has("agent") && visible.has("up"));
+    }
+
+    /// Every hidden flag and command, with the words before it.
+    fn hidden(command: &clap::Command, before: &[String], found: &mut Vec<Vec<String>>) {
+        let with = |word: String| [before, &[word]].concat();
+        let flags = command.get_arguments().filter(|arg| arg.is_hide_set());
+        found.extend(flags.filter_map(|arg| Some(with(format!("--{}", arg.get_long()?)))));
+        for below in command.get_subcommands() {
+            let words = with(below.get_name().to_owned());
+            if below.is_hide_set() {
+                found.push(words);
+            } else {
+                hidden(below, &words, found);
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_hidden_is_ever_suggested() {
+        let mut found = Vec::new();
+        hidden(&Cli::command(), &["mainstay".to_owned()], &mut found);
+        assert!(found.len() > 20, "{found:?}");
+        for words in found {
+            let name = words.last().expect("a word").clone();
+            // As somebody types it wrong.
+            let typed = format!("{}x", &name[..name.len() - 1]);
+            let typed = [&words[..words.len() - 1], &[typed]].concat();
+            if let Err(mut error) = Cli::command().try_get_matches_from(&typed) {
+                improve(&mut error);
+                let text = error.to_string();
+                assert!(!text.contains(&format!("'{name}'")), "{typed:?}: {text}");
+            }
+        }
+        let typed = ["mainstay", "apps", "deploy", "x.zip", "--install"];
+        let mut error = Cli::command().try_get_matches_from(typed).expect_err("no such flag");
+        improve(&mut error);
+        assert!(!error.to_string().contains("inject"), "{error}");
+    }
+
+    #[test]
+    fn a_word_means_something_else_below_a_command() {
+        let below = instead("deploy", "Usage: mainstay apps aws [OPTIONS] <COMMAND>").expect("a counterpart");
+        assert!(below.contains("mainstay apps deploy BUNDLE"), "{below}");
+        assert!(instead("doctor", "Usage: mainstay [OPTIONS] <COMMAND>").is_some());
+        assert_eq!(instead("test", "Usage: mainstay apps [OPTIONS] <COMMAND>"), None);
     }
 }

@@ -327,6 +327,11 @@ fn show_plan(printer: Printer, planned: &deploy::Planned) {
 /// A secret of one line from a file, or from stdin (`-`). `what` is its name in errors.
 fn secret_text(path: &Path, limit: u64, what: &str) -> Result<String, Error> {
     let mut text = String::new();
+    // The secret itself may have been typed in place of its file: it is not repeated.
+    if path.to_string_lossy().contains("://") {
+        return Err(Error::new(Exit::Usage, format!("what was given in place of a file is a URL: the {what} is read from a file"))
+            .hint("write it into a file of mode 0600, and name the file; everybody on the machine sees a command's arguments"));
+    }
     let read = if path == Path::new("-") {
         std::io::stdin().take(limit).read_to_string(&mut text)
     } else {
@@ -337,6 +342,19 @@ fn secret_text(path: &Path, limit: u64, what: &str) -> Result<String, Error> {
         "" => Err(Error::new(Exit::Usage, format!("{} holds no {what}", path.display()))),
         text => Ok(text.to_owned()),
     }
+}
+
+/// That everybody may read a file with a secret, in words.
+fn exposed(path: &Path, what: &str) -> Option<String> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let meta = std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file)?;
+    let mode = meta.permissions().mode() & 0o7777;
+    (mode & 0o004 != 0).then(|| {
+        format!(
+            "{} can be read by everybody on this machine (mode {mode:04o}), and it holds the {what}: `chmod 600 {0}`",
+            path.display()
+        )
+    })
 }
 
 /// The keys of `mainstay.toml` that were given as flags.

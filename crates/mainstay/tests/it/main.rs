@@ -38,6 +38,7 @@ mod full {
     mod apps_killed;
     mod apps_local;
     mod apps_mattermost;
+    mod apps_same;
     mod backups_killed;
     mod boot;
     mod browser;

@@ -26,12 +26,24 @@ function answer(path, call) {
     case '/bindings':
       return {type: 'ok', data: bindings};
     case '/send': {
-      const message = call.values?.message;
-      return {type: 'ok', text: message ? `You said: ${message}` : 'Hello, world'};
+      const message = call?.values?.message;
+      const said = typeof message === 'string' && message !== '';
+      return {type: 'ok', text: said ? `You said: ${message}` : 'Hello, world'};
     }
     default:
       return {type: 'error', text: `There is nothing at ${path}`};
   }
+}
+
+/** What the app says to an event. */
+function answerEvent(event) {
+  let call;
+  try {
+    call = JSON.parse(event.body || '{}');
+  } catch {
+    return {type: 'error', text: 'The call is not JSON'};
+  }
+  return answer(event.path ?? '', call);
 }
 
 /** Lambda calls this with each event. */
@@ -39,6 +51,6 @@ export async function handler(event) {
   return {
     statusCode: 200,
     headers: {'Content-Type': 'application/json'},
-    body: JSON.stringify(answer(event.path, JSON.parse(event.body || '{}'))),
+    body: JSON.stringify(answerEvent(event)),
   };
 }

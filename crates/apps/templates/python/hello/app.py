@@ -28,16 +28,26 @@ def answer(path, call):
     if path == "/bindings":
         return {"type": "ok", "data": BINDINGS}
     if path == "/send":
-        message = (call.get("values") or {}).get("message")
-        return {"type": "ok", "text": f"You said: {message}" if message else "Hello, world"}
+        values = call.get("values") if isinstance(call, dict) else None
+        message = values.get("message") if isinstance(values, dict) else None
+        said = isinstance(message, str) and message != ""
+        return {"type": "ok", "text": f"You said: {message}" if said else "Hello, world"}
     return {"type": "error", "text": f"There is nothing at {path}"}
+
+
+def answer_event(event):
+    """What the app says to an event."""
+    try:
+        call = json.loads(event.get("body") or "{}")
+    except ValueError:
+        return {"type": "error", "text": "The call is not JSON"}
+    return answer(event.get("path") or "", call)
 
 
 def handler(event, context):
     """Lambda calls this with each event."""
-    call = json.loads(event.get("body") or "{}")
     return {
         "statusCode": 200,
         "headers": {"Content-Type": "application/json"},
-        "body": json.dumps(answer(event.get("path", ""), call)),
+        "body": json.dumps(answer_event(event)),
     }

@@ -16,11 +16,15 @@ pub fn serve(answer: fn(&str, &Value) -> Value) -> std::io::Result<()> {
         let id = id.ok_or_else(|| Error::other("Lambda gave no event"))?;
         let event: Value = serde_json::from_slice(&event).unwrap_or_default();
         let path = event["path"].as_str().unwrap_or_default();
-        let call = serde_json::from_str(event["body"].as_str().unwrap_or_default()).unwrap_or_default();
+        let body = event["body"].as_str().filter(|body| !body.is_empty()).unwrap_or("{}");
+        let said = match serde_json::from_str(body) {
+            Ok(call) => answer(path, &call),
+            Err(_) => json!({"type": "error", "text": "The call is not JSON"}),
+        };
         let response = json!({
             "statusCode": 200,
             "headers": {"Content-Type": "application/json"},
-            "body": answer(path, &call).to_string(),
+            "body": said.to_string(),
         });
         exchange(&host, "POST", &format!("{base}{id}/response"), &response.to_string())?;
     }

@@ -102,6 +102,38 @@ async fn limits_hold_for_a_function_with_all_that_it_starts() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_no_process_has_mapped_and_no_directory_shows_counts() {
+    let stage = Stage::with(&[MAIN], |settings| settings.limit = Duration::from_secs(30));
+    let began = Instant::now();
+    let why = survives(&stage, "/memfd", "{}").await;
+    assert!(why.contains("of memory, more than its 256 MiB, and were ended"), "{why}");
+    let why = survives(&stage, "/deleted", "{}").await;
+    assert!(why.contains("deleted and open, more than its 512 MiB"), "{why}");
+    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn limits_hold_between_calls_too() {
+    let stage = Stage::new(&[MAIN]);
+    for what in ["memory", "family"] {
+        let body = format!(r#"{{"what":"{what}"}}"#);
+        let pid = stage.call("/later", &body).await["pid"].as_u64().unwrap();
+        let began = Instant::now();
+        while std::path::Path::new(&format!("/proc/{pid}")).exists() {
+            assert!(began.elapsed() < Duration::from_secs(10), "{what}: it lives");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        let log = stage.log();
+        let is_told = |text: &str| {
+            text.starts_with("between two calls: ") && text.contains("of memory, more than its 256 MiB")
+        };
+        let told = log.iter().any(|entry| entry.ours && is_told(&entry.text));
+        assert!(told, "{log:#?}");
+        assert_eq!(stage.call("/ping", "{}").await["calls"], 1, "another process answers");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_function_that_cannot_start_says_why() {
     let python = |path, name, text| (path, name, "app.handler", "python3.12", text);
     let broken: &[(&str, &[u8])] = &[("app.py", b"import nothing_of_this_name\n")];

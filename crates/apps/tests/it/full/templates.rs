@@ -14,12 +14,23 @@ use serde_json::{Value, json};
 /// The calls that are made, each with the answer.
 fn calls() -> Vec<(Request, Value)> {
     let send = |values: Value| Request::call("/send", call_body("/send", Some(&values)));
-    vec![
+    let hello = json!({"type": "ok", "text": "Hello, world"});
+    // Whatever stands where a text should, each language says the same.
+    let odd =
+        [json!(0), json!(5), json!(true), json!([]), json!(["a"]), json!({}), json!({"a": 1}), json!("")];
+    let odd = odd.into_iter().map(|message| (send(json!({"message": message})), hello.clone()));
+    let bodies =
+        ["", "{}", "null", "[]", "5", "\"text\"", r#"{"values": []}"#, r#"{"values": null, "path": 5}"#];
+    let odd = odd.chain(bodies.map(|body| (Request::call("/send", body), hello.clone())));
+    let no_json = json!({"type": "error", "text": "The call is not JSON"});
+    let odd = odd.chain(["{", "no"].map(|body| (Request::call("/ping", body), no_json.clone())));
+    let usual = vec![
         (Request::ping(), json!({"type": "ok", "text": "PONG"})),
         (send(json!({"message": "hi \"you\""})), json!({"type": "ok", "text": "You said: hi \"you\""})),
         (send(json!({"message": null})), json!({"type": "ok", "text": "Hello, world"})),
         (Request::call("/none", "{}"), json!({"type": "error", "text": "There is nothing at /none"})),
-    ]
+    ];
+    usual.into_iter().chain(odd).collect()
 }
 
 /// Writes and builds an app, and checks its bundle.

@@ -104,6 +104,16 @@ pub(super) fn environment(args: &DeployApp) -> Result<BTreeMap<String, SecretStr
             findings.push(Finding::error(what, "its name is missing", "write NAME=VALUE"));
             continue;
         };
+        if place == "--env" && holds_another(value) {
+            let what =
+                format!("--env: the value of `{}` looks like further variables", finding::one_line(name, 80));
+            findings.push(Finding::error(
+                what,
+                "after a comma a name and `=` follow",
+                "say `--env` for each variable; a value with commas can stand in the file of `--env-file`",
+            ));
+            continue;
+        }
         if let Err(why) = apps_aws::variable(name) {
             let what = format!("{place}: the variable `{}`", finding::one_line(name, 80));
             findings.push(Finding::error(what, why, "choose another name, which the app reads"));
@@ -114,6 +124,16 @@ pub(super) fn environment(args: &DeployApp) -> Result<BTreeMap<String, SecretStr
         true => Ok(environment),
         false => Err(Error::new(Exit::Usage, "functions cannot have these variables").findings(findings)),
     }
+}
+
+/// Whether a value goes on as other tools write several variables: `1,B=2`.
+fn holds_another(value: &str) -> bool {
+    let is_name = |name: &str| {
+        !name.is_empty()
+            && !name.starts_with(|c: char| c.is_ascii_digit())
+            && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+    };
+    value.split(',').skip(1).filter_map(|part| part.split_once('=')).any(|(name, _)| is_name(name.trim()))
 }
 
 fn options(args: &DeployApp) -> Result<Options, Error> {
@@ -223,4 +243,19 @@ pub(super) async fn list(printer: Printer, args: &ListApps) -> Result<Exit, Erro
         lines.join("\n")
     });
     Ok(Exit::Done)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::holds_another;
+
+    #[test]
+    fn several_variables_in_one_are_seen() {
+        for several in ["1,B=2", "1, B=2", ",_x=", "a=b,C=d"] {
+            assert!(holds_another(several), "{several}");
+        }
+        for one in ["1", "a,b,c", "https://e.org/?a=1&b=2", "a=b", "x,1=2", "x,=y", "base64==,"] {
+            assert!(!holds_another(one), "{one}");
+        }
+    }
 }

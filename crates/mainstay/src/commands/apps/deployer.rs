@@ -14,7 +14,7 @@ use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::DeployApps;
-use crate::commands::{secret_text, variables};
+use crate::commands::{exposed, secret_text, variables};
 use crate::printer::Printer;
 
 /// No address of a webhook is longer, in bytes.
@@ -67,6 +67,16 @@ pub(super) async fn run(
         })?,
         (None, None) => "production".parse().map_err(|why| Error::new(Exit::Bug, why))?,
     };
+    let secrets = [
+        (&args.settings, "variables"),
+        (&args.notifications_hook, "address of a webhook"),
+        (&args.alerts_hook, "address of a webhook"),
+    ];
+    for (file, what) in secrets {
+        if let Some(warning) = file.as_deref().and_then(|file| exposed(file, what)) {
+            printer.say(&format!("warning: {warning}"));
+        }
+    }
     let hooks = Hooks {
         notifications: hook(args.notifications_hook.as_deref(), said("MattermostNotificationsHook"))?,
         alerts: hook(args.alerts_hook.as_deref(), said("MattermostAlertsHook"))?,
@@ -123,10 +133,7 @@ fn ended(printer: Printer, pass: &Pass, bucket: &str) -> Result<Exit, Error> {
             .hint("correct the bundle and put it into the bucket again: it is then tried at once"));
     };
     let exit = Exit::from_code(first.exit_code).unwrap_or(Exit::NotReady);
-    let what = match pass.failed.len() {
-        1 => "a bundle was not deployed".to_owned(),
-        count => format!("{count} bundles were not deployed"),
-    };
+    let what = format!("{} not deployed", finding::counted(pass.failed.len(), "bundle was", "bundles were"));
     Err(Error::new(exit, what)
         .hint("correct the bundle and put it into the bucket again: it is then tried at once"))
 }
@@ -161,12 +168,11 @@ fn show(printer: Printer, pass: &Pass, bucket: &str, is_plan: bool) {
     for why in &pass.unsaid {
         printer.say(&format!("warning: a notification is sent again later: {why}"));
     }
-    let noun = if pass.found == 1 { "bundle" } else { "bundles" };
     let new = if is_plan { pass.due.len() } else { pass.deployed.len() };
     let what = if is_plan { "to deploy" } else { "deployed" };
     lines.push(format!(
-        "s3://{bucket}: {} {noun}, {new} {what}, {} failed",
-        pass.found,
+        "s3://{bucket}: {}, {new} {what}, {} failed",
+        finding::counted(pass.found, "bundle", "bundles"),
         pass.failed.len() + pass.waiting.len()
     ));
     printer.show(&lines.join("\n"));
