@@ -76,6 +76,17 @@ not_ready!(
     version::VersionError,
 );
 
+impl From<database::dump::Error> for Error {
+    fn from(error: database::dump::Error) -> Self {
+        let remedy = error.remedy();
+        let error = Self::not_ready(error.to_string());
+        match remedy {
+            Some(remedy) => error.hint(remedy),
+            None => error,
+        }
+    }
+}
+
 impl From<host::ToolError> for Error {
     fn from(error: host::ToolError) -> Self {
         Self::not_ready(error.to_string()).detail(error.output.text())

@@ -105,6 +105,17 @@ pub async fn load(server: &Server, means: &Means<'_>) -> Result<Load, Error> {
     }
 }
 
+/// Whether a dump of the server's database can be made and loaded here: its client programs are there, and it can be reached.
+///
+/// # Errors
+/// Why not.
+pub async fn check(server: &Server, means: &Means<'_>) -> Result<(), Error> {
+    match server.engine {
+        Engine::Postgres => postgres::check(server, means).await,
+        Engine::MySql => Err(Error::Unsupported(server.engine)),
+    }
+}
+
 /// Counts the rows of every table at one moment.
 ///
 /// # Errors

@@ -69,6 +69,17 @@ pub(super) async fn begin(server: &Server, means: &Means<'_>) -> Result<Dump, Er
     Ok(Dump { engine: "postgres", server, migration, content: Content::Stream(Box::new(stream)) })
 }
 
+pub(super) async fn check(server: &Server, means: &Means<'_>) -> Result<(), Error> {
+    let mut connection = log_in(server, means.limit).await?;
+    let asked = version(&mut connection).await;
+    Connected::Postgres(connection).close().await;
+    let version = asked.map_err(|error| Failure::of(server, &error))?;
+    for (program, may_be_older) in [("pg_dump", false), ("psql", true)] {
+        programs::of_postgres(program, version.major, may_be_older, means).await?;
+    }
+    Ok(())
+}
+
 /// Where the server is, for libpq. The password is in a file.
 pub(super) async fn conninfo(server: &Server, password: Option<&Path>) -> Result<String, Error> {
     let authority = connect::authority(server).await.map_err(|reason| Failure::new(server, reason))?;

@@ -30,6 +30,9 @@ pub struct Database {
     /// Whether it is on a server of its own.
     #[serde(default)]
     pub external: bool,
+    /// Whether a dump of it was kept just before.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dumped: bool,
 }
 
 impl Database {
@@ -48,9 +51,13 @@ impl Database {
                     Some(before) => format!("Bring the database from {before} to {release}"),
                     None => format!("Bring the database to {release}"),
                 };
-                let undo = Undo::impossible(format!(
-                    "the database stays at the schema of {release}; an older release needs a backup of the database that was made before"
-                ));
+                let undo = if self.dumped {
+                    Undo::by("Load the dump; what the migration made stays in a schema of its own")
+                } else {
+                    Undo::impossible(format!(
+                        "the database stays at the schema of {release}; an older release needs a backup of the database that was made before"
+                    ))
+                };
                 step("migration", title, undo, 1000, self)
             }
         }
@@ -64,6 +71,9 @@ impl Database {
     }
 
     pub(super) async fn undo(&self, world: &World, _: Option<&Value>) -> Result<(), Error> {
+        if self.dumped {
+            return super::kept_dump::load(world).await;
+        }
         if !self.fresh {
             // In journals of format 1 the undo of a migration has a title of "nothing", and is not called either.
             return Ok(());

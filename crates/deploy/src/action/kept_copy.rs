@@ -13,6 +13,7 @@ use super::{Action, blocking, step};
 use crate::error::{Error, Exit};
 use crate::place::layout::Layout;
 use crate::place::machine::{make_dir, owner};
+use crate::place::postgres::DIRECTORY;
 use crate::world::World;
 
 /// What is copied where it is there, and whose it is.
@@ -40,8 +41,9 @@ const BEGUN: &str = "copy.part";
 impl KeptCopy {
     pub(crate) fn step(self, what: &str, ms: u64) -> Step<Action> {
         let undo = Undo::by(format!("Put {what} back"));
+        let holds_database = self.sqlite.is_some() || self.trees.iter().any(|tree| tree.name == DIRECTORY);
         let step = step("copy", format!("Keep a copy of {what}"), undo, ms, self);
-        Step { snapshot: true, ..step }
+        Step { snapshot: holds_database, ..step }
     }
 
     pub(super) async fn apply(&self, world: &World, progress: &Progress) -> Result<Value, Error> {

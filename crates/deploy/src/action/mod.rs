@@ -26,6 +26,7 @@ mod handover;
 mod hold;
 mod identity;
 mod kept_copy;
+mod kept_dump;
 mod ownership;
 mod packages;
 mod postgres;
@@ -73,6 +74,7 @@ pub(crate) use handover::HandOver;
 pub(crate) use hold::Hold;
 pub(crate) use identity::Identity;
 pub(crate) use kept_copy::{Kept, KeptCopy};
+pub(crate) use kept_dump::KeptDump;
 pub(crate) use ownership::{Owned, Ownership};
 pub(crate) use packages::{Manager, Packages};
 pub(crate) use postgres::Postgres;
@@ -127,7 +129,11 @@ macro_rules! actions {
 }
 
 actions! {
-    AcceptanceTest, Access, Account, Activation, Administrator, Agent, AppFiles, AppRecord, AppRemoval, Apps, BackupKey, BackupRepository, Closing, Cluster, ClusterSettings, Configuration, CreateDatabase, Database, DatabasePassword, Directories, Edge, Fetching, Forgetting, Freeing, Furnish, HandOver, Hold, Identity, KeptCopy, Ownership, Packages, Postgres, Pruning, Removal, Replacement, RolePassword, Rotation, Schedule, Secrets, Server, SetAside, Snapshot, SystemUser, TakenConfig, TakenFiles, Unit, Unpacking, VolumeVersion, WantedFile,
+    AcceptanceTest, Access, Account, Activation, Administrator, Agent, AppFiles, AppRecord, AppRemoval, Apps,
+    BackupKey, BackupRepository, Closing, Cluster, ClusterSettings, Configuration, CreateDatabase, Database,
+    DatabasePassword, Directories, Edge, Fetching, Forgetting, Freeing, Furnish, HandOver, Hold, Identity, KeptCopy,
+    KeptDump, Ownership, Packages, Postgres, Pruning, Removal, Replacement, RolePassword, Rotation, Schedule, Secrets,
+    Server, SetAside, Snapshot, SystemUser, TakenConfig, TakenFiles, Unit, Unpacking, VolumeVersion, WantedFile,
 }
 
 /// A step that takes this action. `ms` is how long it is thought to take, in milliseconds.

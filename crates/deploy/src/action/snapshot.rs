@@ -90,7 +90,7 @@ impl Snapshot {
             false => None,
         };
         let means = Means { scratch: &scratch, path, bin: bin.as_deref(), limit: PATIENCE };
-        let dump = dump::begin(&subject.source, &means).await.map_err(undumped)?;
+        let dump = dump::begin(&subject.source, &means).await.map_err(Error::from)?;
         let stopper = dump.stopper();
         let asked = Asked { why: self.why.clone(), taken: began, with_release: self.with_release };
         let (takes_over, layout) = (self.takes_over, world.layout.clone());
@@ -153,15 +153,6 @@ fn write(access: &Access, set: Set, takes_over: bool, watch: &Arc<dyn Watch>) ->
         snapshots: repository.snapshots().map_err(told)?.len(),
         without_files: manifest.without_files,
     })
-}
-
-fn undumped(error: dump::Error) -> Error {
-    let remedy = error.remedy();
-    let error = Error::not_ready(error.to_string());
-    match remedy {
-        Some(remedy) => error.hint(remedy),
-        None => error,
-    }
 }
 
 /// The bytes that there are, once they are known.

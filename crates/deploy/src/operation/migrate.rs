@@ -62,7 +62,13 @@ impl Operation for Migrate {
         if !steps.iter().any(|step| matches!(step.action, Action::Database(_))) {
             let release = settled.release.clone();
             let external = settled.location != Location::File;
-            let action = Database { release, user: settled.desired.user.clone(), fresh: false, external };
+            let action = Database {
+                release,
+                user: settled.desired.user.clone(),
+                fresh: false,
+                external,
+                dumped: false,
+            };
             steps.push(action.step(&settled.location, None));
         }
         Ok(without_backup(Plan::new(Self::NAME, format!("Migrate to {}", settled.release), steps)))

@@ -6,8 +6,11 @@ pub(crate) mod plan;
 pub(crate) mod readiness;
 pub(crate) mod startable;
 
+use ::database::dump::Means;
 use ::database::{Lacking, Schema};
 use version::Version;
+
+use readiness::QUESTION;
 
 use crate::control::protocol::Status;
 use crate::error::Error;
@@ -34,6 +37,8 @@ pub(crate) struct Observed {
     pub lacking: Option<Lacking>,
     /// Bytes of what is kept while another release migrates it; `None` where none does.
     pub to_keep: Option<u64>,
+    /// Whether a dump of it can be kept meanwhile.
+    pub can_be_dumped: bool,
     /// What works and yet is not as it should be.
     pub warnings: Vec<String>,
 }
@@ -48,11 +53,16 @@ pub(super) async fn observe(
     let mut seen = look(world, settled, creation, agent, patience).await?;
     let layout = &world.layout;
     let stays = ::release::current(&layout.current()).as_ref() == Some(&settled.release);
-    if seen.exists
-        && !stays
-        && let Some(snapshot) = plan::snapshot(layout, settled)
-    {
-        seen.to_keep = Some(snapshot.size(layout)?);
+    if seen.exists && !stays {
+        seen.to_keep = Some(plan::kept(layout, settled).size(layout)?);
+        if let Location::Server(server) = &settled.location {
+            let path = world.variables.get("PATH").map(String::as_str).unwrap_or_default();
+            let means = Means { scratch: &layout.run(), path, bin: None, limit: QUESTION };
+            let asked = ::database::dump::check(server, &means).await;
+            seen.can_be_dumped = asked.is_ok();
+            seen.warnings
+                .extend(asked.err().map(|why| format!("no dump of the database can be kept: {why}")));
+        }
     }
     Ok(seen)
 }

@@ -49,8 +49,12 @@ impl Part for Database {
         let mut steps = cluster.map(|cluster| cluster::steps(stage, view, cluster)).unwrap_or_default();
         if stage == Stage::Keep && migrates(view) {
             let seconds = seen.to_keep.unwrap_or_default() / COPIED;
-            let snapshot = snapshot(view.layout, view.settled);
-            steps.extend(snapshot.map(|snapshot| snapshot.step(KEPT, 100 + seconds * 1000)));
+            let snapshot = kept(view.layout, view.settled);
+            let what = if matches!(location, Location::Server(_)) { KEPT_OF_SERVER } else { KEPT };
+            steps.push(snapshot.step(what, 100 + seconds * 1000));
+            if seen.can_be_dumped {
+                steps.push(action::KeptDump {}.step());
+            }
         }
         if stage != Stage::Change {
             return steps;
@@ -64,7 +68,8 @@ impl Part for Database {
         }
         if !seen.exists || current != Some(release) {
             let (user, external) = (desired.user.clone(), *location != Location::File);
-            let action = action::Database { release: release.clone(), user, fresh: !seen.exists, external };
+            let (release, dumped) = (release.clone(), migrates(view) && seen.can_be_dumped);
+            let action = action::Database { release, user, fresh: !seen.exists, external, dumped };
             steps.push(action.step(location, current));
         }
         steps
@@ -85,27 +90,28 @@ pub(crate) fn migrates(view: &View<'_>) -> bool {
     exists && current != Some(&view.settled.release)
 }
 
-/// What a snapshot holds, in words.
+/// What is copied, in words.
 const KEPT: &str = "the database, config.json and the plugins";
+const KEPT_OF_SERVER: &str = "config.json and the plugins";
 
 /// How many bytes a second a disk copies, for an estimate.
 const COPIED: u64 = 200 << 20;
 
-/// What a migration changes; none for a database that Mainstay does not run.
-pub(super) fn snapshot(layout: &Layout, settled: &Settled) -> Option<action::KeptCopy> {
+/// What a migration changes, but for a database that Mainstay does not run.
+pub(super) fn kept(layout: &Layout, settled: &Settled) -> action::KeptCopy {
     let Settled { desired, location, .. } = settled;
-    let kept = |name: &str, user: Option<String>| action::Kept { name: name.to_owned(), user };
+    let tree = |name: &str, user: Option<String>| action::Kept { name: name.to_owned(), user };
     let mut trees: Vec<_> =
-        ["config", "plugins", "client-plugins"].map(|name| kept(name, desired.user.clone())).into();
+        ["config", "plugins", "client-plugins"].map(|name| tree(name, desired.user.clone())).into();
     let sqlite = match location {
-        Location::File => Some(kept("data", desired.user.clone())),
+        Location::File => Some(tree("data", desired.user.clone())),
         Location::Managed(_) => {
-            trees.push(kept(postgres::DIRECTORY, cluster::spec(layout, settled).user));
+            trees.push(tree(postgres::DIRECTORY, cluster::spec(layout, settled).user));
             None
         }
-        Location::Server(_) => return None,
+        Location::Server(_) => None,
     };
-    Some(action::KeptCopy { trees, sqlite })
+    action::KeptCopy { trees, sqlite }
 }
 
 #[cfg(test)]

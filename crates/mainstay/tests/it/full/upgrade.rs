@@ -10,9 +10,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use super::external::Chat;
 use super::managed::{self, sql};
 use super::managed_recovery;
-use crate::place::{MAINSTAY, Place};
+use crate::place::{MAINSTAY, Place, Ran};
 
 /// What the stand-in for the next release does wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -156,9 +157,12 @@ async fn is_old(place: &Place, before: &Before) -> bool {
     has_old
 }
 
-fn upgrade(place: &Place, next: Next, more: &[&str]) -> crate::place::Ran {
-    let args = ["upgrade", "--yes", "--release", next.tarball()];
-    place.run(&args.iter().chain(more).copied().collect::<Vec<_>>())
+fn upgrade(place: &Place, next: Next, more: &[&str]) -> Ran {
+    place.run(&to(next, more))
+}
+
+fn to<'a>(next: Next, more: &[&'a str]) -> Vec<&'a str> {
+    ["upgrade", "--yes", "--release", next.tarball()].iter().chain(more).copied().collect()
 }
 
 /// Asks all the time, and says which requests failed, and the longest time from the end of one answer to the next.
@@ -288,6 +292,30 @@ async fn a_managed_database_goes_back_with_its_release() {
     upgrade(&place, Next::Good, &[]).expect(0);
     assert!(!is_old(&place, &before).await && has_newer());
     place.run(&["uninstall", "--yes"]).expect(0);
+}
+
+#[test]
+fn a_database_on_a_server_is_dumped_and_goes_back_with_its_release() {
+    let chat = Chat::created();
+    chat.up(&[]).expect(0);
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let before = runtime.block_on(deployment(&chat.place));
+    let is_old = || runtime.block_on(is_old(&chat.place, &before));
+    for next in [Next::FailsToMigrate, Next::TakesNoFiles] {
+        let failed = chat.run(&to(next, &[]));
+        assert!([5, 6].contains(&failed.code), "{next:?}: {}", failed.stderr);
+        assert!(failed.stderr.contains("it is verified"), "{next:?}: {}", failed.stderr);
+        assert!(is_old(), "{next:?}: {}", failed.stderr);
+    }
+    for fault in ["dump:after", "migration:after"] {
+        let killed = chat.run(&to(Next::Good, &["--inject-kill", fault]));
+        assert_eq!(killed.code, -9, "{fault}: {}", killed.stderr);
+        chat.up(&[]).expect(0);
+        assert!(is_old(), "{fault}");
+    }
+    chat.run(&to(Next::Good, &[])).expect(0);
+    assert!(!is_old());
+    runtime.block_on(before.post(&chat.place, "after it"));
 }
 
 #[test]
