@@ -285,6 +285,11 @@ fn releases() {
 }
 
 #[test]
+fn upgrade() {
+    Page { path: "docs/upgrade.md", before: &[("mainstay upgrade --plan", LOCAL)], ..Page::default() }.run();
+}
+
+#[test]
 fn mail() {
     Page { path: "docs/mail.md", services: "mailserver", ..Page::default() }.run();
 }
