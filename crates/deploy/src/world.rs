@@ -1,7 +1,7 @@
 //! What an operation may touch.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use secrecy::SecretString;
 use settings::{Defaults, Secrets};
@@ -44,7 +44,10 @@ pub struct World {
     pub objects: Option<OpenObjects>,
 }
 
-/// Where fetched releases are kept: `MAINSTAY_CACHE`, otherwise the usual place of this user.
+/// The variable that names the directory of fetched releases.
+const CACHE: &str = "MAINSTAY_CACHE";
+
+/// Where fetched releases are kept: as the variable says, otherwise the usual place of this user.
 fn cache(variables: &BTreeMap<String, String>) -> PathBuf {
     let absolute = |name: &str| variables.get(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let of_user = || {
@@ -53,7 +56,7 @@ fn cache(variables: &BTreeMap<String, String>) -> PathBuf {
     };
     let is_root = host::User::current().is_ok_and(|user| user.is_root());
     let usual = || if is_root { None } else { of_user() };
-    absolute("MAINSTAY_CACHE").or_else(usual).unwrap_or_else(|| "/var/cache/mainstay".into())
+    absolute(CACHE).or_else(usual).unwrap_or_else(|| "/var/cache/mainstay".into())
 }
 
 /// Reads the text of a config.json as the built-in server does when it starts.
@@ -100,6 +103,23 @@ impl World {
             builtin: None,
             objects: None,
         }
+    }
+
+    /// Whether what names the cache of fetched releases can be one: in a wrong place nobody would find it again.
+    ///
+    /// # Errors
+    /// It is empty or relative.
+    pub fn check_cache(&self) -> Result<(), Error> {
+        let Some(text) = self.variables.get(CACHE).filter(|text| !Path::new(text).is_absolute()) else {
+            return Ok(());
+        };
+        let is = if text.is_empty() {
+            "is empty".to_owned()
+        } else {
+            format!("is `{}`, a relative path", text.escape_debug())
+        };
+        Err(Error::new(Exit::Settings, format!("environment: `{CACHE}` {is}; allowed: the absolute path of a directory, such as /var/cache/mainstay"))
+            .hint(format!("give the whole path, or leave `{CACHE}` out; nothing has been changed")))
     }
 
     /// The running program.

@@ -9,8 +9,9 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 use version::{Series, Version};
 
+use crate::arch::Arch;
 use crate::cache::{Cache, write_file};
-use crate::edition::Edition;
+use crate::edition::{Edition, published_tarball};
 use crate::error::ReleaseError;
 use crate::openpgp::Fingerprint;
 use crate::sha256::Sha256;
@@ -218,6 +219,12 @@ impl Catalogue {
     pub fn sha256(&self, edition: Edition, version: &Version) -> Option<&Sha256> {
         let edition = if edition == Edition::Entry { Edition::Enterprise } else { edition };
         self.sha256.get(&edition)?.get(version)
+    }
+
+    /// The checksum that was published for a tarball of this name.
+    pub fn sha256_of_file(&self, name: &str) -> Option<&Sha256> {
+        let (release, arch) = published_tarball(name)?;
+        (arch == Arch::Amd64).then(|| self.sha256(release.edition, &release.version))?
     }
 }
 

@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 
 use plan::{Progress, Step, Undo};
-use release::{Origin, ReleaseId};
+use release::{Cache, Origin, ReleaseId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Action, blocking, step};
-use crate::error::Error;
+use crate::error::{Error, Exit};
 use crate::world::World;
 
 /// Unpacks a release; in a plan only when it is not there.
@@ -69,5 +69,14 @@ pub(super) fn unpack(release: &ReleaseId, origin: &Origin, world: &World) -> Res
     }
     let found = unpacked.id().clone();
     host::disk::remove_tree(unpacked.root())?;
-    Err(Error::not_ready(format!("{origin} is {found}, not {release}")))
+    let error = Error::new(Exit::Refused, format!("{origin} is {found}, not {release}"));
+    match origin {
+        // Kept, it would be taken for the release at every further try.
+        Origin::Published { wish, cache } => {
+            let cache = Cache::at(cache);
+            cache.remove(&cache.tarball(&wish.file()))?;
+            Err(error.hint("the site serves another release under this name: tell whoever runs it, or name another with `mirror` in `[release]`"))
+        }
+        _ => Err(error),
+    }
 }

@@ -16,6 +16,7 @@ use crate::action::{Action, Hold, RanBefore};
 use crate::control::presence::moved;
 use crate::error::{Error, Exit};
 use crate::part::database::readiness::Patience;
+use crate::part::preflight::check_directories;
 use crate::place::holder::refuse_elsewhere;
 use crate::place::layout::{self, FILE_LIMIT, Layout};
 use crate::place::machine::{ROOT_MODE, make_dir};
@@ -372,6 +373,7 @@ impl Turn {
     async fn take(world: &World, operation: &str, caller: &Caller<'_>) -> Result<Self, Error> {
         let layout = &world.layout;
         make_dir(layout.root(), ROOT_MODE, None)?;
+        check_directories(layout)?;
         make_dir(&layout.run(), 0o700, None)?;
         let lock = Lock::acquire(&layout.lock(), &holder(world, operation, caller))?;
         layout::sweep(layout)?;

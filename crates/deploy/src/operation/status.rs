@@ -22,6 +22,7 @@ use crate::error::{Error, Exit};
 use crate::local;
 use crate::part;
 use crate::part::identity::refuse_gone_files;
+use crate::part::preflight::check_directories;
 use crate::place::ground::{ground, refuse_unreadable};
 use crate::place::holder::told_elsewhere;
 use crate::place::layout::Layout;
@@ -391,7 +392,8 @@ async fn shut_channel(layout: &Layout) -> Option<String> {
 async fn refused(world: &World, installed: bool) -> Option<Refusal> {
     let layout = &world.layout;
     if !installed {
-        return half_deleted(layout).map(|Error { what, hint, .. }| Refusal { what, hint });
+        let why = half_deleted(layout).or_else(|| check_directories(layout).err());
+        return why.map(|Error { what, hint, .. }| Refusal { what, hint });
     }
     let lost = match (moved(layout), deleted_database(layout)) {
         (Some(moved), _) => Err(moved.refusal(layout)),

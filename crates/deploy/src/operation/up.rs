@@ -86,6 +86,7 @@ impl Operation for Up {
     async fn look(&self, world: &World, mut looking: Looking<'_>) -> Result<Seen, Error> {
         let (layout, request) = (&world.layout, &self.request);
         ground(layout)?;
+        preflight::check_directories(layout)?;
         let source = request.source(looking.only_shown);
         let me = host::User::current()?;
         if !me.is_root() {

@@ -201,6 +201,21 @@ fn reachable(name: &str, layout: &Layout, ground: &Path) -> Result<(), Error> {
     Ok(user.can_enter(way)?)
 }
 
+/// Where Mainstay keeps a directory, there is one or nothing.
+///
+/// # Errors
+/// Something else is there, and how to get it out of the way.
+pub(crate) fn check_directories(layout: &Layout) -> Result<(), Error> {
+    let mut paths = layout.dirs().map(|name| layout.root().join(name)).chain([layout.run()]);
+    let Some(path) = paths.find(|path| path.symlink_metadata().is_ok() && !path.is_dir()) else {
+        return Ok(());
+    };
+    let is = if path.is_symlink() { "a link that leads nowhere" } else { "no directory" };
+    Err(Error::not_ready(format!("{} is {is}; Mainstay keeps a directory there", path.display())).hint(
+        hint!("move it away: `mv {} {}.old`; nothing has been changed", path.display(), path.display()),
+    ))
+}
+
 /// `current` is a link that Mainstay made, or is not there yet.
 fn link(layout: &Layout) -> Result<(), Error> {
     let current = layout.current();

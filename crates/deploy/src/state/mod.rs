@@ -27,6 +27,7 @@ pub(crate) mod report;
 pub(crate) mod restarts;
 pub(crate) mod server_user;
 pub(crate) mod settled;
+mod signed;
 pub(crate) mod taken;
 pub(crate) mod trial;
 pub(crate) mod wanted;

@@ -18,6 +18,7 @@ use crate::state::location::{self, Location, Managed};
 use crate::state::own_keys::{OWN, Own, own};
 use crate::state::proof::prove_next;
 use crate::state::server_user::check_usable;
+use crate::state::signed;
 use crate::state::taken::Taken;
 use crate::state::wanted::read_wanted;
 use crate::state::which_release::{
@@ -76,6 +77,13 @@ pub(crate) fn settle(
         said = said.with_in_file("site_url", &url).map_err(|problem| Error::new(Exit::Settings, problem))?;
     }
     let desired = Desired::decide(&said, flags, &machine)?;
+    world.check_cache()?;
+    let unproven = match source.origin {
+        Some(release::Origin::File { path }) => {
+            signed::check(path, &desired.wanted, &Cache::at(&world.cache))?
+        }
+        _ => None,
+    };
     let Found { release, build, mut remarks } = match (layout.place().image_decides_release(), source.origin)
     {
         (false, _) => wanted_release(
@@ -92,6 +100,7 @@ pub(crate) fn settle(
         }
     };
     let build = build.or_else(|| own_build(world, source.origin, &release));
+    remarks.extend(unproven);
     if is_late {
         remarks.push("`--take-over` has nothing left to do: this deployment has its config.json".to_owned());
     }

@@ -11,6 +11,10 @@ use crate::printer::Printer;
 use finding::Exit;
 
 pub(super) fn run(printer: Printer, world: &World, command: Export) -> Result<Exit, Error> {
+    if !matches!(command, Export::Compose(_)) {
+        // What would be started at boot is installed first.
+        deploy::refuse_not_installed(&world.layout)?;
+    }
     match command {
         Export::Compose(args) => write_compose(printer, world, &args),
         Export::Systemd => write_unit(printer, world),

@@ -7,12 +7,15 @@ use release::{Cache, Catalogue, Channel, Edition, Held};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use super::{release_fetch, release_path, release_verify};
+use super::{question, release_fetch, release_path, release_verify};
 use crate::cli::{self, Common};
 use crate::printer::Printer;
 use finding::Exit;
 
 pub(super) fn run(printer: Printer, common: &Common, command: cli::Release) -> Result<Exit, Error> {
+    if !matches!(command, cli::Release::PackBuiltin { .. }) {
+        super::world(common)?.check_cache()?;
+    }
     match command {
         cli::Release::Lines => Ok(lines(printer, &Catalogue::known(&Cache::at(super::world(common)?.cache)))),
         cli::Release::Path(args) => release_path::run(printer, common, &args),
@@ -80,6 +83,9 @@ async fn prune(
     args: &cli::ReleasePrune,
     cancel: CancellationToken,
 ) -> Result<Exit, Error> {
+    if args.cache && !world.layout.current().exists() {
+        return empty(printer, world, &args.change);
+    }
     let operation = Prune { keep: args.keep };
     let question = "Delete these releases for good?";
     let pruned = super::change(printer, world, &operation, &args.change, Some(question), cancel).await?;
@@ -95,6 +101,32 @@ async fn prune(
     printer.show(&match removed.is_empty() {
         true => format!("Nothing to delete: {} is kept", kept.join(", ")),
         false => format!("Deleted {}; {} is kept", removed.join(", "), kept.join(", ")),
+    });
+    Ok(Exit::Done)
+}
+
+/// Empties the cache, where no deployment needs anything of it.
+fn empty(printer: Printer, world: &World, change: &cli::Change) -> Result<Exit, Error> {
+    let cache = Cache::at(&world.cache);
+    let held = cache.held()?;
+    let removed: Vec<String> = held.iter().map(|held| held.path.display().to_string()).collect();
+    if change.plan {
+        printer.data(&json!({"plan": {"cache": removed}}));
+        printer.show(&match removed.is_empty() {
+            true => format!("Nothing to delete in the cache, {}", cache.root().display()),
+            false => format!("Delete for good, from the cache: {}", removed.join(", ")),
+        });
+        return Ok(Exit::Done);
+    }
+    if !removed.is_empty() && !change.yes && !question::agreed(printer, "Delete these releases for good?")? {
+        printer.show("Nothing has been changed");
+        return Ok(Exit::Done);
+    }
+    held.iter().try_for_each(|held| cache.remove(&held.path))?;
+    printer.data(&json!({"removed": removed, "kept": []}));
+    printer.show(&match removed.is_empty() {
+        true => format!("Nothing to delete in the cache, {}", cache.root().display()),
+        false => format!("Deleted {}", removed.join(", ")),
     });
     Ok(Exit::Done)
 }

@@ -37,6 +37,7 @@ pub(super) async fn run(
     for warning in fetched.proof.warnings() {
         printer.say(&format!("warning: {warning}"));
     }
+    is_asked_for(&wish, &cache, &fetched)?;
     let placed = match &args.to {
         Some(to) => Some(carry(world, &wish, args.edition, &cache, &fetched, to)?),
         None => None,
@@ -58,6 +59,28 @@ pub(super) async fn run(
         }
     ));
     Ok(Exit::Done)
+}
+
+/// The makers' signature is right for each of their releases. So the server says which one it is, confined, where this machine can run it.
+fn is_asked_for(wish: &Wish, cache: &Cache, fetched: &Fetched) -> Result<(), Error> {
+    if Arch::here() != Some(wish.arch) {
+        return Ok(());
+    }
+    // One that cannot say it is told by `up`.
+    let Ok(found) = release::identify(&fetched.path, &host::Shim::confining(), Some(&wish.release)) else {
+        return Ok(());
+    };
+    let is_it = found.release.version.numbers() == wish.release.version.numbers()
+        && found.release.edition.is_one_tarball_with(wish.release.edition);
+    if is_it {
+        return Ok(());
+    }
+    // Kept, it would be taken for the release at every further try.
+    cache.remove(&fetched.path)?;
+    let from = fetched.from.as_ref().map_or_else(|| "the cache".to_owned(), ToString::to_string);
+    let (found, wanted) = (&found.release, &wish.release);
+    Err(Error::new(Exit::Refused, format!("{from} has {found} under the name of {wanted}"))
+        .hint("the site serves another release under this name: tell whoever runs it, or name another with `--mirror`"))
 }
 
 /// What is wanted, checked.
@@ -175,7 +198,8 @@ fn carry(
     copy(&fetched.signature, &to.join(format!("{file}.sig")), 0o644)?;
     copy(&key, &to.join(release::KEY_NAME), 0o644)?;
     copy(&world.mainstay, &to.join("mainstay"), 0o755)?;
-    let readme = readme(wish, edition);
+    let is_own = wish.key != Catalogue::known(cache).key.fingerprint;
+    let readme = readme(wish, edition, is_own);
     host::disk::atomic_write(&to.join("README.txt"), readme.as_bytes(), 0o644, None)?;
     Ok(tarball)
 }
@@ -195,9 +219,19 @@ fn copy(from: &Path, to: &Path, mode: u32) -> Result<(), Error> {
     })
 }
 
-fn readme(wish: &Wish, edition: Edition) -> String {
+/// `is_own`: the key is not the makers', which Mainstay knows.
+fn readme(wish: &Wish, edition: Edition, is_own: bool) -> String {
     let (version, file) = (&wish.release.version, wish.file());
     let fingerprint = &wish.key;
+    let (own, first) = match is_own {
+        true => (
+            format!(" --fingerprint {fingerprint}"),
+            format!(
+                " First name the key in mainstay.toml of the deployment's\n   directory (/var/lib/mainstay):\n\n       [release]\n       fingerprint = \"{fingerprint}\"\n"
+            ),
+        ),
+        false => (String::new(), String::new()),
+    };
     format!(
         "Mattermost {version} ({edition}) for Linux on {arch}, to be installed without a network\n\
          \n\
@@ -205,11 +239,11 @@ fn readme(wish: &Wish, edition: Edition) -> String {
          \n\
          2. See whether it arrived as it was published:\n\
          \n\
-         \x20      ./mainstay release verify .\n\
+         \x20      ./mainstay release verify{own} .\n\
          \n\
          \x20  The signature must be that of {fingerprint}.\n\
          \n\
-         3. Install it. Mattermost needs PostgreSQL: https://docs.mattermost.com has the versions, `./mainstay up --help` the flags.\n\
+         3. Install it. Mattermost needs PostgreSQL: https://docs.mattermost.com has the versions, `./mainstay up --help` the flags.{first}\n\
          \n\
          \x20      ./mainstay up --edition {edition} --release {file}\n",
         arch = wish.arch,

@@ -23,7 +23,7 @@ pub(super) async fn run(printer: Printer, world: &World, args: ReleaseVerify) ->
     for file in &files {
         let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let published = match sources(world, &args.source)?.fingerprint {
-            None => published(&catalogue, &name),
+            None => catalogue.sha256_of_file(&name).cloned(),
             Some(_) => None,
         };
         match proof(file, &key, published.as_ref()) {
@@ -93,15 +93,6 @@ async fn key(
             release::fetch_key(&wish, &cache, &network(world)?).await.map_err(no_key)
         }
     }
-}
-
-/// The SHA-256 that was published for a tarball of this name.
-fn published(catalogue: &Catalogue, name: &str) -> Option<release::Sha256> {
-    let (release, arch) = release::published_tarball(name)?;
-    if arch != Arch::Amd64 {
-        return None;
-    }
-    catalogue.sha256(release.edition, &release.version).cloned()
 }
 
 fn proof(file: &Path, key: &PublicKey, published: Option<&release::Sha256>) -> Result<Proof, String> {

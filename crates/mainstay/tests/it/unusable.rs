@@ -99,3 +99,54 @@ fn a_file_that_up_would_be_refused_for_is_told_while_all_runs() {
     fs::rename(bin.with_file_name("aside"), &bin).expect("moved back");
     place.run(&["status", "--check"]).expect(0);
 }
+
+#[test]
+fn what_is_in_the_place_of_a_directory_is_told_before_anything_is_made() {
+    for name in ["run", "data"] {
+        let place = Place::new();
+        fs::create_dir(&place.root).expect("the directory");
+        fs::write(place.root.join(name), "").expect("a file");
+        let path = place.root.join(name).display().to_string();
+        for command in [&["up", "--yes"][..], &["up", "--plan"]] {
+            let refused = place.run(command).expect(4).stderr;
+            assert!(
+                refused.contains(&format!("{path} is no directory")) && refused.contains("mv "),
+                "{refused}"
+            );
+        }
+        let status = place.run(&["status"]).expect(0).stdout.replace('\n', " ");
+        assert!(status.contains(&format!("{path} is no directory")), "{status}");
+        assert_eq!(place.names(), [name]);
+    }
+}
+
+#[test]
+fn a_cache_that_is_no_absolute_path_is_refused() {
+    let place = Place::new();
+    for (value, says) in [("", "is empty"), ("cache", "is `cache`, a relative path")] {
+        for command in
+            [&["release", "list"][..], &["release", "prune", "--cache", "--yes"], &["up", "--plan"]]
+        {
+            let ran = place.command(command).env("MAINSTAY_CACHE", value).output().expect("it runs");
+            let refused = crate::place::Ran::from(ran).expect(3).stderr;
+            assert!(
+                refused.contains(&format!("`MAINSTAY_CACHE` {says}; allowed: the absolute path")),
+                "{refused}"
+            );
+        }
+    }
+}
+
+#[test]
+fn nothing_is_exported_for_a_directory_without_a_deployment() {
+    let place = Place::new();
+    for what in ["systemd", "openrc", "runit", "cron"] {
+        let refused = place.run(&["export", what]).expect(4);
+        assert!(
+            refused.stdout.is_empty() && refused.stderr.contains("there is no deployment in"),
+            "{}",
+            refused.stderr
+        );
+        assert!(refused.stderr.contains("install one with `mainstay"), "{}", refused.stderr);
+    }
+}

@@ -406,7 +406,10 @@ fn a_user_without_root_gets_a_unit_of_the_own_manager() {
 #[test]
 fn the_exposure_of_the_service_is_two_at_most() {
     let dir = tempfile::tempdir().expect("a directory");
-    let unit = run(Command::new(MAINSTAY).args(["--dir", "/srv/chat", "export", "systemd"])).expect(0).stdout;
+    let place = crate::place::Place::new();
+    // With a user of its own, which counts.
+    place.run(&["up", "--yes", "--listen", &format!("127.0.0.1:{}", place.port)]).expect(0);
+    let unit = place.run(&["export", "systemd"]).expect(0).stdout;
     let file = dir.path().join("mainstay-chat.service");
     fs::write(&file, unit).expect("written");
     let analysed = run(Command::new("systemd-analyze")

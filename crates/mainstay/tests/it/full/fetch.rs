@@ -36,7 +36,7 @@ fn arch() -> &'static str {
 impl Chat {
     fn new(name: &str) -> Self {
         let (place, site, key) = (Place::new(), ReleaseSite::start(), SigningKey::new());
-        let content = tarball();
+        let content = tarball("11.6.0");
         let path = path();
         site.put(&path, content.clone());
         site.put(&format!("{path}.sig"), key.sign(&content));
@@ -91,9 +91,9 @@ fn path() -> String {
 }
 
 /// A Team Edition whose server is the program under test, called as an image would call it.
-fn tarball() -> Vec<u8> {
+fn tarball(version: &str) -> Vec<u8> {
     let server = format!(
-        "#!/bin/bash\nif [ \"$1\" = version ]; then\n  printf 'Version: 11.6.0\\nBuild Number: 11.6.0\\nBuild Enterprise Ready: false\\n'\n  \
+        "#!/bin/bash\nif [ \"$1\" = version ]; then\n  printf 'Version: {version}\\nBuild Number: {version}\\nBuild Enterprise Ready: false\\n'\n  \
          exit 0\nfi\nexec -a mattermost {MAINSTAY} \"$@\"\n"
     );
     let mut archive = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
@@ -215,7 +215,14 @@ fn a_directory_for_a_machine_without_a_network_proves_and_installs_itself() {
     names.sort();
     assert_eq!(names, ["README.txt", "mainstay", &file, &format!("{file}.sig"), "signing-key.asc"]);
     let readme = std::fs::read_to_string(to.join("README.txt")).expect("text");
-    assert!(readme.contains("./mainstay release verify .") && readme.contains(&file), "{readme}");
+    // What it says works there, with a key of one's own too.
+    let line = readme.lines().map(str::trim).find(|line| line.starts_with("./mainstay release verify"));
+    let line = line.unwrap_or_else(|| panic!("{readme}"));
+    let mut as_told = Command::new("sh");
+    as_told.args(["-c", line]).current_dir(&to).env("MAINSTAY_CACHE", to.with_file_name("other-cache"));
+    Ran::from(as_told.env("MAINSTAY_DIR", to.with_file_name("none")).output().expect("sh")).expect(0);
+    let key = format!("fingerprint = \"{}\"", chat.key.fingerprint());
+    assert!(readme.contains(&key) && readme.contains(&file), "{readme}");
 
     // There: another cache, no network.
     let there = Place::new();
@@ -229,6 +236,41 @@ fn a_directory_for_a_machine_without_a_network_proves_and_installs_itself() {
             .output();
         Ran::from(output.expect("it runs"))
     };
+    let install = |place: &Place| {
+        let tarball = to.join(&file);
+        let more =
+            ["--wait".to_owned(), "1".to_owned(), "--release".to_owned(), tarball.display().to_string()];
+        let args = [&place.up_args()[..], &more].concat();
+        let mut up = place.command(&args.iter().map(String::as_str).collect::<Vec<_>>());
+        up.envs([("DB_NAME", "chat"), ("DB_USER", "mm"), ("DB_PASS", "mm")]);
+        Ran::from(
+            up.env("DB_ADAPTER", "postgres")
+                .env("DB_HOST", "127.0.0.1")
+                .env("DB_PORT", "1")
+                .output()
+                .expect("it runs"),
+        )
+    };
+    std::fs::create_dir_all(&there.root).expect("made");
+    let wanted = there.root.join("mainstay.toml");
+    let known = format!("[release]\nfingerprint = \"{}\"\n", chat.key.fingerprint());
+    std::fs::write(&wanted, &known).expect("written");
+    // It gets as far as the database, which is not there.
+    assert!(install(&there).expect(4).stderr.contains("127.0.0.1:1"));
+    // The signature of somebody else, and one of another file.
+    let signature = to.join(format!("{file}.sig"));
+    let right = std::fs::read(&signature).expect("a signature");
+    for wrong in [SigningKey::new().sign(&chat.content), chat.key.sign(b"another file")] {
+        std::fs::write(&signature, wrong).expect("written");
+        let refused = install(&there).expect(8).stderr;
+        assert!(
+            refused.contains(&format!("{file} is not what")) && refused.contains("release verify"),
+            "{refused}"
+        );
+    }
+    std::fs::write(&signature, right).expect("written");
+    std::fs::remove_file(&wanted).expect("removed");
+    std::fs::remove_dir(&there.root).expect("removed");
     let proven = verify(&there, &to).expect(0).stdout;
     assert!(proven.contains(&format!("✓ {file}: signed by")), "{proven}");
     let mut changed = std::fs::OpenOptions::new().append(true).open(to.join(&file)).expect("opened");
@@ -237,4 +279,30 @@ fn a_directory_for_a_machine_without_a_network_proves_and_installs_itself() {
     assert!(refused.stdout.contains("✗"), "{}", refused.stdout);
     std::fs::remove_file(to.join(format!("{file}.sig"))).expect("removed");
     assert!(verify(&there, &to.join(&file)).expect(5).stdout.contains("has no signature"));
+}
+
+#[test]
+fn another_release_of_the_makers_under_the_name_of_the_one_that_is_wanted_is_refused() {
+    let chat = Chat::new("swapped");
+    let other = tarball("11.5.1");
+    chat.site.put(&format!("{}.sig", path()), chat.key.sign(&other));
+    chat.site.put(&path(), other);
+    let is_empty = || {
+        let held = std::fs::read_dir(chat.place.cache().join("releases")).into_iter().flatten().count();
+        held == 0
+    };
+    let fetched = chat.run(&["release", "fetch", "11.6.0", "--edition", "team"]).expect(8).stderr;
+    assert!(fetched.contains("has 11.5.1-team under the name of 11.6.0-team") && is_empty(), "{fetched}");
+    let up = chat.up(&[]).expect(6).stderr;
+    assert!(up.contains("is 11.5.1-team, not 11.6.0-team") && is_empty(), "{up}");
+    // From another site it comes at once.
+    chat.site.put(&format!("{}.sig", path()), chat.key.sign(&chat.content));
+    chat.site.put(&path(), chat.content.clone());
+    chat.run(&["release", "fetch", "11.6.0", "--edition", "team"]).expect(0);
+
+    // The cache is emptied also where there is no deployment.
+    let plan = chat.run(&["release", "prune", "--cache", "--plan"]).expect(0).stdout;
+    assert!(plan.contains(FILE) && !is_empty(), "{plan}");
+    let pruned = chat.run(&["release", "prune", "--cache", "--yes", "--json"]).expect(0).json();
+    assert!(pruned["removed"].to_string().contains(FILE) && is_empty(), "{pruned}");
 }
