@@ -14,8 +14,11 @@ pub const VARIABLE: &str = "MAINSTAY_CONTAINER";
 /// The directory of the release. docker-mattermost has it in the same place.
 pub const HOME: &str = "/opt/mattermost";
 
-/// The only volume: everything that must survive the container. docker-mattermost keeps uploads in the same place.
+/// The volume: everything that must survive the container. docker-mattermost keeps uploads in the same place.
 pub const VOLUME: &str = "/opt/mattermost/data";
+
+/// The second volume, which nothing needs but backups: snapshots in [`VOLUME`] would be lost with it.
+pub const BACKUPS: &str = "/backups";
 
 /// The directory with one link, named after the release, to [`HOME`].
 pub const RELEASES: &str = "/opt/mainstay/releases";

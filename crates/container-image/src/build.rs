@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use container_contract::{HOME, PROGRAM, RELEASES, VARIABLE, VOLUME};
+use container_contract::{BACKUPS, HOME, PROGRAM, RELEASES, VARIABLE, VOLUME};
 use host::Shim;
 use oci::{
     Architecture, Compression, Entry, Healthcheck, ImageSpec, Layer, Layout, MATTERMOST, Meter, Owner,
@@ -136,6 +136,7 @@ fn layers(recipe: &Recipe, release: &Path, id: &ReleaseId) -> Result<[Layer; 3],
         Entry::file(PROGRAM, &recipe.mainstay, 0o755, Owner::ROOT),
         // A new volume starts as a copy of this directory, with its owner.
         Entry::directory(VOLUME, 0o750, MATTERMOST),
+        Entry::directory(BACKUPS, 0o750, MATTERMOST),
     ];
     let base = scaffold(Some(&certificates))?;
     let layers = [Layer::new(base)?, Layer::new(server)?, Layer::new(program)?];

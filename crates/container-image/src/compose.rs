@@ -12,7 +12,7 @@ use std::io::Write as _;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-use container_contract::VOLUME;
+use container_contract::{BACKUPS, VOLUME};
 use finding::Exit;
 use release::ReleaseId;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -182,6 +182,9 @@ fn quoted(text: &str) -> String {
     serde_json::Value::from(text.replace('$', "$$")).to_string()
 }
 
+/// The volume for backups.
+const SNAPSHOTS: &str = "backups";
+
 fn compose_file(image: &str, request: &Request, open: &[Variable], with_database: bool) -> String {
     let environment: String = open
         .iter()
@@ -235,10 +238,12 @@ services:
       - {SERVER_SECRETS}
     volumes:
       - "{MATTERMOST}:{VOLUME}"
+      - "{SNAPSHOTS}:{BACKUPS}"
     stop_grace_period: 30s
 {service}
 volumes:
-  {MATTERMOST}:{volume}
+  {MATTERMOST}:
+  {SNAPSHOTS}:{volume}
 "#,
         image = quoted(image),
         publish = published(request.publish),

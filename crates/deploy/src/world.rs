@@ -62,9 +62,8 @@ fn cache(variables: &BTreeMap<String, String>) -> PathBuf {
 /// Reads the text of a config.json as the built-in server does when it starts.
 pub type ReadConfig = fn(&str) -> Result<(), Unreadable>;
 
-/// Opens object storage with credentials from variables, a profile or a file.
-pub type OpenObjects =
-    fn(&Objects, &BTreeMap<String, String>) -> Result<std::sync::Arc<dyn backup::Store>, Error>;
+/// Opens object storage, with credentials from the environment, a profile or a file.
+pub type OpenObjects = fn(&Objects) -> Result<std::sync::Arc<dyn backup::Store>, Error>;
 
 /// Why the built-in server would not start with a config.json.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,8 +86,12 @@ impl World {
         let build = host::build::id(&mainstay).unwrap_or_default();
         let inherited = ["PATH", "LANG", "TZ", container_contract::VARIABLE].into_iter();
         let inherited = inherited.chain(MEMORY.map(|(name, _)| name));
-        let env =
-            inherited.filter_map(|name| Some((name.to_owned(), variables.get(name)?.clone()))).collect();
+        let env = inherited.filter_map(|name| Some((name.to_owned(), variables.get(name)?.clone())));
+        // What a scheduled backup needs of whoever started the agent. The server gets an environment of its own.
+        let of_backups = |name: &str| name.starts_with("MAINSTAY_BACKUP_") || name.starts_with("AWS_");
+        let of_backups = variables.iter().filter(|(name, _)| of_backups(name));
+        let env: BTreeMap<String, String> =
+            env.chain(of_backups.map(|(name, value)| (name.clone(), value.clone()))).collect();
         let cache = cache(&variables);
         Self {
             layout,

@@ -67,6 +67,20 @@ pub fn mount_point(path: &Path) -> Result<PathBuf, DiskError> {
     Ok(mounted.to_owned())
 }
 
+/// The mount that a path is in, as the kernel lists it; `None` where it lists none. A directory of another place on the same disk
+/// (a bind mount, a container's volume) is one, too.
+pub fn listed_mount(path: &Path) -> Option<PathBuf> {
+    let real = fs::canonicalize(nearest(path)).ok()?;
+    innermost(&real, &fs::read_to_string("/proc/self/mountinfo").ok()?)
+}
+
+/// The fifth field of a line is the mount point, in which a space is `\040`.
+fn innermost(real: &Path, mounts: &str) -> Option<PathBuf> {
+    let points = mounts.lines().filter_map(|line| line.split(' ').nth(4));
+    let points = points.map(|point| PathBuf::from(point.replace("\\040", " ")));
+    points.filter(|point| real.starts_with(point)).max_by_key(|point| point.components().count())
+}
+
 /// Properties of a file system that matter to a deployment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Mount {
@@ -313,4 +327,18 @@ fn parent(path: &Path) -> &Path {
 /// The nearest path that exists: `path` itself, or a directory above it.
 pub fn nearest(path: &Path) -> &Path {
     path.ancestors().find(|p| p.exists()).unwrap_or(Path::new("."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_innermost_mount_counts() {
+        let mounts = "22 1 0:20 / / rw - overlay overlay rw\n30 22 8:1 /srv/a\\040b /back\\040ups rw - ext4 /dev/sda1 rw\n";
+        let of = |path: &str| innermost(Path::new(path), mounts);
+        assert_eq!(of("/back ups/x").as_deref(), Some(Path::new("/back ups")));
+        assert_eq!(of("/backups").as_deref(), Some(Path::new("/")));
+        assert_eq!(innermost(Path::new("/x"), ""), None);
+    }
 }

@@ -248,7 +248,8 @@ impl Operation {
 
 #[derive(Debug, Args)]
 pub(crate) struct Status {
-    /// End with 0 only if it is up, verified and not being changed: what a container's health check asks
+    /// End with 0 only if it is up, verified and not being changed: what a container's health check asks. With `watch = true` in
+    /// `[backup]` also only if the last backup, check and drill succeeded
     #[arg(long)]
     pub check: bool,
     /// With `--check`: an app that does not work does not count; whoever would start Mattermost anew for it asks so

@@ -100,7 +100,7 @@ pub const KEYS: &[Key] = &[
     Key {
         name: "backup.repository",
         kind: Kind::Repository,
-        default: "backups",
+        default: "backups; in a container the volume /backups",
         meaning: "Where backups are kept: a directory, which lies below the deployment's where the path is not absolute, or `s3://BUCKET/PREFIX`",
     },
     Key {
@@ -125,7 +125,7 @@ pub const KEYS: &[Key] = &[
         name: "backup.credentials",
         kind: Kind::Path,
         default: "AWS's own: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile, the machine's role",
-        meaning: "A file with AWS_ACCESS_KEY_ID=... and AWS_SECRET_ACCESS_KEY=..., a line each, that only its owner can read",
+        meaning: "A file with the credentials, in the form of ~/.aws/credentials, that only its owner can read",
     },
     Key {
         name: "backup.keep_last",

@@ -48,7 +48,12 @@ const fn option(
 /// The operations that may be scheduled.
 pub const SCHEDULABLE: &[Schedulable] = &[
     Schedulable { name: "verify", words: &["verify"], options: &[], needs_one_of: &[] },
-    Schedulable { name: "backup", words: &["backup", "create"], options: &[], needs_one_of: &[] },
+    Schedulable {
+        name: "backup",
+        words: &["backup", "create", "--why", "on schedule"],
+        options: &[],
+        needs_one_of: &[],
+    },
     Schedulable {
         name: "apps-deployer",
         words: &["apps", "deployer", "--once"],

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use container_contract::VOLUME;
+use container_contract::{BACKUPS, VOLUME};
 use secrecy::SecretString;
 use settings::Wanted;
 
@@ -25,6 +25,7 @@ use crate::world::World;
 /// # Errors
 /// What forbids it; there is no volume; its file system has no owners.
 pub fn take_volume(world: &World, (uid, gid): (u32, u32)) -> Result<bool, Error> {
+    give_backups((uid, gid));
     let is_right = host::is_owned(Path::new(VOLUME), uid, gid);
     has_capabilities(is_right, (uid, gid))?;
     if is_right {
@@ -48,6 +49,18 @@ pub fn take_volume(world: &World, (uid, gid): (u32, u32)) -> Result<bool, Error>
              or name its owner with USERMAP_UID and USERMAP_GID"
         ))
     })
+}
+
+/// Makes a volume for backups that user's, too. Where that cannot be done, the start goes on: a backup says what it may not write.
+fn give_backups((uid, gid): (u32, u32)) {
+    let path = Path::new(BACKUPS);
+    let is_volume = host::disk::listed_mount(path).as_deref() == Some(path);
+    if is_volume
+        && !host::is_owned(path, uid, gid)
+        && let Err(error) = host::own_tree(path, uid, gid)
+    {
+        tracing::warn!(%error, "the volume for backups stays as it is");
+    }
 }
 
 /// Secrets in files (`NAME_FILE`) that root may read and that user may not, as an engine mounts them from the host: each

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use container_contract::{RELEASES, VOLUME};
+use container_contract::{BACKUPS, RELEASES, VOLUME};
 
 use super::Place;
 use crate::error::Error;
@@ -106,6 +106,17 @@ impl Layout {
     pub(crate) fn backup_record(&self) -> PathBuf {
         self.root.join(Self::BACKUP_RECORD)
     }
+
+    /// Where backups are kept unless told otherwise. In a container, what is not in a volume of its own is lost with the other one.
+    pub(crate) fn repository(&self) -> PathBuf {
+        match self.place {
+            Place::Machine => self.root.join(Self::REPOSITORY),
+            Place::Container => BACKUPS.into(),
+        }
+    }
+
+    /// The name of the default repository on a machine.
+    pub(crate) const REPOSITORY: &str = "backups";
 
     /// What a backup needs while it runs: the copy of a database, a file with a password.
     pub(crate) fn backup_scratch(&self) -> PathBuf {

@@ -55,6 +55,11 @@ impl Place {
         self == Self::Machine
     }
 
+    /// Whether what lies in the root file system is lost sooner or later: a container is replaced, a machine is not.
+    pub(crate) fn loses_its_root(self) -> bool {
+        self == Self::Container
+    }
+
     /// Whether the server may run without a site URL: people type the address of the host, which nothing here knows.
     pub(crate) fn may_lack_site_url(self) -> bool {
         self == Self::Container

@@ -46,7 +46,7 @@ impl Access {
                 let open = world.objects.ok_or_else(|| {
                     Error::new(Exit::Bug, "this program was started without access to object storage")
                 })?;
-                open(objects, &world.variables)?
+                open(objects)?
             }
         };
         let store = match choice.limit {

@@ -13,9 +13,6 @@ use crate::world::World;
 /// The table in `mainstay.toml`.
 const TABLE: &str = "backup.";
 
-/// The default repository, below the deployment's directory.
-pub(crate) const DEFAULT: &str = "backups";
-
 /// How object storage begins.
 const S3: &str = "s3://";
 
@@ -83,6 +80,7 @@ impl Choice {
     /// A value is wrong; the place cannot be a repository.
     pub(crate) fn of(world: &World, named: Option<&str>) -> Result<Self, Error> {
         let wanted = with_variables(world, wanted_file(&world.layout)?)?;
+        let usual = world.layout.repository().to_string_lossy().into_owned();
         let (text, base) = match named {
             Some(text) => {
                 let wrong = |problem: String| {
@@ -92,7 +90,7 @@ impl Choice {
                 let here = std::env::current_dir();
                 (text, here.map_err(|error| Error::path("find", ".", &error))?)
             }
-            None => (wanted.get("backup.repository").unwrap_or(DEFAULT), world.layout.root().to_owned()),
+            None => (wanted.get("backup.repository").unwrap_or(&usual), world.layout.root().to_owned()),
         };
         let place = place(text, &base, &wanted);
         if let RepositoryPlace::Directory(path) = &place {
@@ -163,7 +161,7 @@ fn check(layout: &Layout, path: &Path) -> Result<(), Error> {
         Error::new(Exit::Settings, format!("{} cannot be a backup repository: {why}", path.display())).hint(
             format!(
                 "name another directory in `[backup] repository`, best on another disk; the default is {}",
-                layout.root().join(DEFAULT).display()
+                layout.repository().display()
             ),
         )
     };
@@ -172,12 +170,25 @@ fn check(layout: &Layout, path: &Path) -> Result<(), Error> {
     }
     let within = real.strip_prefix(&root).ok().and_then(|rest| rest.components().next());
     match within {
-        Some(Component::Normal(name)) if name == DEFAULT => return Ok(()),
+        Some(Component::Normal(name)) if name == Layout::REPOSITORY => return Ok(()),
         Some(Component::Normal(name)) if name.to_str().is_some_and(Layout::is_ours) => {
             let own = layout.root().join(name);
             return Err(wrong(format!("{} belongs to the deployment", own.display())));
         }
         _ => {}
+    }
+    if layout.place().loses_its_root()
+        && host::disk::listed_mount(&real).is_none_or(|mount| mount == Path::new("/"))
+    {
+        return Err(Error::new(
+            Exit::Refused,
+            format!("{} is in no volume: a backup there is lost with the container", path.display()),
+        )
+        .hint(format!(
+            "mount a second volume, as in `docker run --volume /srv/docker/mattermost/backups:{}`, or name object storage in \
+             MAINSTAY_BACKUP_REPOSITORY",
+            layout.repository().display()
+        )));
     }
     let data = resolved(&layout.data());
     if real.starts_with(&data) && !real.starts_with(&root) {

@@ -129,7 +129,7 @@ fn a_repository_without_room_is_named_and_takes_the_next_backup() {
         .output()
         .expect("unshare runs")
         .into();
-    let said = format!("{}\n{}", ran.stdout, ran.stderr);
+    let said = format!("\n{}\n{}", ran.stdout, ran.stderr);
     let blocks: Vec<&str> = said.split("\n$ ").filter(|block| !block.trim().is_empty()).collect();
     let creates: Vec<&&str> = blocks.iter().filter(|block| block.starts_with("backup create")).collect();
     let [full, good, read_only, gone] = creates[..] else { panic!("{said}") };

@@ -145,12 +145,19 @@ fn the_documented_run_line_works_and_its_volume_outlives_the_container() {
         .expect("written");
     let (env_file, volume) = (env_file.display().to_string(), dir.path().join("volume"));
     let volume = format!("{}:/opt/mattermost/data", volume.display());
+    let backups = format!("{}:/backups", dir.path().join("backups").display());
     let run = ["run", "--name", "mattermost", "-d", "--publish", "8080:80"];
-    let rest = ["--volume", &volume, "--env-file", &env_file, &image];
+    let rest = ["--volume", &volume, "--volume", &backups, "--env-file", &env_file, &image];
     docker.run(&[&run[..], &rest].concat());
     up(&docker, "mattermost");
     verified(&docker, URL);
     let secrets = std::fs::read(dir.path().join("volume/.mainstay/secrets.toml")).expect("secrets");
+
+    docker.run(&["exec", "mattermost", "mainstay", "backup", "create"]);
+    docker.run(&["exec", "mattermost", "mainstay", "backup", "check", "--read-data", "100"]);
+    let key = docker.run(&["exec", "mattermost", "mainstay", "backup", "key", "export"]);
+    assert_eq!(key.trim().len(), 64, "{key}");
+    assert!(dir.path().join("backups/config").exists(), "the snapshot is in the second volume");
 
     // In order, and well within Docker's ten seconds.
     let began = Instant::now();
@@ -189,6 +196,9 @@ fn a_container_needs_no_more_than_it_says() {
     docker.run(&["run", "--name", "closed", "-d", "--read-only", &image]);
     up(&docker, "closed");
     docker.run(&["exec", "closed", "mainstay", "verify"]);
+    let said =
+        docker.attempt(&["exec", "closed", "mainstay", "backup", "create"]).expect_err("it is no volume");
+    assert!(said.contains("is in no volume") && said.contains("--volume"), "{said}");
     let said = docker.attempt(&["exec", "closed", "mainstay", "shell"]).expect_err("there is none");
     assert!(said.contains("this image has no shell") && said.contains("docker exec"), "{said}");
     docker.run(&["rm", "--force", "closed"]);

@@ -165,6 +165,11 @@ fn from_an_empty_database_to_verified_and_back() {
     assert_eq!(chat.place.status()["database"], address);
     assert!(chat.place.run(&["status"]).expect(0).stdout.contains(&address));
 
+    chat.run(&["backup", "create"]).expect(0);
+    let shown = chat.place.run(&["backup", "show", "--json"]).expect(0).json();
+    assert_eq!(shown["manifest"]["database"]["engine"], "postgres", "{shown}");
+    chat.place.run(&["backup", "check", "--files"]).expect(0);
+
     let status = chat.run(&["database", "status", "--json"]).expect(0).json();
     assert_eq!((&status["address"], &status["reached"]["schema"]), (&address.clone().into(), &true.into()));
     let origins = status["origins"].as_array().expect("origins");

@@ -52,6 +52,18 @@ fn from_nothing_to_verified_and_back() {
     assert!(file.contains("database = \"managed\""), "{file}");
     place.run(&["verify"]).expect(0);
 
+    // A backup is of one moment; the rows in it are those of the server's own tables.
+    let created = place.run(&["backup", "create", "--json"]).expect(0).json();
+    let shown = place.run(&["backup", "show", "--json"]).expect(0).json();
+    assert_eq!(shown["snapshot"], created["snapshot"]);
+    let database = &shown["manifest"]["database"];
+    assert_eq!(database["engine"], "postgres");
+    let users: u64 = sql(&place, "select count(*) from users").parse().expect("a number");
+    assert_eq!(database["rows"]["users"], users, "{database}");
+    assert!(shown["parts"].to_string().contains("\"database\""), "{shown}");
+    let checked = place.run(&["backup", "check", "--read-data", "100", "--json"]).expect(0).json();
+    assert_eq!((&checked["sound"], &checked["files"]["missing"]), (&true.into(), &0.into()), "{checked}");
+
     // It listens on its socket alone, checks its pages, and gives the server no right beyond its database.
     assert_eq!(sql(&place, "show listen_addresses"), "");
     assert_eq!(sql(&place, "show data_checksums"), "on");

@@ -204,6 +204,7 @@ fn readme() {
             "mainstay settings test-mail you@example.com",
             "mainstay verify --url https://chat.example.com",
             "mainstay image push",
+            "mainstay backup check",
             "mainstay up --release FILE --take-over /opt/mattermost/config/config.json",
         ],
         ..Page::default()
@@ -287,6 +288,18 @@ fn releases() {
 #[test]
 fn upgrade() {
     Page { path: "docs/upgrade.md", before: &[("mainstay upgrade --plan", LOCAL)], ..Page::default() }.run();
+}
+
+#[test]
+fn backup() {
+    Page { path: "docs/backup.md", ..Page::default() }.run();
+}
+
+#[test]
+fn backup_check() {
+    const KEPT: &str = "[ -e /root/mattermost-backup.key ] || { up && mainstay backup create && mainstay backup key export /root/mattermost-backup.key; }";
+    Page { path: "docs/backup-check.md", before: &[("mainstay backup check", KEPT)], ..Page::default() }
+        .run();
 }
 
 #[test]
