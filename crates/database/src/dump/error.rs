@@ -82,9 +82,6 @@ pub enum Error {
         /// Some of what is in it.
         found: Vec<String>,
     },
-    /// No dump of this kind of server.
-    #[error("{0} cannot be dumped yet")]
-    Unsupported(dsn::Engine),
     /// Something ended without an answer.
     #[error("the dump ended early: {0}")]
     Ended(String),

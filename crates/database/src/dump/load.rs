@@ -10,7 +10,7 @@ use sqlx::postgres::PgConnection;
 
 use super::child::{Running, Stopper};
 use super::postgres_text::{PostgresText, Way};
-use super::text::Text as _;
+use super::text::Text;
 use super::{Error, Means, Rows, Scratch, credentials, postgres, programs};
 use crate::connect::Connected;
 use crate::failure::Failure;
@@ -39,10 +39,12 @@ const THERE: &str = "
 pub struct Load {
     running: Running,
     input: Option<ChildStdin>,
-    text: PostgresText,
+    program: &'static str,
+    text: Box<dyn Text>,
     ready: Vec<u8>,
+    /// What the client says that it took.
     taken: Option<JoinHandle<Vec<u64>>>,
-    /// Ends psql's refusal of its own commands.
+    /// What comes after the dump.
     closing: String,
     _password: Option<Scratch>,
 }
@@ -80,8 +82,9 @@ pub(super) async fn postgres(server: &Server, means: &Means<'_>) -> Result<Load,
         ready.extend_from_slice(format!("\\restrict {word}\n").as_bytes());
         closing.push_str(&format!("\\unrestrict {word}\n"));
     }
-    let text = PostgresText::new(Way::In { major });
-    Ok(Load { running, input: pipes.input, text, ready, taken, closing, _password: password })
+    let text = Box::new(PostgresText::new(Way::In { major }));
+    let input = pipes.input;
+    Ok(Load { running, input, program: "psql", text, ready, taken, closing, _password: password })
 }
 
 async fn look(connection: &mut PgConnection) -> sqlx::Result<(u32, Vec<String>)> {
@@ -91,6 +94,17 @@ async fn look(connection: &mut PgConnection) -> sqlx::Result<(u32, Vec<String>)>
 }
 
 impl Load {
+    /// Of a client that says nothing of what it takes.
+    pub(super) fn silent(
+        (running, input): (Running, Option<ChildStdin>),
+        program: &'static str,
+        text: Box<dyn Text>,
+        password: Scratch,
+    ) -> Self {
+        let (ready, closing) = (Vec::new(), String::new());
+        Self { running, input, program, text, ready, taken: None, closing, _password: Some(password) }
+    }
+
     /// Ends the load from another thread.
     pub fn stopper(&self) -> Stopper {
         self.running.stopper()
@@ -107,13 +121,18 @@ impl Load {
         let written = self.pass_on();
         drop(self.input.take());
         self.running.finish(true)?;
-        written.map_err(|error| Error::Failed { program: "psql", why: finding::disk::explained(&error) })?;
-        let taken = self.taken.take().and_then(|taken| taken.join().ok()).unwrap_or_default();
-        if taken.len() != self.text.tables().len() {
-            let why = format!("psql took the rows of {} tables of {}", taken.len(), self.text.tables().len());
+        written.map_err(|error| Error::Failed {
+            program: self.program,
+            why: finding::disk::explained(&error),
+        })?;
+        let Some(taken) = self.taken.take() else { return Ok(whole) };
+        let taken = taken.join().unwrap_or_default();
+        let tables = self.text.tables();
+        if taken.len() != tables.len() {
+            let why = format!("psql took the rows of {} tables of {}", taken.len(), tables.len());
             return Err(Error::Incomplete(why));
         }
-        for ((table, dumped), counted) in self.text.tables().iter().zip(taken) {
+        for ((table, dumped), counted) in tables.iter().zip(taken) {
             if *dumped != counted {
                 return Err(Error::Counted { table: table.clone(), dumped: Some(*dumped), counted });
             }

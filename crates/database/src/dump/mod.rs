@@ -13,6 +13,8 @@ mod child;
 mod credentials;
 mod error;
 mod load;
+mod mysql;
+mod mysql_text;
 mod postgres;
 mod postgres_text;
 mod programs;
@@ -57,6 +59,8 @@ pub struct Dump {
     pub server: String,
     /// The newest migration in `db_migrations`, if there is such a table.
     pub migration: Option<i64>,
+    /// Tables that may be dumped as they are at another moment, because their storage engine (MyISAM) knows no transactions.
+    pub apart: Vec<String>,
     /// The dump itself.
     pub content: Content,
 }
@@ -89,7 +93,7 @@ pub async fn begin(source: &DataSource, means: &Means<'_>) -> Result<Dump, Error
         DataSource::Sqlite(path) => sqlite::begin(path, means).await,
         DataSource::Server(server) => match server.engine {
             Engine::Postgres => postgres::begin(server, means).await,
-            Engine::MySql => Err(Error::Unsupported(server.engine)),
+            Engine::MySql => mysql::begin(server, means).await,
         },
     }
 }
@@ -101,7 +105,7 @@ pub async fn begin(source: &DataSource, means: &Means<'_>) -> Result<Dump, Error
 pub async fn load(server: &Server, means: &Means<'_>) -> Result<Load, Error> {
     match server.engine {
         Engine::Postgres => load::postgres(server, means).await,
-        Engine::MySql => Err(Error::Unsupported(server.engine)),
+        Engine::MySql => mysql::load(server, means).await,
     }
 }
 
@@ -112,7 +116,7 @@ pub async fn load(server: &Server, means: &Means<'_>) -> Result<Load, Error> {
 pub async fn check(server: &Server, means: &Means<'_>) -> Result<(), Error> {
     match server.engine {
         Engine::Postgres => postgres::check(server, means).await,
-        Engine::MySql => Err(Error::Unsupported(server.engine)),
+        Engine::MySql => mysql::check(server, means).await,
     }
 }
 
@@ -125,7 +129,7 @@ pub async fn rows(source: &DataSource, limit: Duration) -> Result<Rows, Error> {
         DataSource::Sqlite(path) => sqlite::rows(path, limit).await,
         DataSource::Server(server) => match server.engine {
             Engine::Postgres => postgres::rows(server, limit).await,
-            Engine::MySql => Err(Error::Unsupported(server.engine)),
+            Engine::MySql => mysql::rows(server, limit).await,
         },
     }
 }

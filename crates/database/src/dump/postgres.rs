@@ -66,7 +66,13 @@ pub(super) async fn begin(server: &Server, means: &Means<'_>) -> Result<Dump, Er
     let text = PostgresText::new(Way::Out { settings: moment.settings });
     let stream = Stream::new(running, output, Box::new(text), password, Some(Box::new(session)));
     let (server, migration) = (moment.version.to_string(), moment.migration);
-    Ok(Dump { engine: "postgres", server, migration, content: Content::Stream(Box::new(stream)) })
+    Ok(Dump {
+        engine: "postgres",
+        server,
+        migration,
+        apart: Vec::new(),
+        content: Content::Stream(Box::new(stream)),
+    })
 }
 
 pub(super) async fn check(server: &Server, means: &Means<'_>) -> Result<(), Error> {

@@ -68,13 +68,8 @@ impl PostgresText {
         }
     }
 
-    /// The names of the tables in the order of their rows.
-    pub(super) fn tables(&self) -> &[(String, u64)] {
-        &self.tables
-    }
-
     /// Whether its end has been seen.
-    pub(super) fn is_complete(&self) -> bool {
+    fn is_complete(&self) -> bool {
         self.complete && self.within == Within::Statements
     }
 
@@ -216,6 +211,10 @@ impl Text for PostgresText {
             Within::Statements => self.statement(&rest, out),
             _ => out.extend_from_slice(&rest),
         }
+    }
+
+    fn tables(&self) -> &[(String, u64)] {
+        &self.tables
     }
 
     fn rows(&self) -> Result<Rows, Error> {

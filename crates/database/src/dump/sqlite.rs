@@ -64,7 +64,7 @@ pub(super) async fn begin(path: &Path, means: &Means<'_>) -> Result<Dump, Error>
     let file = Scratch(to.clone());
     let Copied { version, migration, rows } = copied(path.to_owned(), to, means.limit).await?;
     let content = Content::File(Copy { file, rows });
-    Ok(Dump { engine: "sqlite", server: version, migration, content })
+    Ok(Dump { engine: "sqlite", server: version, migration, apart: Vec::new(), content })
 }
 
 /// A thread that is told to end, and waited for, when this is dropped.

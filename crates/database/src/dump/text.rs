@@ -10,6 +10,11 @@ pub(super) trait Text: Send + std::fmt::Debug {
     /// There are no more bytes.
     fn end(&mut self, out: &mut Vec<u8>);
 
+    /// Each part with rows in its order, where the client says how many rows of each it has taken.
+    fn tables(&self) -> &[(String, u64)] {
+        &[]
+    }
+
     /// The rows by table, if the text was whole.
     fn rows(&self) -> Result<Rows, Error>;
 }

@@ -8,6 +8,7 @@ mod shared;
 mod full {
     mod contents;
     mod creation;
+    mod dump_mysql;
     mod dump_postgres;
     mod dump_shared;
     mod mariadb;
