@@ -46,7 +46,9 @@ pub use holder::Holder;
 pub use key::Key;
 pub use lock::Writer;
 pub use manifest::{DatabaseDump, FORMAT, Manifest, ReleaseName};
-pub use repository::{Checked, Fault, Keep, Pruned, Repository, Restored, Retained, Snapshot, Written};
+pub use repository::{
+    Checked, Compared, Fault, Keep, Pruned, Repository, Restored, Retained, Snapshot, Written,
+};
 pub use set::{Content, Counted, Dump, Part, Set};
 pub use store::{Directory, Entry, Limited, Store, StoreError};
 pub use watch::{Silent, Watch};

@@ -26,6 +26,7 @@
 
 mod activity;
 mod aside;
+mod channels;
 pub mod cluster;
 mod connect;
 mod contents;
@@ -44,7 +45,8 @@ mod tables;
 mod version;
 
 pub use activity::{Activity, DeadRows, Slow, Statements, activity, answers};
-pub use aside::{ASIDE, set_aside};
+pub use aside::{ASIDE, bring_back, set_aside};
+pub use channels::channels;
 pub use connect::postgres_options;
 pub use contents::{Contents, Schema, contents};
 pub use create::{CreateError, Created, Made, create, script};

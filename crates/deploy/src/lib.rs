@@ -43,6 +43,7 @@ pub use operation::admin::{ChangeAccount, Changed};
 pub use operation::apps::{AppChanged, DeployApp, NewApp, RollBackApp, UndeployApp, replaced_app};
 pub use operation::backup::check::{CheckBackups, CheckedBackups, check_backups};
 pub use operation::backup::create::{CreateBackup, CreatedBackup, failed_backup};
+pub use operation::backup::drill::{Drill, Drilled, drill};
 pub use operation::backup::key::{CreateKey, CreatedKey, backup_key, key_exported};
 pub use operation::backup::look::{
     ListedBackups, ListedSnapshot, ShownBackup, ShownPart, list_backups, show_backup,
@@ -57,6 +58,7 @@ pub use operation::database_status::{
     database_status, sql_script,
 };
 pub use operation::down::{Down, Stopped, down};
+pub use operation::extract::{Extracted, Only, extract};
 pub use operation::history::{
     Event, Restarts, RunOutcome, RunSummary, ScheduledRuns, StepSummary, history, run_of_history,
 };
@@ -69,6 +71,7 @@ pub use operation::record::Unfinished;
 pub use operation::removing::uninstall;
 pub use operation::repair::{Repair, repair_journal};
 pub use operation::restart::{Restart, Restarted};
+pub use operation::restore::{Restore, Restored};
 pub use operation::rotation::{Rotate, broken_by};
 pub use operation::runner::{Looking, Operation, planned, run};
 pub use operation::site::{Site, site};
@@ -101,6 +104,7 @@ pub use state::location::is_managed;
 pub use state::lost_journal::lost_journal;
 pub use state::published::{offered, sources};
 pub use state::report::LastTest;
+pub use state::restoring::Scratch;
 pub use state::server_user::default_user;
 pub use state::settled::{check_settings, deployed_settings, settings_of};
 pub use state::wanted::wanted_file;

@@ -5,6 +5,7 @@ mod apps;
 mod backup;
 mod logs;
 mod release;
+mod restore;
 mod verify;
 
 mod image;
@@ -24,11 +25,12 @@ pub(crate) use self::apps::{
     TerraformData as AppsTerraformData, Validate as AppsValidate,
 };
 pub(crate) use admin::{Admin, Named, Password};
-pub(crate) use backup::{Backup, BackupCheck, BackupCreate, BackupKey, BackupPrune, BackupShow};
+pub(crate) use backup::{Backup, BackupCheck, BackupCreate, BackupDrill, BackupKey, BackupPrune, BackupShow};
 pub(crate) use logs::{Logs, Part};
 pub(crate) use release::{
     Release, ReleaseFetch, ReleasePath, ReleasePrune, ReleaseRefresh, ReleaseVerify, Source,
 };
+pub(crate) use restore::Restore;
 pub(crate) use verify::Verify;
 
 pub(crate) use image::{
@@ -210,6 +212,8 @@ pub(crate) enum Operation {
     Upgrade(Upgrade),
     /// List every run with who, when, why and how it ended; or one run with its steps
     History(History),
+    /// Make a deployment of a snapshot: here, in an empty directory, or on a new machine; or write a part of one into a directory
+    Restore(Restore),
     /// Remove the deployment
     Uninstall(Uninstall),
     /// Accounts of administrators, over the server's local channel: no password is needed
@@ -240,6 +244,7 @@ impl Operation {
         match self {
             Self::Verify(verify) => verify.url.is_none(),
             Self::Backup(backup) => backup.is_of_deployment(),
+            Self::Restore(restore) => restore.into.is_none(),
             Self::Status(_) | Self::Image(_) | Self::Export(_) => false,
             _ => true,
         }

@@ -55,6 +55,12 @@ pub const SCHEDULABLE: &[Schedulable] = &[
         needs_one_of: &[],
     },
     Schedulable {
+        name: "drill",
+        words: &["backup", "drill", "--why", "on schedule"],
+        options: &[],
+        needs_one_of: &[],
+    },
+    Schedulable {
         name: "apps-deployer",
         words: &["apps", "deployer", "--once"],
         options: &[

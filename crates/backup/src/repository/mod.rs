@@ -1,5 +1,6 @@
 //! A repository, opened.
 mod check;
+mod compare;
 mod restore;
 mod retention;
 mod snapshot;
@@ -18,6 +19,7 @@ use crate::store::{Shared, Store, backends};
 use crate::watch::{Bars, Silent, Watch};
 
 pub use check::{Checked, Fault};
+pub use compare::Compared;
 pub use restore::Restored;
 pub use retention::{Keep, Pruned, Retained};
 pub use snapshot::Snapshot;

@@ -71,6 +71,36 @@ impl Repository {
         Ok(restored)
     }
 
+    /// Writes single files of a snapshot to new files, for their owner alone.
+    ///
+    /// # Errors
+    /// There is no such snapshot or file; something is there already; the repository is damaged; the disk refuses; it was cancelled.
+    pub fn extract(&self, id: &str, files: &[(String, PathBuf)], watch: &dyn Watch) -> Result<u64, Error> {
+        let snapshot = self.file_of(id)?;
+        let engine = self.indexed()?;
+        let mut written = 0;
+        for (name, to) in files {
+            if watch.cancelled() {
+                return Err(Error::Cancelled);
+            }
+            let mut node = self.node(&engine, &snapshot, name)?;
+            if !node.is_file() {
+                let given = format!("{}:{name} is no file; a file", &snapshot.id.to_hex().as_str()[..8]);
+                return Err(Error::NoSnapshot { given, nearest: None });
+            }
+            node.meta.mode = Some(0o600);
+            if let Some(parent) = to.parent() {
+                let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(parent);
+                made.map_err(|error| cannot_write(parent, &error))?;
+            }
+            self.write_item(&engine, to, &node)?;
+            File::open(to).and_then(|file| file.sync_all()).map_err(|error| cannot_write(to, &error))?;
+            written += node.meta.size;
+            watch.bytes(written, None);
+        }
+        Ok(written)
+    }
+
     fn write_files(
         &self,
         engine: &Engine,

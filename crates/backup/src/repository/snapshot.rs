@@ -53,6 +53,29 @@ impl Snapshot {
     }
 }
 
+/// When a moment, as people write it, has ended: a day at midnight, a minute after its last second. `None` = it is no moment.
+fn end_of(given: &str) -> Option<Timestamp> {
+    // An id has digits and letters alone.
+    if !given.contains('-') {
+        return None;
+    }
+    if let Ok(moment) = given.parse::<Timestamp>() {
+        return moment.checked_add(jiff::SignedDuration::from_secs(1)).ok();
+    }
+    let here = jiff::tz::TimeZone::system();
+    let (date, time) = given.split_once(['T', ' ']).map_or((given, None), |(date, time)| (date, Some(time)));
+    let date: jiff::civil::Date = date.parse().ok()?;
+    let end = match time {
+        None => date.tomorrow().ok()?.to_datetime(jiff::civil::Time::midnight()),
+        Some(time) => {
+            let time: jiff::civil::Time = time.parse().ok()?;
+            let span = if given.matches(':').count() < 2 { 60 } else { 1 };
+            date.to_datetime(time).checked_add(jiff::SignedDuration::from_secs(span)).ok()?
+        }
+    };
+    here.to_timestamp(end).ok()
+}
+
 impl Repository {
     /// All complete snapshots, oldest first.
     ///
@@ -69,7 +92,8 @@ impl Repository {
         Ok(all.into_iter().filter(of_ours).collect())
     }
 
-    /// The complete snapshot whose id begins so; `latest` is the newest.
+    /// The complete snapshot whose id begins so; `latest` is the newest, and a moment (`2026-11-27`, `2026-11-27T14:30`, with or
+    /// without an offset) is the newest that was taken before it ended.
     ///
     /// # Errors
     /// There is none, or several.
@@ -80,6 +104,11 @@ impl Repository {
     pub(super) fn file_of(&self, given: &str) -> Result<SnapshotFile, Error> {
         let mut all = self.complete_ones()?;
         if given == "latest" {
+            let newest = all.into_iter().max_by(|one, other| one.time.cmp(&other.time));
+            return newest.ok_or_else(|| Error::NoSnapshot { given: given.to_owned(), nearest: None });
+        }
+        if let Some(end) = end_of(given) {
+            all.retain(|file| file.time.timestamp() < end);
             let newest = all.into_iter().max_by(|one, other| one.time.cmp(&other.time));
             return newest.ok_or_else(|| Error::NoSnapshot { given: given.to_owned(), nearest: None });
         }
@@ -184,5 +213,22 @@ impl Repository {
             given: format!("{}:{name}", &file.id.to_hex().as_str()[..8]),
             nearest: None,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_is_told_from_an_id() {
+        for text in ["latest", "2026", "20261127", "0a1b2c3d", "2026-13-01", "a-b", "2026-11-27T25:00"] {
+            assert_eq!(end_of(text), None, "{text}");
+        }
+        let end = |text: &str| end_of(text).unwrap_or_else(|| panic!("{text}")).to_string();
+        assert_eq!(end("2026-11-27T14:30:05Z"), "2026-11-27T14:30:06Z");
+        assert_eq!(end("2026-11-27T14:30:05+02:00"), "2026-11-27T12:30:06Z");
+        assert!(end_of("2026-11-27") > end_of("2026-11-27 14:30"));
+        assert!(end_of("2026-11-27 14:30") > end_of("2026-11-27T14:30:05"));
     }
 }

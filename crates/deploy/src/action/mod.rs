@@ -18,7 +18,10 @@ mod cluster;
 mod configuration;
 mod create_database;
 mod database;
+mod database_aside;
 mod directories;
+mod exchange;
+mod fetched_copy;
 mod fetching;
 mod file;
 mod furnish;
@@ -27,6 +30,7 @@ mod hold;
 mod identity;
 mod kept_copy;
 mod kept_dump;
+mod loading;
 mod ownership;
 mod packages;
 mod postgres;
@@ -35,8 +39,12 @@ mod pruning;
 mod removal;
 mod replacement;
 mod revival;
+mod scratch;
 mod set_aside;
 mod snapshot;
+mod snapshot_files;
+mod snapshot_release;
+mod snapshot_settings;
 mod system_user;
 mod taken;
 mod thinning;
@@ -65,7 +73,10 @@ pub(crate) use cluster::{Cluster, ClusterSettings, fitting};
 pub(crate) use configuration::Configuration;
 pub(crate) use create_database::CreateDatabase;
 pub(crate) use database::Database;
+pub(crate) use database_aside::DatabaseAside;
 pub(crate) use directories::Directories;
+pub(crate) use exchange::Exchange;
+pub(crate) use fetched_copy::FetchedCopy;
 pub(crate) use fetching::Fetching;
 pub use fetching::told as not_fetched;
 pub(crate) use file::{Keeps, Rotation, Secrets, WantedFile};
@@ -75,6 +86,7 @@ pub(crate) use hold::Hold;
 pub(crate) use identity::Identity;
 pub(crate) use kept_copy::{Kept, KeptCopy};
 pub(crate) use kept_dump::KeptDump;
+pub(crate) use loading::Loading;
 pub(crate) use ownership::{Owned, Ownership};
 pub(crate) use packages::{Manager, Packages};
 pub(crate) use postgres::Postgres;
@@ -82,8 +94,12 @@ pub(crate) use pruning::Pruning;
 pub(crate) use removal::Removal;
 pub(crate) use replacement::Replacement;
 pub(crate) use revival::RanBefore;
+pub(crate) use scratch::{Scratch, ScratchComparison, ScratchRemoval};
 pub(crate) use set_aside::SetAside;
 pub(crate) use snapshot::Snapshot;
+pub(crate) use snapshot_files::{SnapshotFiles, size};
+pub(crate) use snapshot_release::SnapshotRelease;
+pub(crate) use snapshot_settings::{SnapshotSettings, forget_empty};
 pub(crate) use system_user::SystemUser;
 pub(crate) use taken::{TakenConfig, TakenFiles};
 pub(crate) use thinning::{FREED, Forgetting, Freeing};
@@ -131,9 +147,11 @@ macro_rules! actions {
 actions! {
     AcceptanceTest, Access, Account, Activation, Administrator, Agent, AppFiles, AppRecord, AppRemoval, Apps,
     BackupKey, BackupRepository, Closing, Cluster, ClusterSettings, Configuration, CreateDatabase, Database,
-    DatabasePassword, Directories, Edge, Fetching, Forgetting, Freeing, Furnish, HandOver, Hold, Identity, KeptCopy,
-    KeptDump, Ownership, Packages, Postgres, Pruning, Removal, Replacement, RolePassword, Rotation, Schedule, Secrets,
-    Server, SetAside, Snapshot, SystemUser, TakenConfig, TakenFiles, Unit, Unpacking, VolumeVersion, WantedFile,
+    DatabaseAside, DatabasePassword, Directories, Edge, Exchange, FetchedCopy, Fetching, Forgetting, Freeing,
+    Furnish, HandOver, Hold, Identity, KeptCopy, KeptDump, Loading, Ownership, Packages, Postgres, Pruning,
+    Removal, Replacement, RolePassword, Rotation, Schedule, Scratch, ScratchComparison, ScratchRemoval,
+    Secrets, Server, SetAside, Snapshot, SnapshotFiles, SnapshotRelease, SnapshotSettings, SystemUser,
+    TakenConfig, TakenFiles, Unit, Unpacking, VolumeVersion, WantedFile,
 }
 
 /// A step that takes this action. `ms` is how long it is thought to take, in milliseconds.
@@ -175,6 +193,28 @@ async fn blocking<T: Send + 'static>(
     })?;
     let _joined = Joined(Some(thread));
     answered.await.unwrap_or_else(|_| Err(Error::new(Exit::Bug, "the work of a step panicked")))
+}
+
+/// The same for work that can be told to end: `end` is called before a dropped future waits for it.
+async fn endable<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+    end: impl FnOnce(),
+) -> Result<T, Error> {
+    let mut work = std::pin::pin!(blocking(work));
+    // Dropped before the work, which was made before it.
+    let _end = OnDrop(Some(end));
+    work.as_mut().await
+}
+
+/// Calls something when it is dropped.
+struct OnDrop<F: FnOnce()>(Option<F>);
+
+impl<F: FnOnce()> Drop for OnDrop<F> {
+    fn drop(&mut self) {
+        if let Some(call) = self.0.take() {
+            call();
+        }
+    }
 }
 
 /// A thread that has ended when this is gone.

@@ -17,8 +17,7 @@ use crate::place::machine::{host_name, make_dir};
 use crate::state::backups::access::{Access, Elsewhere, told};
 use crate::state::backups::record::{self, Begun, Record, Success, Taken, Work};
 use crate::state::backups::set::{Asked, Subject};
-use crate::state::cluster::Record as ClusterRecord;
-use crate::state::location;
+use crate::state::database_programs::programs;
 use crate::world::World;
 
 /// How long a question to the database may take.
@@ -83,12 +82,7 @@ impl Snapshot {
         progress.say("the database");
         let scratch = world.layout.backup_scratch();
         let path = world.variables.get("PATH").map(String::as_str).unwrap_or_default();
-        let bin = match location::is_managed(&world.layout) {
-            true => ClusterRecord::read(&world.layout)?
-                .and_then(|record| record.installation(&world.layout, path).ok())
-                .map(|there| there.bin),
-            false => None,
-        };
+        let bin = programs(world)?;
         let means = Means { scratch: &scratch, path, bin: bin.as_deref(), limit: PATIENCE };
         let dump = dump::begin(&subject.source, &means).await.map_err(Error::from)?;
         let stopper = dump.stopper();

@@ -51,7 +51,8 @@ impl Request {
     /// What is installed from.
     pub(super) fn source(&self, only_shown: bool) -> Source<'_> {
         let (origin, take_over) = (self.origin.as_ref(), self.take_over.as_deref());
-        Source { origin, only_shown, take_over, installs_packages: self.install_packages }
+        let installs_packages = self.install_packages;
+        Source { origin, only_shown, take_over, installs_packages, restoring: None }
     }
 
     /// How long to wait for a database server. On a machine it is started before us or not at all.
@@ -216,6 +217,7 @@ pub(crate) mod tests {
             remarks: Vec::new(),
             taken: None,
             installs_packages: false,
+            restoring: None,
         }
     }
 

@@ -306,6 +306,7 @@ impl Part for Identity {
         }
         let (seen, layout) = (&view.observed.identity, view.layout);
         let is_file = view.settled.location == Location::File;
+        let restoring = view.settled.restoring.as_ref();
         let managed = matches!(view.settled.location, Location::Managed(_));
         let (database, marked) = match &view.settled.location {
             Location::File => (None, None),
@@ -318,6 +319,8 @@ impl Part for Identity {
         let id = match &known {
             Some(record) => record.id.clone(),
             None if is_copy => seen.fresh.clone(),
+            None if restoring.is_some_and(|restoring| restoring.is_copy) => seen.fresh.clone(),
+            None if let Some(restoring) = restoring => restoring.manifest.deployment.clone(),
             None => marked.clone().or_else(|| seen.data.clone()).unwrap_or_else(|| seen.fresh.clone()),
         };
         let is_recorded = known.as_ref().is_some_and(|record| {
@@ -326,7 +329,8 @@ impl Part for Identity {
                 && record.root == layout.root()
                 && seen.data.as_ref() == Some(&record.id)
         });
-        if is_recorded && (is_file || marked.as_ref() == Some(&id)) {
+        // What a snapshot says of whose it is was true of the deployment that it was taken of.
+        if restoring.is_none() && is_recorded && (is_file || marked.as_ref() == Some(&id)) {
             return Vec::new();
         }
         let mut identity = Record::new(Some(id), database, layout);

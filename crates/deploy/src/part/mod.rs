@@ -15,6 +15,7 @@ pub(crate) mod identity;
 mod observed;
 pub(crate) mod preflight;
 pub(crate) mod release;
+mod restored;
 mod schedule;
 pub(crate) mod server;
 pub(crate) mod take_over;
@@ -105,7 +106,8 @@ pub(crate) trait Part: Sync {
 }
 
 /// Every part, in the order in which they are started.
-pub(crate) const PARTS: [&dyn Part; 13] = [
+pub(crate) const PARTS: [&dyn Part; 14] = [
+    &restored::Restored,
     &directory::Directory,
     &release::Release,
     &configuration::Configuration,

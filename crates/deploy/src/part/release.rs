@@ -59,16 +59,19 @@ impl Part for Release {
 
     fn steps(&self, stage: Stage, view: &View<'_>) -> Vec<Step<Action>> {
         let (seen, wanted) = (&view.observed.release, &view.settled.release);
+        let restoring = view.settled.restoring.as_ref();
+        let comes = restoring.is_some_and(|restoring| restoring.release_tree && restoring.release == *wanted);
+        let is_missing = !seen.installed.contains(wanted) && !comes;
         match stage {
             // Before everything else: where it does not come, nothing has been changed.
-            Stage::Fetch if !seen.installed.contains(wanted) => match view.origin {
+            Stage::Fetch if is_missing => match view.origin {
                 Origin::Published { wish, cache } => {
                     let edition = view.settled.desired.edition;
                     vec![Fetching { wish: wish.clone(), edition, cache: cache.clone() }.step()]
                 }
                 _ => Vec::new(),
             },
-            Stage::Prepare if !seen.installed.contains(wanted) => {
+            Stage::Prepare if is_missing => {
                 vec![Unpacking { release: wanted.clone(), origin: view.origin.clone() }.step()]
             }
             // One name for two builds: the release of that name is replaced while no server runs from it.

@@ -24,7 +24,7 @@ const SERVER_DIRS: [&str; 5] = ["config", "logs/mattermost", "plugins", "client-
 const OWN_DIRS: [&str; 1] = [Layout::LOGS];
 
 /// Every name that may stand at the top of a deployment's directory.
-const OURS: [&str; 24] = [
+const OURS: [&str; 26] = [
     Layout::APPS,
     "mainstay.toml",
     "secrets.toml",
@@ -32,6 +32,8 @@ const OURS: [&str; 24] = [
     "declared.json",
     "deployment.json",
     "set-aside",
+    Layout::RESTORING,
+    Layout::DRILL,
     "current",
     "releases",
     "config",
@@ -226,6 +228,22 @@ impl Layout {
     /// What `up --start-empty` has moved away, a directory for each time.
     pub fn set_aside(&self) -> PathBuf {
         self.root.join("set-aside")
+    }
+
+    /// The name of the directory that a snapshot is fetched into.
+    pub(crate) const RESTORING: &str = "restoring";
+
+    /// Where a snapshot is fetched to, on the file system of what it replaces.
+    pub(crate) fn restoring(&self) -> PathBuf {
+        self.root.join(Self::RESTORING)
+    }
+
+    /// The name of the directory of a drill.
+    pub(crate) const DRILL: &str = "drill";
+
+    /// Where a drill has its scratch deployment: outside `run`, which the server's user cannot enter.
+    pub(crate) fn drill(&self) -> PathBuf {
+        self.root.join(Self::DRILL)
     }
 
     /// The link to the active release.

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Exit};
 use crate::place::layout::{FILE_LIMIT, Layout};
 use crate::state::report::last_pass;
-use crate::state::words::{START_EMPTY, UNINSTALL, UP};
+use crate::state::words::{RESTORE, START_EMPTY, UNINSTALL, UP};
 
 /// The version of the file's format.
 const FORMAT: u32 = 1;
@@ -120,7 +120,9 @@ pub(crate) async fn used(layout: &Layout) -> Result<Option<Used>, Error> {
     }
     // A deployment of a Mainstay that kept no identity yet.
     match newest(layout).await? {
-        Some((operation, at)) if operation == UP => Ok(Some(Used { last: verified.unwrap_or(at) })),
+        Some((operation, at)) if [UP, RESTORE].contains(&&*operation) => {
+            Ok(Some(Used { last: verified.unwrap_or(at) }))
+        }
         Some(_) => Ok(None),
         None => Ok(verified.map(|last| Used { last })),
     }
@@ -133,7 +135,7 @@ async fn newest(layout: &Layout) -> Result<Option<(String, i64)>, Error> {
     }
     let journal = Journal::open_read_only(&layout.journal()).await.map_err(Error::of_reader)?;
     let runs = journal.runs(RUNS).await.map_err(Error::of_reader)?;
-    let tells = |operation: &str| [UP, UNINSTALL, START_EMPTY].contains(&operation);
+    let tells = |operation: &str| [UP, RESTORE, UNINSTALL, START_EMPTY].contains(&operation);
     let found = runs.into_iter().find(|run| run.state.phase == Phase::Done && tells(&run.plan.operation));
     Ok(found.map(|run| {
         let at = run.finished_at.unwrap_or(run.started_at);

@@ -21,12 +21,16 @@ pub(crate) fn left_behind(layout: &Layout) -> Vec<String> {
         .to_string()
     });
     let undone = names(&layout.undone()).into_iter().map(|name| {
-        let is_cluster = name.starts_with("postgres-");
-        let what = if is_cluster { "its PostgreSQL cluster" } else { "the data of its server" };
+        let (operation, what) = match &*name {
+            name if name.starts_with("postgres-") => ("an `up`", "its PostgreSQL cluster"),
+            name if name.starts_with("restored-") => ("a `restore`", "what its server had worked with"),
+            _ => ("an `up`", "the data of its server"),
+        };
         let dir = layout.undone().join(name);
         let dir = dir.display();
         hint!(
-            "an `up` that was undone left {} in {}: copy out what you need, `rm -r {}` deletes it",
+            "{} that was undone left {} in {}: copy out what you need, `rm -r {}` deletes it",
+            operation,
             what,
             dir,
             dir

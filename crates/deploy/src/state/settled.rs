@@ -17,6 +17,7 @@ use crate::state::desired::{Desired, Machine};
 use crate::state::location::{self, Location, Managed};
 use crate::state::own_keys::{OWN, Own, own};
 use crate::state::proof::prove_next;
+use crate::state::restoring::Restoring;
 use crate::state::server_user::check_usable;
 use crate::state::signed;
 use crate::state::taken::Taken;
@@ -51,6 +52,8 @@ pub(crate) struct Settled {
     pub taken: Option<Taken>,
     /// Whether packages of the distribution may be installed.
     pub installs_packages: bool,
+    /// The snapshot that the deployment is made of again.
+    pub restoring: Option<Restoring>,
 }
 
 /// Decides everything. `flags` are keys of `mainstay.toml` that are given on the command line.
@@ -63,7 +66,11 @@ pub(crate) fn settle(
     source: Source<'_>,
 ) -> Result<Settled, Error> {
     let layout = &world.layout;
-    let file = read_wanted(layout)?.map(|(wanted, _)| wanted);
+    let placed = source.restoring.and_then(|restoring| restoring.wanted.as_ref());
+    let file = match placed {
+        Some(placed) => Some(placed.wanted.clone()),
+        None => read_wanted(layout)?.map(|(wanted, _)| wanted),
+    };
     let machine = Machine::here(layout, host::User::current()?.is_root());
     let mut said = file.clone().unwrap_or_default();
     let new_url = site_url_of_new_address(&said, flags, &machine)?;
@@ -75,6 +82,14 @@ pub(crate) fn settle(
     let old_url = taken.as_ref().and_then(Taken::site_url).filter(|_| is_open(&said)).map(str::to_owned);
     if let Some(url) = new_url.or(old_url) {
         said = said.with_in_file("site_url", &url).map_err(|problem| Error::new(Exit::Settings, problem))?;
+    }
+    if let (Some(restoring), None) = (source.restoring, said.get("version"))
+        && restoring.release.edition != release::Edition::Builtin
+    {
+        // Of the release line that the snapshot's server is of, the very release, and not the newest.
+        let version = restoring.release.version.to_string();
+        said =
+            said.with_in_file("version", &version).map_err(|problem| Error::new(Exit::Settings, problem))?;
     }
     let desired = Desired::decide(&said, flags, &machine)?;
     world.check_cache()?;
@@ -105,7 +120,7 @@ pub(crate) fn settle(
         remarks.push("`--take-over` has nothing left to do: this deployment has its config.json".to_owned());
     }
     let given = flags.keys().copied().chain(moved.then_some("site_url")).collect();
-    let checked = checked(world, desired, release, (file, taken), source.installs_packages)?;
+    let checked = checked(world, desired, release, (file, taken), source)?;
     Ok(Settled { given, build, remarks, ..checked })
 }
 
@@ -115,12 +130,15 @@ fn checked(
     desired: Desired,
     release: ReleaseId,
     (file, taken): (Option<Wanted>, Option<Taken>),
-    installs_packages: bool,
+    Source { installs_packages, restoring, .. }: Source<'_>,
 ) -> Result<Settled, Error> {
     let layout = &world.layout;
     let resolved = resolve(world, &desired, &release)?;
     let mut config = ConfigFiles::read(layout, &release)?;
     config.config = config.config.or_else(|| taken.as_ref().map(|taken| taken.config.clone()));
+    if let Some(Restoring { config: Some(theirs), memory, .. }) = restoring {
+        (config.config, config.memory) = (Some(theirs.clone()), memory.clone());
+    }
     let managed = Managed::of(world, &desired.wanted, &release, installs_packages);
     let location = location::location(&resolved, config.config.as_ref(), &release, &managed)?;
     let before = config.config.as_ref().and_then(|config| location::deployed(config, layout));
@@ -141,6 +159,7 @@ fn checked(
         remarks,
         taken,
         installs_packages,
+        restoring: restoring.cloned(),
     })
 }
 
@@ -175,7 +194,7 @@ pub fn check_settings(world: &World, other: Option<&ReleaseId>) -> Result<Resolv
             // A user that nobody names is there, or is made.
             check_usable(file.as_ref().and_then(|wanted| wanted.get("user")))?;
             let release = wanted_or_present(&world.layout, &desired, &Cache::at(&world.cache))?;
-            let settled = checked(world, desired, release, (file, None), false)?;
+            let settled = checked(world, desired, release, (file, None), Source::default())?;
             prove_next(world, &settled.release, Some(&settled.config), &settled.resolved)?;
             Ok(settled.resolved)
         }

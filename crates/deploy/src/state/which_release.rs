@@ -11,6 +11,7 @@ use version::Version;
 
 use super::desired::Desired;
 use super::published::named;
+use super::restoring::Restoring;
 use crate::error::{Error, Exit};
 use crate::place::container::image_release;
 use crate::place::layout::Layout;
@@ -18,7 +19,7 @@ use crate::place::machine::check_tarball;
 use crate::world::World;
 
 /// What an `up` installs from: a release, which may be run to learn which one it is, and a Mattermost that is taken over.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Clone, Copy, Default)]
 pub(crate) struct Source<'a> {
     /// Where from; `None` = what is installed, or the built-in server.
     pub origin: Option<&'a Origin>,
@@ -28,6 +29,8 @@ pub(crate) struct Source<'a> {
     pub take_over: Option<&'a Path>,
     /// Whether packages of the distribution may be installed.
     pub installs_packages: bool,
+    /// The snapshot that the deployment is made of again.
+    pub restoring: Option<&'a Restoring>,
 }
 
 /// The wanted release, and how it was found out.

@@ -14,6 +14,11 @@ pub(crate) const ROLL_BACK_APP: &str = "roll-back-app";
 
 /// Removes an app from this machine.
 pub(crate) const UNDEPLOY_APP: &str = "undeploy-app";
+/// Makes a deployment of a snapshot.
+pub(crate) const RESTORE: &str = "restore";
+
+/// Restores a snapshot into a scratch deployment, tests it, and removes it.
+pub(crate) const DRILL: &str = "drill";
 
 /// Moves what is left of a deployment aside.
 pub(crate) const START_EMPTY: &str = "start-empty";

@@ -16,6 +16,8 @@ pub(crate) enum Backup {
     Show(BackupShow),
     /// Prove that what is in the repository can be restored, and that the newest snapshot has every file that the database knows
     Check(BackupCheck),
+    /// Prove a snapshot: restore it into a scratch deployment on this machine, start it, test it, compare it, and remove it
+    Drill(BackupDrill),
     /// Remove the snapshots that no rule keeps, and free the space of what no snapshot needs
     Prune(BackupPrune),
     /// The key of the backups: without it nobody restores
@@ -27,7 +29,7 @@ impl Backup {
     /// Whether it is about the deployment, and not about a repository that is named.
     pub(crate) fn is_of_deployment(&self) -> bool {
         match self {
-            Self::Create(_) | Self::Prune(_) | Self::Key(_) => true,
+            Self::Create(_) | Self::Drill(_) | Self::Prune(_) | Self::Key(_) => true,
             Self::List(named)
             | Self::Show(BackupShow { named, .. })
             | Self::Check(BackupCheck { named, .. }) => named.repository.is_none(),
@@ -95,6 +97,15 @@ pub(crate) struct BackupCheck {
     pub no_files: bool,
     #[command(flatten)]
     pub named: Repository,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BackupDrill {
+    /// The snapshot: the beginning of its id, `latest`, or a moment such as 2026-11-27T14:30: the newest that was taken by then
+    #[arg(long, value_name = "SNAPSHOT", default_value = "latest")]
+    pub snapshot: String,
+    #[command(flatten)]
+    pub change: Change,
 }
 
 #[derive(Debug, Args)]

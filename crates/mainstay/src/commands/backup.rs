@@ -31,6 +31,7 @@ pub(super) async fn run(
         Backup::List(named) => list(printer, world, &named.into()).await,
         Backup::Show(args) => show(printer, world, args).await,
         Backup::Check(args) => check(printer, world, args, cancel).await,
+        Backup::Drill(args) => super::drill::run(printer, world, &args, cancel).await,
         Backup::Prune(args) => prune(printer, world, &args, cancel).await,
         Backup::Key(cli::BackupKey::Create { change }) => {
             let created = super::change(printer, world, &CreateKey, &change, None, cancel).await?;

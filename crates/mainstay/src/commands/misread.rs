@@ -17,7 +17,10 @@ const ELSEWHERE: [(&[&str], &str); 7] = [
         &["rollback", "downgrade"],
         "a newer release changes the database for good; to go back, restore a backup that was made before",
     ),
-    (&["restore", "snapshot"], "to back up: `mainstay backup create`; see `mainstay backup --help`"),
+    (
+        &["recover", "snapshot"],
+        "to back up: `mainstay backup create`; to go back to a backup: `mainstay restore`",
+    ),
     (
         &["doctor", "health", "ps", "info"],
         "to see how it is: `mainstay status`; to test it: `mainstay verify`",

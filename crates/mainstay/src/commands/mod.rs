@@ -6,6 +6,7 @@ mod apps;
 mod backup;
 mod database;
 mod down;
+mod drill;
 mod entrypoint;
 mod export;
 mod history;
@@ -20,6 +21,7 @@ mod release_fetch;
 mod release_path;
 mod release_verify;
 mod restart;
+mod restore;
 mod settings;
 mod shell;
 mod status;
@@ -130,6 +132,7 @@ fn operate(printer: Printer, common: &Common, operation: Operation) -> Result<Ex
             Operation::Restart(args) => restart::run(printer, &world, args, cancel).await,
             Operation::Upgrade(args) => upgrade::run(printer, &world, args, cancel).await,
             Operation::History(args) => history::run(printer, &world, &args).await,
+            Operation::Restore(args) => Box::pin(restore::run(printer, &world, args, cancel)).await,
             Operation::Uninstall(args) => uninstall::run(printer, &world, &args, cancel).await,
             Operation::Admin(command) => admin::run(printer, &world, command, cancel).await,
             Operation::Verify(args) => Box::pin(verify::run(printer, &world, args, cancel)).await,

@@ -64,6 +64,7 @@ mod full {
     mod pooler;
     mod postgres_image;
     mod removal;
+    mod restore;
     mod schedule;
     mod sweep;
     mod system_users;

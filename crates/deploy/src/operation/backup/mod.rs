@@ -2,6 +2,7 @@
 
 pub(crate) mod check;
 pub(crate) mod create;
+pub(crate) mod drill;
 pub(crate) mod key;
 pub(crate) mod look;
 pub(crate) mod prune;

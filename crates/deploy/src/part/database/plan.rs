@@ -11,6 +11,7 @@ use crate::part::{Observed, Part, Stage, View};
 use crate::place::layout::Layout;
 use crate::place::postgres;
 use crate::state::location::Location;
+use crate::state::restoring::Restoring;
 use crate::state::settled::Settled;
 
 /// Whether what is asked for would leave the data behind.
@@ -59,12 +60,10 @@ impl Part for Database {
         if stage != Stage::Change {
             return steps;
         }
-        if let (Some(lacking), Some(creation), Location::Server(server)) =
-            (seen.lacking, view.creation, location)
-        {
-            let Lacking { user, database } = lacking;
-            let (release, creation) = (release.clone(), creation.clone());
-            steps.push(action::CreateDatabase { release, creation, user, database }.step(server));
+        steps.extend(created(view));
+        if let Some(restoring) = &view.settled.restoring {
+            steps.extend(restored(view, restoring));
+            return steps;
         }
         if !seen.exists || current != Some(release) {
             let (user, external) = (desired.user.clone(), *location != Location::File);
@@ -112,6 +111,38 @@ pub(super) fn kept(layout: &Layout, settled: &Settled) -> action::KeptCopy {
         Location::Server(_) => None,
     };
     action::KeptCopy { trees, sqlite }
+}
+
+/// User and database on a server, where they are missing and somebody may create them.
+fn created(view: &View<'_>) -> Option<Step<Action>> {
+    let Location::Server(server) = &view.settled.location else { return None };
+    let Lacking { user, database } = view.observed.database.lacking?;
+    let (release, creation) = (view.settled.release.clone(), view.creation?.clone());
+    Some(action::CreateDatabase { release, creation, user, database }.step(server))
+}
+
+/// What a server's database gets from a snapshot; a file is exchanged with the other files. An older release's is migrated.
+fn restored(view: &View<'_>, restoring: &Restoring) -> Vec<Step<Action>> {
+    let Settled { desired, release, location, .. } = view.settled;
+    let external = *location != Location::File;
+    let mut steps = Vec::new();
+    if external {
+        if view.observed.database.exists {
+            steps.push(action::DatabaseAside { schema: restoring.schema() }.step());
+        }
+        steps.push(action::Loading { bytes: restoring.dump }.step(location));
+    }
+    if restoring.release != *release {
+        let action = action::Database {
+            release: release.clone(),
+            user: desired.user.clone(),
+            fresh: false,
+            external,
+            dumped: false,
+        };
+        steps.push(action.step(location, Some(&restoring.release)));
+    }
+    steps
 }
 
 #[cfg(test)]

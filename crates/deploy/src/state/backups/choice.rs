@@ -125,6 +125,14 @@ fn with_variables(world: &World, wanted: Wanted) -> Result<Wanted, Error> {
     })
 }
 
+/// What a deployment says of its backups, as variables for a program that works on another directory.
+pub(crate) fn as_variables(world: &World) -> Result<Vec<(String, String)>, Error> {
+    let wanted = with_variables(world, wanted_file(&world.layout)?)?;
+    let keys = KEYS.iter().filter(|key| key.name.starts_with(TABLE));
+    let said = keys.filter_map(|key| Some((variable(key.name), wanted.get(key.name)?.to_owned())));
+    Ok(said.collect())
+}
+
 fn place(text: &str, base: &Path, wanted: &Wanted) -> RepositoryPlace {
     let Some(name) = text.strip_prefix(S3) else { return RepositoryPlace::Directory(base.join(text)) };
     let (bucket, prefix) = name.split_once('/').unwrap_or((name, ""));

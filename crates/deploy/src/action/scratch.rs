@@ -1,0 +1,249 @@
+//! A scratch deployment, in which a drill restores a snapshot: made, compared, removed.
+//!
+//! It is a deployment of its own with its own journal. `mainstay` itself makes and removes it, as a program that ends with this one, so
+//! that whatever kills a drill leaves a deployment that `uninstall` can remove.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use backup::Watch;
+use host::Tool;
+use plan::{Lock, Progress, Step, Undo, Unit};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+use super::{Action, blocking, endable, step};
+use crate::error::{Error, Exit};
+use crate::place::layout::Layout;
+use crate::place::machine::make_dir;
+use crate::state::backups::access::{Access, Elsewhere, told};
+use crate::state::backups::choice;
+use crate::state::restoring::short;
+use crate::world::World;
+
+/// Restores a snapshot into a deployment of its own on loopback, which is started and tested.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Scratch {
+    /// The repository.
+    pub repository: String,
+    /// The file with its key.
+    pub key_file: PathBuf,
+    /// The snapshot's id, in full.
+    pub snapshot: String,
+    /// A port that is free.
+    pub port: u16,
+    /// The user that the server runs as; `None` = whoever runs the plan.
+    pub user: Option<String>,
+    /// Whether it gets a PostgreSQL of its own.
+    pub managed: bool,
+    /// Whether it runs from the releases of this deployment.
+    pub shares_releases: bool,
+}
+
+impl Scratch {
+    pub(crate) fn step(self, ms: u64) -> Step<Action> {
+        let title = format!(
+            "Restore snapshot {} into a scratch deployment, start it and test it",
+            short(&self.snapshot)
+        );
+        step("scratch", title, Undo::by("Remove the scratch deployment"), ms, self)
+    }
+
+    pub(super) async fn apply(&self, world: &World, progress: &Progress) -> Result<Value, Error> {
+        // What an earlier drill has left, or this one before it was killed.
+        remove(world).await?;
+        let began = Instant::now();
+        let root = world.layout.drill();
+        make_dir(&root, crate::place::machine::ROOT_MODE, None)?;
+        if self.shares_releases {
+            let link = root.join("releases");
+            std::os::unix::fs::symlink(world.layout.releases(), &link)
+                .map_err(|error| Error::path("make", &link, &error))?;
+        }
+        let address = format!("127.0.0.1:{}", self.port);
+        let mut args = ["restore", &self.snapshot, "--scratch", "--yes", "--listen", &address]
+            .map(str::to_owned)
+            .to_vec();
+        args.extend([
+            "--site-url".to_owned(),
+            format!("http://{address}"),
+            "--repository".to_owned(),
+            self.repository.clone(),
+        ]);
+        args.extend(["--key-file".to_owned(), self.key_file.display().to_string()]);
+        if let Some(user) = &self.user {
+            args.extend(["--user".to_owned(), user.clone()]);
+        }
+        if self.managed {
+            args.extend(["--database".to_owned(), "managed".to_owned()]);
+        }
+        let said = progress.clone();
+        let ended = mainstay(world, &args)?.on_line(move |line| say(&said, line)).run().await;
+        ended.map_err(|error| failed(&error, "the restored deployment is not verified"))?;
+        let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        Ok(json!({ "ms": ms }))
+    }
+
+    pub(super) async fn undo(&self, world: &World, _: Option<&Value>) -> Result<(), Error> {
+        remove(world).await
+    }
+}
+
+/// Tells a line of the other program, if it is one that a person would read.
+fn say(progress: &Progress, line: &str) {
+    if !line.starts_with('{') && !line.trim().is_empty() {
+        progress.say(line.trim());
+    }
+}
+
+/// Compares the files of the scratch deployment with the snapshot, by their hashes. Its rows were compared when they were loaded.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScratchComparison {
+    /// The repository.
+    pub repository: String,
+    /// The file with its key.
+    pub key_file: PathBuf,
+    /// The snapshot's id, in full.
+    pub snapshot: String,
+    /// The folders of the snapshot, each with its directory in the scratch deployment.
+    pub folders: Vec<(String, String)>,
+}
+
+impl ScratchComparison {
+    pub(crate) fn step(self, ms: u64) -> Step<Action> {
+        let title = "Compare every restored file with the snapshot";
+        step("comparison", title, Undo::Nothing, ms, self)
+    }
+
+    pub(super) async fn apply(&self, world: &World, progress: &Progress) -> Result<Value, Error> {
+        let cancel = CancellationToken::new();
+        let watch = Arc::new(Comparing { progress: progress.clone(), cancel: cancel.clone() });
+        let (this, world) = (self.clone(), world.clone());
+        let work = move || {
+            let from = Elsewhere { repository: Some(this.repository), key_file: Some(this.key_file) };
+            let repository = Access::of(&world, &from)?.open()?;
+            let root = world.layout.drill();
+            let mark = Layout::new(&root).data_mark();
+            let (mut files, mut bytes, mut differing) = (0, 0, Vec::new());
+            for (folder, directory) in &this.folders {
+                let compared =
+                    repository.compare(&this.snapshot, folder, &root.join(directory), watch.as_ref());
+                let compared = compared.map_err(told)?;
+                (files, bytes) = (files + compared.files, bytes + compared.bytes);
+                // The scratch deployment has an id of its own.
+                let is_mark = |path: &Path| root.join(directory).join(path) == mark;
+                let differs = compared.differing.iter().filter(|(path, _)| !is_mark(path));
+                differing.extend(differs.map(|(path, why)| format!("{directory}/{}: {why}", path.display())));
+            }
+            match differing.first() {
+                None => Ok(json!({ "files": files, "bytes": bytes })),
+                Some(first) => {
+                    let what = format!(
+                        "{} of {files} restored files are not what snapshot {} has; the first: {first}",
+                        differing.len(),
+                        short(&this.snapshot)
+                    );
+                    Err(Error::new(Exit::NotVerified, what).hint(
+                        "`mainstay backup check --read-data 100` says whether the repository is damaged",
+                    ))
+                }
+            }
+        };
+        endable(work, || cancel.cancel()).await
+    }
+
+    pub(super) async fn undo(&self, _: &World, _: Option<&Value>) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
+/// Removes the scratch deployment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScratchRemoval {}
+
+impl ScratchRemoval {
+    pub(crate) fn step() -> Step<Action> {
+        step("scratch-removal", "Remove the scratch deployment", Undo::Nothing, 1500, Self {})
+    }
+
+    pub(super) async fn apply(&self, world: &World, _: &Progress) -> Result<Value, Error> {
+        remove(world).await.map(|()| Value::Null)
+    }
+
+    pub(super) async fn undo(&self, _: &World, _: Option<&Value>) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
+/// Removes the scratch deployment, and looks that nothing of it is left.
+async fn remove(world: &World) -> Result<(), Error> {
+    let root = world.layout.drill();
+    if root.symlink_metadata().is_err() {
+        return Ok(());
+    }
+    let args = ["uninstall", "--yes"].map(str::to_owned);
+    let ended = mainstay(world, &args)?.run().await;
+    let layout = Layout::new(&root);
+    let runs = Lock::present_holder(&layout.agent_lock()).is_ok_and(|holder| holder.is_some());
+    if runs {
+        return Err(match ended {
+            Err(error) => failed(&error, "the scratch deployment cannot be stopped"),
+            Ok(_) => Error::not_ready(format!(
+                "the agent of the scratch deployment in {} still runs",
+                root.display()
+            )),
+        });
+    }
+    // Where it was only begun there is no deployment to uninstall.
+    blocking(move || Ok(host::disk::remove_tree(&root)?)).await
+}
+
+/// This program at work on the scratch deployment. It ends with this one, and inherits no setting of the real deployment.
+fn mainstay(world: &World, args: &[String]) -> Result<Tool<'static>, Error> {
+    const PASSED: [&str; 8] =
+        ["PATH", "HOME", "LANG", "TZ", "XDG_CACHE_HOME", "MAINSTAY_CACHE", "HTTPS_PROXY", "NO_PROXY"];
+    let is_passed = |name: &str| PASSED.contains(&name) || name.starts_with("AWS_");
+    let passed = world.variables.iter().filter(|(name, _)| is_passed(name));
+    let mut variables: BTreeMap<String, String> =
+        passed.map(|(name, value)| (name.clone(), value.clone())).collect();
+    variables.extend(choice::as_variables(world)?);
+    let held: [OsString; 4] =
+        ["hold-to".into(), std::process::id().to_string().into(), "--".into(), world.mainstay.clone().into()];
+    let of_scratch: [OsString; 3] = ["--json".into(), "--dir".into(), world.layout.drill().into()];
+    let args = held.into_iter().chain(of_scratch).chain(args.iter().map(OsString::from));
+    Ok(Tool::new(&world.mainstay, host::tool::NO_LIMIT).args(args).envs(variables))
+}
+
+/// Why the other program failed: what it said itself.
+fn failed(error: &host::ToolError, otherwise: &str) -> Error {
+    let said = error.output.text();
+    let documents = said.lines().rev().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let told = documents.into_iter().find(|document| document["type"] == "error").unwrap_or_default();
+    let text = |key: &str| told[key].as_str().map(str::to_owned);
+    let failed =
+        Error::new(Exit::NotVerified, text("what").unwrap_or_else(|| otherwise.to_owned())).detail(said);
+    match text("hint") {
+        Some(hint) => failed.hint(hint),
+        None => failed,
+    }
+}
+
+/// Tells the progress of a comparison, and ends with the step.
+struct Comparing {
+    progress: Progress,
+    cancel: CancellationToken,
+}
+
+impl Watch for Comparing {
+    fn bytes(&self, done: u64, total: Option<u64>) {
+        self.progress.at(done, total, Unit::Bytes);
+    }
+
+    fn cancelled(&self) -> bool {
+        self.cancel.is_cancelled()
+    }
+}
