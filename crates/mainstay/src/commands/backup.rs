@@ -6,10 +6,12 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
+use backup::Store;
 use deploy::{
-    BackupWork, CheckBackups, CreateBackup, CreateKey, Elsewhere, Error, PruneBackups, PrunedBackups, Taken,
-    World,
+    BackupWork, CheckBackups, CreateBackup, CreateKey, Elsewhere, Error, Objects, PruneBackups,
+    PrunedBackups, Taken, World,
 };
 use finding::Exit;
 use indicatif::DecimalBytes;
@@ -19,6 +21,18 @@ use tokio_util::sync::CancellationToken;
 use crate::cli::{self, Backup};
 use crate::printer::Printer;
 use crate::terminal::Bar;
+
+/// How long a call to object storage may go without an answer.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Opens object storage. Its credentials are looked for at the first call.
+pub(super) fn object_storage(objects: &Objects) -> Result<Arc<dyn Store>, Error> {
+    let Objects { bucket, prefix, endpoint, region, path_style, credentials } = objects.clone();
+    let place =
+        backup_s3::Place { bucket, prefix, endpoint, region, path_style, credentials, patience: PATIENCE };
+    let bucket = backup_s3::Bucket::new(place).map_err(|error| Error::not_ready(error.to_string()))?;
+    Ok(Arc::new(bucket))
+}
 
 pub(super) async fn run(
     printer: Printer,

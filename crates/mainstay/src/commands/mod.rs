@@ -165,6 +165,7 @@ fn world(common: &Common) -> Result<World, Error> {
     let variables = variables();
     let mut world = World::new(layout(common, &variables)?, mainstay, crate::VERSION, variables);
     world.builtin = Some(crate::builtin::read_config);
+    world.objects = Some(backup::object_storage);
     Ok(world)
 }
 

@@ -40,6 +40,7 @@ mod full {
     mod apps_mattermost;
     mod apps_same;
     mod backups_killed;
+    mod backups_s3;
     mod boot;
     mod browser;
     mod builds;

@@ -116,7 +116,7 @@ impl CreateBackup {
                 Exit::Refused,
                 format!("a backup in {location} is of no use without its key, and the key is on this machine alone"),
             )
-            .hint("`mainstay backup key export FILE` makes it if there is none, and writes a copy: keep that elsewhere; or say `--i-have-the-key`"));
+            .hint("`mainstay backup key create` makes the key where there is none, and `mainstay backup key export FILE` writes a copy: keep that elsewhere; or say `--i-have-the-key`"));
         }
         if exists {
             access.open()?.check_free(self.takes_over).map_err(told)?;
