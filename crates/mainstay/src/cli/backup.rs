@@ -50,7 +50,13 @@ pub(crate) struct Repository {
 
 impl From<Repository> for deploy::Elsewhere {
     fn from(Repository { repository, key_file }: Repository) -> Self {
-        Self { repository, key_file }
+        // A path is one of where the command was typed.
+        let whole = |text: String| match text.contains("://") {
+            true => text,
+            false => std::path::absolute(&text)
+                .map_or_else(|_| text.clone(), |path| path.to_string_lossy().into_owned()),
+        };
+        Self { repository: repository.map(whole), key_file }
     }
 }
 

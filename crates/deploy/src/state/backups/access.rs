@@ -162,6 +162,7 @@ fn refuse_others(path: &std::path::Path) -> Result<(), Error> {
 }
 
 /// An error of a repository, as a command ends with it.
+#[expect(clippy::needless_pass_by_value, reason = "it is what `map_err` gives")]
 pub(crate) fn told(error: backup::Error) -> Error {
     let exit = error.exit();
     let what = error.to_string();

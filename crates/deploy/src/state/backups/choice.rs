@@ -74,7 +74,7 @@ pub(crate) struct Choice {
 }
 
 impl Choice {
-    /// For a deployment. `named` is a repository of the command line.
+    /// For a deployment. `named` is a repository of the command line, a directory with its whole path.
     ///
     /// # Errors
     /// A value is wrong; the place cannot be a repository.
@@ -87,8 +87,7 @@ impl Choice {
                     Error::new(Exit::Usage, problem.replace("`backup.repository`", "`--repository`"))
                 };
                 Wanted::default().with("backup.repository", text).map_err(wrong)?;
-                let here = std::env::current_dir();
-                (text, here.map_err(|error| Error::path("find", ".", &error))?)
+                (text, world.layout.root().to_owned())
             }
             None => (wanted.get("backup.repository").unwrap_or(&usual), world.layout.root().to_owned()),
         };
