@@ -3,7 +3,7 @@
 use std::fs::OpenOptions;
 use std::io::{IsTerminal as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -61,7 +61,7 @@ pub(super) async fn run(
             });
             Ok(Exit::Done)
         }
-        Backup::Key(cli::BackupKey::Export { file }) => export(printer, world, file),
+        Backup::Key(cli::BackupKey::Export { file }) => export(printer, world, file.as_deref()),
     }
 }
 
@@ -126,7 +126,7 @@ fn text(taken: &Taken) -> String {
 }
 
 /// The key, once: where somebody sits in front of it and nothing keeps what is printed.
-fn show_new_key(printer: Printer, world: &World, file: &std::path::Path) -> Result<(), Error> {
+fn show_new_key(printer: Printer, world: &World, file: &Path) -> Result<(), Error> {
     let mut text = format!("\nIts key is new: {}. ", file.display());
     if !printer.json && std::io::stdout().is_terminal() {
         text = format!(
@@ -316,9 +316,9 @@ fn thinned(pruned: &PrunedBackups) -> String {
     )
 }
 
-fn export(printer: Printer, world: &World, file: Option<PathBuf>) -> Result<Exit, Error> {
+fn export(printer: Printer, world: &World, file: Option<&Path>) -> Result<Exit, Error> {
     let key = deploy::backup_key(world)?;
-    match &file {
+    match file {
         None => {
             printer.data(&json!({"key": key.reveal()}));
             printer.show(key.reveal());
