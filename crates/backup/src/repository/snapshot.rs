@@ -138,9 +138,15 @@ impl Repository {
     pub(super) fn manifest_of(&self, file: &SnapshotFile) -> Result<Manifest, Error> {
         let unreadable = |why: String| Error::Manifest { id: file.id.to_hex().as_str()[..8].to_owned(), why };
         let engine = self.indexed()?;
-        let node = engine
-            .node_from_path(file.tree, Path::new(MANIFEST))
-            .map_err(|_| unreadable(format!("it has no {MANIFEST}: Mainstay did not make it")))?;
+        let node = engine.node_from_path(file.tree, Path::new(MANIFEST)).map_err(|error| {
+            match self.fail(&error) {
+                // A pack that is gone is damage, and not a snapshot of somebody else's.
+                Error::Damaged { why, .. } if !why.ends_with("is missing") => {
+                    unreadable(format!("it has no {MANIFEST}: Mainstay did not make it"))
+                }
+                error => error,
+            }
+        })?;
         if node.meta.size > LARGEST_MANIFEST {
             return Err(unreadable(format!("{MANIFEST} has {} bytes", node.meta.size)));
         }
