@@ -86,6 +86,13 @@ pub(crate) struct View<'a> {
     pub origin: &'a ::release::Origin,
 }
 
+impl View<'_> {
+    /// Whether a schema that is there becomes that of another release.
+    pub(crate) fn migrates(&self) -> bool {
+        self.observed.database.exists && self.observed.release.current.as_ref() != Some(&self.settled.release)
+    }
+}
+
 /// A part's contribution to plans. Pure: the same view gives the same steps.
 pub(crate) trait Part: Sync {
     /// What it is called: on the command line, by the agent, in errors.

@@ -225,7 +225,7 @@ pub(super) fn steps(stage: Stage, view: &View<'_>, seen: &Observed) -> Vec<Step<
     let (layout, settled) = (view.layout, view.settled);
     let wanted = spec(layout, settled);
     // Its files are copied before a migration: only those of one that is stopped are whole.
-    let restarts = seen.restarts(&wanted) || (seen.running.is_some() && super::plan::migrates(view));
+    let restarts = seen.restarts(&wanted) || (seen.running.is_some() && view.migrates());
     let mut steps = Vec::new();
     match stage {
         Stage::Prepare => {

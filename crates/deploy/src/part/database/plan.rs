@@ -48,7 +48,7 @@ impl Part for Database {
         let (seen, current) = (&view.observed.database, view.observed.release.current.as_ref());
         let cluster = seen.cluster.as_ref();
         let mut steps = cluster.map(|cluster| cluster::steps(stage, view, cluster)).unwrap_or_default();
-        if stage == Stage::Keep && migrates(view) {
+        if stage == Stage::Keep && view.migrates() {
             let seconds = seen.to_keep.unwrap_or_default() / COPIED;
             let snapshot = kept(view.layout, view.settled);
             let what = if matches!(location, Location::Server(_)) { KEPT_OF_SERVER } else { KEPT };
@@ -67,7 +67,7 @@ impl Part for Database {
         }
         if !seen.exists || current != Some(release) {
             let (user, external) = (desired.user.clone(), *location != Location::File);
-            let (release, dumped) = (release.clone(), migrates(view) && seen.can_be_dumped);
+            let (release, dumped) = (release.clone(), view.migrates() && seen.can_be_dumped);
             let action = action::Database { release, user, fresh: !seen.exists, external, dumped };
             steps.push(action.step(location, current));
         }
@@ -81,12 +81,6 @@ impl Part for Database {
     fn start_again(&self, running: &Status) -> Option<Step<Action>> {
         running.postgres().map(cluster::start_again)
     }
-}
-
-/// Whether a schema that is there becomes that of another release.
-pub(crate) fn migrates(view: &View<'_>) -> bool {
-    let (exists, current) = (view.observed.database.exists, view.observed.release.current.as_ref());
-    exists && current != Some(&view.settled.release)
 }
 
 /// What is copied, in words.
