@@ -91,6 +91,8 @@ pub(crate) struct Account {
     pub(crate) bucket: Found,
     pub(crate) public_blocked: bool,
     pub(crate) user: Found,
+    /// The access keys that the user had before a run made one whose end is not known; None where no such run is on record.
+    pub(crate) keys_before: Option<Vec<String>>,
     pub(crate) policy: Option<Document>,
     pub(crate) policy_made: Found,
     /// The members of the group, if it exists.
@@ -119,11 +121,13 @@ pub(crate) async fn look(aws: &Aws, names: &Names) -> Result<Account, Failure> {
     };
     let (bucket, public_blocked) = bucket;
     let (group, group_policies) = group;
+    let (user, keys_before) = user;
     let (role, role_policies) = role;
     Ok(Account {
         bucket,
         public_blocked,
         user,
+        keys_before,
         policy,
         policy_made,
         group,
@@ -167,10 +171,20 @@ async fn why_closed(aws: &Aws) -> Option<Failure> {
     }
 }
 
-async fn user(aws: &Aws, name: &str) -> Result<Found, Failure> {
+async fn user(aws: &Aws, name: &str) -> Result<(Found, Option<Vec<String>>), Failure> {
     let found = optional("iam:GetUser", name, aws.iam.get_user().user_name(name).send().await)?;
-    Ok(Found::of(found.as_ref().map(|found| found.user().map(|user| user.tags()).unwrap_or_default())))
+    let tags = found.as_ref().map(|found| found.user().map(|user| user.tags()).unwrap_or_default());
+    let before = tags.unwrap_or_default().iter().find(|tag| tag.key() == KEYS_BEFORE);
+    let before =
+        before.map(|tag| tag.value().split('+').filter(|id| *id != NO_KEYS).map(str::to_owned).collect());
+    Ok((Found::of(tags), before))
 }
+
+/// The tag of a user for whom an access key is being made: the ids of the keys before, separated by `+`.
+pub(crate) const KEYS_BEFORE: &str = "mainstay-keys-before";
+
+/// What stands in that tag where there were none.
+pub(crate) const NO_KEYS: &str = "none";
 
 async fn group(aws: &Aws, name: &str) -> Result<(Option<Vec<String>>, Vec<String>), Failure> {
     let Some(found) = optional("iam:GetGroup", name, aws.iam.get_group().group_name(name).send().await)?

@@ -8,7 +8,9 @@ use aws_sdk_s3::types::{
 use finding::Exit;
 use secrecy::SecretString;
 
-use crate::account::{Account, Found, MADE_BY, Names, logging_policy, look, tag, trust};
+use crate::account::{
+    Account, Found, KEYS_BEFORE, MADE_BY, NO_KEYS, Names, logging_policy, look, tag, trust,
+};
 use crate::aws::Aws;
 use crate::call::Shown;
 use crate::failure::{Failure, Kind, made, optional};
@@ -29,6 +31,7 @@ enum Make {
     AddUser,
     Role,
     AttachToRole,
+    RemoveLostKeys,
     AccessKey,
 }
 
@@ -37,6 +40,8 @@ pub struct Init<'a> {
     aws: &'a Aws,
     names: Names,
     steps: Vec<Make>,
+    /// Keys that a run made which was killed before it handed them over: nobody has their secrets.
+    lost: Vec<String>,
 }
 
 /// The keys of the user that calls functions. The secret is shown by AWS once.
@@ -55,7 +60,12 @@ impl<'a> Init<'a> {
     /// What AWS answers; a bucket of another account; two access keys already.
     pub async fn look(aws: &'a Aws, names: Names, access_key: bool) -> Result<Self, Error> {
         let there = Box::pin(look(aws, &names)).await?;
-        if access_key && there.user != Found::Absent && keys(aws, &names.user).await?.len() >= 2 {
+        let lost = match &there.keys_before {
+            Some(before) => lost(aws, &names.user, before).await?,
+            None => Vec::new(),
+        };
+        let has_two = || async { Ok::<_, Failure>(keys(aws, &names.user).await?.len() >= 2 + lost.len()) };
+        if access_key && there.user != Found::Absent && has_two().await? {
             return Err(Error::new(
                 Exit::Refused,
                 format!("the user `{}` has two access keys, and AWS allows no third", names.user),
@@ -65,8 +75,12 @@ impl<'a> Init<'a> {
                 names.user
             )));
         }
-        let steps = steps(aws, &names, &there, access_key).await?;
-        Ok(Self { aws, names, steps })
+        let mut steps = steps(aws, &names, &there, access_key).await?;
+        if !lost.is_empty() {
+            let before_key = steps.len() - usize::from(access_key);
+            steps.insert(before_key, Make::RemoveLostKeys);
+        }
+        Ok(Self { aws, names, steps, lost })
     }
 
     /// The calls.
@@ -83,6 +97,7 @@ impl<'a> Init<'a> {
         for step in &self.steps {
             match step {
                 Make::AccessKey => key = Some(self.access_key().await?),
+                Make::RemoveLostKeys => self.remove_lost().await?,
                 step => Box::pin(self.make(*step)).await?,
             }
             watch(&self.shown(*step));
@@ -111,6 +126,11 @@ impl<'a> Init<'a> {
             Make::AttachToRole => {
                 Shown::new("iam:AttachRolePolicy", &names.role, "functions may write their log")
             }
+            Make::RemoveLostKeys => Shown::new(
+                "iam:DeleteAccessKey",
+                &names.user,
+                format!("{}: a run that was killed made it, and nobody has its secret", self.lost.join(", ")),
+            ),
             Make::AccessKey => Shown::new("iam:CreateAccessKey", &names.user, "its secret is shown once"),
         }
     }
@@ -173,7 +193,7 @@ impl<'a> Init<'a> {
             Make::AttachToGroup => "iam:AttachGroupPolicy",
             Make::AddUser => "iam:AddUserToGroup",
             Make::AttachToRole => "iam:AttachRolePolicy",
-            Make::AccessKey => return Ok(()),
+            Make::AccessKey | Make::RemoveLostKeys => return Ok(()),
         };
         match step {
             Make::AttachToGroup => {
@@ -200,6 +220,8 @@ impl<'a> Init<'a> {
     async fn access_key(&self) -> Result<AccessKey, Error> {
         let (aws, user) = (self.aws, &self.names.user);
         let before = keys(aws, user).await?;
+        // Whoever comes after a kill knows by it which keys were not there.
+        self.remember(&before).await?;
         let once =
             aws_sdk_iam::config::Builder::new().retry_config(aws_config::retry::RetryConfig::disabled());
         let answer =
@@ -220,10 +242,61 @@ impl<'a> Init<'a> {
                     let delete = aws.iam.delete_access_key().user_name(user).access_key_id(&id);
                     optional("iam:DeleteAccessKey", user, delete.send().await)?;
                 }
+                forget(aws, user).await?;
                 Err(failure.into())
             }
         }
     }
+
+    async fn remember(&self, before: &[String]) -> Result<(), Failure> {
+        let user = &self.names.user;
+        let value = if before.is_empty() { NO_KEYS.to_owned() } else { before.join("+") };
+        let tag = aws_sdk_iam::types::Tag::builder().key(KEYS_BEFORE).value(value).build();
+        let tag = tag.map_err(|error| Failure {
+            action: "iam:TagUser",
+            on: user.clone(),
+            kind: Kind::Invalid,
+            message: error.to_string(),
+        })?;
+        made("iam:TagUser", user, self.aws.iam.tag_user().user_name(user).tags(tag).send().await)
+    }
+
+    async fn remove_lost(&self) -> Result<(), Failure> {
+        let (aws, user) = (self.aws, &self.names.user);
+        for id in &self.lost {
+            let delete = aws.iam.delete_access_key().user_name(user).access_key_id(id);
+            optional("iam:DeleteAccessKey", user, delete.send().await)?;
+        }
+        forget(aws, user).await
+    }
+}
+
+/// Says that the access key that was made is in its owner's hands.
+///
+/// # Errors
+/// What AWS answers; a later run would take the key for lost, unless it was used.
+pub async fn handed_over(aws: &Aws, names: &Names) -> Result<(), Error> {
+    forget(aws, &names.user).await.map_err(Into::into)
+}
+
+async fn forget(aws: &Aws, user: &str) -> Result<(), Failure> {
+    let untag = aws.iam.untag_user().user_name(user).tag_keys(KEYS_BEFORE).send().await;
+    optional("iam:UntagUser", user, untag).map(drop)
+}
+
+/// The keys of a user that are not among these and were never used.
+async fn lost(aws: &Aws, user: &str, before: &[String]) -> Result<Vec<String>, Failure> {
+    let mut lost = Vec::new();
+    for id in keys(aws, user).await?.into_iter().filter(|id| !before.contains(id)) {
+        let used = aws.iam.get_access_key_last_used().access_key_id(&id).send().await;
+        let used = optional("iam:GetAccessKeyLastUsed", user, used)?;
+        let was_used =
+            used.and_then(|used| used.access_key_last_used).is_some_and(|used| used.last_used_date.is_some());
+        if !was_used {
+            lost.push(id);
+        }
+    }
+    Ok(lost)
 }
 
 /// The ids of a user's access keys.

@@ -60,7 +60,7 @@ pub use deploy::{Deployed, Deployment, Package, Turn};
 pub use desired::{Desired, Item, Options, POLICY, ROLE, variable};
 pub use digest::sha256;
 pub use holder::Holder;
-pub use init::{AccessKey, Init};
+pub use init::{AccessKey, Init, handed_over};
 pub use list::{Listed, listed};
 pub use perform::{Contents, Watch};
 pub use settings::{Flags, Keys, Settings, Settled, partition};

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use apps_aws::{Aws, Clean, Init, Names, Options, check};
+use apps_aws::{Aws, Clean, Init, Names, Options, check, handed_over};
 use finding::Exit;
 use serde_json::Value;
 
@@ -101,7 +101,10 @@ async fn the_policies_of_the_page_are_enough_and_hold_nothing_more() {
     let admin = guarded.user("admin", &page.prepare).await;
     let aws = guarded.user("deployer", &page.deploy).await;
     let tester = guarded.user("tester", &page.check).await;
+    // A run that is killed before it hands the key over, and the next.
+    Init::look(&admin, Names::default(), true).await.unwrap().run(&|_| {}).await.unwrap();
     let key = Init::look(&admin, Names::default(), true).await.unwrap().run(&|_| {}).await;
+    handed_over(&admin, &Names::default()).await.unwrap();
     let key = key.unwrap_or_else(|error| panic!("{error} {:#?}", guarded.emulator.checks())).unwrap();
     let mut app = app();
     // Often enough that a version of the policy must go.

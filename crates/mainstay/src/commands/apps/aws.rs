@@ -19,7 +19,8 @@ pub(super) async fn run(printer: Printer, command: AwsAccount) -> Result<Exit, E
     match command {
         AwsAccount::Init { cloud, names, plan, create_access_key, key_file, create: _ } => {
             let (settings, aws) = cloud::connect(&cloud).await?;
-            let init = Box::pin(Init::look(&aws, self::names(names), create_access_key)).await;
+            let names = self::names(names);
+            let init = Box::pin(Init::look(&aws, names.clone(), create_access_key)).await;
             let init = init.map_err(again)?;
             if plan {
                 cloud::show(printer, &settings, &init.calls());
@@ -41,6 +42,7 @@ pub(super) async fn run(printer: Printer, command: AwsAccount) -> Result<Exit, E
             });
             if let Some(key) = key {
                 hand_over(printer, &key, file.zip(key_file.as_deref()))?;
+                apps_aws::handed_over(&aws, &names).await?;
             }
             Ok(Exit::Done)
         }
