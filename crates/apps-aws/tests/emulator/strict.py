@@ -132,6 +132,10 @@ def iam_resource(self):
     for kind, name in (("role", "RoleName"), ("group", "GroupName"), ("user", "UserName")):
         if value(name):
             return f"arn:aws:iam::{self.current_account}:{kind}/{value(name)}"
+    if value("AccessKeyId"):
+        for user in self.backend.users.values():
+            if any(key.access_key_id == value("AccessKeyId") for key in user.access_keys):
+                return f"arn:aws:iam::{self.current_account}:user/{user.name}"
     if value("PolicyName"):
         return f"arn:aws:iam::{self.current_account}:policy/{value('PolicyName')}"
     return value("PolicyArn") or "*"
