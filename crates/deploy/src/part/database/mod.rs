@@ -8,6 +8,7 @@ pub(crate) mod startable;
 
 use ::database::dump::Means;
 use ::database::{Lacking, Schema};
+use dsn::Engine;
 use version::Version;
 
 use readiness::QUESTION;
@@ -37,7 +38,7 @@ pub(crate) struct Observed {
     pub lacking: Option<Lacking>,
     /// Bytes of what is kept while another release migrates it; `None` where none does.
     pub to_keep: Option<u64>,
-    /// Whether a dump of it can be kept meanwhile.
+    /// Whether a dump of it can be kept meanwhile, and loaded again.
     pub can_be_dumped: bool,
     /// What works and yet is not as it should be.
     pub warnings: Vec<String>,
@@ -59,7 +60,7 @@ pub(super) async fn observe(
             let path = world.variables.get("PATH").map(String::as_str).unwrap_or_default();
             let means = Means { scratch: &layout.run(), path, bin: None, limit: QUESTION };
             let asked = ::database::dump::check(server, &means).await;
-            seen.can_be_dumped = asked.is_ok();
+            seen.can_be_dumped = asked.is_ok() && comes_back(server.engine);
             seen.warnings
                 .extend(asked.err().map(|why| format!("no dump of the database can be kept: {why}")));
         }
@@ -100,6 +101,11 @@ pub(crate) fn is_filled(sqlite: &std::path::Path) -> bool {
     sqlite.symlink_metadata().is_ok_and(|meta| meta.len() > 0)
 }
 
+/// Whether a dump of it can be loaded again: what the migration had made is moved into a schema of its own first, and MySQL has none.
+const fn comes_back(engine: Engine) -> bool {
+    matches!(engine, Engine::Postgres)
+}
+
 /// `SqlSettings.MaxOpenConns` as it will be.
 fn most_connections(settled: &Settled) -> Option<u32> {
     const KEY: &str = "MaxOpenConns";
@@ -107,4 +113,15 @@ fn most_connections(settled: &Settled) -> Option<u32> {
     let (config, shipped) = (settled.config.config.as_ref(), &settled.config.shipped);
     let kept = || config.unwrap_or(shipped)[SECTION].get(KEY);
     said.or_else(kept)?.as_u64()?.try_into().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dump_is_an_undo_only_where_it_can_be_loaded_again() {
+        assert!(comes_back(Engine::Postgres));
+        assert!(!comes_back(Engine::MySql), "what a migration has made cannot be moved aside there");
+    }
 }
