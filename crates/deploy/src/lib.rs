@@ -40,7 +40,7 @@ pub use error::Error;
 pub use local::{Account, AccountLock};
 pub use operation::accounts::{Accounts, ListedAccount, accounts};
 pub use operation::admin::{ChangeAccount, Changed};
-pub use operation::apps::{AppChanged, DeployApp, NewApp, RollBackApp, UndeployApp, replaced_app};
+pub use operation::apps::{AppChanged, DeployApp, RollBackApp, UndeployApp, replaced_app};
 pub use operation::backup::check::{CheckBackups, CheckedBackups, check_backups};
 pub use operation::backup::create::{CreateBackup, CreatedBackup, failed_backup};
 pub use operation::backup::drill::{Drill, Drilled, drill};
@@ -65,6 +65,7 @@ pub use operation::history::{
 pub use operation::in_force::{InForce, Probe};
 pub use operation::local_apps::{AppTrouble, LocalApp, LocalApps, deployed_apps, local_apps};
 pub use operation::migrate::Migrate;
+pub use operation::new_app::NewApp;
 pub use operation::planned::Planned;
 pub use operation::prune::{Prune, Pruned};
 pub use operation::record::Unfinished;

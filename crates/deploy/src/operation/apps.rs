@@ -4,13 +4,13 @@
 //! failure runs the version before again. Nothing of another app is touched.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
 
 use ::apps::is_app_id;
 use jiff::Timestamp;
 use plan::{Plan, Recovery};
 use serde::Serialize;
 
+use super::new_app::NewApp;
 use super::runner::{Looking, Operation};
 use super::verify::refuse_not_installed;
 use crate::action::{self, Action, AppFiles, AppRecord, AppRemoval, Check};
@@ -25,37 +25,6 @@ use crate::world::World;
 
 /// The first port that is looked at for an app that names none.
 const FIRST_PORT: u16 = 8090;
-
-/// A bundle that is to run here.
-#[derive(Debug, Clone)]
-pub struct NewApp {
-    /// The app's id.
-    pub app_id: String,
-    /// The version of the bundle.
-    pub version: String,
-    /// Whose app it is.
-    pub about: About,
-    /// The directory with the files `bundle.zip` and, if there are variables, `environment`.
-    pub source: PathBuf,
-    /// The SHA-256 of the bundle.
-    pub sha256: String,
-    /// Names bundle and variables together: the same for the same bytes.
-    pub key: String,
-    /// Whether one of its functions answers `/ping`, and is asked to.
-    pub ping: bool,
-    /// Where it is to answer; `None` = where it does, or at a free port of loopback.
-    pub listen: Option<SocketAddr>,
-    /// Who may connect besides this machine; `None` = as it is.
-    pub from: Option<Vec<IpAddr>>,
-    /// Where Mattermost reaches it; `None` = as it is.
-    pub root_url: Option<String>,
-    /// MiB of memory; `None` = as it is.
-    pub memory: Option<u64>,
-    /// Seconds that a call may take; `None` = as it is.
-    pub timeout: Option<u64>,
-    /// Calls at a time; `None` = as it is.
-    pub concurrency: Option<u32>,
-}
 
 /// Deploys an app to this machine.
 #[derive(Debug, Clone)]

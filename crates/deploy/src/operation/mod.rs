@@ -16,6 +16,7 @@ pub(crate) mod history;
 pub(crate) mod in_force;
 pub(crate) mod local_apps;
 pub(crate) mod migrate;
+pub(crate) mod new_app;
 mod outcome;
 pub(crate) mod planned;
 pub(crate) mod prune;
