@@ -31,13 +31,15 @@ pub(crate) enum Wrong {
     CutsAfter,
 }
 
+/// What goes wrong, with how many calls, and with which.
+type Next = (Wrong, usize, Option<Method>);
+
 /// It ends with the test.
 pub(crate) struct Server {
     runtime: Option<tokio::runtime::Runtime>,
     dir: tempfile::TempDir,
     port: u16,
-    /// What goes wrong, with how many calls, and with which.
-    wrong: Arc<Mutex<Option<(Wrong, usize, Option<Method>)>>>,
+    wrong: Arc<Mutex<Option<Next>>>,
 }
 
 impl Server {

@@ -57,7 +57,7 @@ async fn the_key_of_a_killed_run_is_removed_by_the_next() {
     let lost = init(true).await.unwrap();
     assert_eq!(keys().await.len(), 2);
     init(false).await;
-    assert_eq!(keys().await, [first.id.clone()], "and not {}", lost.id);
+    assert_eq!(keys().await, std::slice::from_ref(&first.id), "and not {}", lost.id);
     init(true).await.unwrap();
     let last = init(true).await.unwrap();
     handed_over(aws, &Names::default()).await.unwrap();
