@@ -8,3 +8,7 @@ mod server;
 
 mod calls;
 mod faults;
+
+mod full {
+    mod restic;
+}

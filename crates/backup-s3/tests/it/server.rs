@@ -2,6 +2,7 @@
 //! demand.
 
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -10,9 +11,11 @@ use hyper::body::Incoming;
 use hyper::service::{Service, service_fn};
 use hyper::{Method, Request, Response};
 use hyper_util::rt::TokioIo;
-use s3s::Body;
+use s3s::access::S3Access;
 use s3s::auth::SimpleAuth;
+use s3s::dto::ListObjectsV2Input;
 use s3s::service::S3ServiceBuilder;
+use s3s::{Body, S3Request, S3Result};
 
 pub(crate) const BUCKET: &str = "backups";
 
@@ -29,6 +32,26 @@ pub(crate) enum Wrong {
     Forgets,
     /// Takes an object, then cuts the connection.
     CutsAfter,
+}
+
+/// An empty delimiter is none, as it is to S3: restic lists packs with one. s3s-fs takes it for one that is in every name, and lists no object.
+struct Delimiters;
+
+impl S3Access for Delimiters {
+    // What `async fn` is in this trait.
+    fn list_objects_v2<'life0, 'life1, 'async_trait>(
+        &'life0 self,
+        request: &'life1 mut S3Request<ListObjectsV2Input>,
+    ) -> Pin<Box<dyn Future<Output = S3Result<()>> + Send + 'async_trait>>
+    where
+        'life0: 'async_trait,
+        'life1: 'async_trait,
+        Self: 'async_trait,
+    {
+        let delimiter = &mut request.input.delimiter;
+        *delimiter = delimiter.take().filter(|delimiter| !delimiter.is_empty());
+        Box::pin(std::future::ready(Ok(())))
+    }
 }
 
 /// What goes wrong, with how many calls, and with which.
@@ -48,6 +71,7 @@ impl Server {
         std::fs::create_dir(dir.path().join(BUCKET)).unwrap();
         let mut service = S3ServiceBuilder::new(s3s_fs::FileSystem::new(dir.path()).unwrap());
         service.set_auth(SimpleAuth::from_single("test", "test"));
+        service.set_access(Delimiters);
         let service = service.build();
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
@@ -55,19 +79,27 @@ impl Server {
         let port = listener.local_addr().unwrap().port();
         let wrong = Arc::new(Mutex::new(None));
         let (planned, root) = (Arc::clone(&wrong), dir.path().to_owned());
+        // S3 looks at a condition and writes in one act. s3s-fs looks, then writes, so one write waits for the other.
+        let writes = Arc::new(tokio::sync::Mutex::new(()));
         runtime.spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let (service, planned, root) = (service.clone(), Arc::clone(&planned), root.clone());
+                let writes = Arc::clone(&writes);
                 tokio::spawn(async move {
                     let answer = service_fn(move |request: Request<Incoming>| {
                         let (service, wrong) = (service.clone(), take(&planned, request.method()));
                         let file = root.join(request.uri().path().trim_start_matches('/'));
+                        let writes = Arc::clone(&writes);
                         async move {
                             match wrong {
                                 Some(Wrong::Says(status, code)) => return Ok(said(status, code)),
                                 Some(Wrong::Cuts) => return Err(std::io::Error::other("cut")),
                                 _ => {}
                             }
+                            let _alone = match request.method() == Method::PUT {
+                                true => Some(writes.lock().await),
+                                false => None,
+                            };
                             let answer = Service::call(&service, request)
                                 .await
                                 .map_err(|_| std::io::Error::other("failed"))?;
@@ -141,7 +173,7 @@ pub(crate) fn credentials(dir: &Path, key: &str, secret: &str) -> PathBuf {
     path
 }
 
-fn take(planned: &Mutex<Option<(Wrong, usize, Option<Method>)>>, called: &Method) -> Option<Wrong> {
+fn take(planned: &Mutex<Option<Next>>, called: &Method) -> Option<Wrong> {
     let mut planned = planned.lock().unwrap();
     let (wrong, times, method) = planned.as_mut()?;
     if *times == 0 || method.as_ref().is_some_and(|method| method != called) {
