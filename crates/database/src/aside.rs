@@ -6,13 +6,36 @@ use dsn::Server;
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _};
 
+use crate::aside_mysql;
 use crate::connect::{Connected, connect};
 use crate::failure::Failure;
+use crate::obstacle::Obstacle;
 use crate::quote;
 use crate::reason::Reason;
 
-/// How the names of schemas begin that something was moved aside to. No dump has them.
-pub const ASIDE: &str = "mainstay_undone_";
+/// Why [`set_aside`] would fail: the user may not create what the tables would be moved into, or something cannot be moved. `None` where
+/// it would not.
+///
+/// # Errors
+/// It cannot be asked.
+pub async fn obstacle_aside(server: &Server, limit: Duration) -> Result<Option<Obstacle>, Failure> {
+    within(server, limit, async |connected| match connected {
+        Connected::MySql(connection) => aside_mysql::obstacle(connection, server).await,
+        Connected::Postgres(connection) => {
+            let sql = "select has_database_privilege(current_database(), 'create')";
+            let may: bool = sqlx::query_scalar(sql).persistent(false).fetch_one(connection).await?;
+            let (user, name) = (server.user.escape_debug(), server.name.escape_debug());
+            Ok((!may).then(|| Obstacle {
+                what: format!(
+                    "user \"{user}\" may not create a schema in database \"{name}\" on {}, into which its tables would be moved",
+                    server.place()
+                ),
+                fix: format!("as its owner or a superuser: GRANT CREATE ON DATABASE \"{name}\" TO \"{user}\""),
+            }))
+        }
+    })
+    .await
+}
 
 /// Moves all objects of this user in the schema that Mattermost uses. Objects of extensions stay; indexes, triggers, and the
 /// sequences and row types of tables move with their tables.
@@ -59,17 +82,21 @@ const MOVE: &str = r"
     end $$";
 
 /// Moves everything in the database's schema into a schema called `name`, in one transaction: afterwards the database is empty, and
-/// nothing is lost. A second call does nothing. On MySQL, whose databases have no schemas, nothing is moved.
+/// nothing is lost. A second call does nothing. MySQL has no schemas in a database: there it is another database, and one statement.
 ///
 /// # Errors
 /// It cannot be reached; the user may not create a schema; another session locks a table.
 pub async fn set_aside(server: &Server, name: &str, limit: Duration) -> Result<(), Failure> {
     let sql = moving(CURRENT, &quote::postgres_text(name));
-    moved(server, &sql, limit).await
+    within(server, limit, async |connected| match connected {
+        Connected::Postgres(connection) => move_all(connection, &sql).await,
+        Connected::MySql(connection) => aside_mysql::set_aside(connection, name).await,
+    })
+    .await
 }
 
 /// Moves everything that [`set_aside`] has moved into a schema called `name` back, in one transaction, and drops that schema. Where there
-/// is no such schema, nothing was moved, and nothing is done. On MySQL, nothing was moved.
+/// is no such schema, nothing was moved, and nothing is done.
 ///
 /// # Errors
 /// As [`set_aside`]; what is in the schema now has the same names.
@@ -79,7 +106,12 @@ pub async fn bring_back(server: &Server, name: &str, limit: Duration) -> Result<
         "do $$ begin if exists (select from pg_namespace where nspname = {there}) then execute format('drop schema %I', {there}); end if;
          exception when dependent_objects_still_exist then null; end $$"
     );
-    moved(server, &format!("{};{gone}", moving(&there, CURRENT)), limit).await
+    let sql = format!("{};{gone}", moving(&there, CURRENT));
+    within(server, limit, async |connected| match connected {
+        Connected::Postgres(connection) => move_all(connection, &sql).await,
+        Connected::MySql(connection) => aside_mysql::bring_back(connection, name).await,
+    })
+    .await
 }
 
 /// The schema that Mattermost uses.
@@ -90,14 +122,18 @@ fn moving(here: &str, there: &str) -> String {
     MOVE.replace("@HERE@", here).replace("@THERE@", there)
 }
 
-async fn moved(server: &Server, sql: &str, limit: Duration) -> Result<(), Failure> {
-    let Connected::Postgres(mut connection) = connect(server, limit).await? else { return Ok(()) };
-    let moved = match tokio::time::timeout(limit, move_all(&mut connection, sql)).await {
-        Ok(moved) => moved.map_err(|error| Failure::of(server, &error)),
+async fn within<T>(
+    server: &Server,
+    limit: Duration,
+    work: impl AsyncFnOnce(&mut Connected) -> sqlx::Result<T>,
+) -> Result<T, Failure> {
+    let mut connected = connect(server, limit).await?;
+    let done = match tokio::time::timeout(limit, work(&mut connected)).await {
+        Ok(done) => done.map_err(|error| Failure::of(server, &error)),
         Err(_) => return Err(Failure::new(server, Reason::timed_out(limit))),
     };
-    Connected::Postgres(connection).close().await;
-    moved
+    connected.close().await;
+    done
 }
 
 async fn move_all(connection: &mut PgConnection, sql: &str) -> sqlx::Result<()> {

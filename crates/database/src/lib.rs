@@ -26,6 +26,7 @@
 
 mod activity;
 mod aside;
+mod aside_mysql;
 mod channels;
 pub mod cluster;
 mod connect;
@@ -36,6 +37,7 @@ pub mod dump;
 mod failure;
 mod files;
 mod mark;
+mod obstacle;
 mod others;
 mod pooler;
 mod probe;
@@ -45,7 +47,7 @@ mod tables;
 mod version;
 
 pub use activity::{Activity, DeadRows, Slow, Statements, activity, answers};
-pub use aside::{ASIDE, bring_back, set_aside};
+pub use aside::{bring_back, obstacle_aside, set_aside};
 pub use channels::channels;
 pub use connect::postgres_options;
 pub use contents::{Contents, Schema, contents};
@@ -55,6 +57,7 @@ pub use failure::Failure;
 pub use files::{FileRow, file_rows};
 pub use finding::{CertificateFlaw, Finding, Unreached};
 pub use mark::{DEPLOYMENT, mark};
+pub use obstacle::{ASIDE, Obstacle};
 pub use others::others;
 pub use probe::{ConnectionLimit, Facts, Limited, Waiting, Warning, probe, wait_ready};
 pub use quote::NameError;

@@ -1,7 +1,8 @@
 //! What is in a database, put aside, and taken back.
 
 use database::{
-    Contents, Created, Lacking, Made, Reason, Schema, contents, create, discard, lacking, others, set_aside,
+    ASIDE, Contents, Created, Lacking, Made, Reason, Schema, bring_back, contents, create, discard, lacking,
+    obstacle_aside, others, set_aside,
 };
 use dsn::Server;
 use secrecy::ExposeSecret as _;
@@ -45,6 +46,7 @@ async fn on_postgres_a_schema_is_known_and_moved_aside_whole() {
     cluster.execute("aside", &format!("set role aside; {MATTERMOST}")).await;
     assert_eq!(contents(&wanted, PATIENCE).await.unwrap(), mattermost());
     for _ in 0..2 {
+        assert_eq!(obstacle_aside(&wanted, PATIENCE).await.unwrap(), None);
         set_aside(&wanted, "it's \"aside\"", PATIENCE).await.unwrap();
         assert_eq!(contents(&wanted, PATIENCE).await.unwrap(), Contents::Nothing);
     }
@@ -129,6 +131,53 @@ async fn on_mariadb_a_schema_is_known_by_its_old_names() {
         ])
         .await;
     assert_eq!(contents(&wanted, PATIENCE).await.unwrap(), mattermost());
+}
+
+#[tokio::test]
+async fn on_mariadb_tables_are_moved_into_another_database_and_back() {
+    let mariadb = mariadb::shared().await;
+    let wanted = mariadb.to("moved", "pw", "moved");
+    create(&mariadb.admin(), &wanted, PATIENCE).await.unwrap();
+    let obstacle =
+        obstacle_aside(&wanted, PATIENCE).await.unwrap().expect("it may use its own database alone");
+    assert!(obstacle.what.contains("may not create a database"), "{obstacle:?}");
+    // What it says to do is what is needed.
+    mariadb.execute(&[obstacle.fix.strip_prefix("as root: ").expect("SQL")]).await;
+    assert_eq!(obstacle_aside(&wanted, PATIENCE).await.unwrap(), None);
+    assert_eq!(
+        obstacle_aside(&mariadb.to("mm", "mm", "chat"), PATIENCE).await.unwrap().map(|found| found.fix),
+        Some("as root: GRANT ALL PRIVILEGES ON `mainstay\\_undone\\_%`.* TO 'mm'@'%'".to_owned())
+    );
+
+    let name = format!("{ASIDE}moved");
+    set_aside(&wanted, &name, PATIENCE).await.unwrap();
+    mariadb.execute(&["use moved; create view seen as select 1"]).await;
+    let obstacle = obstacle_aside(&wanted, PATIENCE).await.unwrap().expect("a view");
+    assert!(obstacle.what.contains("view \"seen\""), "{obstacle:?}");
+    const TABLES: &str = "
+        create table Systems (Name varchar(64) primary key, Value varchar(1024));
+        insert into Systems values ('Version', '5.39.0');
+        create table db_migrations (Version bigint primary key, Name varchar(64));
+        insert into db_migrations values (159, 'last');
+        create table `odd ``name` (Id int primary key);
+        insert into `odd ``name` values (1);
+        create table Children (Parent int, constraint FK_Parent foreign key (Parent) references `odd ``name` (Id) on delete cascade);
+        insert into Children values (1);";
+    mariadb.execute(&["use moved; drop view seen", &format!("use moved; {TABLES}")]).await;
+    for _ in 0..2 {
+        set_aside(&wanted, &name, PATIENCE).await.unwrap();
+        assert_eq!(contents(&wanted, PATIENCE).await.unwrap(), Contents::Nothing);
+    }
+    // The place is free for the same, which is moved aside in its turn.
+    mariadb.execute(&[&format!("use moved; {TABLES}")]).await;
+    set_aside(&wanted, &format!("{name}2"), PATIENCE).await.unwrap();
+    for _ in 0..2 {
+        bring_back(&wanted, &name, PATIENCE).await.unwrap();
+        assert_eq!(contents(&wanted, PATIENCE).await.unwrap(), mattermost());
+    }
+    mariadb.execute(&["use moved; delete from `odd ``name`"]).await;
+    let rows = database::dump::rows(&dsn::DataSource::Server(wanted), PATIENCE).await.unwrap();
+    assert_eq!((rows["Children"], rows["Systems"]), (0, 1), "the keys still hold");
 }
 
 /// What the run made.
