@@ -14,7 +14,7 @@ use super::up::Request;
 use crate::action::{Action, DatabaseAside, FetchedCopy, forget_empty, size};
 use crate::error::{Error, Exit};
 use crate::part::configuration::ConfigChange;
-use crate::part::{Observed, View, converging, observe, preflight};
+use crate::part::{Observed, View, converging, database, observe, preflight};
 use crate::place::ground::ground;
 use crate::place::layout::Layout;
 use crate::state::backups::access::{Access, Elsewhere, apart};
@@ -72,10 +72,12 @@ pub struct Restored {
     pub files: u64,
     /// Their bytes.
     pub bytes: u64,
+    /// What the database is: `sqlite`, `postgres` or `mysql`.
+    pub engine: String,
     /// Where what was there is now.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub set_aside: Option<PathBuf>,
-    /// The schema that the tables that were there are in now.
+    /// The schema that the tables that were there are in now; on MySQL a database.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub schema_set_aside: Option<String>,
     /// Where this machine's mainstay.toml, which stayed, differs from the snapshot's.
@@ -184,6 +186,7 @@ impl Operation for Restore {
             release: settled.release.to_string(),
             dir: world.layout.root().to_owned(),
             url: settled.desired.site_url_text().to_owned(),
+            engine: manifest.database.engine.clone(),
             rows: manifest.database.rows.values().sum(),
             files: manifest.files,
             bytes: manifest.bytes,
@@ -303,8 +306,8 @@ fn refuse_unsuited(
         (Some(_), None) => true,
         (None, _) => false,
     };
-    if !seen.exists || (server.engine != dsn::Engine::MySql && !is_new && !is_others) {
-        return Ok(());
+    if !seen.exists || (!is_new && !is_others) {
+        return refuse_immovable(server, seen);
     }
     let why = match is_others && !is_new {
         true => "belongs to another deployment",
@@ -314,6 +317,25 @@ fn refuse_unsuited(
         format!("{server} {why}, and a restore deletes nothing"),
         "make an empty database and name it (DB_HOST, DB_NAME, DB_USER and DB_PASS, or [mattermost.SqlSettings] in mainstay.toml)",
     )
+}
+
+/// Refuses a database from which neither what is there nor what a failed restore has loaded could be moved aside.
+fn refuse_immovable(server: &dsn::Server, seen: &database::Observed) -> Result<(), Error> {
+    let by_hand = "or load the dump by hand: `mainstay restore --only database --into DIR` writes it; nothing has been changed";
+    let refused = |what: &str, fix: &str| {
+        Err(Error::new(Exit::Refused, format!("{what}, and a restore deletes nothing"))
+            .hint(format!("{fix}; {by_hand}")))
+    };
+    match (&seen.immovable, seen.lacking) {
+        (Some(obstacle), _) => refused(&obstacle.what, &obstacle.fix),
+        (None, Some(_)) if server.engine == dsn::Engine::MySql => refused(
+            &format!(
+                "the user that is created for {server} may not create another database, into which its tables would be moved"
+            ),
+            "create user and database without `--create-database`, and give the user that right as docs/restore.md says",
+        ),
+        (None, _) => Ok(()),
+    }
 }
 
 fn in_words(engine: &str) -> &str {
@@ -363,4 +385,29 @@ fn refuse_without_room(layout: &Layout, settled: &Settled, restoring: &Restoring
         size(free)
     ))
     .hint("free some space there; nothing has been changed"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_database_that_nothing_can_be_moved_out_of_is_refused_with_what_to_do() {
+        let on = |engine| dsn::Server::new(engine, dsn::Host::Name("db".to_owned()));
+        let (mysql, postgres) = (on(dsn::Engine::MySql), on(dsn::Engine::Postgres));
+        let (what, fix) = ("user \"mm\" may not create a database".to_owned(), "as root: GRANT".to_owned());
+        let obstacle = Some(::database::Obstacle { what, fix });
+        let immovable = database::Observed { immovable: obstacle, ..database::Observed::default() };
+        let missing = Some(::database::Lacking { user: true, database: true });
+        let missing = database::Observed { lacking: missing, ..database::Observed::default() };
+        for server in [&mysql, &postgres] {
+            let refused = refuse_immovable(server, &immovable).expect_err("refused");
+            assert_eq!(refused.exit, Exit::Refused);
+            let hint = refused.hint.as_deref().unwrap_or_default();
+            assert!(hint.starts_with("as root: GRANT; ") && hint.contains("--only database"), "{hint}");
+            refuse_immovable(server, &database::Observed::default()).expect("nothing is in the way");
+        }
+        assert_eq!(refuse_immovable(&mysql, &missing).expect_err("refused").exit, Exit::Refused);
+        refuse_immovable(&postgres, &missing).expect("it will own its database");
+    }
 }

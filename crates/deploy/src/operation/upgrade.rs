@@ -137,14 +137,19 @@ impl Operation for Upgrade {
             Err(PlanError::NoSnapshot { .. }) if self.without_copy => {
                 Ok(plan.without_snapshot("it was allowed to go without one"))
             }
-            Err(PlanError::NoSnapshot { .. }) => Err(Error::new(
-                Exit::Refused,
-                format!(
-                    "Mainstay does not run {}, and keeps no copy of it, so this upgrade could not be undone",
+            Err(PlanError::NoSnapshot { .. }) => {
+                let otherwise =
+                    "make a backup of the database, then say `--without-copy`; nothing has been changed";
+                let (why, hint) = match &observed.database.immovable {
+                    None => (String::new(), otherwise.to_owned()),
+                    Some(found) => (format!(" ({})", found.what), format!("{}; or {otherwise}", found.fix)),
+                };
+                let what = format!(
+                    "Mainstay does not run {}, and keeps no copy of it{why}, so this upgrade could not be undone",
                     settled.location
-                ),
-            )
-            .hint("make a backup of the database, then say `--without-copy`; nothing has been changed")),
+                );
+                Err(Error::new(Exit::Refused, what).hint(hint))
+            }
             _ => Ok(plan),
         }
     }

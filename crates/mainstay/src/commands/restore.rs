@@ -140,8 +140,12 @@ fn summary(restored: &Restored, seconds: f64) -> String {
         ));
     }
     if let Some(schema) = &restored.schema_set_aside {
+        let (kind, drop) = match restored.engine.as_str() {
+            "mysql" => ("database", format!("-e 'drop database {schema}'")),
+            _ => ("schema", format!("-c 'drop schema {schema} cascade'")),
+        };
         lines.push(format!(
-            "Its tables are in the schema {schema} until you remove it: `mainstay shell database -- -c 'drop schema {schema} cascade'`"
+            "Its tables are in the {kind} {schema} until you remove it: `mainstay shell database -- {drop}`"
         ));
     }
     lines.join("\n")

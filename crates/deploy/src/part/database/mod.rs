@@ -7,7 +7,7 @@ pub(crate) mod readiness;
 pub(crate) mod startable;
 
 use ::database::dump::Means;
-use ::database::{Lacking, Schema};
+use ::database::{Lacking, Obstacle, Schema};
 use dsn::Engine;
 use version::Version;
 
@@ -17,6 +17,7 @@ use crate::control::protocol::Status;
 use crate::error::Error;
 use crate::state::blank::is_there;
 use crate::state::creation::Creation;
+use crate::state::database_failure::refused;
 use crate::state::location::{Location, SECTION};
 use crate::state::settled::Settled;
 use crate::world::World;
@@ -40,6 +41,8 @@ pub(crate) struct Observed {
     pub to_keep: Option<u64>,
     /// Whether a dump of it can be kept meanwhile, and loaded again.
     pub can_be_dumped: bool,
+    /// Why what is in it cannot be moved aside, where that is needed.
+    pub immovable: Option<Obstacle>,
     /// What works and yet is not as it should be.
     pub warnings: Vec<String>,
 }
@@ -54,13 +57,21 @@ pub(super) async fn observe(
     let mut seen = look(world, settled, creation, agent, patience).await?;
     let layout = &world.layout;
     let stays = ::release::current(&layout.current()).as_ref() == Some(&settled.release);
-    if seen.exists && !stays {
+    let migrates = seen.exists && !stays;
+    if let Location::Server(server) = &settled.location
+        && seen.lacking.is_none()
+        && (migrates || settled.restoring.is_some())
+    {
+        let asked = ::database::obstacle_aside(server, QUESTION).await;
+        seen.immovable = asked.map_err(|failure| refused(&failure))?;
+    }
+    if migrates {
         seen.to_keep = Some(plan::kept(layout, settled).size(layout)?);
         if let Location::Server(server) = &settled.location {
             let path = world.variables.get("PATH").map(String::as_str).unwrap_or_default();
             let means = Means { scratch: &layout.run(), path, bin: None, limit: QUESTION };
             let asked = ::database::dump::check(server, &means).await;
-            seen.can_be_dumped = asked.is_ok() && comes_back(server.engine);
+            seen.can_be_dumped = asked.is_ok() && comes_back(server.engine, seen.immovable.as_ref());
             seen.warnings
                 .extend(asked.err().map(|why| format!("no dump of the database can be kept: {why}")));
         }
@@ -101,9 +112,9 @@ pub(crate) fn is_filled(sqlite: &std::path::Path) -> bool {
     sqlite.symlink_metadata().is_ok_and(|meta| meta.len() > 0)
 }
 
-/// Whether a dump of it can be loaded again: what the migration had made is moved into a schema of its own first, and MySQL has none.
-const fn comes_back(engine: Engine) -> bool {
-    matches!(engine, Engine::Postgres)
+/// Whether a dump of it can be loaded again: what the migration had made is moved aside first. Nobody has tried that with MySQL.
+const fn comes_back(engine: Engine, immovable: Option<&Obstacle>) -> bool {
+    matches!(engine, Engine::Postgres) && immovable.is_none()
 }
 
 /// `SqlSettings.MaxOpenConns` as it will be.
@@ -121,7 +132,9 @@ mod tests {
 
     #[test]
     fn a_dump_is_an_undo_only_where_it_can_be_loaded_again() {
-        assert!(comes_back(Engine::Postgres));
-        assert!(!comes_back(Engine::MySql), "what a migration has made cannot be moved aside there");
+        let obstacle = Obstacle { what: "no schema may be created".to_owned(), fix: String::new() };
+        assert!(comes_back(Engine::Postgres, None));
+        assert!(!comes_back(Engine::Postgres, Some(&obstacle)));
+        assert!(!comes_back(Engine::MySql, None));
     }
 }
