@@ -116,6 +116,16 @@ pub enum Error {
         /// How many.
         count: usize,
     },
+    /// Several deployments share the repository.
+    #[error(
+        "the repository has snapshots of {count} deployments: {given:?} may be of any of them; name one by its id"
+    )]
+    Shared {
+        /// What was given.
+        given: String,
+        /// How many.
+        count: usize,
+    },
     /// The snapshot is not one of ours, or newer.
     #[error("snapshot {id} cannot be read: {why}")]
     Manifest {
@@ -180,7 +190,9 @@ impl Error {
     pub fn exit(&self) -> Exit {
         match self {
             Error::Busy { .. } | Error::ForeignLock { .. } | Error::LockLost { .. } => Exit::Busy,
-            Error::NoKey(_) | Error::NoSnapshot { .. } | Error::Ambiguous { .. } => Exit::Usage,
+            Error::NoKey(_) | Error::NoSnapshot { .. } | Error::Ambiguous { .. } | Error::Shared { .. } => {
+                Exit::Usage
+            }
             Error::Exists { .. } | Error::Foreign { .. } | Error::LeftLocked { .. } => Exit::Refused,
             Error::Damaged { .. } | Error::Unlike { .. } | Error::Manifest { .. } => Exit::NotVerified,
             _ => Exit::NotReady,

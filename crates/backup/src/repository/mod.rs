@@ -29,12 +29,16 @@ pub use write::Written;
 const INCOMPLETE: &str = "incomplete";
 /// The tag of one of ours.
 const OURS: &str = "mainstay";
+/// What the tag begins with that names the deployment.
+const OF: &str = "deployment=";
 
 /// A repository. All its functions block: run them where that is allowed.
 pub struct Repository {
     store: Shared,
     /// Opens it again without the seconds that a password costs on purpose.
     master: MasterKey,
+    /// The id of the deployment that uses it; `None` = it is looked at from elsewhere.
+    deployment: Option<String>,
 }
 
 type Opened = rustic_core::Repository<OpenStatus>;
@@ -68,7 +72,7 @@ impl Repository {
                 engine.init(&Credentials::password(key.reveal()), &key_options, &ConfigOptions::default())
             })
             .map_err(fail)?;
-        Ok(Repository { master: made.key(), store })
+        Ok(Repository { master: made.key(), store, deployment: None })
     }
 
     /// Opens one.
@@ -83,7 +87,14 @@ impl Repository {
         let opened = engine(&store, Arc::new(Silent))
             .and_then(|engine| engine.open(&Credentials::password(key.reveal())))
             .map_err(|error| Error::engine(&location, &error))?;
-        Ok(Repository { master: opened.key(), store })
+        Ok(Repository { master: opened.key(), store, deployment: None })
+    }
+
+    /// The same for one deployment of those that may share it: what it writes has its name, `latest` is its own, and retention
+    /// lets all others be.
+    #[must_use]
+    pub fn of(self, deployment: &str) -> Repository {
+        Repository { deployment: Some(deployment.to_owned()), ..self }
     }
 
     /// Removes a repository that was begun and holds no snapshot; whether it did.

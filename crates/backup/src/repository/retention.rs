@@ -26,6 +26,9 @@ pub struct Keep {
     pub yearly: Option<u16>,
 }
 
+/// Why a snapshot is kept that no rule is for.
+const OTHERS: &str = "not of this deployment";
+
 impl Keep {
     /// Whether it keeps nothing at all.
     pub fn is_empty(&self) -> bool {
@@ -52,7 +55,7 @@ pub struct Pruned {
 }
 
 impl Repository {
-    /// What a rule would do. The newest snapshot is always kept.
+    /// What a rule would do. The newest snapshot is always kept, and so is what names another deployment, or none.
     ///
     /// # Errors
     /// The place refuses; the repository is damaged.
@@ -64,18 +67,21 @@ impl Repository {
             .keep_weekly(number(keep.weekly))
             .keep_monthly(number(keep.monthly))
             .keep_yearly(number(keep.yearly));
-        let judged =
-            options.apply(self.complete_ones()?, &Zoned::now()).map_err(|error| self.fail(&error))?;
+        let all = self.complete_ones()?;
+        let (own, others): (Vec<_>, Vec<_>) =
+            all.into_iter().partition(|file| self.deployment.is_none() || self.is_own(file));
+        let others = others
+            .iter()
+            .map(|file| Retained { snapshot: Snapshot::of(file), reasons: vec![OTHERS.to_owned()] });
+        let judged = options.apply(own, &Zoned::now()).map_err(|error| self.fail(&error))?;
         let snapshots = self.snapshots()?;
         let find = |id: &str| snapshots.iter().find(|snapshot| snapshot.id == id).cloned();
-        Ok(judged
-            .into_iter()
-            .filter_map(|judged| {
-                let snapshot = find(judged.snapshot.id.to_hex().as_str())?;
-                let reasons = if judged.keep { judged.reasons } else { Vec::new() };
-                Some(Retained { snapshot, reasons })
-            })
-            .collect())
+        let judged = judged.into_iter().filter_map(|judged| {
+            let snapshot = find(judged.snapshot.id.to_hex().as_str())?;
+            let reasons = if judged.keep { judged.reasons } else { Vec::new() };
+            Some(Retained { snapshot, reasons })
+        });
+        Ok(judged.chain(others).collect())
     }
 
     /// Removes snapshots by their ids. Their data stays until [`Repository::prune`].

@@ -1,4 +1,5 @@
 //! The snapshots of a repository.
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
@@ -7,7 +8,7 @@ use jiff::Timestamp;
 use rustic_core::repofile::{Node, SnapshotFile};
 use rustic_core::{IndexedFullStatus, LsOptions};
 
-use super::{INCOMPLETE, Repository};
+use super::{INCOMPLETE, OF, Repository};
 use crate::error::Error;
 use crate::manifest::{FORMAT, Manifest};
 use crate::watch::Silent;
@@ -39,8 +40,13 @@ pub(super) fn of_ours(snapshot: &SnapshotFile) -> bool {
     !snapshot.tags.contains(INCOMPLETE)
 }
 
+/// The deployment that a snapshot names; empty where it names none.
+fn deployment_of(snapshot: &SnapshotFile) -> &str {
+    snapshot.tags.iter().find_map(|tag| tag.strip_prefix(OF)).unwrap_or_default()
+}
+
 impl Snapshot {
-    fn of(file: &SnapshotFile) -> Snapshot {
+    pub(super) fn of(file: &SnapshotFile) -> Snapshot {
         let summary = file.summary.clone().unwrap_or_default();
         Snapshot {
             id: file.id.to_hex().to_string(),
@@ -93,7 +99,7 @@ impl Repository {
     }
 
     /// The complete snapshot whose id begins so; `latest` is the newest, and a moment (`2026-11-27`, `2026-11-27T14:30`, with or
-    /// without an offset) is the newest that was taken before it ended.
+    /// without an offset) is the newest that was taken before it ended. Of several deployments that share the repository, the one that uses it counts.
     ///
     /// # Errors
     /// There is none, or several.
@@ -104,13 +110,11 @@ impl Repository {
     pub(super) fn file_of(&self, given: &str) -> Result<SnapshotFile, Error> {
         let mut all = self.complete_ones()?;
         if given == "latest" {
-            let newest = all.into_iter().max_by(|one, other| one.time.cmp(&other.time));
-            return newest.ok_or_else(|| Error::NoSnapshot { given: given.to_owned(), nearest: None });
+            return self.newest(given, all);
         }
         if let Some(end) = end_of(given) {
             all.retain(|file| file.time.timestamp() < end);
-            let newest = all.into_iter().max_by(|one, other| one.time.cmp(&other.time));
-            return newest.ok_or_else(|| Error::NoSnapshot { given: given.to_owned(), nearest: None });
+            return self.newest(given, all);
         }
         let id = |file: &SnapshotFile| file.id.to_hex().to_string();
         let ids: Vec<String> = all.iter().map(id).collect();
@@ -125,6 +129,24 @@ impl Repository {
             }
             count => Err(Error::Ambiguous { given: given.to_owned(), count }),
         }
+    }
+
+    /// The newest of this deployment. Where it has none, or where no deployment asks: the newest, as long as all are of one.
+    fn newest(&self, given: &str, mut all: Vec<SnapshotFile>) -> Result<SnapshotFile, Error> {
+        if all.iter().any(|file| self.is_own(file)) {
+            all.retain(|file| self.is_own(file));
+        }
+        let deployments: BTreeSet<&str> = all.iter().map(deployment_of).collect();
+        if deployments.len() > 1 {
+            return Err(Error::Shared { given: given.to_owned(), count: deployments.len() });
+        }
+        let newest = all.into_iter().max_by(|one, other| one.time.cmp(&other.time));
+        newest.ok_or_else(|| Error::NoSnapshot { given: given.to_owned(), nearest: None })
+    }
+
+    /// Whether a snapshot names the deployment that uses this repository.
+    pub(super) fn is_own(&self, file: &SnapshotFile) -> bool {
+        self.deployment.as_deref().is_some_and(|id| !id.is_empty() && deployment_of(file) == id)
     }
 
     /// What a snapshot says of itself.

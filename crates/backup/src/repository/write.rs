@@ -6,7 +6,7 @@ use rustic_core::repofile::{SnapshotFile, StringList};
 use rustic_core::{BackupOptions, ParentOptions, SnapshotOptions};
 
 use super::snapshot::{MANIFEST, of_ours};
-use super::{INCOMPLETE, OURS, Repository};
+use super::{INCOMPLETE, OF, OURS, Repository};
 use crate::error::Error;
 use crate::lock::Writer;
 use crate::set::{Content, Set};
@@ -47,7 +47,9 @@ impl Repository {
         let trail = Trail::new(Arc::clone(watch));
         let before =
             self.engine(Arc::clone(watch))?.get_all_snapshots().map_err(|error| self.fail(&error))?;
-        let before = before.into_iter().filter(of_ours).max_by(|one, other| one.time.cmp(&other.time));
+        let before = before.into_iter().filter(of_ours);
+        let before = before.filter(|file| self.deployment.is_none() || self.is_own(file));
+        let before = before.max_by(|one, other| one.time.cmp(&other.time));
         let mut parents: Vec<String> =
             before.iter().map(|snapshot| snapshot.id.to_hex().to_string()).collect();
 
@@ -90,9 +92,11 @@ impl Repository {
         watch: Arc<dyn Watch>,
     ) -> Result<SnapshotFile, Error> {
         let fail = |error| self.fail(&error);
+        let named = self.deployment.as_ref().filter(|id| !id.is_empty());
+        let named = named.map(|id| format!(",{OF}{id}")).unwrap_or_default();
         let snapshot = SnapshotOptions::default()
             .host(host.to_owned())
-            .add_tags(&format!("{OURS},{INCOMPLETE}"))
+            .add_tags(&format!("{OURS},{INCOMPLETE}{named}"))
             .and_then(|options| options.to_snapshot())
             .map_err(|error| fail(*error))?;
         // A file is as it was where its size, its times and its number are. Without a parent nothing is: all is read.

@@ -299,6 +299,37 @@ fn snapshots_are_named_by_their_beginning() {
 }
 
 #[test]
+fn deployments_that_share_a_repository_let_each_other_be() {
+    let place = Place::new();
+    let own = place.created().of("one");
+    let other = place.opened().of("two");
+    let write = |repository: &Repository, end: u64| {
+        place.written(repository, place.set(Rows::of(rows(0, end)))).expect("written").id
+    };
+    let (old, new) = (write(&own, 10), write(&own, 20));
+    assert_eq!(place.opened().snapshot("latest").expect("all are of one").id, new);
+    assert_eq!(other.snapshot("latest").expect("it has none itself").id, new);
+    let others = write(&other, 30);
+    let unnamed = write(&place.opened(), 40);
+    assert_eq!(own.snapshot("latest").expect("its own").id, new);
+    assert_eq!(own.snapshot("2999-01-01").expect("its own").id, new);
+    assert_eq!(own.snapshot(&others).expect("named by its id").id, others);
+    let shared = place.opened().snapshot("latest").expect_err("of which?");
+    assert!(matches!(shared, Error::Shared { count: 3, .. }), "{shared}");
+    let keep = Keep { last: Some(1), ..Keep::default() };
+    let judged = own.retained(&keep).expect("a judgement");
+    let reasons = |id: &str| judged.iter().find(|one| one.snapshot.id == id).expect("judged").reasons.clone();
+    assert!(reasons(&old).is_empty() && !reasons(&new).is_empty(), "{judged:?}");
+    assert_eq!(
+        [reasons(&others), reasons(&unnamed)],
+        [["not of this deployment"], ["not of this deployment"]]
+    );
+    // One that is not known to itself removes nothing.
+    let judged = place.opened().of("").retained(&keep).expect("a judgement");
+    assert!(judged.iter().all(|one| !one.reasons.is_empty()), "{judged:?}");
+}
+
+#[test]
 fn what_is_thinned_out_frees_its_space_and_hurts_nobody() {
     let place = Place::new();
     let repository = place.created();

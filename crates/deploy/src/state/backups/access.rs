@@ -9,6 +9,7 @@ use super::choice::{Choice, RepositoryPlace};
 use super::key;
 use super::record::Record;
 use crate::error::{Error, Exit};
+use crate::state::identity::Identity;
 use crate::world::World;
 
 /// Another repository than the deployment's own, and another key.
@@ -29,6 +30,8 @@ pub(crate) struct Access {
     store: Arc<dyn Store>,
     /// Whether it is the deployment's own.
     own: bool,
+    /// The deployment's id, where the repository is its own; empty where it has none.
+    deployment: Option<String>,
     /// Where the deployment's repository was when it was last used.
     was_in: Option<String>,
 }
@@ -56,7 +59,10 @@ impl Access {
         let own = named.repository.is_none();
         let key_file = named.key_file.clone().unwrap_or_else(|| world.layout.backup_key());
         let was_in = if own { Record::read(&world.layout)?.repository } else { None };
-        Ok(Self { choice, key_file, store, own, was_in })
+        // One that cannot be read is told by what needs it; until then no snapshot counts as its own, so that none is removed.
+        let id = || Identity::read(&world.layout).ok().flatten().map(|identity| identity.id);
+        let deployment = own.then(|| id().unwrap_or_default());
+        Ok(Self { choice, key_file, store, own, deployment, was_in })
     }
 
     /// The place in words.
@@ -118,13 +124,17 @@ impl Access {
             });
         }
         let key = self.key()?;
-        Repository::open(Arc::clone(&self.store), &key).map_err(|error| match error {
+        let opened = Repository::open(Arc::clone(&self.store), &key).map_err(|error| match error {
             backup::Error::WrongKey { location } => Error::new(
                 Exit::Refused,
                 format!("the key in {} does not open the repository in {location}", self.key_file.display()),
             )
             .hint("name the file with its own key with `--key-file`, or another repository"),
             error => told(error),
+        })?;
+        Ok(match &self.deployment {
+            Some(id) => opened.of(id),
+            None => opened,
         })
     }
 
@@ -172,7 +182,7 @@ pub(crate) fn told(error: backup::Error) -> Error {
         backup::Error::ForeignLock { .. } => {
             Some("wait until it is done; `restic unlock` removes a lock that was left")
         }
-        backup::Error::NoSnapshot { .. } | backup::Error::Ambiguous { .. } => {
+        backup::Error::NoSnapshot { .. } | backup::Error::Ambiguous { .. } | backup::Error::Shared { .. } => {
             Some("`mainstay backup list` names the snapshots")
         }
         backup::Error::Damaged { .. } => Some("`mainstay backup check --read-data 100` says what is damaged"),
