@@ -45,6 +45,7 @@ pub use operation::backup::check::{CheckBackups, CheckedBackups, check_backups};
 pub use operation::backup::create::{CreateBackup, CreatedBackup, failed_backup};
 pub use operation::backup::drill::{Drill, Drilled, drill};
 pub use operation::backup::key::{CreateKey, CreatedKey, backup_key, key_exported};
+pub use operation::backup::last::{Backups, FailingBackup};
 pub use operation::backup::look::{
     ListedBackups, ListedSnapshot, ShownBackup, ShownPart, list_backups, show_backup,
 };
@@ -77,8 +78,8 @@ pub use operation::rotation::{Rotate, broken_by};
 pub use operation::runner::{Looking, Operation, planned, run};
 pub use operation::site::{Site, site};
 pub use operation::start_empty::StartEmpty;
-pub use operation::status::{Backups, FailingBackup, Problem, Refusal, State, Status, Subject, status, stay};
-pub use operation::uninstall::{Uninstall, Uninstalled};
+pub use operation::status::{Problem, Refusal, State, Status, Subject, status, stay};
+pub use operation::uninstall::{Uninstall, Uninstalled, backups_that_go};
 pub use operation::up::{Request, Up};
 pub use operation::up_report::{Report as UpReport, Resumed};
 pub use operation::upgrade::{Upgrade, Upgraded};
@@ -91,9 +92,9 @@ pub use place::machine::host_name;
 pub use place::{Place, container};
 pub use state::apps::{About, Deployed};
 pub use state::backups::access::Elsewhere;
-pub use state::backups::choice::Objects;
 pub use state::backups::cross_check::CrossCheck;
 pub use state::backups::key::WITHOUT_THE_KEY;
+pub use state::backups::objects::Objects;
 pub use state::backups::record::{
     Attempt as BackupAttempt, Record as BackupRecord, Results as BackupResults, Taken, Work as BackupWork,
 };

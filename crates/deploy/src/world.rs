@@ -10,7 +10,7 @@ use crate::control::client::Client;
 use crate::control::program::Program;
 use crate::error::{Error, Exit};
 use crate::place::layout::Layout;
-use crate::state::backups::choice::Objects;
+use crate::state::backups::objects::Objects;
 
 /// How the C library manages a server's memory: two arenas instead of eight a core, and what is large and free goes back to the
 /// system at once. An upload of pictures leaves a hundred megabytes in the process otherwise. The administrator's own values win.

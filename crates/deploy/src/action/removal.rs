@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::{Action, blocking, step};
 use crate::error::{Error, reason};
+use crate::place::layout::Layout;
 use crate::place::machine::make_dir;
 use crate::place::postgres::DIRECTORY;
 use crate::world::World;
@@ -33,8 +34,15 @@ impl Removal {
         let user: String = users.iter().map(|user| format!("; and the system user {user}")).collect();
         let holds_database = self.names.iter().any(|name| name == DIRECTORY);
         let database = if holds_database { " (with the whole database)" } else { "" };
+        let goes = |name: &str| self.names.iter().any(|one| one == name);
+        let backups = match (goes(Layout::REPOSITORY), goes(Layout::BACKUP_KEY)) {
+            (true, _) => " (with all backups in it, and their key)",
+            (false, true) => " (with the key of the backups, without which nobody restores them)",
+            (false, false) => "",
+        };
         let names = self.names.join(", ");
-        let title = format!("Move aside, to be deleted for good after this plan: {names}{database}{user}");
+        let title =
+            format!("Move aside, to be deleted for good after this plan: {names}{database}{backups}{user}");
         step("removal", title, Undo::by("Move them back"), 20, self)
     }
 

@@ -9,6 +9,7 @@ use super::verify::refuse_not_installed;
 use crate::action::{Action, Pruning};
 use crate::error::{Error, Exit};
 use crate::place::ground::ground;
+use crate::state::words::PRUNE_RELEASES;
 use crate::world::World;
 
 /// How many runs are looked at for the release before the active one.
@@ -39,7 +40,7 @@ pub struct Pruned {
 }
 
 impl Operation for Prune {
-    const NAME: &'static str = "release prune";
+    const NAME: &'static str = PRUNE_RELEASES;
     type Seen = Seen;
     type Report = Pruned;
 

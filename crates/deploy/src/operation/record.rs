@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::error::Error;
 use crate::place::layout::Layout;
 use crate::state::full_disk::in_words;
-use crate::state::words::{CREATE_BACKUP, DEPLOY_APP, DRILL, UNINSTALL, UPGRADE};
+use crate::state::words::{CREATE_BACKUP, DEPLOY_APP, DRILL, UNINSTALL, UPGRADE, works_beside};
 
 /// What a run writes at most, in bytes: the holder of the lock, the plan, its entries, and what SQLite keeps beside them.
 const ROOM: usize = 256 << 10;
@@ -34,6 +34,11 @@ impl Unfinished {
     /// Whether the next operation takes it back; otherwise it goes on with it.
     pub fn is_taken_back(&self) -> bool {
         taken_back(&self.operation)
+    }
+
+    /// Whether it may have left something half done that people use.
+    pub fn matters(&self) -> bool {
+        self.needs_you.is_some() || !works_beside(&self.operation)
     }
 }
 

@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use finding::Hint;
-use jiff::Timestamp;
 use plan::{Faults, Holder, Lock};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
+use super::backup::last::{Backups, backups};
 use super::boot;
 use super::caller::{Caller, Consent};
 use super::down::down;
@@ -26,8 +26,6 @@ use crate::part::preflight::check_directories;
 use crate::place::ground::{ground, refuse_unreadable};
 use crate::place::holder::told_elsewhere;
 use crate::place::layout::Layout;
-use crate::state::backups::choice::Choice;
-use crate::state::backups::record::Record;
 use crate::state::config_file;
 use crate::state::deleted::deleted_database;
 use crate::state::exposed::warnings;
@@ -41,7 +39,7 @@ use crate::state::server_user::check_usable;
 use crate::state::settled::{published_keys, settle};
 use crate::state::wanted::wanted_file;
 use crate::state::which_release::Source;
-use crate::state::words::UNINSTALL;
+use crate::state::words::{UNINSTALL, works_beside};
 use crate::whereabouts::{in_words, is_stopped, way_on};
 use crate::world::World;
 
@@ -77,6 +75,9 @@ pub struct Status {
     pub last_test: Option<LastTest>,
     /// The operation that changes the deployment right now.
     pub busy: Option<Holder>,
+    /// The operation that runs beside it and changes nothing that people use: a backup, a drill.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub beside: Option<Holder>,
     /// The file systems without room that something of it is on, each with what to do.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub full_disks: Vec<String>,
@@ -94,29 +95,6 @@ pub struct Status {
     /// What keeps this from being the whole truth, or the next command from working.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub problems: Vec<Problem>,
-}
-
-/// How the last backups of a deployment ended.
-#[derive(Debug, Clone, Serialize)]
-pub struct Backups {
-    /// What is written down.
-    #[serde(flatten)]
-    pub record: Record,
-    /// What failed and has not succeeded since.
-    pub failing: Vec<FailingBackup>,
-    /// Whether `status --check` fails for it.
-    pub watched: bool,
-}
-
-/// A backup, check or drill that failed last.
-#[derive(Debug, Clone, Serialize)]
-pub struct FailingBackup {
-    /// Which of them, in words.
-    pub work: &'static str,
-    /// When it began.
-    pub began: Timestamp,
-    /// Why.
-    pub why: String,
 }
 
 /// Why the next command would be refused.
@@ -236,7 +214,7 @@ impl Status {
         if self.unknown().is_some() {
             return State::NotKnown;
         }
-        if let Some(run) = &self.unfinished {
+        if let Some(run) = self.unfinished.as_ref().filter(|run| run.matters()) {
             return match (run.needs_you.is_some(), self.installed) {
                 (true, _) => State::NeedsYou,
                 _ if run.operation == UNINSTALL => State::HalfRemoved,
@@ -323,7 +301,13 @@ pub async fn status(world: &World) -> Status {
     if let Some(lost) = lost_journal(layout) {
         fine(Subject::History, Err(Error::not_ready(lost)));
     }
-    let busy = Lock::present_holder(&layout.lock()).unwrap_or_default();
+    let holder = Lock::present_holder(&layout.lock()).unwrap_or_default();
+    // While an operation runs, its run is not finished either.
+    let unfinished = unfinished.filter(|_| holder.is_none());
+    let (beside, busy) = match holder {
+        Some(holder) if works_beside(&holder.operation) => (Some(holder), None),
+        holder => (None, holder),
+    };
     let trouble = match trouble {
         // An operation may be starting the server.
         None if busy.is_none() && agent.as_ref().is_some_and(|agent| agent.server().is_some()) => {
@@ -345,17 +329,16 @@ pub async fn status(world: &World) -> Status {
         database: if installed { crate::database_address(world) } else { None },
         agent,
         refused: match &unfinished {
-            None => refused(world, installed).await,
-            Some(_) if installed => refused(world, installed).await,
-            Some(_) => None,
+            Some(_) if !installed => None,
+            _ => refused(world, installed).await,
         },
         trouble,
         apps_in_trouble,
         verified_at: if installed { crate::state::report::last_pass(layout) } else { None },
         last_test: if installed { last_test(layout) } else { None },
-        // While an operation runs, its run is not finished either.
-        unfinished: unfinished.filter(|_| busy.is_none()),
+        unfinished,
         busy,
+        beside,
         full_disks: full_disks(layout),
         boot,
         backups: if installed { backups(world) } else { None },
@@ -367,19 +350,6 @@ pub async fn status(world: &World) -> Status {
             .collect(),
         problems,
     }
-}
-
-/// How the last backups ended. What cannot be read is left out: the command that needs it says why.
-fn backups(world: &World) -> Option<Backups> {
-    let record = Record::read(&world.layout).ok().filter(|record| *record != Record::default())?;
-    let failing = record.failures().into_iter().map(|(work, attempt, why)| FailingBackup {
-        work: work.word(),
-        began: attempt.began,
-        why,
-    });
-    let failing = failing.collect();
-    let watched = Choice::of(world, None).is_ok_and(|choice| choice.watch);
-    Some(Backups { record, failing, watched })
 }
 
 /// That the server opens a local channel and does not answer there.

@@ -291,6 +291,16 @@ impl Operation for Uninstall {
     }
 }
 
+/// What goes of the backups where no data is kept, in words; `None` = nothing.
+pub fn backups_that_go(world: &World) -> Option<&'static str> {
+    let layout = &world.layout;
+    match (layout.root().join(Layout::REPOSITORY).exists(), layout.backup_key().exists()) {
+        (true, _) => Some("the backups in it and their key"),
+        (false, true) => Some("the key of its backups, without which nobody restores them"),
+        (false, false) => None,
+    }
+}
+
 /// Deletes a user that nothing runs as.
 fn deleted(user: &host::User) -> Result<Fate, Error> {
     if let Some(pid) = user.process() {

@@ -14,6 +14,7 @@ pub(crate) const ROLL_BACK_APP: &str = "roll-back-app";
 
 /// Removes an app from this machine.
 pub(crate) const UNDEPLOY_APP: &str = "undeploy-app";
+
 /// Makes a deployment of a snapshot.
 pub(crate) const RESTORE: &str = "restore";
 
@@ -28,3 +29,17 @@ pub(crate) const CREATE_BACKUP: &str = "backup create";
 
 /// Brings a deployment to a newer release.
 pub(crate) const UPGRADE: &str = "upgrade";
+
+/// Removes snapshots.
+pub(crate) const PRUNE_BACKUPS: &str = "backup prune";
+
+/// Makes the key of the backups.
+pub(crate) const CREATE_KEY: &str = "backup key create";
+
+/// Deletes releases that nothing needs.
+pub(crate) const PRUNE_RELEASES: &str = "release prune";
+
+/// Whether an operation changes nothing that people use: while it runs, and after a kill, the deployment is as well as it was before.
+pub(crate) fn works_beside(operation: &str) -> bool {
+    [CREATE_BACKUP, PRUNE_BACKUPS, CREATE_KEY, DRILL, PRUNE_RELEASES].contains(&operation)
+}

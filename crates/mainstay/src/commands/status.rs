@@ -13,11 +13,11 @@ pub(super) async fn run(printer: Printer, world: &World, args: &cli::Status) -> 
     data["state"] = serde_json::json!(status.state());
     printer.data(&data);
     printer.show(&text(&status));
-    let state = match args.without_apps {
-        true => Status { apps_in_trouble: Vec::new(), ..status }.state(),
-        false => status.state(),
+    let judged = match args.without_apps {
+        true => Status { apps_in_trouble: Vec::new(), ..status },
+        false => status,
     };
-    Ok(if args.check { state.exit() } else { Exit::Done })
+    Ok(if args.check { judged.exit() } else { Exit::Done })
 }
 
 /// One line: what is the matter, and the next command.
@@ -92,6 +92,8 @@ fn text(status: &Status) -> String {
     let mut rows: Vec<(&str, String)> = Vec::new();
     let state = state(status);
     rows.push(("State", state));
+    rows.extend(status.beside.as_ref().map(|holder| ("Meanwhile", holder.to_string())));
+    rows.extend(status.unfinished.as_ref().filter(|run| !run.matters()).map(left));
     if let Some(deploy::Refusal { what, hint }) = &status.refused {
         rows.push(("", what.replace('\n', "; ")));
         rows.extend(hint.as_ref().map(|hint| ("", hint.to_string())));
@@ -182,6 +184,13 @@ fn text(status: &Status) -> String {
     rows.extend(status.full_disks.iter().map(|disk| ("Disk", disk.clone())));
     rows.extend(status.warnings.iter().map(|warning| ("Warning", warning.clone())));
     rows.iter().map(|(name, value)| format!("{name:<10} {value}")).collect::<Vec<_>>().join("\n")
+}
+
+/// A run that did not end, and left nothing half done that people use.
+fn left(run: &Unfinished) -> (&'static str, String) {
+    let Unfinished { run: number, operation, began, .. } = run;
+    let next = if run.is_taken_back() { "takes it back" } else { "goes on with it" };
+    ("Unfinished", format!("run {number}, `{operation}` of {began:.0}; the next command {next}"))
 }
 
 /// The last good backup, check and drill, and what failed since.

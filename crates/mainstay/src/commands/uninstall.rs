@@ -19,9 +19,12 @@ pub(super) async fn run(
     let dir = world.layout.root().display();
     let question = match args.keep_data {
         true => format!("This removes the deployment in {dir}, and keeps its data and its history. Go on?"),
-        false => format!(
-            "This deletes the deployment in {dir} for good: its data, its settings, its history. Go on?"
-        ),
+        false => {
+            let backups = deploy::backups_that_go(world).map(|what| format!(", {what}")).unwrap_or_default();
+            format!(
+                "This deletes the deployment in {dir} for good: its data, its settings, its history{backups}. Go on?"
+            )
+        }
     };
     let operation = Uninstall { keep_data: args.keep_data };
     if args.change.plan {

@@ -152,6 +152,8 @@ async fn a_backup_is_made_while_people_work_and_proven() {
         "{status}"
     );
     place.run(&["status", "--check"]).expect(0);
+    place.set_backup("watch = true\n");
+    place.run(&["status", "--check"]).expect(5);
     fs::write(&upload, "one").expect("put back");
 
     // With the server down, too; and a failure stays until one succeeds.
@@ -188,6 +190,10 @@ async fn a_backup_is_made_while_people_work_and_proven() {
     assert_eq!(fs::metadata(&copy).expect("a key").permissions().mode() & 0o777, 0o600);
     assert!(place.run(&["backup", "key", "export", copied]).expect(8).stderr.contains("is there already"));
 
+    let plan = place.run(&["uninstall", "--plan"]).expect(0).stdout;
+    assert!(plan.contains("with all backups in it, and their key"), "{plan}");
+    let plan = place.run(&["uninstall", "--plan", "--keep-data"]).expect(0).stdout;
+    assert!(!plan.contains("backups"), "{plan}");
     place.run(&["uninstall", "--yes", "--keep-data"]).expect(0);
     let names = place.names();
     for name in ["backups", "backup.key", "backups.json"] {

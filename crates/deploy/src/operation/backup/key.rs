@@ -13,6 +13,7 @@ use crate::operation::runner::{Looking, Operation};
 use crate::operation::verify::refuse_not_installed;
 use crate::state::backups::key;
 use crate::state::backups::record::Record;
+use crate::state::words::CREATE_KEY;
 use crate::world::World;
 
 /// Makes the key where there is none.
@@ -29,7 +30,7 @@ pub struct CreatedKey {
 }
 
 impl Operation for CreateKey {
-    const NAME: &'static str = "backup key create";
+    const NAME: &'static str = CREATE_KEY;
     type Seen = bool;
     type Report = CreatedKey;
 

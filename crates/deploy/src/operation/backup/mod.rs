@@ -4,5 +4,6 @@ pub(crate) mod check;
 pub(crate) mod create;
 pub(crate) mod drill;
 pub(crate) mod key;
+pub(crate) mod last;
 pub(crate) mod look;
 pub(crate) mod prune;

@@ -11,6 +11,7 @@ use crate::operation::runner::{Looking, Operation};
 use crate::operation::verify::refuse_not_installed;
 use crate::place::layout::FILE_LIMIT;
 use crate::state::backups::access::{Access, Elsewhere, apart, told};
+use crate::state::words::PRUNE_BACKUPS;
 use crate::world::World;
 
 /// Why it needs no snapshot of its own.
@@ -58,7 +59,7 @@ impl Seen {
 }
 
 impl Operation for PruneBackups {
-    const NAME: &'static str = "backup prune";
+    const NAME: &'static str = PRUNE_BACKUPS;
     type Seen = Seen;
     type Report = PrunedBackups;
 

@@ -7,6 +7,7 @@ use settings::{KEYS, Wanted};
 
 use crate::error::{Error, Exit};
 use crate::place::layout::Layout;
+use crate::state::backups::objects::Objects;
 use crate::state::wanted::wanted_file;
 use crate::world::World;
 
@@ -23,23 +24,6 @@ pub(crate) enum RepositoryPlace {
     Directory(PathBuf),
     /// Object storage.
     Objects(Objects),
-}
-
-/// A bucket of object storage, and how it is reached. No secret is in it.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Objects {
-    /// The bucket.
-    pub bucket: String,
-    /// What the names of all objects begin with; may be empty.
-    pub prefix: String,
-    /// The address of the storage; `None` = Amazon's.
-    pub endpoint: Option<String>,
-    /// The region; `None` = what the environment or the profile says.
-    pub region: Option<String>,
-    /// Whether the bucket is in the path.
-    pub path_style: bool,
-    /// A file with credentials; `None` = AWS's own chain.
-    pub credentials: Option<PathBuf>,
 }
 
 impl RepositoryPlace {

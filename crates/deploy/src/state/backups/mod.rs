@@ -7,5 +7,6 @@ pub(crate) mod access;
 pub(crate) mod choice;
 pub(crate) mod cross_check;
 pub(crate) mod key;
+pub(crate) mod objects;
 pub(crate) mod record;
 pub(crate) mod set;

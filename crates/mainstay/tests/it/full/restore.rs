@@ -1,6 +1,8 @@
 //! A snapshot becomes a deployment again: here, on another machine, or in a drill; and whatever goes wrong, what was there comes back.
 
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -262,7 +264,17 @@ fn assert_removed(work: &Work, at: &str) {
 fn drilled(work: &Work) {
     block(work.post("proven"));
     let snapshot = work.backed_up();
-    let drilled = work.place.run(&["backup", "drill", "--json"]).expect(0).json();
+    let drill = work.place.command(&["backup", "drill", "--json"]).stdout(Stdio::piped()).spawn();
+    let mut drill = drill.expect("it runs");
+    // People work meanwhile, and whoever watches their deployment is not alarmed.
+    let mut seen = false;
+    while drill.try_wait().expect("its state").is_none() {
+        let status = work.place.run(&["status", "--check", "--json"]).expect(0).json();
+        seen |= status["beside"]["operation"] == "drill";
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    assert!(seen, "the drill was over before anybody looked");
+    let drilled = Ran::from(drill.wait_with_output().expect("it ended")).expect(0).json();
     assert_eq!(drilled["snapshot"], json!(snapshot), "{drilled}");
     assert!(drilled["rows"].as_u64() > Some(20) && drilled["files"].as_u64() > Some(0), "{drilled}");
     assert!(
@@ -272,6 +284,8 @@ fn drilled(work: &Work) {
     assert_removed(work, "after a drill");
     for at in ["scratch:after", "scratch-removal:before"] {
         work.place.run(&["backup", "drill", "--inject-kill", at]).expect(-9);
+        let status = work.place.run(&["status", "--check"]).expect(0).stdout;
+        assert!(status.contains("the next command takes it back"), "{status}");
         // Whatever comes next takes it back; `up` tests the deployment anew after that.
         work.place.up(&work.up).expect(0);
         assert_removed(work, at);
@@ -290,12 +304,7 @@ fn a_drill_proves_a_snapshot_and_leaves_nothing() {
     drilled(&work);
 
     // Killed with a scratch deployment half-way: whole process groups die with it.
-    let mut drill = work
-        .place
-        .command(&["backup", "drill"])
-        .stderr(std::process::Stdio::null())
-        .spawn()
-        .expect("it runs");
+    let mut drill = work.place.command(&["backup", "drill"]).stderr(Stdio::null()).spawn().expect("it runs");
     let scratch = work.place.root.join("drill");
     eventually("its agent runs", || scratch.join("run/agent.sock").exists());
     drill.kill().expect("killed");
