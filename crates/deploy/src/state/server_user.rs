@@ -44,9 +44,10 @@ pub(crate) fn is_there(name: &str, home: &Path) -> bool {
     host::User::named(name).is_ok_and(|user| belongs(&user, home))
 }
 
+/// A drill's scratch deployment runs as the user of the deployment that it is of.
 fn belongs(user: &host::User, home: &Path) -> bool {
-    let is_of_no_other = || !Layout::new(&user.home).journal().exists();
-    !is_made_here(&user.name) || user.home == home || is_of_no_other()
+    let of = Layout::new(&user.home);
+    !is_made_here(&user.name) || user.home == home || of.drill() == home || !of.journal().exists()
 }
 
 /// Whether another deployment has made the user of that name for itself.
