@@ -6,13 +6,13 @@
 //! against them.
 
 use std::io::Write as _;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;
 
 use super::external::Chat;
-use crate::place::{MAINSTAY, Place, Ran};
+use crate::place::{MAINSTAY, Place, Ran, is_root};
 
 /// The tarballs under test.
 static RELEASES: LazyLock<Releases> = LazyLock::new(Releases::find);
@@ -258,4 +258,31 @@ fn a_server_that_cannot_say_its_version_is_named_on_the_command_line() {
     command.envs(database.into_iter().chain([("DB_NAME", "chat"), ("DB_USER", "mm"), ("DB_PASS", "mm")]));
     let known = Ran::from(command.output().expect("the binary runs")).expect(4);
     assert!(known.stderr.contains("127.0.0.1:1"), "{}", known.stderr);
+}
+
+#[test]
+fn a_backup_of_it_is_proven_by_a_drill_and_restored() {
+    each(|tarball| {
+        let chat = Chat::created();
+        chat.up(&["--release", tarball]).expect(0);
+        let file = chat.place.root.join("data/20260101/teams/x/file");
+        std::fs::create_dir_all(file.parent().expect("a parent")).expect("made");
+        std::fs::write(&file, "uploaded").expect("written");
+        if is_root() {
+            // As in the volume of an official container.
+            chown(&file, Some(2000), Some(2000)).expect("given away");
+        }
+        let snapshot = chat.run(&["backup", "create", "--json"]).expect(0).json()["snapshot"].clone();
+        let drilled = chat.run(&["backup", "drill", "--json"]).expect(0).json();
+        assert_eq!(drilled["snapshot"], snapshot);
+        assert!(drilled["release"].as_str().is_some_and(|release| release.ends_with("-team")), "{drilled}");
+        assert!(drilled["rows"].as_u64() > Some(20), "{drilled}");
+        assert!(!chat.place.root.join("drill").exists(), "it is removed");
+        std::fs::write(&file, "overwritten").expect("written");
+        chat.run(&["restore", "--yes"]).expect(0);
+        assert_eq!(std::fs::read_to_string(&file).expect("it came back"), "uploaded");
+        let owner = |name: &str| chat.place.root.join(name).metadata().expect("it is there").uid();
+        assert_eq!(owner("data/20260101/teams/x/file"), owner("data"), "it belongs to the server's user");
+        chat.run(&["verify"]).expect(0);
+    });
 }
