@@ -1,6 +1,7 @@
 //! Dumps of MariaDB, and back.
 
 use database::dump::{self, Error};
+use database::{ASIDE, bring_back, obstacle_aside, set_aside};
 use dsn::{DataSource, Server, TlsMode};
 use testbed::PATIENCE;
 
@@ -77,6 +78,34 @@ async fn what_is_dumped_is_what_is_loaded() {
     let again = loaded(&target, scratch.path(), text).await.unwrap_err();
     assert!(matches!(again, Error::NotEmpty { .. }), "{again}");
     assert!(is_empty(scratch.path()), "no password is left");
+}
+
+/// What a restore does, and what its undo does.
+#[tokio::test]
+async fn a_dump_takes_the_place_of_tables_that_were_moved_aside() {
+    const KEYED: &str = "
+        create table Policies (Id int primary key);
+        create table Members (Policy int, constraint FK_Members_Policies foreign key (Policy) references Policies (Id) on delete cascade);
+        insert into Policies values (1), (2);
+        insert into Members values (1), (2);";
+    let server = shared().await;
+    let scratch = tempfile::tempdir().unwrap();
+    let place = database(server, "dump_replaced").await;
+    let obstacle = obstacle_aside(&place, PATIENCE).await.unwrap().expect("it has one database");
+    server
+        .execute(&[&format!("use dump_replaced; {KEYED}"), obstacle.fix.strip_prefix("as root: ").unwrap()])
+        .await;
+    let (text, rows) = dumped(&place, scratch.path()).await;
+    let rows = rows.unwrap();
+    server.execute(&["delete from dump_replaced.Policies where Id = 1"]).await;
+    let (before, loaded_later) = (format!("{ASIDE}replaced"), format!("{ASIDE}loaded"));
+    set_aside(&place, &before, PATIENCE).await.unwrap();
+    // The names of its keys count for a whole database: they went with their tables.
+    assert_eq!(loaded(&place, scratch.path(), text).await.unwrap(), rows);
+    set_aside(&place, &loaded_later, PATIENCE).await.unwrap();
+    bring_back(&place, &before, PATIENCE).await.unwrap();
+    let there = dump::rows(&DataSource::Server(place), PATIENCE).await.unwrap();
+    assert_eq!((rows["Policies"], rows["Members"], there["Policies"], there["Members"]), (2, 2, 1, 1));
 }
 
 #[tokio::test]
