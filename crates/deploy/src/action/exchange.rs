@@ -65,9 +65,12 @@ struct Moved {
     contents: bool,
     /// What has changed in it is somebody's work.
     is_work: bool,
-    /// It belongs to the server's user.
-    is_servers: bool,
+    /// Whose it is while it is fetched, and whose in its place: user and group.
+    owners: Option<Owners>,
 }
+
+/// From whom, and to whom.
+type Owners = ((u32, u32), (u32, u32));
 
 impl Exchange {
     pub(crate) fn step(self) -> Step<Action> {
@@ -89,7 +92,7 @@ impl Exchange {
         world.layout.set_aside().join(&self.into)
     }
 
-    fn directories(&self, world: &World) -> Vec<Moved> {
+    fn directories(&self, world: &World, owners: Option<Owners>) -> Vec<Moved> {
         let layout = &world.layout;
         let (root, fetched, aside) = (layout.root(), layout.restoring(), self.aside(world));
         let undone = layout.undone().join(format!("restored-{}", self.into));
@@ -101,7 +104,7 @@ impl Exchange {
             contents: false,
             // Mainstay itself writes in it, and what the server wrote in it is of the data that is kept.
             is_work: called != CONFIG_DIRECTORY,
-            is_servers: called != Layout::APPS,
+            owners: owners.filter(|_| called != Layout::APPS),
         };
         let is_exchanged = |name: &str| match name {
             FILES => self.files,
@@ -142,11 +145,8 @@ impl Exchange {
             rename(&from, &to)?;
         }
         let owner = owner(self.user.as_deref())?;
-        let me = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
-        for moved in self.directories(world) {
-            if let Some(owner) = owner.filter(|_| moved.is_servers) {
-                host::pass_tree(&moved.fetched, me, owner)?;
-            }
+        let me = me();
+        for moved in self.directories(world, owner.map(|owner| (me, owner))) {
             moved.place()?;
         }
         let (aside, fetched) = (self.aside(world), layout.restoring().join(DEPLOYMENT));
@@ -185,7 +185,9 @@ impl Exchange {
         if self.config {
             put_back(&aside.join("declared.json"), &layout.declared(), self.replaces_memory)?;
         }
-        for moved in self.directories(world).iter().rev() {
+        // A user who is gone has nothing.
+        let owner = owner(self.user.as_deref()).ok().flatten();
+        for moved in self.directories(world, owner.map(|owner| (me(), owner))).iter().rev() {
             moved.take_back(since)?;
         }
         if let Some((from, to)) = self.sqlite_among_files(world) {
@@ -205,8 +207,16 @@ impl Exchange {
     }
 }
 
+/// Whose everything is that this writes.
+fn me() -> (u32, u32) {
+    (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw())
+}
+
 impl Moved {
     fn place(&self) -> Result<(), Error> {
+        if let Some((from, to)) = self.owners {
+            host::pass_tree(&self.fetched, from, to)?;
+        }
         if self.contents {
             return self.place_contents();
         }
@@ -219,6 +229,15 @@ impl Moved {
     }
 
     fn take_back(&self, since: Option<SystemTime>) -> Result<(), Error> {
+        self.move_back(since)?;
+        // The next attempt may have another user, or this one under another number.
+        if let Some((from, to)) = self.owners {
+            host::pass_tree(&self.fetched, to, from)?;
+        }
+        Ok(())
+    }
+
+    fn move_back(&self, since: Option<SystemTime>) -> Result<(), Error> {
         if self.contents {
             return self.take_contents_back(since);
         }
@@ -336,7 +355,7 @@ mod tests {
             std::fs::create_dir_all(&place).expect("made");
         }
         std::fs::create_dir_all(at("aside")).expect("made");
-        Moved { fetched, place, aside, undone, contents, is_work: true, is_servers: true }
+        Moved { fetched, place, aside, undone, contents, is_work: true, owners: None }
     }
 
     #[test]
@@ -372,6 +391,30 @@ mod tests {
                 moved.take_back(Some(since)).expect("taken back");
                 assert_eq!(text(&moved.place).as_deref(), Some("old"), "{contents}");
                 assert_eq!(text(&moved.undone).as_deref(), Some("worked with"), "{contents}");
+            }
+        }
+    }
+
+    mod full {
+        use std::os::unix::fs::MetadataExt as _;
+
+        use super::*;
+
+        #[test]
+        fn what_is_taken_back_is_nobody_elses() {
+            const SERVERS: (u32, u32) = (65533, 65533);
+            assert_eq!(me(), (0, 0), "this test runs as root");
+            let owner = |path: &Path| {
+                let meta = path.join("file").metadata().expect("a file");
+                (meta.uid(), meta.gid())
+            };
+            for contents in [false, true] {
+                let dir = tempfile::tempdir().expect("a directory");
+                let moved = Moved { owners: Some((me(), SERVERS)), ..moved(&dir, contents, true) };
+                moved.place().expect("placed");
+                assert_eq!(owner(&moved.place), SERVERS);
+                moved.take_back(None).expect("taken back");
+                assert_eq!(owner(&moved.fetched), me(), "{contents}");
             }
         }
     }
