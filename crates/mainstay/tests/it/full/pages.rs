@@ -347,7 +347,11 @@ fn operate() {
     // The page has removed the deployment before, and its history with it.
     Page {
         path: "docs/operate.md",
-        before: &[("mainstay history 2", "up && mainstay restart")],
+        before: &[
+            ("mainstay --dir /srv/chat down", "mainstay --dir /srv/chat up --listen 127.0.0.1:8070"),
+            ("mainstay --dir /srv/new up", "mv /srv/chat /srv/new"),
+            ("mainstay history 2", "up && mainstay restart"),
+        ],
         on_another_page: &["mainstay restart database"],
         ..Page::default()
     }
