@@ -80,6 +80,32 @@ impl Repository {
         Ok(checked)
     }
 
+    /// Refuses to build on what is not there any more: what an index names counts as kept, and would not be written again.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`]; the place refuses.
+    pub(super) fn refuse_missing_packs(&self) -> Result<(), Error> {
+        let engine = self.engine(Arc::new(Silent))?;
+        let there: BTreeMap<String, u64> =
+            self.store.list("data")?.into_iter().map(|entry| (entry.name, entry.size)).collect();
+        for index in engine.stream_files::<IndexFile>().map_err(|error| self.fail(&error))? {
+            let (_, index) = index.map_err(|error| self.fail(&error))?;
+            for pack in &index.packs {
+                let id = pack.id.to_hex();
+                let name = format!("data/{}/{}", &id.as_str()[..2], id.as_str());
+                let why = match there.get(&name) {
+                    None => format!("{name} is missing"),
+                    Some(size) if *size != u64::from(pack.pack_size()) => {
+                        format!("{name} has {size} bytes, not {}", pack.pack_size())
+                    }
+                    Some(_) => continue,
+                };
+                return Err(Error::Damaged { location: self.location(), why });
+            }
+        }
+        Ok(())
+    }
+
     /// What is wrong with the content of a file, if anything is.
     fn flaw(&self, entry: &Entry) -> Result<Option<String>, Error> {
         let content = match self.store.read(&entry.name) {

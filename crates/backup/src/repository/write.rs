@@ -43,6 +43,7 @@ impl Repository {
         host: &str,
         watch: &Arc<dyn Watch>,
     ) -> Result<Written, Error> {
+        self.refuse_missing_packs()?;
         self.remove_incomplete(writer)?;
         let trail = Trail::new(Arc::clone(watch));
         let before =

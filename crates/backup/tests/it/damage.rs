@@ -92,3 +92,26 @@ fn a_missing_file_is_found() {
     }
     assert!(!is_noticed_anew(&place));
 }
+
+/// What an index names counts as kept: a snapshot that is written beside a missing pack would miss it, too.
+#[test]
+fn nothing_is_written_where_a_pack_is_missing_or_cut() {
+    let place = Place::new();
+    let repository = place.created();
+    place.written(&repository, place.set(Rows::of(rows(0, 20_000)))).expect("a snapshot");
+    let pack = walk(place.repository_path().join("data")).into_iter().next().expect("a pack");
+    let right = fs::read(&pack).unwrap();
+    let name = pack.file_name().unwrap().to_string_lossy().into_owned();
+    for damage in [None, Some(&right[1..])] {
+        fs::remove_file(&pack).unwrap();
+        if let Some(bytes) = damage {
+            fs::write(&pack, bytes).unwrap();
+        }
+        let refused = place.written(&repository, place.set(Rows::of(rows(0, 20_001))));
+        let refused = refused.expect_err("it would not be whole").to_string();
+        assert!(refused.contains(&name), "{refused}");
+        fs::write(&pack, &right).unwrap();
+    }
+    place.written(&repository, place.set(Rows::of(rows(0, 20_001)))).expect("it is whole again");
+    assert!(!is_noticed(&repository));
+}

@@ -204,11 +204,6 @@ impl Operation for Restore {
         true
     }
 
-    /// A server on a deleted database is what one restores for.
-    fn may_lose_a_deleted_database(&self) -> bool {
-        true
-    }
-
     fn remarks(&self, seen: &Seen) -> Vec<String> {
         let differences = seen.settled.restoring.iter().flat_map(|restoring| restoring.differences.iter());
         differences
@@ -272,7 +267,7 @@ fn refuse_unsuited(
         Err(Error::new(Exit::Refused, what).hint(format!("{hint}; nothing has been changed")))
     };
     let (short, manifest) = (restoring.short(), &restoring.manifest);
-    if settled.release.version.numbers() < restoring.release.version.numbers() {
+    if release::path(&restoring.release.version, &settled.release.version) == release::Path::Older {
         let (theirs, ours) = (&restoring.release, &settled.release);
         return refused(
             format!(

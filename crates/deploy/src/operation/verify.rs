@@ -101,7 +101,15 @@ async fn of_deployment(world: &World) -> Result<Target, Error> {
     refuse_gone_files(layout).await?;
     // A public name leads somewhere else than here, so that is tested whatever runs here.
     let settled = settle(world, &BTreeMap::new(), Source::default())?;
-    if let Ok(None) = world.agent.status().await {
+    let status = world.agent.status().await;
+    // The test has a pass; people have not.
+    if status.as_ref().is_ok_and(|status| status.as_ref().is_some_and(|status| status.holds)) {
+        let what =
+            "people wait at the edge: an operation replaces the server, or was interrupted while it did";
+        return Err(Error::new(Exit::NotVerified, what)
+            .hint("`mainstay status` says which; where it was interrupted, `mainstay up` brings it to its end and tests the deployment"));
+    }
+    if let Ok(None) = status {
         return Err(Error::new(Exit::NotVerified, "the deployment does not run").hint(
             "start it with `mainstay up`, which tests it as well; `mainstay verify --url URL` tests what answers at any address",
         ));

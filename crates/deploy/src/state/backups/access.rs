@@ -185,7 +185,10 @@ pub(crate) fn told(error: backup::Error) -> Error {
         backup::Error::NoSnapshot { .. } | backup::Error::Ambiguous { .. } | backup::Error::Shared { .. } => {
             Some("`mainstay backup list` names the snapshots")
         }
-        backup::Error::Damaged { .. } => Some("`mainstay backup check --read-data 100` says what is damaged"),
+        backup::Error::Damaged { .. } => Some(
+            "`mainstay backup check --read-data 100` says what is damaged. A new snapshot would need it, too: move the repository away, keep \
+             its key, and begin another one with `mainstay backup create --new-repository`",
+        ),
         _ => None,
     };
     let error = Error::new(exit, what);

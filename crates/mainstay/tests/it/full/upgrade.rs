@@ -243,6 +243,11 @@ async fn killed_anywhere_it_ends_in_the_old_release_or_in_the_new_one() {
         let fault = format!("{step}:after");
         let killed = upgrade(&place, Next::Good, &["--inject-kill", &fault]);
         assert_eq!(killed.code, -9, "{fault}: {}", killed.stderr);
+        if step == "server" {
+            // The test's requests would pass; people's wait.
+            let shut = place.run(&["verify"]).expect(5);
+            assert!(shut.stderr.contains("people wait at the edge"), "{}", shut.stderr);
+        }
         place.up(&[]).expect(0);
         assert!(is_old(&place, &before).await, "{fault}");
         before.post(&place, &format!("after {fault}")).await;
