@@ -121,6 +121,25 @@ print(urllib.request.urlopen(asked).headers["Token"])
 END
 }
 
+# A post with a picture in Town Square.
+picture() {
+    "$CLIENTS/python/bin/python" - << 'END'
+import json, tomllib, urllib.request
+secrets = tomllib.load(open("/var/lib/mainstay/secrets.toml", "rb"))
+token = None
+def ask(path, body, kind="application/json"):
+    body = body if isinstance(body, (bytes, type(None))) else json.dumps(body).encode()
+    headers = {"Content-Type": kind} | ({"Authorization": f"Bearer {token}"} if token else {})
+    answer = urllib.request.urlopen(urllib.request.Request(f"http://127.0.0.1:8065/api/v4/{path}", body, headers))
+    return answer.headers, json.load(answer)
+token = ask("users/login", {"login_id": secrets["admin_name"], "password": secrets["admin_password"]})[0]["Token"]
+team = ask("teams", {"name": "plans", "display_name": "Plans", "type": "O"})[1]["id"]
+channel = ask(f"teams/{team}/channels/name/town-square", None)[1]["id"]
+file = ask(f"files?channel_id={channel}&filename=plan.png", b"a plan of the house", "image/png")[1]["file_infos"][0]["id"]
+ask("posts", {"channel_id": channel, "message": "the plan", "file_ids": [file]})
+END
+}
+
 # What is typed on the terminals. It stays open: `script` waits two seconds at the end of its input.
 mkfifo keys
 exec 3<> keys

@@ -26,7 +26,7 @@ struct Page {
 }
 
 /// Commands that do not run here: how they begin, and why.
-const ELSEWHERE: [(&str, &str); 16] = [
+const ELSEWHERE: [(&str, &str); 17] = [
     ("docker", "Docker's own tests run it"),
     ("cargo", "builds or tests Mainstay itself"),
     ("mainstay image build --load", "Docker's own tests run it"),
@@ -43,19 +43,24 @@ const ELSEWHERE: [(&str, &str); 16] = [
     ("mainstay release fetch", "as `mainstay up --edition`"),
     ("./mainstay release verify", "as `mainstay up --edition`"),
     ("./mainstay up --edition", "as `mainstay up --edition`"),
+    ("mysql --default-character-set", "needs a MariaDB; the tests of `database` load a dump into one"),
     ("mainstay apps enable", "as `mainstay apps install`"),
     ("mainstay apps disable", "as `mainstay apps install`"),
     ("mainstay apps uninstall", "as `mainstay apps install`"),
 ];
 
 /// Words that stand for another, and the one that is typed here.
-const PLACEHOLDERS: [(&str, &str); 7] = [
+const PLACEHOLDERS: [(&str, &str); 11] = [
     ("--user NAME", "--user nobody"),
     ("explain NAME", "explain MATTERMOST_NAME"),
     ("explain SECTION.KEY", "explain TeamSettings.SiteName"),
     ("OPERATION --json --dir DIR", "verify --json --dir /var/lib/mainstay"),
     ("--create-database FILE", "--create-database admin"),
     ("--from DIR", "--from mattermost-image"),
+    ("--repository /mnt/backups", "--repository /srv/backups"),
+    ("--into /tmp/found", "--into found"),
+    ("restore 1a2b3c4d", "restore latest"),
+    ("restore 2026-11-27T14:30", "restore 2100-01-01T00:00"),
     ("--bucket BUCKET", "--bucket mattermost-apps-bucket"),
 ];
 
@@ -109,7 +114,11 @@ impl Page {
             }
             let typed_text =
                 PLACEHOLDERS.iter().fold(text.clone(), |text, (name, value)| text.replace(name, value));
-            if text.starts_with("mainstay ") && !text.starts_with("mainstay up") {
+            // What makes a deployment finds none, or its own.
+            let makes_one = ["mainstay up", "mainstay restore --repository"].iter().any(|start| {
+                text.strip_prefix(start).is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
+            });
+            if text.starts_with("mainstay ") && !makes_one {
                 script.push_str("up\n");
             }
             let _ = writeln!(
@@ -300,6 +309,22 @@ fn backup_check() {
     const KEPT: &str = "[ -e /root/mattermost-backup.key ] || { up && mainstay backup create && mainstay backup key export /root/mattermost-backup.key; }";
     Page { path: "docs/backup-check.md", before: &[("mainstay backup check", KEPT)], ..Page::default() }
         .run();
+}
+
+#[test]
+fn restore() {
+    const AWAY: &str = "mainstay backup key export backup.key && mkdir /srv/backups && cp -a /var/lib/mainstay/backups/. /srv/backups/ && mainstay uninstall --yes";
+    const AGAIN: &str = "[ -e /var/lib/mainstay/backups/config ] || mainstay backup create; rm -rf found";
+    Page {
+        path: "docs/restore.md",
+        before: &[
+            ("mainstay backup create", "up && picture"),
+            ("mainstay restore --repository", AWAY),
+            ("mainstay restore --only", AGAIN),
+        ],
+        ..Page::default()
+    }
+    .run();
 }
 
 #[test]
