@@ -87,9 +87,10 @@ pub(crate) struct View<'a> {
 }
 
 impl View<'_> {
-    /// Whether a schema that is there becomes that of another release.
+    /// Whether the deployment's schema becomes that of another release. One that is taken over from elsewhere is not its own yet.
     pub(crate) fn migrates(&self) -> bool {
-        self.observed.database.exists && self.observed.release.current.as_ref() != Some(&self.settled.release)
+        let current = self.observed.release.current.as_ref();
+        self.observed.database.exists && current.is_some_and(|current| *current != self.settled.release)
     }
 }
 

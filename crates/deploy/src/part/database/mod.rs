@@ -56,8 +56,8 @@ pub(super) async fn observe(
 ) -> Result<Observed, Error> {
     let mut seen = look(world, settled, creation, agent, patience).await?;
     let layout = &world.layout;
-    let stays = ::release::current(&layout.current()).as_ref() == Some(&settled.release);
-    let migrates = seen.exists && !stays;
+    let current = ::release::current(&layout.current());
+    let migrates = seen.exists && current.is_some_and(|current| current != settled.release);
     if let Location::Server(server) = &settled.location
         && seen.lacking.is_none()
         && (migrates || settled.restoring.is_some())

@@ -76,7 +76,7 @@ fn up_by_another_build_takes_over_and_nothing_else_by_it_starts_anything() {
     let steps = planned["steps"].as_array().expect("steps").iter().map(|step| step["name"].as_str());
     assert_eq!(
         steps.map(Option::unwrap_or_default).collect::<Vec<_>>(),
-        ["stop-server", "replacement", "server", "administrator", "acceptance"]
+        ["hold", "stop-server", "replacement", "server", "administrator", "acceptance", "admit"]
     );
     up(&other, &place, &[]).expect(0);
     let after = run(&other, &place, &["status", "--json"]).expect(0).json();
