@@ -26,7 +26,7 @@ struct Page {
 }
 
 /// Commands that do not run here: how they begin, and why.
-const ELSEWHERE: [(&str, &str); 17] = [
+const ELSEWHERE: [(&str, &str); 18] = [
     ("docker", "Docker's own tests run it"),
     ("cargo", "builds or tests Mainstay itself"),
     ("mainstay image build --load", "Docker's own tests run it"),
@@ -44,13 +44,17 @@ const ELSEWHERE: [(&str, &str); 17] = [
     ("./mainstay release verify", "as `mainstay up --edition`"),
     ("./mainstay up --edition", "as `mainstay up --edition`"),
     ("mysql --default-character-set", "needs a MariaDB; the tests of `database` load a dump into one"),
+    (
+        "mainstay settings secrets rotate database_password",
+        "needs a managed database; full/managed_killed.rs runs it",
+    ),
     ("mainstay apps enable", "as `mainstay apps install`"),
     ("mainstay apps disable", "as `mainstay apps install`"),
     ("mainstay apps uninstall", "as `mainstay apps install`"),
 ];
 
 /// Words that stand for another, and the one that is typed here.
-const PLACEHOLDERS: [(&str, &str); 11] = [
+const PLACEHOLDERS: [(&str, &str); 12] = [
     ("--user NAME", "--user nobody"),
     ("explain NAME", "explain MATTERMOST_NAME"),
     ("explain SECTION.KEY", "explain TeamSettings.SiteName"),
@@ -59,6 +63,7 @@ const PLACEHOLDERS: [(&str, &str); 11] = [
     ("--from DIR", "--from mattermost-image"),
     ("--repository /mnt/backups", "--repository /srv/backups"),
     ("--into /tmp/found", "--into found"),
+    ("apps logs ID", "apps logs com.example.hello"),
     ("restore 1a2b3c4d", "restore latest"),
     ("restore 2026-11-27T14:30", "restore 2100-01-01T00:00"),
     ("--bucket BUCKET", "--bucket mattermost-apps-bucket"),
