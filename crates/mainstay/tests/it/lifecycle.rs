@@ -1,6 +1,7 @@
 //! up, status, logs, verify, down, again, uninstall.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -238,7 +239,11 @@ fn the_status_does_not_wait_for_a_server_that_will_not_stop() {
     let place = Place::new();
     place.up(&[]).expect(0);
     let server = place.status()["agent"]["server"]["pid"].clone();
-    kill("-STOP", &server);
+    // A request whose body does not come: until its grace is over, the server waits for it.
+    let mut open = UnixStream::connect(place.root.join("local/http.sock")).expect("the server's socket");
+    let head = "POST /api/v4/users/login HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\nExpect: 100-continue\r\n\r\n";
+    open.write_all(head.as_bytes()).expect("sent");
+    open.read_exact(&mut [0; 12]).expect("it waits for the body");
     let mut down = place
         .command(&["down"])
         .stdout(Stdio::null())
