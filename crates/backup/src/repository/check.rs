@@ -44,6 +44,12 @@ pub struct Fault {
     pub serious: bool,
 }
 
+/// The packs that are there, against those that the indexes name.
+struct Packs {
+    any: bool,
+    flaws: Vec<Fault>,
+}
+
 impl Checked {
     /// Whether every snapshot can be restored, as far as was read.
     pub fn is_sound(&self) -> bool {
@@ -85,25 +91,41 @@ impl Repository {
     /// # Errors
     /// [`Error::Damaged`]; the place refuses.
     pub(super) fn refuse_missing_packs(&self) -> Result<(), Error> {
+        let missing = self.packs()?.flaws.into_iter().find(|flaw| flaw.serious);
+        match missing {
+            Some(flaw) => Err(Error::Damaged { location: self.location(), why: flaw.text }),
+            None => Ok(()),
+        }
+    }
+
+    /// All packs against all indexes.
+    fn packs(&self) -> Result<Packs, Error> {
         let engine = self.engine(Arc::new(Silent))?;
         let there: BTreeMap<String, u64> =
             self.store.list("data")?.into_iter().map(|entry| (entry.name, entry.size)).collect();
+        let (mut known, mut flaws) = (BTreeSet::new(), Vec::new());
         for index in engine.stream_files::<IndexFile>().map_err(|error| self.fail(&error))? {
             let (_, index) = index.map_err(|error| self.fail(&error))?;
-            for pack in &index.packs {
-                let id = pack.id.to_hex();
+            let needed = index.packs.iter().map(|pack| (pack, true));
+            let unneeded = index.packs_to_delete.iter().map(|pack| (pack, false));
+            for (pack, serious) in needed.chain(unneeded) {
+                let (id, size) = (pack.id.to_hex(), u64::from(pack.pack_size()));
                 let name = format!("data/{}/{}", &id.as_str()[..2], id.as_str());
-                let why = match there.get(&name) {
-                    None => format!("{name} is missing"),
-                    Some(size) if *size != u64::from(pack.pack_size()) => {
-                        format!("{name} has {size} bytes, not {}", pack.pack_size())
-                    }
-                    Some(_) => continue,
+                let text = match there.get(&name) {
+                    None => Some(format!("{name} is missing")),
+                    Some(found) if *found != size => Some(format!("{name} has {found} bytes, not {size}")),
+                    Some(_) => None,
                 };
-                return Err(Error::Damaged { location: self.location(), why });
+                flaws.extend(text.map(|text| Fault { text, serious }));
+                known.insert(name);
             }
         }
-        Ok(())
+        let unknown = there.keys().filter(|name| !known.contains(*name));
+        flaws.extend(unknown.map(|name| {
+            let text = format!("{name} belongs to no snapshot; `prune` removes it");
+            Fault { text, serious: false }
+        }));
+        Ok(Packs { any: !there.is_empty(), flaws })
     }
 
     /// What is wrong with the content of a file, if anything is.
@@ -120,36 +142,11 @@ impl Repository {
 
     /// Indexes against packs, snapshots against indexes.
     fn check_structure(&self, checked: &mut Checked) -> Result<(), Error> {
+        let packs = self.packs()?;
+        packs.flaws.into_iter().for_each(|flaw| checked.add(flaw.serious, flaw.text));
         let engine = self.engine(Arc::new(Silent))?;
-        let there: BTreeMap<String, u64> =
-            self.store.list("data")?.into_iter().map(|entry| (entry.name, entry.size)).collect();
-        let mut known = BTreeSet::new();
-        for index in engine.stream_files::<IndexFile>().map_err(|error| self.fail(&error))? {
-            let (_, index) = index.map_err(|error| self.fail(&error))?;
-            for (pack, needed) in index
-                .packs
-                .iter()
-                .map(|pack| (pack, true))
-                .chain(index.packs_to_delete.iter().map(|pack| (pack, false)))
-            {
-                let id = pack.id.to_hex();
-                let name = format!("data/{}/{}", &id.as_str()[..2], id.as_str());
-                match there.get(&name) {
-                    None => checked.add(needed, format!("{name} is missing")),
-                    Some(size) if *size != u64::from(pack.pack_size()) => {
-                        checked.add(needed, format!("{name} has {size} bytes, not {}", pack.pack_size()));
-                    }
-                    Some(_) => {}
-                }
-                known.insert(name);
-            }
-        }
-        for name in there.keys().filter(|name| !known.contains(*name)) {
-            checked.add(false, format!("{name} belongs to no snapshot; `prune` removes it"));
-        }
-
         let snapshots = engine.get_all_snapshots().map_err(|error| self.fail(&error))?;
-        if snapshots.is_empty() && !there.is_empty() {
+        if snapshots.is_empty() && packs.any {
             checked.add(true, "there are packs and no snapshot".to_owned());
         }
         let engine = match engine.to_indexed() {
