@@ -143,7 +143,48 @@ impl MySqlText {
         }
     }
 
-    /// Returns how many bytes it has dealt with; none where a line has not ended.
+    fn pass(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> usize {
+        self.length += bytes.len() as u64;
+        out.extend_from_slice(bytes);
+        bytes.len()
+    }
+
+    fn take_line(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> usize {
+        if self.table.is_some()
+            && let Some(end) = head_of(bytes)
+        {
+            self.head = bytes[..end].to_vec();
+            self.within = Within::Rows;
+            if self.way == Way::In {
+                out.extend_from_slice(&bytes[..end]);
+            }
+            return end;
+        }
+        // At most the line end of a statement with rows, which is written where that one ends.
+        if self.open.is_some() && bytes[0] == b'\n' {
+            return 1;
+        }
+        match memchr(b'\n', bytes) {
+            Some(at) => {
+                self.statement(&bytes[..=at], out);
+                at + 1
+            }
+            None if bytes.len() > LONGEST => {
+                self.close(out);
+                self.within = Within::LongLine;
+                out.extend_from_slice(bytes);
+                bytes.len()
+            }
+            None => 0,
+        }
+    }
+}
+
+impl Text for MySqlText {
+    fn line(&mut self) -> &mut Vec<u8> {
+        &mut self.line
+    }
+
     fn take(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> usize {
         match self.within {
             Within::Statements => self.take_line(bytes, out),
@@ -205,62 +246,6 @@ impl MySqlText {
             Within::Escaped(depth) => {
                 self.within = Within::Quoted(depth);
                 self.pass(&bytes[..1], out)
-            }
-        }
-    }
-
-    fn pass(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> usize {
-        self.length += bytes.len() as u64;
-        out.extend_from_slice(bytes);
-        bytes.len()
-    }
-
-    fn take_line(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> usize {
-        if self.table.is_some()
-            && let Some(end) = head_of(bytes)
-        {
-            self.head = bytes[..end].to_vec();
-            self.within = Within::Rows;
-            if self.way == Way::In {
-                out.extend_from_slice(&bytes[..end]);
-            }
-            return end;
-        }
-        // At most the line end of a statement with rows, which is written where that one ends.
-        if self.open.is_some() && bytes[0] == b'\n' {
-            return 1;
-        }
-        match memchr(b'\n', bytes) {
-            Some(at) => {
-                self.statement(&bytes[..=at], out);
-                at + 1
-            }
-            None if bytes.len() > LONGEST => {
-                self.close(out);
-                self.within = Within::LongLine;
-                out.extend_from_slice(bytes);
-                bytes.len()
-            }
-            None => 0,
-        }
-    }
-}
-
-impl Text for MySqlText {
-    fn feed(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
-        let mut bytes = Cow::Borrowed(bytes);
-        if !self.line.is_empty() {
-            let mut whole = std::mem::take(&mut self.line);
-            whole.extend_from_slice(&bytes);
-            bytes = Cow::Owned(whole);
-        }
-        let mut rest = &*bytes;
-        while !rest.is_empty() {
-            let done = self.take(rest, out);
-            rest = &rest[done..];
-            if done == 0 {
-                self.line = rest.to_vec();
-                return;
             }
         }
     }

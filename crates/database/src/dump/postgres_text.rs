@@ -148,6 +148,12 @@ impl PostgresText {
         out.extend_from_slice(&bytes[..start]);
         start
     }
+}
+
+impl Text for PostgresText {
+    fn line(&mut self) -> &mut Vec<u8> {
+        &mut self.line
+    }
 
     fn take(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> usize {
         let end = memchr(b'\n', bytes).map(|at| at + 1);
@@ -181,26 +187,6 @@ impl PostgresText {
             (Within::Statements | Within::LeftOut, Some(end)) => {
                 self.statement(&bytes[..end], out);
                 end
-            }
-        }
-    }
-}
-
-impl Text for PostgresText {
-    fn feed(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
-        let mut bytes = Cow::Borrowed(bytes);
-        if !self.line.is_empty() {
-            let mut whole = std::mem::take(&mut self.line);
-            whole.extend_from_slice(&bytes);
-            bytes = Cow::Owned(whole);
-        }
-        let mut rest = &*bytes;
-        while !rest.is_empty() {
-            let done = self.take(rest, out);
-            rest = &rest[done..];
-            if done == 0 {
-                self.line = rest.to_vec();
-                return;
             }
         }
     }
