@@ -5,15 +5,16 @@ use std::io::{BufReader, Write as _};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use database::dump::{self, Content, Means, Rows};
+use database::dump::{self, Content, Rows};
 use plan::{Progress, Step, Undo, Unit};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{Action, blocking, step};
+use super::{Action, endable, step};
 use crate::error::{Error, Exit};
 use crate::place::machine::make_dir;
 use crate::state::database_failure;
+use crate::state::database_programs::Programs;
 use crate::state::location;
 use crate::world::World;
 
@@ -42,14 +43,15 @@ impl KeptDump {
         make_dir(&world.layout.before(), 0o700, None)?;
         let server = location::of_config(world)?;
         let scratch = world.layout.before();
-        let means = means(world, &scratch);
-        let dump = dump::begin(&dsn::DataSource::Server(server), &means).await.map_err(Error::from)?;
+        let programs = Programs::of(world)?;
+        let means = programs.means(&scratch, PATIENCE);
+        let dump = dump::begin(&dsn::DataSource::Server(server), &means).await?;
         let Content::Stream(mut stream) = dump.content else {
             return Err(Error::new(Exit::Bug, "a server's dump is no stream"));
         };
         let stopper = stream.stopper();
         let (path, progress) = (text(world), progress.clone());
-        let work = std::pin::pin!(blocking(move || {
+        let work = move || {
             let failed = |error: std::io::Error| Error::path("write", &path, &error);
             let mut file = File::create(&path).map_err(failed)?;
             let mut bytes = 0u64;
@@ -64,11 +66,9 @@ impl KeptDump {
                 progress.at(bytes, None, Unit::Bytes);
             }
             file.sync_all().map_err(failed)?;
-            stream.finish().map_err(Error::from)
-        }));
-        // Dropped before the work, which is waited for when it is dropped.
-        let _ends = Ends(Some(stopper));
-        let rows = work.await?;
+            Ok(stream.finish()?)
+        };
+        let rows = endable(work, move || stopper.stop()).await?;
         let count: u64 = rows.values().sum();
         let whole =
             serde_json::to_vec(&Whole { rows }).map_err(|error| Error::new(Exit::Bug, error.to_string()))?;
@@ -82,17 +82,6 @@ impl KeptDump {
     }
 }
 
-/// Ends a dump or a load that nobody waits for any more.
-struct Ends(Option<dump::Stopper>);
-
-impl Drop for Ends {
-    fn drop(&mut self) {
-        if let Some(stopper) = self.0.take() {
-            stopper.stop();
-        }
-    }
-}
-
 fn text(world: &World) -> PathBuf {
     world.layout.before().join("database.sql")
 }
@@ -100,11 +89,6 @@ fn text(world: &World) -> PathBuf {
 /// It is written when the dump is whole.
 fn said(world: &World) -> PathBuf {
     world.layout.before().join("database.json")
-}
-
-fn means<'a>(world: &'a World, scratch: &'a std::path::Path) -> Means<'a> {
-    let path = world.variables.get("PATH").map(String::as_str).unwrap_or_default();
-    Means { scratch, path, bin: None, limit: PATIENCE }
 }
 
 fn whole(world: &World) -> Result<Option<Whole>, Error> {
@@ -134,22 +118,22 @@ pub(super) async fn load(world: &World) -> Result<(), Error> {
         .hint("restore a backup that was made before"));
     };
     let server = location::of_config(world)?;
-    let aside = format!("mainstay_undone_{}", jiff::Timestamp::now().as_millisecond());
+    let aside = format!("{}{}", database::ASIDE, jiff::Timestamp::now().as_millisecond());
     database::set_aside(&server, &aside, PATIENCE)
         .await
         .map_err(|failure| database_failure::refused(&failure))?;
     let scratch = world.layout.before();
-    let mut load = dump::load(&server, &means(world, &scratch)).await.map_err(Error::from)?;
+    let programs = Programs::of(world)?;
+    let mut load = dump::load(&server, &programs.means(&scratch, PATIENCE)).await?;
     let stopper = load.stopper();
     let path = text(world);
-    let work = std::pin::pin!(blocking(move || {
+    let work = move || {
         let failed = |error: std::io::Error| Error::path("load", &path, &error);
         let mut file = BufReader::new(File::open(&path).map_err(failed)?);
         std::io::copy(&mut file, &mut load).map_err(failed)?;
-        load.finish().map_err(Error::from)
-    }));
-    let _ends = Ends(Some(stopper));
-    let loaded = work.await?;
+        Ok(load.finish()?)
+    };
+    let loaded = endable(work, move || stopper.stop()).await?;
     if loaded == rows {
         return Ok(());
     }

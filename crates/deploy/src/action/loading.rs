@@ -12,11 +12,11 @@ use serde_json::Value;
 
 use super::snapshot_files::{compare, fetched_manifest};
 use super::{Action, endable, step};
-use crate::error::{Error, Exit};
+use crate::error::Error;
 use crate::place::machine::make_dir;
 use crate::state::backups::set::DATABASE;
 use crate::state::database_failure;
-use crate::state::database_programs::programs;
+use crate::state::database_programs::Programs;
 use crate::state::location::{self, Location};
 use crate::world::World;
 
@@ -43,8 +43,7 @@ impl Loading {
         let server = location::of_config(world)?;
         let manifest = fetched_manifest(world)?;
         // A kill may have come after the end of the load.
-        let rows = dump::rows(&dsn::DataSource::Server(server.clone()), PATIENCE).await;
-        let there = rows.map_err(|error| refused(&error))?;
+        let there = dump::rows(&dsn::DataSource::Server(server.clone()), PATIENCE).await?;
         if !there.is_empty() {
             if compare(&manifest, &there).is_ok() {
                 return Ok(Value::Null);
@@ -54,11 +53,10 @@ impl Loading {
         let scratch = world.layout.run().join("load");
         host::disk::remove_tree(&scratch)?;
         make_dir(&scratch, 0o700, None)?;
-        let path = world.variables.get("PATH").map(String::as_str).unwrap_or_default();
-        let bin = programs(world)?;
-        let means = dump::Means { scratch: &scratch, path, bin: bin.as_deref(), limit: PATIENCE };
+        let programs = Programs::of(world)?;
+        let means = programs.means(&scratch, PATIENCE);
         let mut pieces = Pieces::of(&world.layout.restoring().join(DATABASE))?;
-        let mut load = dump::load(&server, &means).await.map_err(|error| refused(&error))?;
+        let mut load = dump::load(&server, &means).await?;
         let (stopper, total, progress) = (load.stopper(), self.bytes, progress.clone());
         let work = move || {
             let (mut done, mut buffer) = (0, vec![0; 256 << 10]);
@@ -66,11 +64,11 @@ impl Loading {
                 let read =
                     pieces.read(&mut buffer).map_err(|error| Error::path("read", pieces.shown(), &error))?;
                 if read == 0 {
-                    return load.finish().map_err(|error| refused(&error));
+                    return Ok(load.finish()?);
                 }
                 // What the database said is the cause, and is known at the end.
                 if load.write_all(&buffer[..read]).is_err() {
-                    return load.finish().map_err(|error| refused(&error));
+                    return Ok(load.finish()?);
                 }
                 done += read as u64;
                 progress.at(done, total.max(done), Unit::Bytes);
@@ -87,14 +85,6 @@ impl Loading {
         let name = format!("{}{}", database::ASIDE, jiff::Timestamp::now().as_millisecond());
         let moved = database::set_aside(&server, &name, PATIENCE).await;
         moved.map_err(|failure| database_failure::refused(&failure))
-    }
-}
-
-fn refused(error: &dump::Error) -> Error {
-    let refused = Error::new(Exit::NotReady, error.to_string());
-    match error.remedy() {
-        Some(remedy) => refused.hint(remedy),
-        None => refused,
     }
 }
 

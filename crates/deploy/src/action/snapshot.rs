@@ -5,19 +5,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use backup::{Set, Watch, Written};
-use database::dump::{self, Means, Stopper};
+use database::dump;
 use jiff::Timestamp;
 use plan::{Progress, Step, Undo, Unit};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Action, blocking, step};
+use super::{Action, blocking, endable, step};
 use crate::error::{Error, Exit};
 use crate::place::machine::{host_name, make_dir};
 use crate::state::backups::access::{Access, Elsewhere, told};
 use crate::state::backups::record::{self, Begun, Record, Success, Taken, Work};
 use crate::state::backups::set::{Asked, Subject};
-use crate::state::database_programs::programs;
+use crate::state::database_programs::Programs;
 use crate::world::World;
 
 /// How long a question to the database may take.
@@ -81,10 +81,8 @@ impl Snapshot {
         .await?;
         progress.say("the database");
         let scratch = world.layout.backup_scratch();
-        let path = world.variables.get("PATH").map(String::as_str).unwrap_or_default();
-        let bin = programs(world)?;
-        let means = Means { scratch: &scratch, path, bin: bin.as_deref(), limit: PATIENCE };
-        let dump = dump::begin(&subject.source, &means).await.map_err(Error::from)?;
+        let programs = Programs::of(world)?;
+        let dump = dump::begin(&subject.source, &programs.means(&scratch, PATIENCE)).await?;
         let stopper = dump.stopper();
         let asked = Asked { why: self.why.clone(), taken: began, with_release: self.with_release };
         let (takes_over, layout) = (self.takes_over, world.layout.clone());
@@ -94,17 +92,22 @@ impl Snapshot {
             total: AtomicTotal::default(),
             ends: Arc::clone(&ends),
         });
-        let written = std::pin::pin!(blocking(move || {
+        let work = move || {
             let (set, held) = subject.set(dump, asked)?;
             let taken = write(&access, set, takes_over, &watch);
             drop(held);
             let taken = taken?;
             Record::change(&layout, |record| record.repository = Some(taken.location.clone()))?;
             Ok(taken)
-        }));
-        // Dropped before the work, which is waited for when it is dropped.
-        let _told = EndsWhenDropped(ends, stopper);
-        let mut taken = written.await?;
+        };
+        let end = move || {
+            ends.store(true, Ordering::Relaxed);
+            // The work may wait for the next byte.
+            if let Some(stopper) = stopper {
+                stopper.stop();
+            }
+        };
+        let mut taken = endable(work, end).await?;
         let ms = Timestamp::now().duration_since(began).as_millis();
         taken.ms = u64::try_from(ms).unwrap_or(0);
         serde_json::to_value(&taken).map_err(|error| Error::new(Exit::Bug, error.to_string()))
@@ -170,17 +173,5 @@ impl Watch for Shown {
 
     fn cancelled(&self) -> bool {
         self.ends.load(Ordering::Relaxed)
-    }
-}
-
-struct EndsWhenDropped(Arc<AtomicBool>, Option<Stopper>);
-
-impl Drop for EndsWhenDropped {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-        // The work may wait for the next byte.
-        if let Some(stopper) = &self.1 {
-            stopper.stop();
-        }
     }
 }

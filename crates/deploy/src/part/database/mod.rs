@@ -6,7 +6,6 @@ pub(crate) mod plan;
 pub(crate) mod readiness;
 pub(crate) mod startable;
 
-use ::database::dump::Means;
 use ::database::{Lacking, Obstacle, Schema};
 use dsn::Engine;
 use version::Version;
@@ -18,6 +17,7 @@ use crate::error::Error;
 use crate::state::blank::is_there;
 use crate::state::creation::Creation;
 use crate::state::database_failure::refused;
+use crate::state::database_programs::Programs;
 use crate::state::location::{Location, SECTION};
 use crate::state::settled::Settled;
 use crate::world::World;
@@ -68,9 +68,8 @@ pub(super) async fn observe(
     if migrates {
         seen.to_keep = Some(plan::kept(layout, settled).size(layout)?);
         if let Location::Server(server) = &settled.location {
-            let path = world.variables.get("PATH").map(String::as_str).unwrap_or_default();
-            let means = Means { scratch: &layout.run(), path, bin: None, limit: QUESTION };
-            let asked = ::database::dump::check(server, &means).await;
+            let (programs, scratch) = (Programs::of(world)?, layout.run());
+            let asked = ::database::dump::check(server, &programs.means(&scratch, QUESTION)).await;
             seen.can_be_dumped = asked.is_ok() && comes_back(server.engine, seen.immovable.as_ref());
             seen.warnings
                 .extend(asked.err().map(|why| format!("no dump of the database can be kept: {why}")));
