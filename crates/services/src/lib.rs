@@ -18,8 +18,8 @@
 //! - To follow redirects: their target is what is checked.
 //!
 //! # Rejected designs
-//! - *lettre*: its errors carry the server's last reply, but neither the line that it answers nor the dialogue before it. Its
-//!   connection pool and client certificates have no use for one message. The dialogue is 200 lines.
+//! - *the crate `mail`*, which sends everything else: its library, lettre, reports the server's last reply, but neither the line that
+//!   it answers nor the dialogue before it. The dialogue is 200 lines.
 //! - *reqwest*: it hides the certificate of a connection that it refuses, and this crate has to read it. One connection opener
 //!   (`reach.rs`) serves mail and HTTP, with hyper on top.
 //! - *x509-parser*: six crates to read two dates and two names. `certificate.rs` reads that much DER, and rustls verifies.

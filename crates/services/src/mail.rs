@@ -3,12 +3,11 @@
 mod dialogue;
 mod failure;
 mod message;
-mod server;
 mod talk;
 
 pub use dialogue::{Dialogue, Line, Reply, Speaker};
 pub use failure::{MailFailure, Reason};
-pub use server::{MailServer, Security};
+pub use mail::{MailServer, Security};
 
 use std::collections::HashMap;
 
@@ -55,7 +54,7 @@ fn plain(server: &MailServer) -> String {
 async fn converse(talk: &mut Talk, server: &MailServer, to: &str, site_name: &str) -> Result<(), Reason> {
     let addresses =
         [&server.from, to].into_iter().chain(Some(server.reply_to.as_str()).filter(|a| !a.is_empty()));
-    let wrong = addresses.clone().find(|address| !message::is_address(address));
+    let wrong = addresses.clone().find(|address| !mail::is_address(address));
     if let Some(wrong) = wrong {
         return Err(Reason::Address(wrong.to_owned()));
     }

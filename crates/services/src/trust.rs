@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use finding::CertificateFlaw;
+pub use mail::Trust;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::CryptoProvider;
@@ -10,18 +11,6 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 
 use crate::certificate::Certificate;
-
-/// Which certificates are trusted.
-#[derive(Debug, Clone, Default)]
-pub enum Trust {
-    /// Those of this machine's authorities, as for Mattermost.
-    #[default]
-    System,
-    /// Those of this machine's authorities and of these.
-    SystemAnd(Vec<CertificateDer<'static>>),
-    /// All: as for Mattermost where verification is switched off. Anybody on the way can read along.
-    Anything,
-}
 
 /// The certificate that a server presented, and what is wrong with it.
 #[derive(Debug, Clone)]

@@ -13,6 +13,7 @@
 pub mod certificate;
 pub mod child;
 pub mod docker;
+pub mod mail_server;
 pub mod pgbouncer;
 pub mod postgres;
 pub mod registry;

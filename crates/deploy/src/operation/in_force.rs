@@ -103,15 +103,12 @@ impl InForce {
         Ok(MailServer {
             host: self.needed(SECTION, "SMTPServer", "SMTP_HOST")?,
             port,
-            security: match self.text(SECTION, "ConnectionSecurity").as_str() {
-                "TLS" => Security::Tls,
-                "STARTTLS" => Security::StartTls,
-                _ => Security::None,
-            },
+            security: Security::named(&self.text(SECTION, "ConnectionSecurity")),
             username,
             password: SecretString::from(self.text(SECTION, "SMTPPassword")),
             trust: self.trust(self.value(SECTION, "SkipServerCertificateVerification") == true),
             greeting: greeting.and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_default(),
+            from_name: self.text(SECTION, "FeedbackName"),
             from: self.needed(SECTION, "FeedbackEmail", "MATTERMOST_EMAIL")?,
             reply_to: self.text(SECTION, "ReplyToAddress"),
             timeout: MAIL_TIMEOUT,

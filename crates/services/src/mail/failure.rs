@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use finding::{Finding, Unreached};
+use mail::Security;
 
 use super::dialogue::{Dialogue, Line, Reply, Speaker};
-use super::server::Security;
 use crate::reach::Place;
 
 /// A test message was not accepted.

@@ -1,12 +1,12 @@
 //! Sends lines to a mail server and reads its replies.
 
 use finding::Unreached;
+use mail::Security;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use super::dialogue::{Dialogue, Line, Reply, Speaker};
 use super::failure::Reason;
-use super::server::Security;
 use crate::mask::Mask;
 use crate::reach::{Deadline, Place, begin_tls, connect};
 use crate::trust::Trust;

@@ -1,6 +1,5 @@
 //! A real message to a real mail server, and every way in which it is refused.
 
-use std::process::Command;
 use std::time::Duration;
 
 use secrecy::SecretString;
@@ -10,7 +9,7 @@ use services::{CertificateFlaw, Trust, Unreached};
 use tempfile::TempDir;
 
 use crate::authority::{Issued, Kind, issue};
-use crate::child::{Server, clients, script};
+use crate::child::Server;
 use crate::scripted::{Step, closed, play};
 
 const PASSWORD: &str = "s3cret & wörd";
@@ -30,8 +29,7 @@ impl Post {
         for (key, value) in more.as_object().unwrap() {
             want[key] = value.clone();
         }
-        let mut command = Command::new(clients().join("python/bin/python"));
-        let server = Server::start(command.arg(script("smtp.py")).arg(want.to_string()));
+        let server = Server::start(&mut testbed::mail_server::command(&want));
         Self { server, issued, _directory: directory }
     }
 
@@ -62,6 +60,7 @@ fn at(port: u16) -> MailServer {
         password: SecretString::from(PASSWORD),
         trust: Trust::System,
         greeting: "chat.example.test".into(),
+        from_name: String::new(),
         from: "chat@example.test".into(),
         reply_to: "help@example.test".into(),
         timeout: Duration::from_secs(20),

@@ -47,12 +47,18 @@ class Handler:
             "from": envelope.mail_from,
             "to": envelope.rcpt_tos,
             "headers": [[name, str(value)] for name, value in message.items()],
-            "text": message.get_content(),
+            "text": content(message, "plain"),
+            "html": content(message, "html"),
             "user": (session.auth_data or b"").decode() or None,
             "tls": session.ssl is not None or want["tls"] == "implicit",
             "defects": [str(defect) for defect in message.defects],
         }), flush=True)
         return "250 OK: taken"
+
+
+def content(message, kind):
+    part = message.get_body((kind,))
+    return part.get_content() if part else None
 
 
 def authenticate(server, session, envelope, mechanism, data):
