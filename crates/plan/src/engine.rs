@@ -49,6 +49,9 @@ pub enum Outcome {
         /// What began, cannot be undone, and was not covered by a snapshot.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         not_undone: Vec<NotUndone>,
+        /// The checkpoint that it went back to: the steps up to this one are not undone.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        kept: Option<String>,
     },
     /// An undo failed. The journal remembers where; recovery tries it again.
     NeedsYou {

@@ -68,7 +68,9 @@ impl<A> Run<A> {
     /// What stays of a run that was undone: steps that began, cannot be undone, and were not covered by a snapshot.
     pub fn not_undone(&self) -> Vec<NotUndone> {
         match (&self.state.phase, &self.state.cause) {
-            (Phase::Undone | Phase::Stuck(..), Some((failed, _))) => self.plan.uncovered(failed + 1),
+            (Phase::Undone | Phase::Stuck(..), Some((failed, _))) => {
+                self.plan.uncovered(self.plan.kept(*failed), failed + 1)
+            }
             _ => Vec::new(),
         }
     }

@@ -5,8 +5,12 @@ use std::{collections::HashSet, fmt, time::Duration};
 
 /// The format of a plan's JSON that this version writes. It grows when an older version could not read a plan.
 ///
-/// 1: `undo` is a title or absent. 2: it may also be `{"impossible": WHY}`; `snapshot` and `without_snapshot`.
-pub const FORMAT: u32 = 2;
+/// 1: `undo` is a title or absent. 2: it may also be `{"impossible": WHY}`; `snapshot` and `without_snapshot`. 3: `checkpoint`; a plan that
+/// has none is written as 2.
+pub const FORMAT: u32 = 3;
+
+/// The format of a plan without checkpoints.
+const WITHOUT_CHECKPOINTS: u32 = 2;
 
 /// What will be done, in order.
 ///
@@ -46,6 +50,9 @@ pub struct Step<A> {
     /// Whether its undo brings back what the steps after it changed, also where their own undo is impossible.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub snapshot: bool,
+    /// Whether its success is a state to stay in: a later failure goes back to just after it, and no further.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub checkpoint: bool,
     /// How long it is thought to take. Kept in whole milliseconds.
     #[serde(rename = "estimate_ms", with = "milliseconds")]
     pub estimate: Duration,
@@ -140,10 +147,10 @@ pub enum PlanError {
 }
 
 impl<A> Plan<A> {
-    /// A plan in the present format.
+    /// A plan in the oldest format that has all of it.
     pub fn new(operation: &str, title: impl Into<String>, steps: Vec<Step<A>>) -> Self {
         Self {
-            format: FORMAT,
+            format: if steps.iter().any(|step| step.checkpoint) { FORMAT } else { WITHOUT_CHECKPOINTS },
             operation: operation.to_owned(),
             title: title.into(),
             without_snapshot: None,
@@ -180,7 +187,7 @@ impl<A> Plan<A> {
         if self.without_snapshot.is_some() {
             return Ok(());
         }
-        match self.uncovered(self.steps.len()).first() {
+        match self.uncovered(0, self.steps.len()).first() {
             None => Ok(()),
             Some(NotUndone { step, why, .. }) => {
                 Err(PlanError::NoSnapshot { step: step.clone(), why: why.clone() })
@@ -188,9 +195,15 @@ impl<A> Plan<A> {
         }
     }
 
-    /// Those of the first `count` steps that cannot be undone and have no snapshot before them.
-    pub(crate) fn uncovered(&self, count: usize) -> Vec<NotUndone> {
-        let until_snapshot = self.steps.iter().take(count).take_while(|step| !step.snapshot);
+    /// How many of the steps stay when the one after the first `succeeded` fails: those up to the last checkpoint.
+    pub fn kept(&self, succeeded: usize) -> usize {
+        let checkpoint = self.steps[..succeeded].iter().rposition(|step| step.checkpoint);
+        checkpoint.map_or(0, |checkpoint| checkpoint + 1)
+    }
+
+    /// Those of the steps from `first` to `end` that cannot be undone and have no snapshot before them.
+    pub(crate) fn uncovered(&self, first: usize, end: usize) -> Vec<NotUndone> {
+        let until_snapshot = self.steps[first..end].iter().take_while(|step| !step.snapshot);
         let lasting = until_snapshot.filter_map(|step| match &step.undo {
             Undo::Impossible(why) => {
                 Some(NotUndone { step: step.name.clone(), title: step.title.clone(), why: why.clone() })
@@ -278,6 +291,7 @@ mod tests {
             title: format!("Do {name}"),
             undo: undo.map_or(Undo::Nothing, Undo::by),
             snapshot: false,
+            checkpoint: false,
             estimate: Duration::from_millis(ms),
             action: (),
         });

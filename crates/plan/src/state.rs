@@ -144,10 +144,10 @@ impl State {
             }
             (Phase::Running(_), EntryKind::Failed(failure)) => {
                 cause = Some((index, failure.clone()));
-                Phase::unwinding(plan, index + 1)
+                Phase::unwinding(plan, index, index + 1)
             }
             (Phase::Unwinding(_) | Phase::Stuck(..), EntryKind::UndoStarted) => Phase::Undoing(index),
-            (Phase::Undoing(_), EntryKind::UndoFinished) => Phase::unwinding(plan, index),
+            (Phase::Undoing(_), EntryKind::UndoFinished) => Phase::unwinding(plan, index, index),
             (Phase::Undoing(_), EntryKind::UndoFailed(failure)) => Phase::Stuck(index, failure.clone()),
             (phase, _) => return Err(phase.words(plan)),
         };
@@ -160,10 +160,11 @@ impl Phase {
         if next < plan.steps.len() { Self::Ready(next) } else { Self::Done }
     }
 
-    /// Undoes the last of the first `count` steps that can be undone.
-    fn unwinding<A>(plan: &Plan<A>, count: usize) -> Self {
-        let step = plan.steps[..count].iter().rposition(|step| step.undo.title().is_some());
-        step.map_or(Self::Undone, Self::Unwinding)
+    /// Undoes the last of the first `count` steps that can be undone and are not kept by a checkpoint among the first `succeeded`.
+    fn unwinding<A>(plan: &Plan<A>, succeeded: usize, count: usize) -> Self {
+        let kept = plan.kept(succeeded);
+        let step = plan.steps[kept..count].iter().rposition(|step| step.undo.title().is_some());
+        step.map_or(Self::Undone, |step| Self::Unwinding(kept + step))
     }
 
     /// The step that the next entry must name.
@@ -226,6 +227,7 @@ mod tests {
             title: name.into(),
             undo: if name == "b" { crate::Undo::Nothing } else { crate::Undo::by("undo") },
             snapshot: false,
+            checkpoint: false,
             estimate: Duration::ZERO,
             action: (),
         };
@@ -282,6 +284,27 @@ mod tests {
             assert_eq!(after(&entries).unwrap().phase, phase);
         }
         assert_eq!(after(&entries).unwrap().cause, Some((2, Failure::new("no"))));
+    }
+
+    #[test]
+    fn a_failure_after_a_checkpoint_goes_back_to_it_and_no_further() {
+        let mut plan = plan();
+        plan.steps[0].checkpoint = true;
+        let run = |entries: &[(&str, EntryKind)]| {
+            entries.iter().fold(State::new(&plan), |state, (step, kind)| {
+                state.then(&plan, step, kind).expect("an entry that may follow")
+            })
+        };
+        let mut entries = forward();
+        entries[5].1 = Failed(Failure::new("no"));
+        assert_eq!(run(&entries).phase, Phase::Unwinding(2));
+        entries.extend([("c", UndoStarted), ("c", UndoFinished)]);
+        assert_eq!(run(&entries).phase, Phase::Undone, "`a` stays");
+        // The checkpoint itself is undone where it fails.
+        let failed = [("a", Started), ("a", Failed(Failure::new("no")))];
+        assert_eq!(run(&failed).phase, Phase::Unwinding(0));
+        assert_eq!((plan.kept(0), plan.kept(1), plan.kept(3)), (0, 1, 1));
+        assert_eq!(Plan::new("up", "Up", plan.steps.clone()).format, crate::FORMAT);
     }
 
     #[test]

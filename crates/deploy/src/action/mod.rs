@@ -163,7 +163,7 @@ fn step(
     action: impl Into<Action>,
 ) -> Step<Action> {
     let (name, title, estimate) = (name.to_owned(), title.into(), Duration::from_millis(ms));
-    Step { name, title, undo, snapshot: false, estimate, action: action.into() }
+    Step { name, title, undo, snapshot: false, checkpoint: false, estimate, action: action.into() }
 }
 
 /// An operation's error as the engine keeps it.

@@ -39,6 +39,7 @@ impl Operation for Tidy {
                 title: format!("Move {name}"),
                 undo: Undo::by("Move it back"),
                 snapshot: false,
+                checkpoint: false,
                 estimate: std::time::Duration::ZERO,
                 action: serde_json::from_value(action).expect("an action"),
             }

@@ -77,7 +77,10 @@ impl<'p, A> ActiveRun<'p, A> {
                 cause,
             },
             (_, Some((step, failure))) => {
-                Outcome::Undone { run, step: name(step), failure, not_undone: self.plan.uncovered(step + 1) }
+                let kept = self.plan.kept(step);
+                let not_undone = self.plan.uncovered(kept, step + 1);
+                let kept = kept.checked_sub(1).map(name);
+                Outcome::Undone { run, step: name(step), failure, not_undone, kept }
             }
         }
     }

@@ -47,6 +47,7 @@ impl Case {
                 title: format!("{:?}", work.deed),
                 undo: if matches!(work.deed, Deed::Look) { Undo::Nothing } else { Undo::by("Take it back") },
                 snapshot: false,
+                checkpoint: false,
                 estimate: Duration::from_millis(1),
                 action: work,
             });

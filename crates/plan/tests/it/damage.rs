@@ -43,6 +43,7 @@ async fn journal(runs: usize) -> (TempDir, PathBuf) {
         title: "Do nothing".to_owned(),
         undo: Undo::by("Do nothing"),
         snapshot: false,
+        checkpoint: false,
         estimate: Duration::ZERO,
         action: Nothing,
     };

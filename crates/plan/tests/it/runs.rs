@@ -99,6 +99,7 @@ fn plan(parts: &[(&str, Part)]) -> Plan<Act> {
             _ => Undo::Nothing,
         },
         snapshot: false,
+        checkpoint: false,
         estimate: Duration::from_millis(20),
         action: Act { name: name.to_owned(), part },
     };
