@@ -37,6 +37,17 @@ pub(crate) fn main() -> ExitCode {
         Ok(Invocation::Migrate { config }) => {
             Config::load(&config, &env).map_err(|error| error.to_string()).and_then(|config| migrate(&config))
         }
+        Ok(Invocation::MigrateDry { config }) => Config::load(&config, &env)
+            .map_err(|error| error.to_string())
+            .and_then(|config| is_pending(&config))
+            .map(|is_pending| {
+                // Word for word what the official server says.
+                printer.raw(if is_pending {
+                    "There are migrations to apply.\n"
+                } else {
+                    "No migrations to apply.\n"
+                });
+            }),
         Ok(Invocation::Serve { config }) => {
             Config::load(&config, &env).map_err(|error| error.to_string()).and_then(serve)
         }
@@ -72,6 +83,14 @@ fn migrate(config: &Config) -> Result<(), String> {
         .build()
         .map_err(|error| error.to_string())?;
     runtime.block_on(server::migrate(config)).map_err(|error| error.to_string())
+}
+
+fn is_pending(config: &Config) -> Result<bool, String> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| error.to_string())?;
+    runtime.block_on(server::is_pending(config)).map_err(|error| error.to_string())
 }
 
 fn serve(config: Config) -> Result<(), String> {

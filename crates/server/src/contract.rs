@@ -10,7 +10,8 @@ pub const API_VERSION: &str = "11.6.0";
 pub const BUILD_NUMBER: &str = env!("CARGO_PKG_VERSION");
 
 const COMMANDS: [&str; 4] = ["server", "version", "db", "help"];
-const FLAGS: [&str; 3] = ["--config", "--help", "--version"];
+const FLAGS: [&str; 4] = ["--config", "--dry-run", "--help", "--version"];
+const DRY_RUN: &str = "--dry-run";
 const DEFAULT_CONFIG: &str = "config/config.json";
 
 /// What the command line asks for.
@@ -20,6 +21,11 @@ pub enum Invocation {
     Version,
     /// Bring the database's schema up to date.
     Migrate {
+        /// The config file, relative to the working directory.
+        config: PathBuf,
+    },
+    /// Say whether there is anything to bring up to date, and change nothing.
+    MigrateDry {
         /// The config file, relative to the working directory.
         config: PathBuf,
     },
@@ -47,7 +53,7 @@ pub enum UsageError {
     },
     /// A flag that does not exist.
     #[error(
-        "unknown flag {given:?}: did you mean {nearest:?}? Flags are -c, --config PATH, --help, --version"
+        "unknown flag {given:?}: did you mean {nearest:?}? Flags are -c, --config PATH, --help, --version, and --dry-run of db migrate"
     )]
     Flag {
         /// What was given.
@@ -68,6 +74,7 @@ pub fn parse(args: &[String], env: &BTreeMap<String, String>) -> Result<Invocati
     let mut config =
         env.get("MM_CONFIG").filter(|path| !path.is_empty()).map_or(DEFAULT_CONFIG, String::as_str);
     let mut words = Vec::new();
+    let mut dry = false;
     let mut rest = args.iter().map(String::as_str);
     while let Some(word) = rest.next() {
         match word {
@@ -78,6 +85,7 @@ pub fn parse(args: &[String], env: &BTreeMap<String, String>) -> Result<Invocati
             }
             _ => match word.strip_prefix("--config=") {
                 Some(path) => config = path,
+                None if word == DRY_RUN => dry = true,
                 None if word.starts_with('-') => {
                     return Err(UsageError::Flag { given: word.to_owned(), nearest: nearest(word, &FLAGS) });
                 }
@@ -89,7 +97,11 @@ pub fn parse(args: &[String], env: &BTreeMap<String, String>) -> Result<Invocati
     let unknown = |given: &str, among: &[&'static str]| {
         Err(UsageError::Command { given: given.to_owned(), nearest: nearest(given, among) })
     };
+    if dry && words.as_slice() != ["db", "migrate"] {
+        return Err(UsageError::Flag { given: DRY_RUN.to_owned(), nearest: DRY_RUN });
+    }
     match words.as_slice() {
+        ["db", "migrate"] if dry => Ok(Invocation::MigrateDry { config }),
         [] | ["server"] => Ok(Invocation::Serve { config }),
         ["version"] => Ok(Invocation::Version),
         ["help"] => Ok(Invocation::Help),
@@ -116,7 +128,7 @@ pub fn help_text() -> String {
      Usage: mattermost [COMMAND] [-c|--config PATH]\n\n\
      Commands:\n  \
      server      run the server (the default)\n  \
-     db migrate  bring the database's schema up to date\n  \
+     db migrate  bring the database's schema up to date; --dry-run only says whether it would change\n  \
      version     print the version\n  \
      help        print this\n\n\
      The config file is config/config.json unless --config or MM_CONFIG names another.\n\
@@ -150,6 +162,11 @@ mod tests {
         assert_eq!(run(&["server", "-c", "x.json"]), serve("x.json"));
         assert_eq!(run(&["--config=x.json"]), serve("x.json"));
         assert_eq!(run(&["db", "migrate"]), Ok(Invocation::Migrate { config: "config/config.json".into() }));
+        assert_eq!(
+            run(&["db", "migrate", "--dry-run", "-c", "x.json"]),
+            Ok(Invocation::MigrateDry { config: "x.json".into() })
+        );
+        assert!(run(&["server", "--dry-run"]).is_err(), "it would start");
         assert_eq!(run(&["version"]), Ok(Invocation::Version));
         let env = BTreeMap::from([("MM_CONFIG".to_owned(), "/etc/m.json".to_owned())]);
         assert_eq!(parse(&[], &env), serve("/etc/m.json"));

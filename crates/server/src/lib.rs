@@ -90,6 +90,11 @@ pub async fn migrate(config: &Config) -> Result<(), ServerError> {
     store::migrate(&Database::of(&config.sql)?).await
 }
 
+/// Whether [`migrate`] would change anything. Changes nothing.
+pub async fn is_pending(config: &Config) -> Result<bool, ServerError> {
+    store::is_pending(&Database::of(&config.sql)?).await
+}
+
 /// Serves the requests that arrive on `front` until `stop` is cancelled. Then accepts no more connections, closes websockets, and returns when all writes
 /// are committed.
 ///

@@ -28,7 +28,7 @@ pub(crate) use channels::{no_such_channel, no_such_member as no_such_channel_mem
 pub(crate) use database::Database;
 pub(crate) use erasure::{Doomed, StoredPaths};
 pub(crate) use handle::Store;
-pub(crate) use migration::migrate;
+pub(crate) use migration::{is_pending, migrate};
 pub(crate) use posts::{NewPost, Page, Written, no_such_post};
 pub(crate) use teams::{Joined, no_such_invite, no_such_member as no_such_team_member, no_such_team};
 pub(crate) use threads::{Followed, ThreadPage};

@@ -36,6 +36,43 @@ pub(crate) async fn migrate(database: &Database) -> Result<(), ServerError> {
     }
 }
 
+/// Whether [`migrate`] would make a table or an index. Changes nothing, and locks nothing.
+pub(crate) async fn is_pending(database: &Database) -> Result<bool, ServerError> {
+    let (mut connection, names, indexes) = match database {
+        Database::Sqlite(path) if !path.exists() => return Ok(true),
+        Database::Sqlite(path) => {
+            let connection = Connection::Sqlite(sqlite::connect(path, false).await?);
+            (connection, "select name from sqlite_master", SQLITE_INDEXES)
+        }
+        Database::Postgres(server, _) => {
+            let connection = Connection::Postgres(postgres::connect(server).await?);
+            (connection, POSTGRES_NAMES, POSTGRES_INDEXES)
+        }
+    };
+    let found = query(names).fetch_all::<String>(&mut connection).await;
+    let closed = connection.close().await;
+    let found = found.and_then(|found| closed.map(|()| found)).map_err(|error| match database {
+        Database::Sqlite(path) => sqlite::unusable(path, &error),
+        Database::Postgres(server, _) => postgres::unusable(server, &error),
+    })?;
+    Ok(made_by(TABLES).chain(made_by(indexes)).any(|name| !found.iter().any(|there| there == name)))
+}
+
+/// Every table, index and view of the schema that the server works in.
+const POSTGRES_NAMES: &str = "select c.relname::text from pg_class c join pg_namespace n on n.oid = c.relnamespace \
+    where n.nspname = current_schema()";
+
+/// The names of the tables and indexes that statements make.
+fn made_by(statements: &'static str) -> impl Iterator<Item = &'static str> {
+    let made = statements.lines().filter_map(|line| {
+        let line = line.strip_prefix("create ")?;
+        let line = line.strip_prefix("unique ").unwrap_or(line);
+        let line = line.strip_prefix("table ").or_else(|| line.strip_prefix("index "))?;
+        line.strip_prefix("if not exists ")
+    });
+    made.filter_map(|line| line.split([' ', '(']).next())
+}
+
 /// In one transaction, which `begin` opens, creates the missing tables, indexes and initial rows.
 async fn create_missing(
     mut connection: Connection,
@@ -89,4 +126,27 @@ async fn check(path: &Path, connection: &mut Connection) -> sqlx::Result<()> {
     }
     let verdict: String = query("pragma quick_check(1)").fetch_one(connection).await?;
     if verdict == "ok" { Ok(()) } else { Err(sqlx::Error::Protocol(verdict)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_database_that_has_everything_needs_no_migration() {
+        assert!(made_by(TABLES).count() > 20 && made_by(SQLITE_INDEXES).count() > 5);
+        for statements in [TABLES, SQLITE_INDEXES, POSTGRES_INDEXES] {
+            assert_eq!(made_by(statements).count(), statements.matches("if not exists").count());
+        }
+        let dir = tempfile::tempdir().expect("a directory");
+        let database = Database::Sqlite(dir.path().join("a.db"));
+        assert!(is_pending(&database).await.expect("an answer"), "there is no file");
+        migrate(&database).await.expect("migrated");
+        assert!(!is_pending(&database).await.expect("an answer"));
+        let Database::Sqlite(path) = &database else { panic!("a file") };
+        let mut connection = Connection::Sqlite(sqlite::connect(path, false).await.expect("a file"));
+        connection.run("drop table drafts").await.expect("dropped");
+        connection.close().await.expect("closed");
+        assert!(is_pending(&database).await.expect("an answer"));
+    }
 }
