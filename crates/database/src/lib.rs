@@ -43,6 +43,7 @@ mod pooler;
 mod probe;
 mod quote;
 mod reason;
+mod since;
 mod tables;
 mod version;
 
@@ -62,4 +63,5 @@ pub use others::others;
 pub use probe::{ConnectionLimit, Facts, Limited, Waiting, Warning, probe, wait_ready};
 pub use quote::NameError;
 pub use reason::Reason;
+pub use since::{Since, since};
 pub use version::{Product, Version};
