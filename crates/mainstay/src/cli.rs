@@ -210,6 +210,8 @@ pub(crate) enum Operation {
     /// Bring the deployment to a newer release; until the new server is proven, requests wait, and whatever goes wrong is undone
     #[command(visible_alias = "update")]
     Upgrade(Upgrade),
+    /// Go back to the release before an upgrade, with the database, settings and plugins that it had
+    Rollback(Rollback),
     /// List every run with who, when, why and how it ended; or one run with its steps
     History(History),
     /// Make a deployment of a snapshot: here, in an empty directory, or on a new machine; or write a part of one into a directory
@@ -348,6 +350,33 @@ pub(crate) struct Upgrade {
     /// Begin although Mainstay keeps no copy of a database that it does not run; make a backup of it first
     #[arg(long)]
     pub without_copy: bool,
+    /// Go on without a snapshot although backups are set up
+    #[arg(long)]
+    pub without_snapshot: bool,
+    /// Stop at each extended support release on the way: its makers test the way from each to the next
+    #[arg(long)]
+    pub every_esr: bool,
+    /// Where the way has stops: people wait until the end, and whatever fails goes back to the release before the first stop
+    #[arg(long)]
+    pub all_or_nothing: bool,
+    /// Change to an edition that can do less
+    #[arg(long)]
+    pub accept_loss: bool,
+    /// How long to wait for a database server that does not answer yet
+    #[arg(long, value_name = "SECONDS", default_value_t = 10, allow_negative_numbers = true, value_parser = clap::value_parser!(u64).range(0..))]
+    pub wait: u64,
+    #[command(flatten)]
+    pub change: Change,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Rollback {
+    /// The release to go back to, as `mainstay release list` names it, or its version [default: the one before the last upgrade]
+    #[arg(long, value_name = "RELEASE")]
+    pub to: Option<String>,
+    /// Go on without a snapshot of the present state although backups are set up
+    #[arg(long)]
+    pub without_snapshot: bool,
     /// How long to wait for a database server that does not answer yet
     #[arg(long, value_name = "SECONDS", default_value_t = 10, allow_negative_numbers = true, value_parser = clap::value_parser!(u64).range(0..))]
     pub wait: u64,

@@ -93,6 +93,26 @@ impl Release {
         self.capabilities().db_migrate.then(|| self.call(&["db", "migrate"]).with_config(config))
     }
 
+    /// The call that says what [`migrate`](Self::migrate) would do, and changes nothing. Releases that do not know it fail.
+    pub fn migrate_dry(&self, config: &Path) -> Option<Call> {
+        let exists = self.capabilities().db_migrate;
+        exists.then(|| self.call(&["db", "migrate", "--dry-run"]).with_config(config))
+    }
+
+    /// The call that prints which flags [`migrate`](Self::migrate) has.
+    pub fn migrate_help(&self) -> Option<Call> {
+        self.capabilities().db_migrate.then(|| self.call(&["db", "migrate", "--help"]))
+    }
+
+    /// The call that migrates, and saves the server's own plan of the migrations among the files. Only where
+    /// [`migrate_help`](Self::migrate_help) has [`SAVE_PLAN`].
+    pub fn migrate_saving(&self, config: &Path) -> Option<Call> {
+        self.migrate(config).map(|mut call| {
+            call.args.push(SAVE_PLAN.into());
+            call
+        })
+    }
+
     /// The call that runs the server.
     pub fn server(&self, config: &Path) -> Call {
         self.call(&["server"]).with_config(config)
@@ -114,6 +134,9 @@ impl Call {
         self
     }
 }
+
+/// The flag with which a server saves its own plan of the migrations.
+pub const SAVE_PLAN: &str = "--save-plan";
 
 /// Whether a directory has the official layout; the error names what is missing.
 pub(crate) fn check(root: &Path) -> Result<(), String> {

@@ -70,7 +70,7 @@ pub use failure::DownloadError;
 pub use fetch::{FetchError, Fetched, KEY_NAME, fetch, fetch_key, is_cached, key_at_hand, key_warning};
 pub use identity::Identity;
 pub use journey::{Leg, NoWay, Store, journey};
-pub use layout::{Call, Release};
+pub use layout::{Call, Release, SAVE_PLAN};
 pub use needs::{Unmet, check as check_machine};
 pub use network::{Network, NetworkError};
 pub use notes::{Bearing, Circumstances, Note, notes};

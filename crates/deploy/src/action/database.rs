@@ -7,6 +7,7 @@ use release::{Release, ReleaseId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::pending::{changes_nothing, saves_plan};
 use super::{Action, blocking, step};
 use crate::error::Error;
 use crate::place::machine::{make_dir, run_to_end};
@@ -36,9 +37,9 @@ pub struct Database {
 }
 
 impl Database {
-    /// `before` is the release that is current now. A schema that is there already is migrated, and only a backup brings the old
-    /// one back.
-    pub(crate) fn step(self, location: &Location, before: Option<&ReleaseId>) -> Step<Action> {
+    /// `before` is the release that is current now. A schema that is there already is migrated: what is kept of it brings the old one
+    /// back, otherwise only a backup does. `copied` says that a step before this one copies it.
+    pub(crate) fn step(self, location: &Location, before: Option<&ReleaseId>, copied: bool) -> Step<Action> {
         let release = &self.release;
         match (self.fresh, self.external, before) {
             (true, false, _) => step("database", "Create the database", Undo::by("Move it aside"), 100, self),
@@ -53,6 +54,8 @@ impl Database {
                 };
                 let undo = if self.dumped {
                     Undo::by("Load the dump; what the migration made stays in a schema of its own")
+                } else if copied {
+                    Undo::by("Leave it to the copy, which brings the old one back")
                 } else {
                     Undo::impossible(format!(
                         "the database stays at the schema of {release}; an older release needs a backup of the database that was made before"
@@ -65,14 +68,23 @@ impl Database {
 
     pub(super) async fn apply(&self, world: &World, _: &Progress) -> Result<Value, Error> {
         let release = Release::open(&world.layout.releases().join(self.release.to_string()))?;
-        let Some(invocation) = release.migrate(&world.layout.config()) else { return Ok(Value::Null) };
+        let config = world.layout.config();
+        let saves_plan = !self.fresh && saves_plan(&world.layout);
+        let invocation = if saves_plan { release.migrate_saving(&config) } else { release.migrate(&config) };
+        let Some(invocation) = invocation else { return Ok(Value::Null) };
+        if !self.fresh && changes_nothing(&world.layout) {
+            return Ok(serde_json::json!({ "migrated": false }));
+        }
         let user = self.user.as_deref().map(host::User::named).transpose()?;
         run_to_end(&invocation, user.as_ref()).await.map(|()| Value::Null)
     }
 
     pub(super) async fn undo(&self, world: &World, _: Option<&Value>) -> Result<(), Error> {
+        if self.dumped && changes_nothing(&world.layout) {
+            return Ok(());
+        }
         if self.dumped {
-            return super::kept_dump::load(world).await;
+            return super::kept_dump::load(world, &world.layout.before()).await;
         }
         if !self.fresh {
             // In journals of format 1 the undo of a migration has a title of "nothing", and is not called either.

@@ -9,6 +9,7 @@ use plan::{Progress, Step, Undo, Unit};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::pending::changes_nothing;
 use super::{Action, blocking, step};
 use crate::error::{Error, Exit};
 use crate::place::layout::Layout;
@@ -35,7 +36,7 @@ pub struct KeptCopy {
 }
 
 /// The name of the finished copy. Before that it is being made.
-const WHOLE: &str = "copy";
+pub(super) const WHOLE: &str = "copy";
 const BEGUN: &str = "copy.part";
 
 impl KeptCopy {
@@ -62,9 +63,15 @@ impl KeptCopy {
             // What a kill has left of it may be of another moment.
             host::disk::remove_tree(&begun)?;
             make_dir(&begun, 0o700, None)?;
-            let total = self.size(layout)?;
+            // A release that has nothing to migrate leaves the database as it is.
+            let without_database = changes_nothing(layout);
+            let parts: Vec<Part> = self.parts(layout)?;
+            let parts: Vec<Part> =
+                parts.into_iter().filter(|part| !(without_database && part.is_database())).collect();
+            let sizes: Result<Vec<u64>, Error> = parts.iter().map(|part| part.from.size()).collect();
+            let total: u64 = sizes?.into_iter().sum();
             let copied = AtomicU64::new(0);
-            for Part { from, name, .. } in self.parts(layout)? {
+            for Part { from, name, .. } in parts {
                 from.copy(&begun.join(&name), None, |bytes| {
                     let copied = copied.fetch_add(bytes, Ordering::Relaxed) + bytes;
                     progress.at(copied, total, Unit::Bytes);
@@ -90,8 +97,16 @@ impl KeptCopy {
                 .hint("restore a backup that was made before")),
             };
         }
+        self.put_back_from(layout, &whole)
+    }
+
+    /// Makes the originals what a finished copy in `whole` is. What was not copied stays as it is.
+    pub(super) fn put_back_from(&self, layout: &Layout, whole: &Path) -> Result<(), Error> {
         for Part { from, name, user } in self.parts(layout)? {
-            from.put_back(&whole.join(&name), owner(user.as_deref())?)?;
+            let kept = whole.join(&name);
+            if kept.symlink_metadata().is_ok() {
+                from.put_back(&kept, owner(user.as_deref())?)?;
+            }
         }
         Ok(host::disk::sync_file_system(layout.root())?)
     }
@@ -112,7 +127,7 @@ impl KeptCopy {
         });
         let sqlite = self.sqlite.iter().map(|kept| Part {
             from: Place::Sqlite(layout.sqlite()),
-            name: "sqlite".to_owned(),
+            name: SQLITE.to_owned(),
             user: kept.user.clone(),
         });
         Ok(trees.chain(sqlite).collect())
@@ -124,6 +139,15 @@ struct Part {
     /// The directory of the copy.
     name: String,
     user: Option<String>,
+}
+
+/// The directory of the copy of the built-in server's own database.
+const SQLITE: &str = "sqlite";
+
+impl Part {
+    fn is_database(&self) -> bool {
+        [SQLITE, DIRECTORY].contains(&&*self.name)
+    }
 }
 
 /// Where an original is.

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{BufReader, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use database::dump::{self, Content, Rows};
@@ -10,6 +10,7 @@ use plan::{Progress, Step, Undo, Unit};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::pending::changes_nothing;
 use super::{Action, endable, step};
 use crate::error::{Error, Exit};
 use crate::place::machine::make_dir;
@@ -37,7 +38,10 @@ impl KeptDump {
     }
 
     pub(super) async fn apply(&self, world: &World, progress: &Progress) -> Result<Value, Error> {
-        if let Some(whole) = whole(world)? {
+        if changes_nothing(&world.layout) {
+            return Ok(Value::Null);
+        }
+        if let Some(whole) = whole(&world.layout.before())? {
             return Ok(json!({ "rows": whole.rows.values().sum::<u64>() }));
         }
         make_dir(&world.layout.before(), 0o700, None)?;
@@ -50,7 +54,7 @@ impl KeptDump {
             return Err(Error::new(Exit::Bug, "a server's dump is no stream"));
         };
         let stopper = stream.stopper();
-        let (path, progress) = (text(world), progress.clone());
+        let (path, progress) = (text(&world.layout.before()), progress.clone());
         let work = move || {
             let failed = |error: std::io::Error| Error::path("write", &path, &error);
             let mut file = File::create(&path).map_err(failed)?;
@@ -72,27 +76,30 @@ impl KeptDump {
         let count: u64 = rows.values().sum();
         let whole =
             serde_json::to_vec(&Whole { rows }).map_err(|error| Error::new(Exit::Bug, error.to_string()))?;
-        host::disk::atomic_write(&said(world), &whole, 0o600, None)?;
+        host::disk::atomic_write(&said(&world.layout.before()), &whole, 0o600, None)?;
         Ok(json!({ "rows": count }))
     }
 
     pub(super) async fn undo(&self, world: &World, _: Option<&Value>) -> Result<(), Error> {
-        host::disk::remove_file(&said(world))?;
-        Ok(host::disk::remove_file(&text(world))?)
+        host::disk::remove_file(&said(&world.layout.before()))?;
+        Ok(host::disk::remove_file(&text(&world.layout.before()))?)
     }
 }
 
-fn text(world: &World) -> PathBuf {
-    world.layout.before().join("database.sql")
+/// The files of a dump.
+pub(super) const FILES: [&str; 2] = ["database.sql", "database.json"];
+
+fn text(directory: &Path) -> PathBuf {
+    directory.join(FILES[0])
 }
 
 /// It is written when the dump is whole.
-fn said(world: &World) -> PathBuf {
-    world.layout.before().join("database.json")
+fn said(directory: &Path) -> PathBuf {
+    directory.join(FILES[1])
 }
 
-fn whole(world: &World) -> Result<Option<Whole>, Error> {
-    let path = said(world);
+fn whole(directory: &Path) -> Result<Option<Whole>, Error> {
+    let path = said(directory);
     match std::fs::read(&path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(Error::path("read", &path, &error)),
@@ -102,17 +109,17 @@ fn whole(world: &World) -> Result<Option<Whole>, Error> {
     }
 }
 
-/// Makes the database what the dump is. What is there moves into a schema of its own; it is not deleted.
+/// Makes the database what the dump in a directory is. What is there moves into a schema of its own; it is not deleted.
 ///
 /// # Errors
 /// There is no dump; the database refuses; it took other rows than the dump has.
-pub(super) async fn load(world: &World) -> Result<(), Error> {
-    let Some(Whole { rows }) = whole(world)? else {
+pub(super) async fn load(world: &World, directory: &Path) -> Result<(), Error> {
+    let Some(Whole { rows }) = whole(directory)? else {
         return Err(Error::new(
             Exit::NeedsYou,
             format!(
                 "the dump that was kept in {} is gone, so the database stays as the new release left it",
-                text(world).display()
+                text(directory).display()
             ),
         )
         .hint("restore a backup that was made before"));
@@ -126,7 +133,7 @@ pub(super) async fn load(world: &World) -> Result<(), Error> {
     let programs = Programs::of(world)?;
     let mut load = dump::load(&server, &programs.means(&scratch, PATIENCE)).await?;
     let stopper = load.stopper();
-    let path = text(world);
+    let path = text(directory);
     let work = move || {
         let failed = |error: std::io::Error| Error::path("load", &path, &error);
         let mut file = BufReader::new(File::open(&path).map_err(failed)?);

@@ -13,6 +13,7 @@ mod agent;
 mod apps;
 mod backup_key;
 mod backup_repository;
+mod before_removal;
 mod closing;
 mod cluster;
 mod configuration;
@@ -30,14 +31,17 @@ mod hold;
 mod identity;
 mod kept_copy;
 mod kept_dump;
+mod kept_state;
 mod loading;
 mod ownership;
 mod packages;
+mod pending;
 mod postgres;
 mod postgres_start;
 mod pruning;
 mod removal;
 mod replacement;
+mod return_state;
 mod revival;
 mod scratch;
 mod set_aside;
@@ -68,6 +72,7 @@ pub(crate) use agent::{Agent, Edge, Schedule, Server, Switch};
 pub(crate) use apps::{AppFiles, AppRecord, AppRemoval, Apps, Check};
 pub(crate) use backup_key::BackupKey;
 pub(crate) use backup_repository::BackupRepository;
+pub(crate) use before_removal::BeforeRemoval;
 pub(crate) use closing::{Closing, Entry};
 pub(crate) use cluster::{Cluster, ClusterSettings, fitting};
 pub(crate) use configuration::Configuration;
@@ -86,13 +91,16 @@ pub(crate) use hold::Hold;
 pub(crate) use identity::Identity;
 pub(crate) use kept_copy::{Kept, KeptCopy};
 pub(crate) use kept_dump::KeptDump;
+pub(crate) use kept_state::KeepState;
 pub(crate) use loading::Loading;
 pub(crate) use ownership::{Owned, Ownership};
 pub(crate) use packages::{Manager, Packages};
+pub(crate) use pending::Pending;
 pub(crate) use postgres::Postgres;
 pub(crate) use pruning::Pruning;
 pub(crate) use removal::Removal;
 pub(crate) use replacement::Replacement;
+pub(crate) use return_state::ReturnState;
 pub(crate) use revival::RanBefore;
 pub(crate) use scratch::{Scratch, ScratchComparison, ScratchRemoval};
 pub(crate) use set_aside::SetAside;
@@ -146,10 +154,10 @@ macro_rules! actions {
 
 actions! {
     AcceptanceTest, Access, Account, Activation, Administrator, Agent, AppFiles, AppRecord, AppRemoval, Apps,
-    BackupKey, BackupRepository, Closing, Cluster, ClusterSettings, Configuration, CreateDatabase, Database,
+    BackupKey, BackupRepository, BeforeRemoval, Closing, Cluster, ClusterSettings, Configuration, CreateDatabase, Database,
     DatabaseAside, DatabasePassword, Directories, Edge, Exchange, FetchedCopy, Fetching, Forgetting, Freeing,
-    Furnish, HandOver, Hold, Identity, KeptCopy, KeptDump, Loading, Ownership, Packages, Postgres, Pruning,
-    Removal, Replacement, RolePassword, Rotation, Schedule, Scratch, ScratchComparison, ScratchRemoval,
+    Furnish, HandOver, Hold, Identity, KeepState, KeptCopy, KeptDump, Loading, Ownership, Packages, Pending, Postgres, Pruning,
+    Removal, Replacement, ReturnState, RolePassword, Rotation, Schedule, Scratch, ScratchComparison, ScratchRemoval,
     Secrets, Server, SetAside, Snapshot, SnapshotFiles, SnapshotRelease, SnapshotSettings, SystemUser,
     TakenConfig, TakenFiles, Unit, Unpacking, VolumeVersion, WantedFile,
 }

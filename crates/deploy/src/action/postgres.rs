@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::agent::{AGENT_PATIENCE, STOP_PATIENCE, start_agent};
+use super::pending::changes_nothing;
 use super::{Action, Switch, postgres_start, step};
 use crate::control::protocol::{Ask, DATABASE, PostgresSpec};
 use crate::error::Error;
@@ -17,6 +18,9 @@ pub struct Postgres {
     pub switch: Switch,
     /// How it runs.
     pub spec: PostgresSpec,
+    /// Whether it stops only so that its files can be copied.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub for_copy: bool,
 }
 
 impl Postgres {
@@ -28,6 +32,9 @@ impl Postgres {
     }
 
     pub(super) async fn apply(&self, world: &World, _: &Progress) -> Result<Value, Error> {
+        if self.for_copy && changes_nothing(&world.layout) {
+            return Ok(Value::Null);
+        }
         self.set(self.switch, world).await.map(|()| Value::Null)
     }
 

@@ -231,7 +231,7 @@ mod tests {
         let steps = [
             Edge { spec: Some(edge()), before: None }.step(),
             Server { switch: Switch::On, spec: server("new") }.step(),
-            Postgres { switch: Switch::On, spec: POSTGRES }.step(),
+            Postgres { switch: Switch::On, spec: POSTGRES, for_copy: false }.step(),
         ];
         assert_eq!(names(RanBefore::default().between(&steps, [])), [DATABASE, SERVER, EDGE]);
     }

@@ -16,7 +16,7 @@ use crate::error::{Error, Exit};
 use crate::place::machine::{host_name, make_dir};
 use crate::state::backups::access::{Access, Elsewhere, told};
 use crate::state::backups::record::{self, Begun, Record, Success, Taken, Work};
-use crate::state::backups::set::{Asked, Subject};
+use crate::state::backups::set::{Asked, DATABASE, DEPLOYMENT, Subject};
 use crate::state::database_programs::Programs;
 use crate::world::World;
 
@@ -35,13 +35,18 @@ pub struct Snapshot {
     /// Whether a lock that another host left in the repository is taken over.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub takes_over: bool,
+    /// Whether database and settings are read back from the repository at once.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub proves: bool,
 }
 
 impl Snapshot {
     /// `ms` is how long the last one took, in milliseconds.
     pub(crate) fn step(self, ms: u64) -> Step<Action> {
         let release = if self.with_release { ", with the release" } else { "" };
-        let title = format!("Write a snapshot of database, files and settings{release} to {}", self.location);
+        let proven = if self.proves { ", and read it back" } else { "" };
+        let title =
+            format!("Write a snapshot of database, files and settings{release} to {}{proven}", self.location);
         step("snapshot", title, Undo::by("Remove what is not complete"), ms, self)
     }
 
@@ -85,7 +90,7 @@ impl Snapshot {
         let dump = dump::begin(&subject.source, &programs.means(&scratch, PATIENCE)).await?;
         let stopper = dump.stopper();
         let asked = Asked { why: self.why.clone(), taken: began, with_release: self.with_release };
-        let (takes_over, layout) = (self.takes_over, world.layout.clone());
+        let (takes_over, proves, layout) = (self.takes_over, self.proves, world.layout.clone());
         let ends = Arc::new(AtomicBool::new(false));
         let watch: Arc<dyn Watch> = Arc::new(Shown {
             progress: progress.clone(),
@@ -97,6 +102,9 @@ impl Snapshot {
             let taken = write(&access, set, takes_over, &watch);
             drop(held);
             let taken = taken?;
+            if proves {
+                read_back(&access, &taken.snapshot, &watch)?;
+            }
             Record::change(&layout, |record| record.repository = Some(taken.location.clone()))?;
             Ok(taken)
         };
@@ -150,6 +158,27 @@ fn write(access: &Access, set: Set, takes_over: bool, watch: &Arc<dyn Watch>) ->
         snapshots: repository.snapshots().map_err(told)?.len(),
         without_files: manifest.without_files,
     })
+}
+
+/// Reads the database and the settings of a snapshot as a restore would: every piece is decrypted, and compared with its hash.
+fn read_back(access: &Access, id: &str, watch: &Arc<dyn Watch>) -> Result<(), Error> {
+    let repository = access.open()?;
+    for folder in [DATABASE, DEPLOYMENT] {
+        for (name, bytes) in repository.files(id, folder).map_err(told)? {
+            if watch.cancelled() {
+                return Err(told(backup::Error::Cancelled));
+            }
+            let name = format!("{folder}/{name}");
+            let read = repository.dump(id, &name, &mut std::io::sink()).map_err(told)?;
+            if read != bytes {
+                let what =
+                    format!("{name} of the snapshot has {read} bytes in the repository, and not {bytes}");
+                return Err(Error::new(Exit::NotVerified, what)
+                    .hint("`mainstay backup check --read-data 100` looks at the whole repository"));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The bytes that there are, once they are known.

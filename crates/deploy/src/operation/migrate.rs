@@ -69,7 +69,7 @@ impl Operation for Migrate {
                 external,
                 dumped: false,
             };
-            steps.push(action.step(&settled.location, None));
+            steps.push(action.step(&settled.location, None, false));
         }
         Ok(without_backup(Plan::new(Self::NAME, format!("Migrate to {}", settled.release), steps)))
     }

@@ -1,7 +1,9 @@
 //! What a run came to, as the command line tells it.
 
-use plan::{NotUndone, Outcome, Plan};
+use plan::{NotUndone, Outcome, Plan, Step};
+use release::ReleaseId;
 
+use super::stops::checkpoints;
 use crate::action::Action;
 use crate::error::{Error, Exit};
 
@@ -11,13 +13,15 @@ pub(super) struct Failed {
     error: Error,
     /// What stays.
     pub(super) not_undone: Vec<NotUndone>,
+    /// The checkpoint that it went back to.
+    kept: Option<String>,
 }
 
 /// An outcome as the command line tells it.
 pub(super) fn ended(outcome: Outcome) -> Result<Result<(), Failed>, Error> {
     match outcome {
         Outcome::Done { .. } => Ok(Ok(())),
-        Outcome::Undone { failure, step, not_undone, .. } => {
+        Outcome::Undone { failure, step, not_undone, kept, .. } => {
             let kind =
                 if failure.code == Some(Exit::NotVerified.code()) { Exit::NotVerified } else { Exit::Undone };
             let detail = match &*failure.detail {
@@ -26,7 +30,7 @@ pub(super) fn ended(outcome: Outcome) -> Result<Result<(), Failed>, Error> {
             };
             let mut error = Error::new(kind, failure.message).detail(detail);
             error.hint = failure.hint.map(Into::into);
-            Ok(Err(Failed { error, not_undone }))
+            Ok(Err(Failed { error, not_undone, kept }))
         }
         Outcome::NeedsYou { failure, step, .. } => {
             let cause = failure.hint.unwrap_or_else(|| "remove the cause".to_owned());
@@ -44,10 +48,29 @@ impl Failed {
     /// With what the undo came to. `after` is the plan that the same operation would make now: where it is the one that was undone,
     /// the deployment is as it was before.
     pub(super) fn error(self, before: &Plan<Action>, after: Result<Plan<Action>, Error>) -> Error {
-        let Self { mut error, not_undone } = self;
+        let Self { mut error, not_undone, kept } = self;
         if let Some(lasting) = lasting(&not_undone) {
             error.exit = Exit::NeedsYou;
             error.what = format!("{}; it was undone, but for this: {lasting}", error.what);
+            return error;
+        }
+        if let Some(stop) = kept.and_then(|kept| Stay::of(before, &kept)) {
+            error.what = match after {
+                Ok(after) if stop.is_what_is_left(&after) => {
+                    format!(
+                        "{}; it went back to {}, the last stop that was proven, and the rest of the way is as it was",
+                        error.what, stop.release
+                    )
+                }
+                Ok(after) => format!(
+                    "{}; it went back to {}, the last stop that was proven, which is not quite as it was: {after}",
+                    error.what, stop.release
+                ),
+                Err(why) => format!(
+                    "{}; it went back to {}, the last stop that was proven, but whether that is as it was cannot be told: {why}",
+                    error.what, stop.release
+                ),
+            };
             return error;
         }
         error.what = match after {
@@ -69,9 +92,14 @@ impl Failed {
 
     /// Of a run that was interrupted earlier, and failed when it was resumed. What was there before it is not known any more.
     pub(super) fn of_earlier_run(self, plan: &Plan<Action>) -> Error {
-        let Self { mut error, not_undone } = self;
+        let Self { mut error, not_undone, kept } = self;
+        let stop = kept.and_then(|kept| Stay::of(plan, &kept));
         let (operation, what) = (&plan.operation, &error.what);
         error.what = match lasting(&not_undone) {
+            None if let Some(stop) = stop => format!(
+                "the interrupted `{operation}` went on and failed: {what}; it went back to {}, the last stop that was proven",
+                stop.release
+            ),
             None => format!("the interrupted `{operation}` went on and failed: {what}; it was undone"),
             Some(lasting) => {
                 error.exit = Exit::NeedsYou;
@@ -82,6 +110,42 @@ impl Failed {
         };
         error
     }
+}
+
+/// A stop at which a run stayed.
+struct Stay {
+    release: ReleaseId,
+    /// The titles of the steps after it.
+    left: Vec<String>,
+}
+
+impl Stay {
+    fn of(plan: &Plan<Action>, checkpoint: &str) -> Option<Self> {
+        let release = checkpoints(&plan.steps).remove(checkpoint)?;
+        let at = plan.steps.iter().position(|step| step.name == checkpoint)?;
+        Some(Self { release, left: titles(&plan.steps[at + 1..]) })
+    }
+
+    /// Whether a plan does what was left to do.
+    fn is_what_is_left(&self, plan: &Plan<Action>) -> bool {
+        titles(&plan.steps) == self.left
+    }
+}
+
+/// Without what comes first of all, or between two stops.
+fn titles(steps: &[Step<Action>]) -> Vec<String> {
+    let is_of_stop = |step: &&Step<Action>| {
+        // config.json may be right already, which is known only when the stop before it stands.
+        !matches!(
+            step.action,
+            Action::Fetching(_)
+                | Action::BeforeRemoval(_)
+                | Action::Snapshot(_)
+                | Action::HandOver(_)
+                | Action::Configuration(_)
+        )
+    };
+    steps.iter().filter(is_of_stop).map(|step| step.title.clone()).collect()
 }
 
 /// What stays although it was undone, in words.

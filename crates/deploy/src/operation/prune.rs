@@ -9,6 +9,7 @@ use super::verify::refuse_not_installed;
 use crate::action::{Action, Pruning};
 use crate::error::{Error, Exit};
 use crate::place::ground::ground;
+use crate::state::returning::kept_names;
 use crate::state::words::PRUNE_RELEASES;
 use crate::world::World;
 
@@ -20,6 +21,8 @@ const RUNS: u32 = 200;
 pub struct Prune {
     /// How many to keep beside the active one, the newest first. The one that was active before counts first.
     pub keep: usize,
+    /// Whether what upgrades have kept for `rollback` goes, too.
+    pub gives_up_rollback: bool,
 }
 
 /// What it decides from.
@@ -28,6 +31,8 @@ pub struct Seen {
     current: ReleaseId,
     /// The release that was active before: what a way back needs.
     before: Option<ReleaseId>,
+    /// Those of which the state is kept for `rollback`.
+    states: Vec<ReleaseId>,
 }
 
 /// What it came to.
@@ -37,6 +42,8 @@ pub struct Pruned {
     pub removed: Vec<String>,
     /// What is kept.
     pub kept: Vec<String>,
+    /// Of which releases the state that was kept for `rollback` is gone.
+    pub given_up: Vec<String>,
 }
 
 impl Operation for Prune {
@@ -56,12 +63,15 @@ impl Operation for Prune {
         let current =
             current.ok_or_else(|| Error::not_ready("the link to the active release leads to none"))?;
         let before = before(world, &current).await?;
-        Ok(Seen { installed: release::installed(&layout.releases())?, current, before })
+        let (installed, states) = (release::installed(&layout.releases())?, kept_names(layout));
+        Ok(Seen { installed, current, before, states })
     }
 
     fn plan(&self, world: &World, seen: &Seen) -> Result<Plan<Action>, Error> {
         let (unneeded, _) = split(seen, self.keep);
-        let steps = if unneeded.is_empty() { Vec::new() } else { vec![Pruning::of(unneeded).step()] };
+        let states = if self.gives_up_rollback { seen.states.clone() } else { Vec::new() };
+        let is_nothing = unneeded.is_empty() && states.is_empty();
+        let steps = if is_nothing { Vec::new() } else { vec![Pruning::of(unneeded, states).step()] };
         Ok(Plan::new(Self::NAME, format!("Delete releases in {}", world.layout.releases().display()), steps))
     }
 
@@ -69,13 +79,15 @@ impl Operation for Prune {
         host::disk::remove_tree(&world.layout.unneeded())?;
         let (removed, kept) = split(&seen, self.keep);
         let names = |ids: Vec<ReleaseId>| ids.iter().map(ToString::to_string).collect();
-        Ok(Pruned { removed: names(removed), kept: names(kept) })
+        let given_up = if self.gives_up_rollback { names(seen.states) } else { Vec::new() };
+        Ok(Pruned { removed: names(removed), kept: names(kept), given_up })
     }
 }
 
 /// What is not needed, and what is kept.
 fn split(seen: &Seen, keep: usize) -> (Vec<ReleaseId>, Vec<ReleaseId>) {
-    let needed = |id: &ReleaseId| *id == seen.current || Some(id) == seen.before.as_ref();
+    let needed =
+        |id: &ReleaseId| *id == seen.current || Some(id) == seen.before.as_ref() || seen.states.contains(id);
     let beside = usize::from(seen.before.as_ref().is_some_and(|before| seen.installed.contains(before)));
     let others = seen.installed.iter().rev().filter(|id| !needed(id));
     let newest: Vec<&ReleaseId> = others.take(keep.saturating_sub(beside)).collect();
@@ -107,7 +119,12 @@ mod tests {
         let all = ids(&["11.6.0-team", "11.7.1-team", "11.7.3-team", "11.7.15-team"]);
         let removed = |current: &str, before: Option<&str>, keep| {
             let parse = |name: &str| name.parse().expect("a release");
-            let seen = Seen { installed: all.clone(), current: parse(current), before: before.map(parse) };
+            let seen = Seen {
+                installed: all.clone(),
+                current: parse(current),
+                before: before.map(parse),
+                states: Vec::new(),
+            };
             split(&seen, keep).0
         };
         assert_eq!(removed("11.7.15-team", Some("11.6.0-team"), 1), ids(&["11.7.1-team", "11.7.3-team"]));

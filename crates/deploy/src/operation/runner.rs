@@ -404,9 +404,7 @@ impl Turn {
         let began = self.journal.run(run).await?.map(|run| run.started_at).unwrap_or_default();
         let recovery = match state.phase {
             // People are let in, or were: what they did since must not be undone.
-            Phase::Ready(next) | Phase::Running(next) if plan.steps[next..].iter().all(Hold::admits) => {
-                Recovery::Resume
-            }
+            Phase::Ready(next) | Phase::Running(next) if Hold::admits(&plan.steps[next]) => Recovery::Resume,
             _ => operation.recovery(&plan.operation),
         };
         let before = RanBefore::read(&world.layout);
@@ -451,8 +449,9 @@ impl Turn {
         RanBefore::keep(world).await?;
         let report = host::disk::read_named(&world.layout.report(), FILE_LIMIT).ok();
         let outcome = self.engine(caller).run(plan, world).await?;
-        if matches!(outcome, Outcome::Undone { .. }) {
-            after_undo(&world.layout, report)?;
+        if let Outcome::Undone { kept, .. } = &outcome {
+            // The test of a stop that stays was of what is there now.
+            after_undo(&world.layout, report.filter(|_| kept.is_none()))?;
         }
         // Done or undone: what was kept for the undo may be as large as the database.
         let ended = ended(outcome)?;

@@ -52,7 +52,15 @@ impl Request {
     pub(super) fn source(&self, only_shown: bool) -> Source<'_> {
         let (origin, take_over) = (self.origin.as_ref(), self.take_over.as_deref());
         let installs_packages = self.install_packages;
-        Source { origin, only_shown, take_over, installs_packages, restoring: None }
+        Source {
+            origin,
+            only_shown,
+            take_over,
+            installs_packages,
+            restoring: None,
+            returning: None,
+            upgrades: false,
+        }
     }
 
     /// How long to wait for a database server. On a machine it is started before us or not at all.
@@ -218,6 +226,7 @@ pub(crate) mod tests {
             taken: None,
             installs_packages: false,
             restoring: None,
+            returning: None,
         }
     }
 
@@ -244,7 +253,12 @@ pub(crate) mod tests {
                 exposed: Vec::new(),
                 denied: Vec::new(),
             },
-            release: release_part::Observed { installed: Vec::new(), current: None, other_build: false },
+            release: release_part::Observed {
+                installed: Vec::new(),
+                current: None,
+                other_build: false,
+                kept: Vec::new(),
+            },
             database: database::Observed::default(),
             config: ConfigChange::New,
             server: server::Observed { listen: listen(), healthy: false, administered: true },
@@ -287,6 +301,7 @@ pub(crate) mod tests {
                 installed: vec![release::builtin()],
                 current: Some(release::builtin()),
                 other_build: false,
+                kept: Vec::new(),
             },
             database: database::Observed { exists: true, ..database::Observed::default() },
             config: ConfigChange::Stays,
@@ -461,6 +476,7 @@ pub(crate) mod tests {
         let plan = plan_up(&Layout::container(), &settled(false, None), &Request::default(), &observed);
         let plan = plan.expect("a plan");
         let expected = [
+            "pending",
             "copy",
             "migration",
             "activation",

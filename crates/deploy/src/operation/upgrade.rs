@@ -8,21 +8,28 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use plan::{Plan, PlanError};
-use release::{Arch, Cache, Catalogue, Channel, Edition, Leg, NoWay, Origin, ReleaseId, Store, Wish};
+use release::{
+    Arch, Bearing, Cache, Catalogue, Channel, Circumstances, Edition, Leg, NoWay, Origin, ReleaseId, Store,
+    Wish,
+};
 use serde::Serialize;
 
+use super::edition_change::{lost, refuse_loss};
 use super::runner::{Looking, Operation};
+use super::snapshot_first::{NONE, snapshot_first, with_snapshot};
+use super::stops::{Stop, after, can_go_on, in_one, names};
 use super::up::refuse_lost;
 use super::verify::refuse_not_installed;
-use crate::action::Action;
+use crate::action::{Action, Snapshot, size};
 use crate::error::{Error, Exit};
 use crate::part::database::readiness;
-use crate::part::{Observed, View, converging, observe, preflight};
+use crate::part::{observe, preflight};
 use crate::place::ground::ground;
 use crate::state::cluster::Record;
 use crate::state::location::Location;
 use crate::state::published::{offered, sources};
 use crate::state::report::last_pass;
+use crate::state::returning::{KeptState, kept_states};
 use crate::state::settled::{Settled, settle};
 use crate::state::wanted::wanted_file;
 use crate::state::which_release::Source;
@@ -42,6 +49,14 @@ pub struct Upgrade {
     pub wait: Option<Duration>,
     /// Whether it may begin where no copy of the database can be kept.
     pub without_copy: bool,
+    /// Whether it goes on without a snapshot although backups are set up.
+    pub without_snapshot: bool,
+    /// Whether each extended support release on the way is a stop.
+    pub every_extended: bool,
+    /// Whether a failure at a later stop goes back to the beginning.
+    pub all_or_nothing: bool,
+    /// Whether an edition that can do less is accepted.
+    pub accepts_loss: bool,
 }
 
 /// What an upgrade decides from.
@@ -49,17 +64,11 @@ pub struct Seen {
     from: ReleaseId,
     /// The end of the way.
     to: ReleaseId,
-    /// The next stop; `None` where nothing is to be done.
-    next: Option<Next>,
-}
-
-/// The next release on the way.
-struct Next {
-    settled: Settled,
-    observed: Observed,
-    origin: Origin,
-    /// Why not the end of the way at once; empty at its end.
-    why: String,
+    /// The releases on the way that are planned at once; none where nothing is to be done.
+    stops: Vec<Stop>,
+    snapshot: Option<(Snapshot, u64)>,
+    /// The makers' notes that concern this deployment.
+    notes: Vec<String>,
 }
 
 /// What an upgrade came to.
@@ -73,6 +82,9 @@ pub struct Upgraded {
     pub to: String,
     /// Whether anything had to be changed.
     pub changed: bool,
+    /// What is kept of the release before, for `rollback`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kept: Option<KeptState>,
     /// When the acceptance test last passed, in ms since the epoch.
     pub verified_at: Option<i64>,
     /// Settings that are right and do not do what they say with the new release.
@@ -102,37 +114,76 @@ impl Operation for Upgrade {
         let to = settled.release.clone();
         let store = store(world, &settled.location).await?;
         let catalogue = Catalogue::known(&Cache::at(&world.cache));
-        let way = match release::journey(&from, &to, store, false, &catalogue) {
+        refuse_loss(&from, &to, self.accepts_loss)?;
+        let way = match release::journey(&from, &to, store, self.every_extended, &catalogue) {
             // Nobody has asked for that release.
             Err(NoWay::Older { .. }) if self.to.is_none() && self.release.is_none() => Vec::new(),
             way => way.map_err(|none| Error::new(Exit::Refused, none.to_string()).hint(none.hint()))?,
         };
-        let Some(leg) = way.into_iter().next() else {
-            return Ok(Seen { to: from.clone(), from, next: None });
+        let notes = notes(&from, &to, store, &settled);
+        let mut end = Some((settled, origin));
+        let mut stops: Vec<Stop> = Vec::new();
+        for leg in way {
+            let (version, why) = match stop(leg) {
+                Ok(stop) => stop,
+                // What has to be done by hand comes after the stops that are planned now.
+                Err(_) if !stops.is_empty() => break,
+                Err(refused) => return Err(refused),
+            };
+            let is_end = version.numbers() == to.version.numbers();
+            let (settled, origin) = match end.take_if(|_| is_end) {
+                Some(end) => end,
+                None => {
+                    let release = ReleaseId { version, edition: to.edition };
+                    let origin = published(world, &release)?;
+                    (self.settle(world, &origin, looking.only_shown)?, origin)
+                }
+            };
+            let mut observed = observe(world, &settled, None, false, &mut looking.patience).await?;
+            refuse_lost(layout, &settled, &observed)?;
+            preflight::check(layout, &settled, &observed)?;
+            if let Some(before) = stops.last() {
+                observed = after(observed, before, layout);
+            }
+            let goes_on = can_go_on(&observed);
+            stops.push(Stop { settled, observed, origin, why });
+            if !goes_on {
+                break;
+            }
+        }
+        let reaches = stops.last().is_none_or(|stop| stop.settled.release == to);
+        if self.all_or_nothing && !reaches {
+            return Err(Error::new(Exit::Refused, "the way cannot be gone all or nothing: a stop on it has to be reached first")
+                .hint("start the deployment with `mainstay up` if it does not run; `mainstay release path FROM TO` has the whole way"));
+        }
+        let to = if stops.is_empty() { from.clone() } else { to };
+        let takes_snapshot = !stops.is_empty() && !self.without_snapshot;
+        let snapshot = match takes_snapshot {
+            true => snapshot_first(world, format!("before the upgrade from {from} to {to}")).await?,
+            false => None,
         };
-        let (version, why) = stop(leg)?;
-        let (settled, origin) = if version.numbers() == to.version.numbers() {
-            (settled, origin)
-        } else {
-            let release = ReleaseId { version, edition: to.edition };
-            let origin = published(world, &release)?;
-            (self.settle(world, &origin, looking.only_shown)?, origin)
-        };
-        let observed = observe(world, &settled, None, false, &mut looking.patience).await?;
-        refuse_lost(layout, &settled, &observed)?;
-        preflight::check(layout, &settled, &observed)?;
-        Ok(Seen { from, to, next: Some(Next { settled, observed, origin, why }) })
+        Ok(Seen { from, to, stops, snapshot, notes })
     }
 
     fn plan(&self, world: &World, seen: &Seen) -> Result<Plan<Action>, Error> {
-        let Some(Next { settled, observed, origin, why }) = &seen.next else {
+        let Some(Stop { settled, observed, .. }) = seen.stops.last() else {
             return Ok(Plan::new(Self::NAME, format!("Upgrade from {}", seen.from), Vec::new()));
         };
         let layout = &world.layout;
-        let steps = converging(&View { layout, settled, observed, creation: None, origin });
-        let stop = if why.is_empty() { String::new() } else { format!(", a stop on the way to {}", seen.to) };
+        let steps = seen.stops.iter().map(|stop| stop.steps(layout)).collect();
+        let steps = with_snapshot(in_one(steps, self.all_or_nothing), seen.snapshot.clone());
         let (from, to, dir) = (&seen.from, &settled.release, layout.root().display());
-        let plan = Plan::new(Self::NAME, format!("Upgrade {dir} from {from} to {to}{stop}"), steps);
+        let before_it = &names(&seen.stops)[..seen.stops.len() - 1];
+        let by_way_of = match before_it.is_empty() {
+            true => String::new(),
+            false => format!(
+                " by way of {}",
+                before_it.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+            ),
+        };
+        let stop = if *to == seen.to { String::new() } else { format!(", a stop on the way to {}", seen.to) };
+        let plan =
+            Plan::new(Self::NAME, format!("Upgrade {dir} from {from} to {to}{by_way_of}{stop}"), steps);
         match plan.check() {
             Err(PlanError::NoSnapshot { .. }) if self.without_copy => {
                 Ok(plan.without_snapshot("it was allowed to go without one"))
@@ -155,9 +206,14 @@ impl Operation for Upgrade {
     }
 
     async fn report(&self, world: &World, seen: Seen, changed: bool) -> Result<Upgraded, Error> {
-        let Seen { from, to, next } = seen;
-        let (release, notices, warnings) = match next {
-            Some(Next { settled, observed, .. }) => (
+        host::disk::remove_tree(&world.layout.unneeded())?;
+        let Seen { from, to, mut stops, .. } = seen;
+        let newest = kept_states(&world.layout)?.into_iter().next();
+        let kept = newest.filter(|kept| {
+            changed && kept.next == stops.last().map_or(&from, |stop| &stop.settled.release).clone()
+        });
+        let (release, notices, warnings) = match stops.pop() {
+            Some(Stop { settled, observed, .. }) => (
                 settled.release,
                 settled.resolved.notices().to_vec(),
                 settled.remarks.into_iter().chain(observed.database.warnings).collect(),
@@ -169,6 +225,7 @@ impl Operation for Upgrade {
             release: release.to_string(),
             to: to.to_string(),
             changed,
+            kept,
             verified_at: last_pass(&world.layout),
             notices,
             warnings,
@@ -185,14 +242,34 @@ impl Operation for Upgrade {
     }
 
     fn remarks(&self, seen: &Seen) -> Vec<String> {
-        let next = seen.next.as_ref();
-        let stop = next.filter(|next| !next.why.is_empty()).map(|next| {
+        let Some(last) = seen.stops.last() else { return Vec::new() };
+        let why = seen.stops.iter().filter(|stop| !stop.why.is_empty()).map(|stop| {
             format!(
-                "{} comes first because it {}; the way goes on to {} after it",
-                next.settled.release, next.why, seen.to
+                "{} is a stop because it {}; the way goes on to {} after it",
+                stop.settled.release, stop.why, seen.to
             )
         });
-        next.map(|next| next.settled.remarks.clone()).into_iter().flatten().chain(stop).collect()
+        let room = last.observed.database.to_keep.map(|bytes| {
+            format!(
+                "what is kept of the present state takes {}, and stays for `mainstay rollback` until the next upgrade",
+                size(bytes)
+            )
+        });
+        let without = (seen.snapshot.is_none() && !self.without_snapshot).then(|| NONE.to_owned());
+        let lost = lost(seen.from.edition, seen.to.edition)
+            .iter()
+            .map(|line| format!("lost with this edition: {line}"));
+        let notes = seen.notes.iter().cloned();
+        last.settled
+            .remarks
+            .iter()
+            .cloned()
+            .chain(why)
+            .chain(room)
+            .chain(without)
+            .chain(lost)
+            .chain(notes)
+            .collect()
     }
 
     fn wait(&self) -> Duration {
@@ -206,11 +283,14 @@ impl Upgrade {
         if let Some(path) = &self.release {
             return Ok(Origin::File { path: path.clone() });
         }
-        let edition = self.edition.unwrap_or(from.edition);
+        let wanted = wanted_file(&world.layout)?;
+        // One that the file was given since is what is wanted. Entry and Enterprise are one tarball.
+        let in_file = wanted.get("edition").and_then(|text| text.parse::<Edition>().ok());
+        let in_file = in_file.filter(|edition| *edition != Edition::Builtin);
+        let edition = self.edition.or(in_file).unwrap_or(from.edition);
         if edition == Edition::Builtin {
             return Ok(Origin::Builtin);
         }
-        let wanted = wanted_file(&world.layout)?;
         let text = self.to.as_deref().or_else(|| wanted.get("version"));
         let channel: Channel = match text {
             Some(text) => text
@@ -228,7 +308,11 @@ impl Upgrade {
         if self.release.is_some() {
             flags.extend(self.to.clone().map(|to| ("version", to)));
         }
-        settle(world, &flags, Source { origin: Some(origin), only_shown, ..Source::default() })
+        settle(
+            world,
+            &flags,
+            Source { origin: Some(origin), only_shown, upgrades: true, ..Source::default() },
+        )
     }
 }
 
@@ -243,6 +327,20 @@ fn published(world: &World, release: &ReleaseId) -> Result<Origin, Error> {
     let wish =
         wish.ok_or_else(|| Error::not_ready(format!("nobody publishes {release} for this machine")))?;
     Ok(Origin::Published { wish, cache: world.cache.clone() })
+}
+
+/// The makers' notes that concern this deployment, a line each.
+fn notes(from: &ReleaseId, to: &ReleaseId, store: Store, settled: &Settled) -> Vec<String> {
+    let config = settled.config.config.as_ref();
+    let circumstances = Circumstances { edition: to.edition, store, config };
+    let applies = |bearing: &Bearing| *bearing == Bearing::Applies;
+    let notes = release::notes(from, to, circumstances).into_iter().filter(|(_, bearing)| applies(bearing));
+    notes
+        .map(|(note, _)| {
+            let stops = if note.stops_the_server { " (it does not start before that is done)" } else { "" };
+            format!("from {} on: {}{stops}", note.since(), note.what)
+        })
+        .collect()
 }
 
 /// The release of the next leg, and why it is not the last one.

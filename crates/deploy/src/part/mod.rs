@@ -12,6 +12,7 @@ pub(crate) mod database;
 pub(crate) mod directory;
 pub(crate) mod edge;
 pub(crate) mod identity;
+mod kept;
 mod observed;
 pub(crate) mod preflight;
 pub(crate) mod release;
@@ -27,6 +28,7 @@ use crate::action::Action;
 use crate::control::protocol::Status;
 use crate::place::layout::Layout;
 use crate::state::creation::Creation;
+use crate::state::returning::Returning;
 use crate::state::settled::Settled;
 
 pub(crate) use acceptance::test_step;
@@ -92,6 +94,12 @@ impl View<'_> {
         let current = self.observed.release.current.as_ref();
         self.observed.database.exists && current.is_some_and(|current| *current != self.settled.release)
     }
+
+    /// Whether the database may be another one after that.
+    pub(crate) fn changes_database(&self) -> bool {
+        let stays = |returning: &Returning| !returning.replaces_database();
+        self.migrates() && !self.settled.returning.as_ref().is_some_and(stays)
+    }
 }
 
 /// A part's contribution to plans. Pure: the same view gives the same steps.
@@ -114,8 +122,9 @@ pub(crate) trait Part: Sync {
 }
 
 /// Every part, in the order in which they are started.
-pub(crate) const PARTS: [&dyn Part; 14] = [
+pub(crate) const PARTS: [&dyn Part; 15] = [
     &restored::Restored,
+    &kept::Kept,
     &directory::Directory,
     &release::Release,
     &configuration::Configuration,

@@ -10,6 +10,7 @@ use crate::action::{Action, Activation, Fetching, Replacement, Unpacking};
 use crate::error::Error;
 use crate::place::Place;
 use crate::place::layout::Layout;
+use crate::state::returning::kept_names;
 use crate::state::settled::Settled;
 
 /// What is there.
@@ -21,6 +22,8 @@ pub(crate) struct Observed {
     pub current: Option<ReleaseId>,
     /// Whether the wanted one is there as another build than the wanted one.
     pub other_build: bool,
+    /// Those of which the state is kept for `rollback`.
+    pub kept: Vec<ReleaseId>,
 }
 
 /// # Errors
@@ -34,7 +37,12 @@ pub(crate) fn observe(layout: &Layout, settled: &Settled) -> Result<Observed, Er
         let unpacked = check(layout.place(), &root)?;
         other_build = build.as_ref().is_some_and(|build| is_other(&unpacked, build));
     }
-    Ok(Observed { installed, current: release::current(&layout.current()), other_build })
+    Ok(Observed {
+        installed,
+        current: release::current(&layout.current()),
+        other_build,
+        kept: kept_names(layout),
+    })
 }
 
 /// Whether the program of an unpacked release is another build than this one.

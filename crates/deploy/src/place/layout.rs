@@ -24,7 +24,7 @@ const SERVER_DIRS: [&str; 5] = ["config", "logs/mattermost", "plugins", "client-
 const OWN_DIRS: [&str; 1] = [Layout::LOGS];
 
 /// Every name that may stand at the top of a deployment's directory.
-const OURS: [&str; 26] = [
+const OURS: [&str; 27] = [
     Layout::APPS,
     "mainstay.toml",
     "secrets.toml",
@@ -47,6 +47,7 @@ const OURS: [&str; 26] = [
     "backups",
     Layout::BACKUP_KEY,
     Layout::BACKUP_RECORD,
+    Layout::ROLLBACK,
     "state.db",
     "state.db-wal",
     "state.db-shm",
@@ -334,6 +335,14 @@ impl Layout {
     /// What a running plan would need to put back; empty between plans.
     pub fn before(&self) -> PathBuf {
         self.root.join("run/before")
+    }
+
+    /// The name of the directory of what upgrades keep for `rollback`.
+    pub(crate) const ROLLBACK: &str = "rollback";
+
+    /// What upgrades keep for `rollback`: a directory for each release that can come back.
+    pub(crate) fn rollback(&self) -> PathBuf {
+        self.root.join(Self::ROLLBACK)
     }
 
     /// What an `uninstall` has moved away and not yet deleted.

@@ -28,6 +28,7 @@ pub(crate) mod refused_start;
 pub(crate) mod report;
 pub(crate) mod restarts;
 pub(crate) mod restoring;
+pub(crate) mod returning;
 pub(crate) mod server_user;
 pub(crate) mod settled;
 mod signed;

@@ -18,6 +18,7 @@ use crate::state::location::{self, Location, Managed};
 use crate::state::own_keys::{OWN, Own, own};
 use crate::state::proof::prove_next;
 use crate::state::restoring::Restoring;
+use crate::state::returning::Returning;
 use crate::state::server_user::check_usable;
 use crate::state::signed;
 use crate::state::taken::Taken;
@@ -54,6 +55,8 @@ pub(crate) struct Settled {
     pub installs_packages: bool,
     /// The snapshot that the deployment is made of again.
     pub restoring: Option<Restoring>,
+    /// The state that an upgrade kept, and that comes back.
+    pub returning: Option<Returning>,
 }
 
 /// Decides everything. `flags` are keys of `mainstay.toml` that are given on the command line.
@@ -130,13 +133,16 @@ fn checked(
     desired: Desired,
     release: ReleaseId,
     (file, taken): (Option<Wanted>, Option<Taken>),
-    Source { installs_packages, restoring, .. }: Source<'_>,
+    Source { installs_packages, restoring, returning, .. }: Source<'_>,
 ) -> Result<Settled, Error> {
     let layout = &world.layout;
     let resolved = resolve(world, &desired, &release)?;
     let mut config = ConfigFiles::read(layout, &release)?;
     config.config = config.config.or_else(|| taken.as_ref().map(|taken| taken.config.clone()));
     if let Some(Restoring { config: Some(theirs), memory, .. }) = restoring {
+        (config.config, config.memory) = (Some(theirs.clone()), memory.clone());
+    }
+    if let Some(Returning { config: Some(theirs), memory, .. }) = returning {
         (config.config, config.memory) = (Some(theirs.clone()), memory.clone());
     }
     let managed = Managed::of(world, &desired.wanted, &release, installs_packages);
@@ -160,6 +166,7 @@ fn checked(
         taken,
         installs_packages,
         restoring: restoring.cloned(),
+        returning: returning.cloned(),
     })
 }
 

@@ -12,6 +12,7 @@ use version::Version;
 use super::desired::Desired;
 use super::published::named;
 use super::restoring::Restoring;
+use super::returning::Returning;
 use crate::error::{Error, Exit};
 use crate::place::container::image_release;
 use crate::place::layout::Layout;
@@ -31,6 +32,17 @@ pub(crate) struct Source<'a> {
     pub installs_packages: bool,
     /// The snapshot that the deployment is made of again.
     pub restoring: Option<&'a Restoring>,
+    /// The state that an upgrade kept, and that comes back.
+    pub returning: Option<&'a Returning>,
+    /// Whether it is an upgrade, whose flags have other names.
+    pub upgrades: bool,
+}
+
+impl Source<'_> {
+    /// The command, and its flag for the version.
+    fn command(&self) -> (&'static str, &'static str) {
+        if self.upgrades { ("upgrade", "--to") } else { ("up", "--version") }
+    }
 }
 
 /// The wanted release, and how it was found out.
@@ -120,6 +132,9 @@ pub(super) fn wanted_release(
     if let Some(Origin::File { path }) = source.origin {
         check_tarball(path)?;
     }
+    if let Some(returning) = source.returning {
+        return Ok(Found::of(returning.state.release.clone()));
+    }
     match (source.origin, current) {
         (None, Some(current)) => installed(desired, flags, current).map(Found::from),
         (None, None) if desired.edition != Edition::Builtin => Ok(Found::of(named(desired, cache)?)),
@@ -127,10 +142,10 @@ pub(super) fn wanted_release(
         (Some(Origin::Builtin), _) => Ok(Found::of(release::builtin())),
         (Some(Origin::File { path }), _) => {
             let found = match source.only_shown {
-                true => claimed(desired, path)?.into(),
-                false => identified(desired, path)?,
+                true => claimed(desired, path, source.command())?.into(),
+                false => identified(desired, path, source.command())?,
             };
-            agrees(flags, &found.release, path)?;
+            agrees(flags, &found.release, path, source.command())?;
             Ok(found)
         }
         (Some(Origin::Download { release, .. }), _) => Ok(Found::of(release.clone())),
@@ -139,13 +154,13 @@ pub(super) fn wanted_release(
 }
 
 /// The release that the server in a file says that it is.
-fn identified(desired: &Desired, path: &Path) -> Result<Found, Error> {
+fn identified(desired: &Desired, path: &Path, (_, flag): (&str, &str)) -> Result<Found, Error> {
     let confining = host::Shim::confining();
     let found = release::identify(path, &confining, told(desired).as_ref()).map_err(|error| match error {
         error @ release::ReleaseError::CannotSay { .. } => {
-            Error::new(Exit::Usage, format!("{}: {error}", path.display())).hint(
-                "say which release it is, with `--edition` and `--version`, as in `--edition team --version 5.16.0`",
-            )
+            Error::new(Exit::Usage, format!("{}: {error}", path.display())).hint(format!(
+                "say which release it is, with `--edition` and `{flag}`, as in `--edition team {flag} 5.16.0`"
+            ))
         }
         error => error.into(),
     })?;
@@ -163,27 +178,36 @@ fn told(desired: &Desired) -> Option<ReleaseId> {
 }
 
 /// The release that a file says it holds, with nothing of it run; otherwise the one that edition and version name.
-fn claimed(desired: &Desired, path: &Path) -> Result<(ReleaseId, Vec<String>), Error> {
+fn claimed(
+    desired: &Desired,
+    path: &Path,
+    (command, flag): (&str, &str),
+) -> Result<(ReleaseId, Vec<String>), Error> {
     let claimed = release::claimed(path)?;
     let found = claimed.or_else(|| told(desired)).ok_or_else(|| {
         Error::new(
             Exit::Usage,
             format!("{} does not say which release it holds, and `--plan` runs nothing from it", path.display()),
         )
-        .hint(
-            "add `--edition` and `--version`, or give the file the name that it was published with, as in \
-             mattermost-team-11.7.15-linux-amd64.tar.gz; without `--plan`, `up` asks the server in it, confined",
-        )
+        .hint(format!(
+            "add `--edition` and `{flag}`, or give the file the name that it was published with, as in \
+             mattermost-team-11.7.15-linux-amd64.tar.gz; without `--plan`, `{command}` asks the server in it, confined"
+        ))
     })?;
     let remark = format!(
-        "{} is taken for {found} without running it; `up` asks the server in it, as a user without rights, without network",
+        "{} is taken for {found} without running it; `{command}` asks the server in it, as a user without rights, without network",
         path.display()
     );
     Ok((found, vec![remark]))
 }
 
 /// Refuses a command line that names a tarball and says something else of it.
-fn agrees(flags: &BTreeMap<&'static str, String>, found: &ReleaseId, path: &Path) -> Result<(), Error> {
+fn agrees(
+    flags: &BTreeMap<&'static str, String>,
+    found: &ReleaseId,
+    path: &Path,
+    (_, version_flag): (&str, &str),
+) -> Result<(), Error> {
     let differs = |key: &&str| match (*key, flags.get(key)) {
         (_, None) => false,
         ("edition", Some(text)) => {
@@ -193,11 +217,12 @@ fn agrees(flags: &BTreeMap<&'static str, String>, found: &ReleaseId, path: &Path
     };
     let Some(key) = ["edition", "version"].into_iter().find(|key| differs(key)) else { return Ok(()) };
     let said = &flags[key];
+    let flag = if key == "version" { version_flag.to_owned() } else { format!("--{key}") };
     Err(Error::new(
         Exit::Usage,
-        format!("`--{key} {said}` contradicts `--release {}`, which holds {found}", path.display()),
+        format!("`{flag} {said}` contradicts `--release {}`, which holds {found}", path.display()),
     )
-    .hint(format!("leave out `--{key}`, or name the tarball of {said}; nothing has been changed")))
+    .hint(format!("leave out `{flag}`, or name the tarball of {said}; nothing has been changed")))
 }
 
 /// Whether a release is of that version, of which the build may be left out.
@@ -354,7 +379,7 @@ mod tests {
     fn a_command_line_that_contradicts_its_tarball_is_a_mistake_in_usage() {
         let found: ReleaseId = "11.6.0-team".parse().expect("a release");
         let agree = |said: &[(&'static str, &str)], found: &ReleaseId| {
-            agrees(&flags(said), found, Path::new("r.tar.gz"))
+            agrees(&flags(said), found, Path::new("r.tar.gz"), ("up", "--version"))
         };
         for said in [&[][..], &[("edition", "team")], &[("version", "11.6.0"), ("edition", "team")]] {
             agree(said, &found).expect("it agrees");

@@ -30,6 +30,9 @@ pub(crate) const CREATE_BACKUP: &str = "backup create";
 /// Brings a deployment to a newer release.
 pub(crate) const UPGRADE: &str = "upgrade";
 
+/// Goes back to the release before an upgrade.
+pub(crate) const ROLLBACK: &str = "rollback";
+
 /// Removes snapshots.
 pub(crate) const PRUNE_BACKUPS: &str = "backup prune";
 

@@ -84,6 +84,9 @@ pub(crate) struct ReleasePrune {
     /// Also empty the cache of fetched releases, but for those that are kept here
     #[arg(long)]
     pub cache: bool,
+    /// Also delete what upgrades have kept for `mainstay rollback`: there is no way back after that
+    #[arg(long)]
+    pub give_up_rollback: bool,
     #[command(flatten)]
     pub change: super::Change,
 }

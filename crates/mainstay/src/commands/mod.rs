@@ -22,6 +22,7 @@ mod release_path;
 mod release_verify;
 mod restart;
 mod restore;
+mod rollback;
 mod settings;
 mod shell;
 mod status;
@@ -131,6 +132,7 @@ fn operate(printer: Printer, common: &Common, operation: Operation) -> Result<Ex
             Operation::Down(args) => down::run(printer, &world, &args, cancel).await,
             Operation::Restart(args) => restart::run(printer, &world, args, cancel).await,
             Operation::Upgrade(args) => upgrade::run(printer, &world, args, cancel).await,
+            Operation::Rollback(args) => Box::pin(rollback::run(printer, &world, args, cancel)).await,
             Operation::History(args) => history::run(printer, &world, &args).await,
             Operation::Restore(args) => Box::pin(restore::run(printer, &world, args, cancel)).await,
             Operation::Uninstall(args) => uninstall::run(printer, &world, &args, cancel).await,

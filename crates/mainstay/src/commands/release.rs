@@ -86,10 +86,14 @@ async fn prune(
     if args.cache && !world.layout.current().exists() {
         return empty(printer, world, &args.change);
     }
-    let operation = Prune { keep: args.keep };
-    let question = "Delete these releases for good?";
+    let operation = Prune { keep: args.keep, gives_up_rollback: args.give_up_rollback };
+    let question = match args.give_up_rollback {
+        true => "Delete them for good? There is no `mainstay rollback` after that",
+        false => "Delete these releases for good?",
+    };
     let pruned = super::change(printer, world, &operation, &args.change, Some(question), cancel).await?;
-    let Some(Pruned { mut removed, kept }) = pruned else { return Ok(Exit::Done) };
+    let Some(Pruned { mut removed, kept, given_up }) = pruned else { return Ok(Exit::Done) };
+    removed.extend(given_up.iter().map(|release| format!("what was kept of {release} for rollback")));
     if args.cache {
         let cache = Cache::at(&world.cache);
         for held in cache.held()?.into_iter().filter(|held| !kept.contains(&held.release.to_string())) {

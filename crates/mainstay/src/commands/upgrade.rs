@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use deploy::{Error, Upgrade, World};
+use deploy::{Error, KeptDatabase, Upgrade, World};
 use finding::Exit;
 use tokio_util::sync::CancellationToken;
 
@@ -24,6 +24,10 @@ pub(super) async fn run(
         release: args.release,
         wait: Some(Duration::from_secs(args.wait)),
         without_copy: args.without_copy,
+        without_snapshot: args.without_snapshot,
+        every_extended: args.every_esr,
+        all_or_nothing: args.all_or_nothing,
+        accepts_loss: args.accept_loss,
     };
     let began = Instant::now();
     let mut from = None;
@@ -37,6 +41,15 @@ pub(super) async fn run(
         for warning in &upgraded.warnings {
             printer.say(&format!("warning: {warning}"));
         }
+        match upgraded.kept.as_ref().map(|kept| kept.database) {
+            Some(KeptDatabase::Unchanged) => {
+                printer.say("the release leaves the database as it is: only the program was exchanged");
+            }
+            Some(KeptDatabase::Nothing) => {
+                printer.say("nothing of the database is kept: `mainstay rollback` cannot bring it back");
+            }
+            _ => {}
+        }
         let from = from.get_or_insert_with(|| upgraded.from.clone());
         if upgraded.release != upgraded.to {
             printer.say(&format!("{} is verified; the way goes on to {}", upgraded.release, upgraded.to));
@@ -44,8 +57,8 @@ pub(super) async fn run(
         }
         printer.show(&match upgraded.changed || *from != upgraded.release {
             true => format!(
-                "\nMattermost is upgraded from {from} to {} and verified, in {:.1} s\n\nNext: `mainstay status`; the old release stays in \
-                 `mainstay release list` until `mainstay release prune`",
+                "\nMattermost is upgraded from {from} to {} and verified, in {:.1} s\n\nNext: `mainstay status`; `mainstay rollback` goes back \
+                 to the release before, with the data that it had, until the next upgrade",
                 upgraded.release,
                 began.elapsed().as_secs_f64(),
             ),

@@ -18,7 +18,7 @@ use crate::state::words::CREATE_BACKUP;
 use crate::world::World;
 
 /// How long the first snapshot is thought to take, in ms.
-const FIRST: u64 = 5000;
+pub(in crate::operation) const FIRST: u64 = 5000;
 
 /// Makes a snapshot of the deployment.
 #[derive(Debug, Clone, Default)]
@@ -85,6 +85,7 @@ impl Operation for CreateBackup {
             why: self.why.clone(),
             with_release: seen.with_release,
             takes_over: self.takes_over,
+            proves: false,
         };
         steps.push(snapshot.step(seen.took));
         Ok(Plan::new(Self::NAME, format!("Back up {}", world.layout.root().display()), steps))

@@ -225,7 +225,7 @@ pub(super) fn steps(stage: Stage, view: &View<'_>, seen: &Observed) -> Vec<Step<
     let (layout, settled) = (view.layout, view.settled);
     let wanted = spec(layout, settled);
     // Its files are copied before a migration: only those of one that is stopped are whole.
-    let restarts = seen.restarts(&wanted) || (seen.running.is_some() && view.migrates());
+    let restarts = seen.restarts(&wanted) || (seen.running.is_some() && view.changes_database());
     let mut steps = Vec::new();
     match stage {
         Stage::Prepare => {
@@ -242,7 +242,10 @@ pub(super) fn steps(stage: Stage, view: &View<'_>, seen: &Observed) -> Vec<Step<
             }
         }
         Stage::Stop if restarts => {
-            steps.extend(seen.running.clone().map(|spec| Postgres { switch: Switch::Off, spec }.step()));
+            // Only for the copy, of which a release that has nothing to migrate needs none.
+            let for_copy = !seen.restarts(&wanted);
+            let stop = |spec| Postgres { switch: Switch::Off, spec, for_copy }.step();
+            steps.extend(seen.running.clone().map(stop));
         }
         Stage::Change => {
             if !seen.settings {
@@ -251,7 +254,7 @@ pub(super) fn steps(stage: Stage, view: &View<'_>, seen: &Observed) -> Vec<Step<
             }
             // Started again where it does not run, and waited for where it is only starting.
             if !seen.answers || restarts {
-                steps.push(Postgres { switch: Switch::On, spec: wanted }.step());
+                steps.push(Postgres { switch: Switch::On, spec: wanted, for_copy: false }.step());
             }
             if !seen.furnished || !seen.password {
                 steps.push(Furnish {}.step());
@@ -264,12 +267,12 @@ pub(super) fn steps(stage: Stage, view: &View<'_>, seen: &Observed) -> Vec<Step<
 
 /// The step that stops it.
 pub(super) fn stop(running: &PostgresStatus) -> Step<Action> {
-    Postgres { switch: Switch::Off, spec: running.spec.clone() }.step()
+    Postgres { switch: Switch::Off, spec: running.spec.clone(), for_copy: false }.step()
 }
 
 /// The step that starts it as it runs now.
 pub(super) fn start_again(running: &PostgresStatus) -> Step<Action> {
-    Postgres { switch: Switch::On, spec: running.spec.clone() }.step()
+    Postgres { switch: Switch::On, spec: running.spec.clone(), for_copy: false }.step()
 }
 
 #[cfg(test)]

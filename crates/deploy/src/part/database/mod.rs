@@ -7,7 +7,6 @@ pub(crate) mod readiness;
 pub(crate) mod startable;
 
 use ::database::{Lacking, Obstacle, Schema};
-use dsn::Engine;
 use version::Version;
 
 use readiness::QUESTION;
@@ -70,7 +69,7 @@ pub(super) async fn observe(
         if let Location::Server(server) = &settled.location {
             let (programs, scratch) = (Programs::of(world)?, layout.run());
             let asked = ::database::dump::check(server, &programs.means(&scratch, QUESTION)).await;
-            seen.can_be_dumped = asked.is_ok() && comes_back(server.engine, seen.immovable.as_ref());
+            seen.can_be_dumped = asked.is_ok() && comes_back(seen.immovable.as_ref());
             seen.warnings
                 .extend(asked.err().map(|why| format!("no dump of the database can be kept: {why}")));
         }
@@ -90,8 +89,10 @@ async fn look(
         Location::Managed(server) => cluster::observe(world, settled, server, agent).await,
         Location::Server(server) => {
             let connections = fit::Connections { most: most_connections(settled) };
-            let ready =
-                readiness::look(world, server, (&settled.release, connections), creation, patience).await?;
+            // What is there now is of the release after the one that comes back.
+            let returning = settled.returning.as_ref();
+            let reads = returning.map_or(&settled.release, |returning| &returning.state.next);
+            let ready = readiness::look(world, server, (reads, connections), creation, patience).await?;
             fit::files_are_readable(server, settled.desired.user.as_deref())?;
             let readiness::Ready { schema, lacking, warnings, shares_sessions } = ready;
             let exists = schema.is_some();
@@ -111,9 +112,9 @@ pub(crate) fn is_filled(sqlite: &std::path::Path) -> bool {
     sqlite.symlink_metadata().is_ok_and(|meta| meta.len() > 0)
 }
 
-/// Whether a dump of it can be loaded again: what the migration had made is moved aside first. Nobody has tried that with MySQL.
-const fn comes_back(engine: Engine, immovable: Option<&Obstacle>) -> bool {
-    matches!(engine, Engine::Postgres) && immovable.is_none()
+/// Whether a dump of it can be loaded again: what the migration had made is moved aside first.
+const fn comes_back(immovable: Option<&Obstacle>) -> bool {
+    immovable.is_none()
 }
 
 /// `SqlSettings.MaxOpenConns` as it will be.
@@ -132,8 +133,7 @@ mod tests {
     #[test]
     fn a_dump_is_an_undo_only_where_it_can_be_loaded_again() {
         let obstacle = Obstacle { what: "no schema may be created".to_owned(), fix: String::new() };
-        assert!(comes_back(Engine::Postgres, None));
-        assert!(!comes_back(Engine::Postgres, Some(&obstacle)));
-        assert!(!comes_back(Engine::MySql, None));
+        assert!(comes_back(None));
+        assert!(!comes_back(Some(&obstacle)));
     }
 }

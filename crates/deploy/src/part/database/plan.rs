@@ -48,12 +48,20 @@ impl Part for Database {
         let (seen, current) = (&view.observed.database, view.observed.release.current.as_ref());
         let cluster = seen.cluster.as_ref();
         let mut steps = cluster.map(|cluster| cluster::steps(stage, view, cluster)).unwrap_or_default();
+        let comes_back = view.settled.returning.is_some();
+        if stage == Stage::Prepare && view.migrates() && !comes_back {
+            steps.push(action::Pending { release: release.clone(), user: desired.user.clone() }.step());
+        }
         if stage == Stage::Keep && view.migrates() {
             let seconds = seen.to_keep.unwrap_or_default() / COPIED;
-            let snapshot = kept(view.layout, view.settled);
-            let what = if matches!(location, Location::Server(_)) { KEPT_OF_SERVER } else { KEPT };
+            let has_database = view.changes_database() && !matches!(location, Location::Server(_));
+            let snapshot = match view.changes_database() {
+                true => kept(view.layout, view.settled),
+                false => kept_without_database(view.layout, view.settled),
+            };
+            let what = if has_database { KEPT } else { KEPT_OF_SERVER };
             steps.push(snapshot.step(what, 100 + seconds * 1000));
-            if seen.can_be_dumped {
+            if seen.can_be_dumped && view.changes_database() {
                 steps.push(action::KeptDump {}.step());
             }
         }
@@ -65,11 +73,15 @@ impl Part for Database {
             steps.extend(restored(view, restoring));
             return steps;
         }
+        if comes_back {
+            return steps;
+        }
         if !seen.exists || current != Some(release) {
             let (user, external) = (desired.user.clone(), *location != Location::File);
             let (release, dumped) = (release.clone(), view.migrates() && seen.can_be_dumped);
             let action = action::Database { release, user, fresh: !seen.exists, external, dumped };
-            steps.push(action.step(location, current));
+            let copied = view.migrates() && !matches!(location, Location::Server(_));
+            steps.push(action.step(location, current, copied));
         }
         steps
     }
@@ -91,7 +103,7 @@ const KEPT_OF_SERVER: &str = "config.json and the plugins";
 const COPIED: u64 = 200 << 20;
 
 /// What a migration changes, but for a database that Mainstay does not run.
-pub(super) fn kept(layout: &Layout, settled: &Settled) -> action::KeptCopy {
+pub(crate) fn kept(layout: &Layout, settled: &Settled) -> action::KeptCopy {
     let Settled { desired, location, .. } = settled;
     let tree = |name: &str, user: Option<String>| action::Kept { name: name.to_owned(), user };
     let mut trees: Vec<_> =
@@ -105,6 +117,13 @@ pub(super) fn kept(layout: &Layout, settled: &Settled) -> action::KeptCopy {
         Location::Server(_) => None,
     };
     action::KeptCopy { trees, sqlite }
+}
+
+/// The same where the database stays as it is.
+pub(crate) fn kept_without_database(layout: &Layout, settled: &Settled) -> action::KeptCopy {
+    let action::KeptCopy { mut trees, .. } = kept(layout, settled);
+    trees.retain(|tree| tree.name != postgres::DIRECTORY);
+    action::KeptCopy { trees, sqlite: None }
 }
 
 /// User and database on a server, where they are missing and somebody may create them.
@@ -134,7 +153,7 @@ fn restored(view: &View<'_>, restoring: &Restoring) -> Vec<Step<Action>> {
             external,
             dumped: false,
         };
-        steps.push(action.step(location, Some(&restoring.release)));
+        steps.push(action.step(location, Some(&restoring.release), false));
     }
     steps
 }

@@ -92,9 +92,14 @@ fn path() -> String {
 
 /// A Team Edition whose server is the program under test, called as an image would call it.
 fn tarball(version: &str) -> Vec<u8> {
+    tarball_with(version, "")
+}
+
+/// The same with lines of shell before the server.
+fn tarball_with(version: &str, lines: &str) -> Vec<u8> {
     let server = format!(
         "#!/bin/bash\nif [ \"$1\" = version ]; then\n  printf 'Version: {version}\\nBuild Number: {version}\\nBuild Enterprise Ready: false\\n'\n  \
-         exit 0\nfi\nexec -a mattermost {MAINSTAY} \"$@\"\n"
+         exit 0\nfi\n{lines}exec -a mattermost {MAINSTAY} \"$@\"\n"
     );
     let mut archive = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
     let mut add = |name: &str, mode: u32, content: &[u8]| {
@@ -166,6 +171,64 @@ fn up_fetches_an_official_edition_and_goes_on_after_a_kill() {
     assert!(list.contains("* 11.6.0-team") && list.contains("In the cache"), "{list}");
     let kept = chat.run(&["release", "prune", "--yes", "--cache", "--json"]).expect(0).json();
     assert_eq!((kept["removed"].to_string().as_str(), &kept["kept"][0]), ("[]", &Value::from("11.6.0-team")));
+    chat.run(&["down"]).expect(0);
+}
+
+#[test]
+fn a_way_with_stops_is_one_plan_that_goes_back_to_the_last_stop_or_to_the_first() {
+    let chat = Chat::new("stops");
+    chat.up(&[]).expect(0);
+    let sick = chat.place.root.with_file_name("sick");
+    let fails = format!(
+        "if [ -e {} ] && [ \"$1\" = server ]; then echo 'the last stop is out of order' >&2; exit 1; fi\n",
+        sick.display()
+    );
+    for (version, lines) in [("11.7.15", ""), ("11.8.5", &*fails)] {
+        let content = tarball_with(version, lines);
+        let path = format!("/{version}/mattermost-team-{version}-linux-{}.tar.gz", arch());
+        chat.site.put(&format!("{path}.sig"), chat.key.sign(&content));
+        chat.site.put(&path, content);
+    }
+    let way = ["upgrade", "--yes", "--to", "11.8.5", "--every-esr"];
+    let with = |more: &[&str]| chat.run(&[&way[..], more].concat());
+    let release = || {
+        let status = chat.run(&["status", "--json"]).expect(0).json();
+        status["release"].as_str().unwrap_or_default().to_owned()
+    };
+    let planned = with(&["--plan"]).expect(0).stdout;
+    for part in ["by way of 11.7.15-team", "1. fetch ", "2. fetch-2 ", "forget-before", "acceptance-2"] {
+        assert!(planned.contains(part), "{part}: {planned}");
+    }
+    std::fs::write(&sick, "").expect("written");
+    let failed = with(&[]).expect(6).stderr;
+    for part in [
+        "the last stop is out of order",
+        "it went back to 11.7.15-team, the last stop that was proven, and the rest of the way is as it was",
+        "it is verified",
+    ] {
+        assert!(failed.contains(part), "{part}: {failed}");
+    }
+    assert_eq!(release(), "11.7.15-team");
+    assert_eq!(chat.up(&["--json"]).expect(0).json()["changed"], false, "it is what is wanted");
+    chat.run(&["rollback", "--yes"]).expect(0);
+    assert_eq!(release(), "11.6.0-team");
+
+    let failed = with(&["--all-or-nothing"]).expect(6).stderr;
+    assert!(failed.contains("everything is as before; it is verified"), "{failed}");
+    assert_eq!(release(), "11.6.0-team");
+
+    std::fs::remove_file(&sick).expect("removed");
+    for (fault, stays) in [("server:after", "11.6.0-team"), ("server-2:after", "11.7.15-team")] {
+        let killed = with(&["--inject-kill", fault]);
+        assert_eq!(killed.code, -9, "{}", killed.stderr);
+        chat.up(&[]).expect(0);
+        assert_eq!(release(), stays, "{fault}");
+    }
+    with(&[]).expect(0);
+    assert_eq!(release(), "11.8.5-team");
+    chat.run(&["rollback", "--yes"]).expect(0);
+    let upgraded = with(&["--all-or-nothing", "--json"]).expect(0).json();
+    assert_eq!((&upgraded["release"], &upgraded["from"]), (&"11.8.5-team".into(), &"11.7.15-team".into()));
     chat.run(&["down"]).expect(0);
 }
 

@@ -26,7 +26,8 @@ struct Page {
 }
 
 /// Commands that do not run here: how they begin, and why.
-const ELSEWHERE: [(&str, &str); 18] = [
+const ELSEWHERE: [(&str, &str); 19] = [
+    ("mainstay rollback", "needs an upgrade to another release; full/upgrade.rs runs it"),
     ("docker", "Docker's own tests run it"),
     ("cargo", "builds or tests Mainstay itself"),
     ("mainstay image build --load", "Docker's own tests run it"),
@@ -302,6 +303,11 @@ fn releases() {
 #[test]
 fn upgrade() {
     Page { path: "docs/upgrade.md", before: &[("mainstay upgrade --plan", LOCAL)], ..Page::default() }.run();
+}
+
+#[test]
+fn rollback() {
+    Page { path: "docs/rollback.md", ..Page::default() }.run();
 }
 
 #[test]

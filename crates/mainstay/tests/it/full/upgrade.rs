@@ -26,10 +26,15 @@ enum Next {
     DoesNotStart,
     /// It starts, says that it is well, and takes no files.
     TakesNoFiles,
+    /// It starts, answers once, and ends.
+    Crashes,
+    /// Nothing, and it leaves the database as it is.
+    Dot,
 }
 
 impl Next {
-    const ALL: [Self; 4] = [Self::Good, Self::FailsToMigrate, Self::DoesNotStart, Self::TakesNoFiles];
+    const ALL: [Self; 6] =
+        [Self::Good, Self::FailsToMigrate, Self::DoesNotStart, Self::TakesNoFiles, Self::Crashes, Self::Dot];
 
     /// The tarball of the release.
     fn tarball(self) -> &'static str {
@@ -44,13 +49,20 @@ impl Next {
             Self::FailsToMigrate => ("echo 'the migration 999 failed' >&2; exit 1", "exec"),
             Self::DoesNotStart => ("", "echo 'the cache cannot be opened' >&2; exit 1; exec"),
             Self::TakesNoFiles => ("", "MM_FILESETTINGS_MAXFILESIZE=1 exec"),
+            Self::Crashes => ("", "(sleep 1; echo 'panic: out of ideas' >&2; kill -9 $$) & exec"),
+            Self::Dot => ("", "exec"),
+        };
+        let (build, pending) = match self {
+            Self::Dot => ("0.1.9", "No migrations to apply."),
+            _ => ("0.2.0", "One migration: 999."),
         };
         format!(
             r#"#!/bin/sh
 server="${{0%/*}}/server/mattermost"
-case "$1" in
-version) printf 'Version: 11.6.0\nBuild Number: 0.2.0\nBuild Date: -\nBuild Hash: -\nBuild Enterprise Ready: false\nEdition: builtin\n' ;;
-db)
+case "$*" in
+version*) printf 'Version: 11.6.0\nBuild Number: {build}\nBuild Date: -\nBuild Hash: -\nBuild Enterprise Ready: false\nEdition: builtin\n' ;;
+"db migrate --dry-run "*) echo '{pending}' ;;
+"db "*)
     "$server" "$@" || exit
     for config; do :; done
     change="create table newer (id int); delete from posts where message = 'only the old release has this'"
@@ -193,6 +205,11 @@ async fn people_see_a_pause_and_no_error_and_a_failed_upgrade_leaves_no_trace() 
 
     let planned = upgrade(&place, Next::Good, &["--edition", "builtin", "--plan"]);
     assert!(planned.code == 2 && planned.stderr.contains("does not say which release"), "{}", planned.stderr);
+    assert!(
+        planned.stderr.contains("`--to`") && planned.stderr.contains("`upgrade` asks"),
+        "{}",
+        planned.stderr
+    );
     for (next, why) in [
         (Next::FailsToMigrate, "the migration 999 failed"),
         (Next::DoesNotStart, "the cache cannot be opened"),
@@ -228,9 +245,108 @@ async fn people_see_a_pause_and_no_error_and_a_failed_upgrade_leaves_no_trace() 
     assert_eq!(place.up(&["--json"]).expect(0).json()["changed"], false, "it is what is wanted from now on");
     let nothing = place.run(&["upgrade"]).expect(0);
     assert!(nothing.stdout.contains("nothing newer"), "{}", nothing.stdout);
+    goes_back_and_forward(&place, &before).await;
     let history = place.run(&["history"]).expect(0).stdout;
     assert!(history.contains("Upgrade "), "{history}");
     assert!(place.run(&["release", "list"]).expect(0).stdout.contains("+0.1.0-builtin"), "the old one stays");
+}
+
+/// Rolls the new release back and forward again: a message of after the upgrade goes, and comes again.
+async fn goes_back_and_forward(place: &Place, before: &Before) {
+    let has = |text: &'static str| async move { before.messages(place).await.contains(text) };
+    assert!(has("after it").await);
+    let planned = place.run(&["rollback", "--plan"]).expect(0);
+    let said = format!("{}{}", planned.stdout, planned.stderr);
+    for part in
+        ["lost with it, made since", "1 message", "return-state", "keep-state", "backups are not set up"]
+    {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    let asked = place.run(&["rollback"]);
+    assert!(asked.code == 2 && asked.stderr.contains("Go back to"), "{}", asked.stderr);
+    assert!(asked.stderr.contains("1 message"), "{}", asked.stderr);
+    let elsewhere = place.run(&["rollback", "--yes", "--to", "9.9.9"]);
+    assert!(elsewhere.code == 8 && elsewhere.stderr.contains("did you mean"), "{}", elsewhere.stderr);
+    for step in ["copy", "return-state", "activation", "server", "acceptance", "keep-state"] {
+        let fault = format!("{step}:after");
+        let killed = place.run(&["rollback", "--yes", "--inject-kill", &fault]);
+        assert_eq!(killed.code, -9, "{fault}: {}", killed.stderr);
+        place.up(&[]).expect(0);
+        assert!(!is_old(place, before).await && has("after it").await, "{fault}");
+    }
+    let failed = place.run(&["rollback", "--yes", "--inject-failure", "acceptance:after"]);
+    assert!(failed.code == 6, "{}: {}", failed.code, failed.stderr);
+    assert!(failed.stderr.contains("everything is as before; it is verified"), "{}", failed.stderr);
+    let back = place.run(&["rollback", "--yes", "--json"]).expect(0).json();
+    assert_eq!(back["lost"]["posts"], 1, "{back}");
+    assert!(is_old(place, before).await && !has("after it").await);
+    let forward = place.run(&["rollback", "--yes", "--json"]).expect(0).json();
+    assert!(forward["release"].as_str().is_some_and(|release| release.contains("+0.2.0-")), "{forward}");
+    assert!(!is_old(place, before).await && has("after it").await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_release_that_leaves_the_database_as_it_is_exchanges_the_program_alone() {
+    let place = Place::new();
+    place.up(&[]).expect(0);
+    let before = deployment(&place).await;
+    let has_copy = || {
+        place
+            .root
+            .join("rollback")
+            .read_dir()
+            .expect("kept")
+            .flatten()
+            .any(|entry| entry.path().join("copy/sqlite").exists())
+    };
+    let failed = upgrade(&place, Next::Dot, &["--inject-failure", "acceptance:after"]);
+    assert!(failed.code == 6 && failed.stderr.contains("it is verified"), "{}", failed.stderr);
+    assert!(is_old(&place, &before).await);
+    let upgraded = upgrade(&place, Next::Dot, &[]).expect(0);
+    assert!(upgraded.stderr.contains("only the program was exchanged"), "{}", upgraded.stderr);
+    assert!(!has_copy(), "nothing of the database is kept");
+    before.post(&place, "after the dot release").await;
+    let planned = place.run(&["rollback", "--plan"]).expect(0);
+    assert!(planned.stderr.contains("nothing is lost"), "{}{}", planned.stdout, planned.stderr);
+    place.run(&["rollback", "--yes"]).expect(0);
+    assert!(before.messages(&place).await.contains("after the dot release"));
+    let release = place.status()["release"].clone();
+    assert!(release.as_str().is_some_and(|release| release.contains("+0.1.0-")), "{release}");
+    // The next one migrates, and keeps all of it.
+    upgrade(&place, Next::Good, &[]).expect(0);
+    assert!(has_copy() && !is_old(&place, &before).await);
+    let given_up = place.run(&["release", "prune", "--give-up-rollback", "--yes"]).expect(0);
+    assert!(given_up.stdout.contains("rollback"), "{}", given_up.stdout);
+    let refused = place.run(&["rollback", "--yes"]);
+    assert!(
+        refused.code == 8 && refused.stderr.contains("no state of an earlier release"),
+        "{}",
+        refused.stderr
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_backups_are_set_up_a_snapshot_comes_first() {
+    let place = Place::new();
+    place.up(&[]).expect(0);
+    let before = deployment(&place).await;
+    place.run(&["backup", "create"]).expect(0);
+    let crashed = upgrade(&place, Next::Crashes, &[]);
+    assert!([5, 6].contains(&crashed.code), "{}", crashed.stderr);
+    assert!(crashed.stderr.contains("it is verified"), "{}", crashed.stderr);
+    assert!(is_old(&place, &before).await);
+    upgrade(&place, Next::Good, &[]).expect(0);
+    place.run(&["rollback", "--yes"]).expect(0);
+    assert!(is_old(&place, &before).await);
+    let listed = place.run(&["backup", "list"]).expect(0).stdout;
+    for why in ["before the upgrade from", "before the rollback to"] {
+        assert!(listed.contains(why), "{why}: {listed}");
+    }
+    let repository = place.root.join("backups");
+    std::fs::rename(&repository, place.root.join("backups.gone")).expect("moved");
+    let refused = upgrade(&place, Next::Good, &[]);
+    assert!(refused.code == 8 && refused.stderr.contains("--without-snapshot"), "{}", refused.stderr);
+    upgrade(&place, Next::Good, &["--without-snapshot"]).expect(0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -296,6 +412,14 @@ async fn a_managed_database_goes_back_with_its_release() {
     assert!(is_old(&place, &before).await && !has_newer());
     upgrade(&place, Next::Good, &[]).expect(0);
     assert!(!is_old(&place, &before).await && has_newer());
+    let killed = place.run(&["rollback", "--yes", "--inject-kill", "return-state:after"]);
+    assert_eq!(killed.code, -9);
+    managed::up(&place, &[]).expect(0);
+    assert!(!is_old(&place, &before).await && has_newer());
+    place.run(&["rollback", "--yes"]).expect(0);
+    assert!(is_old(&place, &before).await && !has_newer());
+    let dot = upgrade(&place, Next::Dot, &[]).expect(0);
+    assert!(dot.stderr.contains("only the program was exchanged"), "{}", dot.stderr);
     place.run(&["uninstall", "--yes"]).expect(0);
 }
 
@@ -321,6 +445,13 @@ fn a_database_on_a_server_is_dumped_and_goes_back_with_its_release() {
     chat.run(&to(Next::Good, &[])).expect(0);
     assert!(!is_old());
     runtime.block_on(before.post(&chat.place, "after it"));
+    let killed = chat.run(&["rollback", "--yes", "--inject-kill", "return-state:after"]);
+    assert_eq!(killed.code, -9, "{}", killed.stderr);
+    chat.up(&[]).expect(0);
+    assert!(!is_old());
+    let back = chat.run(&["rollback", "--yes", "--json"]).expect(0).json();
+    assert_eq!(back["lost"]["posts"], 1, "{back}");
+    assert!(is_old());
 }
 
 #[test]
