@@ -94,9 +94,10 @@ pub fn build(
     let meter = Meter::default();
     let total = layers.iter().map(Layer::bytes).sum::<Result<u64, _>>()?;
     report(Stage::Packing(meter.clone(), total));
-    let (digest, bytes) = if let Output::Context(dir) = output {
+    let (digest, bytes) = if let Output::Context { dir, base } = output {
         let made = scratch.join("context");
-        let written = context::write(&spec(&id), &layers, recipe.compression, &made, &meter)?;
+        let written =
+            context::write((&spec(&id), base.as_deref()), &layers, recipe.compression, &made, &meter)?;
         report(Stage::Delivering);
         std::fs::rename(made, dir).map_err(|error| Error::path("write", dir, &error))?;
         written

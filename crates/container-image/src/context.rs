@@ -15,9 +15,9 @@ const ROOT: &str = "root.tar.gz";
 const BASE: &str = "base.tar.gz";
 
 /// Creates `dir` with three files in it. The first layer is the base. Returns the digest of the others, and the size (bytes) of
-/// all.
+/// all. `from`: the image to build on.
 pub(super) fn write(
-    spec: &ImageSpec,
+    (spec, from): (&ImageSpec, Option<&str>),
     layers: &[Layer],
     compression: Compression,
     dir: &Path,
@@ -38,7 +38,7 @@ pub(super) fn write(
     let (digest, bytes) = pack(ours, ROOT)?;
     let bytes = bytes + of_base;
     let recipe = dir.join("Dockerfile");
-    fs::write(&recipe, dockerfile(spec)).map_err(|error| Error::path("write", &recipe, &error))?;
+    fs::write(&recipe, dockerfile(spec, from)).map_err(|error| Error::path("write", &recipe, &error))?;
     Ok((digest, bytes))
 }
 
@@ -46,15 +46,19 @@ pub(super) fn write(
 pub(super) const USUAL_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// The Dockerfile that makes the same image.
-fn dockerfile(spec: &ImageSpec) -> String {
+fn dockerfile(spec: &ImageSpec, from: Option<&str>) -> String {
     let words = |words: &[String]| serde_json::Value::from(words.to_vec()).to_string();
     let quoted =
         |text: &str| format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"").replace('$', "\\$"));
+    let base = match from {
+        Some(image) => format!("FROM {image}\n"),
+        None => format!("FROM scratch\nADD {BASE} /\n"),
+    };
     let mut text = format!(
         "# Made by `mainstay image build --format context`. Add lines of your own: labels, certificates, settings (ENV).\n\
-         # For another base, with a shell, say: put its name behind FROM and take the line with {BASE} out. That file has the\n\
-         # users, certificates and name lookup that an empty image needs, and would replace those of the base.\n\
-         FROM scratch\nADD {BASE} /\nADD {ROOT} /\n"
+         # `--base IMAGE` builds on another image, which keeps its own users, certificates and name lookup: {BASE} has those that\n\
+         # an empty image needs.\n\
+         {base}ADD {ROOT} /\n"
     );
     for (name, value) in &spec.labels {
         let _ = writeln!(text, "LABEL {}={}", quoted(name), quoted(value));
@@ -105,15 +109,21 @@ mod tests {
     #[test]
     fn the_path_of_another_base_is_kept() {
         let env = [("PATH".to_owned(), format!("/opt/mattermost/bin:{USUAL_PATH}"))].into();
-        let text = dockerfile(&ImageSpec { env, ..ImageSpec::default() });
+        let text = dockerfile(&ImageSpec { env, ..ImageSpec::default() }, None);
         assert!(text.contains("ENV PATH=\"/opt/mattermost/bin:$PATH\"\n"), "{text}");
         assert!(text.contains("ADD base.tar.gz /\nADD root.tar.gz /\n"), "{text}");
     }
 
     #[test]
+    fn another_base_keeps_its_own_users() {
+        let text = dockerfile(&ImageSpec::default(), Some("postgres:17"));
+        assert!(text.contains("\nFROM postgres:17\nADD root.tar.gz /\n"), "{text}");
+    }
+
+    #[test]
     fn the_value_of_a_variable_is_escaped() {
         let env = [("A".to_owned(), r#"a "b" \c $d"#.to_owned())].into();
-        let text = dockerfile(&ImageSpec { env, ..ImageSpec::default() });
+        let text = dockerfile(&ImageSpec { env, ..ImageSpec::default() }, None);
         assert!(text.contains(r#"ENV A="a \"b\" \\c \$d""#), "{text}");
     }
 }

@@ -19,7 +19,12 @@ pub enum Output {
     /// A file that `docker load`, `podman load` and OCI tools read.
     Archive(PathBuf),
     /// A directory for `docker build`: a Dockerfile and the root file system that it adds.
-    Context(PathBuf),
+    Context {
+        /// The directory.
+        dir: PathBuf,
+        /// The image to build on; `None` = nothing.
+        base: Option<String>,
+    },
     /// The Docker engine that this machine's `docker` command uses.
     Docker,
 }
@@ -28,7 +33,7 @@ impl Output {
     /// The directory to build in, on the same disk as the output; `temporary` when no file is kept.
     pub fn workplace(&self, temporary: &Path) -> PathBuf {
         match self {
-            Self::Layout(path) | Self::Context(path) | Self::Archive(path) => {
+            Self::Layout(path) | Self::Context { dir: path, .. } | Self::Archive(path) => {
                 let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
                 parent.unwrap_or(Path::new(".")).to_owned()
             }
@@ -46,7 +51,7 @@ impl Output {
                 .hint("remove it, or choose another place with `--output`")
         };
         match self {
-            Self::Layout(path) | Self::Context(path) => {
+            Self::Layout(path) | Self::Context { dir: path, .. } => {
                 let empty = fs::read_dir(path).is_ok_and(|mut found| found.next().is_none());
                 if fs::symlink_metadata(path).is_ok() && !empty { Err(taken(path)) } else { Ok(()) }
             }
@@ -76,7 +81,7 @@ impl Output {
             }
             Self::Docker => load(layout),
             // `context` has written it.
-            Self::Context(_) => Ok(()),
+            Self::Context { .. } => Ok(()),
         }
     }
 }

@@ -32,6 +32,9 @@ pub(crate) struct ImageBuild {
     /// What to write [default: docker for a name that ends with .tar, otherwise layout]
     #[arg(long, value_enum, conflicts_with = "load")]
     pub format: Option<ImageFormat>,
+    /// With `--format context`: build on this image, which has a shell or the programs of a database, and not on an empty one
+    #[arg(long, value_name = "IMAGE", requires = "format", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub base: Option<String>,
     /// Load the image into Docker, like `docker load`, and write no file
     #[arg(long)]
     pub load: bool,

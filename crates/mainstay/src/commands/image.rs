@@ -45,6 +45,9 @@ async fn build(
     args: cli::ImageBuild,
     cancel: &CancellationToken,
 ) -> Result<Exit, Error> {
+    if let Some(base) = &args.base {
+        check_base(base, args.format)?;
+    }
     let output = output(&args);
     let name = args.tag.as_deref().map(parse_name).transpose().map_err(operation_error)?;
     let recipe = Recipe {
@@ -118,6 +121,21 @@ async fn work(
     }
 }
 
+/// Refuses a base that the Dockerfile cannot name.
+fn check_base(base: &str, format: Option<ImageFormat>) -> Result<(), Error> {
+    if format != Some(ImageFormat::Context) {
+        return Err(Error::new(
+            Exit::Usage,
+            "`--base` is for `--format context`: Docker builds on the other image",
+        ));
+    }
+    if base.contains(|c: char| !c.is_ascii_graphic()) || base.starts_with('-') {
+        let what = format!("`{}` is not the name of an image", base.escape_debug());
+        return Err(Error::new(Exit::Usage, what).hint("allowed: NAME:TAG, as in postgres:17"));
+    }
+    Ok(())
+}
+
 fn output(args: &cli::ImageBuild) -> Output {
     let path = args.output.clone().unwrap_or_else(|| IMAGE_DIR.into());
     let archive = path.extension().is_some_and(|extension| extension == "tar");
@@ -125,7 +143,7 @@ fn output(args: &cli::ImageBuild) -> Output {
         _ if args.load => Output::Docker,
         Some(ImageFormat::Layout) => Output::Layout(path),
         Some(ImageFormat::Docker) => Output::Archive(path),
-        Some(ImageFormat::Context) => Output::Context(path),
+        Some(ImageFormat::Context) => Output::Context { dir: path, base: args.base.clone() },
         None if archive => Output::Archive(path),
         None => Output::Layout(path),
     }
@@ -141,7 +159,7 @@ fn summary(built: &Built) -> String {
             };
             (dir.display().to_string(), format!("`mainstay image push HOST/PATH:TAG{from}`"))
         }
-        Output::Context(dir) => {
+        Output::Context { dir, .. } => {
             (dir.display().to_string(), format!("`docker build --tag {} {}`", built.name, dir.display()))
         }
         Output::Archive(file) => {
