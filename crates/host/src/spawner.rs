@@ -2,7 +2,8 @@
 //!
 //! The death signal of a child (see [`crate::shim`]) fires when the *thread* that forked it ends, and an exec ends every
 //! thread but the one that calls it. So one thread does both: it lives as long as anything is supervised, and after the
-//! exec it is the main thread of the new program, still the parent of the same children.
+//! exec it is the main thread of the new program, still the parent of the same children. A program that may be handed over again
+//! must therefore do both on its main thread ([`Spawner::on_this_thread`]): it inherited children that the main thread's end would kill.
 use std::convert::Infallible;
 use std::ffi::OsString;
 use std::fs::File;
@@ -14,7 +15,7 @@ use std::sync::Arc;
 use std::thread;
 
 use tokio::runtime::{Builder, Handle};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use crate::handover::Handover;
@@ -36,6 +37,30 @@ impl Spawner {
         let until_unused = async move { while handles.recv().await.is_some() {} };
         thread::Builder::new().name("spawner".into()).spawn(move || runtime.block_on(until_unused))?;
         Ok(Self { runtime: handle, _alive: alive })
+    }
+
+    /// Starts programs on the thread that calls this, until `work`, which runs on a thread of its own, has ended. Called by a main thread,
+    /// the process can be handed over any number of times.
+    ///
+    /// # Errors
+    /// The machine has no thread or descriptor left.
+    ///
+    /// # Panics
+    /// `work` does.
+    pub fn on_this_thread<T: Send + 'static>(work: impl FnOnce(Self) -> T + Send + 'static) -> io::Result<T> {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let (alive, _handles) = mpsc::channel::<Infallible>(1);
+        let spawner = Self { runtime: runtime.handle().clone(), _alive: alive };
+        let (done, answer) = oneshot::channel();
+        let working = move || drop(done.send(work(spawner)));
+        let worker = thread::Builder::new().name("work".into()).spawn(working)?;
+        match runtime.block_on(answer) {
+            Ok(answer) => Ok(answer),
+            Err(_) => match worker.join() {
+                Err(panic) => std::panic::resume_unwind(panic),
+                Ok(()) => Err(io::Error::other("the work ended without an answer")),
+            },
+        }
     }
 
     /// Runs a task on the thread.

@@ -6,6 +6,7 @@ mod backup;
 mod logs;
 mod release;
 mod restore;
+mod self_update;
 mod verify;
 
 mod image;
@@ -31,6 +32,7 @@ pub(crate) use release::{
     Release, ReleaseFetch, ReleasePath, ReleasePrune, ReleaseRefresh, ReleaseVerify, Source,
 };
 pub(crate) use restore::Restore;
+pub(crate) use self_update::{Recover, SelfUpdate};
 pub(crate) use verify::Verify;
 
 pub(crate) use image::{
@@ -207,11 +209,16 @@ pub(crate) enum Operation {
     Down(Down),
     /// Restart a part as it was, then test the deployment
     Restart(Restart),
+    /// Finish or take back an interrupted operation, and nothing else (the agent begins it where people wait for one that was killed)
+    #[command(hide = true)]
+    Recover(Recover),
     /// Bring the deployment to a newer release; until the new server is proven, requests wait, and whatever goes wrong is undone
     #[command(visible_alias = "update")]
     Upgrade(Upgrade),
     /// Go back to the release before an upgrade, with the database, settings and plugins that it had
     Rollback(Rollback),
+    /// Put another version of Mainstay's own program in place; the agent becomes it while everything runs
+    SelfUpdate(SelfUpdate),
     /// List every run with who, when, why and how it ended; or one run with its steps
     History(History),
     /// Make a deployment of a snapshot: here, in an empty directory, or on a new machine; or write a part of one into a directory

@@ -17,7 +17,7 @@ use crate::source::Wish;
 /// The most bytes of a tarball: four times what the largest one (11.x, enterprise) has.
 const TARBALL: u64 = 4 << 30;
 /// The most bytes of a signature, and of a public key with all that people have said of it.
-const SIGNATURE_FILE: u64 = 64 << 10;
+pub(crate) const SIGNATURE_FILE: u64 = 64 << 10;
 const KEY_FILE: u64 = 1 << 20;
 /// What the file with the public key is called beside a release.
 pub const KEY_NAME: &str = "signing-key.asc";

@@ -55,6 +55,7 @@ mod refresh;
 mod run;
 mod sha256;
 mod shelf;
+mod signed;
 mod source;
 mod unpack;
 
@@ -83,5 +84,6 @@ pub use proof::{Proof, Unproven, prove, sha256_of};
 pub use refresh::{RefreshError, refresh};
 pub use sha256::{NotSha256, Sha256};
 pub use shelf::{current, installed, name_of};
+pub use signed::{fetch_signed, fetch_text, prove_beside};
 pub use source::{Sources, Wish};
 pub use unpack::{Identified, Programs, claimed, identify, unpack, unpack_for_copy, unpack_stream};

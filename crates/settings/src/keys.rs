@@ -80,6 +80,12 @@ pub const KEYS: &[Key] = &[
         meaning: "Whether the deployment starts when the machine does, where systemd runs the machine",
     },
     Key {
+        name: "edge.hold",
+        kind: Kind::Int(1, 600),
+        default: "60",
+        meaning: "How many seconds a request waits at most while the server is replaced; after that it gets a 503 with Retry-After",
+    },
+    Key {
         name: "release.mirror",
         kind: Kind::Sites,
         default: "https://releases.mattermost.com",
@@ -96,6 +102,24 @@ pub const KEYS: &[Key] = &[
         kind: Kind::Path,
         default: "fetched from where Mattermost's makers publish it, and kept",
         meaning: "A file with the public key that signs the releases; `release.fingerprint` says which key it must be",
+    },
+    Key {
+        name: "self_update.source",
+        kind: Kind::Line,
+        default: "none: `mainstay self-update --from` names a file or an address",
+        meaning: "Where newer versions of Mainstay itself are: an http:// or https:// address, or a directory",
+    },
+    Key {
+        name: "self_update.fingerprint",
+        kind: Kind::Fingerprint,
+        default: "none: no key of Mainstay's makers is published yet",
+        meaning: "The key that signs Mainstay's own program",
+    },
+    Key {
+        name: "self_update.signing_key",
+        kind: Kind::Path,
+        default: "none",
+        meaning: "A file with the public key that signs Mainstay's own program; `self_update.fingerprint` says which key it must be",
     },
     Key {
         name: "backup.repository",

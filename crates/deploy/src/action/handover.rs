@@ -64,7 +64,7 @@ impl HandOver {
         if let Some(status) = world.agent.status().await? {
             match status.age(world.program()) {
                 Age::Older | Age::OtherBuild if status.protocol >= HANDS_OVER => {
-                    let ask = Ask::HandOver { program: world.mainstay.clone() };
+                    let ask = Ask::HandOver { program: world.mainstay.clone(), older: false };
                     let Err(refused) = world.agent.ask(&ask, STOP_PATIENCE).await else {
                         return Ok(Value::Null);
                     };
@@ -92,7 +92,7 @@ impl HandOver {
 }
 
 /// Whether an agent still runs: it answers, or its lock is free. One that is ending does neither for a moment.
-async fn is_running(world: &World) -> Result<bool, Error> {
+pub(super) async fn is_running(world: &World) -> Result<bool, Error> {
     let deadline = tokio::time::Instant::now() + AGENT_PATIENCE;
     while lives(&world.layout)? {
         let late = tokio::time::Instant::now() > deadline;

@@ -30,7 +30,21 @@ impl Hold {
         matches!(step.action, Action::Hold(Hold { on: false }))
     }
 
+    /// Lets people through.
+    ///
+    /// # Errors
+    /// The agent does not answer.
+    pub(crate) async fn end(world: &World) -> Result<(), Error> {
+        set(world, false).await
+    }
+
     pub(super) async fn apply(self, world: &World, _: &Progress) -> Result<Value, Error> {
+        // An agent that ended meanwhile took the edge with it: to let people in is to open it again, as before.
+        if !self.on && world.agent.status().await?.is_none() {
+            return Err(Error::not_ready(
+                "the agent has ended, and the edge with it, so nobody can be let in",
+            ));
+        }
         set(world, self.on).await.map(|()| Value::Null)
     }
 

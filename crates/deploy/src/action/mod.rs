@@ -38,6 +38,8 @@ mod packages;
 mod pending;
 mod postgres;
 mod postgres_start;
+mod program;
+mod program_agent;
 mod pruning;
 mod removal;
 mod replacement;
@@ -97,6 +99,8 @@ pub(crate) use ownership::{Owned, Ownership};
 pub(crate) use packages::{Manager, Packages};
 pub(crate) use pending::Pending;
 pub(crate) use postgres::Postgres;
+pub(crate) use program::{KeptProgram, NewProgram, ProgramFile, kept as kept_program};
+pub(crate) use program_agent::ProgramAgent;
 pub(crate) use pruning::Pruning;
 pub(crate) use removal::Removal;
 pub(crate) use replacement::Replacement;
@@ -156,7 +160,8 @@ actions! {
     AcceptanceTest, Access, Account, Activation, Administrator, Agent, AppFiles, AppRecord, AppRemoval, Apps,
     BackupKey, BackupRepository, BeforeRemoval, Closing, Cluster, ClusterSettings, Configuration, CreateDatabase, Database,
     DatabaseAside, DatabasePassword, Directories, Edge, Exchange, FetchedCopy, Fetching, Forgetting, Freeing,
-    Furnish, HandOver, Hold, Identity, KeepState, KeptCopy, KeptDump, Loading, Ownership, Packages, Pending, Postgres, Pruning,
+    Furnish, HandOver, Hold, Identity, KeepState, KeptCopy, KeptDump, KeptProgram, Loading, NewProgram, Ownership, Packages,
+    Pending, Postgres, ProgramAgent, ProgramFile, Pruning,
     Removal, Replacement, ReturnState, RolePassword, Rotation, Schedule, Scratch, ScratchComparison, ScratchRemoval,
     Secrets, Server, SetAside, Snapshot, SnapshotFiles, SnapshotRelease, SnapshotSettings, SystemUser,
     TakenConfig, TakenFiles, Unit, Unpacking, VolumeVersion, WantedFile,

@@ -133,6 +133,9 @@ fn changes(action: &Action) -> Vec<(String, Option<PartSpec>)> {
         Action::HandOver(handover) => {
             handover.parts().iter().map(|(name, spec)| (name.clone(), Some(spec.clone()))).collect()
         }
+        Action::ProgramAgent(agent) => {
+            agent.parts().iter().map(|(name, spec)| (name.clone(), Some(spec.clone()))).collect()
+        }
         _ => Vec::new(),
     }
 }
@@ -194,6 +197,7 @@ mod tests {
             proxies: Vec::new(),
             shared: Vec::new(),
             proxy_users: None,
+            hold: None,
         }
     }
 

@@ -38,7 +38,8 @@ impl OpenEdge {
     ) -> Result<Self, Error> {
         let (proxies, shared) = (networks(&spec.proxies)?, networks(&spec.shared)?);
         let unlimited = [limits.unlimited, shared].concat();
-        let limits = Limits { unlimited, ..limits };
+        let hold_limit = spec.hold.map_or(limits.hold, std::time::Duration::from_secs);
+        let limits = Limits { unlimited, hold: hold_limit, ..limits };
         // The edge has no certificate, so where the site URL is `https`, something in front of it ends TLS.
         let transport = if spec.https { Plain::behind_tls() } else { Plain::http() };
         let edge = match inherited {
@@ -127,6 +128,7 @@ mod tests {
             proxies: Vec::new(),
             shared: Vec::new(),
             proxy_users: None,
+            hold: None,
         };
         let open = OpenEdge::open(spec.clone(), any.into(), Limits::default(), &hold, None).expect("a port");
         open.drain().await;

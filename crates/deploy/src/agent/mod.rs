@@ -4,6 +4,7 @@
 //! plan that is undone leaves no trace in it, and an agent that is killed takes everything down with it. It can become a newer
 //! program in place, which goes on with every part: docs/design/agent.md.
 
+mod abandoned;
 mod app;
 mod edge;
 mod found;
@@ -22,7 +23,6 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use ::edge::{Hold, Limits};
 use host::systemd::Notifier;
@@ -34,7 +34,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::control::app::AppSpec;
 use crate::control::client::{self, ShortPath};
-use crate::control::program::{Age, age};
+use crate::control::program::{Age, age, version_of};
 use crate::control::protocol::{
     Answer, Ask, EdgeSpec, PROTOCOL, PartSpec, PostgresSpec, Refusal, ServerSpec, Status,
 };
@@ -49,27 +49,31 @@ use schedule::Schedule;
 use successor::{Care, Inheritance};
 
 /// Runs the agent of a deployment until it is told to stop, or `cancel` says so. With `handover` it goes on with what another program
-/// of this process ran.
+/// of this process ran. `spawner` must be the main thread: see [`Spawner::on_this_thread`].
 ///
 /// # Errors
 /// Another agent runs here; the control socket cannot be made; what was handed over cannot be taken over.
-pub async fn run(world: &World, handover: Option<Handover>, cancel: CancellationToken) -> Result<(), Error> {
+pub async fn run(
+    world: &World,
+    spawner: Spawner,
+    handover: Option<Handover>,
+    cancel: CancellationToken,
+) -> Result<(), Error> {
     let layout = world.layout.clone();
     let holder = Holder::new("mainstay", "agent", "it runs the deployment", &world.version).at(here());
     let root = found::identity_of(layout.root());
     let (lock, listener, inherited) = match handover.map(successor::unpack).transpose()? {
-        Some(Inheritance { lock, control, asker, parts, schedule }) => {
+        Some(Inheritance { lock, control, asker, parts, schedule, holds }) => {
             let lock = Lock::take_over(&layout.agent_lock(), lock, &holder)?;
-            (lock, listener(control.into())?, Some((asker, parts, schedule)))
+            (lock, listener(control.into())?, Some((asker, parts, schedule, holds)))
         }
         None => (Lock::acquire(&layout.agent_lock(), &holder)?, listen(&layout)?, None),
     };
-    let no_thread = |error| Error::not_ready(format!("the agent cannot start: {}", reason(&error)));
     // Each proxied connection takes two descriptors.
     let nofile = host::limits::raise_open_files().unwrap_or_else(|_| host::limits::open_files());
     let nofile = nofile.soft.unwrap_or(u64::MAX);
     let agent = Arc::new(Agent {
-        spawner: Spawner::start().map_err(no_thread)?,
+        spawner,
         control: watch::Sender::new(Arc::new(listener)),
         lock: std::sync::Mutex::new(lock),
         holder,
@@ -87,7 +91,11 @@ pub async fn run(world: &World, handover: Option<Handover>, cancel: Cancellation
         schedule: Schedule::new(world),
         accepts: watch::Sender::new(true),
     });
-    if let Some((asker, parts, schedule)) = inherited {
+    if let Some((asker, parts, schedule, holds)) = inherited {
+        // Before an edge opens: nobody gets past a hold because the agent became another program.
+        if holds {
+            agent.hold.begin(&agent.pass()?);
+        }
         parts.adopt(&agent.care(), &agent.parts)?;
         agent.schedule.set(schedule)?;
         agent.answer(asker).await;
@@ -110,6 +118,7 @@ pub async fn run(world: &World, handover: Option<Handover>, cancel: Cancellation
         () = Arc::clone(&agent).serve(&cancel) => {}
         () = found::keep(&agent) => {}
         () = agent.schedule.keep_time() => {}
+        () = abandoned::watch(&agent, world) => {}
         () = pulse::watch(&agent.parts, &agent.layout) => {}
     }
     if let Some(notifier) = notifier {
@@ -230,8 +239,8 @@ impl Agent {
             tracing::info!(?ask, "asked");
         }
         let stopping = ask == Ask::ShutDown;
-        if let Ask::HandOver { program } = ask {
-            return self.hand_over(stream, &program).await;
+        if let Ask::HandOver { program, older } = ask {
+            return self.hand_over(stream, &program, older).await;
         }
         // What was asked is finished even when whoever asked hangs up.
         let (done, answer) = oneshot::channel();
@@ -348,21 +357,30 @@ impl Agent {
         if open.as_ref().is_some_and(|open| open.spec == spec && open.upstream == upstream) {
             return Ok(None);
         }
-        // Elsewhere it is bound before the old one closes; at the same port it must close first.
-        if open.is_some_and(|open| open.spec.listen.port() == spec.listen.port()) {
-            self.parts.stop(name).await;
-        }
-        let edge = OpenEdge::open(spec, upstream, self.limits(), &self.hold, None)?;
+        // Elsewhere it is bound before the old one closes; at the same address its socket stays open, where new connections wait; at another
+        // address of the same port it must close first.
+        let listener = match open {
+            Some(open) if open.spec.listen == spec.listen => {
+                open.drain().await;
+                open.take_address()
+            }
+            Some(open) if open.spec.listen.port() == spec.listen.port() => {
+                self.parts.stop(name).await;
+                None
+            }
+            _ => None,
+        };
+        let edge = OpenEdge::open(spec, upstream, self.limits(), &self.hold, listener)?;
         self.parts.stop(name).await;
         Ok(Some(edge))
     }
 
     /// Becomes the program, which then answers; or refuses, and goes on as before.
-    async fn hand_over(&self, stream: UnixStream, program: &Path) {
+    async fn hand_over(&self, stream: UnixStream, program: &Path, older: bool) {
         let _turn = self.turn.lock().await;
         let asker = stream.into_std().map(OwnedFd::from);
         let Ok((asker, kept)) = asker.and_then(|asker| Ok((asker.try_clone()?, asker))) else { return };
-        let Err(refused) = self.become_program(program, asker).await;
+        let Err(refused) = self.become_program((program, older), asker).await;
         tracing::error!(error = %refused, "the agent goes on as before");
         if let Ok(mut stream) = UnixStream::from_std(kept.into()) {
             reply(&mut stream, Err(refused)).await;
@@ -371,7 +389,7 @@ impl Agent {
 
     async fn become_program(
         &self,
-        program: &Path,
+        (program, may_be_older): (&Path, bool),
         asker: OwnedFd,
     ) -> Result<std::convert::Infallible, Error> {
         let cannot = |why: &str| {
@@ -380,7 +398,7 @@ impl Agent {
         };
         // Before anything is drained: what can be known to fail changes nothing.
         let version = version_of(program).await.map_err(|why| cannot(&why))?;
-        if age(&version, &self.version) == Age::Older {
+        if !may_be_older && age(&version, &self.version) == Age::Older {
             let what = format!("the agent is Mainstay {}, and {version} is older", self.version);
             return Err(Error::new(Exit::Refused, what));
         }
@@ -390,7 +408,8 @@ impl Agent {
         }
         self.accepts.send_replace(false);
         let (running, schedule) = (self.parts.take(), self.schedule.entries());
-        let handover = successor::pack(&self.version, running, schedule, shared).await;
+        let holds = self.hold.is_on();
+        let handover = successor::pack(&self.version, running, (schedule, holds), shared).await;
         let dir = self.layout.root().as_os_str().to_owned();
         let args = vec!["agent".into(), "--dir".into(), dir, "--handed-over".into()];
         let error = self.spawner.exec(program, args, &handover).await;
@@ -455,18 +474,4 @@ async fn reply(stream: &mut UnixStream, outcome: Result<Status, Error>) {
     if let Err(error) = client::write_line(stream, &answer).await {
         tracing::debug!(%error, "the command has gone before the answer");
     }
-}
-
-/// How long a program may take to tell its version.
-const VERSION_PATIENCE: Duration = Duration::from_secs(5);
-
-/// The version of a `mainstay`, told by the program itself: one that is damaged, or made for another machine, does not get this far.
-async fn version_of(program: &Path) -> Result<String, String> {
-    if !program.is_absolute() {
-        return Err("its path is not absolute".to_owned());
-    }
-    let told = host::tool::Tool::new(program, VERSION_PATIENCE).arg("--version").run().await;
-    let text = told.map_err(|error| error.to_string())?.text();
-    let version = text.trim().strip_prefix("mainstay ").ok_or("it is not a Mainstay")?;
-    Ok(version.to_owned())
 }

@@ -267,6 +267,7 @@ mod tests {
             proxies: Vec::new(),
             shared: Vec::new(),
             proxy_users: None,
+            hold: None,
         };
         let open = OpenEdge::open(spec, any.into(), Limits::default(), &std::sync::Arc::default(), None)
             .expect("a port");

@@ -35,6 +35,9 @@ struct State {
     /// The entries; how their runs went is in a file.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     schedule: Vec<ScheduleEntry>,
+    /// Whether requests wait.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    holds: bool,
 }
 
 /// A part between two programs.
@@ -84,6 +87,8 @@ pub(super) struct Inheritance {
     pub asker: OwnedFd,
     pub parts: HeldParts,
     pub schedule: Vec<ScheduleEntry>,
+    /// Whether requests wait.
+    pub holds: bool,
 }
 
 /// Parts that are not watched.
@@ -103,11 +108,12 @@ pub(super) fn shared(lock: &Lock, control: &impl AsFd, asker: OwnedFd) -> Result
     Ok(vec![lock, control, asker])
 }
 
-/// Every part, which is no longer watched, behind the [`shared`] descriptors. `from` is the version of this program.
+/// Every part, which is no longer watched, behind the [`shared`] descriptors; with the schedule, and whether requests wait. `from` is the
+/// version of this program.
 pub(super) async fn pack(
     from: &str,
     running: Vec<Part>,
-    schedule: Vec<ScheduleEntry>,
+    (schedule, holds): (Vec<ScheduleEntry>, bool),
     mut descriptors: Vec<OwnedFd>,
 ) -> Handover {
     let mut parts = Vec::new();
@@ -142,7 +148,7 @@ pub(super) async fn pack(
         };
         parts.push(HeldPart { name, what });
     }
-    let state = State { format: FORMAT, from: from.to_owned(), parts, schedule };
+    let state = State { format: FORMAT, from: from.to_owned(), parts, schedule, holds };
     // Numbers, texts and lists always become JSON.
     Handover { state: serde_json::to_vec(&state).unwrap_or_default(), descriptors }
 }
@@ -172,7 +178,7 @@ async fn held(
 /// It is damaged, or of a format that this program does not know.
 pub(super) fn unpack(handover: Handover) -> Result<Inheritance, Error> {
     let unreadable = |what: String| Error::not_ready(format!("what was handed over cannot be used: {what}"));
-    let State { format, from, parts, schedule } =
+    let State { format, from, parts, schedule, holds } =
         serde_json::from_slice(&handover.state).map_err(|error| unreadable(error.to_string()))?;
     if format != FORMAT {
         return Err(unreadable(format!("Mainstay {from} wrote format {format}, and this reads {FORMAT}")));
@@ -180,7 +186,7 @@ pub(super) fn unpack(handover: Handover) -> Result<Inheritance, Error> {
     let mut descriptors = handover.descriptors.into_iter();
     let mut next = || descriptors.next().ok_or_else(|| unreadable("a descriptor is missing".to_owned()));
     let (lock, control, asker) = (next()?, next()?, next()?);
-    Ok(Inheritance { lock, control, asker, parts: HeldParts { parts, descriptors }, schedule })
+    Ok(Inheritance { lock, control, asker, parts: HeldParts { parts, descriptors }, schedule, holds })
 }
 
 /// How an agent looks after its parts.
@@ -300,6 +306,15 @@ mod tests {
         let golden = include_str!("../../tests/golden/agent/handover-1-schedule.json");
         let state: State = serde_json::from_str(golden).expect("it is read");
         assert_eq!(state.schedule.first().map(|entry| &*entry.cron), Some("0 3 * * *"));
+        let written = serde_json::to_value(&state).expect("it is written");
+        assert_eq!(written, serde_json::from_str::<serde_json::Value>(golden).expect("JSON"));
+    }
+
+    #[test]
+    fn a_hold_is_handed_over() {
+        let golden = include_str!("../../tests/golden/agent/handover-1-hold.json");
+        let state: State = serde_json::from_str(golden).expect("it is read");
+        assert!(state.holds);
         let written = serde_json::to_value(&state).expect("it is written");
         assert_eq!(written, serde_json::from_str::<serde_json::Value>(golden).expect("JSON"));
     }

@@ -7,6 +7,7 @@ use plan::{Holder, Lock};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Exit};
+use crate::whereabouts::is_stopped;
 use crate::world::World;
 
 /// The version of the files.
@@ -40,6 +41,8 @@ struct Failures {
 pub enum Attempt {
     /// Bring everything up, after this wait.
     Go(Duration),
+    /// Wait until this operation has ended, then ask again: its agent ended, and it may still finish or undo what it does.
+    After(String),
     /// Nothing: the operation that started the agent goes on with it.
     LeaveTo(String),
 }
@@ -73,12 +76,17 @@ pub fn attempt(world: &World) -> Result<Attempt, Error> {
     let holder = Lock::present_holder(&layout.lock())?;
     let text = std::fs::read(starter(world)).unwrap_or_default();
     let starter = serde_json::from_slice::<Starter>(&text).ok().map(|starter| starter.holder);
-    if let Some(holder) = holder.filter(|holder| starter.as_ref() == Some(holder)) {
-        return Ok(Attempt::LeaveTo(holder.to_string()));
+    match holder {
+        Some(holder) if starter.as_ref() == Some(&holder) => {
+            return Ok(Attempt::LeaveTo(holder.to_string()));
+        }
+        // One that is stopped may never end: `up` says so.
+        Some(holder) if !is_stopped(&holder) => return Ok(Attempt::After(holder.to_string())),
+        _ => {}
     }
     let text = std::fs::read(failures(world)).unwrap_or_default();
     let failed = serde_json::from_slice::<Failures>(&text).unwrap_or_default();
-    Ok(Attempt::Go(wait(failed.count)))
+    Ok(Attempt::Go(wait_after(failed.count)))
 }
 
 /// Remembers how the attempt ended. What cannot be written makes the next one wait less.
@@ -95,7 +103,7 @@ pub fn attempt_ended(world: &World, well: bool) {
 }
 
 /// How long to wait after so many failures.
-fn wait(failed: u32) -> Duration {
+pub(crate) fn wait_after(failed: u32) -> Duration {
     match failed.checked_sub(AT_ONCE) {
         None => Duration::ZERO,
         Some(more) => (FIRST_WAIT * 2_u32.saturating_pow(more.min(10))).min(LONGEST_WAIT),
@@ -109,9 +117,9 @@ mod tests {
 
     #[test]
     fn failures_make_the_next_attempt_wait() {
-        let seconds: Vec<u64> = (0..10).map(|failed| wait(failed).as_secs()).collect();
+        let seconds: Vec<u64> = (0..10).map(|failed| wait_after(failed).as_secs()).collect();
         assert_eq!(seconds, [0, 0, 0, 10, 20, 40, 80, 160, 300, 300]);
-        assert_eq!(wait(u32::MAX), LONGEST_WAIT);
+        assert_eq!(wait_after(u32::MAX), LONGEST_WAIT);
     }
 
     #[test]
@@ -126,11 +134,13 @@ mod tests {
         assert_eq!(attempt(&world).expect("its turn"), Attempt::Go(Duration::ZERO));
         let holder = |operation: &str| Holder::new("jo", operation, "a test", "0.1.0");
         let lock = Lock::acquire(&world.layout.lock(), &holder("up")).expect("free");
-        assert_eq!(attempt(&world).expect("its turn"), Attempt::Go(Duration::ZERO));
+        assert!(matches!(attempt(&world).expect("not yet"), Attempt::After(_)));
         leave_to_holder(&world).expect("noted");
         assert!(matches!(attempt(&world).expect("a decision"), Attempt::LeaveTo(_)));
         drop(lock);
-        let _other = Lock::acquire(&world.layout.lock(), &holder("backup")).expect("free");
+        let other = Lock::acquire(&world.layout.lock(), &holder("backup")).expect("free");
+        assert!(matches!(attempt(&world).expect("not yet"), Attempt::After(_)));
+        drop(other);
         assert_eq!(attempt(&world).expect("its turn"), Attempt::Go(Duration::ZERO));
         for _ in 0..4 {
             attempt_ended(&world, false);

@@ -66,6 +66,10 @@ fn what_protocol_2_asks() {
         panic!("another ask")
     };
     assert!(edge.https && edge.proxies.len() == 1);
+    let Ask::Start { spec: PartSpec::Edge(edge), .. } = both_ways(&golden!("start-edge-2-hold")) else {
+        panic!("another ask")
+    };
+    assert_eq!(edge.hold, Some(90));
     let Ask::Start { spec: PartSpec::App(app), .. } = both_ways(&golden!("start-app-2")) else {
         panic!("another ask")
     };
@@ -76,7 +80,9 @@ fn what_protocol_2_asks() {
     assert_eq!(both_ways::<Ask>(&golden!("shut-down-2")), Ask::ShutDown);
     assert_eq!(both_ways::<Ask>(&golden!("hold-2")), Ask::Hold { on: true });
     let program = "/usr/local/bin/mainstay".into();
-    assert_eq!(both_ways::<Ask>(&golden!("hand-over-2")), Ask::HandOver { program });
+    assert_eq!(both_ways::<Ask>(&golden!("hand-over-2")), Ask::HandOver { program, older: false });
+    let program = "/usr/local/bin/mainstay".into();
+    assert_eq!(both_ways::<Ask>(&golden!("hand-over-2-older")), Ask::HandOver { program, older: true });
 }
 
 #[test]
@@ -111,7 +117,7 @@ fn an_agent_of_protocol_1_is_recognised_and_stopped() {
     for (ask, first) in asks {
         assert_eq!(FirstAsk::of(&ask), Some(both_ways(&first)));
     }
-    assert_eq!(FirstAsk::of(&Ask::HandOver { program: "/x".into() }), None);
+    assert_eq!(FirstAsk::of(&Ask::HandOver { program: "/x".into(), older: false }), None);
 
     let status = status(golden!("done-1"));
     assert_eq!((status.protocol, status.version.as_ref(), status.age(of("0.1.0"))), (1, None, Age::Older));

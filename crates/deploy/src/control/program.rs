@@ -1,5 +1,9 @@
 //! The program that runs a deployment beside the one that looks at it: older, newer, or another build of the same version.
 
+use std::path::Path;
+use std::time::Duration;
+
+use host::tool::Tool;
 use version::Version;
 
 use super::protocol::Status;
@@ -11,6 +15,20 @@ pub(crate) struct Program<'a> {
     pub version: &'a str,
     /// Empty where it could not be found out; then the version alone counts.
     pub build: &'a str,
+}
+
+/// How long a program may take to tell its version.
+const VERSION_PATIENCE: Duration = Duration::from_secs(5);
+
+/// The version of a `mainstay`, told by the program itself: one that is damaged, or made for another machine, does not get this far.
+pub(crate) async fn version_of(program: &Path) -> Result<String, String> {
+    if !program.is_absolute() {
+        return Err("its path is not absolute".to_owned());
+    }
+    let told = Tool::new(program, VERSION_PATIENCE).arg("--version").run().await;
+    let text = told.map_err(|error| error.to_string())?.text();
+    let version = text.trim().strip_prefix("mainstay ").ok_or("it is not a Mainstay")?;
+    Ok(version.to_owned())
 }
 
 /// How an agent's program compares with the one that looks.

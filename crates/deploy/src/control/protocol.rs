@@ -61,6 +61,9 @@ pub(crate) enum Ask {
     HandOver {
         /// The absolute path of a newer `mainstay`.
         program: PathBuf,
+        /// Whether it may be an older one: the way back of an update.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        older: bool,
     },
 }
 
@@ -168,6 +171,9 @@ pub struct EdgeSpec {
     /// The users of this machine whose programs may be such a load balancer, by name, or `everybody`; `None`: those of services.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proxy_users: Option<Vec<String>>,
+    /// How many seconds a request waits in a hold at most; `None`: the edge's own limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold: Option<u64>,
 }
 
 /// The agent and what it runs.

@@ -15,7 +15,8 @@ use super::boot;
 use super::caller::Caller;
 use super::halt::{KILL_PATIENCE, SERVICE_PATIENCE, end_leftovers, halt};
 use super::record;
-use super::runner::{Looking, Operation, holder, run_for};
+use super::runner::{Looking, Operation, run_for};
+use super::turn_lock::acquire;
 use crate::action::Action;
 use crate::boot::{Boot, service};
 use crate::control::protocol::Status;
@@ -110,7 +111,7 @@ pub async fn down(world: &World, mut caller: Caller<'_>, takes_over: bool) -> Re
             Err(error) => return Err(error),
         },
     };
-    let _lock = lock_where_possible(world, Down::NAME, &caller)?;
+    let _lock = lock_where_possible(world, Down::NAME, &mut caller).await?;
     tracing::warn!(why, "stopping without a record");
     let changed = halt(world).await?;
     Ok(Stopped { changed, boot: boot::of_file(world).await, unrecorded: changed.then_some(why) })
@@ -120,12 +121,12 @@ pub async fn down(world: &World, mut caller: Caller<'_>, takes_over: bool) -> Re
 ///
 /// # Errors
 /// Another operation runs.
-pub(super) fn lock_where_possible(
+pub(super) async fn lock_where_possible(
     world: &World,
     operation: &str,
-    caller: &Caller<'_>,
+    caller: &mut Caller<'_>,
 ) -> Result<Option<Lock>, Error> {
-    match Lock::acquire(&world.layout.lock(), &holder(world, operation, caller)) {
+    match acquire(world, operation, caller).await {
         Ok(lock) => Ok(Some(lock)),
         // Where even the lock cannot be written, no other operation can have it.
         Err(LockError::Io { .. }) => Ok(None),

@@ -49,7 +49,7 @@ pub async fn uninstall(
     if !caller.consent.to(None)? {
         return Ok(None);
     }
-    let _lock = lock_where_possible(world, Uninstall::NAME, &caller)?;
+    let _lock = lock_where_possible(world, Uninstall::NAME, &mut caller).await?;
     tracing::warn!(why, "removing without a record");
     halt(world).await?;
     let seen = operation.look(world, Looking::at_rest(&mut ())).await?;

@@ -2,10 +2,11 @@
 
 use std::path::PathBuf;
 
-use plan::{Journal, JournalError, Lock, RunId};
+use plan::{Journal, JournalError, RunId};
 
 use super::caller::Caller;
-use super::runner::{Operation, holder, possible};
+use super::runner::{Operation, possible};
+use super::turn_lock::acquire;
 use crate::action::Action;
 use crate::error::Error;
 use crate::place::holder::refuse_elsewhere;
@@ -41,7 +42,7 @@ pub async fn repair_journal<O: Operation>(
         refuse_full(&world.layout)?;
     }
     make_dir(&world.layout.run(), 0o700, None)?;
-    let lock = Lock::acquire(&world.layout.lock(), &holder(world, "repair", caller))?;
+    let lock = acquire(world, "repair", caller).await?;
     let journal = match Journal::open(&path).await {
         Ok(journal) => journal,
         Err(JournalError::Corrupt { .. }) => {

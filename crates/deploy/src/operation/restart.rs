@@ -53,7 +53,7 @@ impl Operation for Restart {
         refuse_not_installed(&world.layout)?;
         refuse_gone_files(&world.layout).await?;
         let running = world.agent.status().await?.ok_or_else(stopped)?;
-        let edge = running.edge().ok_or_else(stopped)?.spec.listen;
+        let test = deployed_test(world, &running)?.ok_or_else(stopped)?;
         // What is in force now: what mainstay.toml says meanwhile is for `up`.
         let config = config_file::deployed(&world.layout)?.unwrap_or_default();
         if let Some(server) = running.server() {
@@ -72,10 +72,7 @@ impl Operation for Restart {
                 check_restart(world, &running, &config, stops_database).await?;
             }
         }
-        let site_url = config["ServiceSettings"]["SiteURL"].as_str().and_then(|url| url.parse().ok());
-        let site_url = site_url.or_else(|| default_site_url(edge, &host_name()).parse().ok());
-        let site_url = site_url.ok_or_else(|| Error::new(Exit::Bug, "the edge has no address"))?;
-        Ok(Seen { running, test: AcceptanceTest { site_url, edge: reachable(edge) } })
+        Ok(Seen { running, test })
     }
 
     fn plan(&self, world: &World, Seen { running, test }: &Seen) -> Result<Plan<Action>, Error> {
@@ -127,6 +124,19 @@ fn check_start(world: &World, spec: &ServerSpec, config: &Value) -> Result<(), E
         Ok(release) => prove(world, release.id(), config, None),
         Err(error) => Err(error.into()),
     }
+}
+
+/// The acceptance test of what is in force now; `None` where nobody could be let in.
+///
+/// # Errors
+/// config.json cannot be read.
+pub(super) fn deployed_test(world: &World, running: &Status) -> Result<Option<AcceptanceTest>, Error> {
+    let Some(edge) = running.edge().map(|edge| edge.spec.listen) else { return Ok(None) };
+    let config = config_file::deployed(&world.layout)?.unwrap_or_default();
+    let site_url = config["ServiceSettings"]["SiteURL"].as_str().and_then(|url| url.parse().ok());
+    let site_url = site_url.or_else(|| default_site_url(edge, &host_name()).parse().ok());
+    let site_url = site_url.ok_or_else(|| Error::new(Exit::Bug, "the edge has no address"))?;
+    Ok(Some(AcceptanceTest { site_url, edge: reachable(edge) }))
 }
 
 fn stopped() -> Error {

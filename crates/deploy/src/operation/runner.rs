@@ -4,14 +4,16 @@
 
 use std::time::Duration;
 
-use plan::{Engine, Holder, Journal, Lock, Outcome, Phase, Plan, Reader, Recovery, RunId};
+use plan::{Engine, Journal, Lock, Outcome, Phase, Plan, Reader, Recovery, RunId};
 use tokio_util::sync::CancellationToken;
 
+use super::another_image::{of_another_image, refuse_after_admission};
 use super::caller::Caller;
 use super::outcome::{Failed, ended};
 use super::planned::Planned;
 use super::record::{Past, taken_back};
 use super::retest::tested_again;
+use super::turn_lock::acquire;
 use crate::action::{Action, Hold, RanBefore};
 use crate::control::presence::moved;
 use crate::error::{Error, Exit};
@@ -24,7 +26,6 @@ use crate::state::deleted::deleted_database;
 use crate::state::full_disk::{explained, refuse_full};
 use crate::state::half_deleted::half_deleted;
 use crate::state::report::after_undo;
-use crate::whereabouts::here;
 use crate::world::World;
 
 /// A command that changes a deployment.
@@ -370,12 +371,12 @@ struct Turn {
 
 impl Turn {
     /// Takes the lock. Makes the directory, `run` and the journal where they are missing, and nothing else.
-    async fn take(world: &World, operation: &str, caller: &Caller<'_>) -> Result<Self, Error> {
+    async fn take(world: &World, operation: &str, caller: &mut Caller<'_>) -> Result<Self, Error> {
         let layout = &world.layout;
         make_dir(layout.root(), ROOT_MODE, None)?;
         check_directories(layout)?;
         make_dir(&layout.run(), 0o700, None)?;
-        let lock = Lock::acquire(&layout.lock(), &holder(world, operation, caller))?;
+        let lock = acquire(world, operation, caller).await?;
         layout::sweep(layout)?;
         let journal = Journal::open(&layout.journal()).await?;
         Ok(Self { lock, journal })
@@ -402,7 +403,12 @@ impl Turn {
     ) -> Result<Option<Recovered>, Error> {
         let Some((run, plan, state)) = self.journal.unfinished::<Action>().await? else { return Ok(None) };
         let began = self.journal.run(run).await?.map(|run| run.started_at).unwrap_or_default();
+        let image = of_another_image(&world.layout, &plan);
         let recovery = match state.phase {
+            Phase::Ready(next) | Phase::Running(next) if image.is_some() => {
+                refuse_after_admission(&plan.steps[next..], image.as_deref())?;
+                Recovery::Undo
+            }
             // People are let in, or were: what they did since must not be undone.
             Phase::Ready(next) | Phase::Running(next) if Hold::admits(&plan.steps[next]) => Recovery::Resume,
             _ => operation.recovery(&plan.operation),
@@ -452,6 +458,10 @@ impl Turn {
         if let Outcome::Undone { kept, .. } = &outcome {
             // The test of a stop that stays was of what is there now.
             after_undo(&world.layout, report.filter(|_| kept.is_none()))?;
+            // The agent may have ended meanwhile, with parts that no step of this plan starts.
+            if kept.is_none() {
+                RanBefore::read(&world.layout).restore(world).await;
+            }
         }
         // Done or undone: what was kept for the undo may be as large as the database.
         let ended = ended(outcome)?;
@@ -463,10 +473,6 @@ impl Turn {
         let (faults, cancel) = (caller.faults.clone(), caller.cancel.clone());
         Engine::new(&self.journal, &self.lock, &mut *caller.reader, faults, cancel)
     }
-}
-
-pub(super) fn holder(world: &World, operation: &str, caller: &Caller<'_>) -> Holder {
-    Holder::new(&caller.who, operation, &caller.why, &world.version).at(here())
 }
 
 /// Removes what was kept for an undo; only after the run is done or undone, because until then it may be needed.

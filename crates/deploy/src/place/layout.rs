@@ -24,7 +24,7 @@ const SERVER_DIRS: [&str; 5] = ["config", "logs/mattermost", "plugins", "client-
 const OWN_DIRS: [&str; 1] = [Layout::LOGS];
 
 /// Every name that may stand at the top of a deployment's directory.
-const OURS: [&str; 27] = [
+const OURS: [&str; 28] = [
     Layout::APPS,
     "mainstay.toml",
     "secrets.toml",
@@ -36,6 +36,7 @@ const OURS: [&str; 27] = [
     Layout::DRILL,
     "current",
     "releases",
+    Layout::PROGRAMS,
     "config",
     "data",
     "database",
@@ -258,6 +259,14 @@ impl Layout {
             Place::Machine => self.root.join("releases"),
             Place::Container => RELEASES.into(),
         }
+    }
+
+    /// The name of the directory with programs of Mainstay.
+    pub(crate) const PROGRAMS: &str = "programs";
+
+    /// 0700: Mainstay's own program before the last `self-update`, and one that is about to take its place.
+    pub(crate) fn programs(&self) -> PathBuf {
+        self.root.join(Self::PROGRAMS)
     }
 
     /// The server's own configuration.

@@ -7,6 +7,7 @@ pub(crate) mod holder;
 pub(crate) mod layout;
 pub(crate) mod local_socket;
 pub(crate) mod machine;
+pub(crate) mod package_manager;
 pub(crate) mod postgres;
 
 use std::path::Path;

@@ -142,7 +142,9 @@ impl Desired {
         let usual = || if https { PRIVATE.map(str::to_owned).to_vec() } else { Vec::new() };
         let proxies = self.proxies.clone().unwrap_or_else(usual);
         let (shared, proxy_users) = (self.shared.clone(), self.proxy_users.clone());
-        EdgeSpec { listen: self.listen, https, proxies, shared, proxy_users }
+        // A whole number, which its row has checked.
+        let hold = self.wanted.get("edge.hold").and_then(|seconds| seconds.parse().ok());
+        EdgeSpec { listen: self.listen, https, proxies, shared, proxy_users, hold }
     }
 
     /// The same with what the environment gives, which outranks the file: the site URL, the load balancers and the shared addresses.

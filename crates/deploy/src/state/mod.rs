@@ -22,6 +22,7 @@ pub(crate) mod left_behind;
 pub(crate) mod location;
 pub(crate) mod lost_journal;
 pub(crate) mod own_keys;
+pub(crate) mod program_source;
 pub(crate) mod proof;
 pub(crate) mod published;
 pub(crate) mod refused_start;

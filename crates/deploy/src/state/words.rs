@@ -33,6 +33,12 @@ pub(crate) const UPGRADE: &str = "upgrade";
 /// Goes back to the release before an upgrade.
 pub(crate) const ROLLBACK: &str = "rollback";
 
+/// Finishes or takes back an interrupted run.
+pub(crate) const RECOVER: &str = "recover";
+
+/// Puts another version of Mainstay's own program in place.
+pub(crate) const SELF_UPDATE: &str = "self-update";
+
 /// Removes snapshots.
 pub(crate) const PRUNE_BACKUPS: &str = "backup prune";
 

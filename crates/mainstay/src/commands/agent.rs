@@ -43,9 +43,15 @@ pub(super) fn run(world: &World, handed_over: bool) -> Result<Exit, Error> {
         layers.push(lines.with_ansi(false).with_writer(JournalLines).with_filter(belongs).boxed());
     }
     tracing_subscriber::registry().with(layers).init();
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    let runtime = runtime.map_err(|error| Error::not_ready(format!("cannot start: {error}")))?;
-    runtime.block_on(async { deploy::run_agent(world, handover, interrupted()?).await })?;
+    let world = world.clone();
+    let cannot_start = |error: std::io::Error| Error::not_ready(format!("the agent cannot start: {error}"));
+    let work = move |spawner| {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+        let runtime = runtime.map_err(cannot_start)?;
+        runtime.block_on(async { deploy::run_agent(&world, spawner, handover, interrupted()?).await })
+    };
+    // This is the main thread: the parent of all that runs, before and after every hand-over.
+    host::Spawner::on_this_thread(work).map_err(cannot_start)??;
     Ok(Exit::Done)
 }
 

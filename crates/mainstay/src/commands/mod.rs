@@ -15,6 +15,7 @@ mod logs;
 mod man;
 mod misread;
 mod question;
+mod recover;
 mod reference;
 mod release;
 mod release_fetch;
@@ -23,6 +24,7 @@ mod release_verify;
 mod restart;
 mod restore;
 mod rollback;
+mod self_update;
 mod settings;
 mod shell;
 mod status;
@@ -131,6 +133,8 @@ fn operate(printer: Printer, common: &Common, operation: Operation) -> Result<Ex
             Operation::Logs(args) => logs::run(printer, &world, &args, cancel).await,
             Operation::Down(args) => down::run(printer, &world, &args, cancel).await,
             Operation::Restart(args) => restart::run(printer, &world, args, cancel).await,
+            Operation::Recover(args) => recover::run(printer, &world, args, cancel).await,
+            Operation::SelfUpdate(args) => Box::pin(self_update::run(printer, &world, args, cancel)).await,
             Operation::Upgrade(args) => upgrade::run(printer, &world, args, cancel).await,
             Operation::Rollback(args) => Box::pin(rollback::run(printer, &world, args, cancel)).await,
             Operation::History(args) => history::run(printer, &world, &args).await,

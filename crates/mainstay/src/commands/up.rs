@@ -12,6 +12,9 @@ use crate::printer::Printer;
 use crate::terminal;
 use finding::Exit;
 
+/// How often the start at boot looks whether an operation that runs has ended.
+const LOOK: Duration = Duration::from_millis(200);
+
 pub(super) async fn run(
     printer: Printer,
     world: &World,
@@ -21,7 +24,19 @@ pub(super) async fn run(
     if !args.at_boot {
         return bring_up(printer, world, args, cancel).await;
     }
-    match deploy::attempt(world)? {
+    let mut attempt = deploy::attempt(world)?;
+    if let Attempt::After(holder) = &attempt {
+        printer.say(&format!("The parts are started when this has ended: {holder}"));
+    }
+    while let Attempt::After(_) = attempt {
+        tokio::select! {
+            () = tokio::time::sleep(LOOK) => {}
+            () = cancel.cancelled() => return Ok(Exit::Done),
+        }
+        attempt = deploy::attempt(world)?;
+    }
+    match attempt {
+        Attempt::After(_) => {}
         Attempt::LeaveTo(holder) => {
             printer.say(&format!("The parts are left to the operation that started the agent: {holder}"));
             deploy::attempt_ended(world, true);

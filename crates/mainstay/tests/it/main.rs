@@ -54,6 +54,7 @@ mod full {
     mod found;
     mod handover;
     mod history;
+    mod hold;
     pub(crate) mod image;
     mod managed;
     mod managed_checks;
@@ -67,6 +68,7 @@ mod full {
     mod removal;
     mod restore;
     mod schedule;
+    mod self_update;
     mod sweep;
     mod system_users;
     mod upgrade;

@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::place::{MAINSTAY, Place, Ran, processes_of};
 
 /// A program of this version that does the same, and is another build: the id that its linker gave it is another one.
-fn other_build(dir: &Path) -> PathBuf {
+pub(super) fn other_build(dir: &Path) -> PathBuf {
     const NOTES_WITHIN: usize = 64 * 1024;
     let id = host::build::id(Path::new(MAINSTAY)).expect("a build");
     let byte = |at: usize| u8::from_str_radix(&id[at..at + 2], 16).expect("hexadecimal");
@@ -24,13 +24,13 @@ fn other_build(dir: &Path) -> PathBuf {
 }
 
 /// Runs that program on the deployment.
-fn run(program: &Path, place: &Place, args: &[&str]) -> Ran {
+pub(super) fn run(program: &Path, place: &Place, args: &[&str]) -> Ran {
     let mut command = Command::new(program);
     command.args(args).env("MAINSTAY_DIR", &place.root).env_remove("RUST_BACKTRACE");
     command.output().expect("it runs").into()
 }
 
-fn up(program: &Path, place: &Place, more: &[&str]) -> Ran {
+pub(super) fn up(program: &Path, place: &Place, more: &[&str]) -> Ran {
     let args = place.up_args();
     let args: Vec<&str> = args.iter().map(String::as_str).chain(more.iter().copied()).collect();
     run(program, place, &args)

@@ -137,10 +137,21 @@ fn replaced_by_another_release_it_is_migrated_and_never_goes_back() {
         assert!(failed.stderr.contains("everything is as before"), "{}", failed.stderr);
         assert_eq!(volume.read("VERSION"), "11.6.0+0.0.9\n", "{step}");
     }
+    // The image of before starts on what an undo left, and takes back what a power cut left.
+    earlier().up(&[]).stop().expect(0);
+    for step in ["copy:after", "migration:after", "server:after"] {
+        let killed = Run::new(&volume).to_end(&["--inject-kill", step, "app:start"]);
+        assert_eq!(killed.code, 137, "{step}: {}", killed.stderr);
+        earlier().up(&[]).stop().expect(0);
+        assert_eq!(volume.read("VERSION"), "11.6.0+0.0.9\n", "{step}");
+    }
     let plan = Run::new(&volume).to_end(&["--plan", "app:start"]).expect(0).stdout;
     assert!(plan.contains("Bring the database from 11.6.0+0.0.9-builtin"), "{plan}");
-    let killed = Run::new(&volume).to_end(&["--inject-kill", "activation:after", "app:start"]);
+    // Once the new one is proven, there is no way back that loses nothing.
+    let killed = Run::new(&volume).to_end(&["--inject-kill", "admit:before", "app:start"]);
     assert_eq!(killed.code, 137, "{}", killed.stderr);
+    let refused = earlier().to_end(&[]).expect(8);
+    assert!(refused.stderr.contains("start an image with"), "{}", refused.stderr);
     let container = Run::new(&volume).up(&[]);
     is_up(&container);
     container.stop().expect(0);

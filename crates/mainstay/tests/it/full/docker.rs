@@ -249,6 +249,31 @@ fn another_base_keeps_its_users_and_its_path() {
 }
 
 #[test]
+fn an_image_on_postgres_has_what_a_backup_of_a_linked_postgres_needs() {
+    let docker = Docker::start();
+    postgres_image::make(&docker, "postgres:17");
+    let dir = tempfile::tempdir().expect("a directory");
+    let context = dir.path().join("context").display().to_string();
+    let program = static_mainstay().display().to_string();
+    let refused = mainstay(&["image", "build", "--base", "postgres:17", "--format", "layout"]).expect(2);
+    assert!(refused.stderr.contains("--format context"), "{}", refused.stderr);
+    let build = ["image", "build", "--format", "context", "--base", "postgres:17", "--output", &context];
+    mainstay(&[&build[..], &["--compression", "fast", "--mainstay", &program]].concat()).expect(0);
+    docker.run(&["build", "--quiet", "--tag", "with-postgres", &context]);
+    let database = ["POSTGRES_USER=mattermost", "POSTGRES_PASSWORD=secret", "POSTGRES_DB=mattermost"];
+    let database: Vec<&str> = database.iter().flat_map(|pair| ["--env", *pair]).collect();
+    docker.run(&[&["run", "--name", "mattermost-db", "-d"], &database[..], &["postgres:17"]].concat());
+    let run =
+        ["run", "--name", "mattermost", "-d", "--link", "mattermost-db:postgres", "--volume", "/backups"];
+    docker.run(&[&run[..], &["with-postgres"]].concat());
+    up(&docker, "mattermost");
+    let made = docker.run(&["exec", "mattermost", "mainstay", "backup", "create", "--json"]);
+    assert!(made.contains("\"type\":\"run-ended\"") || made.contains("snapshot"), "{made}");
+    let checked = docker.run(&["exec", "mattermost", "mainstay", "backup", "check", "--json"]);
+    assert!(!checked.contains("\"error\""), "{checked}");
+}
+
+#[test]
 fn a_linked_postgres_is_the_database() {
     let docker = Docker::start();
     let image = load(&docker);

@@ -26,7 +26,7 @@ struct Page {
 }
 
 /// Commands that do not run here: how they begin, and why.
-const ELSEWHERE: [(&str, &str); 19] = [
+const ELSEWHERE: [(&str, &str); 20] = [
     ("mainstay rollback", "needs an upgrade to another release; full/upgrade.rs runs it"),
     ("docker", "Docker's own tests run it"),
     ("cargo", "builds or tests Mainstay itself"),
@@ -49,6 +49,7 @@ const ELSEWHERE: [(&str, &str); 19] = [
         "mainstay settings secrets rotate database_password",
         "needs a managed database; full/managed_killed.rs runs it",
     ),
+    ("mainstay self-update", "needs a program that somebody has signed; full/self_update.rs runs it"),
     ("mainstay apps enable", "as `mainstay apps install`"),
     ("mainstay apps disable", "as `mainstay apps install`"),
     ("mainstay apps uninstall", "as `mainstay apps install`"),

@@ -27,7 +27,7 @@ cp -a "$home/." "$root$home/"; cp -a "$share/." "$root$share/"
 mkdir -p "$root/usr/share/zoneinfo"; cp -aL /usr/share/zoneinfo/Etc /usr/share/zoneinfo/UTC "$root/usr/share/zoneinfo/"
 rm -rf "$root$home/lib/bitcode"
 cp -L /bin/sh "$root/bin/sh"
-for lib in $(ldd /bin/sh "$bin/postgres" "$bin/initdb" "$bin/pg_isready" "$bin/psql" | grep -o '/[^ ]*' | grep -v ':$' | sort -u); do
+for lib in $(ldd /bin/sh "$bin/postgres" "$bin/initdb" "$bin/pg_isready" "$bin/psql" "$bin/pg_dump" "$bin/pg_restore" | grep -o '/[^ ]*' | grep -v ':$' | sort -u); do
     mkdir -p "$root$(dirname "$lib")"; cp -L "$lib" "$root$lib"
 done
 printf 'root:x:0:0::/:/bin/sh\npostgres:x:26:26::/tmp:/bin/sh\n' > "$root/etc/passwd"

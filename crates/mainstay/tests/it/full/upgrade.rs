@@ -17,7 +17,7 @@ use crate::place::{MAINSTAY, Place, Ran};
 
 /// What the stand-in for the next release does wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Next {
+pub(super) enum Next {
     /// Nothing.
     Good,
     /// Its migration changes the database and fails then.
@@ -37,7 +37,7 @@ impl Next {
         [Self::Good, Self::FailsToMigrate, Self::DoesNotStart, Self::TakesNoFiles, Self::Crashes, Self::Dot];
 
     /// The tarball of the release.
-    fn tarball(self) -> &'static str {
+    pub(super) fn tarball(self) -> &'static str {
         let at = Self::ALL.iter().position(|next| *next == self).expect("one of them");
         TARBALLS.paths[at].to_str().expect("a name")
     }
@@ -122,14 +122,14 @@ impl Tarballs {
 }
 
 /// What people had before the upgrade.
-struct Before {
+pub(super) struct Before {
     channel: String,
     token: String,
     pid: Value,
 }
 
 /// A running deployment in which people have written.
-async fn deployment(place: &Place) -> Before {
+pub(super) async fn deployment(place: &Place) -> Before {
     let token = place.token().await;
     let channel = managed_recovery::channel(&place.url(), &token).await;
     let before = Before { channel, token, pid: place.status()["agent"]["server"]["pid"].clone() };
@@ -140,7 +140,7 @@ async fn deployment(place: &Place) -> Before {
 }
 
 impl Before {
-    async fn post(&self, place: &Place, message: &str) {
+    pub(super) async fn post(&self, place: &Place, message: &str) {
         let body = json!({"channel_id": self.channel, "message": message});
         let url = format!("{}/api/v4/posts", place.url());
         let posted = reqwest::Client::new().post(url).bearer_auth(&self.token).json(&body).send().await;
@@ -156,7 +156,7 @@ impl Before {
 }
 
 /// The release that runs, and whether it is the old one with all that people had, or the new one.
-async fn is_old(place: &Place, before: &Before) -> bool {
+pub(super) async fn is_old(place: &Place, before: &Before) -> bool {
     let (release, messages) = (place.status()["release"].clone(), before.messages(place).await);
     let has_old = messages.contains("only the old release has this");
     assert!(messages.contains("everybody has this"), "{messages}");
@@ -169,16 +169,16 @@ async fn is_old(place: &Place, before: &Before) -> bool {
     has_old
 }
 
-fn upgrade(place: &Place, next: Next, more: &[&str]) -> Ran {
+pub(super) fn upgrade(place: &Place, next: Next, more: &[&str]) -> Ran {
     place.run(&to(next, more))
 }
 
-fn to<'a>(next: Next, more: &[&'a str]) -> Vec<&'a str> {
+pub(super) fn to<'a>(next: Next, more: &[&'a str]) -> Vec<&'a str> {
     ["upgrade", "--yes", "--release", next.tarball()].iter().chain(more).copied().collect()
 }
 
 /// Asks all the time, and says which requests failed, and the longest time from the end of one answer to the next.
-async fn asks_all_the_time(url: String, stop: Arc<AtomicBool>) -> (usize, Vec<String>, Duration) {
+pub(super) async fn asks_all_the_time(url: String, stop: Arc<AtomicBool>) -> (usize, Vec<String>, Duration) {
     let client = reqwest::Client::builder().timeout(Duration::from_secs(30)).build().expect("a client");
     let (mut asked, mut failed, mut longest, mut last) = (0, Vec::new(), Duration::ZERO, Instant::now());
     while !stop.load(Ordering::Relaxed) {
