@@ -40,6 +40,13 @@ impl Deployment {
         output(&self.mainstay, &[&["--dir", &dir], args].concat())
     }
 
+    /// Adds to mainstay.toml.
+    pub(crate) fn want(&self, text: &str) -> Result<(), Failure> {
+        let path = self.root.join("mainstay.toml");
+        let wanted = std::fs::read_to_string(&path)?;
+        Ok(std::fs::write(path, format!("{wanted}{text}"))?)
+    }
+
     /// The output of `status --json`.
     pub(crate) fn status(&self) -> Result<Value, Failure> {
         serde_json::from_str(&self.run(&["status", "--json"])?).map_err(|error| Failure(error.to_string()))

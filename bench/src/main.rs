@@ -13,6 +13,7 @@ mod release;
 mod server;
 mod settings;
 mod up;
+mod upgrade;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let outcome = match args.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["up", mainstay] => up::run(Path::new(mainstay)),
+        ["upgrade", mainstay] => upgrade::run(Path::new(mainstay)),
         ["server", mainstay] => server::run(Path::new(mainstay)),
         ["apps", mainstay] => apps::run(Path::new(mainstay))
             .and_then(|()| apps_local::run(Path::new(mainstay)))
@@ -44,7 +46,9 @@ fn main() -> ExitCode {
             release::work(Path::new(mainstay), Path::new(dir), site, key)
         }
         ["edge", relay] => edge::run(Path::new(relay)),
-        _ => Err(Failure("usage: cargo xtask bench up|server|settings|image|edge|apps|release".to_owned())),
+        _ => Err(Failure(
+            "usage: cargo xtask bench up|upgrade|server|settings|image|edge|apps|release".to_owned(),
+        )),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
