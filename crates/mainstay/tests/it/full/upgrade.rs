@@ -30,11 +30,20 @@ pub(super) enum Next {
     Crashes,
     /// Nothing, and it leaves the database as it is.
     Dot,
+    /// Its migration finds a database that only reads from then on.
+    FindsItReadOnly,
 }
 
 impl Next {
-    const ALL: [Self; 6] =
-        [Self::Good, Self::FailsToMigrate, Self::DoesNotStart, Self::TakesNoFiles, Self::Crashes, Self::Dot];
+    const ALL: [Self; 7] = [
+        Self::Good,
+        Self::FailsToMigrate,
+        Self::DoesNotStart,
+        Self::TakesNoFiles,
+        Self::Crashes,
+        Self::Dot,
+        Self::FindsItReadOnly,
+    ];
 
     /// The tarball of the release.
     pub(super) fn tarball(self) -> &'static str {
@@ -51,6 +60,7 @@ impl Next {
             Self::TakesNoFiles => ("", "MM_FILESETTINGS_MAXFILESIZE=1 exec"),
             Self::Crashes => ("", "(sleep 1; echo 'panic: out of ideas' >&2; kill -9 $$) & exec"),
             Self::Dot => ("", "exec"),
+            Self::FindsItReadOnly => (READ_ONLY, "exec"),
         };
         let (build, pending) = match self {
             Self::Dot => ("0.1.9", "No migrations to apply."),
@@ -82,6 +92,9 @@ esac
         )
     }
 }
+
+/// Lets sessions of the database that begin from now on only read.
+const READ_ONLY: &str = "psql -X -q \"$source\" -c 'do $d$ begin execute format($f$alter database %I set default_transaction_read_only = on$f$, current_database()); end $d$' >&2; echo 'it only reads' >&2; exit 1";
 
 /// The tarballs of the next releases.
 static TARBALLS: LazyLock<Tarballs> = LazyLock::new(Tarballs::make);
@@ -436,6 +449,14 @@ fn a_database_on_a_server_is_dumped_and_goes_back_with_its_release() {
         assert!(failed.stderr.contains("it is verified"), "{next:?}: {}", failed.stderr);
         assert!(is_old(), "{next:?}: {}", failed.stderr);
     }
+    // What cannot be undone now is said, and undone when the cause is gone.
+    let stuck = chat.run(&to(Next::FindsItReadOnly, &[])).expect(7);
+    assert!(stuck.stderr.contains("read-only"), "{}", stuck.stderr);
+    chat.sql(
+        "begin read write; do $$ begin execute format('alter database %I reset default_transaction_read_only', current_database()); end $$; commit",
+    );
+    chat.up(&[]).expect(0);
+    assert!(is_old(), "{}", stuck.stderr);
     for fault in ["dump:after", "migration:after"] {
         let killed = chat.run(&to(Next::Good, &["--inject-kill", fault]));
         assert_eq!(killed.code, -9, "{fault}: {}", killed.stderr);
