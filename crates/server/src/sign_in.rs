@@ -29,7 +29,7 @@ use crate::clock;
 use crate::error::{AppError, Result};
 use crate::id::Id;
 use crate::model::{Standing, User};
-use crate::password::{UNMATCHED, Verdict};
+use crate::password::{Verdict, unmatched};
 use crate::peer::Client;
 
 /// A refused login is answered after a whole number of these, so that its time tells nothing: longer than a hash takes.
@@ -147,7 +147,7 @@ async fn attempt(app: &App, client: Client, credentials: &Credentials<'_>) -> Re
         Some(_) => standing.locked_until(most, now).map(|until| Refusal::Locked { until, told: is_known }),
     };
     let (Some(user), None) = (&user, refusal) else {
-        app.verify_password(credentials.password.to_owned(), UNMATCHED.to_owned()).await?;
+        app.verify_password(credentials.password.to_owned(), unmatched()).await?;
         return Ok(Err(refusal.unwrap_or(Refusal::UnknownName)));
     };
     let hash = match app.verify_password(credentials.password.to_owned(), user.password.clone()).await? {
