@@ -46,6 +46,8 @@ pub struct Deployment<'a> {
     options: Options,
     /// What somebody should know beforehand.
     pub notes: Vec<Finding>,
+    /// The app that it replaces, in words, if that is another app of the same id: somebody has to agree to that.
+    pub replaces: Option<String>,
 }
 
 /// What was deployed.
@@ -96,6 +98,7 @@ impl<'a> Deployment<'a> {
                 record = recover(aws, &store, &record, turn.holder, turn.watch).await?;
             }
         }
+        let replaces = record.replaced_by(&package.desired.about, &version);
         let policy = options.policy.clone().unwrap_or_else(|| policy_of(&record, &version));
         let mut observed = observe(aws, Some(record.clone()), &app_id, &version, &policy).await?;
         let foreign = foreign(aws, &package.desired, &record, &observed, options.adopt).await?;
@@ -130,7 +133,7 @@ impl<'a> Deployment<'a> {
         if !job.plan.is_empty() {
             preflight(&job).await?;
         }
-        Ok(Self { job, package, options, notes })
+        Ok(Self { job, package, options, notes, replaces })
     }
 
     /// Whether everything is as the bundle wants it.

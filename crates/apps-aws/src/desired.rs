@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use apps::{Error, Manifest, names};
+use apps::{About, Error, Manifest, names};
 use finding::{Exit, Finding};
 use secrecy::SecretString;
 
@@ -136,6 +136,7 @@ pub struct Item {
 pub struct Desired {
     pub(crate) app_id: String,
     pub(crate) version: String,
+    pub(crate) about: About,
     functions: Vec<Function>,
     objects: Vec<Object>,
     manifest: Object,
@@ -231,6 +232,7 @@ impl Desired {
             );
             return Err(Error::new(Exit::Refused, what).findings(findings));
         }
+        let about = About::of(manifest);
         let manifest_bytes = serde_json::to_vec(manifest)
             .map_err(|error| Error::new(Exit::Bug, format!("the manifest cannot be written: {error}")))?;
         let manifest = Object {
@@ -240,7 +242,7 @@ impl Desired {
             etag: String::new(),
         };
         let objects = objects.into_values().map(|(_, object)| object).collect();
-        Ok(Self { app_id, version, functions, objects, manifest, manifest_bytes })
+        Ok(Self { app_id, version, about, functions, objects, manifest, manifest_bytes })
     }
 
     pub(crate) fn functions(&self) -> &[Function] {
@@ -295,6 +297,7 @@ impl Desired {
             objects: self.objects.clone(),
             manifest: self.manifest.clone(),
             policy: policy.filter(|name| !name.is_empty()).unwrap_or_else(|| POLICY.to_owned()),
+            about: Some(self.about.clone()),
         };
         (release, environments)
     }

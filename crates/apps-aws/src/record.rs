@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use apps::About;
 use serde::{Deserialize, Serialize};
 
 /// The format that this version writes.
@@ -48,6 +49,9 @@ pub struct Release {
     /// The invoke policy that names its functions.
     #[serde(default)]
     pub policy: String,
+    /// Whose app it is; `None` = an earlier Mainstay wrote the record, or another tool deployed it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub about: Option<About>,
 }
 
 /// A function as it is deployed.
@@ -132,6 +136,15 @@ impl Record {
     /// The record of an app of which nothing is deployed.
     pub fn new(app_id: &str) -> Self {
         Self { format: FORMAT, app_id: app_id.to_owned(), ..Self::default() }
+    }
+
+    /// The app that a deployment of `version` would replace, in words, if it is another app than `about` that has the same id.
+    pub(crate) fn replaced_by(&self, about: &About, version: &str) -> Option<String> {
+        let replaced = [Some(version), self.current.as_deref()];
+        replaced.into_iter().flatten().find_map(|old| {
+            let release = self.versions.get(old)?;
+            release.about.as_ref()?.replaced_by(about, [old, version])
+        })
     }
 
     /// Its key.

@@ -11,6 +11,7 @@
 //! - The long function names of Mattermost's plugin as they are: with dots in the id or version AWS refuses them.
 #![forbid(unsafe_code)]
 
+mod about;
 mod archive;
 mod bundle;
 mod call;
@@ -42,6 +43,7 @@ pub mod source;
 mod template;
 mod terraform;
 
+pub use about::About;
 pub use archive::{ARCHIVE_MAX, Entry};
 pub use bundle::{ASSET_MAX, Asset, Bundle};
 pub use convert::{Converted, convert, convert_bundle};

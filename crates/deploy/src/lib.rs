@@ -93,7 +93,7 @@ pub use place::ground::{check_directory, refuse_unreadable};
 pub use place::layout::{Layout, LogPart};
 pub use place::machine::host_name;
 pub use place::{Place, container};
-pub use state::apps::{About, Deployed};
+pub use state::apps::Deployed;
 pub use state::backups::access::Elsewhere;
 pub use state::backups::cross_check::CrossCheck;
 pub use state::backups::key::WITHOUT_THE_KEY;

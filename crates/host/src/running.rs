@@ -68,11 +68,20 @@ impl Running {
     }
 
     /// Whether what this process calls `theirs` is the directory that we call `ours`: a container has other ones by the same names, and a
-    /// directory may have several. `false` too where we may not know.
+    /// directory may have several. Of a directory that was deleted only the name is left. `false` too where we may not know.
     pub fn means(&self, theirs: &Path, ours: &Path) -> bool {
-        let (Ok(ours), Ok(below)) = (ours.metadata(), theirs.strip_prefix("/")) else { return false };
-        let theirs = Path::new("/proc").join(self.pid.to_string()).join("root").join(below).metadata();
-        theirs.is_ok_and(|theirs| (theirs.dev(), theirs.ino()) == (ours.dev(), ours.ino()))
+        let Ok(below) = theirs.strip_prefix("/") else { return false };
+        let process = Path::new("/proc").join(self.pid.to_string());
+        let identity = |path: &Path| path.metadata().map(|meta| (meta.dev(), meta.ino()));
+        match (identity(&process.join("root").join(below)), identity(ours)) {
+            (Ok(theirs), Ok(ours)) => theirs == ours,
+            (Err(_), Err(_)) => {
+                let mounts = |of: &Path| std::fs::read_link(of.join("ns/mnt")).ok();
+                theirs == ours
+                    && mounts(&process).is_some_and(|theirs| mounts(Path::new("/proc/self")) == Some(theirs))
+            }
+            _ => false,
+        }
     }
 }
 
@@ -100,6 +109,7 @@ mod tests {
             !found.means(&absent, path) && !found.means(path, &absent) && !found.means(path, Path::new("/"))
         );
         assert_eq!(found.uid, rustix::process::geteuid().as_raw());
+        assert!(found.means(&absent, &absent), "both were deleted, and had one name");
         child.kill().expect("ended");
         child.wait().expect("waited");
         assert_eq!(of(found.pid), None);

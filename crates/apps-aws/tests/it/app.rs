@@ -9,8 +9,8 @@ use apps_aws::{
     Settings, Shown, Step, Turn,
 };
 
-use crate::emulator::Emulator;
-use crate::proxy::Proxy;
+use testbed_aws::Emulator;
+use testbed_aws::Proxy;
 
 /// An account with everything that `apps aws init` makes.
 pub(crate) struct Account {
@@ -78,6 +78,7 @@ pub(crate) struct App {
     pub(crate) functions: Vec<(String, Vec<u8>)>,
     pub(crate) files: Vec<(String, Vec<u8>)>,
     pub(crate) handler: String,
+    pub(crate) homepage: String,
 }
 
 impl App {
@@ -91,6 +92,7 @@ impl App {
             functions: owned(functions),
             files: owned(files),
             handler: "bootstrap".into(),
+            homepage: "https://example.org".into(),
         }
     }
 
@@ -105,7 +107,7 @@ impl App {
             app_id: self.id.clone(),
             version: self.version.clone(),
             display_name: "App".into(),
-            homepage_url: "https://example.org".into(),
+            homepage_url: self.homepage.clone(),
             aws_lambda: Some(AwsLambda { functions: self.functions.iter().map(function).collect() }),
             ..Manifest::default()
         }
@@ -131,6 +133,14 @@ impl App {
         let turn = Turn { holder: &holder, take_over: false, only_look: false, watch: &|_| {} };
         let package = Package { desired: self.desired(), contents: self };
         Box::pin(Deployment::look(aws, package, options, &turn)).await?.run(&turn).await
+    }
+
+    /// The other app of this id that a deployment would replace.
+    pub(crate) async fn replaces(&self, aws: &Aws) -> Option<String> {
+        let holder = Holder::ended("test");
+        let turn = Turn { holder: &holder, take_over: false, only_look: true, watch: &|_| {} };
+        let package = Package { desired: self.desired(), contents: self };
+        Box::pin(Deployment::look(aws, package, Options::default(), &turn)).await.unwrap().replaces
     }
 
     pub(crate) async fn plan(&self, aws: &Aws) -> Result<Vec<Shown>, Error> {

@@ -7,9 +7,6 @@
 )]
 
 mod app;
-#[allow(dead_code, reason = "shared with the tests of another crate")]
-mod emulator;
-mod proxy;
 
 /// What needs programs other than our own: `cargo xtask test --quick` skips it.
 mod full {

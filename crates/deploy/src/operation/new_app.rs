@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
-use crate::state::apps::About;
+use apps::About;
 
 /// A bundle that is to run here.
 #[derive(Debug, Clone)]

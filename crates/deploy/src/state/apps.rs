@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use ::apps::About;
 use serde::{Deserialize, Serialize};
 
 use ::apps::is_app_id;
@@ -29,15 +30,6 @@ pub struct Deployed {
     /// Whose app it is; `None` = an earlier Mainstay wrote the record.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub about: Option<About>,
-}
-
-/// What a manifest says of whose app it is: two apps may have the same id.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct About {
-    /// The name that people see.
-    pub display_name: String,
-    /// The address about the app.
-    pub homepage_url: String,
 }
 
 #[derive(Debug, Serialize, Deserialize)]

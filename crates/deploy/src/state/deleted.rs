@@ -48,10 +48,21 @@ pub fn deleted_database(layout: &Layout) -> Option<DeletedDatabase> {
         let file = host::leftover::PidFile::read(&layout.run().join(format!("{part}.pid")))?;
         file.is_running().then_some(file.pid)
     };
-    let file = || open_but_deleted(process(SERVER)?, &layout.sqlite()).map(DeletedDatabase::File);
+    let server = || process(SERVER).or_else(|| last_user(layout));
+    let file = || open_but_deleted(server()?, &layout.sqlite()).map(DeletedDatabase::File);
     let cluster =
         || missing_cluster(process(DATABASE)?, &layout.postgres_data()).map(DeletedDatabase::Cluster);
     file().or_else(cluster)
+}
+
+/// The process that has the built-in server's file open by its name, where the whole deployment was deleted, with what it knew of its
+/// processes.
+fn last_user(layout: &Layout) -> Option<u32> {
+    if layout.root().exists() {
+        return None;
+    }
+    let file = layout.sqlite();
+    host::running::all().find(|process| process.open_files().any(|open| open == file)).map(|found| found.pid)
 }
 
 /// PostgreSQL works in the directory of its data.

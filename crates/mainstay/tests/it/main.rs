@@ -2,15 +2,9 @@
 
 mod access;
 mod accounts;
-#[path = "../../../apps-aws/tests/it/proxy.rs"]
-#[allow(clippy::unwrap_used, dead_code, reason = "shared with the tests of another crate")]
-mod aws_proxy;
 mod backups;
 mod bad_input;
 mod capability;
-#[path = "../../../apps-aws/tests/it/emulator.rs"]
-#[allow(clippy::unwrap_used, dead_code, reason = "shared with the tests of another crate")]
-mod emulator;
 mod foreign;
 mod golden;
 mod heads;

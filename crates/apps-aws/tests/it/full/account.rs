@@ -4,7 +4,7 @@ use apps_aws::{Clean, Init, Names, check, handed_over};
 use finding::Exit;
 
 use crate::app::{Account, App, undeploy};
-use crate::proxy::Fault;
+use testbed_aws::Fault;
 
 #[tokio::test]
 async fn an_account_is_prepared_once_and_cleaned() {

@@ -8,7 +8,7 @@ use apps::source::ReadObject as _;
 use apps_aws::{Bundles, Flags, Objects, Settings};
 use finding::Exit;
 
-use crate::emulator::Emulator;
+use testbed_aws::Emulator;
 
 const BUCKET: &str = "bundles";
 

@@ -13,7 +13,7 @@ use s3s::auth::SimpleAuth;
 use s3s::service::S3ServiceBuilder;
 
 use crate::app::{Account, App, BUCKET, rollback, sdk, sha256, undeploy};
-use crate::proxy::Fault;
+use testbed_aws::Fault;
 
 /// A server of S3 whose objects are files of a directory, for the keys `test` and `test`. It ends with the test.
 struct Store {

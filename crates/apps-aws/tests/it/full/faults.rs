@@ -3,7 +3,7 @@
 use finding::Exit;
 
 use crate::app::{Account, App, undeploy};
-use crate::proxy::Fault;
+use testbed_aws::Fault;
 
 const FAULTS: [Fault; 5] =
     [Fault::Error, Fault::CutAfter, Fault::KilledBefore, Fault::KilledAfter, Fault::Silence];

@@ -51,3 +51,18 @@ async fn what_another_tool_deployed_is_taken_over_only_if_somebody_says_so() {
     assert!(deployed.changes > 0);
     assert_eq!(app.deploy(&account.aws).await.unwrap().changes, 0);
 }
+
+#[tokio::test]
+async fn another_app_of_the_same_id_is_known_by_its_homepage() {
+    let account = Account::ready().await;
+    let app = App::new("com.foo", "1.0.0", &[("main", "code")], &[]);
+    assert_eq!(app.replaces(&account.aws).await, None, "nothing is there");
+    app.deploy(&account.aws).await.unwrap();
+    let mine = App { version: "1.1.0".into(), ..app.clone() };
+    assert_eq!(mine.replaces(&account.aws).await, None);
+    for version in ["1.0.0", "2.0.0"] {
+        let other = App { version: version.into(), homepage: "https://other.example".into(), ..app.clone() };
+        let replaced = other.replaces(&account.aws).await.unwrap();
+        assert!(replaced.contains("`App` 1.0.0 (https://example.org)"), "{version}: {replaced}");
+    }
+}

@@ -120,7 +120,7 @@ async fn what_is_throttled_is_tried_again() {
     let account = Account::ready().await;
     let app = App::new("com.example.slow", "1.0.0", &[("main", "code")], &[("a.txt", "a")]);
     for at in [0, 7, 12] {
-        account.proxy.reset(Some((at, crate::proxy::Fault::Throttled)));
+        account.proxy.reset(Some((at, testbed_aws::Fault::Throttled)));
         app.deploy(&account.aws).await.unwrap();
         undeploy(&account.aws, &app.id, &app.version).await.unwrap();
     }

@@ -1,5 +1,5 @@
 //! The policies that the page for operators prints are enough for what it says, hold nothing that is not needed, and a permission that is
-//! missing is named. The emulator checks signatures, actions and resources as AWS does: `tests/emulator/strict.py`.
+//! missing is named. The emulator checks signatures, actions and resources as AWS does: `testbed-aws/moto/strict.py`.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ use finding::Exit;
 use serde_json::Value;
 
 use crate::app::{App, BUCKET, connect, rollback, sdk, undeploy};
-use crate::emulator::Emulator;
+use testbed_aws::Emulator;
 
 const PONG: &str = r#"{"statusCode":200,"body":"{\"type\":\"ok\",\"text\":\"PONG\"}"}"#;
 

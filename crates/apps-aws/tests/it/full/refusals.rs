@@ -5,7 +5,7 @@ use apps_aws::{Aws, Init, Names};
 use finding::Exit;
 
 use crate::app::{Account, App, connect};
-use crate::proxy::Refusal;
+use testbed_aws::Refusal;
 
 /// An account whose calls go through the proxy, each tried twice at most.
 async fn account() -> (Account, Aws) {

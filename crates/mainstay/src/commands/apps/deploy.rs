@@ -28,6 +28,15 @@ pub(super) async fn deploy(printer: Printer, args: &DeployApp) -> Result<Exit, E
     let turn = cloud::turn(&args.cloud, &holder, args.change.plan, &watch);
     let deployment = Box::pin(Deployment::look(&aws, opened.package(), options, &turn)).await?;
     say(printer, &deployment.notes);
+    if let Some(other) = &deployment.replaces {
+        let question = format!("Replace {other}? Calls of it go to the new one");
+        if args.change.plan {
+            printer.say(&format!("note: this replaces {other}"));
+        } else if !args.change.yes && !cloud::agreed(printer, &question)? {
+            printer.say("Nothing was changed");
+            return Ok(Exit::Done);
+        }
+    }
     if args.change.plan {
         cloud::show(printer, &settings, &deployment.calls());
         return Ok(Exit::Done);

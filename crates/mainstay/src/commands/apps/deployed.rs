@@ -2,9 +2,9 @@
 
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 
-use apps::{ARCHIVE_MAX, Bundle, names, route};
+use apps::{ARCHIVE_MAX, About, Bundle, names, route};
 use apps_aws::Flags;
-use deploy::{About, AppChanged, DeployApp, Error, LocalApp, NewApp, RollBackApp, UndeployApp, World};
+use deploy::{AppChanged, DeployApp, Error, LocalApp, NewApp, RollBackApp, UndeployApp, World};
 use finding::Exit;
 use secrecy::ExposeSecret as _;
 use tokio_util::sync::CancellationToken;
@@ -181,10 +181,7 @@ async fn deploy(
     let key = names::sha256(&[&bytes[..], variables.as_bytes()].concat());
     let app = NewApp {
         version: bundle.manifest.version.clone(),
-        about: About {
-            display_name: bundle.manifest.display_name.clone(),
-            homepage_url: bundle.manifest.homepage_url.clone(),
-        },
+        about: About::of(&bundle.manifest),
         source: staged.path().to_owned(),
         sha256: names::sha256(&bytes),
         key: key.get(..16).unwrap_or_default().to_owned(),

@@ -35,6 +35,10 @@ impl Deploy for Cloud {
         let turn = Turn { holder: &self.holder, take_over: false, only_look: false, watch: &silent };
         let deployment =
             Box::pin(Deployment::look(&self.aws, opened.package(), Options::default(), &turn)).await?;
+        if let Some(other) = &deployment.replaces {
+            return Err(Error::new(Exit::Refused, format!("the bundle would replace {other}"))
+                .hint("if that is wanted, deploy it by hand: `mainstay apps deploy BUNDLE` asks for it"));
+        }
         let deployed = Box::pin(deployment.run(&turn)).await?;
         let manifest = &opened.bundle().manifest;
         Ok(Deployed {

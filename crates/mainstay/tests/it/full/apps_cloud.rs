@@ -11,8 +11,8 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::routing::{get, post};
 use serde_json::{Value, json};
 
-use crate::emulator::Emulator;
 use crate::place::{Place, Ran};
+use testbed_aws::Emulator;
 
 const RECORD: &str = "/bundles/mainstay/apps-deployer/production.json";
 

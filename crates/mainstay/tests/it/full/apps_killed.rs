@@ -4,9 +4,9 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Stdio;
 
-use crate::aws_proxy::{Fault, Proxy};
-use crate::emulator::Emulator;
 use crate::place::{Place, Ran};
+use testbed_aws::Emulator;
+use testbed_aws::{Fault, Proxy};
 
 const BUCKET: &str = "mattermost-apps-bucket";
 

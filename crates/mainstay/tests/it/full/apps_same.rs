@@ -8,8 +8,8 @@ use std::process::{Command, Stdio};
 use apps::event::{Request, Response, call_body};
 use serde_json::{Value, json};
 
-use crate::emulator::Emulator;
 use crate::place::{Place, Ran};
+use testbed_aws::Emulator;
 
 const BUCKET: &str = "mattermost-apps-bucket";
 
@@ -31,7 +31,7 @@ async fn deployed(emulator: &Emulator, lambda: &str, dir: &Path, calls: &[(&str,
     let unzipped = Command::new("python3").args(unzip).status().expect("python runs");
     assert!(unzipped.success());
     let mut run = Command::new(format!("{target}/lambda/bin/python"));
-    run.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/../apps-aws/tests/emulator/lambda.py")).arg(&code);
+    run.arg(testbed_aws::lambda_program()).arg(&code);
     run.arg(function["Handler"].as_str().expect("a handler"));
     let mut run =
         run.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("it runs");

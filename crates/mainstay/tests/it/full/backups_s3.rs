@@ -1,7 +1,7 @@
 //! Backups in object storage, over the wire.
 
-use crate::emulator::Emulator;
 use crate::place::{Place, Ran};
+use testbed_aws::Emulator;
 
 #[tokio::test]
 async fn a_backup_in_object_storage_needs_its_key_elsewhere() {

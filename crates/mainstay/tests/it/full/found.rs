@@ -72,6 +72,29 @@ fn an_agent_that_cannot_make_its_files_again_is_ended_all_the_same() {
 }
 
 #[test]
+fn a_deployment_that_is_deleted_while_it_runs_is_told_and_stopped() {
+    let place = Place::new();
+    place.up(&[]).expect(0);
+    fs::remove_dir_all(&place.root).expect("removed");
+    let told = place.run(&["status"]).expect(0);
+    assert!(
+        told.stdout.contains("was deleted") && told.stdout.contains("SAFE/mattermost.db"),
+        "{}",
+        told.stdout
+    );
+    let refused = place.up(&["--yes"]).expect(8);
+    assert!(refused.stderr.contains("was deleted"), "{}", refused.stderr);
+    assert!(!place.root.exists(), "a second deployment began beside the one that runs");
+    let asked = place.run(&["down"]).expect(4);
+    assert!(asked.stderr.contains("--yes"), "{}", asked.stderr);
+    let stopped = place.run(&["down", "--yes"]).expect(0);
+    assert!(stopped.stdout.contains("Stopped"), "{}", stopped.stdout);
+    assert_stopped(&place);
+    assert!(!place.root.exists(), "stopping made the directory again");
+    place.up(&[]).expect(0);
+}
+
+#[test]
 fn a_socket_of_the_server_that_is_deleted_comes_back() {
     let place = Place::new();
     place.up(&[]).expect(0);

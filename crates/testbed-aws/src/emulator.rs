@@ -7,37 +7,42 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// A running emulator.
-pub(crate) struct Emulator {
+pub struct Emulator {
     child: Child,
-    pub(crate) port: u16,
+    /// Where it listens on 127.0.0.1.
+    pub port: u16,
     /// What it writes of each check of a permission, if it does.
     checks: Option<tempfile::NamedTempFile>,
 }
 
 /// A check of a permission, as the emulator made it.
 #[derive(Debug, serde::Deserialize)]
-pub(crate) struct Check {
-    pub(crate) user: String,
-    pub(crate) action: String,
-    pub(crate) resource: String,
-    pub(crate) allowed: bool,
+pub struct Check {
+    /// Who asked.
+    pub user: String,
+    /// The action of IAM.
+    pub action: String,
+    /// What it was about.
+    pub resource: String,
+    /// Whether the policies allowed it.
+    pub allowed: bool,
 }
 
 impl Emulator {
     /// Starts it. It looks at no permission and no signature.
-    pub(crate) async fn start() -> Self {
+    pub async fn start() -> Self {
         Self::start_with(&[]).await
     }
 
     /// The same with variables of the emulator's own.
-    pub(crate) async fn start_with(variables: &[(&str, &str)]) -> Self {
+    pub async fn start_with(variables: &[(&str, &str)]) -> Self {
         Self::run(&[installed("moto_server")], variables, None).await
     }
 
     /// Starts it as a stricter one, whose checks are those of AWS from [`Self::enforce`] on.
-    pub(crate) async fn strict() -> Self {
+    pub async fn strict() -> Self {
         let checks = tempfile::NamedTempFile::new().unwrap();
-        let launcher = Path::new(env!("CARGO_MANIFEST_DIR")).join("../apps-aws/tests/emulator/strict.py");
+        let launcher = Path::new(env!("CARGO_MANIFEST_DIR")).join("moto/strict.py");
         let program = [installed("python"), launcher, checks.path().to_owned()];
         Self::run(&program, &[], Some(checks)).await
     }
@@ -71,7 +76,7 @@ impl Emulator {
     }
 
     /// From now on it checks signatures and permissions, or no longer.
-    pub(crate) async fn enforce(&self, is_strict: bool) {
+    pub async fn enforce(&self, is_strict: bool) {
         let free = if is_strict { "0" } else { "inf" };
         let asked = reqwest::Client::new().post(self.url("/moto-api/reset-auth"));
         let set = asked.header("content-type", "text/plain").body(free).send().await.unwrap();
@@ -79,13 +84,13 @@ impl Emulator {
     }
 
     /// The checks that it made, in their order.
-    pub(crate) fn checks(&self) -> Vec<Check> {
+    pub fn checks(&self) -> Vec<Check> {
         let text = std::fs::read_to_string(self.checks.as_ref().unwrap().path()).unwrap();
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
     /// Asks its IAM, past every client, while it enforces nothing: the body.
-    pub(crate) async fn iam(&self, action: &str, parameters: &[(&str, &str)]) -> String {
+    pub async fn iam(&self, action: &str, parameters: &[(&str, &str)]) -> String {
         let mut form = url::form_urlencoded::Serializer::new(String::new());
         form.append_pair("Action", action).append_pair("Version", "2010-05-08").extend_pairs(parameters);
         let asked = reqwest::Client::new().post(self.url("/")).body(form.finish());
@@ -96,7 +101,7 @@ impl Emulator {
     }
 
     /// A user with this policy alone: its access key and secret.
-    pub(crate) async fn user(&self, name: &str, policy: &serde_json::Value) -> (String, String) {
+    pub async fn user(&self, name: &str, policy: &serde_json::Value) -> (String, String) {
         self.iam("CreateUser", &[("UserName", name)]).await;
         self.allow(name, policy).await;
         let key = self.iam("CreateAccessKey", &[("UserName", name)]).await;
@@ -104,21 +109,21 @@ impl Emulator {
     }
 
     /// From now on the user may do this and nothing else.
-    pub(crate) async fn allow(&self, name: &str, policy: &serde_json::Value) {
+    pub async fn allow(&self, name: &str, policy: &serde_json::Value) {
         let document = policy.to_string();
         let parameters = [("UserName", name), ("PolicyName", "page"), ("PolicyDocument", &document)];
         self.iam("PutUserPolicy", &parameters).await;
     }
 
     /// What every function answers from now on, that many times.
-    pub(crate) async fn functions_answer(&self, answer: &str, times: usize) {
+    pub async fn functions_answer(&self, answer: &str, times: usize) {
         let answers = serde_json::json!({ "results": vec![answer; times], "region": "eu-central-1" });
         let asked = reqwest::Client::new().post(self.url("/moto-api/static/lambda-simple/response"));
         assert!(asked.body(answers.to_string()).send().await.unwrap().status().is_success());
     }
 
     /// Asks its S3, past every client: the status and the body.
-    pub(crate) async fn s3(&self, method: &str, path: &str, body: Vec<u8>) -> (u16, String) {
+    pub async fn s3(&self, method: &str, path: &str, body: Vec<u8>) -> (u16, String) {
         let method = method.parse().unwrap();
         let asked = reqwest::Client::new().request(method, self.url(path)).body(body);
         let answer = asked.header("Authorization", credential("s3")).send().await.unwrap();
@@ -126,19 +131,19 @@ impl Emulator {
     }
 
     /// Asks its Lambda, past every client.
-    pub(crate) async fn lambda(&self, path: &str) -> serde_json::Value {
+    pub async fn lambda(&self, path: &str) -> serde_json::Value {
         let asked = reqwest::Client::new().get(self.url(path)).header("Authorization", credential("lambda"));
         serde_json::from_str(&asked.send().await.unwrap().text().await.unwrap()).unwrap()
     }
 
     /// The bytes of an object.
-    pub(crate) async fn bytes(&self, path: &str) -> Vec<u8> {
+    pub async fn bytes(&self, path: &str) -> Vec<u8> {
         let asked = reqwest::Client::new().get(self.url(path)).header("Authorization", credential("s3"));
         asked.send().await.unwrap().bytes().await.unwrap().to_vec()
     }
 
     /// Everything of apps that it holds: objects with their content, functions, and which of them the invoke policy lets Mattermost call.
-    pub(crate) async fn holds(&self, bucket: &str) -> Vec<String> {
+    pub async fn holds(&self, bucket: &str) -> Vec<String> {
         let mut state = Vec::new();
         for object in
             parts(&self.s3("GET", &format!("/{bucket}?list-type=2"), Vec::new()).await.1, "Contents")
@@ -165,12 +170,13 @@ impl Emulator {
     }
 
     /// Makes a bucket in the region of the tests.
-    pub(crate) async fn make_bucket(&self, name: &str) {
+    pub async fn make_bucket(&self, name: &str) {
         let place = "<CreateBucketConfiguration><LocationConstraint>eu-central-1</LocationConstraint></CreateBucketConfiguration>";
         assert_eq!(self.s3("PUT", &format!("/{name}"), place.into()).await.0, 200);
     }
 
-    pub(crate) fn url(&self, path: &str) -> String {
+    /// The address of a path on it.
+    pub fn url(&self, path: &str) -> String {
         format!("http://127.0.0.1:{}{path}", self.port)
     }
 }
@@ -184,8 +190,10 @@ fn parts(xml: &str, tag: &str) -> Vec<String> {
 
 /// A program that `cargo xtask test` installs.
 fn installed(name: &str) -> PathBuf {
-    let program =
-        Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap().join("clients/python/bin").join(name);
+    // A test's executable lies in `debug/deps` of the target directory.
+    let executable = std::env::current_exe().unwrap();
+    let target = executable.ancestors().nth(3).unwrap();
+    let program = target.join("clients/python/bin").join(name);
     assert!(program.is_file(), "{} is missing: run `cargo xtask test` once", program.display());
     program
 }

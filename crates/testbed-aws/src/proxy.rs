@@ -19,7 +19,7 @@ use tokio::sync::Notify;
 
 /// What happens to a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fault {
+pub enum Fault {
     /// It is refused with status 500, however often it is tried.
     Error,
     /// AWS throttles it, once.
@@ -51,15 +51,15 @@ struct State {
 
 /// What every call is answered with, in the way of its service.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Refusal {
+pub struct Refusal {
     /// The status, code and text of S3.
-    pub(crate) s3: Option<(u16, &'static str, &'static str)>,
+    pub s3: Option<(u16, &'static str, &'static str)>,
     /// The same of IAM and STS.
-    pub(crate) iam: Option<(u16, &'static str, &'static str)>,
+    pub iam: Option<(u16, &'static str, &'static str)>,
     /// The same of Lambda.
-    pub(crate) lambda: Option<(u16, &'static str, &'static str)>,
+    pub lambda: Option<(u16, &'static str, &'static str)>,
     /// A header of S3's answer.
-    pub(crate) header: Option<(&'static str, &'static str)>,
+    pub header: Option<(&'static str, &'static str)>,
 }
 
 impl Refusal {
@@ -99,18 +99,21 @@ enum Service {
 
 /// A running proxy.
 #[derive(Clone)]
-pub(crate) struct Proxy {
-    pub(crate) port: u16,
+pub struct Proxy {
+    /// Where it listens on 127.0.0.1.
+    pub port: u16,
     state: Arc<Mutex<State>>,
     /// The ETags of what was written to the other server of S3, whose lists have none.
     etags: Arc<Mutex<BTreeMap<String, String>>>,
-    pub(crate) killed: Arc<Notify>,
+    /// Told when the process of the caller counts as killed.
+    pub killed: Arc<Notify>,
 }
 
 const PONG: &str = r#"{"statusCode":200,"headers":{"Content-Type":"application/json"},"body":"{\"type\":\"ok\",\"text\":\"PONG\"}"}"#;
 
 impl Proxy {
-    pub(crate) async fn start(upstream: u16) -> Self {
+    /// Starts it before the emulator at this port.
+    pub async fn start(upstream: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let proxy = Self { port, state: Arc::default(), etags: Arc::default(), killed: Arc::default() };
@@ -130,7 +133,7 @@ impl Proxy {
     }
 
     /// From now on: no calls yet, and this fault at call `at` (the first is 0).
-    pub(crate) fn reset(&self, fault: Option<(usize, Fault)>) {
+    pub fn reset(&self, fault: Option<(usize, Fault)>) {
         // What is left of the kill before.
         let _ = self.killed.notified().now_or_never();
         let mut state = self.state.lock().unwrap();
@@ -139,21 +142,22 @@ impl Proxy {
     }
 
     /// What functions answer.
-    pub(crate) fn ping(&self, answer: Option<&str>) {
+    pub fn ping(&self, answer: Option<&str>) {
         self.state.lock().unwrap().ping = answer.map(str::to_owned);
     }
 
     /// S3 is another server from now on, which keeps its objects below a directory.
-    pub(crate) fn store(&self, port: u16, objects: &Path) {
+    pub fn store(&self, port: u16, objects: &Path) {
         self.state.lock().unwrap().store = Some((port, objects.to_owned()));
     }
 
     /// AWS refuses every call in this way from now on, or no longer.
-    pub(crate) fn refuse(&self, refusal: Option<Refusal>) {
+    pub fn refuse(&self, refusal: Option<Refusal>) {
         self.state.lock().unwrap().refusal = refusal;
     }
 
-    pub(crate) fn calls(&self) -> Vec<String> {
+    /// Each call so far: its method, its path, and the action of IAM.
+    pub fn calls(&self) -> Vec<String> {
         self.state.lock().unwrap().calls.clone()
     }
 
