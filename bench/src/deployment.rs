@@ -27,11 +27,15 @@ impl Deployment {
         Ok(Self { root: dir.path().join("chat"), _dir: dir, port, mainstay: mainstay.to_owned() })
     }
 
+    /// Its directory.
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
     /// Runs `up` to its end.
     pub(crate) fn up(&self) -> Result<(), Failure> {
         let listen = format!("127.0.0.1:{}", self.port);
-        let user: &[&str] = if is_root() { &["--user", "nobody"] } else { &[] };
-        self.run(&[&["up", "--json", "--listen", &listen], user].concat()).map(|_| ())
+        self.run(&[&["up", "--json", "--listen", &listen], user()].concat()).map(|_| ())
     }
 
     /// Runs `mainstay` on this deployment. Returns what it printed.
@@ -76,6 +80,11 @@ impl Drop for Deployment {
         let _ =
             Command::new(&self.mainstay).arg("--dir").arg(&self.root).args(["uninstall", "--yes"]).output();
     }
+}
+
+/// The flag for the user of a deployment: none is made for a benchmark.
+pub(crate) fn user() -> &'static [&'static str] {
+    if is_root() { &["--user", "nobody"] } else { &[] }
 }
 
 fn is_root() -> bool {

@@ -6,6 +6,7 @@
 mod apps;
 mod apps_aws;
 mod apps_local;
+mod backup;
 mod deployment;
 mod edge;
 mod image;
@@ -45,9 +46,10 @@ fn main() -> ExitCode {
         ["release-worker", mainstay, dir, site, key] => {
             release::work(Path::new(mainstay), Path::new(dir), site, key)
         }
+        ["backup", mainstay] => backup::run(Path::new(mainstay)),
         ["edge", relay] => edge::run(Path::new(relay)),
         _ => Err(Failure(
-            "usage: cargo xtask bench up|upgrade|server|settings|image|edge|apps|release".to_owned(),
+            "usage: cargo xtask bench up|upgrade|server|settings|image|edge|apps|release|backup".to_owned(),
         )),
     };
     match outcome {

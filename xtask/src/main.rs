@@ -23,7 +23,7 @@ usage: cargo xtask COMMAND
   test --quick     the tests that need no root, no other program and no network
   ci               format, dependencies, lints, all tests, generated pages; a table at the end
   sweep [SEED]     `up` with 200 random combinations of settings; takes some minutes. SEED repeats an earlier run
-  bench NAME       up, upgrade, server, settings, image, edge, apps, release: a table of ratios, both sides in one run
+  bench NAME       up, upgrade, server, settings, image, edge, apps, release, backup: ratios, both sides in one run
   docs [--check]   write the generated pages, or fail if one is out of date
   static           build a statically linked mainstay for container images, quickly, to try
   dist             build what is shipped, in target/dist: mainstay, and mainstay-static for images";
@@ -48,6 +48,8 @@ fn main() -> ExitCode {
         ["bench", name @ ("up" | "upgrade" | "server" | "settings" | "apps" | "release")] => {
             bench(name, &["--package", "mainstay"], "release/mainstay")
         }
+        ["bench", "backup"] => tools::for_backup_bench()
+            .and_then(|()| bench("backup", &["--package", "mainstay"], "release/mainstay")),
         ["bench", "image"] => standalone::released().and_then(|program| measure("image", &program)),
         ["bench", "edge"] => tools::for_edge_bench().and_then(|()| {
             bench("edge", &["--package", "edge", "--example", "relay"], "release/examples/relay")
@@ -58,7 +60,7 @@ fn main() -> ExitCode {
         ["dist"] => cargo(&["build", "--profile", "dist", "--package", "mainstay"])
             .and_then(|()| standalone::shipped()),
         ["bench", ..] => Err(Failure(
-            "bench takes one of: up, upgrade, server, settings, image, edge, apps, release".to_owned(),
+            "bench takes one of: up, upgrade, server, settings, image, edge, apps, release, backup".to_owned(),
         )),
         _ => Err(Failure(USAGE.to_owned())),
     };

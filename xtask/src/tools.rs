@@ -41,6 +41,9 @@ const MARIADB: Tool = Tool { programs: &["/usr/sbin/mariadbd"], package: "mariad
 const PGBOUNCER: Tool = Tool { programs: &["/usr/sbin/pgbouncer"], package: "pgbouncer" };
 /// Reads the backups that are written here, and writes one that is read here.
 const RESTIC: Tool = Tool { programs: &["restic"], package: "restic" };
+const BORG: Tool = Tool { programs: &["borg"], package: "borgbackup" };
+/// Measures a command with all that it runs.
+const GNU_TIME: Tool = Tool { programs: &["/usr/bin/time"], package: "time" };
 const SKOPEO: Tool = Tool { programs: &["skopeo"], package: "skopeo" };
 const UMOCI: Tool = Tool { programs: &["umoci"], package: "umoci" };
 const REGISTRY: Tool = Tool { programs: &["docker-registry"], package: "docker-registry" };
@@ -171,6 +174,11 @@ fn once(
 /// The proxy that the edge is compared with, and the load generator.
 pub(crate) fn for_edge_bench() -> Result<(), Failure> {
     packages(&[NGINX, WRK])
+}
+
+/// The programs that our backups are compared with, the one that copies a database for them, and the one that measures all of them.
+pub(crate) fn for_backup_bench() -> Result<(), Failure> {
+    packages(&[RESTIC, BORG, SQLITE, GNU_TIME])
 }
 
 fn packages(tools: &[Tool]) -> Result<(), Failure> {
