@@ -60,7 +60,8 @@ fn main() -> ExitCode {
         ["dist"] => cargo(&["build", "--profile", "dist", "--package", "mainstay"])
             .and_then(|()| standalone::shipped()),
         ["bench", ..] => Err(Failure(
-            "bench takes one of: up, upgrade, server, settings, image, edge, apps, release, backup".to_owned(),
+            "bench takes one of: up, upgrade, server, settings, image, edge, apps, release, backup"
+                .to_owned(),
         )),
         _ => Err(Failure(USAGE.to_owned())),
     };

@@ -177,13 +177,11 @@ impl Error {
             deepest = Some(error.to_string());
             cause = error.source();
         }
-        let text = finding::one_line(&error.display_log(), 500);
-        Error::Damaged {
-            location: location.to_owned(),
-            why: deepest.map_or(text.clone(), |cause| {
-                if text.contains(&cause) { text } else { format!("{text}: {cause}") }
-            }),
-        }
+        let why = match error.is_code("C001") {
+            true => "a part of it is not what was written".to_owned(),
+            false => in_words(&error.display_log(), deepest.as_deref()),
+        };
+        Error::Damaged { location: location.to_owned(), why }
     }
 
     /// The exit code that says it.
@@ -197,5 +195,33 @@ impl Error {
             Error::Damaged { .. } | Error::Unlike { .. } | Error::Manifest { .. } => Exit::NotVerified,
             _ => Exit::NotReady,
         }
+    }
+}
+
+/// What the engine says for its log, for people: without its kinds and codes, and what it advises users of another program.
+fn in_words(log: &str, deepest: Option<&str>) -> String {
+    let text = log.strip_prefix("Error: ").unwrap_or(log);
+    let text = text.split(" (kind: related to").next().unwrap_or(text);
+    let text = text.split(" Please ").next().unwrap_or(text);
+    let text = finding::one_line(text, 300);
+    let text = text.trim_end_matches('.');
+    match deepest.map(|cause| finding::one_line(cause, 200)) {
+        Some(cause) if !text.contains(&*cause) => format!("{text}: {cause}"),
+        _ => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_engine_is_not_quoted_with_its_kinds_and_codes() {
+        let log = "Error: Blob ID `ab` is missing in index files. Please run a repair. (kind: related to the index, code: C7): caused by: gone";
+        assert_eq!(in_words(log, Some("gone")), "Blob ID `ab` is missing in index files: gone");
+        assert_eq!(
+            in_words("Error: it is gone (kind: related to backend)", Some("it is gone")),
+            "it is gone"
+        );
     }
 }

@@ -51,15 +51,14 @@ impl Holder {
 
 impl fmt::Display for Holder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let second = |time: Timestamp| time.round(jiff::Unit::Second).unwrap_or(time);
         write!(
             f,
             "`{}` of process {} on {} since {}, last heard of at {}",
             self.what,
             self.pid,
             self.host,
-            second(self.since),
-            second(self.renewed)
+            finding::moment(self.since),
+            finding::moment(self.renewed)
         )
     }
 }

@@ -33,6 +33,14 @@ impl Key {
         }
     }
 
+    /// Whether it is as long and as random as those that are generated, as far as that can be seen.
+    pub(crate) fn is_generated(&self) -> bool {
+        let text = self.reveal();
+        let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+        let different: std::collections::BTreeSet<u8> = text.bytes().collect();
+        text.len() == 64 && text.bytes().all(is_digit) && different.len() >= 10
+    }
+
     /// The key itself: for the file that its owner keeps, and for restic's `--password-file`.
     pub fn reveal(&self) -> &str {
         self.0.expose_secret()

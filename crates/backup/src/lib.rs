@@ -2,7 +2,8 @@
 //!
 //! A [`Repository`] lies in a [`Store`] (a directory here; object storage in a crate of its own) and is opened with a [`Key`]. A
 //! [`Set`] is what one snapshot holds: the dump of a database first, the files after it, and a [`Manifest`] that says what they
-//! are. [`Repository::write`] takes it; [`Repository::restore`] writes it back; [`Repository::check`] proves what is there.
+//! are. [`Repository::write`] takes it; [`Repository::restore`] writes it back; [`Repository::check`] proves what is there, and
+//! [`Repository::repair`] makes one that has lost parts fit for new snapshots.
 //!
 //! # Promises
 //! - **A snapshot is whole, or it does not exist.** A dump that fails, a file that cannot be read, a full disk, a kill: none of
@@ -32,6 +33,7 @@
 mod error;
 mod holder;
 mod key;
+mod key_file;
 mod lock;
 mod manifest;
 mod pieces;
@@ -47,7 +49,7 @@ pub use key::Key;
 pub use lock::Writer;
 pub use manifest::{DatabaseDump, FORMAT, Manifest, ReleaseName};
 pub use repository::{
-    Checked, Compared, Fault, Keep, Pruned, Repository, Restored, Retained, Snapshot, Written,
+    Checked, Compared, Fault, Keep, Lost, Pruned, Repaired, Repository, Restored, Retained, Snapshot, Written,
 };
 pub use set::{Content, Counted, Dump, Part, Set};
 pub use store::{Directory, Entry, Limited, Store, StoreError};

@@ -28,7 +28,7 @@ mod state;
 mod whereabouts;
 mod world;
 
-pub use action::{AccountChange, Action, not_fetched};
+pub use action::{AccountChange, Action, LostSnapshot, Mended, not_fetched};
 pub use agent::run as run_agent;
 pub use boot::{Attempt, BOOT_ID, Boot, OtherInit, attempt, attempt_ended};
 pub use control::app::AppSpec;
@@ -44,12 +44,13 @@ pub use operation::apps::{AppChanged, DeployApp, RollBackApp, UndeployApp, repla
 pub use operation::backup::check::{CheckBackups, CheckedBackups, check_backups};
 pub use operation::backup::create::{CreateBackup, CreatedBackup, failed_backup};
 pub use operation::backup::drill::{Drill, Drilled, drill};
-pub use operation::backup::key::{CreateKey, CreatedKey, backup_key, key_exported};
+pub use operation::backup::key::{CreateKey, CreatedKey, backup_key, key_exported, refuse_own_place};
 pub use operation::backup::last::{Backups, FailingBackup};
 pub use operation::backup::look::{
     ListedBackups, ListedSnapshot, ShownBackup, ShownPart, list_backups, show_backup,
 };
 pub use operation::backup::prune::{PruneBackups, PrunedBackups};
+pub use operation::backup::repair::{RepairBackups, RepairedBackups};
 pub use operation::boot::{Unit, unit};
 pub use operation::caller::{Caller, Consent, Question};
 pub use operation::container::{reach_volume, secrets_of_root, take_volume};

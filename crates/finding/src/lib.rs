@@ -46,4 +46,4 @@ pub use nearest::nearest;
 pub use network::Unreached;
 pub use peer::Peer;
 pub use report::Report;
-pub use text::{counted, in_markdown, one_line, visible, visible_lines};
+pub use text::{counted, in_markdown, moment, one_line, visible, visible_lines};

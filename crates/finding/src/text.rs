@@ -10,6 +10,12 @@ pub fn one_line(text: &str, limit: usize) -> String {
     }
 }
 
+/// A moment to the second, in this machine's time zone and with its distance from UTC: `2026-11-27T15:04:05+01:00`.
+pub fn moment(at: jiff::Timestamp) -> String {
+    let offset = jiff::tz::TimeZone::system().to_offset(at);
+    format!("{:.0}", at.display_with_offset(offset))
+}
+
 /// A number and what it counts: `1 restart`, `2 restarts`.
 pub fn counted(count: impl TryInto<u64>, one: &str, several: &str) -> String {
     match count.try_into().unwrap_or(u64::MAX) {

@@ -26,7 +26,9 @@ pub(crate) use self::apps::{
     TerraformData as AppsTerraformData, Validate as AppsValidate,
 };
 pub(crate) use admin::{Admin, Named, Password};
-pub(crate) use backup::{Backup, BackupCheck, BackupCreate, BackupDrill, BackupKey, BackupPrune, BackupShow};
+pub(crate) use backup::{
+    Backup, BackupCheck, BackupCreate, BackupDrill, BackupKey, BackupPrune, BackupRepair, BackupShow,
+};
 pub(crate) use logs::{Logs, Part};
 pub(crate) use release::{
     Release, ReleaseFetch, ReleasePath, ReleasePrune, ReleaseRefresh, ReleaseVerify, Source,

@@ -12,7 +12,7 @@ use rustic_core::repofile::{IndexFile, Node, SnapshotFile};
 use rustic_core::{IndexedFullStatus, LsOptions};
 
 use super::Repository;
-use super::snapshot::of_ours;
+use super::snapshot::{is_damaged, of_ours};
 use crate::error::Error;
 use crate::store::Entry;
 use crate::watch::{Silent, Watch};
@@ -45,9 +45,20 @@ pub struct Fault {
 }
 
 /// The packs that are there, against those that the indexes name.
-struct Packs {
+pub(super) struct Packs {
     any: bool,
-    flaws: Vec<Fault>,
+    pub(super) flaws: Vec<PackFlaw>,
+}
+
+/// What is wrong with a pack.
+pub(super) struct PackFlaw {
+    /// Its name in the store.
+    pub(super) name: String,
+    text: String,
+    /// An index says that snapshots need it.
+    pub(super) serious: bool,
+    /// It is there: cut, or unknown to the indexes.
+    pub(super) is_there: bool,
 }
 
 impl Checked {
@@ -99,7 +110,7 @@ impl Repository {
     }
 
     /// All packs against all indexes.
-    fn packs(&self) -> Result<Packs, Error> {
+    pub(super) fn packs(&self) -> Result<Packs, Error> {
         let engine = self.engine(Arc::new(Silent))?;
         let there: BTreeMap<String, u64> =
             self.store.list("data")?.into_iter().map(|entry| (entry.name, entry.size)).collect();
@@ -111,25 +122,27 @@ impl Repository {
             for (pack, serious) in needed.chain(unneeded) {
                 let (id, size) = (pack.id.to_hex(), u64::from(pack.pack_size()));
                 let name = format!("data/{}/{}", &id.as_str()[..2], id.as_str());
-                let text = match there.get(&name) {
+                let found = there.get(&name);
+                let text = match found {
                     None => Some(format!("{name} is missing")),
                     Some(found) if *found != size => Some(format!("{name} has {found} bytes, not {size}")),
                     Some(_) => None,
                 };
-                flaws.extend(text.map(|text| Fault { text, serious }));
+                let flaw = |text| PackFlaw { name: name.clone(), text, serious, is_there: found.is_some() };
+                flaws.extend(text.map(flaw));
                 known.insert(name);
             }
         }
         let unknown = there.keys().filter(|name| !known.contains(*name));
         flaws.extend(unknown.map(|name| {
             let text = format!("{name} belongs to no snapshot; `prune` removes it");
-            Fault { text, serious: false }
+            PackFlaw { name: name.clone(), text, serious: false, is_there: true }
         }));
         Ok(Packs { any: !there.is_empty(), flaws })
     }
 
     /// What is wrong with the content of a file, if anything is.
-    fn flaw(&self, entry: &Entry) -> Result<Option<String>, Error> {
+    pub(super) fn flaw(&self, entry: &Entry) -> Result<Option<String>, Error> {
         let content = match self.store.read(&entry.name) {
             Ok(content) => content,
             Err(error) if error.is_missing() => return Ok(Some(format!("{} is missing", entry.name))),
@@ -157,19 +170,21 @@ impl Repository {
             }
         };
         for snapshot in snapshots.iter().filter(|snapshot| of_ours(snapshot)) {
+            let short = snapshot.id.to_hex().as_str()[..8].to_owned();
             match self.check_tree(&engine, snapshot) {
+                Ok(()) if is_damaged(snapshot) => checked.add(
+                    false,
+                    format!("snapshot {short} has lost data, as `backup repair` found; it is kept for what is left of it"),
+                ),
                 Ok(()) => checked.snapshots += 1,
-                Err(why) => {
-                    let id = &snapshot.id.to_hex();
-                    checked.add(true, format!("snapshot {}: {why}", &id.as_str()[..8]));
-                }
+                Err(why) => checked.add(true, format!("snapshot {short}: {why}")),
             }
         }
         Ok(())
     }
 
     /// Whether all trees of a snapshot can be read, and all pieces of its files are in the index.
-    fn check_tree(
+    pub(super) fn check_tree(
         &self,
         engine: &rustic_core::Repository<IndexedFullStatus>,
         snapshot: &SnapshotFile,
@@ -200,9 +215,21 @@ impl Repository {
             packs.truncate((packs.len() * usize::from(percent)).div_ceil(100));
         }
         checked.packs_read = packs.len();
+        for (_, text) in self.read_packs(&packs, watch)? {
+            checked.add(true, text);
+        }
+        Ok(())
+    }
+
+    /// Reads packs in full. Those that are not what was written, by name, and what is wrong with each.
+    pub(super) fn read_packs(
+        &self,
+        packs: &[Entry],
+        watch: &dyn Watch,
+    ) -> Result<Vec<(String, String)>, Error> {
         let total: u64 = packs.iter().map(|pack| pack.size).sum();
         let (next, done) = (AtomicUsize::new(0), AtomicU64::new(0));
-        let found: Mutex<Vec<Result<String, Error>>> = Mutex::default();
+        let found: Mutex<Vec<Result<(String, String), Error>>> = Mutex::default();
         let work = || {
             while let Some(pack) = packs.get(next.fetch_add(1, Ordering::Relaxed)) {
                 let flaw = if watch.cancelled() { Err(Error::Cancelled) } else { self.flaw(pack) };
@@ -210,6 +237,7 @@ impl Repository {
                     if flaw.is_err() {
                         next.store(packs.len(), Ordering::Relaxed);
                     }
+                    let flaw = flaw.map(|text| (pack.name.clone(), text));
                     found.lock().unwrap_or_else(PoisonError::into_inner).push(flaw);
                 }
                 watch.bytes(done.fetch_add(pack.size, Ordering::Relaxed) + pack.size, Some(total));
@@ -220,9 +248,6 @@ impl Repository {
                 scope.spawn(work);
             }
         });
-        for flaw in found.into_inner().unwrap_or_else(PoisonError::into_inner) {
-            checked.add(true, flaw?);
-        }
-        Ok(())
+        found.into_inner().unwrap_or_else(PoisonError::into_inner).into_iter().collect()
     }
 }

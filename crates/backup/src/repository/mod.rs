@@ -1,6 +1,7 @@
 //! A repository, opened.
 mod check;
 mod compare;
+mod repair;
 mod restore;
 mod retention;
 mod snapshot;
@@ -14,12 +15,14 @@ use rustic_core::{ConfigOptions, Credentials, KeyOptions, OpenStatus, Repository
 use crate::error::Error;
 use crate::holder::Holder;
 use crate::key::Key;
+use crate::key_file;
 use crate::lock::{Writer, left};
 use crate::store::{Shared, Store, backends};
 use crate::watch::{Bars, Silent, Watch};
 
 pub use check::{Checked, Fault};
 pub use compare::Compared;
+pub use repair::{Lost, Repaired};
 pub use restore::Restored;
 pub use retention::{Keep, Pruned, Retained};
 pub use snapshot::Snapshot;
@@ -27,6 +30,8 @@ pub use write::Written;
 
 /// The tag of a snapshot that is still being made, or that was given up. It is never shown and never restored.
 const INCOMPLETE: &str = "incomplete";
+/// The tag of a snapshot that has lost data, as a repair found.
+const DAMAGED: &str = "damaged";
 /// The tag of one of ours.
 const OURS: &str = "mainstay";
 /// What the tag begins with that names the deployment.
@@ -65,12 +70,30 @@ impl Repository {
         if let Some(found) = there.into_iter().next() {
             return Err(Error::Foreign { location, found: found.name });
         }
+        for folder in ["data", "snapshots"] {
+            if !store.list(folder)?.is_empty() {
+                let why = format!("`config` is missing, and {folder} is not empty");
+                return Err(Error::Damaged { location, why });
+            }
+        }
+        // Of a repository that was only begun: two keys that are opened by the same password would hide one another.
+        for left in store.list("keys")? {
+            store.remove(&left.name)?;
+        }
         let fail = |error: Box<RusticError>| Error::engine(&location, &error);
         let key_options = KeyOptions::default().with_created(true);
+        let credentials = match key.is_generated() {
+            true => {
+                // Before `config`, which makes it a repository: it is never one that the key does not open.
+                let master = MasterKey::new();
+                key_file::write(store.as_ref(), &master, key)?;
+                Credentials::Masterkey(master)
+            }
+            // Somebody's own, which may be guessed.
+            false => Credentials::password(key.reveal()),
+        };
         let made = engine(&store, Arc::new(Silent))
-            .and_then(|engine| {
-                engine.init(&Credentials::password(key.reveal()), &key_options, &ConfigOptions::default())
-            })
+            .and_then(|engine| engine.init(&credentials, &key_options, &ConfigOptions::default()))
             .map_err(fail)?;
         Ok(Repository { master: made.key(), store, deployment: None })
     }

@@ -2,6 +2,7 @@
 //!
 //! Not by the engine's own restore: it ends the thread with a panic where a pack is damaged or the disk is full, and takes what the
 //! file system refuses for a warning.
+use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
@@ -71,34 +72,48 @@ impl Repository {
         Ok(restored)
     }
 
-    /// Writes single files of a snapshot to new files, for their owner alone.
+    /// Writes single files of a snapshot to new files, for their owner alone: all of them, or none.
     ///
     /// # Errors
     /// There is no such snapshot or file; something is there already; the repository is damaged; the disk refuses; it was cancelled.
     pub fn extract(&self, id: &str, files: &[(String, PathBuf)], watch: &dyn Watch) -> Result<u64, Error> {
         let snapshot = self.file_of(id)?;
         let engine = self.indexed()?;
-        let mut written = 0;
+        // By the trees once, and not from the root for each.
+        let root = self.node(&engine, &snapshot, "")?;
+        let listed = engine.ls(&root, &LsOptions::default()).map_err(|error| self.fail(&error))?;
+        let nodes: HashMap<PathBuf, Node> =
+            listed.collect::<Result<_, _>>().map_err(|error| self.fail(&error))?;
+        let mut items = Vec::with_capacity(files.len());
         for (name, to) in files {
-            if watch.cancelled() {
-                return Err(Error::Cancelled);
-            }
-            let mut node = self.node(&engine, &snapshot, name)?;
+            let given = |what: &str| format!("{}:{name}{what}", &snapshot.id.to_hex().as_str()[..8]);
+            let missing = |what| Error::NoSnapshot { given: given(what), nearest: None };
+            let mut node = nodes.get(Path::new(name)).cloned().ok_or_else(|| missing(""))?;
             if !node.is_file() {
-                let given = format!("{}:{name} is no file; a file", &snapshot.id.to_hex().as_str()[..8]);
-                return Err(Error::NoSnapshot { given, nearest: None });
+                return Err(missing(" is no file; a file"));
+            }
+            if to.symlink_metadata().is_ok() {
+                return Err(cannot_write(to, &io::Error::from(io::ErrorKind::AlreadyExists)));
             }
             node.meta.mode = Some(0o600);
             if let Some(parent) = to.parent() {
                 let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(parent);
                 made.map_err(|error| cannot_write(parent, &error))?;
             }
-            self.write_item(&engine, to, &node)?;
-            File::open(to).and_then(|file| file.sync_all()).map_err(|error| cannot_write(to, &error))?;
-            written += node.meta.size;
-            watch.bytes(written, None);
+            items.push((to.clone(), node));
         }
-        Ok(written)
+        let written = self.write_files(&engine, &items, watch);
+        if written.is_err() {
+            // None of them was there before, and half a file looks like a whole one.
+            items.iter().for_each(|(path, _)| drop(fs::remove_file(path)));
+        }
+        let restored = written?;
+        if let Some((path, _)) = items.first() {
+            let file = File::open(path).map_err(|error| cannot_write(path, &error))?;
+            rustix::fs::syncfs(file).map_err(|error| cannot_write(path, &error.into()))?;
+        }
+        items.iter().try_for_each(|(path, node)| compare(path, node))?;
+        Ok(restored.bytes)
     }
 
     fn write_files(
@@ -211,8 +226,7 @@ fn make_room(into: &Path, items: &[(PathBuf, Node)]) -> Result<(), (PathBuf, io:
         Err(_) => fs::DirBuilder::new().recursive(true).mode(0o700).create(path),
     };
     directory(into).map_err(at(into))?;
-    let wanted: std::collections::HashMap<&Path, &Node> =
-        items.iter().map(|(path, node)| (path.as_path(), node)).collect();
+    let wanted: HashMap<&Path, &Node> = items.iter().map(|(path, node)| (path.as_path(), node)).collect();
     let mut walk = walkdir::WalkDir::new(into).min_depth(1).into_iter();
     while let Some(entry) = walk.next() {
         let entry = entry.map_err(|error| {

@@ -2,9 +2,11 @@
 use std::sync::Arc;
 
 use jiff::{Span, Zoned};
+use rustic_core::repofile::SnapshotFile;
 use rustic_core::{KeepOptions, LimitOption, PruneOptions};
 use serde::{Deserialize, Serialize};
 
+use super::snapshot::is_damaged;
 use super::{Repository, Snapshot};
 use crate::error::Error;
 use crate::lock::Writer;
@@ -28,6 +30,8 @@ pub struct Keep {
 
 /// Why a snapshot is kept that no rule is for.
 const OTHERS: &str = "not of this deployment";
+/// The same for one that has lost data: no rule counts it, so that it takes the place of none that is whole.
+const LOST_DATA: &str = "it has lost data, and may be all that is left";
 
 impl Keep {
     /// Whether it keeps nothing at all.
@@ -70,9 +74,14 @@ impl Repository {
         let all = self.complete_ones()?;
         let (own, others): (Vec<_>, Vec<_>) =
             all.into_iter().partition(|file| self.deployment.is_none() || self.is_own(file));
-        let others = others
-            .iter()
-            .map(|file| Retained { snapshot: Snapshot::of(file), reasons: vec![OTHERS.to_owned()] });
+        let (damaged, own): (Vec<_>, Vec<_>) = own.into_iter().partition(is_damaged);
+        let kept = |file: &SnapshotFile, why: &str| Retained {
+            snapshot: Snapshot::of(file),
+            reasons: vec![why.to_owned()],
+        };
+        let others: Vec<_> = (others.iter().map(|file| kept(file, OTHERS)))
+            .chain(damaged.iter().map(|file| kept(file, LOST_DATA)))
+            .collect();
         let judged = options.apply(own, &Zoned::now()).map_err(|error| self.fail(&error))?;
         let snapshots = self.snapshots()?;
         let find = |id: &str| snapshots.iter().find(|snapshot| snapshot.id == id).cloned();

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use rustic_core::repofile::{Node, SnapshotFile};
 use rustic_core::{IndexedFullStatus, LsOptions};
 
-use super::{INCOMPLETE, OF, Repository};
+use super::{DAMAGED, INCOMPLETE, OF, Repository};
 use crate::error::Error;
 use crate::manifest::{FORMAT, Manifest};
 use crate::watch::Silent;
@@ -33,11 +33,18 @@ pub struct Snapshot {
     pub bytes: u64,
     /// Bytes that the repository grew by.
     pub added: u64,
+    /// Whether [`Repository::repair`] found that it has lost data: it is not restored, and what is left of it can be extracted.
+    pub damaged: bool,
 }
 
 /// Whether it is complete and holds what we write.
 pub(super) fn of_ours(snapshot: &SnapshotFile) -> bool {
     !snapshot.tags.contains(INCOMPLETE)
+}
+
+/// Whether a repair found that it has lost data.
+pub(super) fn is_damaged(snapshot: &SnapshotFile) -> bool {
+    snapshot.tags.contains(DAMAGED)
 }
 
 /// The deployment that a snapshot names; empty where it names none.
@@ -55,6 +62,7 @@ impl Snapshot {
             files: summary.total_files_processed,
             bytes: summary.total_bytes_processed,
             added: summary.data_added_packed,
+            damaged: is_damaged(file),
         }
     }
 }
@@ -98,7 +106,7 @@ impl Repository {
         Ok(all.into_iter().filter(of_ours).collect())
     }
 
-    /// The complete snapshot whose id begins so; `latest` is the newest, and a moment (`2026-11-27`, `2026-11-27T14:30`, with or
+    /// The complete snapshot whose id begins so; `latest` is the newest that has lost nothing, and a moment (`2026-11-27`, `2026-11-27T14:30`, with or
     /// without an offset) is the newest that was taken before it ended. Of several deployments that share the repository, the one that uses it counts.
     ///
     /// # Errors
@@ -109,10 +117,15 @@ impl Repository {
 
     pub(super) fn file_of(&self, given: &str) -> Result<SnapshotFile, Error> {
         let mut all = self.complete_ones()?;
+        let sound = |mut all: Vec<SnapshotFile>| {
+            all.retain(|file| !is_damaged(file));
+            all
+        };
         if given == "latest" {
-            return self.newest(given, all);
+            return self.newest(given, sound(all));
         }
         if let Some(end) = end_of(given) {
+            all = sound(all);
             all.retain(|file| file.time.timestamp() < end);
             return self.newest(given, all);
         }

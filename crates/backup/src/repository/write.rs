@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rustic_core::repofile::{SnapshotFile, StringList};
 use rustic_core::{BackupOptions, ParentOptions, SnapshotOptions};
 
-use super::snapshot::{MANIFEST, of_ours};
+use super::snapshot::{MANIFEST, is_damaged, of_ours};
 use super::{INCOMPLETE, OF, OURS, Repository};
 use crate::error::Error;
 use crate::lock::Writer;
@@ -48,7 +48,8 @@ impl Repository {
         let trail = Trail::new(Arc::clone(watch));
         let before =
             self.engine(Arc::clone(watch))?.get_all_snapshots().map_err(|error| self.fail(&error))?;
-        let before = before.into_iter().filter(of_ours);
+        // One that has lost folders would be read where they are missing.
+        let before = before.into_iter().filter(|file| of_ours(file) && !is_damaged(file));
         let before = before.filter(|file| self.deployment.is_none() || self.is_own(file));
         let before = before.max_by(|one, other| one.time.cmp(&other.time));
         let mut parents: Vec<String> =

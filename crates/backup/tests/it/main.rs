@@ -2,5 +2,6 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 mod damage;
 mod place;
+mod repair;
 mod restic;
 mod snapshot;

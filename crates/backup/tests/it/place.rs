@@ -75,6 +75,11 @@ impl Place {
         Repository::create(self.store(), &self.key).expect("a new repository")
     }
 
+    /// The same with a key that somebody thought of.
+    pub(crate) fn with_key(key: &str) -> Place {
+        Place { key: Key::parse(key).expect("a key"), ..Place::new() }
+    }
+
     pub(crate) fn opened(&self) -> Repository {
         Repository::open(self.store(), &self.key).expect("a repository")
     }

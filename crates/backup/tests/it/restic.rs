@@ -6,7 +6,7 @@ use backup::{Repository, Silent};
 
 use crate::place::{Place, Rows, rows};
 
-fn restic(place: &Place, arguments: &[&str]) -> Output {
+pub(crate) fn restic(place: &Place, arguments: &[&str]) -> Output {
     let key = place.root.path().join("key");
     fs::write(&key, place.key.reveal()).unwrap();
     let output = Command::new("restic")
@@ -70,4 +70,41 @@ fn what_restic_wrote_is_read_here() {
     let restored = repository.restore("latest", "files", &into, &Silent).expect("restored");
     assert_eq!(restored.files, 41);
     assert!(repository.check(100, &Silent).expect("checked").is_sound());
+}
+
+/// A key that was generated opens a repository at once; one that may be guessed does not.
+#[test]
+fn what_a_key_costs_depends_on_whether_it_may_be_guessed() {
+    let cost = |place: &Place| {
+        place.created();
+        place.opened();
+        restic(place, &["snapshots"]);
+        let name = fs::read_dir(place.repository_path().join("keys")).unwrap().flatten().next().unwrap();
+        let text = fs::read_to_string(name.path()).unwrap();
+        let file: serde_json::Value = serde_json::from_str(&text).unwrap();
+        file["N"].as_u64().unwrap()
+    };
+    assert_eq!(cost(&Place::new()), 1 << 12);
+    for guessed in ["secret", &"0".repeat(64), &"0123abcd".repeat(8)] {
+        assert!(cost(&Place::with_key(guessed)) >= 1 << 15, "{guessed}");
+    }
+}
+
+/// What was begun and killed is begun anew; what has lost its `config` is not.
+#[test]
+fn a_repository_that_was_only_begun_is_begun_anew() {
+    let place = Place::new();
+    place.created();
+    let config = place.repository_path().join("config");
+    let lost = fs::read(&config).unwrap();
+    fs::remove_file(&config).unwrap();
+    let repository = place.created();
+    place.written(&repository, place.set(Rows::of(rows(0, 100)))).expect("a snapshot");
+    assert_eq!(fs::read_dir(place.repository_path().join("keys")).unwrap().count(), 1);
+    place.opened();
+    assert!(fs::read(&config).unwrap() != lost);
+    fs::remove_file(&config).unwrap();
+    let refused =
+        Repository::create(place.store(), &place.key).map(drop).expect_err("its snapshots would be lost");
+    assert!(refused.to_string().contains("`config` is missing"), "{refused}");
 }

@@ -33,6 +33,7 @@ mod kept_copy;
 mod kept_dump;
 mod kept_state;
 mod loading;
+mod mending;
 mod ownership;
 mod packages;
 mod pending;
@@ -95,6 +96,8 @@ pub(crate) use kept_copy::{Kept, KeptCopy};
 pub(crate) use kept_dump::KeptDump;
 pub(crate) use kept_state::KeepState;
 pub(crate) use loading::Loading;
+pub use mending::{LostSnapshot, Mended};
+pub(crate) use mending::{MENDED, Mending};
 pub(crate) use ownership::{Owned, Ownership};
 pub(crate) use packages::{Manager, Packages};
 pub(crate) use pending::Pending;
@@ -114,7 +117,7 @@ pub(crate) use snapshot_release::SnapshotRelease;
 pub(crate) use snapshot_settings::{SnapshotSettings, forget_empty};
 pub(crate) use system_user::SystemUser;
 pub(crate) use taken::{TakenConfig, TakenFiles};
-pub(crate) use thinning::{FREED, Forgetting, Freeing};
+pub(crate) use thinning::{FREED, Forgetting, Freeing, RepositoryLock};
 pub(crate) use unit::{FileChange, Unit, environment_text};
 pub(crate) use unpacking::Unpacking;
 pub(crate) use volume_version::VolumeVersion;
@@ -160,9 +163,9 @@ actions! {
     AcceptanceTest, Access, Account, Activation, Administrator, Agent, AppFiles, AppRecord, AppRemoval, Apps,
     BackupKey, BackupRepository, BeforeRemoval, Closing, Cluster, ClusterSettings, Configuration, CreateDatabase, Database,
     DatabaseAside, DatabasePassword, Directories, Edge, Exchange, FetchedCopy, Fetching, Forgetting, Freeing,
-    Furnish, HandOver, Hold, Identity, KeepState, KeptCopy, KeptDump, KeptProgram, Loading, NewProgram, Ownership, Packages,
-    Pending, Postgres, ProgramAgent, ProgramFile, Pruning,
-    Removal, Replacement, ReturnState, RolePassword, Rotation, Schedule, Scratch, ScratchComparison, ScratchRemoval,
+    Furnish, HandOver, Hold, Identity, KeepState, KeptCopy, KeptDump, KeptProgram, Loading, Mending, NewProgram,
+    Ownership, Packages, Pending, Postgres, ProgramAgent, ProgramFile, Pruning, Removal, Replacement, RepositoryLock,
+    ReturnState, RolePassword, Rotation, Schedule, Scratch, ScratchComparison, ScratchRemoval,
     Secrets, Server, SetAside, Snapshot, SnapshotFiles, SnapshotRelease, SnapshotSettings, SystemUser,
     TakenConfig, TakenFiles, Unit, Unpacking, VolumeVersion, WantedFile,
 }
@@ -185,7 +188,7 @@ fn failure(error: Error) -> Failure {
         message: error.what,
         hint: error.hint.map(Into::into),
         detail: error.detail.unwrap_or_default(),
-        code: (error.exit == Exit::NotVerified).then_some(5),
+        code: [Exit::NotVerified, Exit::Busy].contains(&error.exit).then(|| error.exit.code()),
     }
 }
 

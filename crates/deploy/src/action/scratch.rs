@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use backup::Watch;
 use host::Tool;
@@ -22,8 +22,12 @@ use crate::place::layout::Layout;
 use crate::place::machine::make_dir;
 use crate::state::backups::access::{Access, Elsewhere, told};
 use crate::state::backups::choice;
+use crate::state::backups::set::Subject;
 use crate::state::restoring::short;
 use crate::world::World;
+
+/// How long the scratch database may take to say when its newest message was written.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Restores a snapshot into a deployment of its own on loopback, which is started and tested.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -111,6 +115,9 @@ pub struct ScratchComparison {
     pub snapshot: String,
     /// The folders of the snapshot, each with its directory in the scratch deployment.
     pub folders: Vec<(String, String)>,
+    /// When the snapshot was taken, in ms since the epoch; 0 = nobody asks for its newest message.
+    #[serde(default)]
+    pub taken: i64,
 }
 
 impl ScratchComparison {
@@ -122,6 +129,7 @@ impl ScratchComparison {
     pub(super) async fn apply(&self, world: &World, progress: &Progress) -> Result<Value, Error> {
         let cancel = CancellationToken::new();
         let watch = Arc::new(Comparing { progress: progress.clone(), cancel: cancel.clone() });
+        let newest = self.newest_message(world).await?;
         let (this, world) = (self.clone(), world.clone());
         let work = move || {
             let from = Elsewhere { repository: Some(this.repository), key_file: Some(this.key_file) };
@@ -140,7 +148,7 @@ impl ScratchComparison {
                 differing.extend(differs.map(|(path, why)| format!("{directory}/{}: {why}", path.display())));
             }
             match differing.first() {
-                None => Ok(json!({ "files": files, "bytes": bytes })),
+                None => Ok(json!({ "files": files, "bytes": bytes, "newest": newest })),
                 Some(first) => {
                     let what = format!(
                         "{} of {files} restored files are not what snapshot {} has; the first: {first}",
@@ -154,6 +162,17 @@ impl ScratchComparison {
             }
         };
         endable(work, || cancel.cancel()).await
+    }
+
+    /// When the newest message of the snapshot was written. Those of the acceptance test are newer than the snapshot.
+    async fn newest_message(&self, world: &World) -> Result<Option<i64>, Error> {
+        if self.taken == 0 {
+            return Ok(None);
+        }
+        let scratch = World { layout: Layout::new(world.layout.drill()), ..world.clone() };
+        let source = blocking(move || Ok(Subject::of(&scratch)?.source)).await?;
+        let times = database::post_times(&source, self.taken, self.taken, PATIENCE).await?;
+        Ok((times.newest > 0).then_some(times.newest))
     }
 
     pub(super) async fn undo(&self, _: &World, _: Option<&Value>) -> Result<(), Error> {

@@ -1,5 +1,6 @@
 //! A snapshot of the deployment.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -15,6 +16,7 @@ use super::{Action, blocking, endable, step};
 use crate::error::{Error, Exit};
 use crate::place::machine::{host_name, make_dir};
 use crate::state::backups::access::{Access, Elsewhere, told};
+use crate::state::backups::cross_check::{cross_check, uploads};
 use crate::state::backups::record::{self, Begun, Record, Success, Taken, Work};
 use crate::state::backups::set::{Asked, DATABASE, DEPLOYMENT, Subject};
 use crate::state::database_programs::Programs;
@@ -88,7 +90,7 @@ impl Snapshot {
         let scratch = world.layout.backup_scratch();
         let programs = Programs::of(world)?;
         let dump = dump::begin(&subject.source, &programs.means(&scratch, PATIENCE)).await?;
-        let stopper = dump.stopper();
+        let (stopper, source) = (dump.stopper(), subject.source.clone());
         let asked = Asked { why: self.why.clone(), taken: began, with_release: self.with_release };
         let (takes_over, proves, layout) = (self.takes_over, self.proves, world.layout.clone());
         let ends = Arc::new(AtomicBool::new(false));
@@ -99,14 +101,14 @@ impl Snapshot {
         });
         let work = move || {
             let (set, held) = subject.set(dump, asked)?;
-            let taken = write(&access, set, takes_over, &watch);
+            let written = write(&access, set, takes_over, &watch);
             drop(held);
-            let taken = taken?;
+            let written = written?;
             if proves {
-                read_back(&access, &taken.snapshot, &watch)?;
+                read_back(&access, &written.0.snapshot, &watch)?;
             }
-            Record::change(&layout, |record| record.repository = Some(taken.location.clone()))?;
-            Ok(taken)
+            Record::change(&layout, |record| record.repository = Some(written.0.location.clone()))?;
+            Ok(written)
         };
         let end = move || {
             ends.store(true, Ordering::Relaxed);
@@ -115,7 +117,12 @@ impl Snapshot {
                 stopper.stop();
             }
         };
-        let mut taken = endable(work, end).await?;
+        let (mut taken, objects) = endable(work, end).await?;
+        if let Some(objects) = objects {
+            // The snapshot is whole. What the database cannot say now, `backup check` asks it again.
+            let rows = database::file_rows(&source, PATIENCE).await.unwrap_or_default();
+            taken.missing = cross_check(&rows, &objects, taken.taken.as_millisecond()).missing;
+        }
         let ms = Timestamp::now().duration_since(began).as_millis();
         taken.ms = u64::try_from(ms).unwrap_or(0);
         serde_json::to_value(&taken).map_err(|error| Error::new(Exit::Bug, error.to_string()))
@@ -138,14 +145,26 @@ impl Snapshot {
     }
 }
 
-fn write(access: &Access, set: Set, takes_over: bool, watch: &Arc<dyn Watch>) -> Result<Taken, Error> {
+/// Writes the set. Also the uploaded files of the snapshot, where it has any rows of them.
+fn write(
+    access: &Access,
+    set: Set,
+    takes_over: bool,
+    watch: &Arc<dyn Watch>,
+) -> Result<(Taken, Option<BTreeSet<String>>), Error> {
     watch.bytes(0, Some(set.bytes()));
     let repository = access.open()?;
     let writer = repository.writer("backup create", takes_over).map_err(told)?;
     let Written { id, added, read, unchanged, .. } =
         repository.write(&writer, set, &host_name(), watch).map_err(told)?;
     let manifest = repository.manifest(&id).map_err(told)?;
-    Ok(Taken {
+    let has_rows =
+        manifest.database.rows.iter().any(|(name, rows)| name.eq_ignore_ascii_case("fileinfo") && *rows > 0);
+    let objects = match has_rows && manifest.without_files.is_none() {
+        true => Some(uploads(&repository, &id).map_err(told)?),
+        false => None,
+    };
+    let taken = Taken {
         snapshot: id,
         location: access.location(),
         taken: manifest.taken,
@@ -153,11 +172,13 @@ fn write(access: &Access, set: Set, takes_over: bool, watch: &Arc<dyn Watch>) ->
         added,
         files: manifest.files,
         bytes: manifest.bytes + manifest.database.bytes,
+        missing: 0,
         read,
         unchanged,
         snapshots: repository.snapshots().map_err(told)?.len(),
         without_files: manifest.without_files,
-    })
+    };
+    Ok((taken, objects))
 }
 
 /// Reads the database and the settings of a snapshot as a restore would: every piece is decrypted, and compared with its hash.

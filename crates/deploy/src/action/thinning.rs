@@ -12,6 +12,37 @@ use crate::error::Error;
 use crate::state::backups::access::{Access, Elsewhere, told};
 use crate::world::World;
 
+/// Takes the right to write to the repository, and gives it back: what cannot be written to is told before anything is removed there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RepositoryLock {
+    /// Where the repository is.
+    pub location: String,
+    /// Whether a lock that another host left in the repository is taken over.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub takes_over: bool,
+}
+
+impl RepositoryLock {
+    pub(crate) fn step(self) -> Step<Action> {
+        let title = format!("Look whether {} can be written to", self.location);
+        step("repository-lock", title, Undo::Nothing, 300, self)
+    }
+
+    pub(super) async fn apply(&self, world: &World, _: &Progress) -> Result<Value, Error> {
+        let (world, this) = (world.clone(), self.clone());
+        blocking(move || {
+            let repository = Access::of(&world, &Elsewhere::default())?.open()?;
+            repository.writer("backup prune", this.takes_over).map(drop).map_err(told)
+        })
+        .await
+        .map(|()| Value::Null)
+    }
+
+    pub(super) async fn undo(&self, _: &World, _: Option<&Value>) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
 /// Removes snapshots.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Forgetting {

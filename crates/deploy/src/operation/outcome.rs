@@ -22,8 +22,9 @@ pub(super) fn ended(outcome: Outcome) -> Result<Result<(), Failed>, Error> {
     match outcome {
         Outcome::Done { .. } => Ok(Ok(())),
         Outcome::Undone { failure, step, not_undone, kept, .. } => {
-            let kind =
-                if failure.code == Some(Exit::NotVerified.code()) { Exit::NotVerified } else { Exit::Undone };
+            let own = [Exit::NotVerified, Exit::Busy];
+            let kind = own.into_iter().find(|exit| failure.code == Some(exit.code()));
+            let kind = kind.unwrap_or(Exit::Undone);
             let detail = match &*failure.detail {
                 "" => format!("in step `{step}`"),
                 detail => format!("in step `{step}`: {detail}"),

@@ -152,6 +152,15 @@ impl Restoring {
         present: Option<&(Wanted, Option<Value>)>,
     ) -> Result<Self, Error> {
         let found = repository.snapshot(snapshot).map_err(told)?;
+        if found.damaged {
+            let what = format!(
+                "snapshot {} has lost data, as `backup repair` found, and is not restored as a whole",
+                short(&found.id)
+            );
+            return Err(Error::new(Exit::Refused, what).hint(
+                "`mainstay backup list` names the others; `mainstay restore --only files --into DIR` with its id writes what is left of it",
+            ));
+        }
         let manifest = repository.manifest(&found.id).map_err(told)?;
         let release: ReleaseId = manifest.release.id.parse().map_err(|_| {
             let id = &manifest.release.id;

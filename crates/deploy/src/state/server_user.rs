@@ -74,7 +74,7 @@ pub(crate) fn refuse_anothers(name: &str, layout: &Layout, is_copy: bool) -> Res
         user.home.display()
     ))
     .hint(hint!(
-        "take a user of its own: `mainstay up --user {}`; nothing has been changed",
+        "take a user of its own, with `--user {}`; nothing has been changed",
         own_user(layout.root(), home)
     )))
 }

@@ -137,6 +137,7 @@ pub(super) fn wanted_release(
     }
     match (source.origin, current) {
         (None, Some(current)) => installed(desired, flags, current).map(Found::from),
+        (None, None) if let Some(release) = brought(desired, source.restoring) => Ok(Found::of(release)),
         (None, None) if desired.edition != Edition::Builtin => Ok(Found::of(named(desired, cache)?)),
         (None, None) => builtin(desired).map(Found::of),
         (Some(Origin::Builtin), _) => Ok(Found::of(release::builtin())),
@@ -151,6 +152,14 @@ pub(super) fn wanted_release(
         (Some(Origin::Download { release, .. }), _) => Ok(Found::of(release.clone())),
         (Some(Origin::Published { wish, .. }), _) => Ok(Found::of(wish.release.clone())),
     }
+}
+
+/// The release that a snapshot has with it, where nobody wants another one.
+fn brought(desired: &Desired, restoring: Option<&Restoring>) -> Option<ReleaseId> {
+    let restoring = restoring.filter(|restoring| restoring.release_tree)?;
+    let release = &restoring.release;
+    let is_meant = desired.version.as_ref().is_none_or(|version| *version == release.version.to_string());
+    (desired.edition.build() == release.edition.build() && is_meant).then(|| release.clone())
 }
 
 /// The release that the server in a file says that it is.

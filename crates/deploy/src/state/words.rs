@@ -42,6 +42,9 @@ pub(crate) const SELF_UPDATE: &str = "self-update";
 /// Removes snapshots.
 pub(crate) const PRUNE_BACKUPS: &str = "backup prune";
 
+/// Makes a repository that has lost parts fit for new snapshots.
+pub(crate) const REPAIR_BACKUPS: &str = "backup repair";
+
 /// Makes the key of the backups.
 pub(crate) const CREATE_KEY: &str = "backup key create";
 
@@ -50,5 +53,5 @@ pub(crate) const PRUNE_RELEASES: &str = "release prune";
 
 /// Whether an operation changes nothing that people use: while it runs, and after a kill, the deployment is as well as it was before.
 pub(crate) fn works_beside(operation: &str) -> bool {
-    [CREATE_BACKUP, PRUNE_BACKUPS, CREATE_KEY, DRILL, PRUNE_RELEASES].contains(&operation)
+    [CREATE_BACKUP, PRUNE_BACKUPS, REPAIR_BACKUPS, CREATE_KEY, DRILL, PRUNE_RELEASES].contains(&operation)
 }

@@ -20,6 +20,8 @@ pub(crate) enum Backup {
     Drill(BackupDrill),
     /// Remove the snapshots that no rule keeps, and free the space of what no snapshot needs
     Prune(BackupPrune),
+    /// Make a repository that has lost parts fit for new snapshots, and name the snapshots that have lost data
+    Repair(BackupRepair),
     /// The key of the backups: without it nobody restores
     #[command(subcommand)]
     Key(BackupKey),
@@ -29,7 +31,7 @@ impl Backup {
     /// Whether it is about the deployment, and not about a repository that is named.
     pub(crate) fn is_of_deployment(&self) -> bool {
         match self {
-            Self::Create(_) | Self::Drill(_) | Self::Prune(_) | Self::Key(_) => true,
+            Self::Create(_) | Self::Drill(_) | Self::Prune(_) | Self::Repair(_) | Self::Key(_) => true,
             Self::List(named)
             | Self::Show(BackupShow { named, .. })
             | Self::Check(BackupCheck { named, .. }) => named.repository.is_none(),
@@ -134,6 +136,21 @@ pub(crate) struct BackupPrune {
     /// Free at once what somebody may still be reading: for a full disk, when nobody else uses the repository
     #[arg(long)]
     pub at_once: bool,
+    /// Take over the lock of the repository that another host left
+    #[arg(long)]
+    pub take_over_lock: bool,
+    #[command(flatten)]
+    pub change: Change,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BackupRepair {
+    /// Read every pack, to find those whose content has changed, too
+    #[arg(long)]
+    pub read_all: bool,
+    /// Also remove the snapshots that have lost data, with what is left of them
+    #[arg(long)]
+    pub forget: bool,
     /// Take over the lock of the repository that another host left
     #[arg(long)]
     pub take_over_lock: bool,

@@ -151,5 +151,5 @@ fn locks(locks: &[AccountLock]) -> Option<String> {
         (None, many) => format!("{} addresses", many.len()),
     };
     let until = last.until.and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
-    Some(format!("locked for {whom} until {:.0}", until.unwrap_or_default()))
+    Some(format!("locked for {whom} until {}", finding::moment(until.unwrap_or_default())))
 }

@@ -47,6 +47,7 @@ pub(super) async fn run(
         Backup::Check(args) => check(printer, world, args, cancel).await,
         Backup::Drill(args) => super::drill::run(printer, world, &args, cancel).await,
         Backup::Prune(args) => prune(printer, world, &args, cancel).await,
+        Backup::Repair(args) => super::repair::run(printer, world, &args, cancel).await,
         Backup::Key(cli::BackupKey::Create { change }) => {
             let created = super::change(printer, world, &CreateKey, &change, None, cancel).await?;
             let Some(created) = created else { return Ok(Exit::Done) };
@@ -110,17 +111,26 @@ async fn create(
 }
 
 fn text(taken: &Taken) -> String {
-    let Taken { snapshot, location, files, bytes, added, snapshots, ms, .. } = taken;
+    let Taken { snapshot, location, files, bytes, added, snapshots, ms, missing, .. } = taken;
     let nth = if *snapshots == 1 { "the first".to_owned() } else { format!("one of {snapshots}") };
     let mut text = format!(
-        "\nSnapshot {} in {location}, {nth}\n  {files} files and the database, {}; {} of that were new; {:.1} s",
+        "\nSnapshot {} in {location}, {nth}\n  {} and the database, {}; {} of that were new; {:.1} s",
         &snapshot[..8],
+        finding::counted(*files, "file", "files"),
         DecimalBytes(*bytes),
         DecimalBytes(*added),
         *ms as f64 / 1000.0
     );
     if let Some(why) = &taken.without_files {
         text.push_str(&format!("\nwarning: no uploaded files are in it: {why}"));
+    }
+    if *missing > 0 {
+        text.push_str(&format!(
+            "\nwarning: {} that the database knows {} not on the disk, and so not in it: `mainstay backup check` names them; an earlier snapshot \
+             may have them",
+            finding::counted(*missing, "uploaded file", "uploaded files"),
+            if *missing == 1 { "is" } else { "are" },
+        ));
     }
     text
 }
@@ -146,12 +156,19 @@ async fn list(printer: Printer, world: &World, named: &Elsewhere) -> Result<Exit
     let line = |one: &deploy::ListedSnapshot| {
         let (release, why) = match &one.manifest {
             Some(manifest) => (manifest.release.id.clone(), manifest.why.clone()),
+            None if one.damaged => (String::new(), String::new()),
             None => ("not Mainstay's".to_owned(), String::new()),
+        };
+        let why = match (one.damaged, &*why) {
+            (false, _) => why,
+            (true, "") => "has lost data".to_owned(),
+            (true, why) => format!("has lost data; {why}"),
         };
         let taken = one.manifest.as_ref().map_or(one.time, |manifest| manifest.taken);
         format!(
-            "{}  {taken:.0}  {:>10}  {release:<22} {why}",
+            "{}  {}  {:>10}  {release:<22} {why}",
             &one.snapshot[..8],
+            finding::moment(taken),
             DecimalBytes(one.bytes).to_string()
         )
     };
@@ -171,7 +188,7 @@ async fn show(printer: Printer, world: &World, args: cli::BackupShow) -> Result<
     let mut rows = vec![
         ("Snapshot", shown.snapshot.clone()),
         ("In", shown.location.clone()),
-        ("Taken", format!("{:.0}, by {}", manifest.taken, manifest.made_by)),
+        ("Taken", format!("{}, by {}", finding::moment(manifest.taken), manifest.made_by)),
         ("Why", manifest.why.clone()),
         ("Of", format!("{} ({})", manifest.directory, manifest.deployment)),
         ("Release", manifest.release.id.clone()),
@@ -251,16 +268,22 @@ async fn check(
     data["sound"] = checked.failure().is_none().into();
     printer.data(&data);
     let mut lines = vec![format!(
-        "{}: {} snapshots, {} packs, {} of them read",
-        checked.location, checked.snapshots, checked.packs, checked.packs_read
+        "{}: {}, {}, {} of them read",
+        checked.location,
+        finding::counted(checked.snapshots, "snapshot", "snapshots"),
+        finding::counted(checked.packs, "pack", "packs"),
+        checked.packs_read
     )];
     lines.extend(checked.damage.iter().map(|damage| format!("  ✗ {damage}")));
     lines.extend(checked.waste.iter().map(|waste| format!("  note: {waste}")));
     if let Some(files) = &checked.files {
         let id = checked.compared.as_deref().and_then(|id| id.get(..8)).unwrap_or_default();
         lines.push(format!(
-            "Snapshot {id}: {} files in the database, {} missing; {} thumbnails and previews missing; {} files that no row knows",
-            files.rows, files.missing, files.missing_previews, files.unknown
+            "Snapshot {id}: {} in the database, {} missing; {} missing; {} that no row knows",
+            finding::counted(files.rows, "file", "files"),
+            files.missing,
+            finding::counted(files.missing_previews, "thumbnail or preview", "thumbnails and previews"),
+            finding::counted(files.unknown, "file", "files")
         ));
         lines.extend(files.list.iter().map(|line| format!("  {line}")));
     }
@@ -268,7 +291,11 @@ async fn check(
     match checked.failure() {
         None => Ok(Exit::Done),
         Some(what) => Err(Error::new(Exit::NotVerified, what)
-            .hint("make a new backup now, with `mainstay backup create`; what is damaged stays damaged")),
+            .hint(match checked.damage.is_empty() {
+                true => "make a new backup now, with `mainstay backup create`; an earlier snapshot may have what is missing",
+                false => "`mainstay backup repair` makes the repository fit for new snapshots, and names those that have lost data; then \
+                          `mainstay backup create` reads again what the disk still has",
+            })),
     }
 }
 
@@ -306,11 +333,9 @@ fn thinned(pruned: &PrunedBackups) -> String {
             DecimalBytes(bytes)
         ),
     };
-    let snapshots =
-        |count: usize| if count == 1 { "1 snapshot".to_owned() } else { format!("{count} snapshots") };
     format!(
         "{} removed, {} kept; {} freed{later}",
-        snapshots(pruned.removed.len()),
+        finding::counted(pruned.removed.len(), "snapshot", "snapshots"),
         pruned.kept.len(),
         DecimalBytes(pruned.freed)
     )
@@ -324,6 +349,7 @@ fn export(printer: Printer, world: &World, file: Option<&Path>) -> Result<Exit, 
             printer.show(key.reveal());
         }
         Some(path) => {
+            deploy::refuse_own_place(world, path)?;
             let fail = |error: std::io::Error| Error::path("write", path, &error);
             let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
             let mut out = made.map_err(|error| match error.kind() {

@@ -32,6 +32,12 @@ pub(super) async fn run(
 
 fn summary(drilled: &Drilled) -> String {
     let age = jiff::SignedDuration::from_secs(drilled.lost_seconds);
+    let newest = drilled.newest_message.and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
+    let newest = newest.map_or_else(|| "none".to_owned(), |at| format!("of {}", finding::moment(at)));
+    let since = match drilled.messages_since {
+        None => "; the deployment's database cannot be asked what came since".to_owned(),
+        Some(count) => format!("; {} since", finding::counted(count, "message", "messages")),
+    };
     let lines = [
         format!(
             "\nSnapshot {} restores: {} came up on it and passed the acceptance test",
@@ -39,13 +45,17 @@ fn summary(drilled: &Drilled) -> String {
             drilled.release
         ),
         String::new(),
-        format!("  Database       {} rows, as in the snapshot", drilled.rows),
+        format!("  Database       {}, as in the snapshot", finding::counted(drilled.rows, "row", "rows")),
         format!(
             "  Files          {} ({}), each compared by its hash",
             drilled.files,
             DecimalBytes(drilled.bytes)
         ),
-        format!("  Lost at worst  what came after {:.0}, {age:#} before the drill (RPO)", drilled.taken),
+        format!(
+            "  Lost at worst  what came after {}, {age:#} before the drill (RPO)",
+            finding::moment(drilled.lost_since)
+        ),
+        format!("  Newest message {newest}{since}"),
         format!("  Restored in    {:.1} s (RTO)", drilled.recovered_ms as f64 / 1000.0),
         String::new(),
         "The scratch deployment is removed".to_owned(),

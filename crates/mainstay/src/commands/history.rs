@@ -1,7 +1,7 @@
 //! `mainstay history`
 
 use deploy::{Error, Event, Restarts, RunOutcome, RunSummary, ScheduledRuns, World};
-use finding::Exit;
+use finding::{Exit, moment};
 
 use crate::cli;
 use crate::printer::Printer;
@@ -35,12 +35,12 @@ fn event(event: &Event) -> String {
                 (None, Some(code)) => ("failed", format!("ended with code {code}")),
                 (None, None) => ("ended", "its exit code is not known".to_owned()),
             };
-            format!("   -  {last_at:.0}  {word:10}  schedule: {scheduled} {how}{times}")
+            format!("   -  {}  {word:10}  schedule: {scheduled} {how}{times}", moment(*last_at))
         }
         Event::Restarts(Restarts { restarted, why, times, last_at, .. }) => {
             let times = if *times > 1 { format!(" ({times} times)") } else { String::new() };
             let part = if restarted.contains(':') { restarted.clone() } else { format!("the {restarted}") };
-            format!("   -  {last_at:.0}  restarted   agent: {part}, because it {why}{times}")
+            format!("   -  {}  restarted   agent: {part}, because it {why}{times}", moment(*last_at))
         }
     }
 }
@@ -52,7 +52,7 @@ fn line(run: &RunSummary) -> String {
     let RunSummary { run: id, title, who, started_at, .. } = run;
     let width = 10;
     let outcome = word(run.outcome);
-    format!("{id:>4}  {started_at:.0}  {outcome:width$}  {who}: {title}")
+    format!("{id:>4}  {}  {outcome:width$}  {who}: {title}", moment(*started_at))
 }
 
 fn word(outcome: RunOutcome) -> &'static str {
@@ -71,8 +71,8 @@ fn in_full(run: &RunSummary) -> String {
         ("By", format!("{}: {}", run.who, run.why)),
     ];
     rows.extend(run.program.as_ref().map(|program| ("Version", format!("Mainstay {program}"))));
-    rows.push(("Began", format!("{:.0}", run.started_at)));
-    rows.extend(run.finished_at.map(|at| ("Ended", format!("{at:.0}"))));
+    rows.push(("Began", moment(run.started_at)));
+    rows.extend(run.finished_at.map(|at| ("Ended", moment(at))));
     rows.push(("Outcome", word(run.outcome).to_owned()));
     if let Some(failure) = &run.failure {
         rows.push(("Cause", failure.message.clone()));

@@ -136,7 +136,7 @@ fn why_empty(world: &World, args: &Logs, part: LogPart, since: Option<Timestamp>
     let has_lines = path.metadata().is_ok_and(|file| file.len() > 0);
     let shown = path.display();
     Ok(match (args.part, since) {
-        (_, Some(since)) if has_lines => format!("{shown} has no such line since {since:.0}"),
+        (_, Some(since)) if has_lines => format!("{shown} has no such line since {}", finding::moment(since)),
         (Part::Database, _) if part == LogPart::Database => {
             format!("{shown} is empty: PostgreSQL has not been started yet; `mainstay up` does it")
         }

@@ -21,6 +21,7 @@ mod release;
 mod release_fetch;
 mod release_path;
 mod release_verify;
+mod repair;
 mod restart;
 mod restore;
 mod rollback;

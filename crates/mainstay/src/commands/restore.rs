@@ -122,7 +122,11 @@ fn summary(restored: &Restored, seconds: f64) -> String {
     let mut lines = vec![
         headline,
         String::new(),
-        format!("  Snapshot       {} of {:.0}: {rows}, {files}", short(&restored.snapshot), restored.taken),
+        format!(
+            "  Snapshot       {} of {}: {rows}, {files}",
+            short(&restored.snapshot),
+            finding::moment(restored.taken)
+        ),
         format!("  Address        {}", restored.url),
         format!("  Directory      {}", restored.dir.display()),
         format!("  Release        {}", restored.release),

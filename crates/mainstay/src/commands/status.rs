@@ -4,7 +4,7 @@ use deploy::{AgentStatus, Error, State, Status, Subject, Unfinished, World};
 
 use crate::cli;
 use crate::printer::Printer;
-use finding::Exit;
+use finding::{Exit, moment};
 
 pub(super) async fn run(printer: Printer, world: &World, args: &cli::Status) -> Result<Exit, Error> {
     let status = deploy::status(world).await;
@@ -22,10 +22,9 @@ pub(super) async fn run(printer: Printer, world: &World, args: &cli::Status) -> 
 
 /// One line: what is the matter, and the next command.
 fn state(status: &Status) -> String {
-    let run = status
-        .unfinished
-        .as_ref()
-        .map(|Unfinished { run, operation, began, .. }| format!("run {run}, `{operation}` of {began:.0},"));
+    let run = status.unfinished.as_ref().map(|Unfinished { run, operation, began, .. }| {
+        format!("run {run}, `{operation}` of {},", moment(*began))
+    });
     let run = run.unwrap_or_default();
     match status.state() {
         State::Busy => format!("busy: {}", status.busy_in_words().unwrap_or_default()),
@@ -124,7 +123,7 @@ fn text(status: &Status) -> String {
     if let Some(agent) = &status.agent {
         // One of protocol 1 does not tell its version.
         let version = agent.version.as_deref().unwrap_or("of an early version");
-        let since = moment(agent.since);
+        let since = moment_of(agent.since);
         rows.push(("Agent", format!("process {}, Mainstay {version}, since {since}", agent.agent_pid)));
         if let Some(postgres) = agent.postgres() {
             let restarts = finding::counted(postgres.restarts, "restart", "restarts");
@@ -138,7 +137,9 @@ fn text(status: &Status) -> String {
                 },
             ));
             let last = postgres.last_restart.as_ref();
-            rows.extend(last.map(|last| ("", format!("last restart {}: it {}", moment(last.at), last.why))));
+            rows.extend(
+                last.map(|last| ("", format!("last restart {}: it {}", moment_of(last.at), last.why))),
+            );
         }
         let server = agent.server().map(|server| match (server.pid, &status.trouble) {
             (Some(pid), None) => {
@@ -154,7 +155,7 @@ fn text(status: &Status) -> String {
         });
         rows.push(("Server", server.unwrap_or_else(|| "stopped".to_owned())));
         let last = agent.server().and_then(|server| server.last_restart.as_ref());
-        rows.extend(last.map(|last| ("", format!("last restart {}: it {}", moment(last.at), last.why))));
+        rows.extend(last.map(|last| ("", format!("last restart {}: it {}", moment_of(last.at), last.why))));
         let edge = agent.edge().map(|edge| {
             format!(
                 "{}, {} ({}), {}, {} not answered",
@@ -190,7 +191,8 @@ fn text(status: &Status) -> String {
 fn left(run: &Unfinished) -> (&'static str, String) {
     let Unfinished { run: number, operation, began, .. } = run;
     let next = if run.is_taken_back() { "takes it back" } else { "goes on with it" };
-    ("Unfinished", format!("run {number}, `{operation}` of {began:.0}; the next command {next}"))
+    let began = moment(*began);
+    ("Unfinished", format!("run {number}, `{operation}` of {began}; the next command {next}"))
 }
 
 /// The last good backup, check and drill, and what failed since.
@@ -202,18 +204,17 @@ fn backups(backups: &deploy::Backups) -> Vec<(&'static str, String)> {
         Some(good) => {
             let id = good.snapshot.as_deref().and_then(|id| id.get(..8)).unwrap_or_default();
             let taken = good.began;
-            format!("snapshot {id} of {taken:.0}, {} ago, in {}", ago(taken), good.repository)
+            format!("snapshot {id} of {}, {} ago, in {}", moment(taken), ago(taken), good.repository)
         }
         None => "none yet".to_owned(),
     });
     let others = [("last checked", good(&record.check)), ("last drill", good(&record.drill))];
     let others = others.into_iter().filter_map(|(word, good)| Some((word, good?.began)));
-    lines.extend(others.map(|(word, at)| format!("{word} {at:.0}, {} ago", ago(at))));
-    let failing = backups.failing.iter();
-    lines.extend(
-        failing
-            .map(|failing| format!("the {} of {:.0} failed: {}", failing.work, failing.began, failing.why)),
-    );
+    lines.extend(others.map(|(word, at)| format!("{word} {}, {} ago", moment(at), ago(at))));
+    let failed = |failing: &deploy::FailingBackup| {
+        format!("the {} of {} failed: {}", failing.work, moment(failing.began), failing.why)
+    };
+    lines.extend(backups.failing.iter().map(failed));
     lines.into_iter().enumerate().map(|(at, line)| (if at == 0 { "Backup" } else { "" }, line)).collect()
 }
 
@@ -230,15 +231,15 @@ fn ago(at: jiff::Timestamp) -> String {
 
 /// The last result of the acceptance test, also of one that failed, and what it said nothing about.
 fn verified(test: &deploy::LastTest) -> String {
-    let passed = |at| format!("; it last passed at {}", moment(at));
+    let passed = |at| format!("; it last passed at {}", moment_of(at));
     let mut row = match (&test.failure, test.passed) {
-        (_, true) => moment(test.at),
+        (_, true) => moment_of(test.at),
         (failure, false) => {
             let failure = failure.as_deref().unwrap_or("it did not come to its end");
             format!(
                 "no: {failure} ({}, {}){}",
                 test.url,
-                moment(test.at),
+                moment_of(test.at),
                 test.passed_at.map(passed).unwrap_or_default()
             )
         }
@@ -272,10 +273,10 @@ fn schedule_row(scheduled: &deploy::Scheduled) -> String {
                 (None, Some(code)) => format!("ended with code {code}"),
                 (None, None) => "its exit code is unknown: the agent that began it was killed".to_owned(),
             };
-            format!("last run {}, {end}", moment(last.started))
+            format!("last run {}, {end}", moment_of(last.started))
         }
     };
-    let next = scheduled.next.map_or_else(|| "never".to_owned(), moment);
+    let next = scheduled.next.map_or_else(|| "never".to_owned(), moment_of);
     let mut row = format!("{}: {last}; next run {next}", scheduled.entry.name);
     for (count, why) in [(scheduled.missed, "missed"), (scheduled.skipped, "skipped")] {
         if count > 0 {
@@ -300,6 +301,6 @@ fn degraded(agent: Option<&AgentStatus>, trouble: Option<&str>) -> String {
     }
 }
 
-fn moment(ms: i64) -> String {
-    jiff::Timestamp::from_millisecond(ms).map(|at| format!("{at:.0}")).unwrap_or_default()
+fn moment_of(ms: i64) -> String {
+    jiff::Timestamp::from_millisecond(ms).map(moment).unwrap_or_default()
 }

@@ -157,14 +157,16 @@ fn summary(up: &UpReport, seconds: f64, password_command: Option<&str>) -> Strin
     let verified = up.verified_at.and_then(|at| jiff::Timestamp::from_millisecond(at).ok());
     let headline = match (up.changed, verified) {
         _ if up.resumed.is_some() => {
-            let resumed =
-                up.resumed.as_ref().map(|resumed| format!("{} of {:.0}", resumed.run, resumed.began));
+            let resumed = up
+                .resumed
+                .as_ref()
+                .map(|resumed| format!("{} of {}", resumed.run, finding::moment(resumed.began)));
             let resumed = resumed.unwrap_or_default();
             format!("\nMattermost is up and verified: run {resumed}, which was interrupted, is finished")
         }
         (true, _) => format!("\nMattermost is up and verified, in {seconds:.1} s"),
         (false, Some(at)) => {
-            format!("Mattermost is up; nothing had to be changed. It was verified at {at:.0}")
+            format!("Mattermost is up; nothing had to be changed. It was verified at {}", finding::moment(at))
         }
         (false, None) => "Mattermost is up; nothing had to be changed".to_owned(),
     };

@@ -143,7 +143,8 @@ async fn a_backup_is_made_while_people_work_and_proven() {
     );
     assert_eq!(checked["packs"], checked["packs_read"]);
     fs::remove_file(&upload).expect("lost");
-    place.backed_up();
+    let said = place.run(&["backup", "create"]).expect(0).stdout;
+    assert!(said.contains("warning: 1 uploaded file that the database knows is not on the disk"), "{said}");
     let failed = place.run(&["backup", "check"]).expect(5);
     assert!(failed.stdout.contains("first.txt: missing"), "{}", failed.stdout);
     let status = place.run(&["status"]).expect(0).stdout;
@@ -154,6 +155,13 @@ async fn a_backup_is_made_while_people_work_and_proven() {
     place.run(&["status", "--check"]).expect(0);
     place.set_backup("watch = true\n");
     place.run(&["status", "--check"]).expect(5);
+    // The whole directory: a failed check, and no mistake of whoever checks.
+    let (uploads, away) = (place.root.join("data"), place.root.join("data/away"));
+    let top = upload.strip_prefix(&uploads).expect("below").components().next().expect("a name").as_os_str();
+    fs::rename(uploads.join(top), &away).expect("away");
+    assert_eq!(place.backed_up()["missing"], 1);
+    place.run(&["backup", "check"]).expect(5);
+    fs::rename(&away, uploads.join(top)).expect("back");
     fs::write(&upload, "one").expect("put back");
 
     // With the server down, too; and a failure stays until one succeeds.
@@ -166,12 +174,13 @@ async fn a_backup_is_made_while_people_work_and_proven() {
     place.set_backup("keep_last = 2\nwatch = true\n");
     let plan = place.run(&["backup", "prune", "--plan"]).expect(0);
     assert!(
-        plan.stdout.contains("Remove the snapshots ") && plan.stderr.contains(" stays: last"),
+        plan.stdout.contains("Remove the snapshots ")
+            && plan.stderr.contains(" stays: it is one of the newest"),
         "{}",
         plan.stderr
     );
     let thinned = place.backed_up();
-    assert_eq!(thinned["pruned"]["removed"].as_array().map(Vec::len), Some(4), "{thinned}");
+    assert_eq!(thinned["pruned"]["removed"].as_array().map(Vec::len), Some(5), "{thinned}");
     assert_eq!(place.snapshots().len(), 2);
     place.run(&["backup", "prune", "--keep-last", "1", "--at-once"]).expect(0);
     assert_eq!(place.snapshots(), [thinned["snapshot"].as_str().expect("an id")]);
@@ -189,6 +198,36 @@ async fn a_backup_is_made_while_people_work_and_proven() {
     );
     assert_eq!(fs::metadata(&copy).expect("a key").permissions().mode() & 0o777, 0o600);
     assert!(place.run(&["backup", "key", "export", copied]).expect(8).stderr.contains("is there already"));
+    // A copy that is lost with the first one is none.
+    for own in ["copy.key", "backups/copy.key", "data/../copy.key"] {
+        let own = place.root.join(own);
+        let said = place.run(&["backup", "key", "export", own.to_str().expect("text")]).expect(8).stderr;
+        assert!(said.contains("loses this copy, too") && !own.exists(), "{said}");
+    }
+    // A rule that keeps nothing, a snapshot that is none, and a repository of this call alone are mistakes, and no failed backups.
+    let said = place.run(&["backup", "prune", "--keep-last", "0"]).expect(2).stderr;
+    assert!(said.contains("every count is 0"), "{said}");
+    place.run(&["backup", "drill", "--snapshot", "feed"]).expect(2);
+    let typed = |args: &[&str], variable: &str, value: &str| -> crate::place::Ran {
+        place.command(args).env(variable, value).output().expect("it runs").into()
+    };
+    typed(&["backup", "create"], "MAINSTAY_BACKUP_REPOSITORY", "/proc/backups").expect(6);
+    typed(&["backup", "create"], "MAINSTAY_BACKUP_LIMIT", "fast").expect(3);
+    typed(&["backup", "check"], "MAINSTAY_BACKUP_REPOSITORY", "/nowhere/backups").expect(4);
+    place.run(&["backup", "check", "--key-file", "/nowhere/key"]).expect(4);
+    assert_eq!(place.status()["backups"]["failing"], json!([]));
+    // A moment is one of this machine's time zone, and can be given back as it is printed.
+    let listed = typed(&["backup", "list"], "TZ", "Asia/Tokyo").expect(0).stdout;
+    let moment = listed.split_whitespace().nth(1).expect("a moment").to_owned();
+    assert!(moment.ends_with("+09:00"), "{listed}");
+    assert!(typed(&["status"], "TZ", "Asia/Tokyo").expect(0).stdout.contains("+09:00"));
+    place.run(&["restore", &moment, "--plan"]).expect(0);
+    // The key is gone: another would open nothing.
+    let away = place.root.with_file_name("away.key");
+    fs::rename(&key_file, &away).expect("gone");
+    let said = place.run(&["backup", "key", "create"]).expect(8).stderr;
+    assert!(said.contains("a new key does not open the repository") && !key_file.exists(), "{said}");
+    fs::rename(&away, &key_file).expect("put back");
 
     let plan = place.run(&["uninstall", "--plan"]).expect(0).stdout;
     assert!(plan.contains("with all backups in it, and their key"), "{plan}");
@@ -281,6 +320,7 @@ fn what_cannot_be_backed_up_is_refused_and_leaves_nothing() {
     fs::write(&lock, busy()).expect("written");
     create(9, &["`backup create` of process"]);
     place.run(&["backup", "prune", "--keep-last", "1"]).expect(9);
+    place.run(&["backup", "repair"]).expect(9);
     place.run(&["backup", "list"]).expect(0);
     fs::remove_file(&lock).expect("removed");
 
@@ -290,4 +330,58 @@ fn what_cannot_be_backed_up_is_refused_and_leaves_nothing() {
     place.run(&["backup", "check", "--read-data", "101"]).expect(2);
     place.run(&["backup", "create", "--new-repository"]).expect(0);
     assert_eq!(place.snapshots().len(), 2, "one that is there is not begun anew");
+}
+
+#[test]
+fn a_repository_that_lost_a_pack_is_repaired_and_takes_the_next_backup() {
+    let place = Place::new();
+    place.up(&[]).expect(0);
+    place.backed_up();
+    let said = place.run(&["backup", "repair"]).expect(0).stdout;
+    assert!(said.contains("nothing was repaired"), "{said}");
+    let data = place.root.join("backups/data");
+    let mut packs: Vec<PathBuf> = walkdir(&data);
+    packs.sort_by_key(|path| std::cmp::Reverse(fs::metadata(path).map_or(0, |meta| meta.len())));
+    fs::remove_file(&packs[0]).expect("lost");
+    let refused = place.run(&["backup", "create"]);
+    assert!(refused.code != 0 && refused.stderr.contains("mainstay backup repair"), "{}", refused.stderr);
+    let plan = place.run(&["backup", "repair", "--plan"]).expect(0);
+    assert!(
+        plan.stderr.contains("is missing") && plan.stdout.contains("Make the indexes in"),
+        "{}",
+        plan.stderr
+    );
+    // Killed in it: the next one goes on.
+    for at in ["mending:before", "mending:after"] {
+        place.run(&["backup", "repair", "--inject-kill", at]).expect(-9);
+    }
+    place.run(&["restart"]).expect(0);
+    let repaired = place.run(&["backup", "repair", "--json"]).expect(0).json();
+    assert_eq!(repaired["changed"], false, "the killed one had done it: {repaired}");
+    let listed = place.run(&["backup", "list"]).expect(0).stdout;
+    assert!(listed.contains("has lost data"), "{listed}");
+    let id = listed.split_whitespace().next().expect("an id").to_owned();
+    let refused = place.run(&["restore", &id, "--plan"]).expect(8).stderr;
+    assert!(refused.contains("has lost data"), "{refused}");
+    place.run(&["restore", "--plan"]).expect(2);
+    place.backed_up();
+    place.run(&["backup", "check", "--read-data", "100"]).expect(0);
+    place.run(&["restore", "--plan"]).expect(0);
+    // A changed byte is found by reading; then what has lost data goes.
+    let pack = walkdir(&data).into_iter().max_by_key(|path| fs::metadata(path).map_or(0, |meta| meta.len()));
+    let pack = pack.expect("a pack");
+    let mut content = fs::read(&pack).expect("a pack");
+    content[100] ^= 1;
+    fs::write(&pack, content).expect("changed");
+    let repaired = place.run(&["backup", "repair", "--read-all", "--forget", "--json"]).expect(0).json();
+    assert_eq!(repaired["set_aside"].as_array().map(Vec::len), Some(1), "{repaired}");
+    assert_eq!(repaired["removed"].as_array().map(Vec::len), Some(2), "{repaired}");
+    assert!(place.snapshots().is_empty());
+    place.backed_up();
+    place.run(&["backup", "check", "--read-data", "100"]).expect(0);
+}
+
+fn walkdir(below: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(below).into_iter().flatten().flatten().map(|entry| entry.path());
+    entries.flat_map(|path| if path.is_dir() { walkdir(&path) } else { vec![path] }).collect()
 }

@@ -61,6 +61,7 @@ mod full {
     mod postgres_image;
     mod removal;
     mod restore;
+    mod restore_faults;
     mod schedule;
     mod self_update;
     mod sweep;

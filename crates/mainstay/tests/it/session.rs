@@ -197,7 +197,7 @@ static GENERAL: LazyLock<Vec<(Regex, String)>> = LazyLock::new(|| {
         (r"/lib\S*/ld-[^,\s]+", "[LOADER]"),
         (&server, "[SERVER]"),
         (&format!(r#"([Mm]ainstay |"(?:build_number|version)": ?"){version}"#), "${1}[VERSION]"),
-        (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", "[TIME]"),
+        (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)", "[TIME]"),
         (r"\b\d{8}T\d{6}\.\d{3}Z", "[TIME]"),
         (r"\b1\d{12}\b", "[MILLISECONDS]"),
         (r"acceptance-[a-z0-9]{12}\b", "[TEAM]"),

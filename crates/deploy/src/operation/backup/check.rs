@@ -1,6 +1,5 @@
 //! `backup check`: whether what is in a repository can be restored, and whether a snapshot has every file that the database knows.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,9 +9,10 @@ use serde_json::json;
 
 use crate::error::{Error, Exit};
 use crate::state::backups::access::{Access, Elsewhere, apart, told};
-use crate::state::backups::cross_check::{CrossCheck, cross_check};
+use crate::state::backups::choice::names_another;
+use crate::state::backups::cross_check::{CrossCheck, cross_check, uploads};
 use crate::state::backups::record::{Begun, Success, Work};
-use crate::state::backups::set::{FILES, Subject};
+use crate::state::backups::set::Subject;
 use crate::state::installed::is_installed;
 use crate::world::World;
 
@@ -77,7 +77,8 @@ pub async fn check_backups(
     check: &CheckBackups,
     watch: Arc<dyn Watch>,
 ) -> Result<CheckedBackups, Error> {
-    let writes_down = check.named.repository.is_none() && world.layout.run().is_dir();
+    let is_own = check.named.repository.is_none() && check.named.key_file.is_none();
+    let writes_down = is_own && !names_another(world) && world.layout.run().is_dir();
     let location = super::create::location(world);
     let begun = writes_down.then(|| Begun::new(&world.layout, Work::Check, &location)).transpose()?;
     let checked = checked(world, check, watch).await;
@@ -130,7 +131,10 @@ async fn checked(
                 let manifest = repository.manifest(&id).map_err(told)?;
                 match manifest.without_files {
                     Some(_) => None,
-                    None => Some((id.clone(), manifest, repository.files(&id, FILES).map_err(told)?)),
+                    None => {
+                        let objects = uploads(&repository, &id).map_err(told)?;
+                        Some((id, manifest, objects))
+                    }
                 }
             }
             false => None,
@@ -145,7 +149,6 @@ async fn checked(
         Error::not_ready(format!("the files cannot be compared with the database: {error}"))
             .hint("`mainstay backup check --no-files` checks the repository alone")
     })?;
-    let objects: BTreeSet<String> = objects.into_iter().map(|(path, _)| path).collect();
     found.files = Some(cross_check(&rows, &objects, manifest.taken.as_millisecond()));
     found.compared = Some(id);
     Ok(found)

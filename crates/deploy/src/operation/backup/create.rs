@@ -11,7 +11,7 @@ use crate::operation::runner::{Looking, Operation};
 use crate::operation::verify::refuse_not_installed;
 use crate::part::identity::refuse_gone_files;
 use crate::state::backups::access::{Access, Elsewhere, apart, told};
-use crate::state::backups::choice::{Choice, RepositoryPlace};
+use crate::state::backups::choice::{Choice, RepositoryPlace, names_another};
 use crate::state::backups::key;
 use crate::state::backups::record::{Record, Taken, Work, refused};
 use crate::state::words::CREATE_BACKUP;
@@ -131,8 +131,12 @@ impl CreateBackup {
     }
 }
 
-/// Writes down that a backup, check or drill failed, for `status`, until one succeeds. A mistake on the command line is none.
+/// Writes down that a backup, check or drill failed, for `status`, until one succeeds. A mistake on the command line is none, nor is a
+/// repository that a variable names for this one call.
 pub fn failed_backup(world: &World, work: Work, error: &Error) {
+    if names_another(world) {
+        return;
+    }
     refused(&world.layout, work, &location(world), error);
 }
 

@@ -2,6 +2,7 @@
 //! tested, compared with the snapshot, and removed.
 
 use std::net::TcpListener;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use plan::{Journal, Plan};
@@ -16,9 +17,13 @@ use crate::operation::verify::refuse_not_installed;
 use crate::state::backups::access::{Access, Elsewhere, apart};
 use crate::state::backups::choice::Choice;
 use crate::state::backups::record::{Begun, Success, Work};
+use crate::state::backups::set::Subject;
 use crate::state::restoring::{CONFIG, Restoring, Scratch as Isolated, short};
 use crate::state::words::DRILL;
 use crate::world::World;
+
+/// How long the database may take to say which messages it has.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Restores a snapshot into a scratch deployment, and removes that.
 #[derive(Debug, Clone)]
@@ -47,8 +52,15 @@ pub struct Drilled {
     pub taken: Timestamp,
     /// The release that was started.
     pub release: String,
-    /// What would have been lost, had the machine been lost when the drill began: the snapshot's age, in seconds (RPO).
+    /// What would have been lost, had the machine been lost when the drill began: what came after this moment (RPO). It is when the
+    /// snapshot was taken, or when its newest message was written, where the deployment has one from before that which is not in it.
+    pub lost_since: Timestamp,
+    /// How long before the drill that was, in seconds.
     pub lost_seconds: i64,
+    /// When the newest message in the snapshot was written, in ms since the epoch; `None` = it has none.
+    pub newest_message: Option<i64>,
+    /// Messages that the deployment has and the snapshot has not; `None` = its database could not be asked.
+    pub messages_since: Option<u64>,
     /// How long it took from nothing to a verified deployment, in ms (RTO).
     pub recovered_ms: u64,
     /// Rows of the database, which are those of the snapshot.
@@ -93,11 +105,16 @@ impl Operation for Drill {
         let number = |step: usize, key: &str| {
             outputs.get(step).and_then(|output: &Value| output[key].as_u64()).unwrap_or(0)
         };
+        let newest = outputs.get(1).and_then(|output: &Value| output["newest"].as_i64());
+        let lost = Lost::of(world, seen.taken, newest).await;
         Ok(Drilled {
             snapshot: seen.scratch.snapshot,
             taken: seen.taken,
             release: seen.release,
-            lost_seconds: seen.began.duration_since(seen.taken).as_secs(),
+            lost_since: lost.since,
+            lost_seconds: seen.began.duration_since(lost.since).as_secs(),
+            newest_message: lost.newest,
+            messages_since: lost.messages,
             recovered_ms: number(0, "ms"),
             rows: seen.rows,
             files: number(1, "files"),
@@ -150,6 +167,7 @@ impl Drill {
                 key_file: key_file.clone(),
                 snapshot: snapshot.clone(),
                 folders,
+                taken: manifest.taken.as_millisecond(),
             },
             scratch: Scratch {
                 repository,
@@ -161,6 +179,32 @@ impl Drill {
                 shares_releases,
             },
         })
+    }
+}
+
+/// What would have been lost.
+struct Lost {
+    since: Timestamp,
+    newest: Option<i64>,
+    messages: Option<u64>,
+}
+
+impl Lost {
+    /// Asks the deployment which messages it has that are newer than the newest of the snapshot. One that does not answer is no reason
+    /// against a drill: the snapshot may be all that is left.
+    async fn of(world: &World, taken: Timestamp, newest: Option<i64>) -> Self {
+        let here = world.clone();
+        let source = apart(move || Ok(Subject::of(&here)?.source)).await.ok();
+        let times = match &source {
+            Some(source) => {
+                let (until, after) = (taken.as_millisecond(), newest.unwrap_or(0));
+                database::post_times(source, until, after, PATIENCE).await.ok()
+            }
+            None => None,
+        };
+        let is_behind = times.is_some_and(|times| times.between > 0);
+        let since = newest.filter(|_| is_behind).and_then(|ms| Timestamp::from_millisecond(ms).ok());
+        Self { since: since.unwrap_or(taken), newest, messages: times.map(|times| times.later) }
     }
 }
 
@@ -202,7 +246,7 @@ pub async fn drill(
                 let snapshot = Some(drilled.snapshot.clone());
                 begun.end(Ok(Success { snapshot, report: json!(drilled) }))?;
             }
-            Ok(None) => begun.end(Err(&Error::not_ready("nobody agreed to it")))?,
+            Ok(None) => begun.forget()?,
             Err(error) => begun.end(Err(error))?,
         }
     }

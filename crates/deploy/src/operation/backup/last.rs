@@ -1,10 +1,11 @@
 //! How the last backup, check and drill of a deployment ended, for `status`.
 
 use jiff::Timestamp;
+use plan::Lock;
 use serde::Serialize;
 
 use crate::state::backups::choice::Choice;
-use crate::state::backups::record::Record;
+use crate::state::backups::record::{Attempt, Record, Work};
 use crate::world::World;
 
 /// How the last backups of a deployment ended.
@@ -33,11 +34,13 @@ pub struct FailingBackup {
 /// How the last backups ended. What cannot be read is left out: the command that needs it says why.
 pub(crate) fn backups(world: &World) -> Option<Backups> {
     let record = Record::read(&world.layout).ok().filter(|record| *record != Record::default())?;
-    let failing = record.failures().into_iter().map(|(work, attempt, why)| FailingBackup {
-        work: work.word(),
-        began: attempt.began,
-        why,
-    });
+    // What still runs has not failed.
+    let runs = Lock::present_holder(&world.layout.lock()).ok().flatten().map(|holder| holder.operation);
+    let is_over =
+        |work: Work, attempt: &Attempt| attempt.ended.is_some() || runs.as_deref() != Some(work.operation());
+    let failing = record.failures().into_iter().filter(|(work, attempt, _)| is_over(*work, attempt));
+    let failing =
+        failing.map(|(work, attempt, why)| FailingBackup { work: work.word(), began: attempt.began, why });
     let failing = failing.collect();
     let watched = Choice::of(world, None).is_ok_and(|choice| choice.watch);
     Some(Backups { record, failing, watched })

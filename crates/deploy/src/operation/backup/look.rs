@@ -22,6 +22,9 @@ pub struct ListedSnapshot {
     pub bytes: u64,
     /// Bytes that the repository grew by.
     pub added: u64,
+    /// Whether it has lost data, as `backup repair` found.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub damaged: bool,
     /// What it says of itself; `None` = Mainstay did not make it.
     pub manifest: Option<Manifest>,
 }
@@ -50,8 +53,8 @@ pub async fn list_backups(world: &World, named: &Elsewhere) -> Result<ListedBack
                 Err(backup::Error::Manifest { .. }) => None,
                 Err(error) => return Err(told(error)),
             };
-            let Snapshot { id, time, host, files, bytes, added } = snapshot;
-            Ok(ListedSnapshot { snapshot: id, time, host, files, bytes, added, manifest })
+            let Snapshot { id, time, host, files, bytes, added, damaged } = snapshot;
+            Ok(ListedSnapshot { snapshot: id, time, host, files, bytes, added, damaged, manifest })
         };
         let snapshots = repository.snapshots().map_err(told)?.into_iter().map(listed);
         Ok(ListedBackups { location: access.location(), snapshots: snapshots.collect::<Result<_, _>>()? })

@@ -1,4 +1,4 @@
-//! `backup`: snapshots of a deployment are made, looked at, checked and thinned out.
+//! `backup`: snapshots of a deployment are made, looked at, checked, repaired and thinned out.
 
 pub(crate) mod check;
 pub(crate) mod create;
@@ -7,3 +7,4 @@ pub(crate) mod key;
 pub(crate) mod last;
 pub(crate) mod look;
 pub(crate) mod prune;
+pub(crate) mod repair;

@@ -5,7 +5,7 @@ use plan::Plan;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::action::{Action, FREED, Forgetting, Freeing};
+use crate::action::{Action, FREED, Forgetting, Freeing, RepositoryLock};
 use crate::error::{Error, Exit};
 use crate::operation::runner::{Looking, Operation};
 use crate::operation::verify::refuse_not_installed;
@@ -51,6 +51,29 @@ pub struct PrunedBackups {
     pub later: u64,
 }
 
+/// Why a snapshot is kept, as people say it.
+fn in_words(reason: &str) -> &str {
+    match reason {
+        "last" => "it is one of the newest",
+        "daily" => "the newest of its day",
+        "weekly" => "the newest of its week",
+        "monthly" => "the newest of its month",
+        "yearly" => "the newest of its year",
+        other => other,
+    }
+}
+
+/// Refuses counts that keep no snapshot at all: somebody who says so means something else.
+fn refuse_nothing_kept(keep: &Keep) -> Result<(), Error> {
+    let counts = [keep.last, keep.daily, keep.weekly, keep.monthly, keep.yearly];
+    if counts.into_iter().flatten().any(|count| count > 0) {
+        return Ok(());
+    }
+    Err(Error::new(Exit::Usage, "the rule keeps no snapshot: every count is 0").hint(
+        "say how many are kept, as in `--keep-last 1` or `keep_daily = 7` in `[backup]` of mainstay.toml; the newest always stays",
+    ))
+}
+
 impl Seen {
     fn removed(&self) -> Vec<String> {
         let gone = self.retained.iter().filter(|one| one.reasons.is_empty());
@@ -73,6 +96,7 @@ impl Operation for PruneBackups {
                     "say it in `[backup]` of mainstay.toml, as in `keep_daily = 7`, or here, as in `--keep-daily 7`",
                 )
             })?;
+            refuse_nothing_kept(&keep)?;
             let repository = access.open()?;
             repository.check_free(this.takes_over).map_err(told)?;
             let retained = repository.retained(&keep).map_err(told)?;
@@ -84,13 +108,17 @@ impl Operation for PruneBackups {
     fn plan(&self, _: &World, seen: &Seen) -> Result<Plan<Action>, Error> {
         let (removed, takes_over) = (seen.removed(), self.takes_over);
         let mut steps = Vec::new();
-        if !removed.is_empty() {
+        let removes = !removed.is_empty();
+        if removes || !self.only_if_needed {
+            // A place that refuses is told before anything is removed.
+            steps.push(RepositoryLock { location: seen.location.clone(), takes_over }.step());
+        }
+        if removes {
             steps.push(Forgetting { snapshots: removed, takes_over }.step());
         }
-        if !steps.is_empty() || !self.only_if_needed {
+        if !steps.is_empty() {
             steps.push(Freeing { at_once: self.at_once, takes_over }.step());
         }
-        let removes = steps.len() > 1;
         let plan = Plan::new(Self::NAME, format!("Thin out the backups in {}", seen.location), steps);
         Ok(if removes { plan.without_snapshot(NO_SNAPSHOT) } else { plan })
     }
@@ -106,9 +134,9 @@ impl Operation for PruneBackups {
             Value::Null
         };
         if let Some(failure) = report["failure"].as_str() {
-            let count = removed.len();
+            let removed = finding::counted(removed.len(), "snapshot", "snapshots");
             return Err(Error::not_ready(format!(
-                "{count} snapshots were removed, and the space of what no snapshot needs could not be freed: {failure}"
+                "{removed} removed, and the space of what no snapshot needs could not be freed: {failure}"
             ))
             .hint("`mainstay backup prune` frees it; no snapshot that is kept has lost anything"));
         }
@@ -125,8 +153,9 @@ impl Operation for PruneBackups {
     fn remarks(&self, seen: &Seen) -> Vec<String> {
         let kept = seen.retained.iter().filter(|one| !one.reasons.is_empty());
         let line = |one: &Retained| {
-            let time = one.snapshot.time.round(jiff::Unit::Second).unwrap_or(one.snapshot.time);
-            format!("{} of {time} stays: {}", &one.snapshot.id[..8], one.reasons.join(", "))
+            let (id, time) = (&one.snapshot.id[..8], finding::moment(one.snapshot.time));
+            let reasons: Vec<&str> = one.reasons.iter().map(|reason| in_words(reason)).collect();
+            format!("{id} of {time} stays: {}", reasons.join(", "))
         };
         kept.map(line).collect()
     }

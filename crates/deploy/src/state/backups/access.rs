@@ -75,6 +75,11 @@ impl Access {
         &self.store
     }
 
+    /// Where the deployment's repository was when it was last used.
+    pub(crate) fn was_in(&self) -> Option<&str> {
+        self.was_in.as_deref()
+    }
+
     /// The key.
     ///
     /// # Errors
@@ -186,8 +191,8 @@ pub(crate) fn told(error: backup::Error) -> Error {
             Some("`mainstay backup list` names the snapshots")
         }
         backup::Error::Damaged { .. } => Some(
-            "`mainstay backup check --read-data 100` says what is damaged. A new snapshot would need it, too: move the repository away, keep \
-             its key, and begin another one with `mainstay backup create --new-repository`",
+            "`mainstay backup check --read-data 100` says what is damaged. A new snapshot would need it, too: `mainstay backup repair` makes \
+             the repository fit for new ones, and names the snapshots that have lost data",
         ),
         _ => None,
     };

@@ -108,6 +108,18 @@ fn with_variables(world: &World, wanted: Wanted) -> Result<Wanted, Error> {
     })
 }
 
+/// Whether the environment of this call names another repository than mainstay.toml does, or says something else of it. In a container the
+/// environment is what the deployment says; on a machine the schedule has none of it, so that a mistake in it is one of whoever typed it.
+pub(crate) fn names_another(world: &World) -> bool {
+    let said = wanted_file(&world.layout).ok().unwrap_or_default();
+    let differs = |key: &settings::Key| {
+        let given = world.variables.get(&variable(key.name)).filter(|value| !value.is_empty());
+        given.is_some_and(|value| said.get(key.name) != Some(value))
+    };
+    world.layout.place().keeps_decisions()
+        && KEYS.iter().filter(|key| key.name.starts_with(TABLE)).any(differs)
+}
+
 /// What a deployment says of its backups, as variables for a program that works on another directory.
 pub(crate) fn as_variables(world: &World) -> Result<Vec<(String, String)>, Error> {
     let wanted = with_variables(world, wanted_file(&world.layout)?)?;
@@ -189,7 +201,7 @@ fn check(layout: &Layout, path: &Path) -> Result<(), Error> {
 }
 
 /// The path without links, as far as it exists.
-fn resolved(path: &Path) -> PathBuf {
+pub(crate) fn resolved(path: &Path) -> PathBuf {
     let there = host::disk::nearest(path);
     let rest = path.strip_prefix(there).unwrap_or(Path::new(""));
     there.canonicalize().map_or_else(|_| path.to_owned(), |there| there.join(rest))

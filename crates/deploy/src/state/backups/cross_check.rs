@@ -2,8 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use backup::Repository;
 use database::FileRow;
 use serde::Serialize;
+
+use super::set::FILES;
 
 /// No more names are listed.
 const MOST: usize = 100;
@@ -38,9 +41,16 @@ impl CrossCheck {
     }
 }
 
+/// The files of a snapshot below the server's directory of files; none where the snapshot has no such folder.
+pub(crate) fn uploads(repository: &Repository, id: &str) -> Result<BTreeSet<String>, backup::Error> {
+    let folder = format!("{FILES}/");
+    let all = repository.files(id, "")?.into_iter();
+    Ok(all.filter_map(|(path, _)| path.strip_prefix(&folder).map(str::to_owned)).collect())
+}
+
 /// Compares. `objects` are the files of the snapshot below the server's directory; `taken` is its moment, in ms since the epoch.
 pub(crate) fn cross_check(rows: &[FileRow], objects: &BTreeSet<String>, taken: i64) -> CrossCheck {
-    let mut found = CrossCheck { objects: uploads(objects).count() as u64, ..CrossCheck::default() };
+    let mut found = CrossCheck { objects: uploaded(objects).count() as u64, ..CrossCheck::default() };
     for row in rows.iter().filter(|row| row.deleted == 0 && row.created < taken && !row.path.is_empty()) {
         found.rows += 1;
         if !objects.contains(clean(&row.path)) {
@@ -59,7 +69,7 @@ pub(crate) fn cross_check(rows: &[FileRow], objects: &BTreeSet<String>, taken: i
         .flat_map(|row| [&row.path, &row.thumbnail, &row.preview])
         .map(|path| clean(path))
         .collect();
-    for path in uploads(objects).filter(|path| !known.contains(path)) {
+    for path in uploaded(objects).filter(|path| !known.contains(path)) {
         found.unknown += 1;
         found.name(path, "no row of the database knows it");
     }
@@ -72,7 +82,7 @@ fn clean(path: &str) -> &str {
 
 /// The files that have rows: below a directory with a date as its name. Others are pictures of profiles
 /// and teams, emoji, plugins, imports and exports.
-fn uploads(objects: &BTreeSet<String>) -> impl Iterator<Item = &str> {
+fn uploaded(objects: &BTreeSet<String>) -> impl Iterator<Item = &str> {
     let is_upload = |path: &&str| {
         let first = path.split('/').next().unwrap_or_default();
         first.len() == 8 && first.bytes().all(|byte| byte.is_ascii_digit())

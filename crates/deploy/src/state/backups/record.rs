@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Exit};
 use crate::place::layout::{FILE_LIMIT, Layout};
+use crate::state::words::{CREATE_BACKUP, DRILL};
 
 /// The version of the file.
 const FORMAT: u32 = 1;
@@ -100,6 +101,15 @@ pub enum Work {
 }
 
 impl Work {
+    /// The operation that does it under the deployment's lock; a check takes none.
+    pub(crate) fn operation(self) -> &'static str {
+        match self {
+            Self::Backup => CREATE_BACKUP,
+            Self::Check => "backup check",
+            Self::Drill => DRILL,
+        }
+    }
+
     /// In a sentence.
     pub fn word(self) -> &'static str {
         match self {
@@ -119,6 +129,11 @@ pub(crate) struct Success {
     pub report: serde_json::Value,
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_none(count: &u64) -> bool {
+    *count == 0
+}
+
 /// A snapshot that was made, as its command reports it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Taken {
@@ -136,6 +151,9 @@ pub struct Taken {
     pub files: u64,
     /// Bytes in it, the dump with them.
     pub bytes: u64,
+    /// Uploaded files that the database knows and that are not in it, because they are gone from the disk.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub missing: u64,
     /// Files that were read, because they are new or have changed.
     pub read: u64,
     /// Files that are as they were in the snapshot before.
@@ -227,6 +245,8 @@ pub(crate) struct Begun {
     layout: Layout,
     work: Work,
     attempt: Attempt,
+    /// The attempt before, which counts again where this one was none.
+    before: Option<Attempt>,
 }
 
 impl Begun {
@@ -243,16 +263,30 @@ impl Begun {
             report: serde_json::Value::Null,
             failure: None,
         };
-        let this = Self { layout: layout.clone(), work, attempt };
-        Record::change(layout, |record| record.results_mut(work).last = Some(this.attempt.clone()))?;
+        let mut this = Self { layout: layout.clone(), work, attempt, before: None };
+        Record::change(layout, |record| {
+            this.before = record.results_mut(work).last.replace(this.attempt.clone());
+        })?;
         Ok(this)
     }
 
-    /// Writes down how it ended.
+    /// It was no attempt: somebody mistyped, or did not agree.
+    ///
+    /// # Errors
+    /// The disk.
+    pub(crate) fn forget(self) -> Result<(), Error> {
+        let Self { layout, work, before, .. } = self;
+        Record::change(&layout, |record| record.results_mut(work).last = before)
+    }
+
+    /// Writes down how it ended. A mistake on the command line is no attempt.
     ///
     /// # Errors
     /// The disk.
     pub(crate) fn end(mut self, outcome: Result<Success, &Error>) -> Result<(), Error> {
+        if outcome.as_ref().is_err_and(|error| error.exit == Exit::Usage) {
+            return self.forget();
+        }
         self.attempt.ended = Some(Timestamp::now());
         let succeeded = outcome.is_ok();
         match outcome {
@@ -262,7 +296,7 @@ impl Begun {
             }
             Err(error) => self.attempt.failure = Some(Failure::of(error)),
         }
-        let Self { layout, work, attempt } = self;
+        let Self { layout, work, attempt, .. } = self;
         Record::change(&layout, |record| {
             let results = record.results_mut(work);
             if succeeded {
@@ -316,6 +350,8 @@ mod tests {
         begun.end(Ok(success)).expect("written");
         assert_eq!(failures(), 0);
         refused(&layout, Work::Drill, "/b", &Error::not_ready("the disk is full"));
+        let mistyped = Begun::new(&layout, Work::Backup, "/b").expect("written");
+        mistyped.end(Err(&Error::new(Exit::Usage, "no such snapshot"))).expect("written");
         refused(&layout, Work::Backup, "/b", &Error::new(Exit::Usage, "a mistake"));
         let record = Record::read(&layout).expect("a record");
         let failed: Vec<_> = record.failures().iter().map(|(work, _, why)| (*work, why.clone())).collect();

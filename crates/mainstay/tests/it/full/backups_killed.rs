@@ -62,7 +62,7 @@ fn killed_at_any_time_the_next_backup_is_whole() {
     }
     place.backed_up();
     let mut count = place.snapshots().len();
-    for round in 0..12u64 {
+    for round in 0..super::restore_faults::rounds(12) {
         fs::write(place.root.join("data/0.bin"), format!("round {round}").repeat(200_000)).expect("written");
         let command =
             if round % 3 == 2 { &["backup", "prune", "--keep-last", "3"][..] } else { &["backup", "create"] };
@@ -105,6 +105,7 @@ run backup create
 run backup check --read-data 100
 mount -o remount,ro $DIR/../disk
 run backup create
+run backup prune --keep-last 1
 run backup list
 mount -o remount,rw $DIR/../disk
 umount $DIR/../disk
@@ -138,7 +139,12 @@ fn a_repository_without_room_is_named_and_takes_the_next_backup() {
         "{said}"
     );
     assert!(good.contains("the first") && good.contains("? 0"), "{said}");
-    assert!(read_only.contains("read-only") && !read_only.contains("? 0"), "{said}");
+    assert!(read_only.contains("read-only") && read_only.contains("? 6"), "{said}");
+    let prune = blocks.iter().find(|block| block.starts_with("backup prune")).expect("it ran");
+    assert!(
+        prune.contains("read-only") && prune.contains("everything is as before") && prune.contains("? 6"),
+        "{said}"
+    );
     assert!(gone.contains("is gone") && gone.contains("? 8"), "{said}");
     assert!(blocks.iter().any(|block| block.starts_with("backup check") && block.contains("? 0")), "{said}");
     let lists: Vec<&&str> = blocks.iter().filter(|block| block.starts_with("backup list")).collect();

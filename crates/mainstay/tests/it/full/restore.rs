@@ -11,19 +11,19 @@ use crate::place::{Place, Ran, eventually, processes_of};
 
 /// People's work in a deployment.
 pub(super) struct Work {
-    place: Place,
+    pub(super) place: Place,
     /// Arguments of every `up`.
-    up: Vec<&'static str>,
+    pub(super) up: Vec<&'static str>,
 }
 
 impl Work {
     /// A deployment that runs, without any.
-    fn on(place: Place, up: &[&'static str]) -> Self {
+    pub(super) fn on(place: Place, up: &[&'static str]) -> Self {
         place.up(up).expect(0);
         Self { place, up: up.to_vec() }
     }
 
-    async fn call(&self, method: reqwest::Method, path: &str, body: Value) -> Value {
+    pub(super) async fn call(&self, method: reqwest::Method, path: &str, body: Value) -> Value {
         let url = format!("{}/api/v4/{path}", self.place.url());
         let call = reqwest::Client::new().request(method, url).bearer_auth(self.place.token().await);
         let call = if body.is_null() { call } else { call.json(&body) };
@@ -51,7 +51,7 @@ impl Work {
     }
 
     /// Somebody posts a message with a file.
-    async fn post(&self, text: &str) {
+    pub(super) async fn post(&self, text: &str) {
         let channel = self.channel().await;
         let url = format!("{}/api/v4/files?channel_id={channel}&filename={text}.txt", self.place.url());
         let call = reqwest::Client::new().post(url).bearer_auth(self.place.token().await);
@@ -64,7 +64,7 @@ impl Work {
     }
 
     /// The messages that are there, sorted, each with its file as people download it.
-    async fn posts(&self) -> Vec<String> {
+    pub(super) async fn posts(&self) -> Vec<String> {
         let path = format!("channels/{}/posts", self.channel().await);
         let posts = self.call(reqwest::Method::GET, &path, Value::Null).await;
         let mut texts = Vec::new();
@@ -81,17 +81,17 @@ impl Work {
         texts
     }
 
-    fn backed_up(&self) -> String {
+    pub(super) fn backed_up(&self) -> String {
         let made = self.place.run(&["backup", "create", "--json"]).expect(0).json();
         made["snapshot"].as_str().unwrap_or_else(|| panic!("{made}")).to_owned()
     }
 
-    fn restore(&self, more: &[&str]) -> Ran {
+    pub(super) fn restore(&self, more: &[&str]) -> Ran {
         self.place.run(&[&["restore", "--yes", "--json"], more].concat())
     }
 }
 
-fn block<T>(work: impl Future<Output = T>) -> T {
+pub(super) fn block<T>(work: impl Future<Output = T>) -> T {
     tokio::runtime::Runtime::new().expect("a runtime").block_on(work)
 }
 
@@ -255,7 +255,7 @@ fn a_new_machine_needs_the_repository_and_the_key() {
 }
 
 /// Nothing of a drill is left.
-fn assert_removed(work: &Work, at: &str) {
+pub(super) fn assert_removed(work: &Work, at: &str) {
     let scratch = work.place.root.join("drill");
     assert!(!scratch.exists(), "{at}: {:?}", names(&scratch));
     eventually("no process of a drill is left", || processes_of(&scratch).is_empty());
@@ -281,6 +281,9 @@ fn drilled(work: &Work) {
         drilled["recovered_ms"].as_u64() > Some(0) && drilled["lost_seconds"].as_u64() < Some(600),
         "{drilled}"
     );
+    // What would be lost is told by the newest message in it, and what came since.
+    assert!(drilled["newest_message"].as_i64() > Some(1_700_000_000_000), "{drilled}");
+    assert_eq!(drilled["messages_since"], 0, "{drilled}");
     assert_removed(work, "after a drill");
     for at in ["scratch:after", "scratch-removal:before"] {
         work.place.run(&["backup", "drill", "--inject-kill", at]).expect(-9);
