@@ -253,12 +253,7 @@ pub(crate) mod tests {
                 exposed: Vec::new(),
                 denied: Vec::new(),
             },
-            release: release_part::Observed {
-                installed: Vec::new(),
-                current: None,
-                other_build: false,
-                kept: Vec::new(),
-            },
+            release: release_part::Observed::default(),
             database: database::Observed::default(),
             config: ConfigChange::New,
             server: server::Observed { listen: listen(), healthy: false, administered: true },

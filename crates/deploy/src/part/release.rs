@@ -14,7 +14,7 @@ use crate::state::returning::kept_names;
 use crate::state::settled::Settled;
 
 /// What is there.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Observed {
     /// The unpacked releases.
     pub installed: Vec<ReleaseId>,
