@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use finding::one_line;
 use reqwest::header::{
     ACCEPT_ENCODING, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, IF_RANGE, LAST_MODIFIED,
-    RANGE,
+    RANGE, USER_AGENT,
 };
 use reqwest::{Response, StatusCode};
 use serde::{Deserialize, Serialize};
@@ -244,14 +244,41 @@ async fn receive(
     }
 }
 
+/// A small file that everybody may read, into memory, within a time. The request says nothing of who asks: not even which version of this
+/// program.
+///
+/// # Errors
+/// It does not come.
+pub async fn read_public(
+    network: &Network,
+    url: &Url,
+    most: u64,
+    within: Duration,
+) -> Result<Vec<u8>, DownloadError> {
+    let headers = HeaderMap::from_iter([(USER_AGENT, HeaderValue::from_static("mainstay"))]);
+    let come = tokio::time::timeout(within, small_with(network, url, most, &headers)).await;
+    come.unwrap_or_else(|_| {
+        Err(DownloadError::broken(url, format!("it was not there within {} s", within.as_secs())))
+    })
+}
+
 /// A small file, into memory.
 ///
 /// # Errors
 /// It does not come.
 pub(crate) async fn small(network: &Network, url: &Url, most: u64) -> Result<Vec<u8>, DownloadError> {
+    small_with(network, url, most, &HeaderMap::new()).await
+}
+
+async fn small_with(
+    network: &Network,
+    url: &Url,
+    most: u64,
+    headers: &HeaderMap,
+) -> Result<Vec<u8>, DownloadError> {
     let mut fruitless = 0;
     loop {
-        let error = match once(network, url, most).await {
+        let error = match once(network, url, most, headers).await {
             Err(error) => error,
             come => return come,
         };
@@ -264,8 +291,13 @@ pub(crate) async fn small(network: &Network, url: &Url, most: u64) -> Result<Vec
     }
 }
 
-async fn once(network: &Network, url: &Url, most: u64) -> Result<Vec<u8>, DownloadError> {
-    let mut response = network.get(url, &HeaderMap::new()).await?;
+async fn once(
+    network: &Network,
+    url: &Url,
+    most: u64,
+    headers: &HeaderMap,
+) -> Result<Vec<u8>, DownloadError> {
+    let mut response = network.get(url, headers).await?;
     match response.status() {
         StatusCode::OK => {}
         StatusCode::NOT_FOUND | StatusCode::GONE => return Err(DownloadError::NotThere(url.clone())),

@@ -64,7 +64,7 @@ pub use archive::Limits;
 pub use cache::{Cache, Held};
 pub use capability::Capabilities;
 pub use catalogue::{Catalogue, Channel, Line, Offer, SigningKey};
-pub use download::Watch;
+pub use download::{Watch, read_public};
 pub use edition::{Edition, ReleaseId, published_tarball};
 pub use error::ReleaseError;
 pub use failure::DownloadError;

@@ -199,6 +199,60 @@ pub const KEYS: &[Key] = &[
         default: "false",
         meaning: "Whether `mainstay status --check` fails while the newest backup, check or drill is one that failed",
     },
+    Key {
+        name: "updates.policy",
+        kind: Kind::Word(::updates::Policy::WORDS),
+        default: "none",
+        meaning: "Which releases are installed by themselves: `security` the newest of the installed line where it has a missing security fix, `patch` the newest of that line, `esr` the newest extended support release",
+    },
+    Key {
+        name: "updates.window",
+        kind: Kind::Windows,
+        default: "at any time",
+        meaning: "When an update may begin, by the machine's clock",
+    },
+    Key {
+        name: "updates.delay",
+        kind: Kind::Delay,
+        default: "0d",
+        meaning: "How long a release must have been out before it is installed by itself",
+    },
+    Key {
+        name: "updates.freeze",
+        kind: Kind::Days,
+        default: "no day",
+        meaning: "Days on which no update begins by itself",
+    },
+    Key {
+        name: "updates.advisories",
+        kind: Kind::Source,
+        default: "https://securityupdates.mattermost.com/security_updates.json",
+        meaning: "Where the makers' security advisories are read: a mirror's address, or a file on a machine without a network",
+    },
+    Key {
+        name: "updates.releases",
+        kind: Kind::Source,
+        default: "https://api.github.com/repos/mattermost/mattermost/releases?per_page=100",
+        meaning: "Where the makers' list of releases is read, which says which of them have security fixes: a mirror's address, or a file",
+    },
+    Key {
+        name: "updates.mail",
+        kind: Kind::Email,
+        default: "nobody",
+        meaning: "Who is told by mail of missing security fixes and of updates, over the mail server of the settings",
+    },
+    Key {
+        name: "updates.webhook",
+        kind: Kind::Path,
+        default: "none",
+        meaning: "A file with the address of an incoming webhook of a Mattermost, which is told the same",
+    },
+    Key {
+        name: "updates.watch",
+        kind: Kind::Bool,
+        default: "false",
+        meaning: "Whether `mainstay status --check` fails while a security fix is over-due or the last update by itself failed",
+    },
 ];
 
 /// How many snapshots can be kept.

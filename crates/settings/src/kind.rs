@@ -59,6 +59,14 @@ pub enum Kind {
     Repository,
     /// Bytes a second.
     Rate,
+    /// Times of the week, separated by commas.
+    Windows,
+    /// Days and spans of days, separated by commas.
+    Days,
+    /// A number of days, as in `2d`.
+    Delay,
+    /// An `http` or `https` URL without a login, or the absolute path of a file.
+    Source,
     /// A key or salt: nothing, or 32 characters and more (the server does not start on fewer).
     Salt,
 }
@@ -102,9 +110,20 @@ impl Kind {
             }
             Self::Repository => backup::REPOSITORIES,
             Self::Rate => backup::RATES,
+            Self::Windows => ::updates::Windows::ALLOWED,
+            Self::Days => ::updates::Freeze::ALLOWED,
+            Self::Delay => "a number of days from 0d to 60d, as in 2d",
+            Self::Source => {
+                "an http:// or https:// address without user and password, or the absolute path of a file"
+            }
             Self::Salt => "32 characters or more; leave it out, and one is generated and kept",
         };
         format!("allowed: {text}")
+    }
+
+    /// Whether its text has entries that are separated by commas: `mainstay.toml` may have a list of texts instead.
+    pub(crate) fn is_list(self) -> bool {
+        matches!(self, Self::Sites | Self::Domains | Self::Networks | Self::Windows | Self::Days)
     }
 
     /// What is wrong with `value`, if anything.
@@ -170,6 +189,21 @@ impl Kind {
             Self::Rate => match backup::rate(text) {
                 Some(_) => Ok(text.into()),
                 None => Err(format!("is `{text}`, which is not a rate")),
+            },
+            Self::Windows => ::updates::Windows::read(text).map(|_| text.into()),
+            Self::Days => ::updates::Freeze::read(text).map(|_| text.into()),
+            Self::Delay => match ::updates::days(text) {
+                Some(_) => Ok(text.into()),
+                None => Err(format!("is `{text}`, which is not such a number of days")),
+            },
+            Self::Source if text.contains("://") => match address::sites(text) {
+                Ok(_) if text.contains(',') => Err(format!("is `{text}`, which is more than one address")),
+                Ok(_) => Ok(text.into()),
+                Err(problem) => Err(problem),
+            },
+            Self::Source => match address::path(text) {
+                Ok(path) if path.starts_with('/') => Ok(path.into()),
+                _ => Err(format!("is `{text}`, which is neither an address nor an absolute path")),
             },
             Self::Salt => match text.chars().count() {
                 0 | 32.. => Ok(text.into()),
@@ -264,6 +298,13 @@ mod tests {
             (Kind::Rate, "20"),
             (Kind::Rate, "fast"),
             (Kind::Rate, "20 MB/h"),
+            (Kind::Windows, "Sat"),
+            (Kind::Days, "2026-13-01"),
+            (Kind::Delay, "2"),
+            (Kind::Source, "feed.json"),
+            (Kind::Source, "ftp://x/feed.json"),
+            (Kind::Source, "https://me:secret@x/feed.json"),
+            (Kind::Source, "https://a.example/x,https://b.example/x"),
         ];
         for (kind, text) in refused {
             assert!(kind.problem(text).is_some(), "{kind:?} allows {text}");

@@ -53,7 +53,9 @@ mod secrets;
 mod server;
 pub mod table;
 mod toml_error;
+mod toml_value;
 mod unusable;
+mod updates;
 mod wanted;
 
 pub use ::finding::nearest;

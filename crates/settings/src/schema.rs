@@ -131,6 +131,11 @@ fn of_kind(kind: Kind) -> Map<String, Value> {
             map.insert("minimum".to_owned(), least.into());
             map.insert("maximum".to_owned(), most.into());
         }
+        kind if kind.is_list() => {
+            map.insert("type".to_owned(), json!(["string", "array"]));
+            map.insert("items".to_owned(), json!({"type": "string"}));
+            map.insert("$comment".to_owned(), allowed.into());
+        }
         _ => {
             map.insert("$comment".to_owned(), allowed.into());
         }

@@ -15,6 +15,7 @@ use crate::nearest;
 use crate::origin::Origin;
 use crate::schedule::{self, ScheduledOperation};
 use crate::toml_error::unreadable;
+use crate::toml_value::{a_kind, json};
 
 /// What `mainstay.toml` says, and what the command line says instead. A key that neither has stays absent.
 #[derive(Clone, Default)]
@@ -251,20 +252,14 @@ fn text_of(key: &Key, value: &DeValue<'_>) -> Result<String, String> {
         DeValue::Integer(number) if matches!(key.kind, Kind::Int(..)) => {
             key.kind.read(&number.as_str().replace('_', "")).map(|value| value.to_string())
         }
+        DeValue::Array(items) if key.kind.is_list() => {
+            let texts = items.iter().map(|item| item.get_ref().as_str().map(str::trim));
+            let text = texts.collect::<Option<Vec<_>>>().ok_or("is a list of more than texts in quotes")?;
+            key.kind.read(&text.join(", ")).map(|value| text_in_file(&value, &text.join(", ")))
+        }
         other if matches!(key.kind, Kind::Int(..)) => Err(format!("is {}, not a number", a_kind(other))),
         other if key.kind == Kind::Bool => Err(format!("is {}", a_kind(other))),
         other => Err(format!("is {}, not a text in quotes", a_kind(other))),
-    }
-}
-
-fn a_kind(value: &DeValue<'_>) -> &'static str {
-    match value {
-        DeValue::String(_) => "a text",
-        DeValue::Integer(_) | DeValue::Float(_) => "a number",
-        DeValue::Boolean(_) => "true or false",
-        DeValue::Datetime(_) => "a date",
-        DeValue::Array(_) => "a list",
-        DeValue::Table(_) => "a table",
     }
 }
 
@@ -305,32 +300,6 @@ fn sections(
         }
     }
     if mistakes.is_empty() { Ok(sections) } else { Err(mistakes) }
-}
-
-fn json(value: &DeValue<'_>) -> Result<Value, String> {
-    Ok(match value {
-        DeValue::String(text) => Value::from(text.as_ref()),
-        DeValue::Boolean(flag) => Value::from(*flag),
-        DeValue::Integer(number) => {
-            let digits = number.as_str().replace('_', "");
-            let parsed = i64::from_str_radix(&digits, number.radix());
-            Value::from(parsed.map_err(|_| format!("is {digits}, which does not fit 64 bits"))?)
-        }
-        DeValue::Float(number) => {
-            let parsed = number.as_str().replace('_', "").parse::<f64>().ok();
-            parsed
-                .and_then(serde_json::Number::from_f64)
-                .map(Value::Number)
-                .ok_or("is not a finite number")?
-        }
-        DeValue::Array(items) => items.iter().map(|item| json(item.get_ref())).collect::<Result<_, _>>()?,
-        DeValue::Table(table) => {
-            let pairs =
-                table.iter().map(|(key, value)| Ok((key.get_ref().to_string(), json(value.get_ref())?)));
-            Value::Object(pairs.collect::<Result<_, String>>()?)
-        }
-        DeValue::Datetime(_) => return Err("is a date, which config.json cannot hold".to_owned()),
-    })
 }
 
 /// A new `mainstay.toml` that says `wanted`, every other key as a comment with its meaning and default.
@@ -483,6 +452,29 @@ mod tests {
              mainstay.toml:4: `backup.repository` is `../x`, which holds `..`; allowed: a directory without `..`, as in backups or \
              /mnt/backups, or s3://BUCKET/PREFIX, as in s3://company-backups/chat\n\
              mainstay.toml:5: `backup.keep_daily` is -1, which is out of its range; allowed: a whole number from 0 to 10000"
+        );
+    }
+
+    #[test]
+    fn a_list_is_a_list_of_texts_or_one_text_with_commas() {
+        let said =
+            |text: &str| parse(Path::new("x"), text).expect("valid").get("updates.freeze").map(str::to_owned);
+        let days = Some("2026-12-20..2027-01-06, 2027-04-02".to_owned());
+        assert_eq!(said("[updates]\nfreeze = [\"2026-12-20..2027-01-06\", \"2027-04-02\"]\n"), days);
+        assert_eq!(said("[updates]\nfreeze = \"2026-12-20..2027-01-06, 2027-04-02\"\n"), days);
+        assert_eq!(
+            findings(
+                "[updates]\nfreeze = [\"x\", 5]\nwindow = \"Sat\"\npolicy = [\"patch\"]\ndelay = 2\npolciy = \"esr\"\n"
+            ),
+            format!(
+                "mainstay.toml:2: `updates.freeze` is a list of more than texts in quotes; allowed: {}\n\
+                 mainstay.toml:3: `updates.window` has `Sat`, which has no two times; allowed: {}\n\
+                 mainstay.toml:4: `updates.policy` is a list, not a text in quotes; allowed: none, security, patch, esr\n\
+                 mainstay.toml:5: `updates.delay` is a number, not a text in quotes; allowed: a number of days from 0d to 60d, as in 2d\n\
+                 mainstay.toml:6: `updates.polciy` is not a key of mainstay.toml; did you mean `updates.policy`?",
+                ::updates::Freeze::ALLOWED,
+                ::updates::Windows::ALLOWED
+            )
         );
     }
 
