@@ -20,6 +20,7 @@ mod agent;
 mod boot;
 mod control;
 mod error;
+mod hooks;
 mod local;
 mod operation;
 mod part;
@@ -64,6 +65,7 @@ pub use operation::extract::{Extracted, Only, extract};
 pub use operation::history::{
     Event, Restarts, RunOutcome, RunSummary, ScheduledRuns, StepSummary, history, run_of_history,
 };
+pub use operation::hooked::Hooked;
 pub use operation::in_force::{InForce, Probe};
 pub use operation::local_apps::{AppTrouble, LocalApp, LocalApps, deployed_apps, local_apps};
 pub use operation::migrate::Migrate;
@@ -79,10 +81,15 @@ pub use operation::restore::{Restore, Restored};
 pub use operation::rollback::{Loss, Rollback, RolledBack};
 pub use operation::rotation::{Rotate, broken_by};
 pub use operation::runner::{Looking, Operation, planned, run};
+pub use operation::security::look::{Known, KnownSource, Security, security};
+pub use operation::security::update::{
+    Due, after_failed_update, resume_updates, update_begins, update_due, update_ended,
+};
+pub use operation::security::watch::{Watched, watch};
 pub use operation::self_update::{SelfUpdate, SelfUpdated};
 pub use operation::site::{Site, site};
 pub use operation::start_empty::StartEmpty;
-pub use operation::status::{Problem, Refusal, State, Status, Subject, status, stay};
+pub use operation::status::{Problem, Refusal, SecurityLine, State, Status, Subject, status, stay};
 pub use operation::uninstall::{Uninstall, Uninstalled, backups_that_go};
 pub use operation::up::{Request, Up};
 pub use operation::up_report::{Report as UpReport, Resumed};
@@ -114,6 +121,8 @@ pub use state::restoring::Scratch;
 pub use state::returning::{KeptDatabase, KeptState};
 pub use state::server_user::default_user;
 pub use state::settled::{check_settings, deployed_settings, settings_of};
+pub use state::updates::knowledge::{FailedReading, Reading};
+pub use state::updates::record::{FailedUpdate, UpdateAttempt};
 pub use state::wanted::wanted_file;
 pub use state::which_release::present_release;
 pub use world::{OpenObjects, ReadConfig, Unreadable, World};

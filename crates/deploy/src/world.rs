@@ -87,11 +87,17 @@ impl World {
         let inherited = ["PATH", "LANG", "TZ", container_contract::VARIABLE].into_iter();
         let inherited = inherited.chain(MEMORY.map(|(name, _)| name));
         let env = inherited.filter_map(|name| Some((name.to_owned(), variables.get(name)?.clone())));
-        // What a scheduled backup needs of whoever started the agent. The server gets an environment of its own.
-        let of_backups = |name: &str| name.starts_with("MAINSTAY_BACKUP_") || name.starts_with("AWS_");
-        let of_backups = variables.iter().filter(|(name, _)| of_backups(name));
+        // What scheduled operations need of whoever started the agent. The server gets an environment of its own.
+        let of_operations = |name: &str| {
+            let lower = name.to_ascii_lowercase();
+            name.starts_with("MAINSTAY_BACKUP_")
+                || name.starts_with("AWS_")
+                || name == CACHE
+                || ["https_proxy", "http_proxy", "all_proxy", "no_proxy"].contains(&&*lower)
+        };
+        let of_operations = variables.iter().filter(|(name, _)| of_operations(name));
         let env: BTreeMap<String, String> =
-            env.chain(of_backups.map(|(name, value)| (name.clone(), value.clone()))).collect();
+            env.chain(of_operations.map(|(name, value)| (name.clone(), value.clone()))).collect();
         let cache = cache(&variables);
         Self {
             layout,

@@ -6,6 +6,7 @@ mod backup;
 mod logs;
 mod release;
 mod restore;
+mod security;
 mod self_update;
 mod verify;
 
@@ -34,6 +35,7 @@ pub(crate) use release::{
     Release, ReleaseFetch, ReleasePath, ReleasePrune, ReleaseRefresh, ReleaseVerify, Source,
 };
 pub(crate) use restore::Restore;
+pub(crate) use security::{Security, SecurityUpdate, SecurityWatch};
 pub(crate) use self_update::{Recover, SelfUpdate};
 pub(crate) use verify::Verify;
 
@@ -221,6 +223,9 @@ pub(crate) enum Operation {
     Rollback(Rollback),
     /// Put another version of Mainstay's own program in place; the agent becomes it while everything runs
     SelfUpdate(SelfUpdate),
+    /// Security fixes: which are missing and by when, and updates that begin by themselves
+    #[command(subcommand)]
+    Security(Security),
     /// List every run with who, when, why and how it ended; or one run with its steps
     History(History),
     /// Make a deployment of a snapshot: here, in an empty directory, or on a new machine; or write a part of one into a directory
@@ -265,7 +270,7 @@ impl Operation {
 #[derive(Debug, Args)]
 pub(crate) struct Status {
     /// End with 0 only if it is up, verified and not being changed: what a container's health check asks. With `watch = true` in
-    /// `[backup]` also only if the last backup, check and drill succeeded
+    /// `[backup]` also only if the last backup, check and drill succeeded, and in `[updates]` only if no security fix is over-due
     #[arg(long)]
     pub check: bool,
     /// With `--check`: an app that does not work does not count; whoever would start Mattermost anew for it asks so

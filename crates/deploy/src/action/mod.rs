@@ -28,6 +28,7 @@ mod file;
 mod furnish;
 mod handover;
 mod hold;
+mod hook;
 mod identity;
 mod kept_copy;
 mod kept_dump;
@@ -91,6 +92,7 @@ pub(crate) use file::{Keeps, Rotation, Secrets, WantedFile};
 pub(crate) use furnish::{DatabasePassword, Furnish, RolePassword};
 pub(crate) use handover::HandOver;
 pub(crate) use hold::Hold;
+pub(crate) use hook::{HOOK_STEP, Hook};
 pub(crate) use identity::Identity;
 pub(crate) use kept_copy::{Kept, KeptCopy};
 pub(crate) use kept_dump::KeptDump;
@@ -163,7 +165,7 @@ actions! {
     AcceptanceTest, Access, Account, Activation, Administrator, Agent, AppFiles, AppRecord, AppRemoval, Apps,
     BackupKey, BackupRepository, BeforeRemoval, Closing, Cluster, ClusterSettings, Configuration, CreateDatabase, Database,
     DatabaseAside, DatabasePassword, Directories, Edge, Exchange, FetchedCopy, Fetching, Forgetting, Freeing,
-    Furnish, HandOver, Hold, Identity, KeepState, KeptCopy, KeptDump, KeptProgram, Loading, Mending, NewProgram,
+    Furnish, HandOver, Hold, Hook, Identity, KeepState, KeptCopy, KeptDump, KeptProgram, Loading, Mending, NewProgram,
     Ownership, Packages, Pending, Postgres, ProgramAgent, ProgramFile, Pruning, Removal, Replacement, RepositoryLock,
     ReturnState, RolePassword, Rotation, Schedule, Scratch, ScratchComparison, ScratchRemoval,
     Secrets, Server, SetAside, Snapshot, SnapshotFiles, SnapshotRelease, SnapshotSettings, SystemUser,

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use plan::{EntryKind, Failure, Journal, NotUndone, Phase, Run, RunId, Undo};
 use serde::Serialize;
 
+use crate::action::HOOK_STEP;
 use crate::error::{Error, Exit};
 use crate::state::ended_runs::{self, EndedRun};
 use crate::state::restarts::{self, PartRestart};
@@ -67,6 +68,9 @@ pub struct StepSummary {
     pub state: Option<&'static str>,
     /// How long its effect took, in ms, and that of its undo where it was undone.
     pub ms: Option<i64>,
+    /// What a hook printed, its end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub said: Option<String>,
 }
 
 /// Restarts of a part that nobody asked for, one after another for one reason.
@@ -262,9 +266,20 @@ fn steps(run: &Run) -> Vec<StepSummary> {
             undo: step.undo.clone(),
             state: last.map(|entry| entry.kind.word()),
             ms,
+            said: entries().find_map(|entry| match &entry.kind {
+                EntryKind::Succeeded(output) if step.name == HOOK_STEP => said(output),
+                _ => None,
+            }),
         }
     };
     run.plan.steps.iter().map(of_step).collect()
+}
+
+/// What a hook printed, and that it failed.
+fn said(output: &serde_json::Value) -> Option<String> {
+    let parts = ["failed", "said"].into_iter().filter_map(|key| output[key].as_str());
+    let text = parts.filter(|text| !text.is_empty()).collect::<Vec<_>>().join("\n");
+    (!text.is_empty()).then_some(text)
 }
 
 /// Whether an entry says that something began whose end is not known.

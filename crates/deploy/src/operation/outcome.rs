@@ -4,7 +4,7 @@ use plan::{NotUndone, Outcome, Plan, Step};
 use release::ReleaseId;
 
 use super::stops::checkpoints;
-use crate::action::Action;
+use crate::action::{Action, HOOK_STEP};
 use crate::error::{Error, Exit};
 
 /// A run that failed and was undone.
@@ -24,7 +24,8 @@ pub(super) fn ended(outcome: Outcome) -> Result<Result<(), Failed>, Error> {
         Outcome::Undone { failure, step, not_undone, kept, .. } => {
             let own = [Exit::NotVerified, Exit::Busy];
             let kind = own.into_iter().find(|exit| failure.code == Some(exit.code()));
-            let kind = kind.unwrap_or(Exit::Undone);
+            let otherwise = if step == HOOK_STEP { Exit::Refused } else { Exit::Undone };
+            let kind = kind.unwrap_or(otherwise);
             let detail = match &*failure.detail {
                 "" => format!("in step `{step}`"),
                 detail => format!("in step `{step}`: {detail}"),
@@ -143,6 +144,7 @@ fn titles(steps: &[Step<Action>]) -> Vec<String> {
                 | Action::BeforeRemoval(_)
                 | Action::Snapshot(_)
                 | Action::HandOver(_)
+                | Action::Hook(_)
                 | Action::Configuration(_)
         )
     };

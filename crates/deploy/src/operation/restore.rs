@@ -9,6 +9,7 @@ use std::time::Duration;
 use plan::Plan;
 use serde::Serialize;
 
+use super::hooked::Hooked;
 use super::runner::{Looking, Operation, Recovered};
 use super::up::Request;
 use crate::action::{Action, DatabaseAside, FetchedCopy, forget_empty, size};
@@ -198,6 +199,11 @@ impl Operation for Restore {
             resumed: resumed.is_some(),
             snapshot: restoring.snapshot,
         })
+    }
+
+    fn hooked(&self, seen: &Seen) -> Option<Hooked> {
+        let old = seen.observed.release.current.as_ref().map(ToString::to_string);
+        Some(Hooked { old: old.unwrap_or_default(), new: seen.settled.release.to_string() })
     }
 
     fn may_follow_another_build(&self) -> bool {

@@ -12,6 +12,7 @@ use plan::Plan;
 use release::{Origin, ReleaseId};
 use serde::Serialize;
 
+use super::hooked::Hooked;
 use super::runner::{Looking, Operation};
 use super::snapshot_first::{NONE, snapshot_first, with_snapshot};
 use super::up::refuse_lost;
@@ -150,6 +151,10 @@ impl Operation for Rollback {
             verified_at: last_pass(&world.layout),
             warnings: settled.remarks.into_iter().chain(observed.database.warnings).collect(),
         })
+    }
+
+    fn hooked(&self, seen: &Seen) -> Option<Hooked> {
+        Some(Hooked { old: seen.from.to_string(), new: seen.settled.release.to_string() })
     }
 
     fn tests_after_undo(&self) -> bool {

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::another_image::{of_another_image, refuse_after_admission};
 use super::caller::Caller;
+use super::hooked::{Hooked, afterwards, decided};
 use super::outcome::{Failed, ended};
 use super::planned::Planned;
 use super::record::{Past, taken_back};
@@ -96,6 +97,11 @@ pub trait Operation {
         false
     }
 
+    /// Which release becomes which: such an operation has hooks, named after it.
+    fn hooked(&self, _: &Self::Seen) -> Option<Hooked> {
+        None
+    }
+
     /// Whether what was there before is tested again after a failed run was undone: it ran, and shall be known to work.
     fn tests_after_undo(&self) -> bool {
         false
@@ -161,7 +167,7 @@ pub(super) async fn possible<O: Operation>(
     refuse_others(operation, world).await?;
     refuse_half_deleted(operation, &world.layout)?;
     let seen = operation.look(world, Looking::of(caller, operation.wait(), None)).await?;
-    operation.plan(world, &seen).map(drop)
+    decided(operation, world, &seen).map(drop)
 }
 
 /// Refuses to go on with what an `uninstall` has begun to delete. To be asked where no run is unfinished.
@@ -186,7 +192,7 @@ pub async fn planned<O: Operation>(operation: &O, world: &World) -> Result<Plann
     let looking = Looking { only_shown: true, ..Looking::at_rest(&mut nobody) };
     let seen = operation.look(world, looking).await?;
     let remarks = operation.remarks(&seen);
-    Ok(Planned { plan: operation.plan(world, &seen)?, interrupted, remarks })
+    Ok(Planned { plan: decided(operation, world, &seen)?, interrupted, remarks })
 }
 
 /// The title of the unfinished run, if there is one.
@@ -245,7 +251,7 @@ async fn go<O: Operation>(
     } else {
         refuse_half_deleted(operation, &world.layout)?;
         let seen = operation.look(world, Looking::of(caller, wait, None)).await?;
-        let plan = operation.plan(world, &seen)?;
+        let plan = decided(operation, world, &seen)?;
         if plan.steps.is_empty() && !operation.finishes_without_steps() {
             return operation.report(world, seen, false).await.map(Some);
         }
@@ -279,7 +285,7 @@ async fn under_lock<O: Operation>(
         Some(first) if now == before => first,
         first => {
             let seen = operation.look(world, Looking::of(caller, wait, recovered.as_ref())).await?;
-            let plan = operation.plan(world, &seen)?;
+            let plan = decided(operation, world, &seen)?;
             let agreed = match &first {
                 Some((_, shown)) if *shown != plan => {
                     caller.reader.read(&plan::Event::Replanned { title: plan.title.clone() });
@@ -308,7 +314,7 @@ async fn converge<O: Operation>(
     while changed && let Err(failed) = turn.run(&plan, world, caller).await? {
         let lost = failed.not_undone.is_empty() && plan.steps.iter().any(|step| is_lost(&step.action, world));
         let again = operation.look(world, Looking::of(caller, Duration::ZERO, None)).await;
-        let again = again.and_then(|seen| Ok((operation.plan(world, &seen)?, seen)));
+        let again = again.and_then(|seen| Ok((decided(operation, world, &seen)?, seen)));
         match again {
             Ok((other, now)) if lost && other != plan => {
                 caller.reader.read(&plan::Event::Replanned { title: other.title.clone() });
@@ -319,12 +325,18 @@ async fn converge<O: Operation>(
             }
             again => {
                 let mut error = failed.error(&plan, again.map(|(plan, _)| plan));
-                if operation.tests_after_undo() && error.exit != Exit::NeedsYou {
+                // A hook that refuses is asked before anything is touched.
+                let is_touched = !matches!(error.exit, Exit::NeedsYou | Exit::Refused);
+                if operation.tests_after_undo() && is_touched {
                     error.what = format!("{}; {}", error.what, tested_again(world).await);
                 }
                 return Err(error);
             }
         }
+    }
+    if changed && let Some(after) = afterwards(operation, world, &seen) {
+        // What was done stays done, whatever becomes of it.
+        turn.run(&after, world, caller).await?.map_or_else(drop, drop);
     }
     operation.report(world, seen, changed).await.map(Some)
 }

@@ -15,6 +15,7 @@ use super::caller::{Caller, Consent};
 use super::down::down;
 use super::local_apps::{AppTrouble, in_trouble};
 use super::record::{Unfinished, unfinished};
+use super::security::look::security;
 use crate::boot::Boot;
 use crate::control::presence::{lives, moved, moved_to};
 use crate::control::{health, protocol};
@@ -86,6 +87,9 @@ pub struct Status {
     /// Whether it starts at boot; `None` where nothing is installed, or something outside decides that.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub boot: Option<Boot>,
+    /// What is known of missing security fixes; `None` where nothing is installed, or it cannot be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub security: Option<SecurityLine>,
     /// How the last backup, check and drill ended; `None` where there was none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backups: Option<Backups>,
@@ -95,6 +99,25 @@ pub struct Status {
     /// What keeps this from being the whole truth, or the next command from working.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub problems: Vec<Problem>,
+}
+
+/// What is known of missing security fixes, in a line.
+#[derive(Debug, Clone, Serialize)]
+pub struct SecurityLine {
+    /// In words.
+    pub line: String,
+    /// Whether something is over-due, an update failed, or the line gets no fixes any more.
+    pub bad: bool,
+    /// Whether `status --check` fails for that.
+    pub watched: bool,
+}
+
+impl SecurityLine {
+    /// Of a deployment. What cannot be read is left out: the command that needs it says why.
+    fn of(world: &World) -> Option<Self> {
+        let security = security(world).ok()?;
+        Some(Self { line: security.line()?, bad: security.is_bad(), watched: security.watched })
+    }
 }
 
 /// Why the next command would be refused.
@@ -181,12 +204,13 @@ impl State {
 }
 
 impl Status {
-    /// What `status --check` ends with. With `watch = true` in `[backup]` it also fails for backups.
+    /// What `status --check` ends with. With `watch = true` in `[backup]` it also fails for backups, in `[updates]` for security fixes.
     pub fn exit(&self) -> Exit {
         let failing =
             self.backups.as_ref().is_some_and(|backups| backups.watched && !backups.failing.is_empty());
+        let insecure = self.security.as_ref().is_some_and(|security| security.watched && security.bad);
         match self.state().exit() {
-            Exit::Done if failing => Exit::NotVerified,
+            Exit::Done if failing || insecure => Exit::NotVerified,
             exit => exit,
         }
     }
@@ -341,6 +365,7 @@ pub async fn status(world: &World) -> Status {
         beside,
         full_disks: full_disks(layout),
         boot,
+        security: if installed { SecurityLine::of(world) } else { None },
         backups: if installed { backups(world) } else { None },
         warnings: told_elsewhere(layout)
             .into_iter()

@@ -15,6 +15,7 @@ use release::{
 use serde::Serialize;
 
 use super::edition_change::{lost, refuse_loss};
+use super::hooked::Hooked;
 use super::runner::{Looking, Operation};
 use super::snapshot_first::{NONE, snapshot_first, with_snapshot};
 use super::stops::{Stop, after, can_go_on, in_one, names};
@@ -234,6 +235,11 @@ impl Operation for Upgrade {
 
     fn tests_after_undo(&self) -> bool {
         true
+    }
+
+    fn hooked(&self, seen: &Seen) -> Option<Hooked> {
+        let last = seen.stops.last()?;
+        Some(Hooked { old: seen.from.to_string(), new: last.settled.release.to_string() })
     }
 
     /// It begins with the hand-over to this program.

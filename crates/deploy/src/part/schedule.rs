@@ -4,7 +4,8 @@ use plan::Step;
 
 use super::{Part, Stage, View};
 use crate::action::{self, Action};
-use crate::control::protocol::{Status, entries};
+use crate::control::protocol::Status;
+use crate::state::updates::timetable::entries;
 
 pub(super) struct Schedule;
 
@@ -15,7 +16,7 @@ impl Part for Schedule {
 
     fn steps(&self, stage: Stage, view: &View<'_>) -> Vec<Step<Action>> {
         let before = view.observed.agent.as_ref().map(Status::scheduled).unwrap_or_default();
-        let entries = entries(&view.settled.desired.wanted.schedule);
+        let entries = entries(&view.settled.desired.wanted, view.layout.place());
         match stage {
             Stage::Open if before != entries => vec![action::Schedule { entries, before }.step()],
             _ => Vec::new(),

@@ -24,7 +24,7 @@ const SERVER_DIRS: [&str; 5] = ["config", "logs/mattermost", "plugins", "client-
 const OWN_DIRS: [&str; 1] = [Layout::LOGS];
 
 /// Every name that may stand at the top of a deployment's directory.
-const OURS: [&str; 28] = [
+const OURS: [&str; 30] = [
     Layout::APPS,
     "mainstay.toml",
     "secrets.toml",
@@ -49,6 +49,8 @@ const OURS: [&str; 28] = [
     Layout::BACKUP_KEY,
     Layout::BACKUP_RECORD,
     Layout::ROLLBACK,
+    "updates.json",
+    "advisories.json",
     "state.db",
     "state.db-wal",
     "state.db-shm",
@@ -314,6 +316,21 @@ impl Layout {
             LogPart::Schedule => "logs/schedule.log",
             LogPart::Database => "logs/database.log",
         })
+    }
+
+    /// Programs of the administrator that run before and after operations. They are not Mainstay's: `uninstall` leaves them.
+    pub(crate) fn hooks(&self) -> PathBuf {
+        self.root.join("hooks")
+    }
+
+    /// 0600: how the last update by itself ended, and what was told.
+    pub(crate) fn update_record(&self) -> PathBuf {
+        self.root.join("updates.json")
+    }
+
+    /// 0600: what was read last of the makers' advisories and releases.
+    pub(crate) fn advisories(&self) -> PathBuf {
+        self.root.join("advisories.json")
     }
 
     /// Sockets, process ids, locks.

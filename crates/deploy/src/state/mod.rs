@@ -35,6 +35,7 @@ pub(crate) mod settled;
 mod signed;
 pub(crate) mod taken;
 pub(crate) mod trial;
+pub(crate) mod updates;
 pub(crate) mod wanted;
 pub(crate) mod which_release;
 pub(crate) mod words;

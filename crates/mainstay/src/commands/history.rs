@@ -96,6 +96,12 @@ fn in_full(run: &RunSummary) -> String {
         };
         let took = step.ms.map(|ms| format!(", {ms} ms")).unwrap_or_default();
         lines.push(format!("  {mark} {:width$}  {state}{took}", step.title));
+        let said: Vec<&str> = step.said.iter().flat_map(|said| said.lines()).collect();
+        lines.extend(
+            said[said.len().saturating_sub(SAID)..]
+                .iter()
+                .map(|line| format!("      {}", finding::one_line(line, 200))),
+        );
     }
     lines.join("\n")
 }

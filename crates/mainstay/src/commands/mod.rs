@@ -25,6 +25,7 @@ mod repair;
 mod restart;
 mod restore;
 mod rollback;
+mod security;
 mod self_update;
 mod settings;
 mod shell;
@@ -138,6 +139,7 @@ fn operate(printer: Printer, common: &Common, operation: Operation) -> Result<Ex
             Operation::SelfUpdate(args) => Box::pin(self_update::run(printer, &world, args, cancel)).await,
             Operation::Upgrade(args) => upgrade::run(printer, &world, args, cancel).await,
             Operation::Rollback(args) => Box::pin(rollback::run(printer, &world, args, cancel)).await,
+            Operation::Security(command) => Box::pin(security::run(printer, &world, command, cancel)).await,
             Operation::History(args) => history::run(printer, &world, &args).await,
             Operation::Restore(args) => Box::pin(restore::run(printer, &world, args, cancel)).await,
             Operation::Uninstall(args) => uninstall::run(printer, &world, &args, cancel).await,

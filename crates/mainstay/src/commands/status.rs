@@ -181,6 +181,7 @@ fn text(status: &Status) -> String {
     if status.installed && status.unknown().is_none() {
         rows.push(("Verified", status.last_test.as_ref().map_or_else(|| "never".to_owned(), verified)));
     }
+    rows.extend(status.security.iter().map(|security| ("Security", security.line.clone())));
     rows.extend(status.backups.iter().flat_map(backups));
     rows.extend(status.full_disks.iter().map(|disk| ("Disk", disk.clone())));
     rows.extend(status.warnings.iter().map(|warning| ("Warning", warning.clone())));

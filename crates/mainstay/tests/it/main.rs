@@ -20,6 +20,7 @@ mod promises;
 mod releases;
 mod samples;
 mod seam;
+mod security;
 mod session;
 mod shown;
 mod unusable;
@@ -66,6 +67,7 @@ mod full {
     mod self_update;
     mod sweep;
     mod system_users;
+    mod updates;
     mod upgrade;
     mod web_client;
 }

@@ -312,6 +312,11 @@ fn rollback() {
 }
 
 #[test]
+fn security() {
+    Page { path: "docs/security.md", before: &[("mainstay security watch", "up")], ..Page::default() }.run();
+}
+
+#[test]
 fn backup() {
     Page { path: "docs/backup.md", ..Page::default() }.run();
 }
