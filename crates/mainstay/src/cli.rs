@@ -3,6 +3,7 @@
 mod admin;
 mod apps;
 mod backup;
+mod history;
 mod logs;
 mod release;
 mod restore;
@@ -30,6 +31,7 @@ pub(crate) use admin::{Admin, Named, Password};
 pub(crate) use backup::{
     Backup, BackupCheck, BackupCreate, BackupDrill, BackupKey, BackupPrune, BackupRepair, BackupShow,
 };
+pub(crate) use history::History;
 pub(crate) use logs::{Logs, Part};
 pub(crate) use release::{
     Release, ReleaseFetch, ReleasePath, ReleasePrune, ReleaseRefresh, ReleaseVerify, Source,
@@ -396,16 +398,6 @@ pub(crate) struct Rollback {
     pub wait: u64,
     #[command(flatten)]
     pub change: Change,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct History {
-    /// The run to show in full
-    #[arg(value_name = "RUN")]
-    pub run: Option<plan::RunId>,
-    /// How many runs to list, newest first
-    #[arg(short = 'n', long, default_value_t = 20, value_name = "N", conflicts_with = "run", allow_negative_numbers = true, value_parser = clap::value_parser!(u32).range(1..))]
-    pub limit: u32,
 }
 
 #[derive(Debug, Args)]
