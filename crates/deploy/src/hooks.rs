@@ -3,7 +3,7 @@
 //! As root each runs as a user that nobody else is, and what it started ends with it. It gets four variables and the usual `PATH`.
 
 use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use host::guest::{self, Slot};
@@ -51,9 +51,8 @@ pub(crate) async fn run(
     let slot = Slot::take().ok_or_else(|| Error::not_ready("too many programs of strangers run already"))?;
     check(&layout.hooks(), is_root, Kind::Directory)?;
     check(&path, is_root, Kind::Hook)?;
-    // What a hook started whose command was killed.
-    let keeper = layout.run().join("hook.pid");
-    guest::end_left(&keeper);
+    end_left(layout);
+    let keeper = keeper(layout);
     guest::keep(&keeper)?;
     let Shim { program, args } = Shim::this_program();
     let tool = Tool::new(program, limit)
@@ -95,6 +94,16 @@ pub(crate) async fn run(
             Err(Error::new(Exit::Refused, what).detail(error.output.text()))
         }
     }
+}
+
+/// Ends what a hook has started whose command was killed: the hook itself ends with its command.
+pub(crate) fn end_left(layout: &Layout) {
+    guest::end_left(&keeper(layout));
+}
+
+/// Says which process has a hook.
+fn keeper(layout: &Layout) -> PathBuf {
+    layout.run().join("hook.pid")
 }
 
 /// Ends what a hook left running, also when it is not waited for any more.

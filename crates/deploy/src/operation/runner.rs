@@ -414,6 +414,7 @@ impl Turn {
         caller: &mut Caller<'_>,
     ) -> Result<Option<Recovered>, Error> {
         let Some((run, plan, state)) = self.journal.unfinished::<Action>().await? else { return Ok(None) };
+        crate::hooks::end_left(&world.layout);
         let began = self.journal.run(run).await?.map(|run| run.started_at).unwrap_or_default();
         let image = of_another_image(&world.layout, &plan);
         let recovery = match state.phase {
