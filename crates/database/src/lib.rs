@@ -4,7 +4,7 @@
 //! up. [`contents`] reports whose tables are in it. [`script`] is the SQL that creates a user and a database, [`create`] runs it,
 //! [`discard`] drops what it created; [`set_aside`] empties a database without deleting anything. [`others`] says who else uses one.
 //! [`activity`] is what a database is busy with. [`cluster`] is a PostgreSQL that Mainstay runs itself. [`dump`] takes a database as it is
-//! at one moment, an SQLite file too.
+//! at one moment, an SQLite file too. [`transfer`] moves the rows of SQLite, MySQL and MariaDB into PostgreSQL.
 //!
 //! # Promises
 //! - No password is shown, logged or put into an error message; statements are not logged.
@@ -46,6 +46,7 @@ mod quote;
 mod reason;
 mod since;
 mod tables;
+pub mod transfer;
 mod version;
 
 pub use activity::{Activity, DeadRows, Slow, Statements, activity, answers};

@@ -16,6 +16,7 @@ mod full {
     mod nobody;
     mod pooler;
     mod postgres_reasons;
+    mod transfer;
 }
 
 use database::{Facts, Failure, Reason};
