@@ -75,6 +75,7 @@ impl Person {
         let mut call = site.post("users");
         if let Some(admin) = admin {
             account["email_verified"] = true.into();
+            account["disable_welcome_email"] = true.into();
             call = admin.post(site, "users");
         }
         self.attempted = true;

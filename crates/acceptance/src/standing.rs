@@ -112,6 +112,7 @@ async fn create(site: &Site, admin: &Authority, sign_up: &SignUp, person: &mut P
             "username": person.name,
             "password": person.password().expose(),
             "email_verified": true,
+            "disable_welcome_email": true,
             "position": "Mainstay's acceptance test",
             "notify_props": quiet(),
         })

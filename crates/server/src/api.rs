@@ -9,6 +9,7 @@ mod files;
 mod local;
 mod locks;
 mod login;
+mod mail;
 mod member_roles;
 mod parameters;
 mod patch;
@@ -18,6 +19,7 @@ mod preferences;
 mod reactions;
 mod roles;
 mod sessions;
+mod sign_up;
 mod statuses;
 mod system;
 mod team_members;
@@ -42,12 +44,14 @@ pub(crate) fn router() -> Router<App> {
         .merge(drafts::router())
         .merge(files::router())
         .merge(login::router())
+        .merge(mail::router())
         .merge(people::router())
         .merge(posts::router())
         .merge(preferences::router())
         .merge(reactions::router())
         .merge(roles::router())
         .merge(sessions::router())
+        .merge(sign_up::router())
         .merge(statuses::router())
         .merge(system::router())
         .merge(team_members::router())

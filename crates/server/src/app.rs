@@ -6,9 +6,10 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use tokio::sync::{Mutex, OnceCell, Semaphore};
+use tokio::sync::{Mutex, OnceCell, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
+use crate::bounds::NOTICES_WAITING;
 use crate::cache::Cache;
 use crate::config::Config;
 use crate::contract::{API_VERSION, BUILD_NUMBER};
@@ -16,6 +17,7 @@ use crate::failure::ServerError;
 use crate::files::Decoders;
 use crate::hub::Hub;
 use crate::id::Id;
+use crate::mail::{Delivery, Mailer, Notice};
 use crate::store::Store;
 
 /// The answer to a request that created a post.
@@ -49,6 +51,10 @@ pub(crate) struct State {
     pub(crate) login_turns: Cache<String, Arc<Mutex<()>>>,
     /// Recent posts by author and `pending_post_id`: a repeated request gets the post that the first one created.
     pub(crate) recent_posts: Cache<(Id, String), Arc<OnceCell<CreatedPost>>>,
+    /// Sends mails, where the configuration names a mail server.
+    pub(crate) mail: Option<Mailer>,
+    /// Takes the posts that may be told by mail.
+    pub(crate) notices: mpsc::Sender<Notice>,
     /// The installation date, in milliseconds since the epoch.
     pub(crate) installed_at: String,
     /// Mattermost's random id of this installation.
@@ -62,17 +68,25 @@ impl Deref for App {
     }
 }
 
+/// What runs beside the requests, for mails.
+pub(crate) struct MailWork {
+    pub(crate) delivery: Option<Delivery>,
+    pub(crate) notices: mpsc::Receiver<Notice>,
+}
+
 impl App {
     pub(crate) async fn new(
         config: Config,
         store: Store,
         stop: CancellationToken,
-    ) -> Result<App, ServerError> {
+    ) -> Result<(App, MailWork), ServerError> {
         let fact = async |name| store.system(name).await.ok().flatten().unwrap_or_default();
         let installed_at = fact("InstallationDate").await;
         let diagnostic_id = fact("DiagnosticId").await;
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
-        Ok(App(Arc::new(State {
+        let (mail, delivery) = Mailer::new(&config).unzip();
+        let (notices, waiting) = mpsc::channel(NOTICES_WAITING);
+        let app = App(Arc::new(State {
             version: format!("{API_VERSION}.{BUILD_NUMBER}.{}.false", config_hash(&config)),
             access_tokens: AtomicBool::new(config.service.enable_user_access_tokens),
             config,
@@ -83,9 +97,12 @@ impl App {
             decoders: Decoders::default(),
             login_turns: Cache::new(1_000),
             recent_posts: Cache::new(2_000),
+            mail,
+            notices,
             installed_at,
             diagnostic_id,
-        })))
+        }));
+        Ok((app, MailWork { delivery, notices: waiting }))
     }
 
     /// Drops websocket connections whose clients did not come back, until the task is aborted.

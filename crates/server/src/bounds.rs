@@ -53,6 +53,14 @@ bounds! {
     MEMBER_ROLES: usize = 256, "characters", "The explicit roles of a member or an account", "400";
     FILE_NAME: usize = 256, "characters", "A file's name", "it is shortened, and keeps its extension";
     FORM_FIELD: usize = 1_024, "bytes", "A field of an upload that is not a file", "400";
+    MAILS_WAITING: usize = 1_000, "mails", "Mails that wait for the mail server; notifications are counted apart from mails about accounts", "further ones are dropped, and the log says so";
+    MAILS_BYTES: usize = 16 << 20, "bytes", "Notifications that wait for the mail server, together", "further ones are dropped, and the log says so";
+    GATHERED_BYTES: usize = 16 << 20, "bytes", "Notifications that are gathered for later mails, together", "those of the person concerned are sent at once";
+    QUOTED: usize = 2_000, "characters", "A message in a mail", "it is cut, and the link leads to all of it";
+    NOTICES_WAITING: usize = 1_000, "posts", "Posts of which nobody has been told by mail yet", "further ones are told to nobody by mail, and the log says so";
+    LINKS_TO_ADDRESS: usize = 5, "mails in an hour", "Links to verify an address or to choose a password, sent to an address", "none is sent; the answer is the same";
+    LINKS_OF_ORIGIN: usize = 30, "mails in an hour", "The same links, asked for by a client's address", "none is sent; the answer is the same";
+    INVITATIONS_OF_USER: usize = 20, "mails in an hour", "Invitations by mail of an account", "413";
     DISCARDED: usize = 32 << 20, "bytes", "What is still received of a body that was refused, so that the client reads the answer", "the connection is closed";
     IMAGE_BYTES: u64 = 40 << 20, "bytes", "An image file of which previews are made", "it gets no preview";
     IMAGE_PIXELS: u64 = 33_177_600, "pixels", "An image of which previews are made", "it gets no preview";

@@ -21,7 +21,8 @@ use serde_json::{Value, json};
 const MASK: &str = "********************************";
 
 /// The settings that nobody is shown.
-const SECRETS: [(&str, &str); 2] = [("SqlSettings", "DataSource"), ("FileSettings", "PublicLinkSalt")];
+const SECRETS: [(&str, &str); 3] =
+    [("SqlSettings", "DataSource"), ("FileSettings", "PublicLinkSalt"), ("EmailSettings", "SMTPPassword")];
 
 /// The server's configuration. Read it with [`Config::load`].
 #[derive(Debug, Clone, Default)]

@@ -9,6 +9,8 @@
 //! - a PostgreSQL server may stop and start again: requests fail in between and work afterwards;
 //! - a client's address is what the edge says, over a Unix socket that nobody else reaches; without it, who connects;
 //! - a local channel (`ServiceSettings.EnableLocalMode`): a Unix socket with the administrator API, without a password;
+//! - mails by way of the mail server that the configuration names: no request waits for it, and no answer tells a stranger whether an address
+//!   has an account;
 //! - everything that clients send and that serving them takes is bounded, in bytes ([`BOUNDS`]): slow websockets, large bodies
 //!   and floods of them slow down only the clients that send them.
 //!
@@ -28,6 +30,7 @@
 //! - ids as strings: 26 bytes are cheap to copy, and cannot be confused with other text.
 
 mod access;
+mod account_mail;
 mod answer;
 mod api;
 mod app;
@@ -49,8 +52,10 @@ mod json;
 mod late_previews;
 mod listener;
 mod local_channel;
+mod mail;
 mod mention;
 mod model;
+mod notification;
 mod password;
 mod peer;
 mod permission;
@@ -76,7 +81,7 @@ pub use failure::ServerError;
 pub use front::Front;
 pub use listener::{HEAD_BYTES, HEAD_LINES};
 
-use app::App;
+use app::{App, MailWork};
 use front::Kind;
 use listener::{EdgeSocket, LocalSocket};
 use local_channel::LocalChannel;
@@ -109,7 +114,13 @@ pub async fn serve(
     files::directory::prepare(&config)?;
     let local = local_channel::open(&config.service)?;
     let (store, written) = Store::open(Database::of(&config.sql)?).await?;
-    let app = App::new(config, store, stop.clone()).await?;
+    let (app, MailWork { delivery, notices }) = App::new(config, store, stop.clone()).await?;
+    let delivered = tokio::spawn(async move {
+        if let Some(delivery) = delivery {
+            delivery.run().await;
+        }
+    });
+    let told = tokio::spawn(notification::run(app.clone(), notices));
     let mut keepers = JoinSet::new();
     keepers.spawn(app.clone().drop_old_connections());
     keepers.spawn(presence::keep_times(app.clone()));
@@ -130,10 +141,14 @@ pub async fn serve(
         }
     );
     keepers.shutdown().await;
-    // When its last handle is dropped, the writer commits everything and ends.
+    let _ended = tokio::time::timeout(listener::GRACE, told).await;
+    // When its last handle is dropped, the writer commits everything and ends, and so does the delivery of mails.
     drop(app);
     if tokio::time::timeout(listener::GRACE, written).await.is_err() {
         tracing::warn!("some requests were still running at the end; their writes may be lost");
+    }
+    if tokio::time::timeout(listener::GRACE, delivered).await.is_err() {
+        tracing::warn!("the mail server takes too long; some mails were not sent");
     }
     served.map(|_| ())
 }

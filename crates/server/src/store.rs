@@ -9,6 +9,7 @@ mod drafts;
 mod erasure;
 mod files;
 mod handle;
+mod mail_tokens;
 mod migration;
 mod posts;
 mod preferences;
@@ -28,9 +29,13 @@ pub(crate) use channels::{no_such_channel, no_such_member as no_such_channel_mem
 pub(crate) use database::Database;
 pub(crate) use erasure::{Doomed, StoredPaths};
 pub(crate) use handle::Store;
+pub(crate) use mail_tokens::{OfAccount, OfInvitation, Purpose, TOKEN};
 pub(crate) use migration::{is_pending, migrate};
 pub(crate) use posts::{NewPost, Page, Written, no_such_post};
 pub(crate) use teams::{Joined, no_such_invite, no_such_member as no_such_team_member, no_such_team};
 pub(crate) use threads::{Followed, ThreadPage};
 pub(crate) use unread::ChannelUnread;
-pub(crate) use users::{Admission, USER_LIMIT, UserFilter, no_open_server, no_such_user};
+pub(crate) use users::{
+    Admission, USER_LIMIT, UserFilter, address_taken, expired_invitation, invalid_invitation, no_open_server,
+    no_such_user,
+};

@@ -66,15 +66,21 @@ export async function every(load) {
 }
 
 export const config = () => get('/config/client?format=old');
-export const signUp = (user, invite) => post(`/users${invite ? `?${query({ iid: invite })}` : ''}`, user);
+/** `invite`: an invite link's id, or the token of an invitation by mail. */
+export const signUp = (user, invite) => post(`/users${invite ? `?${query(invite.token ? { t: invite.token } : { iid: invite.invite_id })}` : ''}`, user);
 export const logIn = (credentials) => post('/users/login', { token: '', device_id: '', ...credentials });
 export const logOut = () => post('/users/logout');
 export const me = () => get('/users/me');
 export const teamUsers = (team, page) => get(`/users?${query({ in_team: team, page, per_page: PER_PAGE, active: true, sort: '' })}`);
 export const findUsers = (team, name) => get(`/users/autocomplete?${query({ in_team: team, name, limit: 100 })}`);
+export const preference = (category, name) => get(`/users/me/preferences/${category}/name/${name}`);
+export const savePreference = (user_id, category, name, value) => put('/users/me/preferences', [{ user_id, category, name, value }]);
 export const patchMe = (names) => put('/users/me/patch', names);
 export const changePassword = (current_password, new_password) => put('/users/me/password', { current_password, new_password });
 export const sendPasswordReset = (email) => post('/users/password/reset/send', { email });
+export const resetPassword = (token, new_password) => post('/users/password/reset', { token, new_password });
+export const sendVerification = (email) => post('/users/email/verify/send', { email });
+export const verifyEmail = (token) => post('/users/email/verify', { token });
 export const usersByIds = (ids) => post('/users/ids', ids);
 export const userByName = (name) => get(`/users/username/${encodeURIComponent(name)}`);
 export const statuses = (ids) => post('/users/status/ids', ids);
@@ -85,6 +91,8 @@ export const teamExists = (name) => get(`/teams/name/${encodeURIComponent(name)}
 export const createTeam = (team) => post('/teams', team);
 export const joinTeam = (team, user) => post(`/teams/${team}/members`, { team_id: team, user_id: user });
 export const joinByInvite = (invite) => post(`/teams/members/invite?${query({ invite_id: invite })}`);
+export const joinByMail = (token) => post(`/teams/members/invite?${query({ token })}`);
+export const inviteByMail = (team, addresses) => post(`/teams/${team}/invite/email?graceful=true`, addresses);
 export const inviteInfo = (invite) => get(`/teams/invite/${encodeURIComponent(invite)}`);
 
 export const myChannels = (team) => get(`/users/me/teams/${team}/channels?include_deleted=false`);

@@ -8,7 +8,8 @@ import { Socket } from './socket.js';
 import * as data from './store.js';
 import { startTheme } from './theme.js';
 import { refresh, showChat, showPost } from './views/chat.js';
-import { forgotPassword, logIn, signUp } from './views/entry.js';
+import { logIn, signUp } from './views/entry.js';
+import { forgotPassword, newPassword, shouldVerify, verify } from './views/mail.js';
 import { createTeam, selectTeam } from './views/team.js';
 
 const { state } = data;
@@ -58,7 +59,10 @@ async function entered(invite) {
 }
 
 async function joinInvited(invite) {
-  const { team_id } = await api.joinByInvite(invite);
+  return joined(await api.joinByInvite(invite));
+}
+
+async function joined({ team_id }) {
   data.setTeams(await api.myTeams());
   await go(`${state.teams.get(team_id)?.name ?? ''}/channels/town-square`, { replace: true });
 }
@@ -114,6 +118,8 @@ route('login', (_, query) => {
 });
 
 route('signup_user_complete', async (_, query) => {
+  const token = query.get('t');
+  if (token) return invitedByMail(token, query.get('d'));
   const invite = query.get('id');
   if (state.me) return invite ? joinInvited(invite).catch((error) => fail(error)) : go('', { replace: true });
   try {
@@ -124,7 +130,24 @@ route('signup_user_complete', async (_, query) => {
   }
 });
 
-route('reset_password', () => show(forgotPassword()));
+/** Where an invitation that came by mail leads. Its text says which address and which team it is about; the server knows it by the token. */
+async function invitedByMail(token, text) {
+  let said = {};
+  try {
+    said = JSON.parse(text);
+  } catch { /* The token is what counts. */ }
+  if (!state.me) return show(signUp({ token, email: said?.email, display_name: said?.display_name }, () => entered()));
+  try {
+    return await joined(await api.joinByMail(token));
+  } catch (error) {
+    return fail(error, 'This invitation does not work');
+  }
+}
+
+route('reset_password', () => show(forgotPassword(show)));
+route('reset_password_complete', (_, query) => show(newPassword(query.get('token') ?? '', show)));
+route('should_verify_email', (_, query) => show(shouldVerify(query.get('email') ?? '', show)));
+route('do_verify_email', (_, query) => show(verify(query.get('token') ?? '', query.get('email') ?? '', show)));
 route('create_team', secured(() => createTeam(show)));
 route('select_team', secured(async () => show(await selectTeam(leave))));
 

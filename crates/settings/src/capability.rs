@@ -51,13 +51,11 @@ pub fn effect(server: Server, section: &str, key: &str, value: &Value) -> Effect
     }
 }
 
-/// Whether that value may follow from another setting, where nobody gave it: the server can be started with it, and does not tell its
-/// clients of something that it does not do.
+/// Whether that value may follow from another setting, where nobody gave it: the server can be started with it.
 pub(crate) fn may_follow(server: Server, section: &str, key: &str, value: &Value) -> bool {
     match effect(server, section, key, value) {
         Effect::Refused { .. } => false,
-        Effect::Nothing { .. } => server.line != Line::Builtin || !builtin::is_told(section, key),
-        Effect::Followed => true,
+        Effect::Nothing { .. } | Effect::Followed => true,
     }
 }
 

@@ -14,6 +14,7 @@ use crate::placeholder;
 use crate::published;
 use crate::required::{self, At, Said};
 use crate::resolved::Setting;
+use crate::server::Line;
 
 /// The first release without MySQL (upgrade notes of 11.0).
 const WITHOUT_MYSQL: Series = Series::new(11, 0);
@@ -189,7 +190,12 @@ impl Layering {
         if self.is_on(mails) && self.text("EmailSettings", "SMTPServer").is_none() {
             self.notice_at(
                 mails,
-                "no mail server is named, so the server looks for one on its own host; give SMTP_HOST",
+                match self.server.line {
+                    Line::Builtin => "no mail server is named, so no mail is sent; give SMTP_HOST",
+                    _ => {
+                        "no mail server is named, so the server looks for one on its own host; give SMTP_HOST"
+                    }
+                },
             );
         }
     }

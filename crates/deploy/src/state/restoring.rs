@@ -118,8 +118,9 @@ pub struct Scratch;
 
 /// What a scratch deployment switches off, besides what its own directory decides: no message leaves the machine, no job of the real
 /// deployment runs a second time, no store of it is touched.
-const SWITCHED_OFF: [(&str, &str, &str); 18] = [
+const SWITCHED_OFF: [(&str, &str, &str); 19] = [
     ("EmailSettings", "SendEmailNotifications", "false"),
+    ("EmailSettings", "SMTPServer", "\"\""),
     ("EmailSettings", "SendPushNotifications", "false"),
     ("EmailSettings", "EnableEmailBatching", "false"),
     ("EmailSettings", "RequireEmailVerification", "false"),

@@ -7,8 +7,7 @@ use std::collections::BTreeSet;
 fn the_table_of_the_built_in_server_names_the_keys_that_it_reads() {
     let name = |(section, key): (&str, &str)| format!("{section}.{key}");
     let read: BTreeSet<String> = server::Config::keys().map(name).collect();
-    let table: BTreeSet<String> =
-        settings::capability::followed_by_builtin().map(|(section, key, _)| name((section, key))).collect();
+    let table: BTreeSet<String> = settings::capability::followed_by_builtin().map(name).collect();
     let missing: Vec<_> = read.difference(&table).collect();
     let stale: Vec<_> = table.difference(&read).collect();
     assert!(

@@ -7,8 +7,8 @@ use axum::Router;
 use axum::routing::{any, delete, put};
 
 use super::{
-    channel_members, channels, fallback, locks, people, roles, sessions, system, team_members, teams, tokens,
-    users,
+    channel_members, channels, fallback, locks, mail, people, roles, sessions, sign_up, system, team_members,
+    teams, tokens, users,
 };
 use crate::app::App;
 
@@ -33,11 +33,9 @@ const MISSING: &[&str] = &[
     "/server_busy",
     "/system/schema/version",
     "/system/support_packet",
-    "/teams/{team_id}/invite/email",
     "/uploads",
     "/users/migrate_auth/ldap",
     "/users/migrate_auth/saml",
-    "/users/password/reset/send",
     "/users/{user_id}/convert_to_bot",
     "/users/{user_id}/demote",
     "/users/{user_id}/promote",
@@ -50,9 +48,11 @@ pub(crate) fn router() -> Router<App> {
         .merge(channel_members::local_router())
         .merge(channels::local_router())
         .merge(locks::local_router())
+        .merge(mail::local_router())
         .merge(people::local_router())
         .merge(roles::router())
         .merge(sessions::router())
+        .merge(sign_up::router())
         .merge(system::local_router())
         .merge(team_members::local_router())
         .merge(teams::local_router())

@@ -175,7 +175,9 @@ fn limited_config(app: &App) -> BTreeMap<&'static str, String> {
         ("EnableSignInWithEmail", config.email.enable_sign_in_with_email.to_string()),
         ("EnableSignInWithUsername", config.email.enable_sign_in_with_username.to_string()),
         ("RequireEmailVerification", config.email.require_email_verification.to_string()),
-        ("SendEmailNotifications", config.email.send_email_notifications.to_string()),
+        ("SendEmailNotifications", (config.email.send_email_notifications && app.mail.is_some()).to_string()),
+        // Our own: whether a link to choose a new password can be sent.
+        ("MainstaySendsMail", app.mail.is_some().to_string()),
         ("DefaultClientLocale", config.localization.default_client_locale.clone()),
         ("AvailableLocales", config.localization.available_locales.clone()),
         ("PasswordMinimumLength", config.password.minimum_length.to_string()),
@@ -237,6 +239,12 @@ fn full_config(app: &App) -> Vec<(&'static str, String)> {
         ("ShowEmailAddress", config.privacy.show_email_address.to_string()),
         ("ShowFullName", config.privacy.show_full_name.to_string()),
         ("SupportEmail", config.support.support_email.clone()),
+        ("EnableEmailBatching", config.email.enable_email_batching.to_string()),
+        (
+            "EnableEmailInvitations",
+            (config.service.enable_email_invitations && app.mail.is_some()).to_string(),
+        ),
+        ("EmailNotificationContentsType", config.email.email_notification_contents_type.clone()),
         ("EnableCustomEmoji", text("false")),
         ("EnableEmojiPicker", text("true")),
         ("EnableTutorial", config.service.enable_tutorial.to_string()),

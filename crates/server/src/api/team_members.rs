@@ -23,7 +23,9 @@ use crate::permission::{
 };
 use crate::rules;
 use crate::session::Caller;
-use crate::store::{Joined, no_such_invite, no_such_team_member, no_such_user};
+use crate::store::{
+    Joined, expired_invitation, invalid_invitation, no_such_invite, no_such_team_member, no_such_user,
+};
 
 pub(super) fn router() -> Router<App> {
     Router::new()
@@ -59,7 +61,7 @@ pub(super) async fn publish_joined(app: &App, user: &User, joined: &Joined) {
     }
 }
 
-async fn join(app: &App, team: &Team, user: Arc<User>) -> Result<TeamMember> {
+pub(super) async fn join(app: &App, team: &Team, user: Arc<User>) -> Result<TeamMember> {
     if team.delete_at != 0 {
         return Err(crate::store::no_such_team());
     }
@@ -106,7 +108,13 @@ async fn add(
 }
 
 async fn join_by_invite(caller: Caller, query: Search) -> Result<(StatusCode, Json<TeamMember>)> {
-    let invite = query.text("invite_id");
+    let (invite, token) = (query.text("invite_id"), query.text("token"));
+    if !token.is_empty() {
+        let said = caller.app.store.take_invitation(token.to_owned()).await?;
+        let said = said.or(invalid_invitation, expired_invitation)?;
+        let team = caller.app.store.team(said.team).await?.ok_or_else(no_such_invite)?;
+        return Ok(created(join(&caller.app, &team, Arc::clone(&caller.user)).await?));
+    }
     if invite.is_empty() {
         return Err(AppError::parameter("invite_id"));
     }

@@ -1,7 +1,6 @@
-//! Accounts: creating, changing and deactivating them.
+//! Accounts: changing and deactivating them.
 
 use axum::Router;
-use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
 use http::{HeaderValue, StatusCode, header};
@@ -10,27 +9,26 @@ use serde_json::{Value, json};
 
 use super::parameters::{Params, Search};
 use super::patch;
+use super::sign_up::{NewUser, check};
 use crate::app::App;
-use crate::bounds::{USER_NOTIFY_PROPS, USER_PROPS};
 use crate::clock;
 use crate::error::{AppError, Result};
 use crate::event::Broadcast;
 use crate::id::Id;
-use crate::json::{Body, Json, StringMapBody, created, ok};
-use crate::model::{StringMap, User, default_notify_props, default_timezone};
+use crate::json::{Body, Json, StringMapBody, ok};
+use crate::model::{StringMap, User};
 use crate::password;
 use crate::peer::Client;
 use crate::permission::{EDIT_OTHER_USERS, MANAGE_ROLES, MANAGE_SYSTEM};
 use crate::presence;
 use crate::rules;
-use crate::session::{Caller, Visitor};
+use crate::session::Caller;
 use crate::sign_in::must_know_password;
 use crate::sql::Column;
-use crate::store::{Admission, USER_LIMIT, UserFilter, no_such_invite, no_such_user};
+use crate::store::{USER_LIMIT, UserFilter, address_taken, no_such_user};
 
 pub(super) fn router() -> Router<App> {
     Router::new()
-        .route("/users", post(create))
         .route("/users/{user_id}", put(update).delete(deactivate))
         .route("/users/{user_id}/patch", put(patch))
         .route("/users/{user_id}/password", put(change_password))
@@ -46,7 +44,6 @@ pub(super) fn router() -> Router<App> {
 /// The routes on the local channel.
 pub(super) fn local_router() -> Router<App> {
     Router::new()
-        .route("/users", post(create))
         .route("/users/{user_id}", put(update).delete(deactivate))
         .route("/users/{user_id}/patch", put(patch))
         .route("/users/{user_id}/password", put(change_password))
@@ -55,142 +52,6 @@ pub(super) fn local_router() -> Router<App> {
         .route("/users/{user_id}/mfa", put(set_mfa))
         .route("/users/{user_id}/email/verify/member", post(verify_email))
         .route("/users/{user_id}/reset_failed_attempts", post(unlock))
-}
-
-/// The fields of a new account. The server sets ids, times and roles; only administrators may set `email_verified`.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct NewUser {
-    email: String,
-    username: String,
-    password: String,
-    nickname: String,
-    first_name: String,
-    last_name: String,
-    position: String,
-    locale: String,
-    props: StringMap,
-    notify_props: StringMap,
-    timezone: StringMap,
-    allow_marketing: bool,
-    email_verified: bool,
-}
-
-async fn create(
-    State(app): State<App>,
-    Visitor(caller): Visitor,
-    search: Search,
-    Body(new): Body<NewUser>,
-) -> Result<(StatusCode, Json<User>)> {
-    let by_administrator = match &caller {
-        Some(caller) => caller.may(MANAGE_SYSTEM).await?,
-        None => false,
-    };
-    let sign_up = app.config.email.enable_sign_up_with_email && app.config.team.enable_user_creation;
-    if !by_administrator && !sign_up {
-        return Err(AppError::new(
-            StatusCode::NOT_IMPLEMENTED,
-            "api.user.create_user.signup_email_disabled.app_error",
-            "User sign-up with email is disabled.",
-        ));
-    }
-    let invited = admit_invited(&app, search.text("iid"), &new.email).await?;
-    let admitted = app.config.team.enable_open_server || invited || by_administrator;
-    if !admitted && app.store.has_users().await? {
-        // The transaction checks this again. Checking it here too avoids hashing passwords for strangers.
-        return Err(crate::store::no_open_server());
-    }
-    // As in Mattermost, this rule holds for accounts that an administrator makes, too.
-    if !rules::is_domain_allowed(&app.config.team.restrict_creation_to_domains, &new.email) {
-        return Err(AppError::bad_request(
-            "api.user.create_user.accepted_domain.app_error",
-            "The email you provided does not belong to an accepted domain.",
-        ));
-    }
-    let verified = by_administrator && new.email_verified;
-    let user = User { email_verified: verified, ..account(&app, new).await? };
-    let user = app.store.create_user(user, Admission { admitted }).await?;
-    app.publish("new_user", &json!({"user_id": user.id}), Broadcast::everyone()).await;
-    Ok(created(user))
-}
-
-/// `true` if `invite` belongs to a team that accepts `email`, `false` if there is no invite. Any other invite is an
-/// error.
-async fn admit_invited(app: &App, invite: &str, email: &str) -> Result<bool> {
-    if invite.is_empty() {
-        return Ok(false);
-    }
-    let team = app.store.team_by_invite(invite).await?.ok_or_else(no_such_invite)?;
-    if !rules::is_domain_allowed(&team.allowed_domains, email) {
-        return Err(AppError::forbidden(
-            "api.team.invite_members.invalid_email.app_error",
-            "The email's domain is not one that the team allows.",
-        ));
-    }
-    Ok(true)
-}
-
-/// Checks a new account's fields and hashes its password.
-async fn account(app: &App, new: NewUser) -> Result<User> {
-    let now = clock::now();
-    let with_defaults = |given: StringMap, mut map: StringMap| {
-        map.extend(given);
-        Column(map)
-    };
-    let mut user = User {
-        id: Id::random(),
-        create_at: now,
-        update_at: now,
-        username: new.username.to_lowercase(),
-        email: new.email.to_lowercase(),
-        nickname: new.nickname,
-        first_name: new.first_name,
-        last_name: new.last_name,
-        position: new.position,
-        locale: new.locale,
-        props: Column(new.props),
-        notify_props: with_defaults(new.notify_props, default_notify_props()),
-        timezone: with_defaults(new.timezone, default_timezone()),
-        allow_marketing: new.allow_marketing,
-        last_password_update: now,
-        ..User::default()
-    };
-    if user.locale.is_empty() {
-        user.locale.clone_from(&app.config.localization.default_client_locale);
-    }
-    check(&user)?;
-    password::check(&app.config.password, &new.password)?;
-    user.password = app.hash_password(new.password).await?;
-    Ok(user)
-}
-
-/// Refuses an account whose fields break Mattermost's rules.
-fn check(user: &User) -> Result<()> {
-    if !rules::is_username(&user.username) {
-        return Err(AppError::bad_request(
-            "model.user.is_valid.username.app_error",
-            "Username must have 1 to 64 characters: lowercase letters, numbers, and the symbols \".\", \"-\", \"_\".",
-        ));
-    }
-    if !rules::is_email(&user.email) {
-        return Err(AppError::bad_request(
-            "model.user.is_valid.email.app_error",
-            "Please provide a valid email address.",
-        ));
-    }
-    rules::at_most(64, &user.nickname, "nickname")?;
-    rules::at_most(64, &user.first_name, "first_name")?;
-    rules::at_most(64, &user.last_name, "last_name")?;
-    rules::at_most(128, &user.position, "position")?;
-    rules::at_most(5, &user.locale, "locale")?;
-    rules::at_most(256, &rules::json(&user.timezone), "timezone")?;
-    rules::at_most(USER_NOTIFY_PROPS, &rules::json(&user.notify_props), "notify_props")?;
-    rules::at_most(USER_PROPS, &rules::json(&user.props), "props").map_err(|_| {
-        AppError::bad_request(
-            "model.user.is_valid.invalidProperty.app_error",
-            format!("The account's props are longer than {USER_PROPS} characters."),
-        )
-    })
 }
 
 /// The fields of an account that its owner may change; absent fields stay as they are.
@@ -262,6 +123,16 @@ async fn change(caller: &Caller, client: Client, id: Id, patch: UserPatch) -> Re
             ));
         }
     }
+    // An address that must be verified becomes the account's when its owner follows the link.
+    let is_verified_first = new_email.is_some() && id == caller.user.id && app.verifies_addresses();
+    if let Some(email) = new_email.as_ref().filter(|_| is_verified_first) {
+        if app.store.user_by_email(email).await?.is_some() {
+            return Err(address_taken());
+        }
+        check(&User { email: email.clone(), ..User::clone(&current) })?;
+    }
+    let asked = new_email.clone().filter(|_| is_verified_first);
+    let new_email = new_email.filter(|_| !is_verified_first);
     let changed = app.store.update_user(id, move |user| {
         user.email_verified &= new_email.is_none();
         patch::apply([
@@ -282,11 +153,21 @@ async fn change(caller: &Caller, client: Client, id: Id, patch: UserPatch) -> Re
     });
     let user = changed.await?;
     publish_updated(app, &user).await;
+    if user.email != current.email {
+        app.mail_address_changed(&current, &user.email);
+    }
+    match asked {
+        Some(address) => app.mail_verification(&user, &address).await?,
+        None if user.email != current.email && app.verifies_addresses() => {
+            app.mail_verification(&user, &user.email).await?;
+        }
+        None => {}
+    }
     Ok(Json(caller.view(&user).await?))
 }
 
 /// Publishes a changed account in three forms: to its owner, to administrators and to all others.
-async fn publish_updated(app: &App, user: &User) {
+pub(super) async fn publish_updated(app: &App, user: &User) {
     app.publish("user_updated", &json!({ "user": user }), Broadcast::user(user.id)).await;
     let administrators = UserFilter {
         active: true,
@@ -333,6 +214,7 @@ async fn change_password(
     });
     changed.await?;
     app.store.unlock(id).await?;
+    app.mail_password_changed(&user);
     if id != caller.user.id {
         app.store.revoke_sessions(id).await?;
         app.hub.end_where(id, |_| true);
@@ -373,7 +255,11 @@ async fn set_active(caller: Caller, params: Params, Body(body): Body<Active>) ->
     let id = params.user(&caller)?;
     if !body.active.ok_or_else(|| AppError::body("active"))? {
         may_end_account(&caller, id).await?;
-        return end_account(&caller, id).await;
+        let ended = end_account(&caller, id).await?;
+        if id == caller.user.id {
+            caller.app.mail_deactivated(&caller.user);
+        }
+        return Ok(ended);
     }
     caller.must(EDIT_OTHER_USERS).await?;
     let user = caller.app.store.activate_user(id).await?;

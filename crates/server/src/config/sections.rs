@@ -73,6 +73,7 @@ section!(Service "ServiceSettings" {
     allow_synced_drafts "AllowSyncedDrafts": bool = true;
     enable_user_typing_messages "EnableUserTypingMessages": bool = true;
     enable_user_statuses "EnableUserStatuses": bool = true;
+    enable_email_invitations "EnableEmailInvitations": bool = false;
     enable_tutorial "EnableTutorial": bool = false;
     enable_onboarding_flow "EnableOnboardingFlow": bool = false;
     enable_desktop_landing_page "EnableDesktopLandingPage": bool = false;
@@ -121,6 +122,23 @@ section!(Email "EmailSettings" {
     enable_sign_in_with_username "EnableSignInWithUsername": bool = true;
     require_email_verification "RequireEmailVerification": bool = false;
     send_email_notifications "SendEmailNotifications": bool = false;
+    feedback_name "FeedbackName": String = "";
+    feedback_email "FeedbackEmail": String = "";
+    feedback_organization "FeedbackOrganization": String = "";
+    reply_to_address "ReplyToAddress": String = "";
+    smtp_server "SMTPServer": String = "";
+    smtp_port "SMTPPort": String = "10025";
+    smtp_server_timeout "SMTPServerTimeout": i64 = 10, at least 1;
+    enable_smtp_auth "EnableSMTPAuth": bool = false;
+    smtp_username "SMTPUsername": String = "";
+    smtp_password "SMTPPassword": String = "";
+    connection_security "ConnectionSecurity": String = "";
+    skip_server_certificate_verification "SkipServerCertificateVerification": bool = false;
+    enable_email_batching "EnableEmailBatching": bool = false;
+    email_batching_buffer_size "EmailBatchingBufferSize": i64 = 256, at least 1;
+    email_batching_interval "EmailBatchingInterval": i64 = 30, at least 1;
+    email_notification_contents_type "EmailNotificationContentsType": String = "full";
+    use_channel_in_email_notifications "UseChannelInEmailNotifications": bool = false;
 });
 
 section!(Password "PasswordSettings" {
@@ -146,6 +164,7 @@ section!(Support "SupportSettings" {
 });
 
 section!(Localization "LocalizationSettings" {
+    default_server_locale "DefaultServerLocale": String = "en";
     default_client_locale "DefaultClientLocale": String = "en";
     available_locales "AvailableLocales": String = "";
 });

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::caches::Touched;
 use super::handle::Store;
+use super::mail_tokens::{OfInvitation, Purpose};
 use super::writer::Transaction;
 use crate::clock;
 use crate::error::{AppError, Result, is_duplicate};
@@ -37,6 +38,8 @@ pub(crate) struct UserFilter {
 pub(crate) struct Admission {
     /// The server is open, or an invite or an administrator admits the account. The first account is always allowed.
     pub(crate) admitted: bool,
+    /// The token of an invitation by mail, which is used up.
+    pub(crate) invitation: Option<String>,
 }
 
 impl Store {
@@ -147,6 +150,15 @@ impl Store {
                 if active >= USER_LIMIT {
                     return Err(server_full());
                 }
+                if let Some(token) = &admission.invitation {
+                    let said: OfInvitation = tx
+                        .take_token(token, Purpose::JoinTeam)
+                        .await?
+                        .or(invalid_invitation, expired_invitation)?;
+                    if said.email != user.email {
+                        return Err(invalid_invitation());
+                    }
+                }
                 user.roles = if all == 0 { "system_admin system_user" } else { "system_user" }.to_owned();
                 tx.save_user(&user, true).await?;
                 for preference in initial_preferences(user.id) {
@@ -202,7 +214,7 @@ impl Transaction<'_> {
         Ok(query("select * from users where id = $1").bind(id).fetch_optional(&mut *self.connection).await?)
     }
 
-    async fn save_user(&mut self, user: &User, new: bool) -> Result<()> {
+    pub(super) async fn save_user(&mut self, user: &User, new: bool) -> Result<()> {
         let statement = if new {
             user.insert()
         } else {
@@ -227,16 +239,20 @@ fn taken(error: sqlx::Error) -> AppError {
     }
     // SQLite names the column, PostgreSQL the constraint.
     if ["users.email", "users_email_key"].iter().any(|name| error.to_string().contains(name)) {
-        AppError::bad_request(
-            "app.user.save.email_exists.app_error",
-            "An account with that email already exists.",
-        )
+        address_taken()
     } else {
         AppError::bad_request(
             "app.user.save.username_exists.app_error",
             "An account with that username already exists.",
         )
     }
+}
+
+pub(crate) fn address_taken() -> AppError {
+    AppError::bad_request(
+        "app.user.save.email_exists.app_error",
+        "An account with that email already exists.",
+    )
 }
 
 pub(crate) fn no_such_user() -> AppError {
@@ -247,6 +263,20 @@ pub(crate) fn no_open_server() -> AppError {
     AppError::forbidden(
         "api.user.create_user.no_open_server",
         "This server does not allow open signups. Please speak with your Administrator to receive an invitation.",
+    )
+}
+
+pub(crate) fn invalid_invitation() -> AppError {
+    AppError::bad_request(
+        "api.user.create_user.signup_link_invalid.app_error",
+        "This invitation does not work: it has been used. Ask for another one.",
+    )
+}
+
+pub(crate) fn expired_invitation() -> AppError {
+    AppError::bad_request(
+        "api.user.create_user.signup_link_expired.app_error",
+        "This invitation is older than 48 hours. Ask for another one.",
     )
 }
 

@@ -52,6 +52,7 @@ const FILES: &[(&str, &[u8])] = files![
     "views/emoji.js",
     "views/entry.js",
     "views/files.js",
+    "views/mail.js",
     "views/members.js",
     "views/post.js",
     "views/sidebar.js",

@@ -45,7 +45,34 @@ export function account() {
       dialog.close();
     },
   });
+  const mails = state.config.SendEmailNotifications === 'true' && mailNotifications();
   const dialog = open('Your account', h('p', { class: 'lead' }, me.email), names,
     me.auth_service ? h('p', { class: 'lead' }, `You sign in with ${me.auth_service}: change the password there.`)
-      : h('section', { 'aria-label': 'Password' }, h('h3', null, 'Password'), secret));
+      : h('section', { 'aria-label': 'Password' }, h('h3', null, 'Password'), secret), mails);
+}
+
+const INTERVALS = [['30', 'At once'], ['900', 'Every 15 minutes'], ['3600', 'Every hour']];
+
+/** When mails about messages are sent to whoever is away. */
+function mailNotifications() {
+  const { me } = state;
+  const batching = state.config.EnableEmailBatching === 'true';
+  const choices = [...(batching ? INTERVALS : INTERVALS.slice(0, 1)), ['0', 'Never']];
+  const select = h('select', { id: 'mailNotifications' }, choices.map(([value, label]) => h('option', { value }, label)));
+  const wanted = me.notify_props?.email !== 'false';
+  select.value = wanted ? (batching ? '900' : '30') : '0';
+  if (wanted && batching) {
+    api.preference('notifications', 'email_interval').then(({ value }) => { select.value = value; }).catch(() => { /* None is stored. */ });
+  }
+  return h('section', { 'aria-label': 'Mails' }, h('h3', null, 'Mails'), form({
+    fields: [h('div', { class: 'field' }, h('label', { for: 'mailNotifications' }, 'Mails about mentions and direct messages while you are away'), select)],
+    action: 'Save',
+    actionId: 'mailNotificationsSave',
+    async submit(value) {
+      const interval = value('mailNotifications');
+      await api.savePreference(me.id, 'notifications', 'email_interval', interval);
+      data.setMe(await api.patchMe({ notify_props: { ...state.me.notify_props, email: String(interval !== '0') } }));
+      notice('Your settings for mails are changed.');
+    },
+  }));
 }

@@ -54,7 +54,25 @@ export function invite(team) {
   const url = `${location.origin}${api.root}signup_user_complete/?id=${team.invite_id}`;
   const input = h('input', { id: 'inviteLink', readonly: true, value: url, 'aria-label': 'Invite link', onfocus: () => input.select() });
   open(`Invite people to ${team.display_name}`, h('p', { class: 'lead' }, 'Anyone with this link can create an account and join the team.'),
-    h('div', { class: 'joined' }, input, h('button', { type: 'button', class: 'button', onclick: () => copyText(url) }, 'Copy link')));
+    h('div', { class: 'joined' }, input, h('button', { type: 'button', class: 'button', onclick: () => copyText(url) }, 'Copy link')),
+    state.config.EnableEmailInvitations === 'true' && inviteByMail(team));
+}
+
+function inviteByMail(team) {
+  const said = h('p', { class: 'quiet', role: 'status' });
+  return h('section', { 'aria-label': 'By mail' }, form({
+    fields: [field({ id: 'inviteAddresses', label: 'Email addresses', hint: 'Separated by commas or spaces. Each person gets a link that works once.' })],
+    action: 'Send invitations',
+    actionId: 'inviteByMailButton',
+    async submit(value) {
+      const addresses = value('inviteAddresses').split(/[\s,;]+/).filter(Boolean);
+      if (!addresses.length) throw new Error('Enter an email address.');
+      const answer = await api.inviteByMail(team.id, addresses);
+      const refused = answer.filter(({ error }) => error);
+      said.textContent = `${answer.length - refused.length} invited.`;
+      if (refused.length) throw new Error(`Not invited: ${refused.map(({ email, error }) => `${email} (${error.message})`).join(' ')}`);
+    },
+  }), said);
 }
 
 // ---- lists to choose from

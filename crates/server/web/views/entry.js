@@ -55,9 +55,21 @@ export function formCard({ title, lead, after, ...content }) {
     h('p', { class: 'card__site' }, state.config.SiteName ?? ''), h('h1', null, title), lead && h('p', { class: 'lead' }, lead), form(content), after);
 }
 
-function need(value, message) {
+/** The text, without spaces around it, which must not be empty. */
+export function need(value, message) {
   if (!value.trim()) throw new Error(message);
   return value.trim();
+}
+
+/** Logs in; whoever has to confirm their address first is sent to the page that says so. */
+async function logInAs(credentials, email) {
+  try {
+    await api.logIn(credentials);
+  } catch (error) {
+    if (error.id !== 'api.user.login.not_verified.app_error') throw error;
+    location.assign(`${api.root}should_verify_email?email=${encodeURIComponent(email)}`);
+    await new Promise(() => {});
+  }
 }
 
 export function signUp(invite, entered) {
@@ -66,7 +78,8 @@ export function signUp(invite, entered) {
     title: 'Create your account',
     lead: invite?.display_name && `You are invited to the team ${invite.display_name}.`,
     fields: [
-      field({ id: 'input_email', label: 'Email address', type: 'email', autocomplete: 'email', most: 128, 'data-autofocus': true }),
+      field({ id: 'input_email', label: 'Email address', type: 'email', autocomplete: 'email', most: 128, 'data-autofocus': true,
+        value: invite?.email, readonly: Boolean(invite?.email) }),
       field({ id: 'input_name', label: 'Username', autocomplete: 'username', autocapitalize: 'none', spellcheck: 'false', most: 22,
         hint: 'Lower-case letters, digits, dots, dashes; 3 to 22 characters.' }),
       password({ id: 'input_password-input', label: 'Password', autocomplete: 'new-password', isNew: true }),
@@ -79,12 +92,12 @@ export function signUp(invite, entered) {
       if (!/^[a-z][a-z0-9._-]{2,21}$/.test(username)) throw new Error('The username must begin with a letter and be 3 to 22 characters: letters, digits, dots, dashes.');
       const secret = value('input_password-input');
       if (secret.length < least) throw new Error(`The password needs at least ${least} characters.`);
-      const { id } = await api.signUp({ email, username, password: secret }, invite?.invite_id);
-      await api.logIn({ id, password: secret });
+      const { id, email: stored } = await api.signUp({ email, username, password: secret }, invite);
+      await logInAs({ id, password: secret }, stored ?? email);
       await entered();
     },
     after: h('p', { class: 'after' }, 'Already have an account? ',
-      h('a', { href: `${api.root}login${invite ? `?id=${encodeURIComponent(invite.invite_id)}` : ''}` }, 'Log in')),
+      h('a', { href: `${api.root}login${invite?.invite_id ? `?id=${encodeURIComponent(invite.invite_id)}` : ''}` }, 'Log in')),
   });
 }
 
@@ -102,7 +115,7 @@ export function logIn(invite, entered) {
       const login_id = need(value('input_loginId'), 'Enter your email or username.');
       const secret = value('input_password-input');
       if (!secret) throw new Error('Enter your password.');
-      await api.logIn({ login_id, password: secret });
+      await logInAs({ login_id, password: secret }, login_id.includes('@') ? login_id : '');
       await entered();
     },
     after: [
@@ -112,30 +125,4 @@ export function logIn(invite, entered) {
           h('a', { href: `${api.root}signup_user_complete${invite ? `/?id=${encodeURIComponent(invite)}` : ''}` }, 'Create an account')),
     ],
   });
-}
-
-/** A forgotten password: by mail where the server sends mails, otherwise whom to ask. */
-export function forgotPassword() {
-  const back = h('p', { class: 'after' }, h('a', { href: `${api.root}login` }, 'Back to the login page'));
-  if (state.config.SendEmailNotifications === 'true') {
-    return formCard({
-      title: 'Forgotten password',
-      lead: 'Enter the address of your account. You get a mail with a link to choose a new password.',
-      fields: [field({ id: 'passwordResetEmailInput', label: 'Email address', type: 'email', autocomplete: 'email', most: 128, 'data-autofocus': true })],
-      action: 'Send the mail',
-      actionId: 'passwordResetButton',
-      async submit(value) {
-        await api.sendPasswordReset(need(value('passwordResetEmailInput'), 'Enter your email address.'));
-        throw new Error('If an account has this address, the mail is on its way. Look into the spam folder, too.');
-      },
-      after: back,
-    });
-  }
-  const { SupportEmail: support } = state.config;
-  return h('main', { class: 'card' },
-    h('p', { class: 'card__site' }, state.config.SiteName ?? ''), h('h1', null, 'Forgotten password'),
-    h('p', { class: 'lead' }, 'This server sends no mails. Ask an administrator of it for a new password',
-      support ? [' (', h('a', { href: `mailto:${support}` }, support), ')'] : '', '.'),
-    h('p', { class: 'hint' }, 'Administrators: ', h('code', null, 'mainstay admin reset-password NAME')),
-    back);
 }

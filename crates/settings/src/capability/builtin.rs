@@ -38,6 +38,7 @@ const FOLLOWED: &[(&str, &[&str])] = &[
             "EnableUserAccessTokens",
             "EnableUserTypingMessages",
             "EnableUserStatuses",
+            "EnableEmailInvitations",
             "EnableTutorial",
             "EnableOnboardingFlow",
             "EnableDesktopLandingPage",
@@ -84,6 +85,24 @@ const FOLLOWED: &[(&str, &[&str])] = &[
             "EnableSignInWithEmail",
             "EnableSignInWithUsername",
             "RequireEmailVerification",
+            "SendEmailNotifications",
+            "FeedbackName",
+            "FeedbackEmail",
+            "FeedbackOrganization",
+            "ReplyToAddress",
+            "SMTPServer",
+            "SMTPPort",
+            "SMTPServerTimeout",
+            "EnableSMTPAuth",
+            "SMTPUsername",
+            "SMTPPassword",
+            "ConnectionSecurity",
+            "SkipServerCertificateVerification",
+            "EnableEmailBatching",
+            "EmailBatchingBufferSize",
+            "EmailBatchingInterval",
+            "EmailNotificationContentsType",
+            "UseChannelInEmailNotifications",
         ],
     ),
     ("PasswordSettings", &["MinimumLength", "Lowercase", "Uppercase", "Number", "Symbol"]),
@@ -99,18 +118,14 @@ const FOLLOWED: &[(&str, &[&str])] = &[
             "SupportEmail",
         ],
     ),
-    ("LocalizationSettings", &["DefaultClientLocale", "AvailableLocales"]),
+    ("LocalizationSettings", &["DefaultServerLocale", "DefaultClientLocale", "AvailableLocales"]),
     ("NativeAppSettings", &["AppDownloadLink"]),
 ];
-
-/// The keys that it reads and tells its clients, and that change nothing, because what they turn on is missing.
-const TOLD: &[(&str, &[&str])] = &[("EmailSettings", &["SendEmailNotifications"])];
 
 /// Why keys that it does not follow do nothing: section, how the key begins (the first that suits counts), why.
 const REASONS: &[(&str, &str, &str)] = &[
     ("EmailSettings", "Push", "sends no push notifications"),
     ("EmailSettings", "SendPush", "sends no push notifications"),
-    ("EmailSettings", "", "sends no mail"),
     ("FileSettings", "", "keeps files as they are, in the deployment's directory"),
     ("GitLabSettings", "", "has no sign-in with GitLab"),
     ("GoogleSettings", "", "has no sign-in with Google"),
@@ -138,7 +153,6 @@ const REASONS: &[(&str, &str, &str)] = &[
     ("ServiceSettings", "SessionLengthSSO", "has no single sign-on"),
     ("ServiceSettings", "SessionCache", "keeps every session in memory while it lasts"),
     ("ServiceSettings", "WebserverMode", "serves its static files compressed where the browser takes that"),
-    ("LocalizationSettings", "DefaultServerLocale", "sends no mail, and its system messages are in English"),
     ("SqlSettings", "AtRestEncryptKey", "encrypts nothing in its database"),
     ("LogSettings", "", "writes one log, which `mainstay logs` shows"),
 ];
@@ -158,17 +172,9 @@ fn lists(table: &[(&str, &[&str])], section: &str, key: &str) -> bool {
     })
 }
 
-/// Every key that the built-in server reads: section, key, and whether it does something.
-pub fn followed() -> impl Iterator<Item = (&'static str, &'static str, bool)> {
-    let of = |table: &'static [(&'static str, &'static [&'static str])], does: bool| {
-        table.iter().flat_map(move |(section, keys)| keys.iter().map(move |key| (*section, *key, does)))
-    };
-    of(FOLLOWED, true).chain(of(TOLD, false))
-}
-
-/// Whether it tells its clients of a key that does nothing.
-pub(super) fn is_told(section: &str, key: &str) -> bool {
-    lists(TOLD, section, key)
+/// Every key that the built-in server reads and follows: section and key.
+pub fn followed() -> impl Iterator<Item = (&'static str, &'static str)> {
+    FOLLOWED.iter().flat_map(|(section, keys)| keys.iter().map(|key| (*section, *key)))
 }
 
 /// Why a key does nothing, if it does nothing.
@@ -205,7 +211,7 @@ mod tests {
     fn every_key_of_the_table_is_a_key_of_the_version_that_the_built_in_server_follows() {
         let version = Series::new(11, 6);
         let reasons = REASONS.iter().filter(|(_, start, _)| start.is_empty());
-        for (section, key, _) in followed() {
+        for (section, key) in followed() {
             assert!(known::find(section, key, version).is_some(), "{section}.{key}");
         }
         for (section, key) in ALWAYS_ON {

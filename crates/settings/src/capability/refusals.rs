@@ -126,13 +126,6 @@ const UNPROTECTED: &str = "the protection would be missing";
 pub(super) const REFUSALS: &[Refusal] = &[
     refuse(
         BUILTIN,
-        "EmailSettings",
-        "RequireEmailVerification",
-        "sends no mail",
-        "no one with a new account could verify an address and sign in",
-    ),
-    refuse(
-        BUILTIN,
         "FileSettings",
         "DriverName",
         "keeps files in the deployment's directory alone",

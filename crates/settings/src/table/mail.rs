@@ -9,7 +9,7 @@ pub(super) const AREA: Area = Area { title: "Mail and push notifications", rows:
 const ROWS: &[Row] = &[
     row("SMTP_HOST", Kind::Host, "The mail server")
         .places(&[at("EmailSettings", "SMTPServer")])
-        .now("localhost"),
+        .now("localhost; the built-in server sends no mail without it"),
     row("SMTP_PORT", Kind::Port, "The mail server's port")
         .places(&[at("EmailSettings", "SMTPPort")])
         .then("25")

@@ -123,6 +123,7 @@ async fn write(caller: &Caller, request: PostRequest, set_online: bool) -> Resul
     if !root_id.is_none() {
         super::super::threads::publish_reply(app, root_id, channel.team_id, &followers).await;
     }
+    app.note_for_mail(&channel, &post, &caller.user, mentions, followers);
     Ok(CreatedPost { body: body.into(), at: clock::now() })
 }
 
