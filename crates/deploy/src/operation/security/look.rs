@@ -115,7 +115,7 @@ impl Security {
                     "whether fixes are missing is not known: `mainstay security watch --once` asks{support}"
                 )
             }
-            (0, Some(at)) => format!("no missing fix is known, as of {:.0}{support}", at),
+            (0, Some(at)) => format!("no missing fix is known, as of {at:.0}{support}"),
             (count, _) => {
                 let worst = self.exposure.overdue().filter_map(|missing| missing.days_left).min();
                 let overdue = worst.map(|left| {

@@ -1,6 +1,7 @@
 //! What was read last of the makers' advisories and releases: `advisories.json`, format 1.
 
 use std::io::ErrorKind;
+use std::path::Path;
 
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -144,12 +145,12 @@ impl Knowledge {
     /// It cannot be read, or a newer Mainstay wrote it.
     pub(crate) fn read(layout: &Layout) -> Result<Self, Error> {
         let found = read_json::<Self>(
-            layout.advisories(),
+            &layout.advisories(),
             LIMIT,
             "it is read again by `mainstay security watch --once`",
         )?;
         let knowledge = found.unwrap_or_default();
-        refuse_newer(layout.advisories(), knowledge.format, FORMAT)?;
+        refuse_newer(&layout.advisories(), knowledge.format, FORMAT)?;
         Ok(knowledge)
     }
 
@@ -158,7 +159,7 @@ impl Knowledge {
     /// # Errors
     /// The disk.
     pub(crate) fn keep(&self, layout: &Layout) -> Result<(), Error> {
-        write_json(layout.advisories(), self)
+        write_json(&layout.advisories(), self)
     }
 
     /// When both sources were read at the latest; `None`: one of them never was.
@@ -170,11 +171,11 @@ impl Knowledge {
 
 /// A file of Mainstay's own; `None` where there is none.
 pub(super) fn read_json<T: DeserializeOwned>(
-    path: std::path::PathBuf,
+    path: &Path,
     limit: u64,
     lost: &str,
 ) -> Result<Option<T>, Error> {
-    let content = match host::disk::read_guarded(&path, limit) {
+    let content = match host::disk::read_guarded(path, limit) {
         Ok(content) => content,
         Err(error) if error.source.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error.into()),
@@ -185,7 +186,7 @@ pub(super) fn read_json<T: DeserializeOwned>(
     })
 }
 
-pub(super) fn refuse_newer(path: std::path::PathBuf, format: u32, known: u32) -> Result<(), Error> {
+pub(super) fn refuse_newer(path: &Path, format: u32, known: u32) -> Result<(), Error> {
     if format <= known {
         return Ok(());
     }
@@ -193,11 +194,11 @@ pub(super) fn refuse_newer(path: std::path::PathBuf, format: u32, known: u32) ->
     Err(Error::new(Exit::Refused, what).hint("use the newer Mainstay again"))
 }
 
-pub(super) fn write_json(path: std::path::PathBuf, value: &impl Serialize) -> Result<(), Error> {
+pub(super) fn write_json(path: &Path, value: &impl Serialize) -> Result<(), Error> {
     let mut text =
         serde_json::to_vec_pretty(value).map_err(|error| Error::new(Exit::Bug, error.to_string()))?;
     text.push(b'\n');
-    Ok(host::disk::atomic_write(&path, &text, 0o600, None)?)
+    Ok(host::disk::atomic_write(path, &text, 0o600, None)?)
 }
 
 #[cfg(test)]

@@ -102,8 +102,8 @@ impl Record {
     /// It cannot be read, or a newer Mainstay wrote it.
     pub(crate) fn read(layout: &Layout) -> Result<Self, Error> {
         let lost = "only what was told, and how the last update by itself ended, is lost";
-        let record: Self = read_json(layout.update_record(), FILE_LIMIT, lost)?.unwrap_or_default();
-        refuse_newer(layout.update_record(), record.format, FORMAT)?;
+        let record: Self = read_json(&layout.update_record(), FILE_LIMIT, lost)?.unwrap_or_default();
+        refuse_newer(&layout.update_record(), record.format, FORMAT)?;
         Ok(record)
     }
 
@@ -112,7 +112,7 @@ impl Record {
     /// # Errors
     /// The disk.
     pub(crate) fn keep(&self, layout: &Layout) -> Result<(), Error> {
-        write_json(layout.update_record(), self)
+        write_json(&layout.update_record(), self)
     }
 
     /// Remembers that these were told.
