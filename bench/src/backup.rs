@@ -180,7 +180,7 @@ fn generated(root: &Path, number: &mut impl FnMut() -> u64) -> Result<Vec<PathBu
 
 fn rewritten(path: &Path, number: &mut impl FnMut() -> u64) -> Result<(), Failure> {
     let size = usize::try_from(number() % LARGEST).unwrap_or(0);
-    let is_text = number() % 4 == 0;
+    let is_text = number().is_multiple_of(4);
     let mut content = Vec::with_capacity(size + 8);
     while content.len() < size {
         let word = number();

@@ -53,13 +53,13 @@ pub(super) fn after(mut observed: Observed, before: &Stop, layout: &Layout) -> O
         _ => None,
     });
     if let Some(spec) = started {
-        runs(&mut observed, spec);
+        runs(&mut observed, &spec);
     }
     observed
 }
 
 /// Another server runs.
-fn runs(observed: &mut Observed, spec: ServerSpec) {
+fn runs(observed: &mut Observed, spec: &ServerSpec) {
     let parts = observed.agent.iter_mut().flat_map(|agent| agent.parts.values_mut());
     for part in parts {
         if let PartStatus::Server(server) = part {
@@ -194,7 +194,7 @@ mod tests {
         };
         let without_config = names
             .iter()
-            .filter(|name| !["mainstay-toml", "configuration"].contains(&&*name.trim_end_matches("-2")));
+            .filter(|name| !["mainstay-toml", "configuration"].contains(&name.trim_end_matches("-2")));
         let expected = [of_stop(""), vec!["forget-before".to_owned()], of_stop("-2")].concat();
         assert_eq!(without_config.copied().collect::<Vec<_>>(), expected);
         let kept: Vec<&str> =
