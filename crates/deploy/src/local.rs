@@ -248,7 +248,8 @@ impl LocalChannel {
         password: &SecretString,
     ) -> Result<Result<Account, Refusal>, Error> {
         let account = json!({
-            "email": email, "username": name, "password": password.expose_secret(), "email_verified": true
+            "email": email, "username": name, "password": password.expose_secret(), "email_verified": true,
+            "disable_welcome_email": true
         });
         let made = match self.ask(reqwest::Method::POST, "users", Some(account)).await? {
             Ok(made) => made,
