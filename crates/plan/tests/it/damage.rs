@@ -161,8 +161,9 @@ async fn a_file_of_the_first_format_is_read_as_it_is_and_brought_up_to_date_when
 #[tokio::test]
 async fn a_plan_of_another_version_is_told_from_a_damaged_one_and_can_be_given_up() {
     let strange = r#"replace(plan, '"action":null', '"action":{"fly":1}')"#;
-    let newer = r#"replace(plan, '"format":2', '"format":3')"#;
-    for (change, because) in [(strange, "fly"), (newer, "format 3, and this version knows up to 2")] {
+    let newer = &*format!(r#"replace(plan, '"format":2', '"format":{}')"#, plan::FORMAT + 1);
+    let because = &*format!("format {}, and this version knows up to {}", plan::FORMAT + 1, plan::FORMAT);
+    for (change, because) in [(strange, "fly"), (newer, because)] {
         let (place, path) = journal(2).await;
         let unfinish = "delete from entries where run = 2; update runs set outcome = null, finished_at = null where id = 2";
         sql(&path, &format!("update runs set plan = {change} where id = 2; {unfinish}")).await;
