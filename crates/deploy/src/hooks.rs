@@ -91,7 +91,8 @@ pub(crate) async fn run(
                 end => end.to_string(),
             };
             let what = format!("hooks/{name} says no: {how}{}", said.unwrap_or_default());
-            Err(Error::new(Exit::Refused, what).detail(error.output.text()))
+            let hint = format!("remove the cause and run the command again, or move {} away", path.display());
+            Err(Error::new(Exit::Refused, what).detail(error.output.text()).hint(hint))
         }
     }
 }

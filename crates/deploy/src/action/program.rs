@@ -135,7 +135,7 @@ pub struct ProgramFile {
 
 impl ProgramFile {
     pub(crate) fn step(self) -> Step<Action> {
-        let title = format!("Put the new program in the place of {}", self.program.display());
+        let title = format!("Put that program in the place of {}", self.program.display());
         step("program", title, Undo::by("Put the program back"), 200, self)
     }
 

@@ -31,7 +31,7 @@ impl ProgramAgent {
 
     pub(crate) fn step(self) -> Step<Action> {
         let undo = Undo::by("Have it become the program of before");
-        step("program-agent", "Have the agent become the new program; what runs goes on", undo, 300, self)
+        step("program-agent", "Have the agent become that program; what runs goes on", undo, 300, self)
     }
 
     /// What ran before it, and runs after it.

@@ -95,6 +95,8 @@ pub struct RolledBack {
     pub from: String,
     /// The release now.
     pub release: String,
+    /// Whether that is the newer of the two, which an earlier rollback left.
+    pub forward: bool,
     /// What went with it.
     pub lost: Loss,
     /// The state that it left, for another `rollback`.
@@ -136,14 +138,19 @@ impl Operation for Rollback {
         refuse_undumped(settled, observed)?;
         let view = View { layout, settled, observed, creation: None, origin: &Origin::Builtin };
         let steps = with_snapshot(converging(&view), snapshot.clone());
-        let title = format!("Roll {} back from {from} to {}", layout.root().display(), state.release);
+        let (shown, to) = (layout.root().display(), &state.release);
+        let title = match state.is_newer() {
+            true => format!("Bring {shown} forward again from {from} to {to}"),
+            false => format!("Roll {shown} back from {from} to {to}"),
+        };
         Ok(Plan::new(Self::NAME, title, steps))
     }
 
     async fn report(&self, world: &World, seen: Seen, _: bool) -> Result<RolledBack, Error> {
         host::disk::remove_tree(&world.layout.unneeded())?;
-        let Seen { from, settled, observed, loss, .. } = seen;
+        let Seen { from, settled, observed, state, loss, .. } = seen;
         Ok(RolledBack {
+            forward: state.is_newer(),
             kept: world.layout.rollback().join(from.to_string()),
             from: from.to_string(),
             release: settled.release.to_string(),
@@ -200,14 +207,15 @@ impl Rollback {
         Ok((from, state))
     }
 
-    /// What would go with it. Nothing is changed.
+    /// The question whether it may, and what would go with it. Nothing is changed.
     ///
     /// # Errors
     /// There is nothing to go back to.
-    pub async fn account(&self, world: &World) -> Result<(ReleaseId, Loss), Error> {
+    pub async fn account(&self, world: &World) -> Result<(String, Loss), Error> {
         let (_, state) = self.state(&world.layout)?;
         let returning = Returning::look(&world.layout, state.clone())?;
-        Ok((state.release, loss(world, &returning).await))
+        let direction = if state.is_newer() { "forward" } else { "back" };
+        Ok((format!("Go {direction} to {}?", state.release), loss(world, &returning).await))
     }
 }
 
@@ -360,6 +368,9 @@ mod tests {
         let from = "11.7.0-team".parse().expect("a release");
         let chosen = |to| chosen(to, &from, states()).map(|state| state.release.to_string());
         assert_eq!(chosen(None).expect("one"), "10.11.2-team");
+        assert!(!state("10.11.2-team", "11.7.0-team").is_newer());
+        assert!(state("11.7.0-team", "10.11.2-team").is_newer());
+        assert!(state("11.6.0+0.2.0-builtin", "11.6.0+0.1.0-builtin").is_newer());
         for to in ["9.11.0-team", "9.11.0"] {
             assert_eq!(chosen(Some(to)).expect("one"), "9.11.0-team");
         }

@@ -62,6 +62,11 @@ impl KeptState {
     pub(crate) fn directory(&self, layout: &Layout) -> PathBuf {
         layout.rollback().join(self.release.to_string())
     }
+
+    /// Whether it is a newer release that a rollback left: coming back to it is going forward.
+    pub(crate) fn is_newer(&self) -> bool {
+        self.release.version > self.next.version
+    }
 }
 
 /// Every state that is kept, the newest first.

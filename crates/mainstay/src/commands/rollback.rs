@@ -22,11 +22,11 @@ pub(super) async fn run(
     };
     let mut question = None;
     if !args.change.plan && !args.change.yes {
-        let (release, loss) = operation.account(world).await?;
+        let (asked, loss) = operation.account(world).await?;
         for line in loss.lines() {
             printer.say(&line);
         }
-        question = Some(format!("Go back to {release}?"));
+        question = Some(asked);
     }
     let began = Instant::now();
     let rolled_back =
@@ -39,9 +39,10 @@ pub(super) async fn run(
     for line in rolled_back.lost.lines() {
         printer.say(&line);
     }
+    let (way, other) = if rolled_back.forward { ("forward", "back") } else { ("back", "forward") };
     printer.show(&format!(
-        "\nMattermost is back from {} to {} and verified, in {:.1} s\n\nThe state that it left is kept in {}\n\nNext: `mainstay status`; \
-         `mainstay rollback` goes forward to {} again, as it was",
+        "\nMattermost went {way} from {} to {} and is verified, in {:.1} s\n\nThe state that it left is kept in {}\n\nNext: `mainstay status`; \
+         `mainstay rollback` goes {other} to {} again, as it was",
         rolled_back.from,
         rolled_back.release,
         began.elapsed().as_secs_f64(),

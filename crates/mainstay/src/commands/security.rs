@@ -127,7 +127,7 @@ fn resume(printer: Printer, world: &World) -> Result<Exit, Error> {
             attempt.began,
             attempt.why()
         ),
-        None => "No update waits for that".to_owned(),
+        None => "No update waits: none that began by itself has failed".to_owned(),
     });
     Ok(Exit::Done)
 }

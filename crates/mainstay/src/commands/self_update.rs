@@ -14,6 +14,7 @@ pub(super) async fn run(
     cancel: CancellationToken,
 ) -> Result<Exit, Error> {
     let operation = SelfUpdate { to: args.to, from: args.from, back: args.back };
+    let way = if operation.back { "forward again" } else { "back" };
     let updated = super::change(printer, world, &operation, &args.change, None, cancel).await?;
     let Some(updated) = updated else { return Ok(Exit::Done) };
     printer.data(&updated);
@@ -26,7 +27,7 @@ pub(super) async fn run(
     let tested = if updated.verified { ", and the deployment is verified" } else { "" };
     printer.show(&format!(
         "\n{program} is Mainstay {} now; it was {}{tested}\n\nNext: `mainstay up` brings the deployment to what the new version makes of it; \
-         `mainstay self-update --back` goes back",
+         `mainstay self-update --back` goes {way}",
         updated.version, updated.from
     ));
     Ok(Exit::Done)
