@@ -130,6 +130,12 @@ impl Chat {
         wait(CLUSTER.execute(&self.server.name, sql));
     }
 
+    /// Lets sessions of the database write again: one of the database itself could not.
+    pub(crate) fn let_write(&self) {
+        let sql = format!("alter database {} reset default_transaction_read_only", self.server.name);
+        wait(CLUSTER.execute("postgres", &sql));
+    }
+
     fn has_tables(&self) -> bool {
         let contents = wait(database::contents(&self.server, PATIENCE)).expect("contents");
         matches!(contents, database::Contents::Mattermost(_))
