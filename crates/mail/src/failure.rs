@@ -1,16 +1,34 @@
 //! Why a mail was not sent.
 
 use std::error::Error as _;
+use std::fmt;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
 use lettre::transport::smtp;
-use secrecy::ExposeSecret as _;
-
-use crate::server::{MailServer, Place};
 
 /// Characters of a mail server's answer that are kept at most.
 const LONGEST: usize = 300;
+
+/// Host and port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    host: String,
+    port: u16,
+}
+
+impl Place {
+    pub(crate) fn new(host: &str, port: u16) -> Self {
+        Self { host: host.to_owned(), port }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.host.contains(':') {
+            true => write!(f, "[{}]:{}", self.host, self.port),
+            false => write!(f, "{}:{}", self.host, self.port),
+        }
+    }
+}
 
 /// A mail was not sent.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -56,11 +74,10 @@ pub enum MailError {
 }
 
 impl MailError {
-    /// What lettre says, with the password removed from it.
-    pub(crate) fn of(error: &smtp::Error, server: &MailServer) -> Self {
-        let place = server.place();
+    /// What lettre says, without these texts.
+    pub(crate) fn of(error: &smtp::Error, place: Place, hidden: &[String]) -> Self {
         let cause = error.source().map_or_else(|| error.to_string(), chain);
-        let text = shown(&cause, server);
+        let text = shown(&cause, hidden);
         match error.status() {
             Some(code) => Self::Refused { place, code: u16::from(code), answer: text },
             None if error.is_client() || error.is_response() => {
@@ -95,17 +112,10 @@ fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     text
 }
 
-/// One line of it, without the password in any form in which a mail server may repeat it.
-fn shown(text: &str, server: &MailServer) -> String {
-    let secret = server.password.expose_secret();
-    let mut text = text.to_owned();
-    if !secret.is_empty() {
-        let plain = BASE64.encode(format!("\0{}\0{secret}", server.username));
-        for form in [plain, BASE64.encode(secret), secret.to_owned()] {
-            text = text.replace(&form, "********");
-        }
-    }
+/// One line of it, without these texts.
+fn shown(text: &str, hidden: &[String]) -> String {
+    let text = hidden.iter().fold(text.to_owned(), |text, form| text.replace(form, "********"));
     let words: Vec<&str> =
-        text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|w| !w.is_empty()).collect();
+        text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty()).collect();
     words.join(" ").chars().take(LONGEST).collect()
 }

@@ -19,7 +19,7 @@ mod failure;
 mod message;
 mod server;
 
-pub use failure::MailError;
+pub use failure::{MailError, Place};
 pub use message::{Message, is_address};
 pub use server::{MailServer, Security, Trust};
 
@@ -35,7 +35,7 @@ pub async fn send(server: &MailServer, message: &Message) -> Result<(), MailErro
     let transport = server.transport()?;
     match timeout(server.timeout, transport.send(mail)).await {
         Ok(Ok(_)) => Ok(()),
-        Ok(Err(error)) => Err(MailError::of(&error, server)),
+        Ok(Err(error)) => Err(server.failure(&error)),
         Err(_) => Err(MailError::Unreached {
             place: server.place(),
             cause: format!("it took longer than {:?}", server.timeout),

@@ -1,8 +1,10 @@
 //! A mail server, and how to use it.
 
-use std::fmt;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use lettre::transport::smtp;
 use lettre::transport::smtp::authentication::{Credentials, Mechanism};
 use lettre::transport::smtp::client::{Certificate, Tls, TlsParameters};
 use lettre::transport::smtp::extension::ClientId;
@@ -10,7 +12,7 @@ use lettre::{AsyncSmtpTransport, Tokio1Executor};
 use rustls::pki_types::CertificateDer;
 use secrecy::{ExposeSecret as _, SecretString};
 
-use crate::failure::MailError;
+use crate::failure::{MailError, Place};
 
 /// How the connection is encrypted (`SMTP_SECURITY`, `EmailSettings.ConnectionSecurity`).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -74,25 +76,20 @@ pub struct MailServer {
     pub timeout: Duration,
 }
 
-/// Host and port.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
-    host: String,
-    port: u16,
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.host.contains(':') {
-            true => write!(f, "[{}]:{}", self.host, self.port),
-            false => write!(f, "{}:{}", self.host, self.port),
-        }
-    }
-}
-
 impl MailServer {
     pub(crate) fn place(&self) -> Place {
-        Place { host: self.host.clone(), port: self.port }
+        Place::new(&self.host, self.port)
+    }
+
+    /// What lettre says, without the password in any form in which a mail server may repeat it.
+    pub(crate) fn failure(&self, error: &smtp::Error) -> MailError {
+        let secret = self.password.expose_secret();
+        let mut forms = Vec::new();
+        if !secret.is_empty() {
+            let plain = BASE64.encode(format!("\0{}\0{secret}", self.username));
+            forms.extend([plain, BASE64.encode(secret), secret.to_owned()]);
+        }
+        MailError::of(error, self.place(), &forms)
     }
 
     /// The name that the server is greeted with.
@@ -114,11 +111,11 @@ impl MailServer {
         if let Trust::SystemAnd(extra) = &self.trust {
             for certificate in extra {
                 let certificate = Certificate::from_der(certificate.to_vec());
-                parameters = parameters
-                    .add_root_certificate(certificate.map_err(|error| MailError::of(&error, self))?);
+                parameters =
+                    parameters.add_root_certificate(certificate.map_err(|error| self.failure(&error))?);
             }
         }
-        let parameters = parameters.build().map_err(|error| MailError::of(&error, self))?;
+        let parameters = parameters.build().map_err(|error| self.failure(&error))?;
         Ok(match self.security {
             Security::Tls => Tls::Wrapper(parameters),
             _ => Tls::Required(parameters),

@@ -4,7 +4,6 @@
 use serde::{Deserialize, Serialize};
 
 use super::handle::Store;
-use super::users::no_such_user;
 use super::writer::Transaction;
 use crate::clock;
 use crate::error::{AppError, Result};
@@ -171,7 +170,7 @@ impl Store {
                     Found::Expired => return Ok(Found::Expired),
                     Found::Nothing => return Ok(Found::Nothing),
                 };
-                let before = tx.user(said.user).await?.ok_or_else(no_such_user)?;
+                let Some(before) = tx.user(said.user).await? else { return Ok(Found::Nothing) };
                 let after = User {
                     email: said.address,
                     email_verified: true,
@@ -195,7 +194,7 @@ impl Store {
                     Found::Expired => return Ok(Found::Expired),
                     Found::Nothing => return Ok(Found::Nothing),
                 };
-                let user = tx.user(said.user).await?.ok_or_else(no_such_user)?;
+                let Some(user) = tx.user(said.user).await? else { return Ok(Found::Nothing) };
                 if user.email != said.address || user.delete_at != 0 || !user.auth_service.is_empty() {
                     return Ok(Found::Nothing);
                 }
