@@ -45,12 +45,15 @@ impl AcceptanceTest {
         let before = server(world).await?;
         let report = run(target, &world.layout, move |check| progress.say(check.title)).await?;
         let failure = first_failure(&report);
-        // The edge waits for a server that its agent starts again, so the test can pass all the same.
-        if failure.is_none()
-            && let Some(end) = end_meanwhile(before.as_ref(), server(world).await?.as_ref())
-        {
-            return Err(Error::new(Exit::NotVerified, format!("{} is not verified: {end}", report.url))
-                .hint("`mainstay logs server` shows what it said"));
+        let after = match server(world).await {
+            Err(_) if failure.is_some() => None,
+            after => after?,
+        };
+        // What the test saw is its consequence. The test can pass all the same: the edge waits for a server that is started again.
+        if let Some(end) = end_meanwhile(before.as_ref(), after.as_ref()) {
+            let seen = failure.map(|failure| format!("; the test saw: {failure}")).unwrap_or_default();
+            let what = format!("{} is not verified: {end}{seen}", report.url);
+            return Err(Error::new(Exit::NotVerified, what).hint("`mainstay logs server` shows what it said"));
         }
         match failure {
             None => Ok(json!({ "checks": report.checks.len(), "unchecked": report.unchecked })),
@@ -134,10 +137,10 @@ fn end_meanwhile(before: Option<&ServerStatus>, after: Option<&ServerStatus>) ->
         (_, Some(exit)) => Some(exit.clone()),
         _ => None,
     };
-    match how {
-        Some(how) => Some(format!("while it was tested, the server {how}")),
-        None => (before.pid != after.pid).then(|| "while it was tested, the server was restarted".to_owned()),
-    }
+    // An agent that has just taken over does not know the process yet.
+    let is_another = before.pid.zip(after.pid).is_some_and(|(before, after)| before != after);
+    let how = how.or_else(|| is_another.then(|| "was restarted".to_owned()))?;
+    Some(format!("while it was tested, the server {how}"))
 }
 
 /// The first failure of a report in one sentence, if it did not pass.
@@ -150,4 +153,33 @@ fn first_failure(report: &Report) -> Option<String> {
         _ => None,
     });
     Some(failed.unwrap_or_else(|| "the test did not come to its end".to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(pid: Option<u32>, restarts: u64) -> ServerStatus {
+        let spec = json!({"release": "/srv/chat/releases/11.6.0-team", "user": "mainstay", "listen": "127.0.0.1:18065", "overrides": {}});
+        let why = json!({"at": 1, "why": "was killed by signal 9"});
+        let last = (restarts > 0).then_some(why);
+        serde_json::from_value(
+            json!({"spec": spec, "pid": pid, "restarts": restarts, "last_exit": null, "last_restart": last}),
+        )
+        .expect("a status")
+    }
+
+    #[test]
+    fn a_server_that_ended_meanwhile_is_told_from_one_that_was_handed_over() {
+        let end = |before: &ServerStatus, after: &ServerStatus| end_meanwhile(Some(before), Some(after));
+        assert_eq!(end(&seen(Some(5), 0), &seen(Some(5), 0)), None);
+        assert_eq!(end(&seen(Some(5), 1), &seen(Some(5), 1)), None, "it had ended before");
+        assert_eq!(end(&seen(None, 0), &seen(Some(5), 0)), None, "its agent has just taken over");
+        let killed = end(&seen(Some(5), 0), &seen(Some(6), 1)).expect("it has ended");
+        assert_eq!(killed, "while it was tested, the server was killed by signal 9");
+        assert!(end(&seen(Some(5), 0), &seen(Some(6), 0)).is_some_and(|said| said.contains("restarted")));
+        let ended = ServerStatus { last_exit: Some("ended with code 3".to_owned()), ..seen(None, 0) };
+        assert!(end(&seen(Some(5), 0), &ended).is_some_and(|said| said.ends_with("ended with code 3")));
+        assert_eq!(end_meanwhile(None, Some(&ended)), None);
+    }
 }
