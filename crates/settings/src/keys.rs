@@ -106,7 +106,7 @@ pub const KEYS: &[Key] = &[
     Key {
         name: "self_update.source",
         kind: Kind::Line,
-        default: "none: `mainstay self-update --from` names a file or an address",
+        default: "none: `mainstay self-update --from FILE` names a file or an address",
         meaning: "Where newer versions of Mainstay itself are: an http:// or https:// address, or a directory",
     },
     Key {

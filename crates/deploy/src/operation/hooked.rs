@@ -2,9 +2,7 @@
 
 use plan::Plan;
 
-use super::runner::Operation;
 use crate::action::{Action, Hook};
-use crate::error::Error;
 use crate::hooks;
 use crate::state::words::HOOK;
 use crate::world::World;
@@ -18,33 +16,31 @@ pub struct Hooked {
     pub new: String,
 }
 
-/// The operation's plan, with its hook before it.
-///
-/// # Errors
-/// A rule forbids the operation.
-pub(super) fn decided<O: Operation>(
-    operation: &O,
+/// The plan of an operation with its hook before it.
+pub(super) fn with_hook_before(
+    plan: Plan<Action>,
     world: &World,
-    seen: &O::Seen,
-) -> Result<Plan<Action>, Error> {
-    let mut plan = operation.plan(world, seen)?;
+    operation: &str,
+    hooked: Option<Hooked>,
+) -> Plan<Action> {
+    let mut plan = plan;
     if !plan.steps.is_empty()
-        && let Some(hook) = hook(operation, world, seen, false)
+        && let Some(hook) = hook(world, operation, hooked, false)
     {
         plan.steps.insert(0, hook.step());
     }
-    Ok(plan)
+    plan
 }
 
 /// What runs after the operation.
-pub(super) fn afterwards<O: Operation>(operation: &O, world: &World, seen: &O::Seen) -> Option<Plan<Action>> {
-    let hook = hook(operation, world, seen, true)?;
+pub(super) fn afterwards(world: &World, operation: &str, hooked: Option<Hooked>) -> Option<Plan<Action>> {
+    let hook = hook(world, operation, hooked, true)?;
     let title = format!("Run hooks/{}", hook.name);
     Some(Plan::new(HOOK, title, vec![hook.step()]))
 }
 
-fn hook<O: Operation>(operation: &O, world: &World, seen: &O::Seen, after: bool) -> Option<Hook> {
-    let Hooked { old, new } = operation.hooked(seen)?;
-    let name = format!("{}-{}", if after { "after" } else { "before" }, O::NAME);
+fn hook(world: &World, operation: &str, hooked: Option<Hooked>, after: bool) -> Option<Hook> {
+    let Hooked { old, new } = hooked?;
+    let name = format!("{}-{operation}", if after { "after" } else { "before" });
     hooks::exists(&world.layout, &name).then_some(Hook { name, old, new, after })
 }

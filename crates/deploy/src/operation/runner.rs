@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::another_image::{of_another_image, refuse_after_admission};
 use super::caller::Caller;
-use super::hooked::{Hooked, afterwards, decided};
+use super::hooked::{Hooked, afterwards, with_hook_before};
 use super::outcome::{Failed, ended};
 use super::planned::Planned;
 use super::record::{Past, taken_back};
@@ -168,6 +168,11 @@ pub(super) async fn possible<O: Operation>(
     refuse_half_deleted(operation, &world.layout)?;
     let seen = operation.look(world, Looking::of(caller, operation.wait(), None)).await?;
     decided(operation, world, &seen).map(drop)
+}
+
+/// The operation's plan, with its hook.
+fn decided<O: Operation>(operation: &O, world: &World, seen: &O::Seen) -> Result<Plan<Action>, Error> {
+    Ok(with_hook_before(operation.plan(world, seen)?, world, O::NAME, operation.hooked(seen)))
 }
 
 /// Refuses to go on with what an `uninstall` has begun to delete. To be asked where no run is unfinished.
@@ -334,7 +339,7 @@ async fn converge<O: Operation>(
             }
         }
     }
-    if changed && let Some(after) = afterwards(operation, world, &seen) {
+    if changed && let Some(after) = afterwards(world, O::NAME, operation.hooked(&seen)) {
         // What was done stays done, whatever becomes of it.
         turn.run(&after, world, caller).await?.map_or_else(drop, drop);
     }

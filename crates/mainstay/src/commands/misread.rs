@@ -14,13 +14,10 @@ use crate::printer::Printer;
 /// Words that people try because other tools have them, and what to type instead. clap itself finds words that are only mistyped.
 const ELSEWHERE: [(&[&str], &str); 7] = [
     (
-        &["rollback", "downgrade"],
-        "a newer release changes the database for good; to go back, restore a backup that was made before",
+        &["downgrade"],
+        "to go back to the release before the last upgrade: `mainstay rollback`; to an older state: `mainstay restore`",
     ),
-    (
-        &["recover", "snapshot"],
-        "to back up: `mainstay backup create`; to go back to a backup: `mainstay restore`",
-    ),
+    (&["snapshot"], "to back up: `mainstay backup create`; to go back to a backup: `mainstay restore`"),
     (
         &["doctor", "health", "ps", "info"],
         "to see how it is: `mainstay status`; to test it: `mainstay verify`",

@@ -4,6 +4,8 @@
 //!
 //! Not run here: commands of Docker, which `full/docker.rs` runs, and those in [`ELSEWHERE`].
 
+mod apps;
+
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -410,96 +412,10 @@ fn take_over() {
     .run();
 }
 
-#[test]
-fn apps_aws() {
-    Page { path: "docs/apps-aws.md", services: "aws", ..Page::default() }.run();
-}
-
-#[test]
-fn apps_operate() {
-    const DEPLOYED: &str = "mainstay apps aws init && mainstay apps deploy hello.zip";
-    Page {
-        path: "docs/apps-operate.md",
-        services: "aws",
-        before: &[("mainstay apps list", DEPLOYED), ("mainstay apps undeploy", DEPLOYED)],
-        ..Page::default()
-    }
-    .run();
-}
-
-/// The account of AWS is prepared.
-const PREPARED: &str = "mainstay apps aws init";
-
-#[test]
-fn apps() {
-    Page {
-        path: "docs/apps.md",
-        services: "aws",
-        before: &[("mainstay apps deploy", PREPARED)],
-        on_another_page: &["mainstay apps deploy hello.zip --to local"],
-    }
-    .run();
-}
-
-#[test]
-fn apps_appsctl() {
-    // One command of the page removes what the account was prepared with.
-    Page {
-        path: "docs/apps-appsctl.md",
-        services: "aws",
-        before: &[
-            ("mainstay apps aws clean", "mainstay apps undeploy com.example.hello --yes"),
-            ("mainstay apps list", PREPARED),
-        ],
-        ..Page::default()
-    }
-    .run();
-}
-
-#[test]
-fn apps_deployer() {
-    Page {
-        path: "docs/apps-deployer.md",
-        services: "aws",
-        before: &[("mainstay apps deployer", PREPARED)],
-        ..Page::default()
-    }
-    .run();
-}
-
-#[test]
-fn apps_mattermost() {
-    Page { path: "docs/apps-mattermost.md", ..Page::default() }.run();
-}
-
-/// The bundle of the pages about apps: its function is a shell script.
-const HELLO: &str = "python3 \"$FIXTURES/../../../apps/tests/functions/bundle.py\" hello.zip";
-
-#[test]
-fn apps_run() {
-    Page { path: "docs/apps-run.md", before: &[("mainstay apps", HELLO)], ..Page::default() }.run();
-}
-
-#[test]
-fn apps_local() {
-    const NEXT: &str = "python3 \"$FIXTURES/../../../apps/tests/functions/bundle.py\" hello.zip com.example.hello 1.1.0 && mainstay apps deploy hello.zip --to local";
-    Page {
-        path: "docs/apps-local.md",
-        before: &[("mainstay apps deploy", HELLO), ("mainstay apps rollback", NEXT)],
-        ..Page::default()
-    }
-    .run();
-}
-
-#[test]
-fn apps_http() {
-    Page { path: "docs/apps-http.md", before: &[("mainstay apps", HELLO)], ..Page::default() }.run();
-}
-
 /// The pages that need nothing but Mainstay.
 #[test]
 fn other_pages() {
-    let source = include_str!("pages.rs");
+    let source = concat!(include_str!("pages.rs"), include_str!("pages/apps.rs"));
     for entry in std::fs::read_dir(root().join("docs")).expect("docs") {
         let name = entry.expect("an entry").file_name().into_string().expect("text");
         let path = format!("docs/{name}");
