@@ -1,6 +1,6 @@
 # A machine of its own for the commands of a page: its network, files, accounts and processes. `unshare` starts it, and everything in it
 # ends with it. Variables: WORK (a directory with ca.pem, server.pem, server.key, nginx.conf), MAINSTAY and STATIC (the programs), CLIENTS
-# (packages of Python and Node.js), FIXTURES (smtp.py, oauth.mjs), SERVICES (what else is running: names of functions below).
+# (packages of Python and Node.js), FIXTURES (oauth.mjs), SERVICES (what else is running: names of functions below).
 set -eu
 cd "$WORK"
 ip link set lo up
@@ -45,7 +45,7 @@ balancer() {
 }
 
 mailserver() {
-    "$CLIENTS/python/bin/python" "$FIXTURES/smtp.py" "{\"port\": 587, \"tls\": \"starttls\", \"certificate\": \"$WORK/server.pem\",
+    "$CLIENTS/python/bin/python" "$FIXTURES/../../../testbed/src/smtp.py" "{\"port\": 587, \"tls\": \"starttls\", \"certificate\": \"$WORK/server.pem\",
         \"key\": \"$WORK/server.key\", \"user\": \"chat@example.com\", \"password\": \"...\"}" > out/mail 2>&1 &
     listening 587
 }

@@ -28,7 +28,8 @@ struct Page {
 }
 
 /// Commands that do not run here: how they begin, and why.
-const ELSEWHERE: [(&str, &str); 20] = [
+const ELSEWHERE: [(&str, &str); 21] = [
+    ("gpg", "needs the key of whoever builds Mainstay; full/self_update.rs signs with one"),
     ("mainstay rollback", "needs an upgrade to another release; full/upgrade.rs runs it"),
     ("docker", "Docker's own tests run it"),
     ("cargo", "builds or tests Mainstay itself"),
@@ -58,7 +59,9 @@ const ELSEWHERE: [(&str, &str); 20] = [
 ];
 
 /// Words that stand for another, and the one that is typed here.
-const PLACEHOLDERS: [(&str, &str); 12] = [
+const PLACEHOLDERS: [(&str, &str); 14] = [
+    ("history RUN", "history 1"),
+    ("restore ID --only files --into DIR", "restore latest --only files --into mended"),
     ("--user NAME", "--user nobody"),
     ("explain NAME", "explain MATTERMOST_NAME"),
     ("explain SECTION.KEY", "explain TeamSettings.SiteName"),
