@@ -473,6 +473,7 @@ pub(crate) mod tests {
         let expected = [
             "pending",
             "copy",
+            "count",
             "migration",
             "activation",
             "agent",
@@ -481,6 +482,7 @@ pub(crate) mod tests {
             "hold",
             "edge",
             "acceptance",
+            "compare",
             "volume-version",
             "identity",
             "admit",
