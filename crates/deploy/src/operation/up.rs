@@ -398,10 +398,8 @@ pub(crate) mod tests {
     fn a_stopped_deployment_is_started_and_nothing_is_made_again() {
         let mut observed = Observed { agent: None, ..finished() };
         observed.server.healthy = false;
-        assert_eq!(
-            names(&plan(&observed, false)),
-            ["agent", "server", "administrator", "edge", "acceptance"]
-        );
+        let expected = ["agent", "server", "administrator", "edge", "acceptance"];
+        assert_eq!(names(&plan(&observed, false)), expected);
     }
 
     #[test]
