@@ -18,7 +18,7 @@ pub(super) enum Next {
     DoesNotStart,
     /// It starts, says that it is well, and takes no files.
     TakesNoFiles,
-    /// It starts, answers once, and ends.
+    /// It starts, answers, and ends as soon as somebody makes a team (SQLite alone).
     Crashes,
     /// Nothing, and it leaves the database as it is.
     Dot,
@@ -56,7 +56,7 @@ impl Next {
             Self::FailsToMigrate => ("echo 'the migration 999 failed' >&2; exit 1", "exec"),
             Self::DoesNotStart => ("", "echo 'the cache cannot be opened' >&2; exit 1; exec"),
             Self::TakesNoFiles => ("", "MM_FILESETTINGS_MAXFILESIZE=1 exec"),
-            Self::Crashes => ("", "(sleep 0.6; echo 'panic: out of ideas' >&2; kill -9 $$) & exec"),
+            Self::Crashes => ("", CRASHES),
             Self::Dot | Self::LosesAPost | Self::LosesAColumn => ("", "exec"),
             Self::FindsItReadOnly => (READ_ONLY, "exec"),
         };
@@ -95,6 +95,12 @@ esac
         )
     }
 }
+
+/// Ends the server in the middle of its test, however fast that is: when the test has made its team.
+const CRASHES: &str = r#"for config; do :; done
+    teams() { sqlite3 "${config%/config/config.json}/data/mattermost.db" 'select count(*) from teams'; }
+    before=$(teams)
+    (while [ "$(teams)" = "$before" ]; do sleep 0.02; done; echo 'panic: out of ideas' >&2; kill -9 $$) & exec"#;
 
 /// Lets sessions of the database that begin from now on only read.
 const READ_ONLY: &str = "psql -X -q \"$source\" -c 'do $d$ begin execute format($f$alter database %I set default_transaction_read_only = on$f$, current_database()); end $d$' >&2; echo 'it only reads' >&2; exit 1";
