@@ -17,7 +17,6 @@ mod full {
     mod pooler;
     mod postgres_reasons;
     mod transfer;
-    mod watching;
 }
 
 use database::{Facts, Failure, Reason};

@@ -17,7 +17,6 @@ mod misread;
 mod question;
 mod recover;
 mod reference;
-mod rehearse;
 mod release;
 mod release_fetch;
 mod release_path;

@@ -60,7 +60,6 @@ mod full {
     mod pages;
     mod pooler;
     mod postgres_image;
-    mod rehearse;
     mod removal;
     mod restore;
     mod restore_faults;
@@ -70,6 +69,5 @@ mod full {
     mod system_users;
     mod updates;
     mod upgrade;
-    mod upgrade_releases;
     mod web_client;
 }

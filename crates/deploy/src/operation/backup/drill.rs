@@ -177,10 +177,6 @@ impl Drill {
                 user: server_user(world)?,
                 managed: manifest.database.engine == "postgres",
                 shares_releases,
-                release: None,
-                edition: None,
-                may_lose: Vec::new(),
-                rehearses: None,
             },
         })
     }
@@ -213,7 +209,7 @@ impl Lost {
 }
 
 /// A port of loopback that nobody uses now.
-pub(in crate::operation) fn free_port() -> Result<u16, Error> {
+fn free_port() -> Result<u16, Error> {
     let bound = TcpListener::bind(("127.0.0.1", 0)).and_then(|listener| listener.local_addr());
     bound
         .map(|address| address.port())
@@ -221,7 +217,7 @@ pub(in crate::operation) fn free_port() -> Result<u16, Error> {
 }
 
 /// The user that the server runs as, where this may become another one: who owns its config.json.
-pub(in crate::operation) fn server_user(world: &World) -> Result<Option<String>, Error> {
+fn server_user(world: &World) -> Result<Option<String>, Error> {
     if !rustix::process::geteuid().is_root() {
         return Ok(None);
     }
