@@ -28,19 +28,22 @@ pub struct FileRow {
     pub thumbnail: String,
     /// Its preview.
     pub preview: String,
+    /// Its size in bytes.
+    pub size: i64,
 }
 
-type Row = (String, i64, i64, String, String, String);
+type Row = (String, i64, i64, String, String, String, i64);
 
 impl From<Row> for FileRow {
-    fn from((id, created, deleted, path, thumbnail, preview): Row) -> Self {
-        Self { id, created, deleted, path, thumbnail, preview }
+    fn from((id, created, deleted, path, thumbnail, preview, size): Row) -> Self {
+        Self { id, created, deleted, path, thumbnail, preview, size }
     }
 }
 
 /// SQLite and PostgreSQL take the same words.
 const ROWS: &str = "
-    select id, coalesce(createat, 0), coalesce(deleteat, 0), coalesce(path, ''), coalesce(thumbnailpath, ''), coalesce(previewpath, '')
+    select id, coalesce(createat, 0), coalesce(deleteat, 0), coalesce(path, ''), coalesce(thumbnailpath, ''), coalesce(previewpath, ''),
+           cast(coalesce(size, 0) as bigint)
     from fileinfo";
 
 /// All of them, within the time limit.
@@ -91,13 +94,14 @@ async fn on_mysql(connection: &mut MySqlConnection) -> sqlx::Result<Vec<Row>> {
     let text = |column: &str| format!("cast(coalesce({column}, '') as char)");
     let number = |column: &str| format!("cast(coalesce({column}, 0) as signed)");
     let sql = format!(
-        "select {}, {}, {}, {}, {}, {} from {}",
+        "select {}, {}, {}, {}, {}, {}, {} from {}",
         text("Id"),
         number("CreateAt"),
         number("DeleteAt"),
         text("Path"),
         text("ThumbnailPath"),
         text("PreviewPath"),
+        number("Size"),
         quote::mysql_name(name, "table").unwrap_or_default()
     );
     sqlx::query_as(AssertSqlSafe(sql)).fetch_all(connection).await

@@ -3,8 +3,10 @@
 //! [`probe`] logs in and reports what the database is, or why it cannot be used; [`wait_ready`] repeats that until the server is
 //! up. [`contents`] reports whose tables are in it. [`script`] is the SQL that creates a user and a database, [`create`] runs it,
 //! [`discard`] drops what it created; [`set_aside`] empties a database without deleting anything. [`others`] says who else uses one.
-//! [`activity`] is what a database is busy with. [`cluster`] is a PostgreSQL that Mainstay runs itself. [`dump`] takes a database as it is
-//! at one moment, an SQLite file too. [`transfer`] moves the rows of SQLite, MySQL and MariaDB into PostgreSQL.
+//! [`activity`] is what a database is busy with; a [`Watcher`] sees what a migration does and whom it waits for. [`catalogue()`] is the
+//! shape of a database, for a comparison, and [`counted()`] its rows, as far as they can be counted in a given time. [`cluster`] is a
+//! PostgreSQL that Mainstay runs itself. [`dump`] takes a database as it is at one moment, an SQLite file too. [`transfer`] moves the rows
+//! of SQLite, MySQL and MariaDB into PostgreSQL.
 //!
 //! # Promises
 //! - No password is shown, logged or put into an error message; statements are not logged.
@@ -27,10 +29,12 @@
 mod activity;
 mod aside;
 mod aside_mysql;
+mod catalogue;
 mod channels;
 pub mod cluster;
 mod connect;
 mod contents;
+mod counts;
 mod create;
 mod discard;
 pub mod dump;
@@ -48,12 +52,15 @@ mod since;
 mod tables;
 pub mod transfer;
 mod version;
+mod watcher;
 
 pub use activity::{Activity, DeadRows, Slow, Statements, activity, answers};
 pub use aside::{bring_back, obstacle_aside, set_aside};
+pub use catalogue::{Catalogue, Changed, SchemaDifference, Table, catalogue};
 pub use channels::channels;
 pub use connect::postgres_options;
 pub use contents::{Contents, Schema, contents};
+pub use counts::{Counted, counted};
 pub use create::{CreateError, Created, Made, create, script};
 pub use discard::{Lacking, discard, lacking};
 pub use failure::Failure;
@@ -68,3 +75,4 @@ pub use quote::NameError;
 pub use reason::Reason;
 pub use since::{Since, since};
 pub use version::{Product, Version};
+pub use watcher::{Held, Holder, Longest, Session, Snapshot, Waits, Watcher};

@@ -37,6 +37,7 @@ pub use control::protocol::{
     AppStatus, EdgeSpec, EdgeStatus, LastRestart, LastRun, PartSpec, PartStatus, PostgresSpec,
     PostgresStatus, ScheduleEntry, Scheduled, ServerStatus, Status as AgentStatus,
 };
+pub use database::{Changed as ChangedShape, SchemaDifference};
 pub use error::Error;
 pub use local::{Account, AccountLock};
 pub use operation::accounts::{Accounts, ListedAccount, accounts};
@@ -74,6 +75,7 @@ pub use operation::planned::Planned;
 pub use operation::prune::{Prune, Pruned};
 pub use operation::record::Unfinished;
 pub use operation::recover::{Recover, RecoveredRun};
+pub use operation::rehearse::{Rehearse, rehearse};
 pub use operation::removing::uninstall;
 pub use operation::repair::{Repair, repair_journal};
 pub use operation::restart::{Restart, Restarted};
@@ -109,6 +111,7 @@ pub use state::backups::objects::Objects;
 pub use state::backups::record::{
     Attempt as BackupAttempt, Record as BackupRecord, Results as BackupResults, Taken, Work as BackupWork,
 };
+pub use state::census::Compared;
 pub use state::creation::{ADMINISTRATORS, Creation};
 pub use state::deleted::{DeletedDatabase, deleted_database};
 pub use state::desired::{Desired, Machine, default_site_url};
@@ -116,6 +119,7 @@ pub use state::exposed::{Exposed, warnings};
 pub use state::location::is_managed;
 pub use state::lost_journal::lost_journal;
 pub use state::published::{offered, sources};
+pub use state::rehearsal::{FailedRehearsal, PluginTrouble, Rehearsals, Rehearsed};
 pub use state::report::LastTest;
 pub use state::restoring::Scratch;
 pub use state::returning::{KeptDatabase, KeptState};

@@ -133,6 +133,12 @@ pub fn is_stopped(pid: u32) -> bool {
     crate::procfs::Stat::of(pid).is_some_and(|stat| matches!(stat.state, 'T' | 't'))
 }
 
+/// What a process group has used so far: processor time, and bytes that it read and wrote. Only for a comparison with a later look: as long
+/// as it stays the same, the group does nothing.
+pub fn used_by_group(group: u32) -> u64 {
+    crate::procfs::used_by_group(group)
+}
+
 /// The variables that a program inherits besides those it is given.
 #[expect(
     clippy::disallowed_methods,

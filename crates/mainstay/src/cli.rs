@@ -9,6 +9,7 @@ mod release;
 mod restore;
 mod security;
 mod self_update;
+mod upgrade;
 mod verify;
 
 mod image;
@@ -39,6 +40,7 @@ pub(crate) use release::{
 pub(crate) use restore::Restore;
 pub(crate) use security::{Security, SecurityUpdate, SecurityWatch};
 pub(crate) use self_update::{Recover, SelfUpdate};
+pub(crate) use upgrade::{Rollback, Upgrade};
 pub(crate) use verify::Verify;
 
 pub(crate) use image::{
@@ -347,55 +349,6 @@ pub(crate) struct Restart {
     /// server, edge, agent, app:ID, or database where Mainstay runs it; requests wait at the edge while the server restarts
     #[arg(value_name = "PART", default_value = "server")]
     pub part: String,
-    #[command(flatten)]
-    pub change: Change,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Upgrade {
-    /// Where to: esr, latest, a line such as 11.7, or a version [default: `version` in mainstay.toml, or esr; the built-in server: this
-    /// Mainstay's]
-    #[arg(long, value_name = "RELEASE")]
-    pub to: Option<String>,
-    /// Change to this edition: team, entry or enterprise
-    #[arg(long, value_name = "EDITION")]
-    pub edition: Option<::release::Edition>,
-    /// Take the release at the end of the way from this tarball [default: the cache, or the makers' site]
-    #[arg(long, value_name = "FILE")]
-    pub release: Option<PathBuf>,
-    /// Begin although Mainstay keeps no copy of a database that it does not run; make a backup of it first
-    #[arg(long)]
-    pub without_copy: bool,
-    /// Go on without a snapshot although backups are set up
-    #[arg(long)]
-    pub without_snapshot: bool,
-    /// Stop at each extended support release on the way: its makers test the way from each to the next
-    #[arg(long)]
-    pub every_esr: bool,
-    /// Where the way has stops: people wait until the end, and whatever fails goes back to the release before the first stop
-    #[arg(long)]
-    pub all_or_nothing: bool,
-    /// Change to an edition that can do less
-    #[arg(long)]
-    pub accept_loss: bool,
-    /// How long to wait for a database server that does not answer yet
-    #[arg(long, value_name = "SECONDS", default_value_t = 10, allow_negative_numbers = true, value_parser = clap::value_parser!(u64).range(0..))]
-    pub wait: u64,
-    #[command(flatten)]
-    pub change: Change,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Rollback {
-    /// The release to go back to, as `mainstay release list` names it, or its version [default: the one before the last upgrade]
-    #[arg(long, value_name = "RELEASE")]
-    pub to: Option<String>,
-    /// Go on without a snapshot of the present state although backups are set up
-    #[arg(long)]
-    pub without_snapshot: bool,
-    /// How long to wait for a database server that does not answer yet
-    #[arg(long, value_name = "SECONDS", default_value_t = 10, allow_negative_numbers = true, value_parser = clap::value_parser!(u64).range(0..))]
-    pub wait: u64,
     #[command(flatten)]
     pub change: Change,
 }

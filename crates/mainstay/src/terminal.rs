@@ -99,7 +99,10 @@ impl Reader for Steps {
                     None => self.printer.say(title),
                 }
             }
-            Event::Waiting { text, .. } => self.printer.say(text),
+            Event::Waiting { text, .. } => match &self.bar {
+                Some(bar) => bar.suspend(|| self.printer.say(text)),
+                None => self.printer.say(text),
+            },
             Event::Replanned { title } => {
                 self.printer.say(&format!(
                     "Another command changed what this plan was made from; the new plan: {title}"

@@ -24,7 +24,7 @@ pub enum Event {
         /// The steps in order.
         steps: Vec<Heading>,
     },
-    /// Something that the run needs is not there yet, and the command waits for it. There is no plan yet; nothing has begun.
+    /// The command waits: for something that a run needs, before there is a plan; or a step of the run says what keeps it.
     Waiting {
         /// What, and why.
         text: String,

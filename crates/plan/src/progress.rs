@@ -36,6 +36,7 @@ pub enum Unit {
 pub(crate) enum Report {
     Amount { done: u64, total: Option<u64>, unit: Unit },
     Said(String),
+    Waiting { text: String, ms: u64 },
 }
 
 const INTERVAL: Duration = Duration::from_millis(100);
@@ -67,6 +68,12 @@ impl Progress {
     /// What is being done now, as a short sentence.
     pub fn say(&self, text: impl Into<String>) {
         self.send(Report::Said(text.into()));
+    }
+
+    /// What the step waits for, as a sentence, and for how long already: told also where no progress is shown.
+    pub fn waits(&self, text: impl Into<String>, waited: Duration) {
+        let ms = u64::try_from(waited.as_millis()).unwrap_or(u64::MAX);
+        self.send(Report::Waiting { text: text.into(), ms });
     }
 
     fn send(&self, report: Report) {

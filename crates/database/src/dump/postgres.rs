@@ -26,7 +26,7 @@ use crate::version::Version;
 const SETTINGS: [&str; 2] = ["search_path", "default_text_search_config"];
 
 /// Tables whose rows are in a dump. Those of extensions are not; nor are, on a replica, those without a log.
-const TABLES: &str = "
+pub(crate) const TABLES: &str = "
     select n.nspname::text, c.relname::text
     from pg_class c join pg_namespace n on n.oid = c.relnamespace
     where c.relkind = 'r' and c.relpersistence <> 't'

@@ -212,7 +212,7 @@ impl Text for PostgresText {
 }
 
 /// The name of a table for [`Rows`].
-pub(super) fn table_name(schema: &str, table: &str) -> String {
+pub(crate) fn table_name(schema: &str, table: &str) -> String {
     if schema == "public" { table.to_owned() } else { format!("{schema}.{table}") }
 }
 

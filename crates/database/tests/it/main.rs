@@ -17,6 +17,7 @@ mod full {
     mod pooler;
     mod postgres_reasons;
     mod transfer;
+    mod watching;
 }
 
 use database::{Facts, Failure, Reason};

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::pending::{changes_nothing, saves_plan};
 use super::{Action, blocking, step};
 use crate::error::Error;
-use crate::place::machine::{make_dir, run_to_end};
+use crate::place::machine::make_dir;
 use crate::state::database_failure;
 use crate::state::location::{self, Location};
 use crate::world::World;
@@ -66,7 +66,7 @@ impl Database {
         }
     }
 
-    pub(super) async fn apply(&self, world: &World, _: &Progress) -> Result<Value, Error> {
+    pub(super) async fn apply(&self, world: &World, progress: &Progress) -> Result<Value, Error> {
         let release = Release::open(&world.layout.releases().join(self.release.to_string()))?;
         let config = world.layout.config();
         let saves_plan = !self.fresh && saves_plan(&world.layout);
@@ -76,7 +76,8 @@ impl Database {
             return Ok(serde_json::json!({ "migrated": false }));
         }
         let user = self.user.as_deref().map(host::User::named).transpose()?;
-        run_to_end(&invocation, user.as_ref()).await.map(|()| Value::Null)
+        let server = self.external.then(|| location::of_config(world)).transpose()?;
+        super::watched::run(&invocation, user.as_ref(), server.as_ref(), progress).await
     }
 
     pub(super) async fn undo(&self, world: &World, _: Option<&Value>) -> Result<(), Error> {

@@ -14,6 +14,7 @@ mod apps;
 mod backup_key;
 mod backup_repository;
 mod before_removal;
+mod census;
 mod closing;
 mod cluster;
 mod configuration;
@@ -43,6 +44,7 @@ mod postgres_start;
 mod program;
 mod program_agent;
 mod pruning;
+mod rehearsal;
 mod removal;
 mod replacement;
 mod return_state;
@@ -59,6 +61,7 @@ mod thinning;
 mod unit;
 mod unpacking;
 mod volume_version;
+mod watched;
 
 use std::time::Duration;
 
@@ -77,6 +80,7 @@ pub(crate) use apps::{AppFiles, AppRecord, AppRemoval, Apps, Check};
 pub(crate) use backup_key::BackupKey;
 pub(crate) use backup_repository::BackupRepository;
 pub(crate) use before_removal::BeforeRemoval;
+pub(crate) use census::{Census, Comparison, let_go};
 pub(crate) use closing::{Closing, Entry};
 pub(crate) use cluster::{Cluster, ClusterSettings, fitting};
 pub(crate) use configuration::Configuration;
@@ -107,6 +111,7 @@ pub(crate) use postgres::Postgres;
 pub(crate) use program::{KeptProgram, NewProgram, ProgramFile, kept as kept_program};
 pub(crate) use program_agent::ProgramAgent;
 pub(crate) use pruning::Pruning;
+pub(crate) use rehearsal::{Rehearsal, unreadable};
 pub(crate) use removal::Removal;
 pub(crate) use replacement::Replacement;
 pub(crate) use return_state::ReturnState;
@@ -163,10 +168,10 @@ macro_rules! actions {
 
 actions! {
     AcceptanceTest, Access, Account, Activation, Administrator, Agent, AppFiles, AppRecord, AppRemoval, Apps,
-    BackupKey, BackupRepository, BeforeRemoval, Closing, Cluster, ClusterSettings, Configuration, CreateDatabase, Database,
+    BackupKey, BackupRepository, BeforeRemoval, Census, Closing, Cluster, ClusterSettings, Comparison, Configuration, CreateDatabase, Database,
     DatabaseAside, DatabasePassword, Directories, Edge, Exchange, FetchedCopy, Fetching, Forgetting, Freeing,
     Furnish, HandOver, Hold, Hook, Identity, KeepState, KeptCopy, KeptDump, KeptProgram, Loading, Mending, NewProgram,
-    Ownership, Packages, Pending, Postgres, ProgramAgent, ProgramFile, Pruning, Removal, Replacement, RepositoryLock,
+    Ownership, Packages, Pending, Postgres, ProgramAgent, ProgramFile, Pruning, Rehearsal, Removal, Replacement, RepositoryLock,
     ReturnState, RolePassword, Rotation, Schedule, Scratch, ScratchComparison, ScratchRemoval,
     Secrets, Server, SetAside, Snapshot, SnapshotFiles, SnapshotRelease, SnapshotSettings, SystemUser,
     TakenConfig, TakenFiles, Unit, Unpacking, VolumeVersion, WantedFile,

@@ -46,14 +46,27 @@ pub struct Scratch {
     pub managed: bool,
     /// Whether it runs from the releases of this deployment.
     pub shares_releases: bool,
+    /// The tarball of another release that it gets.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub release: Option<PathBuf>,
+    /// The edition of that release, where it is another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub edition: Option<String>,
+    /// Tables and columns that the release may remove with what people have in them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub may_lose: Vec<String>,
+    /// The release that it is brought to, where an upgrade is rehearsed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rehearses: Option<String>,
 }
 
 impl Scratch {
     pub(crate) fn step(self, ms: u64) -> Step<Action> {
-        let title = format!(
-            "Restore snapshot {} into a scratch deployment, start it and test it",
-            short(&self.snapshot)
-        );
+        let into = format!("Restore snapshot {} into a scratch deployment", short(&self.snapshot));
+        let title = match &self.rehearses {
+            Some(release) => format!("{into}, bring it to {release}, start it and test it"),
+            None => format!("{into}, start it and test it"),
+        };
         step("scratch", title, Undo::by("Remove the scratch deployment"), ms, self)
     }
 
@@ -85,6 +98,13 @@ impl Scratch {
         if self.managed {
             args.extend(["--database".to_owned(), "managed".to_owned()]);
         }
+        if let Some(release) = &self.release {
+            args.extend(["--release".to_owned(), release.display().to_string()]);
+        }
+        if let Some(edition) = &self.edition {
+            args.extend(["--edition".to_owned(), edition.clone()]);
+        }
+        args.extend(self.may_lose.iter().flat_map(|name| ["--may-lose".to_owned(), name.clone()]));
         let said = progress.clone();
         let ended = mainstay(world, &args)?.on_line(move |line| say(&said, line)).run().await;
         ended.map_err(|error| failed(&error, "the restored deployment is not verified"))?;

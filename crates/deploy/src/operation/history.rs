@@ -8,6 +8,7 @@ use crate::action::HOOK_STEP;
 use crate::error::{Error, Exit};
 use crate::state::ended_runs::{self, EndedRun};
 use crate::state::restarts::{self, PartRestart};
+use crate::state::run_times::step_ms;
 use crate::world::World;
 
 /// How a run ended.
@@ -249,26 +250,18 @@ fn one_line(text: &str) -> String {
 
 fn steps(run: &Run) -> Vec<StepSummary> {
     let of_step = |step: &plan::Step<serde_json::Value>| {
-        let entries = || run.entries.iter().filter(|entry| entry.step == step.name);
-        let last = entries().next_back();
-        let effect = |pair: &[&plan::Entry]| match pair {
-            [begin, end] if is_begun(&begin.kind) && !is_begun(&end.kind) => {
-                Some(end.at.as_millisecond() - begin.at.as_millisecond())
-            }
-            _ => None,
-        };
-        let all: Vec<_> = entries().collect();
-        let ms: Option<i64> =
-            all.windows(2).filter_map(effect).fold(None, |sum, ms| Some(sum.unwrap_or(0) + ms));
+        let last = run.entries.iter().rfind(|entry| entry.step == step.name);
         StepSummary {
             step: step.name.clone(),
             title: step.title.clone(),
             undo: step.undo.clone(),
             state: last.map(|entry| entry.kind.word()),
-            ms,
-            said: entries().find_map(|entry| match &entry.kind {
-                EntryKind::Succeeded(output) if step.name == HOOK_STEP => said(output),
-                _ => None,
+            ms: step_ms(run, &step.name),
+            said: run.entries.iter().filter(|entry| entry.step == step.name).find_map(|entry| {
+                match &entry.kind {
+                    EntryKind::Succeeded(output) if step.name == HOOK_STEP => said(output),
+                    _ => None,
+                }
             }),
         }
     };
@@ -280,11 +273,6 @@ fn said(output: &serde_json::Value) -> Option<String> {
     let parts = ["failed", "said"].into_iter().filter_map(|key| output[key].as_str());
     let text = parts.filter(|text| !text.is_empty()).collect::<Vec<_>>().join("\n");
     (!text.is_empty()).then_some(text)
-}
-
-/// Whether an entry says that something began whose end is not known.
-fn is_begun(kind: &EntryKind) -> bool {
-    matches!(kind, EntryKind::Started | EntryKind::UndoStarted)
 }
 
 #[cfg(test)]

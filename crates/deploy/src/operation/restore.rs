@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::hooked::Hooked;
 use super::runner::{Looking, Operation, Recovered};
 use super::up::Request;
-use crate::action::{Action, DatabaseAside, FetchedCopy, forget_empty, size};
+use crate::action::{Action, DatabaseAside, FetchedCopy, forget_empty, let_go, size};
 use crate::error::{Error, Exit};
 use crate::part::configuration::ConfigChange;
 use crate::part::{Observed, View, converging, database, observe, preflight};
@@ -41,6 +41,8 @@ pub struct Restore {
     pub request: Request,
     /// A copy that lets nothing out of the machine.
     pub scratch: Option<Scratch>,
+    /// Tables and columns (`table.column`) that another release may remove with what people have in them.
+    pub may_lose: Vec<String>,
 }
 
 /// What it decides from.
@@ -158,6 +160,7 @@ impl Operation for Restore {
         let (creation, origin) =
             (self.request.creation.as_ref(), origin.as_ref().unwrap_or(&release::Origin::Builtin));
         let mut steps = converging(&View { layout, settled, observed, creation, origin });
+        let_go(&mut steps, &self.may_lose);
         steps.push(FetchedCopy { into: restoring.into.clone() }.step());
         Ok(Plan::new(RESTORE, title, steps))
     }

@@ -35,6 +35,7 @@ use crate::state::half_deleted::half_deleted;
 use crate::state::installed::{check_release, is_installed};
 use crate::state::lost_journal::lost_journal;
 use crate::state::proof::prove_next;
+use crate::state::rehearsal::Rehearsals;
 use crate::state::report::{LastTest, last_test};
 use crate::state::server_user::check_usable;
 use crate::state::settled::{published_keys, settle};
@@ -93,6 +94,9 @@ pub struct Status {
     /// How the last backup, check and drill ended; `None` where there was none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backups: Option<Backups>,
+    /// How the last rehearsal of an upgrade ended; `None` where there was none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rehearsals: Option<Rehearsals>,
     /// The run that was interrupted, or that needs somebody.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unfinished: Option<Unfinished>,
@@ -367,6 +371,7 @@ pub async fn status(world: &World) -> Status {
         boot,
         security: if installed { SecurityLine::of(world) } else { None },
         backups: if installed { backups(world) } else { None },
+        rehearsals: Some(Rehearsals::read(layout)).filter(|found| *found != Rehearsals::default()),
         warnings: told_elsewhere(layout)
             .into_iter()
             .chain(gone_to(layout))

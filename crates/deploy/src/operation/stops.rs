@@ -186,11 +186,21 @@ mod tests {
         let steps = way(false);
         let names: Vec<&str> = steps.iter().map(|step| step.name.as_str()).collect();
         let of_stop = |end: &str| {
-            ["release", "pending", "hold", "stop-server", "copy", "migration", "activation", "server"]
-                .into_iter()
-                .chain(["administrator", "acceptance", "keep-state", "admit"])
-                .map(|name| format!("{name}{end}"))
-                .collect::<Vec<_>>()
+            [
+                "release",
+                "pending",
+                "hold",
+                "stop-server",
+                "copy",
+                "count",
+                "migration",
+                "activation",
+                "server",
+            ]
+            .into_iter()
+            .chain(["administrator", "acceptance", "compare", "keep-state", "admit"])
+            .map(|name| format!("{name}{end}"))
+            .collect::<Vec<_>>()
         };
         let without_config = names
             .iter()

@@ -398,10 +398,8 @@ pub(crate) mod tests {
     fn a_stopped_deployment_is_started_and_nothing_is_made_again() {
         let mut observed = Observed { agent: None, ..finished() };
         observed.server.healthy = false;
-        assert_eq!(
-            names(&plan(&observed, false)),
-            ["agent", "server", "administrator", "edge", "acceptance"]
-        );
+        let expected = ["agent", "server", "administrator", "edge", "acceptance"];
+        assert_eq!(names(&plan(&observed, false)), expected);
     }
 
     #[test]
@@ -473,6 +471,7 @@ pub(crate) mod tests {
         let expected = [
             "pending",
             "copy",
+            "count",
             "migration",
             "activation",
             "agent",
@@ -481,6 +480,7 @@ pub(crate) mod tests {
             "hold",
             "edge",
             "acceptance",
+            "compare",
             "volume-version",
             "identity",
             "admit",

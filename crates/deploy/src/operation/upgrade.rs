@@ -5,6 +5,7 @@
 //! nothing that they did is lost with it.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use plan::{Plan, PlanError};
@@ -21,11 +22,14 @@ use super::snapshot_first::{NONE, snapshot_first, with_snapshot};
 use super::stops::{Stop, after, can_go_on, in_one, names};
 use super::up::refuse_lost;
 use super::verify::refuse_not_installed;
-use crate::action::{Action, Snapshot, size};
+use crate::action::{Action, Snapshot, let_go, size};
 use crate::error::{Error, Exit};
+use crate::operation::outputs::compared;
+use crate::operation::prediction::{Measured, downtime, in_words};
 use crate::part::database::readiness;
 use crate::part::{observe, preflight};
 use crate::place::ground::ground;
+use crate::state::census::Compared;
 use crate::state::cluster::Record;
 use crate::state::location::Location;
 use crate::state::published::{offered, sources};
@@ -45,7 +49,7 @@ pub struct Upgrade {
     /// The edition, where it is to be another.
     pub edition: Option<Edition>,
     /// The tarball of the release at the end of the way.
-    pub release: Option<std::path::PathBuf>,
+    pub release: Option<PathBuf>,
     /// How long to wait for a database server; `None` = 10 s.
     pub wait: Option<Duration>,
     /// Whether it may begin where no copy of the database can be kept.
@@ -58,6 +62,8 @@ pub struct Upgrade {
     pub all_or_nothing: bool,
     /// Whether an edition that can do less is accepted.
     pub accepts_loss: bool,
+    /// Tables and columns (`table.column`) that the release may remove with what people have in them.
+    pub may_lose: Vec<String>,
 }
 
 /// What an upgrade decides from.
@@ -70,6 +76,45 @@ pub struct Seen {
     snapshot: Option<(Snapshot, u64)>,
     /// The makers' notes that concern this deployment.
     notes: Vec<String>,
+    /// What was measured of this upgrade, or of another one.
+    measured: Option<Measured>,
+    /// How long people will wait, in words.
+    wait: Option<String>,
+}
+
+impl Seen {
+    /// The release that runs.
+    pub(super) fn from(&self) -> &ReleaseId {
+        &self.from
+    }
+
+    /// The next stop; `None` where nothing is to be done.
+    pub(super) fn stop(&self) -> Option<&ReleaseId> {
+        self.stops.first().map(|stop| &stop.settled.release)
+    }
+
+    /// Where the tarball of the next stop is, or will be; `None` = the built-in release of this Mainstay. And its edition, where it is
+    /// another than the one that runs.
+    pub(super) fn tarball(&self) -> (Option<PathBuf>, Option<String>) {
+        let Some(stop) = self.stops.first() else { return (None, None) };
+        let tarball = match &stop.origin {
+            Origin::File { path } => Some(path.clone()),
+            Origin::Published { wish, cache } => Some(Cache::at(cache).tarball(&wish.file())),
+            Origin::Builtin | Origin::Download { .. } => None,
+        };
+        let edition = stop.settled.release.edition;
+        (tarball, (edition != self.from.edition).then(|| edition.to_string()))
+    }
+
+    /// Whether the data is in a database on a server, managed or not.
+    pub(super) fn is_on_a_server(&self) -> bool {
+        self.stops.first().is_some_and(|stop| stop.settled.location != Location::File)
+    }
+
+    /// Settings that are right and do not do what they say with the release of the next stop.
+    pub(super) fn notices(&self) -> &[settings::Notice] {
+        self.stops.first().map(|stop| stop.settled.resolved.notices()).unwrap_or_default()
+    }
 }
 
 /// What an upgrade came to.
@@ -86,6 +131,9 @@ pub struct Upgraded {
     /// What is kept of the release before, for `rollback`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kept: Option<KeptState>,
+    /// What was compared with before, and what of it the release removed on purpose; `None` where nothing was changed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub compared: Option<Compared>,
     /// When the acceptance test last passed, in ms since the epoch.
     pub verified_at: Option<i64>,
     /// Settings that are right and do not do what they say with the new release.
@@ -163,7 +211,14 @@ impl Operation for Upgrade {
             true => snapshot_first(world, format!("before the upgrade from {from} to {to}")).await?,
             false => None,
         };
-        Ok(Seen { from, to, stops, snapshot, notes })
+        let measured = match stops.last() {
+            Some(stop) => Measured::of(layout, &from.to_string(), &stop.settled.release.to_string()).await,
+            None => None,
+        };
+        let mut seen = Seen { from, to, stops, snapshot, notes, measured, wait: None };
+        let steps = self.plan(world, &seen).map(|plan| plan.steps).unwrap_or_default();
+        seen.wait = downtime(&steps).map(|ms| in_words(ms, seen.measured.as_ref()));
+        Ok(seen)
     }
 
     fn plan(&self, world: &World, seen: &Seen) -> Result<Plan<Action>, Error> {
@@ -172,7 +227,11 @@ impl Operation for Upgrade {
         };
         let layout = &world.layout;
         let steps = seen.stops.iter().map(|stop| stop.steps(layout)).collect();
-        let steps = with_snapshot(in_one(steps, self.all_or_nothing), seen.snapshot.clone());
+        let mut steps = with_snapshot(in_one(steps, self.all_or_nothing), seen.snapshot.clone());
+        let_go(&mut steps, &self.may_lose);
+        if let Some(measured) = &seen.measured {
+            measured.put_into(&mut steps);
+        }
         let (from, to, dir) = (&seen.from, &settled.release, layout.root().display());
         let before_it = &names(&seen.stops)[..seen.stops.len() - 1];
         let by_way_of = match before_it.is_empty() {
@@ -227,6 +286,7 @@ impl Operation for Upgrade {
             to: to.to_string(),
             changed,
             kept,
+            compared: if changed { compared(&world.layout).await? } else { None },
             verified_at: last_pass(&world.layout),
             notices,
             warnings,
@@ -275,6 +335,7 @@ impl Operation for Upgrade {
             .chain(without)
             .chain(lost)
             .chain(notes)
+            .chain(seen.wait.clone())
             .collect()
     }
 

@@ -7,6 +7,7 @@ mod acceptance;
 mod agent;
 mod apps;
 pub(crate) mod boot;
+mod comparison;
 pub(crate) mod configuration;
 pub(crate) mod database;
 pub(crate) mod directory;
@@ -100,6 +101,14 @@ impl View<'_> {
         let stays = |returning: &Returning| !returning.replaces_database();
         self.migrates() && !self.settled.returning.as_ref().is_some_and(stays)
     }
+
+    /// Whether data that people have gets the schema of another release: that of this deployment, or of a snapshot.
+    pub(crate) fn changes_schema(&self) -> bool {
+        match &self.settled.restoring {
+            Some(restoring) => restoring.release != self.settled.release,
+            None => self.settled.returning.is_none() && self.migrates(),
+        }
+    }
 }
 
 /// A part's contribution to plans. Pure: the same view gives the same steps.
@@ -122,7 +131,7 @@ pub(crate) trait Part: Sync {
 }
 
 /// Every part, in the order in which they are started.
-pub(crate) const PARTS: [&dyn Part; 15] = [
+pub(crate) const PARTS: [&dyn Part; 16] = [
     &restored::Restored,
     &kept::Kept,
     &directory::Directory,
@@ -136,6 +145,7 @@ pub(crate) const PARTS: [&dyn Part; 15] = [
     &apps::Apps,
     &schedule::Schedule,
     &acceptance::Acceptance,
+    &comparison::Comparison,
     &volume::Volume,
     &identity::Identity,
 ];

@@ -422,6 +422,16 @@ impl Layout {
         self.root.join("run/ended-runs.json")
     }
 
+    /// What the rehearsals of upgrades came to.
+    pub(crate) fn rehearsals(&self) -> PathBuf {
+        self.root.join("run/rehearsed.json")
+    }
+
+    /// What people had before a release changed their database.
+    pub(crate) fn census(&self) -> PathBuf {
+        self.before().join("census.json")
+    }
+
     /// The newest report of the acceptance test.
     pub fn report(&self) -> PathBuf {
         self.root.join("run/verified.json")

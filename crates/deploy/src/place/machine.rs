@@ -4,8 +4,6 @@ use std::io::Read as _;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _, chown};
 use std::path::Path;
 
-use host::tool::{NO_LIMIT, Tool};
-
 use crate::error::{Error, Exit};
 
 pub use host::here::host_name;
@@ -35,15 +33,6 @@ pub(crate) fn make_dir(path: &Path, mode: u32, owner: Option<Owner>) -> Result<(
         chown(path, Some(uid), Some(gid)).map_err(fail)?;
     }
     Ok(())
-}
-
-/// Runs a program of a release to its end as another user. It may take any time; dropping the future kills it.
-///
-/// # Errors
-/// It cannot be started, or it fails: its last line.
-pub(crate) async fn run_to_end(call: &release::Call, user: Option<&host::User>) -> Result<(), Error> {
-    let tool = Tool::new(&call.program, NO_LIMIT).args(&call.args).envs(call.env.clone()).cwd(&call.cwd);
-    Ok(tool.user(user.cloned()).run().await.map(drop)?)
 }
 
 /// A secret in a file of its own (`NAME_FILE`) is not longer, in bytes.

@@ -54,6 +54,11 @@ pub(crate) fn read(path: &Path) -> Result<Value, Error> {
     ))
 }
 
+/// What keeps the uploaded files, where that is not the server's own directory.
+pub(crate) fn files_elsewhere(config: &Value) -> Option<&str> {
+    config["FileSettings"]["DriverName"].as_str().filter(|driver| !["", "local"].contains(driver))
+}
+
 /// The deployment's own, if there is one. One that was emptied, also to `{}`, is not there: every setting in it is gone.
 ///
 /// # Errors

@@ -249,6 +249,14 @@ pub(crate) fn deployed(config: &Value, layout: &Layout) -> Option<Location> {
     }
 }
 
+/// The database that config.json names, for whoever reads it; `None` = none.
+pub(crate) fn source(config: &Value, layout: &Layout) -> Option<DataSource> {
+    Some(match deployed(config, layout)? {
+        Location::File => DataSource::Sqlite(layout.sqlite()),
+        Location::Managed(server) | Location::Server(server) => DataSource::Server(*server),
+    })
+}
+
 /// Where the managed database of the deployment had its socket whose directory was copied or moved here.
 fn original_socket(layout: &Layout) -> Option<Host> {
     // A record that cannot be read is told elsewhere.

@@ -42,6 +42,9 @@ pub(crate) const SELF_UPDATE: &str = "self-update";
 /// Runs a hook of the administrator, after an operation.
 pub(crate) const HOOK: &str = "hook";
 
+/// Brings a copy of a deployment to a newer release.
+pub(crate) const REHEARSE: &str = "rehearse";
+
 /// Removes snapshots.
 pub(crate) const PRUNE_BACKUPS: &str = "backup prune";
 
@@ -56,6 +59,6 @@ pub(crate) const PRUNE_RELEASES: &str = "release prune";
 
 /// Whether an operation changes nothing that people use: while it runs, and after a kill, the deployment is as well as it was before.
 pub(crate) fn works_beside(operation: &str) -> bool {
-    [CREATE_BACKUP, PRUNE_BACKUPS, REPAIR_BACKUPS, CREATE_KEY, DRILL, PRUNE_RELEASES, HOOK]
+    [CREATE_BACKUP, PRUNE_BACKUPS, REPAIR_BACKUPS, CREATE_KEY, DRILL, REHEARSE, PRUNE_RELEASES, HOOK]
         .contains(&operation)
 }

@@ -21,6 +21,9 @@ const KEPT: usize = 64 * 1024;
 /// Called with each line of output.
 type OnLine<'a> = Box<dyn FnMut(&str) + Send + 'a>;
 
+/// Called with the id of the process.
+type OnStart<'a> = Box<dyn FnOnce(u32) + Send + 'a>;
+
 /// A program to run to its end, and how.
 pub struct Tool<'a> {
     pub(super) program: PathBuf,
@@ -34,6 +37,7 @@ pub struct Tool<'a> {
     pub(super) kept: usize,
     pub(super) input: Option<Input<'a>>,
     pub(super) on_line: Option<OnLine<'a>>,
+    pub(super) on_start: Option<OnStart<'a>>,
 }
 
 impl<'a> Tool<'a> {
@@ -53,6 +57,7 @@ impl<'a> Tool<'a> {
             kept: KEPT,
             input: None,
             on_line: None,
+            on_start: None,
         }
     }
 
@@ -137,6 +142,13 @@ impl<'a> Tool<'a> {
     #[must_use]
     pub fn on_line(mut self, on_line: impl FnMut(&str) + Send + 'a) -> Self {
         self.on_line = Some(Box::new(on_line));
+        self
+    }
+
+    /// Calls `on_start` with the id of its process, which is that of its process group, on the thread that waits for it.
+    #[must_use]
+    pub fn on_start(mut self, on_start: impl FnOnce(u32) + Send + 'a) -> Self {
+        self.on_start = Some(Box::new(on_start));
         self
     }
 }

@@ -88,7 +88,7 @@ impl Drop for PullOnDrop {
 
 fn to_end(mut tool: Tool<'_>, leash: &Leash) -> Result<Output, ToolError> {
     let program = tool.program.clone();
-    let (input, mut on_line) = (tool.input.take(), tool.on_line.take());
+    let (input, mut on_line, on_start) = (tool.input.take(), tool.on_line.take(), tool.on_start.take());
     let given = match &input {
         Some(Input::Secret(text)) => Some(text.clone()),
         _ => None,
@@ -104,6 +104,9 @@ fn to_end(mut tool: Tool<'_>, leash: &Leash) -> Result<Output, ToolError> {
         }
     };
     leash.hold(Some(Pid::from_child(&child)));
+    if let Some(on_start) = on_start {
+        on_start(child.id());
+    }
     let ended = AtomicBool::new(false);
     let mut line = |text: String| {
         if let Some(on_line) = &mut on_line {

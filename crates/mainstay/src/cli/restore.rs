@@ -51,6 +51,12 @@ pub(crate) struct Restore {
     /// A copy that lets nothing out of the machine: what a drill restores
     #[arg(long, hide = true)]
     pub scratch: bool,
+    /// The edition of the tarball, where a rehearsal changes it
+    #[arg(long, hide = true, requires = "scratch")]
+    pub edition: Option<::release::Edition>,
+    /// What a rehearsed release may remove
+    #[arg(long, hide = true, requires = "scratch")]
+    pub may_lose: Vec<String>,
     #[command(flatten)]
     pub change: Change,
 }

@@ -17,6 +17,7 @@ mod misread;
 mod question;
 mod recover;
 mod reference;
+mod rehearse;
 mod release;
 mod release_fetch;
 mod release_path;

@@ -36,6 +36,7 @@ pub(super) async fn run(
             ("user", args.user),
             ("boot", args.no_boot.then(|| "false".to_owned())),
             ("database", args.database),
+            ("edition", args.edition.map(|edition| edition.to_string())),
         ]),
         origin: args.release.map(|path| release::Origin::File { path }),
         creation: args.create_database.map(|file| file.map_or(Creation::Variable, Creation::File)),
@@ -43,7 +44,7 @@ pub(super) async fn run(
         ..Request::default()
     };
     let scratch = args.scratch.then_some(Scratch);
-    let operation = Restore { snapshot: args.snapshot, from, request, scratch };
+    let operation = Restore { snapshot: args.snapshot, from, request, scratch, may_lose: args.may_lose };
     let dir = world.layout.root().display();
     let question = format!(
         "This replaces the data of the deployment in {dir} by the snapshot's; what is there now is kept. Go on?"

@@ -183,6 +183,7 @@ fn text(status: &Status) -> String {
     }
     rows.extend(status.security.iter().map(|security| ("Security", security.line.clone())));
     rows.extend(status.backups.iter().flat_map(backups));
+    rows.extend(status.rehearsals.iter().flat_map(|found| rehearsals(found, status.release.as_deref())));
     rows.extend(status.full_disks.iter().map(|disk| ("Disk", disk.clone())));
     rows.extend(status.warnings.iter().map(|warning| ("Warning", warning.clone())));
     rows.iter().map(|(name, value)| format!("{name:<10} {value}")).collect::<Vec<_>>().join("\n")
@@ -217,6 +218,20 @@ fn backups(backups: &deploy::Backups) -> Vec<(&'static str, String)> {
     };
     lines.extend(backups.failing.iter().map(failed));
     lines.into_iter().enumerate().map(|(at, line)| (if at == 0 { "Backup" } else { "" }, line)).collect()
+}
+
+/// The last rehearsal of an upgrade of the release that runs.
+fn rehearsals(found: &deploy::Rehearsals, release: Option<&str>) -> Vec<(&'static str, String)> {
+    let passed = found.passed.as_ref().filter(|passed| Some(passed.from.as_str()) == release);
+    let passed = passed.map(|passed| {
+        let wait =
+            passed.predicted_ms.map(|ms| format!("; people will wait for about {} s", ms.div_ceil(1000)));
+        format!("{} at {:.0}, {} ago{}", passed.to, passed.at, ago(passed.at), wait.unwrap_or_default())
+    });
+    let failed =
+        found.failed.as_ref().map(|failed| format!("the one of {:.0} failed: {}", failed.at, failed.what));
+    let lines = passed.into_iter().chain(failed);
+    lines.enumerate().map(|(at, line)| (if at == 0 { "Rehearsed" } else { "" }, line)).collect()
 }
 
 /// How long ago that was, in its largest unit.

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use deploy::{Error, KeptDatabase, Upgrade, World};
+use deploy::{Compared, Error, KeptDatabase, Upgrade, World};
 use finding::Exit;
 use tokio_util::sync::CancellationToken;
 
@@ -28,7 +28,11 @@ pub(super) async fn run(
         every_extended: args.every_esr,
         all_or_nothing: args.all_or_nothing,
         accepts_loss: args.accept_loss,
+        may_lose: args.may_lose,
     };
+    if args.rehearse {
+        return super::rehearse::run(printer, world, operation, &args.change, cancel).await;
+    }
     let began = Instant::now();
     let mut from = None;
     for _ in 0..MOST_STOPS {
@@ -36,6 +40,9 @@ pub(super) async fn run(
         let Some(upgraded) = upgraded else { return Ok(Exit::Done) };
         printer.data(&upgraded);
         for line in settings::in_lines(&upgraded.notices) {
+            printer.say(&line);
+        }
+        for line in upgraded.compared.iter().flat_map(Compared::in_lines) {
             printer.say(&line);
         }
         for warning in &upgraded.warnings {

@@ -60,6 +60,7 @@ mod full {
     mod pages;
     mod pooler;
     mod postgres_image;
+    mod rehearse;
     mod removal;
     mod restore;
     mod restore_faults;
@@ -69,5 +70,6 @@ mod full {
     mod system_users;
     mod updates;
     mod upgrade;
+    mod upgrade_releases;
     mod web_client;
 }

@@ -115,6 +115,7 @@ impl<A: Action> Engine<'_, A> {
         self.reader.read(&match report {
             Report::Amount { done, total, unit } => Event::Progress { place, done, total, unit },
             Report::Said(text) => Event::Said { place, text },
+            Report::Waiting { text, ms } => Event::Waiting { text, ms },
         });
     }
 

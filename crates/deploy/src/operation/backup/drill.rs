@@ -177,6 +177,10 @@ impl Drill {
                 user: server_user(world)?,
                 managed: manifest.database.engine == "postgres",
                 shares_releases,
+                release: None,
+                edition: None,
+                may_lose: Vec::new(),
+                rehearses: None,
             },
         })
     }
@@ -209,7 +213,7 @@ impl Lost {
 }
 
 /// A port of loopback that nobody uses now.
-fn free_port() -> Result<u16, Error> {
+pub(in crate::operation) fn free_port() -> Result<u16, Error> {
     let bound = TcpListener::bind(("127.0.0.1", 0)).and_then(|listener| listener.local_addr());
     bound
         .map(|address| address.port())
@@ -217,7 +221,7 @@ fn free_port() -> Result<u16, Error> {
 }
 
 /// The user that the server runs as, where this may become another one: who owns its config.json.
-fn server_user(world: &World) -> Result<Option<String>, Error> {
+pub(in crate::operation) fn server_user(world: &World) -> Result<Option<String>, Error> {
     if !rustix::process::geteuid().is_root() {
         return Ok(None);
     }

@@ -80,6 +80,7 @@ impl Part for Database {
             let (user, external) = (desired.user.clone(), *location != Location::File);
             let (release, dumped) = (release.clone(), view.migrates() && seen.can_be_dumped);
             let action = action::Database { release, user, fresh: !seen.exists, external, dumped };
+            steps.extend(view.changes_schema().then(action::Census::step));
             let copied = view.migrates() && !matches!(location, Location::Server(_));
             steps.push(action.step(location, current, copied));
         }
@@ -153,6 +154,7 @@ fn restored(view: &View<'_>, restoring: &Restoring) -> Vec<Step<Action>> {
             external,
             dumped: false,
         };
+        steps.push(action::Census::step());
         steps.push(action.step(location, Some(&restoring.release), false));
     }
     steps

@@ -103,6 +103,7 @@ mod tests {
             path: format!("20261127/{id}/a.png"),
             thumbnail: thumbnail.to_owned(),
             preview: String::new(),
+            size: 1,
         };
         let rows = [
             row("there", 1, 0, "20261127/there/a_thumb.jpg"),

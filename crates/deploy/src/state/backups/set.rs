@@ -19,7 +19,7 @@ use crate::place::layout::Layout;
 use crate::state::apps;
 use crate::state::config_file;
 use crate::state::identity::Identity;
-use crate::state::location::{self, Location};
+use crate::state::location;
 use crate::world::World;
 
 /// The dump.
@@ -58,17 +58,11 @@ impl Subject {
     pub(crate) fn of(world: &World) -> Result<Self, Error> {
         let layout = &world.layout;
         let config = config_file::read(&layout.config())?;
-        let source = match location::deployed(&config, layout) {
-            Some(Location::File) => DataSource::Sqlite(layout.sqlite()),
-            Some(Location::Managed(server) | Location::Server(server)) => DataSource::Server(*server),
-            None => {
-                let what =
-                    format!("{}: `SqlSettings.DataSource` names no database", layout.config().display());
-                return Err(Error::new(Exit::Settings, what).hint("run `mainstay up`, which writes it"));
-            }
-        };
-        let driver = config["FileSettings"]["DriverName"].as_str().filter(|driver| !driver.is_empty());
-        let without_files = driver.filter(|driver| *driver != "local").map(|driver| {
+        let source = location::source(&config, layout).ok_or_else(|| {
+            let what = format!("{}: `SqlSettings.DataSource` names no database", layout.config().display());
+            Error::new(Exit::Settings, what).hint("run `mainstay up`, which writes it")
+        })?;
+        let without_files = config_file::files_elsewhere(&config).map(|driver| {
             format!("the server keeps its files elsewhere (`FileSettings.DriverName` is `{driver}`): back them up there")
         });
         let release = release::current(&layout.current())

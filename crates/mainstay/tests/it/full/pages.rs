@@ -309,6 +309,8 @@ fn releases() {
 #[test]
 fn upgrade() {
     Page { path: "docs/upgrade.md", before: &[("mainstay upgrade --plan", LOCAL)], ..Page::default() }.run();
+    let before = &[("mainstay upgrade --rehearse --plan", LOCAL)];
+    Page { path: "docs/rehearse.md", before, ..Page::default() }.run();
 }
 
 #[test]

@@ -1,10 +1,8 @@
 //! Upgrades: the packed built-in release in other versions, whose migrations change the database, some of them made to fail.
 
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
-use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -13,132 +11,15 @@ use serde_json::{Value, json};
 use super::external::Chat;
 use super::managed::{self, sql};
 use super::managed_recovery;
-use crate::place::{MAINSTAY, Place, Ran};
-
-/// What the stand-in for the next release does wrong.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Next {
-    /// Nothing.
-    Good,
-    /// Its migration changes the database and fails then.
-    FailsToMigrate,
-    /// It migrates and does not start.
-    DoesNotStart,
-    /// It starts, says that it is well, and takes no files.
-    TakesNoFiles,
-    /// It starts, answers once, and ends.
-    Crashes,
-    /// Nothing, and it leaves the database as it is.
-    Dot,
-    /// Its migration finds a database that only reads from then on.
-    FindsItReadOnly,
-}
-
-impl Next {
-    const ALL: [Self; 7] = [
-        Self::Good,
-        Self::FailsToMigrate,
-        Self::DoesNotStart,
-        Self::TakesNoFiles,
-        Self::Crashes,
-        Self::Dot,
-        Self::FindsItReadOnly,
-    ];
-
-    /// The tarball of the release.
-    pub(super) fn tarball(self) -> &'static str {
-        let at = Self::ALL.iter().position(|next| *next == self).expect("one of them");
-        TARBALLS.paths[at].to_str().expect("a name")
-    }
-
-    /// The program that stands before the server's own: it migrates further than that.
-    fn program(self) -> String {
-        let (migrated, started) = match self {
-            Self::Good => ("", "exec"),
-            Self::FailsToMigrate => ("echo 'the migration 999 failed' >&2; exit 1", "exec"),
-            Self::DoesNotStart => ("", "echo 'the cache cannot be opened' >&2; exit 1; exec"),
-            Self::TakesNoFiles => ("", "MM_FILESETTINGS_MAXFILESIZE=1 exec"),
-            Self::Crashes => ("", "(sleep 0.6; echo 'panic: out of ideas' >&2; kill -9 $$) & exec"),
-            Self::Dot => ("", "exec"),
-            Self::FindsItReadOnly => (READ_ONLY, "exec"),
-        };
-        let (build, pending) = match self {
-            Self::Dot => ("0.1.9", "No migrations to apply."),
-            _ => ("0.2.0", "One migration: 999."),
-        };
-        format!(
-            r#"#!/bin/sh
-server="${{0%/*}}/server/mattermost"
-case "$*" in
-version*) printf 'Version: 11.6.0\nBuild Number: {build}\nBuild Date: -\nBuild Hash: -\nBuild Enterprise Ready: false\nEdition: builtin\n' ;;
-"db migrate --dry-run "*) echo '{pending}' ;;
-"db "*)
-    "$server" "$@" || exit
-    for config; do :; done
-    change="create table newer (id int); delete from posts where message = 'only the old release has this'"
-    database="${{config%/config/config.json}}/data/mattermost.db"
-    source=$(sed -n 's/.*"DataSource": *"\(postgres[^"]*\)".*/\1/p' "$config")
-    if [ -n "$source" ]; then
-        source=$(printf %s "$source" | sed 's/\\u0026/\&/g')
-        psql -X -q "$source" -c "$change" >&2 || exit
-    else
-        sqlite3 "$database" "$change" >&2 || exit
-    fi
-    {migrated}
-    ;;
-*) {started} "$server" "$@" ;;
-esac
-"#
-        )
-    }
-}
-
-/// Lets sessions of the database that begin from now on only read.
-const READ_ONLY: &str = "psql -X -q \"$source\" -c 'do $d$ begin execute format($f$alter database %I set default_transaction_read_only = on$f$, current_database()); end $d$' >&2; echo 'it only reads' >&2; exit 1";
-
-/// The tarballs of the next releases.
-static TARBALLS: LazyLock<Tarballs> = LazyLock::new(Tarballs::make);
-
-struct Tarballs {
-    paths: Vec<PathBuf>,
-    _dir: tempfile::TempDir,
-}
-
-fn ran(command: &mut Command) {
-    let output = command.output().expect("it runs");
-    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
-}
-
-impl Tarballs {
-    fn make() -> Self {
-        let dir = tempfile::Builder::new().permissions(PermissionsExt::from_mode(0o755)).tempdir();
-        let dir = dir.expect("a directory");
-        let packed = dir.path().join("builtin.tar.gz");
-        ran(Command::new(MAINSTAY).args(["release", "pack-builtin"]).arg(&packed));
-        ran(Command::new("tar").arg("-C").arg(dir.path()).arg("-xf").arg(&packed));
-        let root = dir.path().join("mattermost");
-        let (program, real) = (root.join("bin/mattermost"), root.join("bin/server"));
-        std::fs::create_dir(&real).expect("made");
-        std::fs::rename(&program, real.join("mattermost")).expect("moved");
-        std::fs::remove_file(root.join("manifest.txt")).expect("removed");
-        let tarball = |next: &Next| {
-            std::fs::write(&program, next.program()).expect("written");
-            std::fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).expect("executable");
-            let path = dir.path().join(format!("{next:?}.tar"));
-            ran(Command::new("tar").arg("-C").arg(dir.path()).arg("-cf").arg(&path).arg("mattermost"));
-            path
-        };
-        let paths = Next::ALL.iter().map(tarball).collect();
-        std::fs::remove_dir_all(root).expect("removed");
-        Self { paths, _dir: dir }
-    }
-}
+pub(super) use super::upgrade_releases::Next;
+use super::upgrade_releases::ran;
+use crate::place::{Place, Ran};
 
 /// What people had before the upgrade.
 pub(super) struct Before {
     channel: String,
     token: String,
-    pid: Value,
+    pub(super) pid: Value,
 }
 
 /// A running deployment in which people have written.
@@ -161,7 +42,7 @@ impl Before {
     }
 
     /// The messages in the channel, as the server shows them.
-    async fn messages(&self, place: &Place) -> String {
+    pub(super) async fn messages(&self, place: &Place) -> String {
         let url = format!("{}/api/v4/channels/{}/posts", place.url(), self.channel);
         let asked = reqwest::Client::new().get(url).bearer_auth(&self.token).send().await;
         asked.expect("an answer").text().await.expect("text")
@@ -227,6 +108,7 @@ async fn people_see_a_pause_and_no_error_and_a_failed_upgrade_leaves_no_trace() 
         (Next::FailsToMigrate, "the migration 999 failed"),
         (Next::DoesNotStart, "the cache cannot be opened"),
         (Next::TakesNoFiles, "is not verified"),
+        (Next::LosesAPost, "lost what people had: posts: 1 row is gone"),
     ] {
         let failed = upgrade(&place, next, &[]);
         assert!([5, 6].contains(&failed.code), "{next:?}: {}\n{}", failed.code, failed.stderr);
@@ -245,6 +127,9 @@ async fn people_see_a_pause_and_no_error_and_a_failed_upgrade_leaves_no_trace() 
         (upgraded["changed"].clone(), upgraded["release"].clone()),
         (json!(true), upgraded["to"].clone())
     );
+    let compared = &upgraded["compared"];
+    assert!(compared["tables"].as_u64() > Some(5) && compared["rows"].as_u64() > Some(10), "{compared}");
+    assert_eq!(compared["schema"]["tables_added"], json!(["newer"]), "{compared}");
     assert!(!is_old(&place, &before).await);
     assert_ne!(place.status()["agent"]["server"]["pid"], before.pid);
     before.post(&place, "after it").await;
@@ -416,16 +301,22 @@ async fn a_managed_database_goes_back_with_its_release() {
     managed::up(&place, &[]).expect(0);
     let before = deployment(&place).await;
     let has_newer = || !sql(&place, "select to_regclass('newer')").trim().is_empty();
-    for next in [Next::FailsToMigrate, Next::TakesNoFiles] {
+    for next in [Next::FailsToMigrate, Next::LosesAColumn] {
         let failed = upgrade(&place, next, &[]);
         assert!([5, 6].contains(&failed.code), "{next:?}: {}", failed.stderr);
         assert!(is_old(&place, &before).await && !has_newer(), "{next:?}: {}", failed.stderr);
+        let says = failed.stderr.contains("column users.mfausedtimestamps is gone");
+        assert_eq!(says, next == Next::LosesAColumn, "{}", failed.stderr);
     }
     let killed = upgrade(&place, Next::Good, &["--inject-kill", "server:after"]);
     assert_eq!(killed.code, -9);
     managed::up(&place, &[]).expect(0);
     assert!(is_old(&place, &before).await && !has_newer());
-    upgrade(&place, Next::Good, &[]).expect(0);
+    let more = ["--may-lose", "users.mfausedtimestamps", "--json"];
+    let upgraded = upgrade(&place, Next::LosesAColumn, &more).expect(0).json();
+    let compared = &upgraded["compared"];
+    assert_eq!(compared["schema"]["columns_removed"], json!(["users.mfausedtimestamps"]), "{compared}");
+    assert!(compared["removed"][0].as_str().is_some_and(|text| text.contains("--may-lose")), "{compared}");
     assert!(!is_old(&place, &before).await && has_newer());
     let killed = place.run(&["rollback", "--yes", "--inject-kill", "return-state:after"]);
     assert_eq!(killed.code, -9);

@@ -1,0 +1,165 @@
+//! Stand-ins for newer releases: the packed built-in release with a program before it that migrates further, some of them made to fail.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::LazyLock;
+
+use crate::place::MAINSTAY;
+
+/// What the stand-in for the next release does wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Next {
+    /// Nothing.
+    Good,
+    /// Its migration changes the database and fails then.
+    FailsToMigrate,
+    /// It migrates and does not start.
+    DoesNotStart,
+    /// It starts, says that it is well, and takes no files.
+    TakesNoFiles,
+    /// It starts, answers, and ends as soon as somebody makes a team (SQLite alone).
+    Crashes,
+    /// Nothing, and it leaves the database as it is.
+    Dot,
+    /// Its migration finds a database that only reads from then on.
+    FindsItReadOnly,
+    /// Its migration deletes a post, and all else works.
+    LosesAPost,
+    /// Its migration drops a column that the test does not need.
+    LosesAColumn,
+}
+
+impl Next {
+    const ALL: [Self; 9] = [
+        Self::Good,
+        Self::FailsToMigrate,
+        Self::DoesNotStart,
+        Self::TakesNoFiles,
+        Self::Crashes,
+        Self::Dot,
+        Self::FindsItReadOnly,
+        Self::LosesAPost,
+        Self::LosesAColumn,
+    ];
+
+    /// The tarball of the release.
+    pub(super) fn tarball(self) -> &'static str {
+        let at = Self::ALL.iter().position(|next| *next == self).expect("one of them");
+        TARBALLS.paths[at].to_str().expect("a name")
+    }
+
+    /// The program that stands before the server's own: it migrates further than that.
+    fn program(self) -> String {
+        let (migrated, started) = match self {
+            Self::Good => ("", "exec"),
+            Self::FailsToMigrate => ("echo 'the migration 999 failed' >&2; exit 1", "exec"),
+            Self::DoesNotStart => ("", "echo 'the cache cannot be opened' >&2; exit 1; exec"),
+            Self::TakesNoFiles => ("", "MM_FILESETTINGS_MAXFILESIZE=1 exec"),
+            Self::Crashes => ("", CRASHES),
+            Self::Dot | Self::LosesAPost | Self::LosesAColumn => ("", "exec"),
+            Self::FindsItReadOnly => (READ_ONLY, "exec"),
+        };
+        let (build, pending) = match self {
+            Self::Dot => ("0.1.9", "No migrations to apply."),
+            _ => ("0.2.0", "One migration: 999."),
+        };
+        let loses = match self {
+            Self::LosesAPost => "; delete from posts where message = 'only the new release has this'",
+            Self::LosesAColumn => "; alter table users drop column mfausedtimestamps",
+            _ => "",
+        };
+        format!(
+            r#"#!/bin/sh
+server="${{0%/*}}/server/mattermost"
+case "$*" in
+version*) printf 'Version: 11.6.0\nBuild Number: {build}\nBuild Date: -\nBuild Hash: -\nBuild Enterprise Ready: false\nEdition: builtin\n' ;;
+"db migrate --dry-run "*) echo '{pending}' ;;
+"db "*)
+    "$server" "$@" || exit
+    for config; do :; done
+    change="create table newer (id int); update posts set message = 'only the new release has this' where message = 'only the old release has this'{loses}"
+    database="${{config%/config/config.json}}/data/mattermost.db"
+    source=$(sed -n 's/.*"DataSource": *"\(postgres[^"]*\)".*/\1/p' "$config")
+    if [ -n "$source" ]; then
+        source=$(printf %s "$source" | sed 's/\\u0026/\&/g')
+        psql -X -q "$source" -c "$change" >&2 || exit
+    else
+        sqlite3 "$database" "$change" >&2 || exit
+    fi
+    {migrated}
+    ;;
+*) {started} "$server" "$@" ;;
+esac
+"#
+        )
+    }
+}
+
+/// Ends the server in the middle of its test, however fast that is: when the test has made its team.
+const CRASHES: &str = r#"for config; do :; done
+    teams() { sqlite3 "${config%/config/config.json}/data/mattermost.db" 'select count(*) from teams'; }
+    before=$(teams)
+    (while [ "$(teams)" = "$before" ]; do sleep 0.02; done; echo 'panic: out of ideas' >&2; kill -9 $$) & exec"#;
+
+/// Lets sessions of the database that begin from now on only read.
+const READ_ONLY: &str = "psql -X -q \"$source\" -c 'do $d$ begin execute format($f$alter database %I set default_transaction_read_only = on$f$, current_database()); end $d$' >&2; echo 'it only reads' >&2; exit 1";
+
+/// The tarballs of the next releases.
+static TARBALLS: LazyLock<Tarballs> = LazyLock::new(Tarballs::make);
+
+struct Tarballs {
+    paths: Vec<PathBuf>,
+    _dir: tempfile::TempDir,
+}
+
+pub(super) fn ran(command: &mut Command) {
+    let output = command.output().expect("it runs");
+    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// The beginning of the name of a directory of tarballs; the process that made it comes after it.
+const DIRECTORY: &str = "mainstay-stand-ins-";
+
+/// Removes what processes that have ended left: nothing drops a static.
+fn remove_left() {
+    for entry in std::fs::read_dir(std::env::temp_dir()).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let pid = name.strip_prefix(DIRECTORY).and_then(|rest| rest.split('-').next());
+        if pid.is_some_and(|pid| !Path::new("/proc").join(pid).exists()) {
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
+impl Tarballs {
+    fn make() -> Self {
+        remove_left();
+        let name = format!("{DIRECTORY}{}-", std::process::id());
+        let dir = tempfile::Builder::new()
+            .prefix(&name)
+            .permissions(PermissionsExt::from_mode(0o755))
+            .tempdir()
+            .expect("a directory");
+        let packed = dir.path().join("builtin.tar.gz");
+        ran(Command::new(MAINSTAY).args(["release", "pack-builtin"]).arg(&packed));
+        ran(Command::new("tar").arg("-C").arg(dir.path()).arg("-xf").arg(&packed));
+        let root = dir.path().join("mattermost");
+        let (program, real) = (root.join("bin/mattermost"), root.join("bin/server"));
+        std::fs::create_dir(&real).expect("made");
+        std::fs::rename(&program, real.join("mattermost")).expect("moved");
+        // Half of a test build is for debuggers.
+        ran(Command::new("strip").arg(real.join("mattermost")));
+        std::fs::remove_file(root.join("manifest.txt")).expect("removed");
+        let tarball = |next: &Next| {
+            std::fs::write(&program, next.program()).expect("written");
+            std::fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).expect("executable");
+            let path = dir.path().join(format!("{next:?}.tar"));
+            ran(Command::new("tar").arg("-C").arg(dir.path()).arg("-cf").arg(&path).arg("mattermost"));
+            path
+        };
+        let paths = Next::ALL.iter().map(tarball).collect();
+        std::fs::remove_dir_all(root).expect("removed");
+        Self { paths, _dir: dir }
+    }
+}
