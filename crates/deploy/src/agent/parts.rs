@@ -7,6 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use ::edge::UpstreamAddress;
+use tokio::sync::Notify;
 
 use super::edge::OpenEdge;
 use super::running::Running;
@@ -17,7 +18,10 @@ use crate::error::Error;
 /// The parts, in the order in which they were started. Whoever changes them holds the agent's turn; the lock inside is never held
 /// across a wait.
 #[derive(Default)]
-pub(super) struct Parts(Mutex<Vec<Part>>);
+pub(super) struct Parts {
+    parts: Mutex<Vec<Part>>,
+    added: Notify,
+}
 
 /// A part that runs.
 pub(super) struct Part {
@@ -141,6 +145,12 @@ impl Parts {
             tell_edges(&parts, &server.spec.upstream(), false);
         }
         parts.push(part);
+        self.added.notify_one();
+    }
+
+    /// Waits until a part is added.
+    pub(super) async fn added(&self) {
+        self.added.notified().await;
     }
 
     /// Returns when the part is gone: its process group, or its last connection. Until then it is seen.
@@ -191,7 +201,7 @@ impl Parts {
 
     /// No code that holds the lock can leave the parts half changed, so a panic elsewhere does not spoil them.
     fn inner(&self) -> MutexGuard<'_, Vec<Part>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.parts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

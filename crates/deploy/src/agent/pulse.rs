@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep_until};
 
 use super::parts::Parts;
 use super::postgres;
@@ -21,8 +21,12 @@ use crate::place::layout::Layout;
 /// How often it is asked.
 const INTERVAL: Duration = Duration::from_secs(5);
 
-/// How often it is asked while it is not known to answer, so that nobody is turned away longer than needed.
+/// How often it is asked while it is silent, so that nobody is turned away longer than needed, and how often is looked for a program that its
+/// supervisor has started again.
 const QUICK: Duration = Duration::from_millis(500);
+
+/// How often it is asked from its start to its first answer. Only one that has answered can fall silent, so the first answer is not missed.
+const EAGER: Duration = Duration::from_millis(100);
 
 /// How long it may take to answer once.
 const DEADLINE: Duration = Duration::from_secs(5);
@@ -86,6 +90,15 @@ impl Pulse {
         }
     }
 
+    /// After this long it is asked again.
+    fn pause(&self, verdict: Verdict) -> Duration {
+        match verdict {
+            Verdict::Well => INTERVAL,
+            _ if self.has_answered => QUICK,
+            _ => EAGER,
+        }
+    }
+
     /// Completes "was ended by Mainstay: ".
     fn why(&self) -> String {
         let seconds = self.silent.as_secs();
@@ -103,6 +116,8 @@ struct Watched {
     pulse: Pulse,
     /// When it answered last, or did not.
     last: Instant,
+    /// When it is asked next.
+    due: Instant,
 }
 
 /// How it is asked.
@@ -142,7 +157,6 @@ impl Asked {
 pub(super) async fn watch(parts: &Parts, layout: &Layout) {
     let mut watched: BTreeMap<String, Watched> = BTreeMap::new();
     loop {
-        let began = Instant::now();
         let running = parts.running_programs();
         if let Some(spec) = parts.postgres()
             && let Err(error) = postgres::bring_back_socket(layout, &spec)
@@ -151,14 +165,15 @@ pub(super) async fn watch(parts: &Parts, layout: &Layout) {
         }
         watched
             .retain(|name, known| running.iter().any(|(other, now, _)| other == name && known.asked.is(now)));
-        // A server that is started meanwhile is asked soon: only one that has answered can fall silent.
-        let mut pause = if running.is_empty() { QUICK } else { INTERVAL };
+        let mut next = Instant::now() + QUICK;
         for (name, spec, pid) in running {
             let began = Instant::now();
-            let Watched { asked, pulse, last } = match watched.entry(name.clone()) {
+            let Watched { asked, pulse, last, due } = match watched.entry(name.clone()) {
                 Entry::Occupied(known) => known.into_mut(),
                 Entry::Vacant(new) => match Asked::of(&spec) {
-                    Ok(Some(asked)) => new.insert(Watched { asked, pulse: Pulse::default(), last: began }),
+                    Ok(Some(asked)) => {
+                        new.insert(Watched { asked, pulse: Pulse::default(), last: began, due: began })
+                    }
                     Ok(None) => continue,
                     Err(error) => {
                         tracing::error!(part = name, %error, "the server cannot be asked");
@@ -169,13 +184,15 @@ pub(super) async fn watch(parts: &Parts, layout: &Layout) {
             if pulse.pid != pid {
                 // A process that was not asked yet is not known to be silent.
                 parts.set_silent(&name, pid, false);
+            } else if began < *due {
+                next = next.min(*due);
+                continue;
             }
             let answered = asked.answers(layout).await;
             let verdict = pulse.note(pid, answered, last.elapsed());
             *last = Instant::now();
-            if verdict != Verdict::Well {
-                pause = QUICK;
-            }
+            *due = began + pulse.pause(verdict);
+            next = next.min(*due);
             let is_silent = matches!(verdict, Verdict::Silent | Verdict::Replace);
             parts.set_silent(&name, pid, is_silent);
             if verdict == Verdict::Replace {
@@ -184,7 +201,12 @@ pub(super) async fn watch(parts: &Parts, layout: &Layout) {
                 parts.replace(&name, pid, &why, pulse.silent);
             }
         }
-        sleep(pause.saturating_sub(began.elapsed()).max(QUICK)).await;
+        // Whoever does not answer for long has used up its pause: the others have their turn first.
+        let earliest = Instant::now() + EAGER;
+        tokio::select! {
+            () = sleep_until(next.max(earliest)) => {}
+            () = parts.added() => {}
+        }
     }
 }
 
@@ -226,6 +248,19 @@ mod tests {
         assert_eq!(after(&mut pulse, 8, 299), Verdict::Wait);
         assert_eq!(after(&mut pulse, 8, 1), Verdict::Replace);
         assert_eq!(pulse.why(), "it answered nothing in the 300 s since its start");
+    }
+
+    #[test]
+    fn the_first_answer_is_waited_for_closely() {
+        let mut pulse = Pulse::default();
+        let verdict = pulse.note(7, false, EAGER);
+        assert_eq!(pulse.pause(verdict), EAGER);
+        let verdict = pulse.note(7, true, EAGER);
+        assert_eq!(pulse.pause(verdict), INTERVAL);
+        let verdict = pulse.note(7, false, INTERVAL);
+        assert_eq!(pulse.pause(verdict), QUICK);
+        let verdict = pulse.note(8, false, QUICK);
+        assert_eq!(pulse.pause(verdict), EAGER);
     }
 
     #[test]
