@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use dsn::{DataSource, Server};
+use serde::Serialize;
 use sqlx::mysql::MySqlConnection;
 use sqlx::{AssertSqlSafe, Connection as _};
 
@@ -14,15 +15,15 @@ use crate::reason::Reason;
 use crate::tables::mysql_tables;
 
 /// What was made, changed or deleted after a moment.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Since {
     /// Messages that were written.
     pub posts: i64,
-    /// Older messages that were edited.
+    /// Older messages that were edited: they get their old text.
     pub edited: i64,
-    /// Older messages that were deleted.
+    /// Older messages that were deleted: they are there again.
     pub deleted: i64,
-    /// Files that were uploaded.
+    /// Files that were uploaded: they stay on the disk, and nobody finds them any more.
     pub files: i64,
     /// Accounts that were made.
     pub accounts: i64,

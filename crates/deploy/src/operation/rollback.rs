@@ -67,20 +67,9 @@ pub struct Loss {
     pub since: Timestamp,
     /// Whether the database goes back.
     pub database: bool,
-    /// Messages that were written.
-    pub posts: i64,
-    /// Older messages that were edited, which get their old text.
-    pub edited: i64,
-    /// Older messages that were deleted, which are there again.
-    pub deleted: i64,
-    /// Uploaded files, which nobody finds any more; they stay on the disk.
-    pub files: i64,
-    /// Accounts.
-    pub accounts: i64,
-    /// Channels.
-    pub channels: i64,
-    /// Teams.
-    pub teams: i64,
+    /// How much of each; nothing where the database stays, or it could not be counted.
+    #[serde(flatten)]
+    pub counts: Since,
     /// Why it could not be counted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub uncounted: Option<String>,
@@ -285,8 +274,8 @@ async fn loss(world: &World, returning: &Returning) -> Loss {
             apart(move || Ok(Subject::of(&here)?.source)).await.map_err(|error| error.to_string())?;
         database::since(&source, until.as_millisecond(), PATIENCE).await.map_err(|error| error.to_string())
     };
-    let (since, uncounted) = match counted.await {
-        Ok(since) => (since, None),
+    let (counts, uncounted) = match counted.await {
+        Ok(counts) => (counts, None),
         Err(why) => (Since::default(), Some(why)),
     };
     let mut notes = Vec::new();
@@ -299,20 +288,7 @@ async fn loss(world: &World, returning: &Returning) -> Loss {
             "{next} stores passwords in a form that {release} cannot read: whoever signed in since needs a new one"
         ));
     }
-    let Since { posts, edited, deleted, files, accounts, channels, teams } = since;
-    Loss {
-        since: *until,
-        database,
-        posts,
-        edited,
-        deleted,
-        files,
-        accounts,
-        channels,
-        teams,
-        uncounted,
-        notes,
-    }
+    Loss { since: *until, database, counts, uncounted, notes }
 }
 
 impl Loss {
@@ -333,14 +309,15 @@ impl Loss {
         let counted = |count: i64, one: &str, many: &str| {
             (count > 0).then(|| format!("{count} {}", if count == 1 { one } else { many }))
         };
+        let Since { posts, edited, deleted, files, accounts, channels, teams } = self.counts;
         let all = [
-            counted(self.posts, "message", "messages"),
-            counted(self.files, "file", "files"),
-            counted(self.accounts, "account", "accounts"),
-            counted(self.channels, "channel", "channels"),
-            counted(self.teams, "team", "teams"),
-            counted(self.edited, "edit of an older message", "edits of older messages"),
-            counted(self.deleted, "deletion of an older message", "deletions of older messages"),
+            counted(posts, "message", "messages"),
+            counted(files, "file", "files"),
+            counted(accounts, "account", "accounts"),
+            counted(channels, "channel", "channels"),
+            counted(teams, "team", "teams"),
+            counted(edited, "edit of an older message", "edits of older messages"),
+            counted(deleted, "deletion of an older message", "deletions of older messages"),
         ];
         let all: Vec<String> = all.into_iter().flatten().collect();
         let line = match all.is_empty() {
@@ -386,18 +363,13 @@ mod tests {
         let nothing = Loss {
             since: Timestamp::UNIX_EPOCH,
             database: true,
-            posts: 0,
-            edited: 0,
-            deleted: 0,
-            files: 0,
-            accounts: 0,
-            channels: 0,
-            teams: 0,
+            counts: Since::default(),
             uncounted: None,
             notes: Vec::new(),
         };
         assert!(nothing.lines()[0].starts_with("no message, file"));
-        let some = Loss { posts: 2, accounts: 1, edited: 1, ..nothing.clone() };
+        let counts = Since { posts: 2, accounts: 1, edited: 1, ..Since::default() };
+        let some = Loss { counts, ..nothing.clone() };
         assert_eq!(
             some.lines()[0],
             "lost with it, made since 1970-01-01T00:00:00Z: 2 messages, 1 account, 1 edit of an older message"

@@ -82,10 +82,11 @@ pub(super) fn in_one(stops: Vec<Vec<Step<Action>>>, all_or_nothing: bool) -> Vec
     }
     let (mut fetched, mut steps, mut kept) = (Vec::new(), Vec::new(), None);
     for (at, of_stop) in stops.into_iter().enumerate() {
-        for mut step in of_stop {
-            if at > 0 {
-                step.name = format!("{}-{}", step.name, at + 1);
-            }
+        let numbered = |step: Step<Action>| match at {
+            0 => step,
+            _ => Step { name: format!("{}-{}", step.name, at + 1), ..step },
+        };
+        for mut step in of_stop.into_iter().map(numbered) {
             match &step.action {
                 Action::Fetching(_) => fetched.push(step),
                 // What the first stop does for the whole deployment.
@@ -98,9 +99,7 @@ pub(super) fn in_one(stops: Vec<Vec<Step<Action>>>, all_or_nothing: bool) -> Vec
             }
         }
         if !all_or_nothing && at < last {
-            let step = BeforeRemoval {}.step();
-            let name = if at > 0 { format!("{}-{}", step.name, at + 1) } else { step.name.clone() };
-            steps.push(Step { name, ..step });
+            steps.push(numbered(BeforeRemoval {}.step()));
         }
     }
     fetched.extend(steps);

@@ -2,7 +2,7 @@
 
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::process::ExitStatusExt as _;
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -62,6 +62,16 @@ impl From<Output> for Ran {
 /// Whether these tests run as root.
 pub(crate) fn is_root() -> bool {
     rustix::process::geteuid().is_root()
+}
+
+/// A shell script that may mount what it likes: nobody else sees that. It finds `MAINSTAY`, and in `USER_FLAG` the flag that names the
+/// server's user where one has to be named.
+pub(crate) fn with_own_mounts(script: &str) -> Command {
+    let mut unshare = Command::new("unshare");
+    unshare.arg(if is_root() { "--mount" } else { "-rm" }).args(["sh", "-c", script]);
+    unshare.env("MAINSTAY", MAINSTAY).env("USER_FLAG", if is_root() { "--user nobody" } else { "" });
+    unshare.process_group(0);
+    unshare
 }
 
 /// A port that is free now: below the range for outgoing connections, so that none of those takes it meanwhile.

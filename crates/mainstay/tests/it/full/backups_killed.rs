@@ -1,11 +1,10 @@
 //! Backups that are killed, fail, or find no room: the next command goes on, and what is listed is whole.
 
 use std::fs;
-use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use crate::place::{MAINSTAY, Place, Ran, is_root};
+use crate::place::{Place, Ran, with_own_mounts};
 
 /// Nothing of a backup that did not end is in the way, and what is listed can be restored.
 fn assert_whole(place: &Place, count: usize, at: &str) {
@@ -117,16 +116,10 @@ run down
 #[test]
 fn a_repository_without_room_is_named_and_takes_the_next_backup() {
     let place = Place::new();
-    let mut unshare = Command::new("unshare");
-    let unshare = if is_root() { unshare.arg("--mount") } else { unshare.arg("-rm") };
-    let ran: Ran = unshare
-        .args(["sh", "-c", NO_ROOM])
+    let ran: Ran = with_own_mounts(NO_ROOM)
         .env("DIR", &place.root)
-        .env("MAINSTAY", MAINSTAY)
         .env("MAINSTAY_CACHE", place.cache())
         .env("PORT", place.port.to_string())
-        .env("USER_FLAG", if is_root() { "--user nobody" } else { "" })
-        .process_group(0)
         .output()
         .expect("unshare runs")
         .into();

@@ -1,10 +1,9 @@
 //! `uninstall`, killed in its deletion, and where it cannot be recorded.
 
 use std::fs;
-use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Stdio};
 
-use crate::place::{MAINSTAY, Place, Ran, eventually, is_root, processes_of};
+use crate::place::{Place, Ran, eventually, processes_of, with_own_mounts};
 
 /// The names that a deletion leaves to the end.
 fn waits(name: &str) -> bool {
@@ -195,15 +194,9 @@ echo "left: $(ls -A $DIR | tr '\n' ' ')"
 #[test]
 fn a_full_disk_is_named_and_a_deployment_on_it_stops_and_goes() {
     let place = Place::new();
-    let mut unshare = Command::new("unshare");
-    let unshare = if is_root() { unshare.arg("--mount") } else { unshare.arg("-rm") };
-    let ran: Ran = unshare
-        .args(["sh", "-c", ON_A_FULL_DISK])
+    let ran: Ran = with_own_mounts(ON_A_FULL_DISK)
         .env("DIR", &place.root)
-        .env("MAINSTAY", MAINSTAY)
         .env("PORT", place.port.to_string())
-        .env("USER_FLAG", if is_root() { "--user nobody" } else { "" })
-        .process_group(0)
         .output()
         .expect("unshare runs")
         .into();

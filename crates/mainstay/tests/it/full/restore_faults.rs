@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use super::restore::{Work, assert_removed, block};
-use crate::place::{MAINSTAY, Place, Ran, is_root};
+use crate::place::{MAINSTAY, Place, Ran, with_own_mounts};
 
 /// A release of the built-in server that this program has not: of a later version of Mainstay.
 fn later_release(dir: &Path) -> PathBuf {
@@ -123,17 +123,11 @@ fn a_disk_that_fills_up_under_a_restore_leaves_nothing_but_what_was_fetched() {
     work.backed_up();
     let dir = tempfile::Builder::new().permissions(PermissionsExt::from_mode(0o755)).tempdir();
     let (dir, port) = (dir.expect("a directory"), crate::place::free_port());
-    let mut unshare = Command::new("unshare");
-    let unshare = if is_root() { unshare.arg("--mount") } else { unshare.arg("-rm") };
-    let ran: Ran = unshare
-        .args(["sh", "-c", FULL])
+    let ran: Ran = with_own_mounts(FULL)
         .env("WORK", dir.path())
         .env("FROM", &work.place.root)
-        .env("MAINSTAY", MAINSTAY)
         .env("MAINSTAY_CACHE", work.place.cache())
         .env("PORT", port.to_string())
-        .env("USER_FLAG", if is_root() { "--user nobody" } else { "" })
-        .process_group(0)
         .output()
         .expect("unshare runs")
         .into();
