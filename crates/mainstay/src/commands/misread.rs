@@ -68,7 +68,11 @@ pub(super) fn report(mut error: Error) -> Exit {
 /// clap also offers commands and flags that are hidden, such as those that Mainstay calls itself with: they are taken out. A word of
 /// another tool gets its counterpart.
 fn improve(error: &mut Error) {
-    let visible = Visible::of(&Cli::command());
+    let usage = match error.get(ContextKind::Usage) {
+        Some(ContextValue::StyledStr(usage)) => usage.to_string(),
+        _ => String::new(),
+    };
+    let visible = Visible::below(&Cli::command(), &usage);
     for kind in [ContextKind::SuggestedSubcommand, ContextKind::ValidSubcommand, ContextKind::SuggestedArg] {
         match error.remove(kind) {
             Some(ContextValue::Strings(names)) => {
@@ -85,10 +89,6 @@ fn improve(error: &mut Error) {
         }
     }
     let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidSubcommand) else { return };
-    let usage = match error.get(ContextKind::Usage) {
-        Some(ContextValue::StyledStr(usage)) => usage.to_string(),
-        _ => String::new(),
-    };
     let Some(instead) = instead(word, &usage) else { return };
     error.remove(ContextKind::SuggestedSubcommand);
     let instead = Commands::at(Place::of(&super::variables())).message(instead);
@@ -111,23 +111,36 @@ fn instead(word: &str, usage: &str) -> Option<&'static str> {
     ELSEWHERE.iter().find(|(words, _)| is_first && has(words)).map(|(_, instead)| *instead)
 }
 
-/// The names of commands and flags that help shows.
+/// The names of commands and flags that the help of one command shows.
 struct Visible(BTreeSet<String>);
 
 impl Visible {
-    fn of(command: &clap::Command) -> Self {
+    /// Those of the command which `usage` is of, and of those below it: a flag may be hidden at one command and shown at another.
+    fn below(mut command: &clap::Command, usage: &str) -> Self {
         let mut visible = Self(BTreeSet::new());
+        for word in usage.trim_start_matches("Usage:").split_whitespace() {
+            if let Some(named) = command.find_subcommand(word) {
+                visible.add_flags(command.get_arguments().filter(|arg| arg.is_global_set()));
+                command = named;
+            } else if word != command.get_name() {
+                break;
+            }
+        }
         visible.add(command);
         visible
     }
 
-    fn add(&mut self, command: &clap::Command) {
-        for arg in command.get_arguments().filter(|arg| !arg.is_hide_set()) {
+    fn add_flags<'a>(&mut self, flags: impl Iterator<Item = &'a clap::Arg>) {
+        for arg in flags.filter(|arg| !arg.is_hide_set()) {
             let long = arg.get_long().into_iter().map(str::to_owned);
             let aliases =
                 arg.get_visible_aliases().unwrap_or_default().into_iter().map(|name| name.to_string());
             self.0.extend(long.chain(aliases).map(|name| format!("--{name}")));
         }
+    }
+
+    fn add(&mut self, command: &clap::Command) {
+        self.add_flags(command.get_arguments());
         for command in command.get_subcommands().filter(|command| !command.is_hide_set()) {
             self.0.insert(command.get_name().to_owned());
             self.0.extend(command.get_visible_aliases().map(str::to_owned));
@@ -190,8 +203,11 @@ mod tests {
 
     #[test]
     fn commands_of_mainstay_itself_are_known() {
-        let visible = Visible::of(&Cli::command());
+        let visible = Visible::below(&Cli::command(), "");
         assert!(!visible.has("hold-to") && !visible.has("agent") && visible.has("up"));
+        assert!(visible.has("--edition"));
+        let restore = Visible::below(&Cli::command(), "Usage: mainstay restore [OPTIONS] [SNAPSHOT]");
+        assert!(!restore.has("--edition") && restore.has("--release") && restore.has("--json"));
     }
 
     /// Every hidden flag and command, with the words before it.
