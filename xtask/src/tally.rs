@@ -5,6 +5,9 @@ use std::fmt;
 /// At most this many executables are listed as slow.
 const SLOWEST: usize = 12;
 
+/// At most this many lines of a failure's message are repeated at the end: the place and the beginning.
+const CAUSE: usize = 12;
+
 /// What one test executable reported.
 #[derive(Debug, Default, Clone, PartialEq)]
 struct Executable {
@@ -12,9 +15,25 @@ struct Executable {
     passed: u64,
     ignored: u64,
     seconds: f64,
-    failed: Vec<String>,
+    failed: Vec<Failed>,
+    /// Whose output is being read, by its place in `failed`.
+    told: Option<usize>,
     /// Whether it printed its result. One that crashed did not.
     finished: bool,
+}
+
+/// A test that failed.
+#[derive(Debug, Default, Clone, PartialEq)]
+struct Failed {
+    test: String,
+    /// Where it panicked, and with which message.
+    cause: Vec<String>,
+}
+
+impl Failed {
+    fn named(test: &str) -> Self {
+        Self { test: test.to_owned(), cause: Vec::new() }
+    }
 }
 
 /// The sum of a run.
@@ -33,9 +52,15 @@ impl Tally {
         }
         let Some(executable) = self.executables.last_mut() else { return };
         if let Some(test) = line.strip_prefix("test ").and_then(|rest| rest.strip_suffix(" ... FAILED")) {
-            executable.failed.push(test.trim_end_matches(" - should panic").to_owned());
+            executable.failed.push(Failed::named(test.trim_end_matches(" - should panic")));
+        } else if let Some(test) =
+            line.strip_prefix("---- ").and_then(|rest| rest.strip_suffix(" stdout ----"))
+        {
+            executable.told = executable.failed.iter().position(|failed| failed.test == test);
         } else if let Some(result) = line.strip_prefix("test result: ") {
             executable.finish(result);
+        } else {
+            executable.note_cause(line);
         }
     }
 
@@ -43,7 +68,7 @@ impl Tally {
     pub(crate) fn end(&mut self, cargo_succeeded: bool) {
         self.cargo_succeeded = cargo_succeeded;
         for executable in self.executables.iter_mut().filter(|executable| !executable.finished) {
-            executable.failed.push("(ended before it reported its result)".to_owned());
+            executable.failed.push(Failed::named("(ended before it reported its result)"));
         }
     }
 
@@ -102,7 +127,23 @@ impl Executable {
         self.seconds = seconds.unwrap_or(0.0);
         // Output of a test can hide the line with its name; the count is right all the same.
         while self.failed.len() < failed {
-            self.failed.push("(a test whose name was not printed on a line of its own)".to_owned());
+            self.failed.push(Failed::named("(a test whose name was not printed on a line of its own)"));
+        }
+    }
+
+    /// Reads a line of the output of a test that failed: the first panic counts, up to its backtrace.
+    fn note_cause(&mut self, line: &str) {
+        let Some(place) = self.told else { return };
+        let cause = &mut self.failed[place].cause;
+        if line == "stack backtrace:"
+            || line.starts_with("note: run with `RUST_BACKTRACE")
+            || cause.len() == CAUSE
+        {
+            self.told = None;
+        } else if let Some((_, at)) = line.split_once(" panicked at ").filter(|_| cause.is_empty()) {
+            cause.push(at.trim_end_matches(':').to_owned());
+        } else if !cause.is_empty() {
+            cause.push(line.to_owned());
         }
     }
 }
@@ -128,8 +169,11 @@ impl fmt::Display for Tally {
             writeln!(f, "{name:<32}{passed:>8}{:>8}{seconds:>10.1}", 0)?;
         }
         for (_, executable) in &shown {
-            for test in &executable.failed {
+            for Failed { test, cause } in &executable.failed {
                 writeln!(f, "FAILED  {}  {test}", executable.name)?;
+                for line in cause {
+                    writeln!(f, "        {line}")?;
+                }
             }
         }
         if !self.cargo_succeeded && self.sum(|executable| executable.failed.len() as u64) == 0 {
@@ -157,6 +201,21 @@ test result: ok. 2 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; fini
 test runs::it_resumes ... FAILED
 test runs::it_panics - should panic ... FAILED
 test runs::it_waits ... ignored
+
+failures:
+
+---- runs::it_resumes stdout ----
+a line that the test printed
+
+thread 'runs::it_resumes' (7) panicked at crates/plan/tests/it/runs.rs:9:5:
+assertion failed: resumed
+twice
+stack backtrace:
+   0: __rustc::rust_begin_unwind
+
+failures:
+    runs::it_resumes
+    runs::it_panics
 
 test result: FAILED. 7 passed; 2 failed; 1 ignored; 0 measured; 0 filtered out; finished in 12.25s
 
@@ -193,6 +252,9 @@ plan (unit)                            2       0       0.5
 plan (documentation)                   1       0       0.1
 bench (unit)                           0       1       0.0
 FAILED  plan it  runs::it_resumes
+        crates/plan/tests/it/runs.rs:9:5
+        assertion failed: resumed
+        twice
 FAILED  plan it  runs::it_panics
 FAILED  bench (unit)  (ended before it reported its result)
 "
