@@ -6,6 +6,7 @@ mod channels;
 mod drafts;
 mod fallback;
 mod files;
+mod hooks;
 mod local;
 mod locks;
 mod login;
@@ -33,6 +34,7 @@ use axum::routing::get;
 
 use crate::app::App;
 use crate::{web, websocket};
+pub(crate) use hooks::tell as tell_hooks;
 pub(crate) use local::router as local_router;
 
 /// All routes, including the web client's.
@@ -43,6 +45,7 @@ pub(crate) fn router() -> Router<App> {
         .merge(channels::router())
         .merge(drafts::router())
         .merge(files::router())
+        .merge(hooks::router())
         .merge(login::router())
         .merge(mail::router())
         .merge(people::router())
@@ -65,6 +68,7 @@ pub(crate) fn router() -> Router<App> {
     Router::new()
         .nest("/api/v4", v4)
         .merge(files::public_router())
+        .merge(hooks::receiving_router())
         .merge(web::router())
         .fallback(fallback::outside_api)
 }

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use tokio::sync::{Mutex, OnceCell, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
-use crate::bounds::NOTICES_WAITING;
+use crate::bounds::{NOTICES_WAITING, OCCASIONS_WAITING};
 use crate::cache::Cache;
 use crate::config::Config;
 use crate::contract::{API_VERSION, BUILD_NUMBER};
@@ -18,6 +18,7 @@ use crate::files::Decoders;
 use crate::hub::Hub;
 use crate::id::Id;
 use crate::mail::{Delivery, Mailer, Notice};
+use crate::outgoing::{Occasion, Outgoing};
 use crate::store::Store;
 
 /// The answer to a request that created a post.
@@ -55,6 +56,10 @@ pub(crate) struct State {
     pub(crate) mail: Option<Mailer>,
     /// Takes the posts that may be told by mail.
     pub(crate) notices: mpsc::Sender<Notice>,
+    /// Sends requests to the addresses of integrations.
+    pub(crate) outgoing: Outgoing,
+    /// Takes the posts of which outgoing webhooks may be told.
+    pub(crate) occasions: mpsc::Sender<Occasion>,
     /// The installation date, in milliseconds since the epoch.
     pub(crate) installed_at: String,
     /// Mattermost's random id of this installation.
@@ -68,10 +73,11 @@ impl Deref for App {
     }
 }
 
-/// What runs beside the requests, for mails.
-pub(crate) struct MailWork {
+/// What runs beside the requests.
+pub(crate) struct Work {
     pub(crate) delivery: Option<Delivery>,
     pub(crate) notices: mpsc::Receiver<Notice>,
+    pub(crate) occasions: mpsc::Receiver<Occasion>,
 }
 
 impl App {
@@ -79,16 +85,19 @@ impl App {
         config: Config,
         store: Store,
         stop: CancellationToken,
-    ) -> Result<(App, MailWork), ServerError> {
+    ) -> Result<(App, Work), ServerError> {
         let fact = async |name| store.system(name).await.ok().flatten().unwrap_or_default();
         let installed_at = fact("InstallationDate").await;
         let diagnostic_id = fact("DiagnosticId").await;
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
         let (mail, delivery) = Mailer::new(&config).unzip();
         let (notices, waiting) = mpsc::channel(NOTICES_WAITING);
+        let (occasions, occurring) = mpsc::channel(OCCASIONS_WAITING);
         let app = App(Arc::new(State {
             version: format!("{API_VERSION}.{BUILD_NUMBER}.{}.false", config_hash(&config)),
             access_tokens: AtomicBool::new(config.service.enable_user_access_tokens),
+            outgoing: Outgoing::new(&config.service),
+            occasions,
             config,
             store,
             hub: Hub::default(),
@@ -102,7 +111,7 @@ impl App {
             installed_at,
             diagnostic_id,
         }));
-        Ok((app, MailWork { delivery, notices: waiting }))
+        Ok((app, Work { delivery, notices: waiting, occasions: occurring }))
     }
 
     /// Drops websocket connections whose clients did not come back, until the task is aborted.

@@ -33,6 +33,15 @@ impl<T: DeserializeOwned> FromRequest<App> for Body<T> {
     }
 }
 
+/// A body as it was sent, within the bound of all bodies.
+pub(crate) struct RawBody(pub(crate) Bytes);
+
+impl RawBody {
+    pub(crate) async fn receive(request: Request, app: &App) -> Result<RawBody> {
+        read(request, app.config.service.maximum_payload_size_bytes as usize).await.map(RawBody)
+    }
+}
+
 /// A body as a flat map of strings. If one value is not a string, the whole map is empty, as in Mattermost.
 pub(crate) struct StringMapBody(BTreeMap<String, String>);
 

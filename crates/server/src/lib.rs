@@ -11,12 +11,13 @@
 //! - a local channel (`ServiceSettings.EnableLocalMode`): a Unix socket with the administrator API, without a password;
 //! - mails by way of the mail server that the configuration names: no request waits for it, and no answer tells a stranger whether an address
 //!   has an account;
+//! - the addresses of integrations are on no private network, unless the configuration allows it, and no post waits for them;
 //! - everything that clients send and that serving them takes is bounded, in bytes ([`BOUNDS`]): slow websockets, large bodies
 //!   and floods of them slow down only the clients that send them.
 //!
 //! It refuses: routes that it does not implement, with 501 and the error id [`NOT_IMPLEMENTED`], never with an empty
 //! 200; MySQL, which Mattermost does not support since 11.0; a second server on the same database; msgpack on the
-//! websocket; licences, plugins and integrations.
+//! websocket; licences and plugins.
 //!
 //! Rejected designs:
 //! - a transaction for each request: each would need its own fsync. One writer commits all waiting writes together;
@@ -56,6 +57,7 @@ mod mail;
 mod mention;
 mod model;
 mod notification;
+mod outgoing;
 mod password;
 mod peer;
 mod permission;
@@ -81,7 +83,7 @@ pub use failure::ServerError;
 pub use front::Front;
 pub use listener::{HEAD_BYTES, HEAD_LINES};
 
-use app::{App, MailWork};
+use app::{App, Work};
 use front::Kind;
 use listener::{EdgeSocket, LocalSocket};
 use local_channel::LocalChannel;
@@ -114,7 +116,7 @@ pub async fn serve(
     files::directory::prepare(&config)?;
     let local = local_channel::open(&config.service)?;
     let (store, written) = Store::open(Database::of(&config.sql)?).await?;
-    let (app, MailWork { delivery, notices }) = App::new(config, store, stop.clone()).await?;
+    let (app, Work { delivery, notices, occasions }) = App::new(config, store, stop.clone()).await?;
     let delivered = tokio::spawn(async move {
         if let Some(delivery) = delivery {
             delivery.run().await;
@@ -124,6 +126,7 @@ pub async fn serve(
     let mut keepers = JoinSet::new();
     keepers.spawn(app.clone().drop_old_connections());
     keepers.spawn(presence::keep_times(app.clone()));
+    keepers.spawn(api::tell_hooks(app.clone(), occasions));
     let router = answer::around(app.clone(), api::router()).with_state(app.clone());
     let router = subpath::below(&app.config.service.site_url, router);
     let local_router = answer::around(app.clone(), api::local_router()).with_state(app.clone());

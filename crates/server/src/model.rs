@@ -5,6 +5,7 @@ mod attempts;
 mod category;
 mod channel;
 mod file_info;
+mod integration;
 mod maps;
 mod post;
 mod preference;
@@ -21,6 +22,7 @@ pub(crate) use attempts::{AccountLock, Attempts, FORGOTTEN, KNOWN, STRANGERS, St
 pub(crate) use category::{Category, CategoryWithChannels};
 pub(crate) use channel::{Channel, ChannelKind, ChannelMember};
 pub(crate) use file_info::FileInfo;
+pub(crate) use integration::{Command, DelayedAnswer, IncomingHook, OutgoingHook};
 pub(crate) use maps::{Props, StringMap};
 pub(crate) use post::{Draft, Post, PostList, Reaction};
 pub(crate) use preference::Preference;

@@ -11,6 +11,7 @@ macro_rules! permissions {
 permissions! {
     ADD_REACTION "add_reaction";
     ADD_USER_TO_TEAM "add_user_to_team";
+    BYPASS_INCOMING_WEBHOOK_CHANNEL_LOCK "bypass_incoming_webhook_channel_lock";
     CREATE_DIRECT_CHANNEL "create_direct_channel";
     CREATE_GROUP_CHANNEL "create_group_channel";
     CREATE_POST "create_post";
@@ -33,6 +34,12 @@ permissions! {
     LIST_PUBLIC_TEAMS "list_public_teams";
     LIST_TEAM_CHANNELS "list_team_channels";
     MANAGE_CHANNEL_ROLES "manage_channel_roles";
+    MANAGE_OTHERS_INCOMING_WEBHOOKS "manage_others_incoming_webhooks";
+    MANAGE_OTHERS_OUTGOING_WEBHOOKS "manage_others_outgoing_webhooks";
+    MANAGE_OTHERS_SLASH_COMMANDS "manage_others_slash_commands";
+    MANAGE_OWN_INCOMING_WEBHOOKS "manage_own_incoming_webhooks";
+    MANAGE_OWN_OUTGOING_WEBHOOKS "manage_own_outgoing_webhooks";
+    MANAGE_OWN_SLASH_COMMANDS "manage_own_slash_commands";
     MANAGE_PRIVATE_CHANNEL_MEMBERS "manage_private_channel_members";
     MANAGE_PRIVATE_CHANNEL_PROPERTIES "manage_private_channel_properties";
     MANAGE_PUBLIC_CHANNEL_MEMBERS "manage_public_channel_members";
@@ -63,7 +70,22 @@ pub(crate) struct DefaultRole {
     pub(crate) permissions: &'static [&'static str],
 }
 
-/// The roles of a new database.
+/// What administrators may do with webhooks and slash commands.
+const INTEGRATIONS: &[&str] = &[
+    MANAGE_OWN_INCOMING_WEBHOOKS,
+    MANAGE_OTHERS_INCOMING_WEBHOOKS,
+    MANAGE_OWN_OUTGOING_WEBHOOKS,
+    MANAGE_OTHERS_OUTGOING_WEBHOOKS,
+    MANAGE_OWN_SLASH_COMMANDS,
+    MANAGE_OTHERS_SLASH_COMMANDS,
+    BYPASS_INCOMING_WEBHOOK_CHANNEL_LOCK,
+];
+
+/// Permissions that came after the first version: the row of `systems` that says that a database has them, and each role that got them.
+pub(crate) const ADDED: &[(&str, &[(&str, &[&str])])] =
+    &[("MainstayIntegrationPermissions", &[("system_admin", INTEGRATIONS), ("team_admin", INTEGRATIONS)])];
+
+/// The roles of a new database, before [`ADDED`].
 pub(crate) const DEFAULT_ROLES: &[DefaultRole] = &[
     DefaultRole {
         name: "system_user",

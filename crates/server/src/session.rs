@@ -80,6 +80,12 @@ impl Caller {
         Caller { app: app.clone(), session: Arc::new(session), user: Arc::new(user) }
     }
 
+    /// Who an integration of `user` acts as: it has that person's account, and no session that could be ended.
+    pub(crate) fn acting_for(app: &App, user: Arc<User>) -> Caller {
+        let session = Session { user_id: user.id, roles: user.roles.clone(), ..Session::default() };
+        Caller { app: app.clone(), session: Arc::new(session), user }
+    }
+
     /// Whether the request came over the local channel. The caller then has no account: the id is none.
     pub(crate) fn is_local(&self) -> bool {
         self.session.local

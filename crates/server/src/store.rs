@@ -9,6 +9,7 @@ mod drafts;
 mod erasure;
 mod files;
 mod handle;
+mod hooks;
 mod mail_tokens;
 mod migration;
 mod posts;
@@ -29,6 +30,7 @@ pub(crate) use channels::{no_such_channel, no_such_member as no_such_channel_mem
 pub(crate) use database::Database;
 pub(crate) use erasure::{Doomed, StoredPaths};
 pub(crate) use handle::Store;
+pub(crate) use hooks::HookFilter;
 pub(crate) use mail_tokens::{OfAccount, OfInvitation, Purpose, TOKEN};
 pub(crate) use migration::{is_pending, migrate};
 pub(crate) use posts::{NewPost, Page, Written, no_such_post};

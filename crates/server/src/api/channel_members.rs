@@ -68,19 +68,35 @@ async fn add(caller: Caller, params: Params, Body(new): Body<NewMembers>) -> Res
     let channel = caller.channel(params.id("channel_id")?).await?;
     let texts = if new.user_ids.is_empty() { vec![new.user_id] } else { new.user_ids.clone() };
     let ids = parse_ids(&texts, "user_id")?;
+    let members = admit(&caller, &channel, &ids, &new.post_root_id).await?;
+    // The answer to a single user_id is one membership; the answer to a list is a list.
+    let body = match (new.user_ids.is_empty(), members.first()) {
+        (true, Some(member)) => json!(member),
+        _ => json!(members),
+    };
+    Ok((StatusCode::CREATED, Json(body)).into_response())
+}
+
+/// Adds members to a channel, if the caller may. The messages about it are in the thread `root`, if that is one.
+pub(super) async fn admit(
+    caller: &Caller,
+    channel: &Arc<Channel>,
+    ids: &[Id],
+    root: &str,
+) -> Result<Vec<ChannelMember>> {
     if channel.delete_at != 0 {
         return Err(AppError::bad_request(
             "api.channel.add_user.to.channel.failed.deleted.app_error",
             "Failed to add user to channel because the channel is archived.",
         ));
     }
-    let joins_alone = ids.as_slice() == [caller.user.id];
+    let joins_alone = ids == [caller.user.id];
     match channel.kind() {
         ChannelKind::Public if joins_alone => {
             caller.must_in_team(channel.team_id, JOIN_PUBLIC_CHANNELS).await?;
         }
-        ChannelKind::Public => caller.must_in_channel(&channel, MANAGE_PUBLIC_CHANNEL_MEMBERS).await?,
-        ChannelKind::Private => caller.must_in_channel(&channel, MANAGE_PRIVATE_CHANNEL_MEMBERS).await?,
+        ChannelKind::Public => caller.must_in_channel(channel, MANAGE_PUBLIC_CHANNEL_MEMBERS).await?,
+        ChannelKind::Private => caller.must_in_channel(channel, MANAGE_PRIVATE_CHANNEL_MEMBERS).await?,
         ChannelKind::Direct | ChannelKind::Group => {
             return Err(AppError::bad_request(
                 "api.channel.add_user_to_channel.type.app_error",
@@ -88,17 +104,12 @@ async fn add(caller: Caller, params: Params, Body(new): Body<NewMembers>) -> Res
             ));
         }
     }
-    let root = thread(&caller, &channel, &new.post_root_id).await?;
+    let root = thread(caller, channel, root).await?;
     let mut members = Vec::new();
     for id in ids {
-        members.push(join(&caller, &channel, id, root).await?);
+        members.push(join(caller, channel, *id, root).await?);
     }
-    // The answer to a single user_id is one membership; the answer to a list is a list.
-    let body = match (new.user_ids.is_empty(), members.first()) {
-        (true, Some(member)) => json!(member),
-        _ => json!(members),
-    };
-    Ok((StatusCode::CREATED, Json(body)).into_response())
+    Ok(members)
 }
 
 /// The thread in which the message about a new member is posted: the one that mentions them, for example.
@@ -140,7 +151,12 @@ async fn join(caller: &Caller, channel: &Arc<Channel>, id: Id, root: Id) -> Resu
 
 async fn remove(caller: Caller, params: Params) -> Result<Json<Value>> {
     let channel = caller.channel(params.id("channel_id")?).await?;
-    let user = params.user(&caller)?;
+    dismiss(&caller, channel, params.user(&caller)?).await?;
+    Ok(ok())
+}
+
+/// Removes a member from a channel, if the caller may.
+pub(super) async fn dismiss(caller: &Caller, channel: Arc<Channel>, user: Id) -> Result<()> {
     let own = user == caller.user.id;
     match channel.kind() {
         ChannelKind::Direct | ChannelKind::Group => {
@@ -179,7 +195,7 @@ async fn remove(caller: Caller, params: Params) -> Result<Json<Value>> {
     let to_user = json!({"channel_id": channel.id, "remover_id": remover});
     app.publish("user_removed", &to_user, Broadcast::user(user)).await;
     super::posts::publish_posted(app, &channel, &post, &person).await;
-    Ok(ok())
+    Ok(())
 }
 
 async fn list(caller: Caller, params: Params, query: Search) -> Result<Json<Vec<ChannelMember>>> {
@@ -252,12 +268,23 @@ async fn set_notify_props(
     let channel = caller.channel(params.id("channel_id")?).await?;
     let user = params.user(&caller)?;
     caller.must_act_for(user).await?;
-    let changed = caller.app.store.update_channel_member(channel.id, user, move |member| {
+    change_notify_props(&caller, channel.id, user, props).await?;
+    Ok(ok())
+}
+
+/// Changes some of a member's choices of what they are told.
+pub(super) async fn change_notify_props(
+    caller: &Caller,
+    channel: Id,
+    user: Id,
+    props: StringMap,
+) -> Result<()> {
+    let changed = caller.app.store.update_channel_member(channel, user, move |member| {
         member.notify_props.extend(props);
         rules::at_most(MEMBER_NOTIFY_PROPS, &rules::json(&member.notify_props), "notify_props")
     });
     publish_updated(&caller.app, &changed.await?).await;
-    Ok(ok())
+    Ok(())
 }
 
 async fn publish_updated(app: &App, member: &ChannelMember) {

@@ -145,16 +145,26 @@ async fn create_direct(caller: Caller, Body(ids): Body<Vec<String>>) -> Result<(
         return Err(AppError::body("user_ids"));
     }
     caller.must(CREATE_DIRECT_CHANNEL).await?;
+    between(&caller, &ids).await.map(created)
+}
+
+/// The direct channel of the caller and `other`, created if there is none.
+pub(super) async fn direct_with(caller: &Caller, other: Id) -> Result<Channel> {
+    caller.must(CREATE_DIRECT_CHANNEL).await?;
+    between(caller, &BTreeSet::from([caller.user.id, other])).await
+}
+
+async fn between(caller: &Caller, ids: &BTreeSet<Id>) -> Result<Channel> {
     // A single id means a channel with oneself.
     let (Some(first), Some(last)) = (ids.first(), ids.last()) else { return Err(AppError::body("user_ids")) };
     let name = format!("{first}__{last}");
-    let (channel, is_new) = direct(&caller, "D", name, String::new(), &ids).await?;
+    let (channel, is_new) = direct(caller, "D", name, String::new(), ids).await?;
     if is_new {
         let teammate = ids.iter().find(|id| **id != caller.user.id).unwrap_or(first);
         let data = json!({"creator_id": caller.user.id, "teammate_id": teammate});
         caller.app.publish("direct_added", &data, Broadcast::channel(channel.id)).await;
     }
-    Ok(created(channel))
+    Ok(channel)
 }
 
 async fn create_group(caller: Caller, Body(ids): Body<Vec<String>>) -> Result<(StatusCode, Json<Channel>)> {
@@ -343,11 +353,11 @@ async fn stats(caller: Caller, params: Params) -> Result<Json<Value>> {
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct ChannelPatch {
+pub(super) struct ChannelPatch {
     name: Option<String>,
-    display_name: Option<String>,
-    header: Option<String>,
-    purpose: Option<String>,
+    pub(super) display_name: Option<String>,
+    pub(super) header: Option<String>,
+    pub(super) purpose: Option<String>,
     #[serde(rename = "type")]
     kind: Option<String>,
     group_constrained: Absent,
@@ -377,7 +387,7 @@ async fn patch(caller: Caller, params: Params, Body(patch): Body<ChannelPatch>) 
     change(&caller, params.id("channel_id")?, patch).await
 }
 
-async fn change(caller: &Caller, id: Id, patch: ChannelPatch) -> Result<Json<Channel>> {
+pub(super) async fn change(caller: &Caller, id: Id, patch: ChannelPatch) -> Result<Json<Channel>> {
     Absent::all(&[
         ("group_constrained", &patch.group_constrained),
         ("banner_info", &patch.banner_info),

@@ -27,7 +27,7 @@ use crate::permission::{
 use crate::rules;
 use crate::session::Caller;
 use crate::sql::Column;
-pub(super) use posting::publish_posted;
+pub(super) use posting::{Message, ephemeral, post_message, publish_posted};
 
 pub(super) fn router() -> Router<App> {
     Router::new()

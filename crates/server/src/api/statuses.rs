@@ -48,17 +48,22 @@ async fn set(caller: Caller, params: Params, Body(request): Body<StatusRequest>)
     if !STATUSES.contains(&request.status.as_str()) {
         return Err(AppError::body("status"));
     }
+    choose(&caller, user, request.status, request.dnd_end_time).await.map(Json)
+}
+
+/// Sets the status that a user chose.
+pub(super) async fn choose(caller: &Caller, user: Id, status: String, dnd_end_time: i64) -> Result<Status> {
     let former = presence::of(&caller.app, &[user]).await?.into_iter().next().unwrap_or_default();
     let status = Status {
         user_id: user,
         // A status set by hand is not changed when sockets open and close, until the user sets "online" again.
-        manual: request.status != "online",
-        dnd_end_time: if request.status == "dnd" { request.dnd_end_time.max(0) } else { 0 },
-        status: request.status,
+        manual: status != "online",
+        dnd_end_time: if status == "dnd" { dnd_end_time.max(0) } else { 0 },
+        status,
         last_activity_at: clock::now(),
         // What comes back when the time of "dnd" is over.
         previous: if former.status == "dnd" { former.previous } else { former.status },
     };
     presence::save(&caller.app, status.clone()).await?;
-    Ok(Json(status))
+    Ok(status)
 }

@@ -251,9 +251,11 @@ fn full_config(app: &App) -> Vec<(&'static str, String)> {
         ("EnableOnboardingFlow", config.service.enable_onboarding_flow.to_string()),
         ("PostEditTimeLimit", config.service.post_edit_time_limit.to_string()),
         ("ExperimentalEnablePostMetadata", text("true")),
-        ("EnableCommands", text("false")),
-        ("EnableIncomingWebhooks", text("false")),
-        ("EnableOutgoingWebhooks", text("false")),
+        ("EnableCommands", config.service.enable_commands.to_string()),
+        ("EnableIncomingWebhooks", config.service.enable_incoming_webhooks.to_string()),
+        ("EnableOutgoingWebhooks", config.service.enable_outgoing_webhooks.to_string()),
+        ("EnablePostUsernameOverride", config.service.enable_post_username_override.to_string()),
+        ("EnablePostIconOverride", config.service.enable_post_icon_override.to_string()),
         ("EnableBotAccountCreation", text("false")),
     ]
 }

@@ -39,7 +39,7 @@ macro_rules! section {
 
             /// The settings by their names in config.json.
             pub(super) fn to_json(&self) -> Value {
-                json!({ $($key: self.$field,)* })
+                Value::Object([$(($key.to_owned(), json!(self.$field)),)*].into_iter().collect())
             }
         }
     };
@@ -83,6 +83,14 @@ section!(Service "ServiceSettings" {
     enable_api_post_deletion "EnableAPIPostDeletion": bool = false;
     unique_emoji_reaction_limit "UniqueEmojiReactionLimitPerPost": i64 = 50, at least 0;
     post_edit_time_limit "PostEditTimeLimit": i64 = -1, at least -1;
+    enable_incoming_webhooks "EnableIncomingWebhooks": bool = true;
+    enable_outgoing_webhooks "EnableOutgoingWebhooks": bool = true;
+    enable_commands "EnableCommands": bool = true;
+    enable_post_username_override "EnablePostUsernameOverride": bool = false;
+    enable_post_icon_override "EnablePostIconOverride": bool = false;
+    enable_insecure_outgoing_connections "EnableInsecureOutgoingConnections": bool = false;
+    allowed_untrusted_internal_connections "AllowedUntrustedInternalConnections": String = "";
+    outgoing_integration_requests_timeout "OutgoingIntegrationRequestsTimeout": i64 = 30, at least 1;
     typing_interval_ms "TimeBetweenUserTypingUpdatesMilliseconds": i64 = 5000, at least 0;
 });
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::cache::Cache;
 use crate::id::Id;
-use crate::model::{Channel, ChannelMember, Role, Session, Team, TeamMember, User};
+use crate::model::{Channel, ChannelMember, OutgoingHook, Role, Session, Team, TeamMember, User};
 
 /// A row that a write changed, and that caches must forget.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +24,8 @@ pub(crate) enum Touched {
     Session(String),
     /// All sessions of a user.
     Sessions(Id),
+    /// The outgoing webhooks of a team.
+    OutgoingHooks(Id),
 }
 
 /// The caches. Their capacities bound memory; an entry takes a few hundred bytes.
@@ -36,6 +38,7 @@ pub(super) struct Caches {
     pub(super) members_of_channel: Cache<Id, Arc<HashSet<Id>>>,
     pub(super) members_of_team: Cache<Id, Arc<HashSet<Id>>>,
     pub(super) sessions: Cache<String, Option<Arc<Session>>>,
+    pub(super) outgoing_hooks: Cache<Id, Arc<Vec<OutgoingHook>>>,
     pub(super) roles: Cache<String, Option<Arc<Role>>>,
 }
 
@@ -50,6 +53,7 @@ impl Caches {
             members_of_channel: Cache::new(500),
             members_of_team: Cache::new(200),
             sessions: Cache::new(5_000),
+            outgoing_hooks: Cache::new(1_000),
             roles: Cache::new(100),
         }
     }
@@ -67,6 +71,7 @@ impl Caches {
                 self.channel_members.forget(&(channel, user));
                 self.members_of_channel.forget(&channel);
             }
+            Touched::OutgoingHooks(team) => self.outgoing_hooks.forget(&team),
             Touched::Session(token) => self.sessions.forget(&token),
             Touched::Sessions(user) => self
                 .sessions

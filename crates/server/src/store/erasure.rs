@@ -100,6 +100,8 @@ impl Store {
                     "delete from sidebarchannels where channelid = $1",
                     "delete from drafts where channelid = $1",
                     "delete from fileinfo where channelid = $1",
+                    "delete from incomingwebhooks where channelid = $1",
+                    "delete from commandwebhooks where channelid = $1",
                     "delete from preferences where category in ('favorite_channel', 'direct_channel_show', \
                      'group_channel_show', 'channel_open_time', 'channel_approximate_view_time') and name = $1",
                     "delete from publicchannels where id = $1",
@@ -107,6 +109,11 @@ impl Store {
                 ] {
                     tx.run(statement, id).await?;
                 }
+                let teams: Vec<Id> = query("delete from outgoingwebhooks where channelid = $1 returning teamid")
+                    .bind(id)
+                    .fetch_all(&mut *tx.connection)
+                    .await?;
+                tx.touched.extend(teams.into_iter().map(Touched::OutgoingHooks));
                 tx.touched.push(Touched::Channel(id));
                 let member = |user| Touched::ChannelMember { channel: id, user };
                 tx.touched.extend(members.into_iter().map(member));
@@ -132,10 +139,14 @@ impl Store {
                 for statement in [
                     "delete from sidebarchannels where categoryid in (select id from sidebarcategories where teamid = $1)",
                     "delete from sidebarcategories where teamid = $1",
+                    "delete from incomingwebhooks where teamid = $1",
+                    "delete from outgoingwebhooks where teamid = $1",
+                    "delete from commands where teamid = $1",
                     "delete from teams where id = $1",
                 ] {
                     tx.run(statement, id).await?;
                 }
+                tx.touched.push(Touched::OutgoingHooks(id));
                 tx.touched.push(Touched::Team(id));
                 tx.touched.extend(members.into_iter().map(|user| Touched::TeamMember { team: id, user }));
                 Ok(())
@@ -177,11 +188,20 @@ impl Store {
                     "delete from audits where userid = $1",
                     "delete from mainstayloginattempts where userid = $1",
                     "delete from useraccesstokens where userid = $1",
+                    "delete from incomingwebhooks where userid = $1",
+                    "delete from commands where creatorid = $1",
+                    "delete from commandwebhooks where userid = $1",
                     "delete from tokens where extra like '%' || $1 || '%'",
                     "delete from users where id = $1",
                 ] {
                     tx.run(statement, id).await?;
                 }
+                let told: Vec<Id> =
+                    query("delete from outgoingwebhooks where creatorid = $1 returning teamid")
+                        .bind(id)
+                        .fetch_all(&mut *tx.connection)
+                        .await?;
+                tx.touched.extend(told.into_iter().map(Touched::OutgoingHooks));
                 tx.touched.push(Touched::User(id));
                 let membership = |channel| Touched::ChannelMember { channel, user: id };
                 tx.touched.extend(channels.into_iter().map(membership));

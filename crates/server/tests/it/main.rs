@@ -9,6 +9,7 @@ mod effects;
 mod engine;
 mod erasure;
 mod files;
+mod hooks;
 /// What needs programs other than our own: `cargo xtask test --quick` skips it.
 mod full {
     mod mail;
@@ -17,6 +18,7 @@ mod local_channel;
 mod lock;
 mod login;
 mod post;
+mod receiver;
 mod site;
 mod socket;
 mod sqlite;

@@ -10,6 +10,7 @@ mod effects;
 mod engine;
 mod erasure;
 mod files;
+mod hooks;
 /// What needs programs other than our own: `cargo xtask test --quick` skips it.
 mod full {
     mod mail;
@@ -19,6 +20,7 @@ mod lock;
 mod login;
 mod outage;
 mod post;
+mod receiver;
 mod refusal;
 mod site;
 mod socket;

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -14,7 +15,7 @@ use crate::app::{App, CreatedPost};
 use crate::bounds::POST_TYPE;
 use crate::clock;
 use crate::error::{AppError, Result};
-use crate::event::{Audience, Broadcast, Event};
+use crate::event::{Audience, Broadcast, Event, nested};
 use crate::id::Id;
 use crate::json::{Absent, Body, json_response};
 use crate::mention;
@@ -91,10 +92,78 @@ async fn write(caller: &Caller, request: PostRequest, set_online: bool) -> Resul
     let channel = app.store.channel(channel).await?.ok_or_else(|| AppError::permission(CREATE_POST))?;
     caller.must_in_channel(&channel, CREATE_POST).await?;
     check(&request, &channel)?;
-    let root_id = root(app, &request.root_id, &channel).await?;
+    let (post, body) = put(caller, &channel, request, set_online).await?;
+    if is_by_a_person(&post) {
+        app.note_for_hooks(&channel, &post, &caller.user);
+    }
+    Ok(CreatedPost { body, at: clock::now() })
+}
+
+/// A message of an integration.
+#[derive(Debug, Clone, Default)]
+pub(in crate::api) struct Message {
+    pub(in crate::api) text: String,
+    /// The root of the thread in which it is posted, or none.
+    pub(in crate::api) root: Id,
+    /// The post's type: empty, or what users may post.
+    pub(in crate::api) kind: String,
+    pub(in crate::api) props: Props,
+}
+
+/// Posts a message of an integration of `caller`, who may post in `channel`: the integration checks that. No outgoing webhook is told
+/// of it, or two could answer each other for ever.
+pub(in crate::api) async fn post_message(
+    caller: &Caller,
+    channel: &Channel,
+    message: Message,
+) -> Result<Post> {
+    let request = PostRequest {
+        message: message.text,
+        root_id: message.root.to_string(),
+        props: message.props,
+        kind: message.kind,
+        ..PostRequest::default()
+    };
+    check(&request, channel)?;
+    put(caller, channel, request, false).await.map(|(post, _)| post)
+}
+
+/// Shows a message to the caller alone. It is not stored.
+pub(in crate::api) async fn ephemeral(caller: &Caller, channel: &Channel, message: Message) {
+    let now = clock::now();
+    let post = Post {
+        id: Id::random(),
+        create_at: now,
+        update_at: now,
+        user_id: caller.user.id,
+        channel_id: channel.id,
+        root_id: message.root,
+        message: message.text,
+        kind: "system_ephemeral".to_owned(),
+        props: Column(message.props),
+        ..Post::default()
+    };
+    let broadcast = Broadcast { user_id: caller.user.id, channel_id: channel.id, ..Broadcast::default() };
+    caller.app.publish("ephemeral_message", &json!({"post": nested(&post)}), broadcast).await;
+}
+
+/// Whether a post came from a person, or from a bot, but not from a webhook.
+fn is_by_a_person(post: &Post) -> bool {
+    !post.props.contains_key("from_webhook")
+}
+
+/// Stores a post, and publishes it.
+async fn put(
+    caller: &Caller,
+    channel: &Channel,
+    request: PostRequest,
+    set_online: bool,
+) -> Result<(Post, Bytes)> {
+    let app = &caller.app;
+    let root_id = root(app, &request.root_id, channel).await?;
     let keeps_time = request.create_at != 0 && caller.may(MANAGE_SYSTEM).await?;
     let now = if keeps_time { request.create_at } else { clock::for_post(channel.id) };
-    let mentions = mentioned(caller, &channel, &request.message).await?;
+    let mentions = mentioned(caller, channel, &request.message).await?;
     let post = Post {
         id: Id::random(),
         create_at: now,
@@ -118,13 +187,13 @@ async fn write(caller: &Caller, request: PostRequest, set_online: bool) -> Resul
     }
     post.pending_post_id = request.pending_post_id;
     let body = serde_json::to_string(&post).map_err(AppError::internal)?;
-    let event = PostedEvent { app, channel: &channel, post: &post, sender: &caller.user, set_online };
+    let event = PostedEvent { app, channel, post: &post, sender: &caller.user, set_online };
     event.publish(&body, &mentions, &followers).await;
     if !root_id.is_none() {
         super::super::threads::publish_reply(app, root_id, channel.team_id, &followers).await;
     }
-    app.note_for_mail(&channel, &post, &caller.user, mentions, followers);
-    Ok(CreatedPost { body: body.into(), at: clock::now() })
+    app.note_for_mail(channel, &post, &caller.user, mentions, followers);
+    Ok((post, body.into()))
 }
 
 fn check(request: &PostRequest, channel: &Channel) -> Result<()> {

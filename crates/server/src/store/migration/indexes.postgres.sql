@@ -17,3 +17,7 @@ create index if not exists idx_fileinfo_channel_id_create_at on fileinfo (channe
 create index if not exists idx_sessions_token on sessions (token);
 create index if not exists idx_sessions_user_id on sessions (userid);
 create index if not exists idx_sidebarcategories_userid_teamid on sidebarcategories (userid, teamid);
+create index if not exists idx_incoming_webhook_team_id on incomingwebhooks (teamid);
+create index if not exists idx_outgoing_webhook_team_id on outgoingwebhooks (teamid);
+create index if not exists idx_command_team_id on commands (teamid);
+create index if not exists idx_command_webhook_create_at on commandwebhooks (createat);

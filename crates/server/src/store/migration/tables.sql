@@ -288,6 +288,65 @@ create table if not exists useraccesstokens (
     isactive boolean
 );
 
+create table if not exists incomingwebhooks (
+    id varchar(26) primary key not null,
+    createat bigint, updateat bigint, deleteat bigint,
+    userid varchar(26),
+    channelid varchar(26),
+    teamid varchar(26),
+    displayname varchar(64),
+    description varchar(500),
+    username varchar(255),
+    iconurl varchar(1024),
+    channellocked boolean
+);
+
+create table if not exists outgoingwebhooks (
+    id varchar(26) primary key not null,
+    token varchar(26),
+    createat bigint, updateat bigint, deleteat bigint,
+    creatorid varchar(26),
+    channelid varchar(26),
+    teamid varchar(26),
+    triggerwords varchar(1024),
+    callbackurls varchar(1024),
+    displayname varchar(64),
+    contenttype varchar(128),
+    triggerwhen integer,
+    username varchar(64),
+    iconurl varchar(1024),
+    description varchar(500)
+);
+
+create table if not exists commands (
+    id varchar(26) primary key not null,
+    token varchar(26),
+    createat bigint, updateat bigint, deleteat bigint,
+    creatorid varchar(26),
+    teamid varchar(26),
+    trigger varchar(128),
+    method varchar(1),
+    username varchar(64),
+    iconurl varchar(1024),
+    autocomplete boolean,
+    autocompletedesc varchar(1024),
+    autocompletehint varchar(1024),
+    displayname varchar(64),
+    description varchar(128),
+    url varchar(1024),
+    pluginid varchar(190)
+);
+
+create table if not exists commandwebhooks (
+    id varchar(26) primary key not null,
+    createat bigint,
+    commandid varchar(26),
+    userid varchar(26),
+    channelid varchar(26),
+    rootid varchar(26),
+    usecount integer
+);
+
 -- Our own: Mattermost counts failed logins per account only, which lets anybody lock out anybody.
 create table if not exists mainstayloginattempts (
     userid varchar(26) not null,
