@@ -3,6 +3,7 @@
 mod admin;
 mod apps;
 mod backup;
+mod database;
 mod history;
 mod logs;
 mod release;
@@ -32,6 +33,7 @@ pub(crate) use admin::{Admin, Named, Password};
 pub(crate) use backup::{
     Backup, BackupCheck, BackupCreate, BackupDrill, BackupKey, BackupPrune, BackupRepair, BackupShow,
 };
+pub(crate) use database::{Database, MoveDatabase};
 pub(crate) use history::History;
 pub(crate) use logs::{Logs, Part};
 pub(crate) use release::{
@@ -413,14 +415,6 @@ pub(crate) enum Secrets {
         #[command(flatten)]
         change: Change,
     },
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum Database {
-    /// Say which database it is, who says so, and how it is
-    Status,
-    /// Print the SQL that creates user and database, for the administrator of the database's server
-    Sql,
 }
 
 #[derive(Debug, Args)]

@@ -282,7 +282,7 @@ impl Layering {
             Finding::new(origin, name, problem)
                 .allowed(
                     "set DB_ADAPTER=postgres for a PostgreSQL database; a MySQL one is moved while it runs a release \
-                     up to 10.11 (docs/databases.md, `From MySQL to PostgreSQL`), and upgraded then",
+                     up to 10.11 (docs/move-database.md), and upgraded then",
                 )
                 .policy(),
         );

@@ -5,11 +5,13 @@
 //! so the superuser has no password. The server logs in with a password (SCRAM).
 
 mod configuration;
+mod contents;
 mod furnish;
 mod installation;
 mod listening;
 
 pub use configuration::{Machine, access, identities, settings};
+pub use contents::{databases, roles};
 pub use furnish::furnish;
 pub(crate) use installation::directories_of;
 pub use installation::{Installation, Programs, installations, major_of, programs};

@@ -25,7 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(300);
 
 /// What the name of the data begins with while it is being made: each try has a name of its own, because programs of a try that was killed
 /// may still be writing.
-const MAKING: &str = "making";
+pub(super) const MAKING: &str = "making";
 
 /// How long the kernel may take to end such a program.
 const ENDING: Duration = Duration::from_secs(5);
@@ -75,7 +75,7 @@ impl Cluster {
             remove_half_made(layout)?;
             let making = layout.postgres().join(format!("{MAKING}-{:08x}", rand::random::<u32>()));
             make_closed(&making, owner)?;
-            self.initdb(&installation, &making)?;
+            initdb(&installation, &making, self.user.as_deref())?;
             // One wait for all files instead of a thousand.
             host::disk::sync_file_system(&making)?;
             std::fs::rename(&making, layout.postgres_data())
@@ -85,32 +85,6 @@ impl Cluster {
         // Last: with this file the cluster is complete.
         Record::of(&installation).write(layout)?;
         Ok(installation.major)
-    }
-
-    fn initdb(&self, installation: &Installation, data: &Path) -> Result<(), Error> {
-        let user = self.user.as_deref().map(host::User::named).transpose()?;
-        let tool = Tool::new(installation.program("initdb"), PATIENCE)
-            .arg("--pgdata")
-            .arg(data)
-            .args([
-                "--username",
-                SUPERUSER,
-                "--encoding",
-                "UTF8",
-                "--auth",
-                "peer",
-                "--data-checksums",
-                "--no-sync",
-            ])
-            // The order of texts must not change with a new version of the C library: indexes depend on it.
-            .args(locale(installation.major))
-            .env("LC_ALL", "C.UTF-8")
-            .cwd("/")
-            .user(user);
-        tool.run_blocking().map(drop).map_err(|error| {
-            Error::not_ready(format!("PostgreSQL {} cannot make a cluster: {error}", installation.major))
-                .hint("the message is initdb's; nothing has been made")
-        })
     }
 
     pub(super) async fn undo(&self, world: &World, _: Option<&Value>) -> Result<(), Error> {
@@ -131,8 +105,35 @@ impl Cluster {
     }
 }
 
+/// Makes a cluster in an empty directory of its user.
+pub(super) fn initdb(installation: &Installation, data: &Path, user: Option<&str>) -> Result<(), Error> {
+    let user = user.map(host::User::named).transpose()?;
+    let tool = Tool::new(installation.program("initdb"), PATIENCE)
+        .arg("--pgdata")
+        .arg(data)
+        .args([
+            "--username",
+            SUPERUSER,
+            "--encoding",
+            "UTF8",
+            "--auth",
+            "peer",
+            "--data-checksums",
+            "--no-sync",
+        ])
+        // The order of texts must not change with a new version of the C library: indexes depend on it.
+        .args(locale(installation.major))
+        .env("LC_ALL", "C.UTF-8")
+        .cwd("/")
+        .user(user);
+    tool.run_blocking().map(drop).map_err(|error| {
+        Error::not_ready(format!("PostgreSQL {} cannot make a cluster: {error}", installation.major))
+            .hint("the message is initdb's; nothing has been made")
+    })
+}
+
 /// Ends what a killed try has left behind, and removes what that has made.
-fn remove_half_made(layout: &Layout) -> Result<(), Error> {
+pub(super) fn remove_half_made(layout: &Layout) -> Result<(), Error> {
     for entry in std::fs::read_dir(layout.postgres()).into_iter().flatten().flatten() {
         if entry.file_name().to_string_lossy().starts_with(MAKING) {
             end_makers(&entry.path())?;
@@ -142,11 +143,15 @@ fn remove_half_made(layout: &Layout) -> Result<(), Error> {
     Ok(())
 }
 
-/// Ends `initdb` and the PostgreSQL that it starts, where they make a cluster in `directory`.
+/// The programs that make a cluster, or fill one.
+const MAKERS: [&str; 8] =
+    ["initdb", "postgres", "pg_ctl", "pg_dump", "pg_dumpall", "pg_restore", "psql", "vacuumdb"];
+
+/// Ends the programs that make a cluster in `directory`, or fill it.
 fn end_makers(directory: &Path) -> Result<(), Error> {
     let deadline = Instant::now() + ENDING;
     loop {
-        let makers = host::leftover::concerned_with(directory, &["initdb", "postgres"]);
+        let makers = host::leftover::concerned_with(directory, &MAKERS);
         let Some(first) = makers.first() else { return Ok(()) };
         if Instant::now() > deadline {
             return Err(Error::not_ready(format!(
@@ -164,7 +169,7 @@ fn end_makers(directory: &Path) -> Result<(), Error> {
 }
 
 /// A directory for the data: nobody but its owner sees into it.
-fn make_closed(path: &Path, owner: Option<(u32, u32)>) -> Result<(), Error> {
+pub(super) fn make_closed(path: &Path, owner: Option<(u32, u32)>) -> Result<(), Error> {
     std::fs::DirBuilder::new().mode(0o700).create(path).map_err(|error| Error::path("make", path, &error))?;
     make_dir(path, 0o700, owner)
 }

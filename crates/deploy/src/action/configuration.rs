@@ -40,7 +40,7 @@ pub struct Configuration {
     pub undeclared_goes_back: bool,
 }
 
-const CONFIG: &str = "config.json";
+pub(super) const CONFIG: &str = "config.json";
 const DECLARED: &str = "declared.json";
 
 impl Configuration {

@@ -34,6 +34,9 @@ pub struct Database {
     /// Whether a dump of it was kept just before.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub dumped: bool,
+    /// Whether the same plan makes the cluster that it is in: it is taken back with that, which need not run.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub in_new_cluster: bool,
 }
 
 impl Database {
@@ -44,7 +47,10 @@ impl Database {
         match (self.fresh, self.external, before) {
             (true, false, _) => step("database", "Create the database", Undo::by("Move it aside"), 100, self),
             (true, true, _) => {
-                let undo = Undo::by("Move them into a schema of their own");
+                let undo = Undo::by(match self.in_new_cluster {
+                    true => "Leave them in the cluster, which is taken back as a whole",
+                    false => "Move them into a schema of their own",
+                });
                 step("database", format!("Create the tables in {location}"), undo, 500, self)
             }
             (false, _, before) => {
@@ -86,6 +92,9 @@ impl Database {
         }
         if self.dumped {
             return super::kept_dump::load(world, &world.layout.before()).await;
+        }
+        if self.in_new_cluster {
+            return Ok(());
         }
         if !self.fresh {
             // In journals of format 1 the undo of a migration has a title of "nothing", and is not called either.

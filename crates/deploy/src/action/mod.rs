@@ -17,6 +17,8 @@ mod before_removal;
 mod census;
 mod closing;
 mod cluster;
+mod cluster_copy;
+mod cluster_exchange;
 mod configuration;
 mod create_database;
 mod database;
@@ -36,6 +38,8 @@ mod kept_dump;
 mod kept_state;
 mod loading;
 mod mending;
+mod moving;
+mod old_databases;
 mod ownership;
 mod packages;
 mod pending;
@@ -83,6 +87,8 @@ pub(crate) use before_removal::BeforeRemoval;
 pub(crate) use census::{Census, Comparison, let_go};
 pub(crate) use closing::{Closing, Entry};
 pub(crate) use cluster::{Cluster, ClusterSettings, fitting};
+pub(crate) use cluster_copy::{ClusterCopy, refuse_uncopied};
+pub(crate) use cluster_exchange::ClusterExchange;
 pub(crate) use configuration::Configuration;
 pub(crate) use create_database::CreateDatabase;
 pub(crate) use database::Database;
@@ -104,6 +110,8 @@ pub(crate) use kept_state::KeepState;
 pub(crate) use loading::Loading;
 pub use mending::{LostSnapshot, Mended};
 pub(crate) use mending::{MENDED, Mending};
+pub(crate) use moving::Moving;
+pub(crate) use old_databases::OldDatabases;
 pub(crate) use ownership::{Owned, Ownership};
 pub(crate) use packages::{Manager, Packages};
 pub(crate) use pending::Pending;
@@ -168,9 +176,9 @@ macro_rules! actions {
 
 actions! {
     AcceptanceTest, Access, Account, Activation, Administrator, Agent, AppFiles, AppRecord, AppRemoval, Apps,
-    BackupKey, BackupRepository, BeforeRemoval, Census, Closing, Cluster, ClusterSettings, Comparison, Configuration, CreateDatabase, Database,
+    BackupKey, BackupRepository, BeforeRemoval, Census, Closing, Cluster, ClusterCopy, ClusterExchange, ClusterSettings, Comparison, Configuration, CreateDatabase, Database,
     DatabaseAside, DatabasePassword, Directories, Edge, Exchange, FetchedCopy, Fetching, Forgetting, Freeing,
-    Furnish, HandOver, Hold, Hook, Identity, KeepState, KeptCopy, KeptDump, KeptProgram, Loading, Mending, NewProgram,
+    Furnish, HandOver, Hold, Hook, Identity, KeepState, KeptCopy, KeptDump, KeptProgram, Loading, Mending, Moving, NewProgram, OldDatabases,
     Ownership, Packages, Pending, Postgres, ProgramAgent, ProgramFile, Pruning, Rehearsal, Removal, Replacement, RepositoryLock,
     ReturnState, RolePassword, Rotation, Schedule, Scratch, ScratchComparison, ScratchRemoval,
     Secrets, Server, SetAside, Snapshot, SnapshotFiles, SnapshotRelease, SnapshotSettings, SystemUser,

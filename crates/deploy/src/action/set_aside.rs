@@ -52,7 +52,7 @@ impl SetAside {
         blocking(move || {
             moves.iter().rev().try_for_each(|(from, to)| rename(to, from))?;
             // Only where they are empty; what else is there stays.
-            for dir in [into.join("run"), into.join("volume"), into.clone(), all] {
+            for dir in [into.join("run"), into.join("volume"), into.join("data"), into.clone(), all] {
                 let _ = std::fs::remove_dir(dir);
             }
             Ok(())

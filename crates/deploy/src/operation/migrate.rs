@@ -68,6 +68,7 @@ impl Operation for Migrate {
                 fresh: false,
                 external,
                 dumped: false,
+                in_new_cluster: false,
             };
             steps.push(action.step(&settled.location, None, false));
         }

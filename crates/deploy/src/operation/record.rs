@@ -11,7 +11,8 @@ use crate::error::Error;
 use crate::place::layout::Layout;
 use crate::state::full_disk::in_words;
 use crate::state::words::{
-    CREATE_BACKUP, DEPLOY_APP, DRILL, HOOK, REHEARSE, ROLLBACK, UNINSTALL, UPGRADE, works_beside,
+    CREATE_BACKUP, DEPLOY_APP, DRILL, HOOK, MOVE_DATABASE, REHEARSE, ROLLBACK, UNINSTALL, UPGRADE,
+    UPGRADE_DATABASE, works_beside,
 };
 
 /// What a run writes at most, in bytes: the holder of the lock, the plan, its entries, and what SQLite keeps beside them.
@@ -45,10 +46,22 @@ impl Unfinished {
 }
 
 /// Whether an interrupted run of this operation is taken back by whatever comes next. An interrupted removal is: only `uninstall` itself was
-/// asked to remove. So is the deployment of an app, whose bundle may be gone; a drill or a rehearsal, which nobody needs; a backup: the moment that it was of has passed; and an upgrade or a rollback:
-/// until people are let in, the way back loses nothing.
+/// asked to remove. So is the deployment of an app, whose bundle may be gone; a drill or a rehearsal, which nobody needs; a backup: the moment that it was of has passed; an upgrade of
+/// Mattermost or of its database, a rollback, and a move of the data: until people are let in, the way back loses nothing.
 pub(super) fn taken_back(operation: &str) -> bool {
-    [UNINSTALL, DEPLOY_APP, CREATE_BACKUP, DRILL, REHEARSE, UPGRADE, ROLLBACK, HOOK].contains(&operation)
+    [
+        UNINSTALL,
+        DEPLOY_APP,
+        CREATE_BACKUP,
+        DRILL,
+        REHEARSE,
+        UPGRADE,
+        ROLLBACK,
+        HOOK,
+        MOVE_DATABASE,
+        UPGRADE_DATABASE,
+    ]
+    .contains(&operation)
 }
 
 /// What the journal knew at some moment: by it one sees whether another operation has run since.

@@ -54,6 +54,7 @@ impl Operation for Rehearse {
     async fn look(&self, world: &World, looking: Looking<'_>) -> Result<Seen, Error> {
         let only_shown = looking.only_shown;
         let upgrading = self.upgrade.look(world, looking).await?;
+        refuse_move(&upgrading)?;
         let copy = match upgrading.stop() {
             None => None,
             Some(_) => Some(self.copy(world, &upgrading, only_shown).await?),
@@ -186,6 +187,16 @@ impl Rehearse {
     }
 }
 
+/// Refuses an upgrade that moves the data to another database on its way: a snapshot is restored into one of its own kind.
+fn refuse_move(upgrading: &Upgrading) -> Result<(), Error> {
+    let Some(from) = upgrading.moves_from() else { return Ok(()) };
+    let what =
+        format!("this upgrade moves the data from {from} to PostgreSQL, and a rehearsal cannot do that");
+    Err(Error::new(Exit::Refused, what).hint(
+        "move the data first with `mainstay database move --to managed`, then rehearse; or upgrade without: whatever fails is undone. Nothing has been changed",
+    ))
+}
+
 /// Repository and key of the deployment's newest snapshot, and that.
 type Newest = ((String, PathBuf), Restoring);
 
@@ -274,6 +285,7 @@ async fn run_all(
     if upgrading.stop().is_none() {
         return Ok(None);
     }
+    refuse_move(&upgrading)?;
     let here = world.clone();
     let found = apart(move || newest(&here)).await?;
     if found.is_none_or(|(_, restoring)| restoring.release != *upgrading.from()) {

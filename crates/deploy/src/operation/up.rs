@@ -227,6 +227,7 @@ pub(crate) mod tests {
             installs_packages: false,
             restoring: None,
             returning: None,
+            moving: None,
         }
     }
 

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use database::transfer::Way;
 use plan::{Plan, PlanError};
 use release::{
     Arch, Bearing, Cache, Catalogue, Channel, Circumstances, Edition, Leg, NoWay, Origin, ReleaseId, Store,
@@ -17,6 +18,7 @@ use serde::Serialize;
 
 use super::edition_change::{lost, refuse_loss};
 use super::hooked::Hooked;
+use super::move_database::{prepare, refuse_filled};
 use super::runner::{Looking, Operation};
 use super::snapshot_first::{NONE, snapshot_first, with_snapshot};
 use super::stops::{Stop, after, can_go_on, in_one, names};
@@ -29,6 +31,7 @@ use crate::operation::prediction::{Measured, downtime, in_words};
 use crate::part::database::readiness;
 use crate::part::{observe, preflight};
 use crate::place::ground::ground;
+use crate::place::postgres::installations;
 use crate::state::census::Compared;
 use crate::state::cluster::Record;
 use crate::state::location::Location;
@@ -111,6 +114,11 @@ impl Seen {
         self.stops.first().is_some_and(|stop| stop.settled.location != Location::File)
     }
 
+    /// Where the data is, if the next stop moves it to another database.
+    pub(super) fn moves_from(&self) -> Option<&Location> {
+        self.stops.first()?.settled.moving.as_ref().map(|moving| &moving.from)
+    }
+
     /// Settings that are right and do not do what they say with the release of the next stop.
     pub(super) fn notices(&self) -> &[settings::Notice] {
         self.stops.first().map(|stop| stop.settled.resolved.notices()).unwrap_or_default()
@@ -131,6 +139,9 @@ pub struct Upgraded {
     /// What is kept of the release before, for `rollback`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kept: Option<KeptState>,
+    /// Where the old database is kept, where the data was moved out of one in the deployment's own directory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub left: Option<PathBuf>,
     /// What was compared with before, and what of it the release removed on purpose; `None` where nothing was changed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub compared: Option<Compared>,
@@ -188,13 +199,19 @@ impl Operation for Upgrade {
                     (self.settle(world, &origin, looking.only_shown)?, origin)
                 }
             };
+            let mut settled = settled;
+            prepare(layout, &mut settled, &Way::default(), &from).await?;
             let mut observed = observe(world, &settled, None, false, &mut looking.patience).await?;
-            refuse_lost(layout, &settled, &observed)?;
+            match settled.moving {
+                Some(_) => refuse_filled(&settled.location, &observed)?,
+                None => refuse_lost(layout, &settled, &observed)?,
+            }
             preflight::check(layout, &settled, &observed)?;
             if let Some(before) = stops.last() {
                 observed = after(observed, before, layout);
             }
-            let goes_on = can_go_on(&observed);
+            // Once the data is elsewhere, the rest of the way is planned from there.
+            let goes_on = can_go_on(&observed) && settled.moving.is_none();
             stops.push(Stop { settled, observed, origin, why });
             if !goes_on {
                 break;
@@ -272,6 +289,9 @@ impl Operation for Upgrade {
         let kept = newest.filter(|kept| {
             changed && kept.next == stops.last().map_or(&from, |stop| &stop.settled.release).clone()
         });
+        let left = stops.iter().filter_map(|stop| stop.settled.moving.as_ref()).next_back();
+        let left = left.filter(|moving| changed && moving.from == Location::File);
+        let left = left.map(|moving| world.layout.set_aside().join(&moving.into));
         let (release, notices, warnings) = match stops.pop() {
             Some(Stop { settled, observed, .. }) => (
                 settled.release,
@@ -286,6 +306,7 @@ impl Operation for Upgrade {
             to: to.to_string(),
             changed,
             kept,
+            left,
             compared: if changed { compared(&world.layout).await? } else { None },
             verified_at: last_pass(&world.layout),
             notices,
@@ -321,6 +342,9 @@ impl Operation for Upgrade {
                 size(bytes)
             )
         });
+        let moves = seen.moves_from().map(|from| {
+            format!("the data moves from {from} on the way, and `mainstay rollback` does not go back over that: what the old database has is kept until `mainstay database prune`")
+        });
         let without = (seen.snapshot.is_none() && !self.without_snapshot).then(|| NONE.to_owned());
         let lost = lost(seen.from.edition, seen.to.edition)
             .iter()
@@ -332,6 +356,7 @@ impl Operation for Upgrade {
             .cloned()
             .chain(why)
             .chain(room)
+            .chain(moves)
             .chain(without)
             .chain(lost)
             .chain(notes)
@@ -412,15 +437,26 @@ fn notes(from: &ReleaseId, to: &ReleaseId, store: Store, settled: &Settled) -> V
 
 /// The release of the next leg, and why it is not the last one.
 fn stop(leg: Leg) -> Result<(version::Version, String), Error> {
-    let refused = |what: String, why: String| {
-        Error::new(Exit::Refused, format!("first {what}: {why}"))
-            .hint("`mainstay release path FROM TO` has the whole way; run this again after that")
+    let refused = |what: String, why: String, how: &str| {
+        Error::new(Exit::Refused, format!("first {what}: {why}")).hint(format!(
+            "{how}; `mainstay release path FROM TO` has the whole way; run this again after that"
+        ))
     };
     match leg {
         Leg::Release { version, why } => Ok((version, why)),
-        Leg::Postgres { to, why } => Err(refused(format!("bring PostgreSQL to {to}"), why)),
-        Leg::Mysql { to, why } => Err(refused(format!("bring MySQL to {to}"), why)),
-        Leg::MoveToPostgres { to, why } => Err(refused(format!("move the data to PostgreSQL {to}"), why)),
+        Leg::Postgres { to, why } => Err(refused(
+            format!("bring PostgreSQL to {to}"),
+            why,
+            &format!("`mainstay database upgrade --to {to}` does it for one that Mainstay runs"),
+        )),
+        Leg::Mysql { to, why } => {
+            Err(refused(format!("bring MySQL to {to}"), why, "its own manual says how"))
+        }
+        Leg::MoveToPostgres { to, why } => Err(refused(
+            format!("move the data to PostgreSQL {to}"),
+            why,
+            "`mainstay database move` does it (docs/move-database.md)",
+        )),
     }
 }
 
@@ -430,7 +466,10 @@ async fn store(world: &World, location: &Location) -> Result<Store, Error> {
         Location::File => Ok(Store::Sqlite),
         // It need not run for that.
         Location::Managed(_) => {
-            Ok(Store::Postgres(Record::read(&world.layout)?.map_or(0, |record| record.major)))
+            let path = world.env.get("PATH").map(String::as_str).unwrap_or_default();
+            // One that is still to be made is made by the newest.
+            let newest = || installations(path).first().map_or(0, |newest| newest.major);
+            Ok(Store::Postgres(Record::read(&world.layout)?.map_or_else(newest, |record| record.major)))
         }
         Location::Server(server) => readiness::store(server).await,
     }

@@ -40,7 +40,7 @@ impl Part for Edge {
 
 /// Whether people have to wait for another server: one of them stops, or what the new one does with the data is to be proven first.
 fn waits(view: &View<'_>) -> bool {
-    view.migrates() || !Server.steps(Stage::Stop, view).is_empty()
+    view.migrates() || view.settled.moving.is_some() || !Server.steps(Stage::Stop, view).is_empty()
 }
 
 /// These steps, which replace the server, with requests waiting meanwhile where the edge is open.

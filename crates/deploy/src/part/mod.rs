@@ -102,10 +102,14 @@ impl View<'_> {
         self.migrates() && !self.settled.returning.as_ref().is_some_and(stays)
     }
 
-    /// Whether data that people have gets the schema of another release: that of this deployment, or of a snapshot.
+    /// Whether data that people have gets the schema of another release: that of this deployment, also where it moves on the way, or of a snapshot.
     pub(crate) fn changes_schema(&self) -> bool {
+        let current = self.observed.release.current.as_ref();
         match &self.settled.restoring {
             Some(restoring) => restoring.release != self.settled.release,
+            None if self.settled.moving.is_some() => {
+                current.is_some_and(|current| *current != self.settled.release)
+            }
             None => self.settled.returning.is_none() && self.migrates(),
         }
     }

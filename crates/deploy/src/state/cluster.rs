@@ -80,7 +80,11 @@ impl Record {
     /// # Errors
     /// They are gone; what there is instead, and what to do.
     pub(crate) fn installation(&self, layout: &Layout, path: &str) -> Result<Installation, Error> {
-        let found = installations(path);
+        // Whoever upgraded the database may have found them by another PATH than the agent has.
+        let found = match self.bin.as_os_str().is_empty() {
+            true => installations(path),
+            false => installations(&format!("{path}:{}", self.bin.display())),
+        };
         let known = found.iter().find(|there| there.major == self.major && there.bin == self.bin);
         let fitting = known.or_else(|| found.iter().find(|there| there.major == self.major));
         fitting.cloned().ok_or_else(|| self.gone(layout, &found))
@@ -233,5 +237,22 @@ mod tests {
         std::fs::write(layout.cluster_record(), golden.replace("\"format\": 1", "\"format\": 2"))
             .expect("written");
         assert_eq!(Record::read(&layout).expect_err("a newer one").exit, Exit::Refused);
+    }
+
+    /// The agent's `PATH` may be another than that of the command that made the cluster.
+    #[test]
+    fn its_programs_are_found_where_they_were() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().expect("a directory");
+        let script = "#!/bin/sh\necho 'postgres (PostgreSQL) 77.1'\n";
+        for name in ["postgres", "initdb"] {
+            let path = dir.path().join(name);
+            std::fs::write(&path, script).expect("written");
+            std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).expect("executable");
+        }
+        let bin = dir.path().canonicalize().expect("a path");
+        let record = Record { major: 77, bin: bin.clone(), ..Record::unknown() };
+        let found = record.installation(&Layout::new("/srv/chat"), "/nowhere").expect("they are there");
+        assert_eq!((found.major, found.bin), (77, bin));
     }
 }

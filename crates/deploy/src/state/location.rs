@@ -125,8 +125,8 @@ impl fmt::Display for Location {
 pub(crate) const SECTION: &str = "SqlSettings";
 
 /// Where to read about MySQL's end.
-pub(crate) const TO_POSTGRES: &str = "releases from 11.0 on run on PostgreSQL alone: move the data while the old release runs (docs/databases.md, `From MySQL to \
-     PostgreSQL`), then name the new database";
+pub(crate) const TO_POSTGRES: &str = "releases from 11.0 on run on PostgreSQL alone: while a release from 7.1 to 10.12 is installed, `mainstay database move` moves the data \
+     there (docs/move-database.md)";
 
 /// Where the data of that release is, or will be. `deployed` is the config.json in place.
 ///

@@ -15,6 +15,7 @@ use crate::state::blank::is_there;
 use crate::state::config_file::{ConfigFiles, server_of};
 use crate::state::desired::{Desired, Machine};
 use crate::state::location::{self, Location, Managed};
+use crate::state::moving::Moving;
 use crate::state::own_keys::{OWN, Own, own};
 use crate::state::proof::prove_next;
 use crate::state::restoring::Restoring;
@@ -57,6 +58,8 @@ pub(crate) struct Settled {
     pub restoring: Option<Restoring>,
     /// The state that an upgrade kept, and that comes back.
     pub returning: Option<Returning>,
+    /// The data that goes from another database into this one.
+    pub moving: Option<Moving>,
 }
 
 /// Decides everything. `flags` are keys of `mainstay.toml` that are given on the command line.
@@ -167,6 +170,7 @@ fn checked(
         installs_packages,
         restoring: restoring.cloned(),
         returning: returning.cloned(),
+        moving: None,
     })
 }
 

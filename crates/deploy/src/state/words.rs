@@ -57,8 +57,27 @@ pub(crate) const CREATE_KEY: &str = "backup key create";
 /// Deletes releases that nothing needs.
 pub(crate) const PRUNE_RELEASES: &str = "release prune";
 
+/// Moves the data into another database.
+pub(crate) const MOVE_DATABASE: &str = "database move";
+
+/// Brings the managed PostgreSQL to another major version.
+pub(crate) const UPGRADE_DATABASE: &str = "database upgrade";
+
+/// Deletes databases that the deployment has left.
+pub(crate) const PRUNE_DATABASES: &str = "database prune";
+
 /// Whether an operation changes nothing that people use: while it runs, and after a kill, the deployment is as well as it was before.
 pub(crate) fn works_beside(operation: &str) -> bool {
-    [CREATE_BACKUP, PRUNE_BACKUPS, REPAIR_BACKUPS, CREATE_KEY, DRILL, REHEARSE, PRUNE_RELEASES, HOOK]
-        .contains(&operation)
+    [
+        CREATE_BACKUP,
+        PRUNE_BACKUPS,
+        REPAIR_BACKUPS,
+        CREATE_KEY,
+        DRILL,
+        REHEARSE,
+        PRUNE_RELEASES,
+        PRUNE_DATABASES,
+        HOOK,
+    ]
+    .contains(&operation)
 }

@@ -1,14 +1,21 @@
 //! `mainstay database`
 
-use deploy::{DatabaseStatus, Error, Reached, World};
+use deploy::{DatabaseStatus, Error, Reached, UpgradeDatabase, World};
 use serde_json::json;
+use tokio_util::sync::CancellationToken;
 
+use super::database_move;
 use crate::cli::Database;
 use crate::log_line::printable;
 use crate::printer::Printer;
 use finding::Exit;
 
-pub(super) async fn run(printer: Printer, world: &World, command: Database) -> Result<Exit, Error> {
+pub(super) async fn run(
+    printer: Printer,
+    world: &World,
+    command: Database,
+    cancel: CancellationToken,
+) -> Result<Exit, Error> {
     match command {
         Database::Status => {
             let status = deploy::database_status(world).await?;
@@ -20,6 +27,12 @@ pub(super) async fn run(printer: Printer, world: &World, command: Database) -> R
             printer.data(&json!({ "sql": sql }));
             printer.show(sql.trim_end());
         }
+        Database::Move(args) => return database_move::run(printer, world, args, cancel).await,
+        Database::Upgrade { to, rebuild, change } => {
+            let operation = UpgradeDatabase { to, rebuild };
+            return database_move::upgrade(printer, world, &operation, &change, cancel).await;
+        }
+        Database::Prune { change } => return database_move::prune(printer, world, &change, cancel).await,
     }
     Ok(Exit::Done)
 }

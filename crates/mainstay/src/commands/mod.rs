@@ -5,6 +5,7 @@ mod agent;
 mod apps;
 mod backup;
 mod database;
+mod database_move;
 mod down;
 mod drill;
 mod entrypoint;
@@ -149,7 +150,7 @@ fn operate(printer: Printer, common: &Common, operation: Operation) -> Result<Ex
             Operation::Settings(command) => settings::run(printer, &world, command, cancel).await,
             Operation::Export(command) => export::run(printer, &world, command),
             Operation::Image(command) => image::run(printer, &world, command, cancel).await,
-            Operation::Database(command) => database::run(printer, &world, command).await,
+            Operation::Database(command) => Box::pin(database::run(printer, &world, command, cancel)).await,
             Operation::Backup(command) => Box::pin(backup::run(printer, &world, command, cancel)).await,
         }
     })

@@ -62,10 +62,17 @@ pub(super) async fn run(
             printer.say(&format!("{} is verified; the way goes on to {}", upgraded.release, upgraded.to));
             continue;
         }
+        let back = match (&upgraded.left, upgraded.kept.as_ref().map(|kept| kept.database)) {
+            (Some(left), _) => format!(
+                "; the old database is kept in {}, untouched: `mainstay database prune` deletes it; `mainstay rollback` does not go back over the move",
+                left.display()
+            ),
+            (None, None | Some(KeptDatabase::Nothing)) => String::new(),
+            (None, Some(_)) => "; `mainstay rollback` goes back to the release before, with the data that it had, until the next upgrade".to_owned(),
+        };
         printer.show(&match upgraded.changed || *from != upgraded.release {
             true => format!(
-                "\nMattermost is upgraded from {from} to {} and verified, in {:.1} s\n\nNext: `mainstay status`; `mainstay rollback` goes back \
-                 to the release before, with the data that it had, until the next upgrade",
+                "\nMattermost is upgraded from {from} to {} and verified, in {:.1} s\n\nNext: `mainstay status`{back}",
                 upgraded.release,
                 began.elapsed().as_secs_f64(),
             ),

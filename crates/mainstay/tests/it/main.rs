@@ -56,6 +56,7 @@ mod full {
     mod managed_killed;
     mod managed_recovery;
     mod managed_undo;
+    mod moves;
     mod official;
     mod pages;
     mod pooler;

@@ -69,7 +69,7 @@ pub(crate) fn spec(layout: &Layout, settled: &Settled) -> PostgresSpec {
 }
 
 /// How many connections the server opens at most.
-fn connections(settled: &Settled) -> u32 {
+pub(crate) fn connections(settled: &Settled) -> u32 {
     super::most_connections(settled).unwrap_or(CONNECTIONS)
 }
 

@@ -11,6 +11,7 @@ use crate::part::{Observed, Part, Stage, View};
 use crate::place::layout::Layout;
 use crate::place::postgres;
 use crate::state::location::Location;
+use crate::state::moving::Moving;
 use crate::state::restoring::Restoring;
 use crate::state::settled::Settled;
 
@@ -30,7 +31,7 @@ pub(crate) fn check_moved(settled: &Settled, observed: &Observed) -> Result<(), 
             ),
         )
         .hint(
-            "move the data there first, or install another deployment with `--dir`; nothing has been changed",
+            "`mainstay database move` moves the data there; or install another deployment with `--dir`. Nothing has been changed",
         )),
     }
 }
@@ -65,6 +66,20 @@ impl Part for Database {
                 steps.push(action::KeptDump {}.step());
             }
         }
+        if let Some(moving) = &view.settled.moving {
+            match stage {
+                Stage::Keep if current.is_some_and(|current| current != release) => {
+                    steps.push(kept_files(view.settled).step(KEPT_OF_SERVER, 100));
+                }
+                // What it has kept no longer names the old database.
+                Stage::Record if moving.from == Location::File => {
+                    let names = FILES.map(|end| format!("data/mattermost.db{end}")).to_vec();
+                    let aside = action::SetAside { names, volume: Vec::new(), into: moving.into.clone() };
+                    steps.push(aside.step());
+                }
+                _ => {}
+            }
+        }
         if stage != Stage::Change {
             return steps;
         }
@@ -73,13 +88,24 @@ impl Part for Database {
             steps.extend(restored(view, restoring));
             return steps;
         }
+        if let Some(moving) = &view.settled.moving {
+            steps.extend(moved(view, moving));
+            return steps;
+        }
         if comes_back {
             return steps;
         }
         if !seen.exists || current != Some(release) {
             let (user, external) = (desired.user.clone(), *location != Location::File);
             let (release, dumped) = (release.clone(), view.migrates() && seen.can_be_dumped);
-            let action = action::Database { release, user, fresh: !seen.exists, external, dumped };
+            let action = action::Database {
+                release,
+                user,
+                fresh: !seen.exists,
+                external,
+                dumped,
+                in_new_cluster: false,
+            };
             steps.extend(view.changes_schema().then(action::Census::step));
             let copied = view.migrates() && !matches!(location, Location::Server(_));
             steps.push(action.step(location, current, copied));
@@ -107,8 +133,7 @@ const COPIED: u64 = 200 << 20;
 pub(crate) fn kept(layout: &Layout, settled: &Settled) -> action::KeptCopy {
     let Settled { desired, location, .. } = settled;
     let tree = |name: &str, user: Option<String>| action::Kept { name: name.to_owned(), user };
-    let mut trees: Vec<_> =
-        ["config", "plugins", "client-plugins"].map(|name| tree(name, desired.user.clone())).into();
+    let mut trees = kept_files(settled).trees;
     let sqlite = match location {
         Location::File => Some(tree("data", desired.user.clone())),
         Location::Managed(_) => {
@@ -125,6 +150,35 @@ pub(crate) fn kept_without_database(layout: &Layout, settled: &Settled) -> actio
     let action::KeptCopy { mut trees, .. } = kept(layout, settled);
     trees.retain(|tree| tree.name != postgres::DIRECTORY);
     action::KeptCopy { trees, sqlite: None }
+}
+
+/// The tables of the installed release in another database, the rows that it had, and what another release makes of them.
+fn moved(view: &View<'_>, moving: &Moving) -> Vec<Step<Action>> {
+    let Settled { desired, release, location, .. } = view.settled;
+    let current = view.observed.release.current.as_ref().unwrap_or(release);
+    let is_new = view.observed.database.cluster.as_ref().is_some_and(|cluster| !cluster.made);
+    let tables = |release: &::release::ReleaseId, fresh| {
+        let (release, user) = (release.clone(), desired.user.clone());
+        let in_new_cluster = fresh && is_new;
+        let action = action::Database { release, user, fresh, external: true, dumped: false, in_new_cluster };
+        // What it migrates is a copy: the old database is the way back.
+        action.step(location, Some(current), !fresh)
+    };
+    let mut steps = vec![tables(current, true), action::Moving::of(moving).step(&moving.from, location)];
+    if current != release {
+        // What was moved is counted, where the other release finds it.
+        steps.extend([action::Census::step(), tables(release, false)]);
+    }
+    steps
+}
+
+/// The ends of the names of an SQLite database's files.
+const FILES: [&str; 3] = ["", "-wal", "-shm"];
+
+/// What another release changes beside the database.
+fn kept_files(settled: &Settled) -> action::KeptCopy {
+    let tree = |name: &str| action::Kept { name: name.to_owned(), user: settled.desired.user.clone() };
+    action::KeptCopy { trees: ["config", "plugins", "client-plugins"].map(tree).into(), sqlite: None }
 }
 
 /// User and database on a server, where they are missing and somebody may create them.
@@ -153,6 +207,7 @@ fn restored(view: &View<'_>, restoring: &Restoring) -> Vec<Step<Action>> {
             fresh: false,
             external,
             dumped: false,
+            in_new_cluster: false,
         };
         steps.push(action::Census::step());
         steps.push(action.step(location, Some(&restoring.release), false));
@@ -166,6 +221,8 @@ mod tests {
     use crate::operation::up::tests::{finished, nothing, settled};
     use ::plan::Undo;
 
+    use crate::part::configuration::ConfigChange;
+    use crate::part::converging;
     use crate::state::creation::Creation;
 
     fn on_postgres(root: bool, before: Option<Location>) -> Settled {
@@ -210,6 +267,62 @@ mod tests {
             "{title}"
         );
         assert_eq!(of(&settled, None, &finished()), []);
+    }
+
+    #[test]
+    fn rows_go_over_after_the_tables_are_there_and_before_anybody_is_let_in() {
+        let moving =
+            Moving { from: Location::File, way: Default::default(), rows: 7, into: "then".to_owned() };
+        let settled = Settled { moving: Some(moving), ..on_postgres(false, Some(Location::File)) };
+        let mut observed = finished();
+        observed.database.exists = false;
+        observed.config = ConfigChange::Changes;
+        let layout = Layout::new("/srv/chat");
+        let steps = |settled: &Settled, observed: &Observed| {
+            let origin = &release::Origin::Builtin;
+            converging(&View { layout: &layout, settled, observed, creation: None, origin })
+        };
+        let in_order = |steps: &[Step<Action>], expected: &[&str]| {
+            let names: Vec<&str> = steps.iter().map(|step| step.name.as_str()).collect();
+            let at = |name: &&str| {
+                names.iter().position(|step| step == name).unwrap_or_else(|| panic!("{name}: {names:?}"))
+            };
+            assert!(expected.iter().map(at).is_sorted(), "{names:?}");
+        };
+        let moved = steps(&settled, &observed);
+        let expected = [
+            "hold",
+            "stop-server",
+            "configuration",
+            "database",
+            "move",
+            "server",
+            "acceptance",
+            "set-aside",
+            "identity",
+            "admit",
+        ];
+        in_order(&moved, &expected);
+        ::plan::Plan::new("move", "", moved).check().expect("it can be undone");
+        // With another release, what that migrates is what was moved.
+        observed.release.current = "11.5.0+0.0.9-builtin".parse().ok();
+        let upgraded = steps(&settled, &observed);
+        in_order(
+            &upgraded,
+            &[
+                "stop-server",
+                "copy",
+                "database",
+                "move",
+                "count",
+                "migration",
+                "server",
+                "acceptance",
+                "compare",
+                "admit",
+            ],
+        );
+        ::plan::Plan::new("upgrade", "", upgraded).check().expect("the old database is the way back");
     }
 
     #[test]

@@ -28,7 +28,7 @@ struct Page {
 }
 
 /// Commands that do not run here: how they begin, and why.
-const ELSEWHERE: [(&str, &str); 21] = [
+const ELSEWHERE: [(&str, &str); 22] = [
     ("gpg", "needs the key of whoever builds Mainstay; full/self_update.rs signs with one"),
     ("mainstay rollback", "needs an upgrade to another release; full/upgrade.rs runs it"),
     ("docker", "Docker's own tests run it"),
@@ -52,6 +52,7 @@ const ELSEWHERE: [(&str, &str); 21] = [
         "mainstay settings secrets rotate database_password",
         "needs a managed database; full/managed_killed.rs runs it",
     ),
+    ("mainstay database move --to address", "needs another PostgreSQL; full/moves.rs runs it"),
     ("mainstay self-update", "needs a program that somebody has signed; full/self_update.rs runs it"),
     ("mainstay apps enable", "as `mainstay apps install`"),
     ("mainstay apps disable", "as `mainstay apps install`"),

@@ -28,10 +28,12 @@ pub(super) enum Next {
     LosesAPost,
     /// Its migration drops a column that the test does not need.
     LosesAColumn,
+    /// Nothing, and it says that it is Mattermost Team Edition 11.7.0.
+    Team,
 }
 
 impl Next {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::Good,
         Self::FailsToMigrate,
         Self::DoesNotStart,
@@ -41,6 +43,7 @@ impl Next {
         Self::FindsItReadOnly,
         Self::LosesAPost,
         Self::LosesAColumn,
+        Self::Team,
     ];
 
     /// The tarball of the release.
@@ -52,7 +55,7 @@ impl Next {
     /// The program that stands before the server's own: it migrates further than that.
     fn program(self) -> String {
         let (migrated, started) = match self {
-            Self::Good => ("", "exec"),
+            Self::Good | Self::Team => ("", "exec"),
             Self::FailsToMigrate => ("echo 'the migration 999 failed' >&2; exit 1", "exec"),
             Self::DoesNotStart => ("", "echo 'the cache cannot be opened' >&2; exit 1; exec"),
             Self::TakesNoFiles => ("", "MM_FILESETTINGS_MAXFILESIZE=1 exec"),
@@ -64,6 +67,10 @@ impl Next {
             Self::Dot => ("0.1.9", "No migrations to apply."),
             _ => ("0.2.0", "One migration: 999."),
         };
+        let (version, build, edition) = match self {
+            Self::Team => ("11.7.0", "11.7.0", ""),
+            _ => ("11.6.0", build, "Edition: builtin\\n"),
+        };
         let loses = match self {
             Self::LosesAPost => "; delete from posts where message = 'only the new release has this'",
             Self::LosesAColumn => "; alter table users drop column mfausedtimestamps",
@@ -73,7 +80,7 @@ impl Next {
             r#"#!/bin/sh
 server="${{0%/*}}/server/mattermost"
 case "$*" in
-version*) printf 'Version: 11.6.0\nBuild Number: {build}\nBuild Date: -\nBuild Hash: -\nBuild Enterprise Ready: false\nEdition: builtin\n' ;;
+version*) printf 'Version: {version}\nBuild Number: {build}\nBuild Date: -\nBuild Hash: -\nBuild Enterprise Ready: false\n{edition}' ;;
 "db migrate --dry-run "*) echo '{pending}' ;;
 "db "*)
     "$server" "$@" || exit
