@@ -36,6 +36,7 @@ mod key;
 mod key_file;
 mod lock;
 mod manifest;
+mod parallel;
 mod pieces;
 mod repository;
 mod set;

@@ -3,7 +3,6 @@
 //! Not by the engine's own check, which panics on damage that it does not expect. Here a file of the repository is right if its
 //! SHA-256 is its name: that is how restic names them. What was written had been decrypted and compared before it was written.
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use aws_lc_rs::digest::{SHA256, digest};
@@ -14,6 +13,7 @@ use rustic_core::{IndexedFullStatus, LsOptions};
 use super::Repository;
 use super::snapshot::{is_damaged, of_ours};
 use crate::error::Error;
+use crate::parallel;
 use crate::store::Entry;
 use crate::watch::{Silent, Watch};
 
@@ -227,27 +227,20 @@ impl Repository {
         packs: &[Entry],
         watch: &dyn Watch,
     ) -> Result<Vec<(String, String)>, Error> {
-        let total: u64 = packs.iter().map(|pack| pack.size).sum();
-        let (next, done) = (AtomicUsize::new(0), AtomicU64::new(0));
-        let found: Mutex<Vec<Result<(String, String), Error>>> = Mutex::default();
-        let work = || {
-            while let Some(pack) = packs.get(next.fetch_add(1, Ordering::Relaxed)) {
-                let flaw = if watch.cancelled() { Err(Error::Cancelled) } else { self.flaw(pack) };
-                if let Some(flaw) = flaw.transpose() {
-                    if flaw.is_err() {
-                        next.store(packs.len(), Ordering::Relaxed);
-                    }
-                    let flaw = flaw.map(|text| (pack.name.clone(), text));
+        let found = Mutex::new(Vec::new());
+        parallel::for_each(
+            AT_A_TIME,
+            packs,
+            |pack| pack.size,
+            watch,
+            |pack| {
+                if let Some(text) = self.flaw(pack)? {
+                    let flaw = (pack.name.clone(), text);
                     found.lock().unwrap_or_else(PoisonError::into_inner).push(flaw);
                 }
-                watch.bytes(done.fetch_add(pack.size, Ordering::Relaxed) + pack.size, Some(total));
-            }
-        };
-        std::thread::scope(|scope| {
-            for _ in 0..AT_A_TIME {
-                scope.spawn(work);
-            }
-        });
-        found.into_inner().unwrap_or_else(PoisonError::into_inner).into_iter().collect()
+                Ok(())
+            },
+        )?;
+        Ok(found.into_inner().unwrap_or_else(PoisonError::into_inner))
     }
 }

@@ -2,6 +2,7 @@
 use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use aws_lc_rs::digest::{SHA256, digest};
 use rustic_core::repofile::{Node, NodeType};
@@ -9,6 +10,7 @@ use rustic_core::{IndexedFullStatus, LsOptions};
 
 use super::Repository;
 use crate::error::Error;
+use crate::parallel;
 use crate::watch::Watch;
 
 /// No piece of a file is longer: the engine cuts at 8 MiB.
@@ -38,30 +40,35 @@ impl Repository {
         let listed = engine.ls(&node, &LsOptions::default()).map_err(|error| self.fail(&error))?;
         let items: Vec<(PathBuf, Node)> =
             listed.map(|item| item.map_err(|error| self.fail(&error))).collect::<Result<_, _>>()?;
-        let total = items.iter().map(|(_, node)| node.meta.size).sum();
-        let mut compared = Compared::default();
-        for (name, node) in items {
-            if watch.cancelled() {
-                return Err(Error::Cancelled);
-            }
-            let path = with.join(&name);
-            let difference = match &node.node_type {
-                NodeType::File => {
-                    compared.files += 1;
-                    compared.bytes += node.meta.size;
-                    self.difference(&engine, &path, &node)?
+        let differing = Mutex::new(Vec::new());
+        parallel::for_each(
+            parallel::FILES,
+            &items,
+            |(_, node)| node.meta.size,
+            watch,
+            |(name, node)| {
+                let path = with.join(name);
+                let difference = match &node.node_type {
+                    NodeType::File => self.difference(&engine, &path, node)?,
+                    NodeType::Symlink { .. } => match std::fs::read_link(&path) {
+                        Ok(target) if target == node.node_type.to_link() => None,
+                        Ok(target) => Some(format!("it is a link to {}", target.display())),
+                        Err(error) => Some(finding::disk::explained(&error)),
+                    },
+                    _ => None,
+                };
+                if let Some(why) = difference {
+                    differing.lock().unwrap_or_else(PoisonError::into_inner).push((name.clone(), why));
                 }
-                NodeType::Symlink { .. } => match std::fs::read_link(&path) {
-                    Ok(target) if target == node.node_type.to_link() => None,
-                    Ok(target) => Some(format!("it is a link to {}", target.display())),
-                    Err(error) => Some(finding::disk::explained(&error)),
-                },
-                _ => None,
-            };
-            compared.differing.extend(difference.map(|why| (name, why)));
-            watch.bytes(compared.bytes, Some(total));
-        }
-        Ok(compared)
+                Ok(())
+            },
+        )?;
+        let mut differing = differing.into_inner().unwrap_or_else(PoisonError::into_inner);
+        differing.sort();
+        let files = items.iter().filter(|(_, node)| node.is_file());
+        let (files, bytes) =
+            files.fold((0, 0), |(files, bytes), (_, node)| (files + 1, bytes + node.meta.size));
+        Ok(Compared { files, bytes, differing })
     }
 
     /// How a file differs from the snapshot's; `None` = it does not.

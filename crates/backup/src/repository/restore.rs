@@ -7,8 +7,7 @@ use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use rustic_core::repofile::{Node, NodeType};
@@ -16,10 +15,8 @@ use rustic_core::{IndexedFullStatus, LsOptions};
 
 use super::Repository;
 use crate::error::Error;
+use crate::parallel;
 use crate::watch::Watch;
-
-/// How many files are written at a time. On a disk two are as fast as sixteen; in object storage each waits for its answer.
-const AT_A_TIME: usize = 8;
 
 /// What was written, and looked at afterwards.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -38,8 +35,8 @@ impl Repository {
     /// Makes `into` what the folder is in the snapshot. What is there besides is removed; a file that is there with its size and
     /// its time is kept. Files belong to whoever runs this, with the modes of the snapshot.
     ///
-    /// What is read is proven by the repository's authentication; afterwards each file's kind, size and time are looked at, and
-    /// the file system is told to keep them.
+    /// What is read is proven by the repository's authentication; afterwards each file's kind, size and time are looked at. The caller
+    /// has the file system write them to the disk, once for all folders.
     ///
     /// # Errors
     /// There is no such snapshot or folder; the repository is damaged; the disk refuses; a file is not as it should be; it was
@@ -66,8 +63,6 @@ impl Repository {
                 .and_then(|()| set_time(&File::open(path)?, node))
                 .map_err(|error| cannot_write(path, &error))?;
         }
-        let root = File::open(into).map_err(|error| cannot_write(into, &error))?;
-        rustix::fs::syncfs(root).map_err(|error| cannot_write(into, &error.into()))?;
         items.iter().try_for_each(|(path, node)| compare(path, node))?;
         Ok(restored)
     }
@@ -122,39 +117,23 @@ impl Repository {
         items: &[(PathBuf, Node)],
         watch: &dyn Watch,
     ) -> Result<Restored, Error> {
-        let total = items.iter().map(|(_, node)| node.meta.size).sum();
-        let (next, done, kept) = (AtomicUsize::new(0), AtomicU64::new(0), AtomicU64::new(0));
-        let failure = Mutex::new(None);
-        let work = || {
-            while let Some((path, node)) = items.get(next.fetch_add(1, Ordering::Relaxed)) {
-                let written = if watch.cancelled() {
-                    Err(Error::Cancelled)
-                } else if node.is_file() && compare(path, node).is_ok() {
+        let kept = AtomicU64::new(0);
+        parallel::for_each(
+            parallel::FILES,
+            items,
+            |(_, node)| node.meta.size,
+            watch,
+            |(path, node)| {
+                if node.is_file() && compare(path, node).is_ok() {
                     kept.fetch_add(1, Ordering::Relaxed);
-                    Ok(())
-                } else {
-                    self.write_item(engine, path, node)
-                };
-                if let Err(error) = written {
-                    // Nobody takes another.
-                    next.store(items.len(), Ordering::Relaxed);
-                    failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
-                    return;
+                    return Ok(());
                 }
-                let done = done.fetch_add(node.meta.size, Ordering::Relaxed) + node.meta.size;
-                watch.bytes(done, Some(total));
-            }
-        };
-        std::thread::scope(|scope| {
-            for _ in 0..AT_A_TIME {
-                scope.spawn(work);
-            }
-        });
-        if let Some(error) = failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
-            return Err(error);
-        }
+                self.write_item(engine, path, node)
+            },
+        )?;
         let files = items.iter().filter(|(_, node)| node.is_file());
-        Ok(Restored { files: files.count() as u64, bytes: total, kept: kept.into_inner() })
+        let bytes = items.iter().map(|(_, node)| node.meta.size).sum();
+        Ok(Restored { files: files.count() as u64, bytes, kept: kept.into_inner() })
     }
 
     fn write_item(&self, engine: &Engine, path: &Path, node: &Node) -> Result<(), Error> {

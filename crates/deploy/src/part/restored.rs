@@ -20,7 +20,8 @@ impl Part for Restored {
                 let (repository, key_file) =
                     (restoring.from.repository.clone(), restoring.from.key_file.clone());
                 let (snapshot, folders) = (restoring.snapshot.clone(), restoring.folders.clone());
-                vec![SnapshotFiles { repository, key_file, snapshot, folders, bytes: restoring.bytes }.step()]
+                let (bytes, passing) = (restoring.bytes, restoring.passing);
+                vec![SnapshotFiles { repository, key_file, snapshot, folders, bytes, passing }.step()]
             }
             Stage::Prepare if restoring.wanted.is_some() || restoring.secrets => {
                 let settings = SnapshotSettings {
@@ -46,6 +47,7 @@ impl Part for Restored {
                     replaces_config: restoring.replaces.config,
                     memory: restoring.memory.is_some(),
                     replaces_memory: restoring.replaces.memory,
+                    passing: restoring.passing,
                 };
                 vec![exchange.step()]
             }

@@ -77,6 +77,8 @@ pub(crate) struct Restoring {
     pub replaces: Replaces,
     /// Whether the deployment that the snapshot was taken of goes on beside the restored one.
     pub is_copy: bool,
+    /// Whether it is removed again when it has been tested.
+    pub passing: bool,
     /// The directory below `set-aside` for what is there now.
     pub into: String,
 }
@@ -225,6 +227,7 @@ impl Restoring {
             differences: present.map(|(ours, _)| differences(ours, &theirs)).unwrap_or_default(),
             replaces: Replaces::of(layout),
             is_copy: scratch.is_some() || goes_on(&manifest, layout),
+            passing: scratch.is_some(),
             files: manifest.without_files.is_none() || manifest.database.engine == "sqlite",
             apps: !layout.apps().exists() && has_below(APPS),
             directories: DIRECTORIES.into_iter().filter(|(folder, _)| has_below(folder)).collect(),
