@@ -126,6 +126,20 @@ pub enum Error {
         /// How many.
         count: usize,
     },
+    /// The newest snapshot is dated after now: a clock was, or is, wrong, and its date says nothing.
+    #[error(
+        "snapshot {id} is dated {}, and this machine's clock says {}: which one is the newest cannot be told",
+        finding::moment(*.time),
+        finding::moment(*.now)
+    )]
+    Ahead {
+        /// The snapshot.
+        id: String,
+        /// Its date.
+        time: jiff::Timestamp,
+        /// This machine's time.
+        now: jiff::Timestamp,
+    },
     /// The snapshot is not one of ours, or newer.
     #[error("snapshot {id} cannot be read: {why}")]
     Manifest {
@@ -191,7 +205,9 @@ impl Error {
             Error::NoKey(_) | Error::NoSnapshot { .. } | Error::Ambiguous { .. } | Error::Shared { .. } => {
                 Exit::Usage
             }
-            Error::Exists { .. } | Error::Foreign { .. } | Error::LeftLocked { .. } => Exit::Refused,
+            Error::Exists { .. } | Error::Foreign { .. } | Error::LeftLocked { .. } | Error::Ahead { .. } => {
+                Exit::Refused
+            }
             Error::Damaged { .. } | Error::Unlike { .. } | Error::Manifest { .. } => Exit::NotVerified,
             _ => Exit::NotReady,
         }

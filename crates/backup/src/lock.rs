@@ -102,7 +102,8 @@ pub(crate) fn left(store: &Shared, here: &Holder, take_over: bool) -> Result<boo
         let why = format!("{LOCK} is there and cannot be read");
         return if take_over { Ok(true) } else { Err(Error::Damaged { location, why }) };
     };
-    let is_old = here.renewed.duration_since(other.renewed) > LEFT_AFTER;
+    // A clock that was ahead has dated it after now, and would have it never grow old.
+    let is_old = here.renewed.duration_since(other.renewed).abs() > LEFT_AFTER;
     match (other.has_ended(here), is_old, take_over) {
         (true, ..) | (_, true, true) => Ok(true),
         (false, true, false) => Err(Error::LeftLocked { location, holder: Box::new(other) }),

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use rustic_core::repofile::{Node, SnapshotFile};
 use rustic_core::{IndexedFullStatus, LsOptions};
 
@@ -17,6 +17,8 @@ use crate::watch::Silent;
 pub(super) const MANIFEST: &str = "mainstay.json";
 /// No manifest is larger.
 const LARGEST_MANIFEST: u64 = 4 << 20;
+/// How far the clocks of two machines may differ.
+const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_hours(1);
 
 /// A snapshot that is complete.
 #[derive(Debug, Clone, PartialEq)]
@@ -52,6 +54,15 @@ fn deployment_of(snapshot: &SnapshotFile) -> &str {
     snapshot.tags.iter().find_map(|tag| tag.strip_prefix(OF)).unwrap_or_default()
 }
 
+/// Refuses a snapshot that is dated after now as the newest: there may be a newer one that was dated by a clock which was right.
+fn refuse_ahead(newest: &SnapshotFile, now: Timestamp) -> Result<(), Error> {
+    let time = newest.time.timestamp();
+    match time.duration_since(now) > CLOCKS_DIFFER {
+        false => Ok(()),
+        true => Err(Error::Ahead { id: newest.id.to_hex().as_str()[..8].to_owned(), time, now }),
+    }
+}
+
 impl Snapshot {
     pub(super) fn of(file: &SnapshotFile) -> Snapshot {
         let summary = file.summary.clone().unwrap_or_default();
@@ -74,7 +85,7 @@ fn end_of(given: &str) -> Option<Timestamp> {
         return None;
     }
     if let Ok(moment) = given.parse::<Timestamp>() {
-        return moment.checked_add(jiff::SignedDuration::from_secs(1)).ok();
+        return moment.checked_add(SignedDuration::from_secs(1)).ok();
     }
     let here = jiff::tz::TimeZone::system();
     let (date, time) = given.split_once(['T', ' ']).map_or((given, None), |(date, time)| (date, Some(time)));
@@ -84,7 +95,7 @@ fn end_of(given: &str) -> Option<Timestamp> {
         Some(time) => {
             let time: jiff::civil::Time = time.parse().ok()?;
             let span = if given.matches(':').count() < 2 { 60 } else { 1 };
-            date.to_datetime(time).checked_add(jiff::SignedDuration::from_secs(span)).ok()?
+            date.to_datetime(time).checked_add(SignedDuration::from_secs(span)).ok()?
         }
     };
     here.to_timestamp(end).ok()
@@ -154,7 +165,9 @@ impl Repository {
             return Err(Error::Shared { given: given.to_owned(), count: deployments.len() });
         }
         let newest = all.into_iter().max_by(|one, other| one.time.cmp(&other.time));
-        newest.ok_or_else(|| Error::NoSnapshot { given: given.to_owned(), nearest: None })
+        let newest = newest.ok_or_else(|| Error::NoSnapshot { given: given.to_owned(), nearest: None })?;
+        refuse_ahead(&newest, Timestamp::now())?;
+        Ok(newest)
     }
 
     /// Whether a snapshot names the deployment that uses this repository.
@@ -260,6 +273,20 @@ impl Repository {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_that_is_dated_after_now_is_not_the_newest() {
+        let dated = |text: &str| {
+            let time = text.parse::<Timestamp>().expect("a moment").to_zoned(jiff::tz::TimeZone::UTC);
+            rustic_core::SnapshotOptions::default().time(time).to_snapshot().expect("a snapshot")
+        };
+        let now = "2026-11-27T12:00:00Z".parse().expect("a moment");
+        for text in ["1970-01-01T00:00:00Z", "2026-11-27T12:00:00Z", "2026-11-27T12:59:00Z"] {
+            refuse_ahead(&dated(text), now).unwrap_or_else(|error| panic!("{text}: {error}"));
+        }
+        let refused = refuse_ahead(&dated("2027-11-27T12:00:00Z"), now).expect_err("a year ahead");
+        assert!(refused.to_string().contains("which one is the newest cannot be told"), "{refused}");
+    }
 
     #[test]
     fn a_moment_is_told_from_an_id() {

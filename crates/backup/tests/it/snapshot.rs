@@ -240,6 +240,11 @@ fn one_writes_at_a_time_and_the_other_is_told_who() {
     let since = finding::moment("2026-01-01T00:00:00Z".parse().expect("a moment"));
     assert!(error.to_string().contains(&format!("on elsewhere since {since}")), "{error}");
     drop(repository.writer("backup create", true).expect("taken over"));
+    // Written while the other host's clock was ahead.
+    left("another", 1, "2999-01-01T00:00:00Z");
+    let error = repository.writer("backup create", false).err().expect("left locked");
+    assert!(matches!(&error, Error::LeftLocked { .. }), "{error}");
+    drop(repository.writer("backup create", true).expect("taken over"));
     let now = jiff::Timestamp::now().to_string();
     let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
     left(boot.trim(), u32::MAX, &now);

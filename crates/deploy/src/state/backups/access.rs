@@ -190,6 +190,10 @@ pub(crate) fn told(error: backup::Error) -> Error {
         backup::Error::NoSnapshot { .. } | backup::Error::Ambiguous { .. } | backup::Error::Shared { .. } => {
             Some("`mainstay backup list` names the snapshots")
         }
+        backup::Error::Ahead { .. } => Some(
+            "set this machine's clock, or name a snapshot by its id, as `mainstay backup list` tells it; one with a wrong date goes with \
+             `restic forget ID`",
+        ),
         backup::Error::Damaged { .. } => Some(
             "`mainstay backup check --read-data 100` says what is damaged. A new snapshot would need it, too: `mainstay backup repair` makes \
              the repository fit for new ones, and names the snapshots that have lost data",
