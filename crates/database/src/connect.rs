@@ -255,6 +255,7 @@ fn of_postgres(code: &str, routine: Option<&str>, message: &str) -> Reason {
         // PgBouncer has this code for nearly everything, and its messages are English.
         ("08P01", None) => of_pooler(message),
         ("57P03" | "57P01" | "57P02", _) => Reason::StartingUp,
+        ("55P03", _) => Reason::Locked,
         _ => Reason::Other(Some(code.to_owned()), message.to_owned()),
     }
 }
@@ -288,6 +289,7 @@ fn of_mysql(number: u16, message: &str) -> Reason {
         1142 | 1143 => Reason::TableDenied { table: None, owner: None },
         1053 | 1927 => Reason::StartingUp,
         1129 => Reason::HostBlocked,
+        1205 => Reason::Locked,
         1130 => Reason::HostNotAllowed,
         3159 | 4151 => Reason::TlsRequired,
         3118 => Reason::UnknownUser,

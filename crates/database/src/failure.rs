@@ -168,6 +168,14 @@ impl Failure {
                 "it is starting, stopping, or recovering".into(),
                 "wait; if it fails again, read the database server's log".into(),
             ),
+            Reason::Locked => (
+                format!("another session has a table of database \"{name}\" on {place} locked"),
+                "something else works in it: a program that makes backups, or a transaction that somebody left open".into(),
+                match engine {
+                    Engine::Postgres => format!("end it, then run the command again; who it is: SELECT pid, usename, query FROM pg_stat_activity WHERE datname = '{name}'"),
+                    Engine::MySql => "end it, then run the command again; who it is: SHOW FULL PROCESSLIST".into(),
+                },
+            ),
             Reason::SchemaDenied { schema, owner } => {
                 let schema = schema.escape_debug();
                 (
@@ -341,6 +349,7 @@ mod tests {
             ),
             (Reason::PoolerCutOff("cannot connect".into()), "cannot connect", ["start it"; 2]),
             (Reason::StartingUp, "no logins at the moment", ["wait"; 2]),
+            (Reason::Locked, "locked", ["pg_stat_activity", "PROCESSLIST"]),
             (
                 Reason::SchemaDenied { schema: "public".into(), owner: Some("other".into()) },
                 "permission denied for schema public",

@@ -51,6 +51,8 @@ pub enum Reason {
     PoolerCutOff(String),
     /// The server is starting, stopping or recovering.
     StartingUp,
+    /// Another session has a table locked.
+    Locked,
     /// This user may not create tables in the schema.
     SchemaDenied {
         /// Which schema.
