@@ -194,6 +194,12 @@ pub const KEYS: &[Key] = &[
         meaning: "How fast a repository is read and written at most",
     },
     Key {
+        name: "backup.scratch",
+        kind: Kind::Path,
+        default: "the deployment's directory",
+        meaning: "A directory on another disk in which a drill and a rehearsal of an upgrade make their copy",
+    },
+    Key {
         name: "backup.watch",
         kind: Kind::Bool,
         default: "false",

@@ -23,6 +23,7 @@ use crate::place::machine::make_dir;
 use crate::state::backups::access::{Access, Elsewhere, told};
 use crate::state::backups::choice;
 use crate::state::backups::set::Subject;
+use crate::state::identity::Identity;
 use crate::state::restoring::short;
 use crate::world::World;
 
@@ -58,6 +59,9 @@ pub struct Scratch {
     /// The release that it is brought to, where an upgrade is rehearsed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rehearses: Option<String>,
+    /// The directory on another disk that it lies in; `None` = the deployment's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<PathBuf>,
 }
 
 impl Scratch {
@@ -75,6 +79,9 @@ impl Scratch {
         remove(world).await?;
         let began = Instant::now();
         let root = world.layout.drill();
+        if let Some(place) = &self.place {
+            link_to(&world.layout, place)?;
+        }
         make_dir(&root, crate::place::machine::ROOT_MODE, None)?;
         if self.shares_releases {
             let link = root.join("releases");
@@ -238,7 +245,34 @@ async fn remove(world: &World) -> Result<(), Error> {
         });
     }
     // Where it was only begun there is no deployment to uninstall.
-    blocking(move || Ok(host::disk::remove_tree(&root)?)).await
+    blocking(move || {
+        if let Some(directory) = std::fs::read_link(&root).ok().filter(|directory| is_ours(directory)) {
+            host::disk::remove_tree(&directory)?;
+        }
+        Ok(host::disk::remove_tree(&root)?)
+    })
+    .await
+}
+
+/// What a directory on another disk begins with; the deployment's id follows.
+const DIRECTORY: &str = "mainstay-drill-";
+
+fn is_ours(directory: &Path) -> bool {
+    directory.file_name().is_some_and(|name| name.to_string_lossy().starts_with(DIRECTORY))
+}
+
+/// Makes an empty directory in `place` and, in its usual place, the link by which all else finds it. The link is there first: what
+/// a kill leaves is found and removed by it.
+fn link_to(layout: &Layout, place: &Path) -> Result<(), Error> {
+    let id = Identity::read(layout)?.map(|own| own.id).unwrap_or_default();
+    let (root, directory) = (layout.drill(), place.join(format!("{DIRECTORY}{id}")));
+    if directory.symlink_metadata().is_ok() {
+        let what = format!("{} is there already", directory.display());
+        return Err(Error::new(Exit::Refused, what)
+            .hint("it is what an earlier drill has left: remove it, and run the command again"));
+    }
+    std::os::unix::fs::symlink(&directory, &root).map_err(|error| Error::path("make", &root, &error))?;
+    make_dir(&directory, crate::place::machine::ROOT_MODE, None)
 }
 
 /// This program at work on the scratch deployment. It ends with this one, and inherits no setting of the real deployment.

@@ -18,6 +18,7 @@ use super::upgrade::{Seen as Upgrading, Upgrade};
 use crate::action::{Action, Rehearsal, Scratch, ScratchRemoval, unreadable};
 use crate::error::{Error, Exit};
 use crate::state::backups::access::{Access, Elsewhere, apart};
+use crate::state::backups::choice::scratch_place;
 use crate::state::census::Compared;
 use crate::state::rehearsal::{Rehearsals, Rehearsed};
 use crate::state::restoring::{Restoring, Scratch as Isolated};
@@ -182,6 +183,7 @@ impl Rehearse {
                 edition,
                 may_lose: self.upgrade.may_lose.clone(),
                 rehearses: upgrading.stop().map(ToString::to_string),
+                place: scratch_place(world)?,
             },
         })
     }

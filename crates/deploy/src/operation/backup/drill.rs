@@ -15,7 +15,7 @@ use crate::operation::caller::Caller;
 use crate::operation::runner::{Looking, Operation, run_for};
 use crate::operation::verify::refuse_not_installed;
 use crate::state::backups::access::{Access, Elsewhere, apart};
-use crate::state::backups::choice::Choice;
+use crate::state::backups::choice::{self, Choice};
 use crate::state::backups::record::{Begun, Success, Work};
 use crate::state::backups::set::Subject;
 use crate::state::restoring::{CONFIG, Restoring, Scratch as Isolated, short};
@@ -181,6 +181,7 @@ impl Drill {
                 edition: None,
                 may_lose: Vec::new(),
                 rehearses: None,
+                place: choice::scratch_place(world)?,
             },
         })
     }

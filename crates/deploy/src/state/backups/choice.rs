@@ -120,6 +120,30 @@ pub(crate) fn names_another(world: &World) -> bool {
         && KEYS.iter().filter(|key| key.name.starts_with(TABLE)).any(differs)
 }
 
+/// Where a drill has its scratch deployment, if not in the deployment's directory.
+///
+/// # Errors
+/// A value is wrong; the directory is not there, or is the deployment's own.
+pub(crate) fn scratch_place(world: &World) -> Result<Option<PathBuf>, Error> {
+    let wanted = with_variables(world, wanted_file(&world.layout)?)?;
+    let Some(text) = wanted.get("backup.scratch") else { return Ok(None) };
+    let path = world.layout.root().join(text);
+    let wrong = |exit: Exit, why: String| {
+        let what = format!("{} of `[backup] scratch` {why}", path.display());
+        Error::new(exit, what).hint("name a directory on a disk with enough room; nothing has been changed")
+    };
+    let real = path.canonicalize().map_err(|error| {
+        wrong(Exit::NotReady, format!("cannot be used: {}", finding::disk::explained(&error)))
+    })?;
+    if !real.is_dir() {
+        return Err(wrong(Exit::Settings, "is no directory".to_owned()));
+    }
+    if real.starts_with(resolved(world.layout.root())) {
+        return Err(wrong(Exit::Settings, "is in the deployment's directory".to_owned()));
+    }
+    Ok(Some(real))
+}
+
 /// What a deployment says of its backups, as variables for a program that works on another directory.
 pub(crate) fn as_variables(world: &World) -> Result<Vec<(String, String)>, Error> {
     let wanted = with_variables(world, wanted_file(&world.layout)?)?;

@@ -257,7 +257,7 @@ fn a_new_machine_needs_the_repository_and_the_key() {
 /// Nothing of a drill is left.
 pub(super) fn assert_removed(work: &Work, at: &str) {
     let scratch = work.place.root.join("drill");
-    assert!(!scratch.exists(), "{at}: {:?}", names(&scratch));
+    assert!(scratch.symlink_metadata().is_err(), "{at}: {:?}", names(&scratch));
     eventually("no process of a drill is left", || processes_of(&scratch).is_empty());
 }
 
@@ -306,14 +306,26 @@ fn a_drill_proves_a_snapshot_and_leaves_nothing() {
     let work = Work::on(Place::new(), &[]);
     drilled(&work);
 
-    // Killed with a scratch deployment half-way: whole process groups die with it.
+    // Killed with a scratch deployment half-way, on another disk: whole process groups die with it.
+    let (wanted, elsewhere) =
+        (work.place.root.join("mainstay.toml"), work.place.root.with_file_name("elsewhere"));
+    std::fs::create_dir(&elsewhere).expect("made");
+    let text = std::fs::read_to_string(&wanted).expect("mainstay.toml");
+    let scratch = format!("{text}\n[backup]\nscratch = \"{}\"\n", elsewhere.display());
+    std::fs::write(&wanted, scratch).expect("written");
     let mut drill = work.place.command(&["backup", "drill"]).stderr(Stdio::null()).spawn().expect("it runs");
     let scratch = work.place.root.join("drill");
     eventually("its agent runs", || scratch.join("run/agent.sock").exists());
+    assert_eq!(names(&elsewhere).len(), 1);
     drill.kill().expect("killed");
     drill.wait().expect("ended");
     work.place.run(&["backup", "drill"]).expect(0);
     assert_removed(&work, "after a kill in the middle");
+    assert_eq!(names(&elsewhere), [""; 0]);
+    std::fs::remove_dir(&elsewhere).expect("removed");
+    let refused = work.place.run(&["backup", "drill"]).expect(4);
+    assert!(refused.stderr.contains("`[backup] scratch` cannot be used"), "{}", refused.stderr);
+    std::fs::write(&wanted, text).expect("written");
 
     // A damaged pack is found, and told by status until a drill succeeds.
     let packs = work.place.root.join("backups/data");
