@@ -219,6 +219,10 @@ fn in_words(log: &str, deepest: Option<&str>) -> String {
     let text = log.strip_prefix("Error: ").unwrap_or(log);
     let text = text.split(" (kind: related to").next().unwrap_or(text);
     let text = text.split(" Please ").next().unwrap_or(text);
+    let text = text.split(" at BlobLocation ").next().unwrap_or(text);
+    // What is decrypted and is not what was encrypted.
+    let deepest =
+        deepest.map(|cause| if cause == "aead::Error" { "it is not what was written" } else { cause });
     let text = finding::one_line(text, 300);
     let text = text.trim_end_matches('.');
     match deepest.map(|cause| finding::one_line(cause, 200)) {
@@ -239,5 +243,8 @@ mod tests {
             in_words("Error: it is gone (kind: related to backend)", Some("it is gone")),
             "it is gone"
         );
+        let log = "Error: error processing Pack:04e0dde6 at BlobLocation { offset: 1, length: 2, uncompressed_length: None } (kind: related to x)";
+        let said = in_words(log, Some("aead::Error"));
+        assert_eq!(said, "error processing Pack:04e0dde6: it is not what was written");
     }
 }

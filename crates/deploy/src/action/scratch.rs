@@ -296,13 +296,31 @@ fn failed(error: &host::ToolError, otherwise: &str) -> Error {
     let said = error.output.text();
     let documents = said.lines().rev().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     let told = documents.into_iter().find(|document| document["type"] == "error").unwrap_or_default();
-    let text = |key: &str| told[key].as_str().map(str::to_owned);
+    let text = |key: &str| told[key].as_str().map(of_this_deployment);
     let failed =
         Error::new(Exit::NotVerified, text("what").unwrap_or_else(|| otherwise.to_owned())).detail(said);
     match text("hint") {
         Some(hint) => failed.hint(hint),
         None => failed,
     }
+}
+
+/// What it says of the scratch deployment, which is gone when anybody reads it, said of this one.
+fn of_this_deployment(text: &str) -> String {
+    const DIR: &str = "`mainstay --dir ";
+    let text = text.strip_suffix("; everything is as before").unwrap_or(text);
+    let text = text.replace(
+        "name a directory on another disk with `--dir`",
+        "name a directory on another disk in `[backup] scratch`",
+    );
+    let mut parts = text.split(DIR);
+    let first = parts.next().unwrap_or_default().to_owned();
+    let ends = [format!("/{} ", Layout::DRILL), format!("/{}' ", Layout::DRILL)];
+    let of_part = |part: &str| {
+        let found = ends.iter().filter_map(|end| part.split_once(end)).min_by_key(|(dir, _)| dir.len());
+        found.map_or_else(|| format!("{DIR}{part}"), |(_, command)| format!("`mainstay {command}"))
+    };
+    parts.fold(first, |said, part| said + &of_part(part))
 }
 
 /// Tells the progress of a comparison, and ends with the step.
@@ -318,5 +336,29 @@ impl Watch for Comparing {
 
     fn cancelled(&self) -> bool {
         self.cancel.is_cancelled()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_said_of_the_scratch_deployment_is_said_of_this_one() {
+        for (said, expected) in [
+            ("it is damaged; everything is as before", "it is damaged"),
+            (
+                "`mainstay --dir /srv/chat/drill backup check` says what; then `mainstay --dir /srv/chat/drill backup repair`",
+                "`mainstay backup check` says what; then `mainstay backup repair`",
+            ),
+            (
+                "free some space there, or name a directory on another disk with `--dir`",
+                "free some space there, or name a directory on another disk in `[backup] scratch`",
+            ),
+            ("`mainstay --dir '/srv/our chat/drill' status`", "`mainstay status`"),
+            ("`mainstay --dir x`", "`mainstay --dir x`"),
+        ] {
+            assert_eq!(of_this_deployment(said), expected);
+        }
     }
 }
