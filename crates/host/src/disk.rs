@@ -189,11 +189,43 @@ pub fn read_guarded(path: &Path, limit: u64) -> Result<Content, DiskError> {
 /// It cannot be opened, or is no regular file.
 pub fn open_named(path: &Path) -> io::Result<File> {
     let meta = fs::metadata(path)?;
-    let passed_on = ["/dev/fd", "/dev/stdin", "/proc/self/fd"].iter().any(|place| path.starts_with(place));
-    if meta.is_file() || meta.is_dir() || passed_on {
+    if meta.is_file() || meta.is_dir() || is_passed_on(path) {
         return File::open(path);
     }
-    Err(io::Error::other("it is a pipe or a device, not a regular file"))
+    Err(io::Error::other(NOT_REGULAR))
+}
+
+const NOT_REGULAR: &str = "it is a pipe or a device, not a regular file";
+
+/// Whether a path names what this process has open.
+fn is_passed_on(path: &Path) -> bool {
+    let places = ["/dev/fd", "/dev/stdin", "/dev/stdout", "/dev/stderr", "/proc/self/fd"];
+    places.iter().any(|place| path.starts_with(place))
+}
+
+/// The file that a write to a path that a person named may replace. A link is followed. What is no regular file is refused: whoever
+/// replaced `/dev/null` would take it from the whole machine.
+///
+/// # Errors
+/// It is a directory, a pipe, a device, or what this process has open; it cannot be looked at.
+pub fn replaceable(path: &Path) -> io::Result<PathBuf> {
+    if is_passed_on(path) {
+        return Err(io::Error::other("it stands for what this process has open; name a file"));
+    }
+    match fs::metadata(path) {
+        Ok(meta) if meta.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
+        Ok(meta) if !meta.is_file() => Err(io::Error::other(NOT_REGULAR)),
+        Ok(_) if path.is_symlink() => fs::canonicalize(path),
+        Ok(_) => Ok(path.to_path_buf()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(path.to_path_buf()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Writes a file that a person named, as [`atomic_write`] does, where [`replaceable`] allows it.
+pub fn write_named(path: &Path, bytes: &[u8], mode: u32) -> Result<(), DiskError> {
+    let file = replaceable(path).map_err(|error| DiskError::new("write", path, error))?;
+    atomic_write(&file, bytes, mode, None)
 }
 
 /// Reads a file that a person named or edits, of at most `limit` bytes. Links are followed.

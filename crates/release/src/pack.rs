@@ -63,6 +63,8 @@ pub fn pack_builtin(binary: &Path, out: impl Write) -> Result<(), ReleaseError> 
 /// Writes the same, compressed, to a file that appears when it is complete.
 pub fn pack_builtin_to(binary: &Path, output: &Path) -> Result<(), ReleaseError> {
     let fail = |e| ReleaseError::disk("write", output, e);
+    let file = host::disk::replaceable(output).map_err(fail)?;
+    let output = file.as_path();
     let dir = output.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let file = tempfile::Builder::new().prefix(".pack-").tempfile_in(dir).map_err(fail)?;
     // No time and no name in the header: two runs write the same bytes.

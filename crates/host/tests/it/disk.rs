@@ -3,7 +3,10 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::path::Path;
 
-use host::disk::{atomic_write, free, is_staged, mount, probe, read_guarded, remove_tree, symlink_flip};
+use host::disk::{
+    atomic_write, free, is_staged, mount, probe, read_guarded, remove_tree, replaceable, symlink_flip,
+    write_named,
+};
 use host::limits;
 
 use crate::is_root;
@@ -35,6 +38,39 @@ fn atomic_write_replaces_content_mode_and_owner() {
             .contains("part of the path is not a directory; remove the file that stands in the way"),
         "{error}"
     );
+}
+
+/// As root, a rename over `/dev/null` takes it from every program of the machine.
+#[test]
+fn what_a_person_named_is_replaced_only_if_it_is_a_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    write_named(&at("file"), b"old", 0o644).unwrap();
+    symlink(at("file"), at("link")).unwrap();
+    write_named(&at("link"), b"new", 0o644).unwrap();
+    assert_eq!(fs::read(at("file")).unwrap(), b"new", "a link is followed");
+    assert!(at("link").is_symlink());
+
+    rustix::fs::mknodat(
+        rustix::fs::CWD,
+        at("pipe"),
+        rustix::fs::FileType::Fifo,
+        rustix::fs::Mode::from_raw_mode(0o600),
+        0,
+    )
+    .unwrap();
+    symlink("/dev/null", at("device")).unwrap();
+    for (path, why) in [
+        (at("pipe"), "a pipe or a device"),
+        (at("device"), "a pipe or a device"),
+        ("/dev/stdout".into(), "has open"),
+        (dir.path().to_path_buf(), "directory"),
+    ] {
+        let refused = replaceable(&path).unwrap_err();
+        assert!(refused.to_string().contains(why), "{}: {refused}", path.display());
+    }
+    assert!(write_named(&at("pipe"), b"", 0o644).is_err());
+    assert!(!fs::metadata(at("pipe")).unwrap().is_file());
 }
 
 #[test]

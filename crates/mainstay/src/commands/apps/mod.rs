@@ -122,7 +122,7 @@ fn is_manifest(path: &Path) -> bool {
 
 /// Writes a file whole, or not at all.
 fn write(path: &Path, bytes: &[u8]) -> Result<(), apps::Error> {
-    host::disk::atomic_write(path, bytes, 0o644, None)
+    host::disk::write_named(path, bytes, 0o644)
         .map_err(|error| apps::Error::new(Exit::NotReady, error.to_string()))
 }
 
