@@ -1,4 +1,5 @@
-//! The built-in server: durable posts per second, time to reach a thousand websockets, memory per idle websocket.
+//! The built-in server: durable posts and pages read per second, time to search and to reach a thousand websockets, memory per
+//! idle websocket.
 //!
 //! Requests go to the server's own socket. Posts per second are compared with fsyncs per second on the same disk.
 
@@ -31,6 +32,14 @@ const LISTENERS: usize = 1_000;
 const SOCKETS: usize = 200;
 /// The API; the client connects to the server's socket, whatever the host.
 const BASE: &str = "http://server/api/v4";
+/// How many posts are searched.
+const SEARCHED: u64 = 300_000;
+/// How many different words they have. The first ones are much more frequent than the last.
+const WORDS: u64 = 20_000;
+/// How many searches are timed.
+const SEARCHES: u64 = 200;
+/// How long pages are read.
+const READING: Duration = Duration::from_secs(5);
 /// How many posts are timed until the last websocket has received them.
 const TIMED: usize = 20;
 
@@ -132,6 +141,7 @@ impl Session {
 async fn measure(deployment: &Deployment) -> Result<(), Failure> {
     let session = Arc::new(Session::open(deployment).await?);
     let (posts, seconds) = flood(&session).await?;
+    let reads = read_pages(&session).await?;
     let commits = commits_a_second()?;
     let mut listeners = Vec::new();
     for n in 0..LISTENERS.div_ceil(SOCKETS) {
@@ -145,9 +155,13 @@ async fn measure(deployment: &Deployment) -> Result<(), Failure> {
     }
     let idle = (resident_mb(server)? - before) * 1024.0 / LISTENERS as f64;
     let fan_out = fan_out(&session, sockets).await?;
+    fill(&session, posts).await?;
+    let searches = search(&session).await?;
     let rate = posts as f64 / seconds;
     println!("\n{:<44} {:<34} aim", "", "median (least to most)");
     row(&format!("posts a second, {POSTERS} posters, durable"), &format!("{rate:>10.0}"), ">= 5000");
+    row("pages of 60 posts a second", &format!("{reads:>10.0}"), ">= 5000");
+    row(&format!("search of {SEARCHED} posts, ms"), &searches, "<= 20");
     row("single fsynced appends a second, same disk", &format!("{commits:>10.0}"), "");
     row("ratio posts : fsyncs (group commit)", &format!("{:>10.1}", rate / commits), "");
     row(&format!("post to last of {LISTENERS} websockets, ms"), &fan_out, "");
@@ -172,6 +186,86 @@ async fn flood(session: &Arc<Session>) -> Result<(u64, f64), Failure> {
         poster.await.map_err(failed)??;
     }
     Ok((done.load(Ordering::Relaxed), began.elapsed().as_secs_f64()))
+}
+
+/// How many pages with the newest 60 posts are read in a second, by as many readers as there are posters.
+async fn read_pages(session: &Arc<Session>) -> Result<f64, Failure> {
+    let began = Instant::now();
+    let readers = (0..POSTERS).map(|_| {
+        let session = Arc::clone(session);
+        tokio::spawn(async move {
+            let mut pages = 0_u64;
+            while began.elapsed() < READING {
+                let request = session.client.get(format!("{BASE}/channels/{}/posts", session.channel));
+                let answer = request.bearer_auth(&session.token).send().await.map_err(failed)?;
+                answer.error_for_status().map_err(failed)?.bytes().await.map_err(failed)?;
+                pages += 1;
+            }
+            Ok::<u64, Failure>(pages)
+        })
+    });
+    let mut pages = 0;
+    for reader in readers.collect::<Vec<_>>() {
+        pages += reader.await.map_err(failed)??;
+    }
+    Ok(pages as f64 / began.elapsed().as_secs_f64())
+}
+
+/// The word of this rank.
+fn word(rank: u64) -> String {
+    format!("w{rank}x")
+}
+
+/// Twelve words for the post of this number: the rank of each is small more often than large.
+fn text(number: u64) -> String {
+    let words = (0..12_u64).map(|place| {
+        let mixed = (number * 12 + place).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40;
+        let part = mixed as f64 / (1_u64 << 24) as f64;
+        word((WORDS as f64).powf(part) as u64)
+    });
+    words.collect::<Vec<_>>().join(" ")
+}
+
+/// Posts until there are as many as are searched.
+async fn fill(session: &Arc<Session>, posted: u64) -> Result<(), Failure> {
+    let next = Arc::new(AtomicU64::new(posted));
+    let posters = (0..POSTERS).map(|_| {
+        let (session, next) = (Arc::clone(session), Arc::clone(&next));
+        tokio::spawn(async move {
+            loop {
+                let number = next.fetch_add(1, Ordering::Relaxed);
+                if number >= SEARCHED {
+                    return Ok::<(), Failure>(());
+                }
+                session.say(&text(number)).await?;
+            }
+        })
+    });
+    for poster in posters.collect::<Vec<_>>() {
+        poster.await.map_err(failed)??;
+    }
+    Ok(())
+}
+
+/// How long searches take: for one word of any frequency, two, the beginning of one, and a phrase.
+async fn search(session: &Session) -> Result<Spread, Failure> {
+    let mut figures = Vec::new();
+    for number in 0..SEARCHES {
+        let text = text(SEARCHED + number);
+        let words: Vec<&str> = text.split(' ').collect();
+        let terms = match number % 4 {
+            0 => words[0].to_owned(),
+            1 => format!("{} {}", words[0], words[1]),
+            2 => format!("{}*", words[0].trim_end_matches('x')),
+            _ => format!("\"{} {}\"", words[0], words[1]),
+        };
+        let request = session.client.post(format!("{BASE}/teams/{}/posts/search", session.team));
+        let began = Instant::now();
+        let answer = request.bearer_auth(&session.token).json(&json!({ "terms": terms })).send().await;
+        answer.map_err(failed)?.error_for_status().map_err(failed)?.bytes().await.map_err(failed)?;
+        figures.push(began.elapsed().as_secs_f64() * 1000.0);
+    }
+    Ok(Spread::of(figures))
 }
 
 /// How many appends per second the disk takes when each is followed by an fsync.

@@ -189,8 +189,8 @@ async fn of_server(server: &Server, limit: Duration) -> Result<Catalogue, Failur
 
 async fn on_sqlite(connection: &mut SqliteConnection) -> sqlx::Result<Catalogue> {
     let mut found = Catalogue::default();
-    let columns = "select t.name, c.name, c.type from sqlite_schema t, pragma_table_info(t.name) c
-                   where t.type = 'table' and t.name not like 'sqlite\\_%' escape '\\'";
+    let columns = "select t.name, c.name, c.type from pragma_table_list t, pragma_table_info(t.name) c
+                   where t.schema = 'main' and t.type = 'table' and t.name not like 'sqlite\\_%' escape '\\'";
     let columns: Vec<(String, String, String)> = sqlx::query_as(columns).fetch_all(&mut *connection).await?;
     for (table, column, kind) in columns {
         found.column(&table, &column, kind.to_lowercase());

@@ -90,7 +90,7 @@ async fn on_sqlite(
     without: &[&str],
     budget: Budget,
 ) -> sqlx::Result<Counted> {
-    let tables = "select name from sqlite_schema where type = 'table' and name not like 'sqlite\\_%' escape '\\' order by 1";
+    let tables = sqlite::TABLES;
     let tables: Vec<String> = sqlx::query_scalar(tables).fetch_all(&mut *connection).await?;
     let in_time = move || budget.left().is_some();
     connection.lock_handle().await?.set_progress_handler(INSTRUCTIONS, in_time);

@@ -19,6 +19,7 @@ mod posts;
 mod preferences;
 mod reactions;
 mod roles;
+mod search;
 mod sessions;
 mod sign_up;
 mod statuses;
@@ -53,6 +54,7 @@ pub(crate) fn router() -> Router<App> {
         .merge(preferences::router())
         .merge(reactions::router())
         .merge(roles::router())
+        .merge(search::router())
         .merge(sessions::router())
         .merge(sign_up::router())
         .merge(statuses::router())

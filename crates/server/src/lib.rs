@@ -64,6 +64,7 @@ mod permission;
 mod presence;
 mod publish;
 mod rules;
+mod search;
 mod session;
 mod sign_in;
 mod socket_file;

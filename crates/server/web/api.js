@@ -114,6 +114,9 @@ export const posts = (channel, options) =>
   get(`/channels/${channel}/posts?${query({ per_page: 60, collapsedThreads: true, skipFetchThreads: true, ...options })}`);
 export const onePost = (id) => get(`/posts/${id}`);
 export const thread = (id) => get(`/posts/${id}/thread?collapsedThreads=true&collapsedThreadsExtended=false`);
+/** The newest posts of a team's channels and of direct ones that have what `terms` say. */
+export const searchPosts = (team, terms) =>
+  post(`/teams/${team}/posts/search`, { terms, is_or_search: false, time_zone_offset: -new Date().getTimezoneOffset() * 60 });
 export const createPost = (data) => post('/posts', data);
 export const editPost = (id, message) => put(`/posts/${id}/patch`, { message });
 export const deletePost = (id) => remove(`/posts/${id}`);

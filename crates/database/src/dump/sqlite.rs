@@ -134,6 +134,11 @@ async fn copy(path: &Path, to: &Path, limit: Duration, ends: Arc<AtomicBool>) ->
     Ok(Copied { version, migration, rows })
 }
 
+/// The statement for the names of all tables. What a virtual table keeps in tables of its own, such as an index of texts, is
+/// not among them: it changes by itself.
+pub(crate) const TABLES: &str = "select name from pragma_table_list
+    where schema = 'main' and type = 'table' and name not like 'sqlite\\_%' escape '\\' order by 1";
+
 /// Counts the rows of every table.
 pub(super) async fn rows(path: &Path, limit: Duration) -> Result<Rows, Error> {
     let reads = |error: sqlx::Error| unreadable(path, &error);
@@ -146,7 +151,7 @@ pub(super) async fn rows(path: &Path, limit: Duration) -> Result<Rows, Error> {
 /// In one transaction.
 async fn counted(connection: &mut SqliteConnection) -> sqlx::Result<Rows> {
     let mut transaction = connection.begin().await?;
-    let tables = "select name from sqlite_schema where type = 'table' and name not like 'sqlite\\_%' escape '\\' order by 1";
+    let tables = TABLES;
     let tables: Vec<String> = sqlx::query_scalar(tables).fetch_all(&mut *transaction).await?;
     let mut rows = Rows::new();
     for name in tables {

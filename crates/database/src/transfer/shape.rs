@@ -8,9 +8,16 @@ use super::source::{self, Source};
 use super::target::{self, Tables, ordered};
 use super::{Way, kind_of};
 
-/// What each side writes for itself: the target's release has just made its own.
-const BOOKKEEPING: [&str; 5] =
-    ["db_migrations", "db_lock", "schema_migrations", "db_config_migrations", "gorp_migrations"];
+/// What each side writes for itself: the target's release has just made its own. The last is the index of the search on SQLite,
+/// which PostgreSQL makes of the posts.
+const BOOKKEEPING: [&str; 6] = [
+    "db_migrations",
+    "db_lock",
+    "schema_migrations",
+    "db_config_migrations",
+    "gorp_migrations",
+    "mainstaysearchedposts",
+];
 
 /// The longest part of a key that a message has.
 const LONGEST: usize = 40;

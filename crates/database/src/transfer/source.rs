@@ -145,8 +145,7 @@ impl Source {
 }
 
 async fn sqlite_tables(connection: &mut SqliteConnection) -> sqlx::Result<BTreeMap<String, Table>> {
-    let sql =
-        "select name from sqlite_schema where type = 'table' and name not like 'sqlite\\_%' escape '\\'";
+    let sql = sqlite::TABLES;
     let names: Vec<String> = sqlx::query_scalar(sql).fetch_all(&mut *connection).await?;
     let mut tables = BTreeMap::new();
     for name in names {

@@ -159,6 +159,7 @@ impl Store {
     pub(crate) async fn erase_account(&self, id: Id) -> Result<()> {
         self.write(move |tx| {
             Box::pin(async move {
+                tx.touched.push(Touched::AllPosts);
                 tx.revoke_sessions(id).await?;
                 let channels: Vec<Id> =
                     query("delete from channelmembers where userid = $1 returning channelid")
@@ -220,6 +221,7 @@ impl Transaction<'_> {
     }
 
     async fn erase_posts(&mut self, posts: &[Id]) -> Result<()> {
+        self.touched.push(Touched::AllPosts);
         let threads: Vec<Id> = query(
             "select distinct rootid from posts where id = any($1) and rootid <> '' and originalid = ''",
         )

@@ -1,5 +1,6 @@
 //! Rows of stored files.
 
+use super::caches::Touched;
 use super::handle::Store;
 use crate::error::Result;
 use crate::id::Id;
@@ -24,6 +25,7 @@ impl Store {
     pub(crate) async fn add_previews(&self, file: FileInfo) -> Result<bool> {
         self.write(move |tx| {
             Box::pin(async move {
+                tx.touched.push(Touched::Posts(file.channel_id));
                 let noted = query(
                     "update fileinfo set thumbnailpath = $2, previewpath = $3, haspreviewimage = $4, width = $5, height = $6, \
                      minipreview = $7 where id = $1",

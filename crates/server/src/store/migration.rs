@@ -13,7 +13,9 @@ use crate::sql::{Connection, query};
 /// Mattermost's tables, in SQL that both engines understand.
 const TABLES: &str = include_str!("migration/tables.sql");
 
-const SQLITE_INDEXES: &str = include_str!("migration/indexes.sqlite.sql");
+/// SQLite's indexes, and the index of the search with what keeps it up to date.
+const SQLITE_INDEXES: &str =
+    concat!(include_str!("migration/indexes.sqlite.sql"), include_str!("migration/search.sqlite.sql"));
 const POSTGRES_INDEXES: &str = include_str!("migration/indexes.postgres.sql");
 
 /// The lock makes servers that start at the same time migrate one after the other. Its number is `mainstay` in ASCII.
@@ -62,13 +64,11 @@ pub(crate) async fn is_pending(database: &Database) -> Result<bool, ServerError>
 const POSTGRES_NAMES: &str = "select c.relname::text from pg_class c join pg_namespace n on n.oid = c.relnamespace \
     where n.nspname = current_schema()";
 
-/// The names of the tables and indexes that statements make.
+/// The names of what statements make.
 fn made_by(statements: &'static str) -> impl Iterator<Item = &'static str> {
     let made = statements.lines().filter_map(|line| {
         let line = line.strip_prefix("create ")?;
-        let line = line.strip_prefix("unique ").unwrap_or(line);
-        let line = line.strip_prefix("table ").or_else(|| line.strip_prefix("index "))?;
-        line.strip_prefix("if not exists ")
+        line.split_once(" if not exists ").map(|(_, name)| name)
     });
     made.filter_map(|line| line.split([' ', '(']).next())
 }
@@ -148,5 +148,43 @@ mod tests {
         connection.run("drop table drafts").await.expect("dropped");
         connection.close().await.expect("closed");
         assert!(is_pending(&database).await.expect("an answer"));
+    }
+
+    /// What an earlier version stored, and posts of the same millisecond.
+    #[tokio::test]
+    async fn posts_from_before_the_index_of_the_search_are_in_it() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("a.db");
+        let database = Database::Sqlite(path.clone());
+        let mut connection = Connection::Sqlite(sqlite::connect(&path, true).await.expect("a file"));
+        connection.run(TABLES).await.expect("the tables of an earlier version");
+        let post = "insert into posts (id, createat, deleteat, originalid, message, type, hashtags)";
+        for (id, at, deleted, original, kind) in [
+            ("a", 7, 0, "", ""),
+            ("b", 7, 0, "", ""),
+            ("c", 8, 0, "", ""),
+            ("gone", 8, 9, "", ""),
+            ("former", 8, 0, "a", ""),
+            ("joined", 8, 0, "", "system_join_team"),
+            ("early", i64::MIN, 0, "", ""),
+            ("late", i64::MAX, 0, "", ""),
+        ] {
+            let values = format!("values ('{id}', {at}, {deleted}, '{original}', 'harbour', '{kind}', '')");
+            query(format!("{post} {values}")).execute(&mut connection).await.expect("a post");
+        }
+        connection.close().await.expect("closed");
+        migrate(&database).await.expect("migrated");
+        migrate(&database).await.expect("migrated again");
+        let mut connection = Connection::Sqlite(sqlite::connect(&path, false).await.expect("a file"));
+        let late = format!("{post} values ('d', 7, 0, '', 'harbours', '', '')");
+        query(late).execute(&mut connection).await.expect("a post");
+        let found = query(
+            "select s.postid from mainstaypostsearch f join mainstaysearchedposts s on s.number = f.rowid \
+             where mainstaypostsearch match 'harbour' order by f.rowid desc",
+        );
+        let found: Vec<String> = found.fetch_all(&mut connection).await.expect("an answer");
+        assert_eq!(found, ["late", "c", "d", "b", "a", "early"]);
+        connection.close().await.expect("closed");
+        assert!(!is_pending(&database).await.expect("an answer"));
     }
 }

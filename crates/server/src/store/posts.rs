@@ -1,7 +1,11 @@
 //! Posts: storing them together with the counters that they change, and reading pages of them.
 
+use super::caches::{PageKey, Touched};
 use super::handle::Store;
 use super::writer::Transaction;
+use bytes::Bytes;
+
+use crate::bounds::PAGE_BYTES;
 use crate::clock;
 use crate::error::{AppError, Result, is_duplicate};
 use crate::id::Id;
@@ -89,6 +93,25 @@ impl Store {
              order by createat desc, id",
         );
         Ok(rows.bind(ids).fetch_all(&self.readers).await?)
+    }
+
+    /// The answer of which `key` tells, made by `make` unless it is there. `make` says whether only this reader gets it.
+    pub(crate) async fn page(
+        &self,
+        key: PageKey,
+        make: impl Future<Output = Result<(Bytes, bool)>>,
+    ) -> Result<Bytes> {
+        let pages = &self.caches.pages;
+        let shared = PageKey { reader: None, ..key };
+        let epoch = match pages.get(&shared).or_else(|_| pages.get(&key)) {
+            Ok(page) => return Ok(page),
+            Err(epoch) => epoch,
+        };
+        let (page, is_own) = make.await?;
+        if page.len() <= PAGE_BYTES {
+            pages.put(epoch, if is_own { key } else { shared }, page.clone());
+        }
+        Ok(page)
     }
 
     /// A page of a channel, newest first, without replies if `roots_only`.
@@ -195,6 +218,7 @@ impl Store {
                 .bind(post.has_reactions)
                 .execute(&mut *tx.connection)
                 .await?;
+                tx.touched.push(Touched::Posts(post.channel_id));
                 Ok(post)
             })
         })
@@ -206,6 +230,7 @@ impl Store {
         self.write(move |tx| {
             Box::pin(async move {
                 let now = clock::for_post(post.channel_id);
+                tx.touched.push(Touched::Posts(post.channel_id));
                 query(Dialects {
                     sqlite: "update posts set deleteat = $2, updateat = $2, \
                              props = json_set(props, '$.deleteBy', $3) \
@@ -248,6 +273,7 @@ impl Store {
 impl Transaction<'_> {
     pub(crate) async fn insert_post(&mut self, new: NewPost) -> Result<Written> {
         let NewPost { mut post, team_id, mentions, follow } = new;
+        self.touched.push(Touched::Posts(post.channel_id));
         if !post.file_ids.is_empty() {
             post.file_ids = Column(self.attach_files(&post).await?);
         }

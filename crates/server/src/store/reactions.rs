@@ -1,5 +1,6 @@
 //! Reactions.
 
+use super::caches::Touched;
 use super::handle::Store;
 use super::writer::Transaction;
 use crate::clock;
@@ -76,14 +77,16 @@ impl Store {
 impl Transaction<'_> {
     /// Updates `posts.hasreactions` from the table of reactions.
     pub(super) async fn note_reactions(&mut self, post: Id) -> Result<()> {
-        query(
+        let channel: Option<Id> = query(
             "update posts set updateat = greatest(updateat + 1, $2), hasreactions = exists \
-             (select 1 from reactions where postid = $1 and coalesce(deleteat, 0) = 0) where id = $1",
+             (select 1 from reactions where postid = $1 and coalesce(deleteat, 0) = 0) where id = $1 \
+             returning channelid",
         )
         .bind(post)
         .bind(clock::now())
-        .execute(&mut *self.connection)
+        .fetch_optional(&mut *self.connection)
         .await?;
+        self.touched.extend(channel.map(Touched::Posts));
         Ok(())
     }
 }

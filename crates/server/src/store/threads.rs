@@ -1,5 +1,6 @@
 //! Threads: their counters and followers.
 
+use super::caches::Touched;
 use super::handle::Store;
 use super::writer::Transaction;
 use crate::clock;
@@ -136,6 +137,7 @@ impl Store {
     pub(crate) async fn follow_thread(&self, user: Id, post: Id, following: bool) -> Result<()> {
         self.write(move |tx| {
             Box::pin(async move {
+                tx.touched.push(Touched::Follows(user));
                 query(
                     "insert into threadmemberships (postid, userid, following, lastviewed, lastupdated, unreadmentions) \
                      values ($1, $2, $3, $4, $4, 0) on conflict (postid, userid) do update set following = $3, lastupdated = $4",

@@ -55,6 +55,7 @@ const FILES: &[(&str, &[u8])] = files![
     "views/mail.js",
     "views/members.js",
     "views/post.js",
+    "views/search.js",
     "views/sidebar.js",
     "views/team.js",
     "views/thread.js",

@@ -19,6 +19,7 @@ mod lock;
 mod login;
 mod post;
 mod receiver;
+mod search;
 mod site;
 mod socket;
 mod sqlite;

@@ -22,6 +22,7 @@ mod outage;
 mod post;
 mod receiver;
 mod refusal;
+mod search;
 mod site;
 mod socket;
 mod system;

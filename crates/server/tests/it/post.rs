@@ -3,7 +3,7 @@
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
-use crate::site::{Site, redacted, refused, text};
+use crate::site::{Person, Site, redacted, refused, text};
 
 #[tokio::test]
 async fn a_post_has_the_documented_fields() {
@@ -204,4 +204,54 @@ async fn drafts_are_stored_and_deleted() {
         assert_eq!(ada.delete(&format!("users/me/channels/{square}/drafts")).await, json!({"status": "OK"}));
     }
     assert_eq!(ada.get(&path).await, json!([]));
+}
+
+/// The newest posts are kept as an answer for the next readers.
+#[tokio::test]
+async fn the_newest_posts_are_never_old() {
+    let site = Site::new().await;
+    let (ada, bob) = (site.sign_up("ada").await, site.sign_up("bob").await);
+    let (team, square) = ada.team("harbour").await;
+    bob.join(&team).await;
+    let page = async |person: &Person| person.get(&format!("channels/{square}/posts")).await;
+    let post = ada.say(&square, "first").await;
+    let id = text(&post["id"]);
+    let path = format!("posts/{id}");
+    // What is changed, and what a page says afterwards.
+    let look = async |what: &str, expected: Value| {
+        for person in [&ada, &bob, &ada, &bob] {
+            let shown = &page(person).await["posts"][&id];
+            assert_eq!(shown.pointer(what).unwrap_or(&Value::Null), &expected, "{what}");
+        }
+    };
+    look("/message", json!("first")).await;
+    ada.put(&format!("{path}/patch"), json!({"message": "second"})).await;
+    look("/message", json!("second")).await;
+    bob.post(&format!("{path}/pin"), json!({})).await;
+    look("/is_pinned", json!(true)).await;
+    let reaction = json!({"user_id": bob.id, "post_id": id, "emoji_name": "smile"});
+    bob.post("reactions", reaction).await;
+    look("/metadata/reactions/0/emoji_name", json!("smile")).await;
+    bob.delete(&format!("users/me/posts/{id}/reactions/smile")).await;
+    look("/metadata/reactions", Value::Null).await;
+    let reply = json!({"channel_id": square, "root_id": id, "message": "reply"});
+    let reply = bob.post("posts", reply).await;
+    look("/reply_count", json!(1)).await;
+    look("/participants/0/nickname", json!("")).await;
+    bob.put("users/me/patch", json!({"nickname": "Bobby"})).await;
+    look("/participants/0/nickname", json!("Bobby")).await;
+    let following = format!("users/me/teams/{}/threads/{id}/following", text(&team["id"]));
+    bob.delete(&following).await;
+    assert_eq!(page(&bob).await["posts"][&id]["is_following"], false);
+    assert_eq!(page(&ada).await["posts"][&id]["is_following"], true);
+    bob.put(&following, json!({})).await;
+    look("/is_following", json!(true)).await;
+    bob.delete(&format!("posts/{}", text(&reply["id"]))).await;
+    look("/reply_count", json!(0)).await;
+    let other = ada.say(&square, "other").await;
+    for person in [&ada, &bob] {
+        assert_eq!(page(person).await["order"][0], other["id"]);
+    }
+    ada.delete(&path).await;
+    look("/message", Value::Null).await;
 }

@@ -8,6 +8,7 @@ import { avatar } from './avatar.js';
 import { composer } from './composer.js';
 import { confirmDialog, notice, switcher } from './dialogs.js';
 import { members } from './members.js';
+import { searchMessages } from './search.js';
 import { sidebar } from './sidebar.js';
 import { thread } from './thread.js';
 import { timeline } from './timeline.js';
@@ -119,6 +120,9 @@ function onKey(event) {
   if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === 'k') {
     event.preventDefault();
     switcher();
+  } else if ((event.ctrlKey || event.metaKey) && event.shiftKey && event.key.toLowerCase() === 'f') {
+    event.preventDefault();
+    searchMessages();
   } else if (event.key === 'Escape' && !document.querySelector('dialog[open], .edit')) {
     if (frame.element.classList.contains('chat--drawer')) frame.element.classList.remove('chat--drawer');
     else frame.closeThread?.();
@@ -169,7 +173,8 @@ function header(channel, signal) {
   return h('header', { class: 'channel__header' }, drawer,
     h('h1', { id: 'channelHeaderTitle' }, symbol, h('span', { dir: 'auto' }, data.channelName(channel))), count,
     h('p', { class: 'channel__purpose', dir: 'auto', title: channel.header || channel.purpose }, channel.header || channel.purpose),
-    iconButton('search', 'Find a channel or person (Ctrl+K)', { onclick: switcher }),
+    iconButton('search', 'Search messages (Ctrl+Shift+F)', { id: 'searchMessages', onclick: searchMessages }),
+    iconButton('hash', 'Find a channel or person (Ctrl+K)', { onclick: switcher }),
     channel.type === 'O' && channel.name !== 'town-square' && iconButton('leave', 'Leave this channel', { onclick: () => leaveChannel(channel) }));
 }
 

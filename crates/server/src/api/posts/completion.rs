@@ -103,7 +103,7 @@ impl Post {
 
 impl PostList {
     /// A list of `posts` in their order.
-    pub(super) fn of(posts: Vec<Post>) -> PostList {
+    pub(crate) fn of(posts: Vec<Post>) -> PostList {
         let order = posts.iter().map(|post| post.id).collect();
         PostList {
             order,

@@ -1,16 +1,17 @@
 //! Pages of channels and threads.
 
 use axum::Router;
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
 use super::super::parameters::{Params, Search};
 use crate::app::App;
 use crate::error::{AppError, Result};
 use crate::id::Id;
-use crate::json::Json;
+use crate::json::{Json, json_response};
 use crate::model::{Post, PostList};
 use crate::session::Caller;
-use crate::store::{Page, no_such_channel_member};
+use crate::store::{Page, PageKey, no_such_channel_member};
 
 /// The most posts of a thread in one request.
 const MOST_OF_THREAD: i64 = 200;
@@ -22,7 +23,7 @@ pub(super) fn router() -> Router<App> {
         .route("/posts/{post_id}/thread", get(thread))
 }
 
-async fn of_channel(caller: Caller, params: Params, query: Search) -> Result<Json<PostList>> {
+async fn of_channel(caller: Caller, params: Params, query: Search) -> Result<Response> {
     let channel = caller.channel(params.id("channel_id")?).await?;
     caller.must_read(&channel).await?;
     query.refuse(&["include_deleted"])?;
@@ -31,7 +32,7 @@ async fn of_channel(caller: Caller, params: Params, query: Search) -> Result<Jso
     if query.has("since") {
         let since = query.number("since").ok_or_else(|| AppError::parameter("since"))?;
         let posts = store.posts_since(channel.id, since, roots_only).await?;
-        return list(&caller, posts, &query).await.map(Json);
+        return Ok(Json(list(&caller, posts, &query).await?).into_response());
     }
     let paging = query.paging();
     let offset = paging.offset();
@@ -40,8 +41,31 @@ async fn of_channel(caller: Caller, params: Params, query: Search) -> Result<Jso
         (None, Some(post)) => Page::After { post, offset },
         (None, None) => Page::Newest { offset },
     };
+    let made = page_of_channel(&caller, channel.id, page, &query);
+    if offset > 0 || !matches!(page, Page::Newest { .. }) {
+        return Ok(Json(made.await?).into_response());
+    }
+    let key = PageKey {
+        channel: channel.id,
+        per_page: paging.per_page,
+        roots_only,
+        without_roots: query.flag("skipFetchThreads"),
+        reader: Some(caller.user.id),
+    };
+    let newest = store.page(key, async {
+        let list = made.await?;
+        let is_own = list.posts.values().any(|post| post.is_following.is_some());
+        Ok((serde_json::to_vec(&list).map_err(AppError::internal)?.into(), is_own))
+    });
+    newest.await.map(json_response)
+}
+
+async fn page_of_channel(caller: &Caller, channel: Id, page: Page, query: &Search) -> Result<PostList> {
+    let paging = query.paging();
     // One more post than asked for shows whether there is a next page.
-    let mut posts = store.channel_posts(channel.id, page, paging.per_page + 1, roots_only).await?;
+    let roots_only = query.flag("collapsedThreads");
+    let store = &caller.app.store;
+    let mut posts = store.channel_posts(channel, page, paging.per_page + 1, roots_only).await?;
     let more = (posts.len() as i64 > paging.per_page).then(|| match page {
         Page::After { .. } => posts.remove(0).id,
         _ => posts.pop().map(|post| post.id).unwrap_or_default(),
@@ -54,10 +78,10 @@ async fn of_channel(caller: Caller, params: Params, query: Search) -> Result<Jso
         Page::Before { .. } => (None, more),
         Page::After { post, .. } => (more, Some(post)),
     };
-    let mut answer = list(&caller, posts, &query).await?;
+    let mut answer = list(caller, posts, query).await?;
     answer.next_post_id = next.unwrap_or_default();
     answer.prev_post_id = previous.unwrap_or_default();
-    Ok(Json(answer))
+    Ok(answer)
 }
 
 /// A completed list of `posts`, with the roots of its replies unless the query says `skipFetchThreads`.

@@ -21,3 +21,7 @@ create index if not exists idx_incoming_webhook_team_id on incomingwebhooks (tea
 create index if not exists idx_outgoing_webhook_team_id on outgoingwebhooks (teamid);
 create index if not exists idx_command_team_id on commands (teamid);
 create index if not exists idx_command_webhook_create_at on commandwebhooks (createat);
+-- For the search, and for its results from the newest to the oldest.
+create index if not exists idx_posts_create_at on posts (createat);
+create index if not exists idx_posts_message_txt on posts using gin (to_tsvector('english', message));
+create index if not exists idx_posts_hashtags_txt on posts using gin (to_tsvector('english', hashtags));
