@@ -12,6 +12,7 @@ mod locks;
 mod login;
 mod mail;
 mod member_roles;
+mod none;
 mod parameters;
 mod patch;
 mod people;
@@ -49,6 +50,7 @@ pub(crate) fn router() -> Router<App> {
         .merge(hooks::router())
         .merge(login::router())
         .merge(mail::router())
+        .merge(none::router())
         .merge(people::router())
         .merge(posts::router())
         .merge(preferences::router())

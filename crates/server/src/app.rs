@@ -50,6 +50,8 @@ pub(crate) struct State {
     pub(crate) access_tokens: AtomicBool,
     /// Locks that logins hold while they are checked, see `sign_in`.
     pub(crate) login_turns: Cache<String, Arc<Mutex<()>>>,
+    /// Users who are known to be online: writing a post need not say so again.
+    pub(crate) known_online: Cache<Id, ()>,
     /// Recent posts by author and `pending_post_id`: a repeated request gets the post that the first one created.
     pub(crate) recent_posts: Cache<(Id, String), Arc<OnceCell<CreatedPost>>>,
     /// Sends mails, where the configuration names a mail server.
@@ -105,6 +107,7 @@ impl App {
             hashing: Semaphore::new(cores),
             decoders: Decoders::default(),
             login_turns: Cache::new(1_000),
+            known_online: Cache::new(2_000),
             recent_posts: Cache::new(2_000),
             mail,
             notices,

@@ -41,6 +41,7 @@ bounds! {
     PAGES_KEPT: usize = 64, "pages", "Pages with the newest posts of channels that are kept for their next readers", "those that nobody reads are forgotten";
     PAGE_BYTES: usize = 128 << 10, "bytes", "Such a page", "it is made anew for each reader";
     IDS_AT_ONCE: usize = 1_000, "ids or names", "A list of ids or names in one request", "400";
+    CATEGORIES: usize = 200, "categories", "Categories of a sidebar", "400";
     ROLES_AT_ONCE: usize = 100, "names", "Names of roles in one request", "400";
     USER_PROPS: usize = 8_000, "characters of JSON", "An account's props", "400";
     USER_NOTIFY_PROPS: usize = 8_000, "characters of JSON", "An account's notify_props", "400";

@@ -10,7 +10,7 @@ mod sections;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use reading::Document;
+use reading::{Document, variable};
 pub use refusal::ConfigError;
 pub(crate) use sections::{
     Email, Experimental, File, Localization, NativeApp, Password, Privacy, Service, Sql, Support, Team,
@@ -38,6 +38,8 @@ pub struct Config {
     pub(crate) localization: Localization,
     pub(crate) native_app: NativeApp,
     pub(crate) experimental: Experimental,
+    /// The settings that come from the environment, by section.
+    pub(crate) from_environment: BTreeMap<&'static str, BTreeMap<&'static str, bool>>,
 }
 
 impl Config {
@@ -67,6 +69,11 @@ impl Config {
         config.localization.read(&document, environment)?;
         config.native_app.read(&document, environment)?;
         config.experimental.read(&document, environment)?;
+        for (section, key) in
+            Config::keys().filter(|(section, key)| environment.contains_key(&variable(section, key)))
+        {
+            config.from_environment.entry(section).or_default().insert(key, true);
+        }
         Ok(config)
     }
 
@@ -175,7 +182,9 @@ mod tests {
     fn keys_match_in_any_case_and_variables_override_them() -> Result<(), ConfigError> {
         let text = r#"{"teamsettings":{"SITENAME":"Ours","Unknown":1},"Later":{}}"#;
         assert_eq!(read(text, &[])?.team.site_name, "Ours");
-        assert_eq!(read(text, &[("MM_TEAMSETTINGS_SITENAME", "Env")])?.team.site_name, "Env");
+        let config = read(text, &[("MM_TEAMSETTINGS_SITENAME", "Env"), ("MM_TEAMSETTINGS_OTHER", "x")])?;
+        assert_eq!(config.team.site_name, "Env");
+        assert_eq!(json!(config.from_environment), json!({"TeamSettings": {"SiteName": true}}));
         Ok(())
     }
 

@@ -192,6 +192,11 @@ impl Hub {
         self.read().contains_key(&user)
     }
 
+    /// Whether `user` has an open websocket, and not only connections that could be resumed.
+    pub(crate) fn is_connected(&self, user: Id) -> bool {
+        self.read().get(&user).is_some_and(|own| own.parked.len() < own.connections.len())
+    }
+
     /// Ends all connections of `user` that `matches`, for example those of a revoked session.
     pub(crate) fn end_where(&self, user: Id, matches: impl Fn(&Connection) -> bool) {
         let mut users = self.write();

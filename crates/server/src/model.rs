@@ -2,6 +2,7 @@
 
 mod access_token;
 mod attempts;
+mod audit;
 mod category;
 mod channel;
 mod file_info;
@@ -19,6 +20,7 @@ mod user;
 
 pub(crate) use access_token::AccessToken;
 pub(crate) use attempts::{AccountLock, Attempts, FORGOTTEN, KNOWN, STRANGERS, Standing};
+pub(crate) use audit::Audit;
 pub(crate) use category::{Category, CategoryWithChannels};
 pub(crate) use channel::{Channel, ChannelKind, ChannelMember};
 pub(crate) use file_info::FileInfo;

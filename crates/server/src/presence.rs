@@ -27,14 +27,51 @@ pub(crate) async fn of(app: &App, users: &[Id]) -> Result<Vec<Status>> {
 
 /// Stores a status and sends it to its user's clients.
 pub(crate) async fn save(app: &App, status: Status) -> Result<()> {
-    store(app, status, false).await
+    let told = status.clone();
+    if app.store.save_status(status).await? {
+        publish(app, &told).await;
+    }
+    Ok(())
 }
 
-async fn store(app: &App, status: Status, automatic: bool) -> Result<()> {
+async fn publish(app: &App, status: &Status) {
+    app.known_online.forget(&status.user_id);
     let data = json!({"status": status.status, "user_id": status.user_id});
-    let user = status.user_id;
-    if app.store.save_status(status, automatic).await? {
-        app.publish("status_change", &data, Broadcast::user(user)).await;
+    app.publish("status_change", &data, Broadcast::user(status.user_id)).await;
+}
+
+/// Stores whether a user is online after a websocket was opened or closed. If another one was opened or closed meanwhile,
+/// what is true when it is written counts.
+pub(crate) async fn follow_websockets(app: &App, user: Id, online: bool) -> Result<()> {
+    let word = if online { "online" } else { "offline" };
+    let at = App::clone(app);
+    set_automatically(app, user, word, move || at.hub.is_connected(user) == online).await
+}
+
+/// A user who writes is online, if there is a websocket to see it.
+pub(crate) async fn note_activity(app: &App, user: Id) -> Result<()> {
+    let epoch = match app.known_online.get(&user) {
+        Ok(()) => return Ok(()),
+        Err(epoch) => epoch,
+    };
+    if app.hub.is_connected(user) {
+        follow_websockets(app, user, true).await?;
+        app.known_online.put(epoch, user, ());
+    }
+    Ok(())
+}
+
+async fn set_automatically(
+    app: &App,
+    user: Id,
+    word: &str,
+    holds: impl FnOnce() -> bool + Send + 'static,
+) -> Result<()> {
+    let (status, last_activity_at) = (word.to_owned(), clock::now());
+    let status = Status { user_id: user, status, last_activity_at, ..Status::default() };
+    let told = status.clone();
+    if app.store.save_automatic_status(status, holds).await? {
+        publish(app, &told).await;
     }
     Ok(())
 }
@@ -68,14 +105,15 @@ async fn end_dnd(app: &App) -> Result<()> {
 
 /// Sets a status, unless the user has it already, or has chosen another by hand and this change is automatic.
 pub(crate) async fn change(app: &App, user: Id, word: &str, manual: bool) -> Result<()> {
+    if !manual {
+        return set_automatically(app, user, word, || true).await;
+    }
     let current = of(app, &[user]).await?.into_iter().next().unwrap_or_default();
-    if (current.manual && !manual) || (current.status == word && current.manual == manual) {
+    if current.status == word && current.manual {
         return Ok(());
     }
     let (status, last_activity_at) = (word.to_owned(), clock::now());
-    let status = Status { user_id: user, status, manual, last_activity_at, ..Status::default() };
-    // The user may have chosen a status meanwhile.
-    store(app, status, !manual).await
+    save(app, Status { user_id: user, status, manual, last_activity_at, ..Status::default() }).await
 }
 
 /// A map from user to status, as the websocket sends it.

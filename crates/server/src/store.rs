@@ -1,5 +1,6 @@
 //! The database: one writer with group commit, a few readers, and caches that the writer invalidates.
 
+mod analytics;
 mod attempts;
 mod caches;
 mod categories;

@@ -96,12 +96,12 @@ async fn serve(app: &App, socket: &mut Socket, caller: Option<Caller>, handshake
     let mut socket = AuthenticatedSocket { app, socket, caller, connection, holder };
     socket.run(challenge).await;
     if app.hub.park(&socket.connection, holder) {
-        note_presence(app, user, "offline").await;
+        note_presence(app, user, false).await;
     }
 }
 
-async fn note_presence(app: &App, user: Id, status: &str) {
-    if let Err(error) = presence::change(app, user, status, false).await {
+async fn note_presence(app: &App, user: Id, online: bool) {
+    if let Err(error) = presence::follow_websockets(app, user, online).await {
         tracing::warn!(%user, detail = error.detail_text(), "a status was not stored");
     }
 }
@@ -172,7 +172,7 @@ impl AuthenticatedSocket<'_> {
         if let Some(seq) = challenge {
             self.reply(seq, Ok(None)).await?;
         }
-        note_presence(self.app, self.caller.user.id, "online").await;
+        note_presence(self.app, self.caller.user.id, true).await;
         let mut heard = Instant::now();
         let mut ping = interval_at(Instant::now() + PING, PING);
         ping.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -1,6 +1,7 @@
 //! Posts: creating, changing and deleting them.
 
 mod completion;
+mod flagged;
 mod pages;
 mod posting;
 
@@ -38,8 +39,10 @@ pub(super) fn router() -> Router<App> {
         .route("/posts/{post_id}/pin", post(pin))
         .route("/posts/{post_id}/unpin", post(unpin))
         .route("/posts/{post_id}/files/info", get(files))
+        .route("/posts/{post_id}/info", get(info))
         .route("/channels/{channel_id}/pinned", get(pinned))
         .route("/users/{user_id}/posts/{post_id}/set_unread", post(set_unread))
+        .merge(flagged::router())
         .merge(pages::router())
 }
 
@@ -64,6 +67,33 @@ async fn by_ids(caller: Caller, Body(ids): Body<Vec<String>>) -> Result<Json<Vec
 async fn files(caller: Caller, params: Params) -> Result<Json<Vec<FileInfo>>> {
     let (post, _) = caller.readable_post(params.id("post_id")?).await?;
     Ok(Json(caller.app.store.files_of_posts(&[post.id]).await?))
+}
+
+/// Where a post is, for a client that follows a link to it.
+async fn info(caller: Caller, params: Params) -> Result<Json<Value>> {
+    let (_, channel) = caller.readable_post(params.id("post_id")?).await?;
+    let store = &caller.app.store;
+    let team = match channel.team_id {
+        Id::NONE => None,
+        id => Some(caller.team(id).await?),
+    };
+    let in_team = match &team {
+        Some(team) => {
+            store.team_member(team.id, caller.user.id).await?.is_some_and(|member| member.delete_at == 0)
+        }
+        None => false,
+    };
+    let of_team = |field: fn(&crate::model::Team) -> &str| team.as_ref().map_or("", |team| field(team));
+    Ok(Json(json!({
+        "channel_id": channel.id,
+        "channel_type": channel.kind,
+        "channel_display_name": channel.display_name,
+        "has_joined_channel": store.channel_member(channel.id, caller.user.id).await?.is_some(),
+        "team_id": channel.team_id,
+        "team_type": of_team(|team| &team.kind),
+        "team_display_name": of_team(|team| &team.display_name),
+        "has_joined_team": in_team,
+    })))
 }
 
 async fn pinned(caller: Caller, params: Params) -> Result<Json<PostList>> {

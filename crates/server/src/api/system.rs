@@ -34,7 +34,9 @@ pub(super) fn router() -> Router<App> {
         .route("/system/ping", get(ping))
         .route("/system/timezones", get(time_zones))
         .route("/system/onboarding/complete", get(onboarding).post(complete_onboarding))
+        .route("/config", get(config))
         .route("/config/client", get(client_config))
+        .route("/config/environment", get(environment))
         .route("/license/client", get(client_license))
         .route("/limits/server", get(limits))
         .route("/logs", post(client_log))
@@ -53,6 +55,12 @@ pub(super) fn local_router() -> Router<App> {
 async fn config(caller: Caller) -> Result<Json<Value>> {
     caller.must(MANAGE_SYSTEM).await?;
     Ok(Json(caller.app.config.masked()))
+}
+
+/// The settings that come from the environment, which the System Console does not let people edit.
+async fn environment(caller: Caller) -> Result<Json<Value>> {
+    caller.must(MANAGE_SYSTEM).await?;
+    Ok(Json(json!(caller.app.config.from_environment)))
 }
 
 async fn ping(State(app): State<App>, search: Search) -> Response {
@@ -257,5 +265,35 @@ fn full_config(app: &App) -> Vec<(&'static str, String)> {
         ("EnablePostUsernameOverride", config.service.enable_post_username_override.to_string()),
         ("EnablePostIconOverride", config.service.enable_post_icon_override.to_string()),
         ("EnableBotAccountCreation", text("false")),
+        ("EnableFileSearch", text("true")),
+        ("ExperimentalViewArchivedChannels", text("true")),
+        ("UniqueEmojiReactionLimitPerPost", config.service.unique_emoji_reaction_limit.to_string()),
+        ("EnableUserAccessTokens", config.service.enable_user_access_tokens.to_string()),
+        ("EnableDeveloper", config.service.enable_developer.to_string()),
+        // What the web app does by itself.
+        ("EnableJoinLeaveMessageByDefault", text("true")),
+        ("EnableThemeSelection", text("true")),
+        ("AllowCustomThemes", text("true")),
+        ("DefaultTheme", String::new()),
+        ("EnableCustomUserStatuses", text("true")),
+        ("EnableConfirmNotificationsToChannel", text("true")),
+        ("EnableReliableWebSockets", text("true")),
+        ("DisableRefetchingOnBrowserFocus", text("false")),
+        ("DelayChannelAutocomplete", text("false")),
+        // What this server does not have.
+        ("EnableLastActiveTime", text("false")),
+        ("EnableLinkPreviews", text("false")),
+        ("EnablePermalinkPreviews", text("false")),
+        ("PostPriority", text("false")),
+        ("AllowPersistentNotifications", text("false")),
+        ("ScheduledPosts", text("false")),
+        ("EnableCustomGroups", text("false")),
+        ("EnableGifPicker", text("false")),
+        ("EnableLatex", text("false")),
+        ("EnableInlineLatex", text("false")),
+        ("EnableSVGs", text("false")),
+        ("EnableMarketplace", text("false")),
+        ("EnableOAuthServiceProvider", text("false")),
+        ("ExperimentalEnableAutomaticReplies", text("false")),
     ]
 }

@@ -97,10 +97,17 @@ fn counters(thread: &Followed) -> Value {
 
 /// Publishes a new reply to those of `followers` who are connected.
 pub(super) async fn publish_reply(app: &App, root: Id, team: Id, followers: &[Id]) {
+    let Ok(Some(mut post)) = app.store.post(root).await else { return };
+    post.is_following = Some(true);
     for user in followers.iter().copied().filter(|user| app.hub.has_connections(*user)) {
         let Ok(Some(thread)) = app.store.followed_thread(user, root).await else { continue };
+        post.reply_count = thread.reply_count;
+        post.last_reply_at = thread.last_reply_at;
+        let mut told = counters(&thread);
+        // Clients look for the thread's channel in its first post.
+        told["post"] = json!(post);
         let data = json!({
-            "thread": nested(&counters(&thread)),
+            "thread": nested(&told),
             "previous_unread_replies": (thread.unread_replies - 1).max(0),
             "previous_unread_mentions": thread.unread_mentions,
         });

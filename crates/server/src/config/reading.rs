@@ -72,6 +72,11 @@ fn field<'a>(object: &'a Value, name: &str) -> Option<&'a Value> {
         .or_else(|| object.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value))
 }
 
+/// The variable that overrides a setting.
+pub(super) fn variable(section: &str, key: &str) -> String {
+    format!("MM_{section}_{key}").to_ascii_uppercase()
+}
+
 /// Sets `target` to the value of `key` in the environment, or else in the file, if either has one.
 pub(super) fn read<T: Setting>(
     target: &mut T,
@@ -79,7 +84,7 @@ pub(super) fn read<T: Setting>(
     document: &Document,
     environment: &BTreeMap<String, String>,
 ) -> Result<(), ConfigError> {
-    let variable = format!("MM_{}_{}", key.section, key.name).to_ascii_uppercase();
+    let variable = variable(key.section, key.name);
     if let Some(text) = environment.get(&variable) {
         *target = T::from_text(text, key).ok_or_else(|| ConfigError::Variable {
             variable,

@@ -41,33 +41,64 @@ pub(crate) enum Page {
     After { post: Id, offset: i64 },
 }
 
+/// Whether a type of posts is about who came and went, as in Mattermost's `IsJoinLeaveMessage`.
+macro_rules! is_about_members {
+    ($kind:literal) => {
+        concat!(
+            "(substr(",
+            $kind,
+            ", 1, 11) in ('system_join', 'system_leav', 'system_add_', 'system_remo'))"
+        )
+    };
+}
+pub(super) use is_about_members;
+
 /// Stores a post, updates the channel's counters, and marks the channel as read by the author. It is one round trip,
-/// because it decides how many posts a second the server can store.
+/// because it decides how many posts a second the server can store. As in Mattermost, posts about who came and went do not
+/// count: they leave a channel read.
 const INSERT: Dialects = Dialects { sqlite: INSERT_SQLITE, postgres: INSERT_POSTGRES };
 
-const INSERT_SQLITE: &str = "\
+const INSERT_SQLITE: &str = concat!(
+    "\
     insert into posts (id, createat, updateat, editat, deleteat, ispinned, userid, channelid, rootid, originalid, \
         message, type, props, hashtags, filenames, fileids, hasreactions, remoteid) \
     values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18); \
-    update channels set lastpostat = max(lastpostat, $2), totalmsgcount = totalmsgcount + 1, \
+    update channels set lastpostat = max(lastpostat, $2), totalmsgcount = totalmsgcount \
+            + (not ",
+    is_about_members!("$12"),
+    "), \
         lastrootpostat = case $9 when '' then max(lastrootpostat, $2) else lastrootpostat end, \
-        totalmsgcountroot = totalmsgcountroot + ($9 = '') where id = $8; \
+        totalmsgcountroot = totalmsgcountroot + ($9 = '' and not ",
+    is_about_members!("$12"),
+    ") \
+        where id = $8; \
     update channelmembers set lastviewedat = max(lastviewedat, $2), mentioncount = 0, mentioncountroot = 0, \
         msgcount = (select totalmsgcount from channels where id = $8), \
         msgcountroot = (select totalmsgcountroot from channels where id = $8) \
-        where channelid = $8 and userid = $7";
+        where channelid = $8 and userid = $7"
+);
 
-const INSERT_POSTGRES: &str = "\
+const INSERT_POSTGRES: &str = concat!(
+    "\
     with post as (insert into posts (id, createat, updateat, editat, deleteat, ispinned, userid, channelid, rootid, \
         originalid, message, type, props, hashtags, filenames, fileids, hasreactions, remoteid) \
         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)), \
-    counters as (update channels set lastpostat = greatest(lastpostat, $2), totalmsgcount = totalmsgcount + 1, \
+    counters as (update channels set lastpostat = greatest(lastpostat, $2), totalmsgcount = totalmsgcount \
+            + case when ",
+    is_about_members!("$12"),
+    " \
+            then 0 else 1 end, \
         lastrootpostat = case $9 when '' then greatest(lastrootpostat, $2) else lastrootpostat end, \
-        totalmsgcountroot = totalmsgcountroot + case $9 when '' then 1 else 0 end where id = $8 \
+        totalmsgcountroot = totalmsgcountroot + case when $9 = '' \
+            and not ",
+    is_about_members!("$12"),
+    " \
+            then 1 else 0 end where id = $8 \
         returning totalmsgcount, totalmsgcountroot) \
     update channelmembers set lastviewedat = greatest(lastviewedat, $2), mentioncount = 0, mentioncountroot = 0, \
         msgcount = counters.totalmsgcount, msgcountroot = counters.totalmsgcountroot \
-        from counters where channelid = $8 and userid = $7";
+        from counters where channelid = $8 and userid = $7"
+);
 
 impl Store {
     /// Stores a post; it is durable when this returns.

@@ -5,7 +5,7 @@ use super::writer::Transaction;
 use crate::bounds::PREFERENCES_OF_USER;
 use crate::error::{AppError, Result};
 use crate::id::Id;
-use crate::model::Preference;
+use crate::model::{Post, Preference};
 use crate::sql::query;
 
 impl Store {
@@ -16,6 +16,26 @@ impl Store {
              order by category, name",
         );
         Ok(rows.bind(user).bind(category).bind(name).fetch_all(&self.readers).await?)
+    }
+
+    /// The posts that `user` saved, the newest first.
+    pub(crate) async fn flagged_posts(
+        &self,
+        user: Id,
+        team: Option<Id>,
+        channel: Option<Id>,
+        offset: i64,
+        limit: i64,
+    ) -> Result<Vec<Post>> {
+        let rows = query(
+            "select posts.* from preferences join posts on posts.id = preferences.name \
+             join channels on channels.id = posts.channelid \
+             where preferences.userid = $1 and preferences.category = 'flagged_post' and preferences.value = 'true' \
+             and posts.deleteat = 0 and ($2 = '' or channels.teamid in ($2, '')) and ($3 = '' or channels.id = $3) \
+             order by posts.createat desc, posts.id desc limit $4 offset $5",
+        );
+        let rows = rows.bind(user).bind(team.unwrap_or(Id::NONE)).bind(channel.unwrap_or(Id::NONE));
+        Ok(rows.bind(limit).bind(offset).fetch_all(&self.readers).await?)
     }
 
     pub(crate) async fn save_preferences(&self, preferences: Vec<Preference>) -> Result<()> {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::handle::Store;
+use super::posts::is_about_members;
 use super::writer::Transaction;
 use crate::clock;
 use crate::error::Result;
@@ -55,12 +56,15 @@ impl Store {
         self.write(move |tx| {
             Box::pin(async move {
                 query(
-                    "update channelmembers set lastviewedat = $3 - 1, lastupdateat = $4, \
-                     msgcount = (select totalmsgcount from channels where id = $1) - (select count(*) from posts \
-                         where channelid = $1 and createat >= $3 and deleteat = 0), \
-                     msgcountroot = (select totalmsgcountroot from channels where id = $1) - (select count(*) from posts \
-                         where channelid = $1 and createat >= $5 and deleteat = 0 and rootid = '') \
-                     where channelid = $1 and userid = $2",
+                    concat!(
+                        "update channelmembers set lastviewedat = $3 - 1, lastupdateat = $4, \
+                         msgcount = (select totalmsgcount from channels where id = $1) - (select count(*) from posts \
+                             where channelid = $1 and createat >= $3 and deleteat = 0 and not ", is_about_members!("type"), "), \
+                         msgcountroot = (select totalmsgcountroot from channels where id = $1) - (select count(*) from posts \
+                             where channelid = $1 and createat >= $5 and deleteat = 0 and rootid = '' \
+                             and not ", is_about_members!("type"), ") \
+                         where channelid = $1 and userid = $2"
+                    ),
                 )
                 .bind(channel)
                 .bind(user)

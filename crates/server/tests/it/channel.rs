@@ -244,3 +244,65 @@ async fn roles_in_a_channel_are_set_by_name_or_by_scheme() {
     }
     assert_eq!(found().await, "channel_user");
 }
+
+#[tokio::test]
+async fn categories_are_made_filled_ordered_and_deleted() {
+    let site = Site::new().await;
+    let (ada, bob) = (site.sign_up("ada").await, site.sign_up("bob").await);
+    let (team, square) = ada.team("harbour").await;
+    let mut at_ada = site.socket_of(&ada, "").await;
+    let all = format!("users/me/teams/{}/channels/categories", text(&team["id"]));
+    let channels_of = async |id: &str| ada.get(&format!("{all}/{id}")).await["channel_ids"].clone();
+    let order = ada.get(&format!("{all}/order")).await;
+    let (favourites, channels) = (text(&order[0]), text(&order[1]));
+    let made = ada.post(&all, json!({"display_name": "Work", "channel_ids": [square, ada.id]})).await;
+    let id = text(&made["id"]);
+    assert_eq!((&made["type"], &made["channel_ids"]), (&json!("custom"), &json!([square])));
+    assert_eq!(at_ada.event("sidebar_category_created").await["data"]["category_id"], json!(id));
+    assert_eq!(ada.get(&format!("{all}/order")).await, json!([order[0], id, order[1], order[2]]));
+    assert!(!channels_of(&channels).await.as_array().is_some_and(|all| all.contains(&json!(square))));
+
+    // From a category of one's own to the favourites, in one request.
+    let moved = json!([{"id": id, "display_name": "Play", "channel_ids": []}, {"id": favourites, "channel_ids": [square]}]);
+    let updated = ada.put(&all, moved).await;
+    assert_eq!(updated.as_array().map(Vec::len), Some(2));
+    let told = at_ada.event("sidebar_category_updated").await;
+    assert!(text(&told["data"]["updatedCategories"]).contains("Play"));
+    assert_eq!((channels_of(&id).await, channels_of(&favourites).await), (json!([]), json!([square])));
+    assert_eq!(ada.get("users/me/preferences/favorite_channel").await[0]["name"], json!(square));
+    ada.put(&format!("{all}/{favourites}"), json!({"display_name": "Mine", "channel_ids": []})).await;
+    let first = ada.get(&format!("{all}/{favourites}")).await;
+    assert_eq!((&first["display_name"], &first["channel_ids"]), (&json!("Favorites"), &json!([])));
+    assert_eq!(ada.get("users/me/preferences/favorite_channel").await, json!([]));
+
+    let turned = json!([order[2], order[1], id, order[0]]);
+    assert_eq!(ada.put(&format!("{all}/order"), turned.clone()).await, turned);
+    assert_eq!(at_ada.event("sidebar_category_order_updated").await["data"]["order"], turned);
+    assert_eq!(ada.get(&all).await["order"], turned);
+    for wrong in [json!([]), json!([id, id, id, id]), json!([id, "x", order[0], order[1]])] {
+        assert_eq!(refused(ada.request("PUT", &format!("{all}/order")).json(&wrong)).await.0, 400);
+    }
+    let foreign = format!("users/{}/teams/{}/channels/categories/{id}", ada.id, text(&team["id"]));
+    assert_eq!(refused(bob.request("DELETE", &foreign)).await.0, 403);
+    assert_eq!(refused(ada.request("DELETE", &format!("{all}/{favourites}"))).await.0, 400);
+    assert_eq!(refused(ada.request("PUT", &format!("{all}/nothing")).json(&json!({}))).await.0, 404);
+    ada.delete(&format!("{all}/{id}")).await;
+    assert_eq!(at_ada.event("sidebar_category_deleted").await["data"]["category_id"], json!(id));
+    assert_eq!(refused(ada.request("GET", &format!("{all}/{id}"))).await.0, 404);
+}
+
+#[tokio::test]
+async fn messages_about_who_came_and_went_leave_a_channel_read() {
+    let site = Site::new().await;
+    let (ada, bob) = (site.sign_up("ada").await, site.sign_up("bob").await);
+    let (team, square) = ada.team("harbour").await;
+    let unread = async || ada.get(&format!("users/me/channels/{square}/unread")).await["msg_count"].clone();
+    let first = ada.say(&square, "first").await;
+    bob.join(&team).await;
+    assert_eq!(ada.get(&format!("channels/{square}/posts")).await["order"].as_array().map(Vec::len), Some(3));
+    assert_eq!(unread().await, 0);
+    bob.say(&square, "hello").await;
+    assert_eq!(unread().await, 1);
+    ada.post(&format!("users/me/posts/{}/set_unread", text(&first["id"])), json!({})).await;
+    assert_eq!(unread().await, 2, "the two messages, without that bob joined");
+}

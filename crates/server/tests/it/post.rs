@@ -255,3 +255,29 @@ async fn the_newest_posts_are_never_old() {
     ada.delete(&path).await;
     look("/message", Value::Null).await;
 }
+
+#[tokio::test]
+async fn saved_posts_and_where_a_post_is() {
+    let site = Site::new().await;
+    let (ada, bob) = (site.sign_up("ada").await, site.sign_up("bob").await);
+    let (team, square) = ada.team("harbour").await;
+    let (first, second) = (ada.say(&square, "first").await, ada.say(&square, "second").await);
+    let saved = [&first, &second].map(
+        |post| json!({"user_id": ada.id, "category": "flagged_post", "name": post["id"], "value": "true"}),
+    );
+    ada.put("users/me/preferences", json!(saved)).await;
+    let all = ada.get("users/me/posts/flagged").await;
+    assert_eq!(all["order"], json!([second["id"], first["id"]]));
+    let one = format!("users/me/posts/flagged?channel_id={square}&page=1&per_page=1");
+    assert_eq!(ada.get(&one).await["order"], json!([first["id"]]));
+    assert_eq!(bob.get("users/me/posts/flagged").await["order"], json!([]));
+    assert_eq!(refused(bob.request("GET", &format!("users/{}/posts/flagged", ada.id))).await.0, 403);
+    let path = format!("posts/{}/info", text(&first["id"]));
+    assert_eq!(
+        ada.get(&path).await,
+        json!({"channel_id": square, "channel_type": "O", "channel_display_name": "Town Square",
+               "has_joined_channel": true, "team_id": team["id"], "team_type": "O", "team_display_name": "harbour",
+               "has_joined_team": true})
+    );
+    assert_eq!(refused(bob.request("GET", &path)).await.0, 403);
+}

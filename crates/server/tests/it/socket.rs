@@ -119,6 +119,11 @@ async fn members_get_each_others_posts() {
     let thread = at_ada.event("thread_updated").await;
     let thread: Value = serde_json::from_str(&text(&thread["data"]["thread"])).expect("JSON in JSON");
     assert_eq!((&thread["reply_count"], &thread["unread_replies"]), (&json!(1), &json!(1)));
+    let root = &thread["post"];
+    assert_eq!(
+        (&root["id"], &root["channel_id"], &root["reply_count"]),
+        (&post["id"], &json!(square), &json!(1))
+    );
     let path = format!("posts/{}", text(&post["id"]));
     ada.put(&format!("{path}/patch"), json!({"message": "changed"})).await;
     assert!(text(&at_bob.event("post_edited").await["data"]["post"]).contains("changed"));
@@ -233,6 +238,14 @@ async fn a_users_status_follows_their_sockets() {
     assert_eq!(status().await, "online");
     let ids = socket.ask(1, "get_statuses_by_ids", json!({"user_ids": [ada.id]})).await;
     assert_eq!(ids["data"], json!({ada.id.clone(): "online"}));
+    let (_, square) = ada.team("harbour").await;
+    let away = json!({"seq": 2, "action": "user_update_active_status", "data": {"user_is_active": false}});
+    for _ in 0..2 {
+        socket.send(&away).await;
+        assert_eq!(socket.event("status_change").await["data"]["status"], "away");
+        ada.say(&square, "here").await;
+        assert_eq!(socket.event("status_change").await["data"]["status"], "online", "who writes is online");
+    }
     ada.put("users/me/status", json!({"user_id": ada.id, "status": "dnd", "dnd_end_time": 5})).await;
     assert_eq!(socket.event("status_change").await["data"]["status"], "dnd");
     assert_eq!(bob.post("users/status/ids", json!([ada.id])).await[0]["dnd_end_time"], 5);

@@ -21,6 +21,7 @@ use crate::json::{Absent, Body, json_response};
 use crate::mention;
 use crate::model::{Channel, ChannelKind, Post, Props, User};
 use crate::permission::{CREATE_POST, MANAGE_SYSTEM, USE_CHANNEL_MENTIONS};
+use crate::presence;
 use crate::rules;
 use crate::session::Caller;
 use crate::sql::Column;
@@ -191,6 +192,9 @@ async fn put(
     event.publish(&body, &mentions, &followers).await;
     if !root_id.is_none() {
         super::super::threads::publish_reply(app, root_id, channel.team_id, &followers).await;
+    }
+    if set_online && let Err(error) = presence::note_activity(app, caller.user.id).await {
+        tracing::warn!(user = %caller.user.id, detail = error.detail_text(), "a status was not stored");
     }
     app.note_for_mail(channel, &post, &caller.user, mentions, followers);
     Ok((post, body.into()))
