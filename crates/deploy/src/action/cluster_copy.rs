@@ -129,7 +129,7 @@ impl ClusterCopy {
         let old = administrator(layout);
         let new = Server { port: PORT, ..old.clone() };
         let names = databases(&old, QUESTION).await.map_err(|failure| refused(&failure))?;
-        progress.say(&format!("PostgreSQL {} begins", self.to));
+        progress.say(format!("PostgreSQL {} begins", self.to));
         let (making, this) = (work.clone(), self.clone());
         let settings = blocking(move || making.start(&this)).await?;
         let (filling, all, told) = (work.clone(), names.clone(), progress.clone());
@@ -296,7 +296,7 @@ impl Work {
         let jobs = format!("--jobs={}", self.jobs);
         for (at, name) in names.iter().enumerate() {
             let dir = self.dumps.join(at.to_string());
-            progress.say(&format!("dumping database {name}"));
+            progress.say(format!("dumping database {name}"));
             let dump = self
                 .client("pg_dump", None)
                 .args(["--format=directory", "--compress=1", "--create", &jobs, "--dbname"])
@@ -304,7 +304,7 @@ impl Work {
                 .arg("--file")
                 .arg(&dir);
             self.run(dump, &format!("dump database {name}"))?;
-            progress.say(&format!("loading database {name}"));
+            progress.say(format!("loading database {name}"));
             let load = self
                 .client("pg_restore", Some(PORT))
                 .args(["--create", "--exit-on-error", &jobs, "--dbname", SUPERUSER])
