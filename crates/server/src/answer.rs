@@ -1,10 +1,12 @@
 //! The common part of every answer: the request's id, headers, the error body, and a log line for each failure.
 
+use std::time::Instant;
+
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::app::App;
@@ -13,6 +15,7 @@ use crate::error::AppError;
 use crate::id::Id;
 use crate::json::json_response;
 use crate::peer::Client;
+use crate::rate_limit::Allowance;
 use crate::session;
 
 /// When to try again what the server cannot do now, in seconds: a PostgreSQL that was killed is back by then.
@@ -35,6 +38,10 @@ async fn finish(State(app): State<App>, request: Request, next: Next) -> Respons
     };
     let origin = cors::allowed_origin(&app.config, request.headers());
     let length = summary.uri.path_and_query().map_or(0, |text| text.as_str().len());
+    let allowance = match Client::is_counted(request.extensions(), request.headers()) {
+        true => allowance(&app, &summary.client, request.headers()).await,
+        false => None,
+    };
     let mut response = if length > app.config.service.maximum_url_length as usize {
         let message = "The request's URL is longer than the server accepts.";
         AppError::new(StatusCode::URI_TOO_LONG, "api.context.request_url_too_long.app_error", message)
@@ -42,16 +49,33 @@ async fn finish(State(app): State<App>, request: Request, next: Next) -> Respons
     } else if origin.is_some() && cors::is_preflight(request.method(), request.headers()) {
         StatusCode::NO_CONTENT.into_response()
     } else {
-        next.run(request).await
+        match allowance.and_then(|allowance| allowance.refusal()) {
+            Some(refusal) => refusal,
+            None => next.run(request).await,
+        }
     };
     if let Some(error) = response.extensions_mut().remove::<AppError>() {
         response = error_response(&app, &error, &summary, response);
     }
     add_headers(&app, &mut response, &summary);
+    if let Some(allowance) = allowance {
+        allowance.add_headers(response.headers_mut());
+    }
     if let Some(origin) = origin {
         cors::add_headers(&app.config, origin, response.headers_mut());
     }
     response
+}
+
+/// What a client may still do, if requests are counted.
+async fn allowance(app: &App, client: &Client, headers: &HeaderMap) -> Option<Allowance> {
+    let limiter = app.rate_limiter.as_ref()?;
+    let account = match limiter.needs_account() {
+        true => session::account_of(app, headers).await,
+        false => None,
+    };
+    let key = limiter.key(account.as_ref().map(Id::as_str), &client.origin(), headers);
+    Some(limiter.count(key, Instant::now()))
 }
 
 /// What the middleware needs of a request after its handler has run.

@@ -3,9 +3,11 @@
 mod categories;
 mod channel_members;
 mod channels;
+mod commands;
 mod drafts;
 mod fallback;
 mod files;
+mod gitlab;
 mod hooks;
 mod local;
 mod locks;
@@ -45,6 +47,7 @@ pub(crate) fn router() -> Router<App> {
         .merge(categories::router())
         .merge(channel_members::router())
         .merge(channels::router())
+        .merge(commands::router())
         .merge(drafts::router())
         .merge(files::router())
         .merge(hooks::router())
@@ -64,6 +67,7 @@ pub(crate) fn router() -> Router<App> {
         .merge(team_members::router())
         .merge(teams::router())
         .merge(threads::router())
+        .merge(tokens::router())
         .merge(users::router())
         .route("/websocket", get(websocket::open))
         .route("/websocket/", get(websocket::open))
@@ -72,7 +76,9 @@ pub(crate) fn router() -> Router<App> {
     Router::new()
         .nest("/api/v4", v4)
         .merge(files::public_router())
+        .merge(gitlab::router())
         .merge(hooks::receiving_router())
+        .merge(commands::receiving_router())
         .merge(web::router())
         .fallback(fallback::outside_api)
 }

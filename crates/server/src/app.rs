@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
+use aws_lc_rs::hmac;
 use bytes::Bytes;
 use tokio::sync::{Mutex, OnceCell, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
@@ -19,6 +20,7 @@ use crate::hub::Hub;
 use crate::id::Id;
 use crate::mail::{Delivery, Mailer, Notice};
 use crate::outgoing::{Occasion, Outgoing};
+use crate::rate_limit::RateLimiter;
 use crate::store::Store;
 
 /// The answer to a request that created a post.
@@ -58,6 +60,10 @@ pub(crate) struct State {
     pub(crate) mail: Option<Mailer>,
     /// Takes the posts that may be told by mail.
     pub(crate) notices: mpsc::Sender<Notice>,
+    /// Counts the requests of each client, where the configuration says so.
+    pub(crate) rate_limiter: Option<RateLimiter>,
+    /// Signs what clients carry for the server, until it ends.
+    pub(crate) seal: hmac::Key,
     /// Sends requests to the addresses of integrations.
     pub(crate) outgoing: Outgoing,
     /// Takes the posts of which outgoing webhooks may be told.
@@ -98,6 +104,8 @@ impl App {
         let app = App(Arc::new(State {
             version: format!("{API_VERSION}.{BUILD_NUMBER}.{}.false", config_hash(&config)),
             access_tokens: AtomicBool::new(config.service.enable_user_access_tokens),
+            rate_limiter: RateLimiter::new(&config.rate_limit),
+            seal: hmac::Key::new(hmac::HMAC_SHA256, &rand::random::<[u8; 32]>()),
             outgoing: Outgoing::new(&config.service),
             occasions,
             config,

@@ -13,7 +13,8 @@ use std::path::Path;
 use reading::{Document, variable};
 pub use refusal::ConfigError;
 pub(crate) use sections::{
-    Email, Experimental, File, Localization, NativeApp, Password, Privacy, Service, Sql, Support, Team,
+    Email, Experimental, File, GitLab, Localization, NativeApp, Password, Privacy, RateLimit, Service, Sql,
+    Support, Team,
 };
 use serde_json::{Value, json};
 
@@ -21,8 +22,12 @@ use serde_json::{Value, json};
 const MASK: &str = "********************************";
 
 /// The settings that nobody is shown.
-const SECRETS: [(&str, &str); 3] =
-    [("SqlSettings", "DataSource"), ("FileSettings", "PublicLinkSalt"), ("EmailSettings", "SMTPPassword")];
+const SECRETS: [(&str, &str); 4] = [
+    ("SqlSettings", "DataSource"),
+    ("FileSettings", "PublicLinkSalt"),
+    ("EmailSettings", "SMTPPassword"),
+    ("GitLabSettings", "Secret"),
+];
 
 /// The server's configuration. Read it with [`Config::load`].
 #[derive(Debug, Clone, Default)]
@@ -38,6 +43,8 @@ pub struct Config {
     pub(crate) localization: Localization,
     pub(crate) native_app: NativeApp,
     pub(crate) experimental: Experimental,
+    pub(crate) rate_limit: RateLimit,
+    pub(crate) gitlab: GitLab,
     /// The settings that come from the environment, by section.
     pub(crate) from_environment: BTreeMap<&'static str, BTreeMap<&'static str, bool>>,
 }
@@ -69,6 +76,8 @@ impl Config {
         config.localization.read(&document, environment)?;
         config.native_app.read(&document, environment)?;
         config.experimental.read(&document, environment)?;
+        config.rate_limit.read(&document, environment)?;
+        config.gitlab.read(&document, environment)?;
         for (section, key) in
             Config::keys().filter(|(section, key)| environment.contains_key(&variable(section, key)))
         {
@@ -91,6 +100,8 @@ impl Config {
             "LocalizationSettings": self.localization.to_json(),
             "NativeAppSettings": self.native_app.to_json(),
             "ExperimentalSettings": self.experimental.to_json(),
+            "RateLimitSettings": self.rate_limit.to_json(),
+            "GitLabSettings": self.gitlab.to_json(),
         });
         for (section, key) in SECRETS {
             if let Some(value) = all[section].get_mut(key).filter(|value| *value != "") {
@@ -118,6 +129,8 @@ impl Config {
             Localization::KEYS,
             NativeApp::KEYS,
             Experimental::KEYS,
+            RateLimit::KEYS,
+            GitLab::KEYS,
         ];
         sections.into_iter().flatten().copied()
     }

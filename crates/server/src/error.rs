@@ -132,6 +132,11 @@ impl AppError {
         &self.id
     }
 
+    /// What a person is told.
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
     pub(crate) fn detail_text(&self) -> &str {
         &self.detail
     }

@@ -63,6 +63,7 @@ mod peer;
 mod permission;
 mod presence;
 mod publish;
+mod rate_limit;
 mod rules;
 mod search;
 mod session;

@@ -15,7 +15,7 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, StatusCode, header};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::redirect::{Attempt, Policy};
-use reqwest::{Client, RequestBuilder};
+use reqwest::{Client, ClientBuilder, RequestBuilder};
 use tokio::sync::{OnceCell, Semaphore};
 use url::Url;
 
@@ -35,6 +35,15 @@ pub(crate) struct Occasion {
     pub(crate) sender: User,
 }
 
+/// Where a request may go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// Not to private networks: people choose the address.
+    Public,
+    /// Anywhere: the configuration names the address. No redirection is followed.
+    Anywhere,
+}
+
 /// Sends requests to the addresses of integrations.
 pub(crate) struct Outgoing {
     targets: Arc<Targets>,
@@ -43,6 +52,7 @@ pub(crate) struct Outgoing {
     insecure: bool,
     /// Made when it is needed: a machine without certificates of authorities has none.
     client: OnceCell<Client>,
+    trusting: OnceCell<Client>,
     /// Those of slash commands, for which somebody waits.
     pub(crate) urgent: Semaphore,
     /// Those of outgoing webhooks.
@@ -87,6 +97,7 @@ impl Outgoing {
             timeout: Duration::from_secs(service.outgoing_integration_requests_timeout.unsigned_abs()),
             insecure: service.enable_insecure_outgoing_connections,
             client: OnceCell::new(),
+            trusting: OnceCell::new(),
             urgent: Semaphore::new(CALLS_AT_ONCE),
             background: Arc::new(Semaphore::new(CALLS_AT_ONCE)),
         }
@@ -95,13 +106,22 @@ impl Outgoing {
     /// Sends what `request` makes of `address`, and returns the whole answer.
     pub(crate) async fn call(
         &self,
+        reach: Reach,
         address: &str,
         request: impl FnOnce(&Client, Url) -> RequestBuilder,
     ) -> Result<Answered, CallError> {
         let url = Url::parse(address).ok().filter(is_web);
         let url = url.ok_or_else(|| CallError::Address(address.chars().take(200).collect()))?;
-        self.targets.check(&url).map_err(|host| CallError::Private { host })?;
-        let client = self.client.get_or_try_init(|| async { self.connect() }).await?;
+        let client = match reach {
+            Reach::Public => {
+                self.targets.check(&url).map_err(|host| CallError::Private { host })?;
+                self.client.get_or_try_init(|| async { self.checking() }).await?
+            }
+            Reach::Anywhere => {
+                let trusting = || async { self.plain().redirect(Policy::none()).build().map_err(failed) };
+                self.trusting.get_or_try_init(trusting).await?
+            }
+        };
         let mut answer = request(client, url).send().await.map_err(failed)?;
         let mut body = BytesMut::new();
         while let Some(chunk) = answer.chunk().await.map_err(failed)? {
@@ -113,7 +133,18 @@ impl Outgoing {
         Ok(Answered { status: answer.status(), headers: answer.headers().clone(), body: body.freeze() })
     }
 
-    fn connect(&self) -> Result<Client, CallError> {
+    /// What both clients have.
+    fn plain(&self) -> ClientBuilder {
+        Client::builder()
+            // A proxy would resolve names itself, and could be asked for any.
+            .no_proxy()
+            .timeout(self.timeout)
+            .tls_danger_accept_invalid_certs(self.insecure)
+            .user_agent(concat!("Mattermost-Mainstay/", env!("CARGO_PKG_VERSION")))
+    }
+
+    /// The client that calls no private network.
+    fn checking(&self) -> Result<Client, CallError> {
         let targets = Arc::clone(&self.targets);
         let follow = move |attempt: Attempt<'_>| {
             if attempt.previous().len() > REDIRECTIONS {
@@ -125,15 +156,8 @@ impl Outgoing {
                 Err(host) => attempt.error(CallError::Private { host }),
             }
         };
-        let client = Client::builder()
-            // A proxy would resolve names itself, and could be asked for any.
-            .no_proxy()
-            .timeout(self.timeout)
-            .redirect(Policy::custom(follow))
-            .dns_resolver(Arc::new(Checked(Arc::clone(&self.targets))))
-            .tls_danger_accept_invalid_certs(self.insecure)
-            .user_agent(concat!("Mattermost-Mainstay/", env!("CARGO_PKG_VERSION")));
-        client.build().map_err(failed)
+        let resolver = Arc::new(Checked(Arc::clone(&self.targets)));
+        self.plain().redirect(Policy::custom(follow)).dns_resolver(resolver).build().map_err(failed)
     }
 }
 

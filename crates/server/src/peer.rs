@@ -40,6 +40,16 @@ impl Client {
         })
     }
 
+    /// Whether requests of this client count towards the rate limit: not the local channel's, and not those that Mainstay itself
+    /// sends over the edge's socket.
+    pub(crate) fn is_counted(extensions: &Extensions, headers: &HeaderMap) -> bool {
+        match extensions.get() {
+            Some(Peer::LocalChannel) => false,
+            Some(Peer::Edge) => headers.contains_key("x-real-ip"),
+            _ => true,
+        }
+    }
+
     /// What attempts to sign in are counted by: the address, or the IPv6 network of 64 bits, of which a single client has
     /// every address.
     pub(crate) fn origin(&self) -> String {

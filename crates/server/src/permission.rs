@@ -18,6 +18,7 @@ permissions! {
     CREATE_PRIVATE_CHANNEL "create_private_channel";
     CREATE_PUBLIC_CHANNEL "create_public_channel";
     CREATE_TEAM "create_team";
+    CREATE_USER_ACCESS_TOKEN "create_user_access_token";
     DELETE_OTHERS_POSTS "delete_others_posts";
     DELETE_POST "delete_post";
     DELETE_PRIVATE_CHANNEL "delete_private_channel";
@@ -53,9 +54,11 @@ permissions! {
     READ_CHANNEL "read_channel";
     READ_CHANNEL_CONTENT "read_channel_content";
     READ_PUBLIC_CHANNEL "read_public_channel";
+    READ_USER_ACCESS_TOKEN "read_user_access_token";
     REMOVE_OTHERS_REACTIONS "remove_others_reactions";
     REMOVE_REACTION "remove_reaction";
     REMOVE_USER_FROM_TEAM "remove_user_from_team";
+    REVOKE_USER_ACCESS_TOKEN "revoke_user_access_token";
     UPLOAD_FILE "upload_file";
     USE_CHANNEL_MENTIONS "use_channel_mentions";
     VIEW_MEMBERS "view_members";
@@ -82,8 +85,13 @@ const INTEGRATIONS: &[&str] = &[
 ];
 
 /// Permissions that came after the first version: the row of `systems` that says that a database has them, and each role that got them.
-pub(crate) const ADDED: &[(&str, &[(&str, &[&str])])] =
-    &[("MainstayIntegrationPermissions", &[("system_admin", INTEGRATIONS), ("team_admin", INTEGRATIONS)])];
+pub(crate) const ADDED: &[(&str, &[(&str, &[&str])])] = &[
+    ("MainstayIntegrationPermissions", &[("system_admin", INTEGRATIONS), ("team_admin", INTEGRATIONS)]),
+    ("MainstayTokenPermissions", &[("system_admin", TOKENS), ("system_user_access_token", TOKENS)]),
+];
+
+/// What one may do with one's own access tokens.
+const TOKENS: &[&str] = &[CREATE_USER_ACCESS_TOKEN, READ_USER_ACCESS_TOKEN, REVOKE_USER_ACCESS_TOKEN];
 
 /// The roles of a new database, before [`ADDED`].
 pub(crate) const DEFAULT_ROLES: &[DefaultRole] = &[
@@ -105,6 +113,12 @@ pub(crate) const DEFAULT_ROLES: &[DefaultRole] = &[
         display_name: "System administrator",
         description: "May do everything.",
         permissions: ALL,
+    },
+    DefaultRole {
+        name: "system_user_access_token",
+        display_name: "Access tokens",
+        description: "May make access tokens for the own account.",
+        permissions: TOKENS,
     },
     DefaultRole {
         name: "team_user",

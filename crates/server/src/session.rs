@@ -19,6 +19,10 @@ use crate::subpath;
 const TOKEN_COOKIE: &str = "MMAUTHTOKEN";
 const USER_COOKIE: &str = "MMUSERID";
 const CSRF_COOKIE: &str = "MMCSRF";
+const SIGN_IN_COOKIE: &str = "MMOAUTH";
+
+/// How long a sign-in elsewhere may take.
+const SIGN_IN_SECONDS: i64 = 30 * 60;
 
 const HOUR: i64 = 3_600_000;
 const DAY: i64 = 24 * HOUR;
@@ -109,7 +113,7 @@ impl Caller {
                 None => return Ok(None),
             },
         };
-        if session.expires_at != 0 && session.expires_at < clock::now() {
+        if has_ended(&app.config, &session, clock::now()) {
             return Ok(None);
         }
         let Some(user) = app.store.user(session.user_id).await?.filter(|user| user.delete_at == 0) else {
@@ -138,8 +142,10 @@ impl Caller {
     /// Extends a session that is in use, but not at every request.
     fn note_activity(&self) {
         let (session, now) = (&self.session, clock::now());
-        let length = lifetime(&self.app.config, !session.device_id.is_empty());
+        let length = lifetime(&self.app.config, Kind::of(session));
         let pause = (5 * 60_000).max((length / 100).min(DAY));
+        // Where a session ends that is not used, its last use is known well enough for that.
+        let pause = idle_limit(&self.app.config, session).map_or(pause, |limit| pause.min(limit / 10));
         if now - session.last_activity_at < pause {
             return;
         }
@@ -177,12 +183,54 @@ async fn of_access_token(app: &App, token: &str) -> Result<Option<Session>> {
     }))
 }
 
-/// How long a session lives, in milliseconds.
-pub(crate) fn lifetime(config: &Config, mobile: bool) -> i64 {
-    match mobile {
-        true => config.service.session_length_mobile_in_hours * HOUR,
-        false => config.service.session_length_web_in_hours * HOUR,
+/// How somebody signed in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Web,
+    Mobile,
+    SingleSignOn,
+}
+
+impl Kind {
+    fn of(session: &Session) -> Kind {
+        match session.props.get("isOAuthUser").is_some_and(|value| value == "true") {
+            true => Kind::SingleSignOn,
+            false if session.device_id.is_empty() => Kind::Web,
+            false => Kind::Mobile,
+        }
     }
+}
+
+/// How long a session lives, in milliseconds.
+pub(crate) fn lifetime(config: &Config, kind: Kind) -> i64 {
+    let service = &config.service;
+    let hours = match kind {
+        Kind::Web => service.session_length_web_in_hours,
+        Kind::Mobile => service.session_length_mobile_in_hours,
+        Kind::SingleSignOn => service.session_length_sso_in_hours,
+    };
+    hours.saturating_mul(HOUR)
+}
+
+/// After how many milliseconds without use a session ends, if it does. Apps on phones stay signed in, as in Mattermost.
+fn idle_limit(config: &Config, session: &Session) -> Option<i64> {
+    let minutes = config.service.session_idle_timeout_in_minutes;
+    let counts =
+        !config.service.extend_session_length_with_activity && minutes > 0 && session.device_id.is_empty();
+    counts.then(|| minutes.saturating_mul(60_000))
+}
+
+fn has_ended(config: &Config, session: &Session, now: i64) -> bool {
+    let is_over = session.expires_at != 0 && session.expires_at < now;
+    let unused = now.saturating_sub(session.last_activity_at);
+    is_over || idle_limit(config, session).is_some_and(|limit| unused > limit)
+}
+
+/// The account of a request's session, if it has one that has not ended.
+pub(crate) async fn account_of(app: &App, headers: &HeaderMap) -> Option<Id> {
+    let (token, _) = token(headers)?;
+    let caller = Caller::from_token(app, token).await.ok().flatten()?;
+    Some(caller.user.id)
 }
 
 /// The request's token. The cookie's is preferred to the header's.
@@ -219,15 +267,11 @@ pub(crate) fn has_cookie(headers: &HeaderMap) -> bool {
 
 /// The three cookies that a browser's login sets.
 pub(crate) fn cookies(config: &Config, session: &Session, headers: &HeaderMap) -> Vec<HeaderValue> {
-    let age = config.service.session_length_web_in_hours * 3600;
-    let mut attributes = format!("; Path={}; Max-Age={age}", cookie_path(config));
+    let mut attributes = attributes(config, headers, lifetime(config, Kind::of(session)) / 1000);
     let host =
         url::Url::parse(&config.service.site_url).ok().and_then(|url| url.host_str().map(str::to_owned));
     if let Some(host) = host.filter(|_| config.service.allow_cookies_for_subdomains) {
         attributes += &format!("; Domain={host}");
-    }
-    if headers.get("x-forwarded-proto").is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"https")) {
-        attributes += "; Secure";
     }
     let csrf = session.props.get("csrf").map_or("", String::as_str);
     let values = [
@@ -236,6 +280,27 @@ pub(crate) fn cookies(config: &Config, session: &Session, headers: &HeaderMap) -
         format!("{CSRF_COOKIE}={csrf}{attributes}"),
     ];
     values.iter().filter_map(|value| HeaderValue::from_str(value).ok()).collect()
+}
+
+/// The path, the age and the protection of a cookie.
+fn attributes(config: &Config, headers: &HeaderMap, seconds: i64) -> String {
+    let secure = headers.get("x-forwarded-proto");
+    let secure = secure.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"https"));
+    let secure = if secure { "; Secure" } else { "" };
+    format!("; Path={}; Max-Age={seconds}{secure}", cookie_path(config))
+}
+
+/// The cookie of a browser that signs in elsewhere and comes back; without a `nonce` it is removed.
+pub(crate) fn sign_in_cookie(config: &Config, headers: &HeaderMap, nonce: &str) -> HeaderValue {
+    let seconds = if nonce.is_empty() { 0 } else { SIGN_IN_SECONDS };
+    let attributes = attributes(config, headers, seconds);
+    let value = format!("{SIGN_IN_COOKIE}={nonce}{attributes}; HttpOnly; SameSite=Lax");
+    HeaderValue::from_str(&value).unwrap_or(HeaderValue::from_static("MMOAUTH=; Max-Age=0"))
+}
+
+/// What [`sign_in_cookie`] gave to the browser.
+pub(crate) fn sign_in_nonce(headers: &HeaderMap) -> Option<&str> {
+    cookie(headers, SIGN_IN_COOKIE)
 }
 
 /// A `Set-Cookie` value that removes the token's cookie.
@@ -254,7 +319,7 @@ fn cookie_path(config: &Config) -> String {
 }
 
 /// The browser's properties, for the list of sessions.
-pub(crate) fn props(headers: &HeaderMap, csrf: Id) -> StringMap {
+pub(crate) fn props(headers: &HeaderMap, csrf: Id, kind: Kind) -> StringMap {
     let agent = headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let first =
         |names: &[&str]| names.iter().find(|name| agent.contains(**name)).map_or("", |name| *name).to_owned();
@@ -265,7 +330,7 @@ pub(crate) fn props(headers: &HeaderMap, csrf: Id) -> StringMap {
         ("browser".to_owned(), first(&["Edg", "Firefox", "Chrome", "Safari", "curl", "python"])),
         ("isMobile".to_owned(), agent.contains("Mobile").to_string()),
         ("isSaml".to_owned(), "false".to_owned()),
-        ("isOAuthUser".to_owned(), "false".to_owned()),
+        ("isOAuthUser".to_owned(), (kind == Kind::SingleSignOn).to_string()),
         ("is_guest".to_owned(), "false".to_owned()),
     ])
 }

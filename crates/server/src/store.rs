@@ -5,6 +5,7 @@ mod attempts;
 mod caches;
 mod categories;
 mod channels;
+mod commands;
 mod database;
 mod drafts;
 mod erasure;
@@ -30,6 +31,7 @@ mod writer;
 
 pub(crate) use caches::PageKey;
 pub(crate) use channels::{no_such_channel, no_such_member as no_such_channel_member};
+pub(crate) use commands::duplicate_trigger;
 pub(crate) use database::Database;
 pub(crate) use erasure::{Doomed, StoredPaths};
 pub(crate) use handle::Store;

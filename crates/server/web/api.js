@@ -117,6 +117,7 @@ export const thread = (id) => get(`/posts/${id}/thread?collapsedThreads=true&col
 /** The newest posts of a team's channels and of direct ones that have what `terms` say. */
 export const searchPosts = (team, terms) =>
   post(`/teams/${team}/posts/search`, { terms, is_or_search: false, time_zone_offset: -new Date().getTimezoneOffset() * 60 });
+export const runCommand = (data) => post('/commands/execute', data);
 export const createPost = (data) => post('/posts', data);
 export const editPost = (id, message) => put(`/posts/${id}/patch`, { message });
 export const deletePost = (id) => remove(`/posts/${id}`);

@@ -51,6 +51,7 @@ const on = {
     countUnread(post, JSON.parse(mentions).includes(state.me.id));
     countUnreadThread(post, JSON.parse(followers));
   },
+  ephemeral_message: ({ post }) => data.addPost(JSON.parse(post)),
   post_edited: ({ post }) => data.updatePost(JSON.parse(post)),
   post_deleted: ({ post }) => data.removePost(JSON.parse(post)),
   reaction_added: ({ reaction }) => react(JSON.parse(reaction), true),

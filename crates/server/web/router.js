@@ -40,7 +40,7 @@ export function listen() {
     if (!link || link.target || link.hasAttribute('download') || event.defaultPrevented) return;
     if (event.button || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
     if (link.origin !== location.origin || !link.pathname.startsWith(root)) return;
-    if (/^(api|files|static|mainstay)\//.test(link.pathname.slice(root.length))) return;
+    if (/^(api|files|static|mainstay|oauth)\//.test(link.pathname.slice(root.length))) return;
     event.preventDefault();
     if (link.href !== location.href) go(link.pathname.slice(root.length) + link.search);
   });

@@ -354,16 +354,16 @@ async fn stats(caller: Caller, params: Params) -> Result<Json<Value>> {
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub(super) struct ChannelPatch {
-    name: Option<String>,
+    pub(super) name: Option<String>,
     pub(super) display_name: Option<String>,
     pub(super) header: Option<String>,
     pub(super) purpose: Option<String>,
     #[serde(rename = "type")]
-    kind: Option<String>,
-    group_constrained: Absent,
-    banner_info: Absent,
-    default_category_name: Absent,
-    autotranslation: Absent,
+    pub(super) kind: Option<String>,
+    pub(super) group_constrained: Absent,
+    pub(super) banner_info: Absent,
+    pub(super) default_category_name: Absent,
+    pub(super) autotranslation: Absent,
 }
 
 async fn update(caller: Caller, params: Params, Body(patch): Body<ChannelPatch>) -> Result<Json<Channel>> {

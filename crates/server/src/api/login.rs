@@ -13,7 +13,7 @@ use crate::id::{self, Id};
 use crate::json::{Json, StringMapBody, ok};
 use crate::model::{Session, User};
 use crate::peer::Client;
-use crate::session::{self, Caller, Visitor};
+use crate::session::{self, Caller, Kind, Visitor};
 use crate::sign_in::{Credentials, sign_in};
 use crate::sql::Column;
 
@@ -36,7 +36,9 @@ async fn login(
     }
     let credentials = Credentials { id: body.get("id"), login_id: body.get("login_id"), password };
     let user = sign_in(&app, client, &credentials).await?;
-    let session = open_session(&app, &user, &headers, body.get("device_id")).await?;
+    let device = body.get("device_id");
+    let kind = if device.is_empty() { Kind::Web } else { Kind::Mobile };
+    let session = open_session(&app, &user, &headers, device, kind).await?;
 
     let mut response = Json(&user).into_response();
     if let Ok(token) = HeaderValue::from_str(&session.token) {
@@ -50,18 +52,25 @@ async fn login(
     Ok(response)
 }
 
-async fn open_session(app: &App, user: &User, headers: &HeaderMap, device_id: &str) -> Result<Session> {
+/// Signs somebody in who has proved who they are.
+pub(super) async fn open_session(
+    app: &App,
+    user: &User,
+    headers: &HeaderMap,
+    device_id: &str,
+    kind: Kind,
+) -> Result<Session> {
     let now = clock::now();
     let session = Session {
         id: Id::random(),
         token: id::random_text(id::LENGTH),
         create_at: now,
-        expires_at: now + session::lifetime(&app.config, !device_id.is_empty()),
+        expires_at: now + session::lifetime(&app.config, kind),
         last_activity_at: now,
         user_id: user.id,
         device_id: device_id.chars().take(512).collect(),
         roles: user.roles.clone(),
-        props: Column(session::props(headers, Id::random())),
+        props: Column(session::props(headers, Id::random(), kind)),
         ..Session::default()
     };
     let stored = session.clone();

@@ -111,7 +111,7 @@ async fn create(
 }
 
 /// The team of an invite link, which must accept `email`; `None` if there is no link. Any other link is an error.
-async fn team_of_link(app: &App, invite: &str, email: &str) -> Result<Option<Team>> {
+pub(super) async fn team_of_link(app: &App, invite: &str, email: &str) -> Result<Option<Team>> {
     if invite.is_empty() {
         return Ok(None);
     }

@@ -193,6 +193,7 @@ fn limited_config(app: &App) -> BTreeMap<&'static str, String> {
         ("PasswordRequireUppercase", config.password.uppercase.to_string()),
         ("PasswordRequireNumber", config.password.number.to_string()),
         ("PasswordRequireSymbol", config.password.symbol.to_string()),
+        ("EnableSignUpWithGitLab", config.gitlab.enable.to_string()),
         // This server runs no plugins, even if the configuration enables them.
         ("PluginsEnabled", text("false")),
         ("CustomDescriptionText", config.team.custom_description_text.clone()),

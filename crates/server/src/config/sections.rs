@@ -57,6 +57,8 @@ section!(Service "ServiceSettings" {
     maximum_url_length "MaximumURLLength": i64 = 2048, at least 1;
     session_length_web_in_hours "SessionLengthWebInHours": i64 = 720, at least 1;
     session_length_mobile_in_hours "SessionLengthMobileInHours": i64 = 720, at least 1;
+    session_length_sso_in_hours "SessionLengthSSOInHours": i64 = 720, at least 1;
+    session_idle_timeout_in_minutes "SessionIdleTimeoutInMinutes": i64 = 43_200, at least 0;
     terminate_sessions_on_password_change "TerminateSessionsOnPasswordChange": bool = true;
     extend_session_length_with_activity "ExtendSessionLengthWithActivity": bool = true;
     experimental_strict_csrf_enforcement "ExperimentalStrictCSRFEnforcement": bool = false;
@@ -92,6 +94,26 @@ section!(Service "ServiceSettings" {
     allowed_untrusted_internal_connections "AllowedUntrustedInternalConnections": String = "";
     outgoing_integration_requests_timeout "OutgoingIntegrationRequestsTimeout": i64 = 30, at least 1;
     typing_interval_ms "TimeBetweenUserTypingUpdatesMilliseconds": i64 = 5000, at least 0;
+});
+
+section!(RateLimit "RateLimitSettings" {
+    enable "Enable": bool = false;
+    per_sec "PerSec": i64 = 10, at least 1;
+    max_burst "MaxBurst": i64 = 100, at least 1;
+    memory_store_size "MemoryStoreSize": i64 = 10_000, at least 1;
+    vary_by_remote_addr "VaryByRemoteAddr": bool = true;
+    vary_by_user "VaryByUser": bool = false;
+    vary_by_header "VaryByHeader": String = "";
+});
+
+section!(GitLab "GitLabSettings" {
+    enable "Enable": bool = false;
+    id "Id": String = "";
+    secret "Secret": String = "";
+    scope "Scope": String = "";
+    auth_endpoint "AuthEndpoint": String = "";
+    token_endpoint "TokenEndpoint": String = "";
+    user_api_endpoint "UserAPIEndpoint": String = "";
 });
 
 section!(Team "TeamSettings" {

@@ -14,3 +14,10 @@ record! {
         is_active isactive: bool,
     }
 }
+
+impl AccessToken {
+    /// The token as lists show it.
+    pub(crate) fn without_secret(self) -> AccessToken {
+        AccessToken { token: String::new(), ..self }
+    }
+}

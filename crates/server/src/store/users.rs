@@ -61,6 +61,12 @@ impl Store {
         Ok(row.bind(email.to_lowercase()).fetch_optional(&self.readers).await?)
     }
 
+    /// The account that signs in elsewhere, and has this id there.
+    pub(crate) async fn user_by_auth(&self, service: &str, data: &str) -> Result<Option<User>> {
+        let row = query("select * from users where authservice = $1 and authdata = $2");
+        Ok(row.bind(service).bind(data).fetch_optional(&self.readers).await?)
+    }
+
     pub(crate) async fn users_by_ids(&self, ids: &[Id]) -> Result<Vec<User>> {
         let rows = query("select * from users where id = any($1)");
         Ok(rows.bind(ids).fetch_all(&self.readers).await?)

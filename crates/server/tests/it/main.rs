@@ -4,12 +4,15 @@ mod account;
 mod bad_input;
 mod bounds;
 mod channel;
+mod command;
 mod durability;
 mod effects;
 mod engine;
 mod erasure;
 mod files;
+mod gitlab;
 mod hooks;
+mod limits;
 /// What needs programs other than our own: `cargo xtask test --quick` skips it.
 mod full {
     mod mail;
@@ -26,4 +29,5 @@ mod sqlite;
 mod system;
 mod team;
 mod thread;
+mod token;
 mod web;

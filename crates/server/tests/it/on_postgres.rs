@@ -4,13 +4,16 @@ mod account;
 mod bad_input;
 mod bounds;
 mod channel;
+mod command;
 mod durability;
 mod effects;
 #[path = "engine_postgres.rs"]
 mod engine;
 mod erasure;
 mod files;
+mod gitlab;
 mod hooks;
+mod limits;
 /// What needs programs other than our own: `cargo xtask test --quick` skips it.
 mod full {
     mod mail;
@@ -28,4 +31,5 @@ mod socket;
 mod system;
 mod team;
 mod thread;
+mod token;
 mod web;

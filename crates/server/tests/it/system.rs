@@ -117,7 +117,6 @@ async fn routes_that_are_not_implemented_answer_501() {
     for (method, path) in [
         ("GET", "bots"),
         ("PUT", "config"),
-        ("POST", "commands/execute"),
         ("POST", "users/mfa"),
         ("DELETE", "system/ping"),
         ("PUT", "posts"),

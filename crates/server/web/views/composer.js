@@ -1,6 +1,8 @@
 // The box for writing a message: Enter sends, Shift+Enter begins a new line, Up edits the last message.
 
+import * as api from '../api.js';
 import { h, iconButton } from '../dom.js';
+import { go } from '../router.js';
 import * as data from '../store.js';
 import { acceptDrops, attachments } from './attachments.js';
 import { notice } from './dialogs.js';
@@ -88,12 +90,34 @@ export function composer({ channel, root = '', socket, signal, editLast, dropZon
       area.value = '';
       sessionStorage.removeItem(draft);
       typingToldAt = 0;
+      if (message.startsWith('/') && !infos.length) {
+        await runCommand(message);
+        return;
+      }
       data.sendPost({ channel_id: channel, root_id: root, message, files: infos });
     } catch (error) {
       notice(error.message);
     } finally {
       sending = false;
       showState();
+    }
+  }
+
+  /** Runs a slash command; a refused one comes back into the box. */
+  async function runCommand(command) {
+    try {
+      const { goto_location: there } = await api.runCommand({ channel_id: channel, team_id: state.team?.id ?? '', root_id: root, command });
+      if (there === '/logout') {
+        await api.logOut();
+        location.assign(api.root);
+      } else if (there?.startsWith('/')) {
+        await go(there);
+      } else if (/^https?:/.test(there ?? '')) {
+        open(there, '_blank', 'noopener');
+      }
+    } catch (error) {
+      if (!area.value) area.value = command;
+      throw error;
     }
   }
 

@@ -119,6 +119,8 @@ export function logIn(invite, entered) {
       await entered();
     },
     after: [
+      state.config.EnableSignUpWithGitLab === 'true' &&
+        h('p', { class: 'after' }, h('a', { href: `${api.root}oauth/gitlab/${invite ? `signup?id=${encodeURIComponent(invite)}` : 'login'}` }, 'Log in with GitLab')),
       h('p', { class: 'after' }, h('a', { href: `${api.root}reset_password` }, 'I forgot my password')),
       state.config.EnableUserCreation !== 'false' && (invite || state.config.EnableOpenServer === 'true' || state.config.NoAccounts === 'true') &&
         h('p', { class: 'after' }, 'New here? ',

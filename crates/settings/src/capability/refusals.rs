@@ -11,8 +11,6 @@ pub(super) enum Values {
     True,
     /// Every text but this one and the empty one.
     OtherThan(&'static str),
-    /// Every number above 0.
-    Positive,
 }
 
 impl Values {
@@ -22,7 +20,6 @@ impl Values {
             Self::OtherThan(word) => {
                 value.as_str().is_some_and(|text| !text.is_empty() && !text.eq_ignore_ascii_case(word))
             }
-            Self::Positive => value.as_i64().is_some_and(|number| number > 0),
         }
     }
 
@@ -30,7 +27,6 @@ impl Values {
         match self {
             Self::True => "`true`".to_owned(),
             Self::OtherThan(word) => format!("every value but `{word}`"),
-            Self::Positive => "every number but 0".to_owned(),
         }
     }
 }
@@ -132,7 +128,6 @@ pub(super) const REFUSALS: &[Refusal] = &[
         "nothing would be in the file store",
     )
     .values(Values::OtherThan("local")),
-    refuse(BUILTIN, "RateLimitSettings", "Enable", "limits no callers", UNPROTECTED),
     refuse(
         BUILTIN,
         "ServiceSettings",
@@ -149,7 +144,6 @@ pub(super) const REFUSALS: &[Refusal] = &[
     ),
     refuse(FREE, "LdapSettings", "Enable", "has no sign-in with LDAP", CANNOT_SIGN_IN).section(),
     refuse(FREE, "SamlSettings", "Enable", "has no sign-in with SAML", CANNOT_SIGN_IN).section(),
-    refuse(BUILTIN, "GitLabSettings", "Enable", "has no sign-in with GitLab", CANNOT_SIGN_IN),
     refuse(TEAM, "GitLabSettings", "Enable", "has no sign-in with GitLab", CANNOT_SIGN_IN)
         .since(11, 0)
         .section(),
@@ -204,14 +198,6 @@ pub(super) const REFUSALS: &[Refusal] = &[
         "lets administrators do everything",
         UNPROTECTED,
     ),
-    refuse(
-        BUILTIN,
-        "ServiceSettings",
-        "SessionIdleTimeoutInMinutes",
-        "ends no idle sessions",
-        "they would stay open until SessionLengthWebInHours ends",
-    )
-    .values(Values::Positive),
     refuse(BUILTIN, "ServiceSettings", "ExperimentalEnableHardenedMode", "has no hardened mode", UNPROTECTED),
     refuse(
         BUILTIN,

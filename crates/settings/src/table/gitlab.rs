@@ -12,7 +12,7 @@ const ROWS: &[Row] = &[
         .change(
             11,
             0,
-            "the Team Edition has no sign-in with GitLab; the editions `entry` and `enterprise` have it",
+            "the Team Edition has no sign-in with GitLab; the built-in server and the editions `entry` and `enterprise` have it",
         )
         .now("none")
         .secret(),

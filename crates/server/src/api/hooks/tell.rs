@@ -14,7 +14,7 @@ use crate::error::Result;
 use crate::id::Id;
 use crate::json;
 use crate::model::{Channel, ChannelKind, OutgoingHook, Post, User};
-use crate::outgoing::Occasion;
+use crate::outgoing::{Occasion, Reach};
 use crate::session::Caller;
 
 impl App {
@@ -118,7 +118,8 @@ async fn tell_one(app: &App, hook: &OutgoingHook, word: &str, occasion: &Occasio
         file_ids: file_ids.join(","),
     };
     let is_json = hook.content_type == "application/json";
-    let answered = app.outgoing.call(address, |client, url| told.request(client, url, is_json)).await;
+    let answered =
+        app.outgoing.call(Reach::Public, address, |client, url| told.request(client, url, is_json)).await;
     let answered = match answered {
         Ok(answered) if answered.status.is_success() => answered,
         Ok(answered) => {
