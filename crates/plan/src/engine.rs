@@ -171,21 +171,39 @@ impl<'a, A: Action> Engine<'a, A> {
         world: &A::World,
     ) -> Result<Outcome, EngineError> {
         self.reader.read(&active.started(recovery));
-        if let Phase::Stuck(step, _) = active.state.phase {
-            self.record(&mut active, step, EntryKind::UndoStarted).await?;
+        match active.state.phase {
+            Phase::Ready(_) | Phase::Running(_) if !active.cancel.is_cancelled() => self.journal.keep_room(),
+            _ => _ = self.journal.give_up_room(),
         }
-        let outcome = loop {
-            let (step, kind) = match active.state.phase {
-                Phase::Ready(step) => (step, EntryKind::Started),
-                Phase::Running(step) => (step, self.apply(&mut active, step, world).await),
-                Phase::Unwinding(step) => (step, EntryKind::UndoStarted),
-                Phase::Undoing(step) => (step, self.undo(&mut active, step, world).await),
-                Phase::Done | Phase::Undone | Phase::Stuck(..) => break active.outcome(),
-            };
-            self.record(&mut active, step, kind).await?;
-        };
+        let driven = self.driven(&mut active, world).await;
+        self.journal.give_up_room();
+        let outcome = driven?;
         self.reader.read(&active.finished(outcome.clone()));
         Ok(outcome)
+    }
+
+    async fn driven(
+        &mut self,
+        active: &mut ActiveRun<'_, A>,
+        world: &A::World,
+    ) -> Result<Outcome, EngineError> {
+        if let Phase::Stuck(step, _) = active.state.phase {
+            self.record(active, step, EntryKind::UndoStarted).await?;
+        }
+        loop {
+            let (step, kind) = match active.state.phase {
+                Phase::Ready(step) => (step, EntryKind::Started),
+                Phase::Running(step) => (step, self.apply(active, step, world).await),
+                Phase::Unwinding(step) => (step, EntryKind::UndoStarted),
+                Phase::Undoing(step) => (step, self.undo(active, step, world).await),
+                Phase::Done | Phase::Undone | Phase::Stuck(..) => return Ok(active.outcome()),
+            };
+            if matches!(kind, EntryKind::Failed(_)) {
+                // The run turns round: the room was kept for what comes now.
+                self.journal.give_up_room();
+            }
+            self.record(active, step, kind).await?;
+        }
     }
 
     /// Makes one entry durable, and advances the state by it.

@@ -10,6 +10,7 @@
 
 mod error;
 mod file;
+mod room;
 
 pub use error::JournalError;
 
@@ -83,7 +84,12 @@ impl Journal {
     /// [`JournalError::Corrupt`] for a file that is damaged or not a journal, [`JournalError::Newer`] for one
     /// of a later version, [`JournalError::Unopenable`] for a directory that cannot be written.
     pub async fn open(path: &Path) -> Result<Self, JournalError> {
-        let connection = file::open(path).await.map_err(|reason| reason.at(path))?;
+        let opened = match file::open(path).await {
+            // A run that was killed on a full disk has left some.
+            Err(Reason::Storage(_) | Reason::Unopenable(_)) if room::give_up(path) => file::open(path).await,
+            opened => opened,
+        };
+        let connection = opened.map_err(|reason| reason.at(path))?;
         Ok(Self { path: path.to_owned(), connection: Mutex::new(connection) })
     }
 
@@ -205,7 +211,7 @@ impl Journal {
         id.map(RunId).map_err(|error| Reason::from(error).at(&self.path))
     }
 
-    /// Notes one entry and the phase it leads to; durable on return.
+    /// Notes one entry and the phase it leads to; durable on return. Where the disk is full, in the room that is kept.
     pub(crate) async fn record(
         &self,
         run: RunId,
@@ -213,7 +219,48 @@ impl Journal {
         kind: &EntryKind,
         phase: &Phase,
     ) -> Result<(), JournalError> {
-        self.write(run, step, kind, phase).await.map_err(|reason| reason.at(&self.path))
+        let written = match self.write(run, step, kind, phase).await {
+            Err(Reason::Storage(_)) if self.give_up_room() => self.write_again(run, step, kind, phase).await,
+            written => written,
+        };
+        written.map_err(|reason| reason.at(&self.path))
+    }
+
+    /// Writes what the disk refused, on another connection: the first may still think that it is in a transaction, which SQLite has ended.
+    async fn write_again(
+        &self,
+        run: RunId,
+        step: &str,
+        kind: &EntryKind,
+        phase: &Phase,
+    ) -> Result<(), Reason> {
+        let mut connection = file::open(&self.path).await?;
+        let last: Option<(String, String)> =
+            sqlx::query_as("select step, kind from entries where run = ? order by seq desc limit 1")
+                .bind(run.0)
+                .fetch_optional(&mut connection)
+                .await?;
+        *self.connection.lock().await = connection;
+        // Of two entries that follow each other none is like the other: it was written before the disk refused more.
+        if last.is_some_and(|(last, word)| last == step && word == kind.word()) {
+            return Ok(());
+        }
+        self.write(run, step, kind, phase).await
+    }
+
+    /// Keeps room on the disk for an undo.
+    pub(crate) fn keep_room(&self) {
+        room::keep(&self.path);
+    }
+
+    /// Gives the room to whoever needs it, and says whether there was any.
+    pub(crate) fn give_up_room(&self) -> bool {
+        room::give_up(&self.path)
+    }
+
+    /// What beside the journal keeps room for an undo, in bytes.
+    pub fn room(path: &Path) -> u64 {
+        file::beside(path, "-room").metadata().map_or(0, |file| file.len())
     }
 
     async fn write(&self, run: RunId, step: &str, kind: &EntryKind, phase: &Phase) -> Result<(), Reason> {
@@ -387,5 +434,49 @@ impl std::str::FromStr for RunId {
 impl fmt::Display for RunId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::{Failure, Step, Undo};
+
+    #[tokio::test]
+    async fn an_entry_that_the_disk_refuses_is_written_in_the_room() {
+        let dir = tempfile::tempdir().unwrap();
+        let journal = Journal::open(&dir.path().join("state.db")).await.unwrap();
+        let step = Step {
+            name: "a".into(),
+            title: "A".into(),
+            undo: Undo::by("undo"),
+            snapshot: false,
+            checkpoint: false,
+            estimate: Duration::ZERO,
+            action: Value::Null,
+        };
+        let plan = Plan::new("up", "Up", vec![step]);
+        let json = serde_json::to_string(&plan).unwrap();
+        let run = journal.begin(&plan, &json, &Holder::new("ann", "up", "to test", "0.1.0")).await.unwrap();
+        journal.record(run, "a", &EntryKind::Started, &Phase::Running(0)).await.unwrap();
+        // SQLite says the same of this as of a full disk.
+        sqlx::query("pragma max_page_count = 1")
+            .execute(&mut *journal.connection.lock().await)
+            .await
+            .unwrap();
+        let failed = EntryKind::Failed(Failure::new("no".repeat(100_000)));
+        let record = || journal.record(run, "a", &failed, &Phase::Unwinding(0));
+        assert!(matches!(record().await, Err(JournalError::Storage { .. })), "there is no room");
+        journal.keep_room();
+        record().await.unwrap();
+        assert_eq!(Journal::room(journal.path()), 0);
+        // It is there, once.
+        journal.keep_room();
+        journal.write_again(run, "a", &failed, &Phase::Unwinding(0)).await.unwrap();
+        let runs = journal.runs(1).await.unwrap();
+        let words: Vec<_> = runs[0].entries.iter().map(|entry| entry.kind.word()).collect();
+        assert_eq!(words, ["started", "failed"]);
     }
 }

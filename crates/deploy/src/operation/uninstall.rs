@@ -44,8 +44,8 @@ const DATA: [&str; 15] = [
 /// What a database on a server is of no use without.
 const SECRETS: &str = "secrets.toml";
 
-/// What SQLite keeps beside an open journal: it goes by itself.
-const BESIDE_JOURNAL: [&str; 2] = ["state.db-wal", "state.db-shm"];
+/// What is beside an open journal while a run goes on: it goes by itself.
+const BESIDE_JOURNAL: [&str; 3] = ["state.db-wal", "state.db-shm", "state.db-room"];
 
 /// What went and what stayed.
 #[derive(Debug, Clone, Serialize)]

@@ -24,7 +24,7 @@ const SERVER_DIRS: [&str; 5] = ["config", "logs/mattermost", "plugins", "client-
 const OWN_DIRS: [&str; 1] = [Layout::LOGS];
 
 /// Every name that may stand at the top of a deployment's directory.
-const OURS: [&str; 30] = [
+const OURS: [&str; 31] = [
     Layout::APPS,
     "mainstay.toml",
     "secrets.toml",
@@ -54,6 +54,7 @@ const OURS: [&str; 30] = [
     "state.db",
     "state.db-wal",
     "state.db-shm",
+    "state.db-room",
     "run",
 ];
 

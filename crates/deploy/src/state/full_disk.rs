@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+use plan::Journal;
+
 use crate::error::Error;
 use crate::place::layout::Layout;
 
@@ -38,7 +40,9 @@ fn places(layout: &Layout) -> Vec<PathBuf> {
 /// # Errors
 /// Which file system is full, what is free and what is needed.
 pub(crate) fn refuse_full(layout: &Layout) -> Result<(), Error> {
-    let lacks = |place: &PathBuf| host::disk::free(place).is_ok_and(|free| free.bytes < NEEDED);
+    // What an interrupted run keeps for its undo is given up when the undo begins.
+    let kept = |place: &PathBuf| if place == layout.root() { Journal::room(&layout.journal()) } else { 0 };
+    let lacks = |place: &PathBuf| host::disk::free(place).is_ok_and(|free| free.bytes + kept(place) < NEEDED);
     let full = places(layout).into_iter().find(lacks).and_then(|place| in_words(&place));
     full.map_or(Ok(()), |full| {
         Err(Error::not_ready(format!("{full}, and {} MB are needed", NEEDED >> 20))

@@ -216,7 +216,7 @@ fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
     fs::rename(from, to)
 }
 
-fn beside(path: &Path, tail: &str) -> PathBuf {
+pub(super) fn beside(path: &Path, tail: &str) -> PathBuf {
     let mut name = OsString::from(path);
     name.push(tail);
     PathBuf::from(name)

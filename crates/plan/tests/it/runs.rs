@@ -6,7 +6,7 @@ use plan::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use std::{sync::Mutex, time::Duration};
+use std::{path::PathBuf, sync::Mutex, time::Duration};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
@@ -28,12 +28,16 @@ enum Part {
 #[derive(Default)]
 struct Stage {
     calls: Mutex<Vec<String>>,
+    /// The bytes beside the journal that are kept for an undo, at each call.
+    room: Mutex<Vec<u64>>,
+    journal: PathBuf,
     cancel: CancellationToken,
     mended: bool,
 }
 
 impl Stage {
     fn note(&self, call: String) {
+        self.room.lock().unwrap().push(Journal::room(&self.journal));
         self.calls.lock().unwrap().push(call);
     }
 
@@ -121,7 +125,8 @@ impl Scene {
         let journal = Journal::open(&place.path().join("state.db")).await.unwrap();
         let lock =
             Lock::acquire(&place.path().join("lock"), &Holder::new("ann", "up", "to test", "0.1.0")).unwrap();
-        let (stage, events, faults) = Default::default();
+        let (events, faults) = Default::default();
+        let stage = Stage { journal: journal.path().to_owned(), ..Stage::default() };
         Self { _place: place, journal, lock, stage, events, faults }
     }
 
@@ -162,6 +167,21 @@ async fn a_plan_runs_to_its_end() {
     assert_eq!((noted.plan.title.as_str(), noted.state.phase), ("Make it", Phase::Done));
     assert!(noted.finished_at.unwrap() >= noted.started_at);
     assert!(scene.journal.unfinished::<Act>().await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn room_is_kept_on_the_disk_until_the_run_turns_round() {
+    let mut scene = Scene::new().await;
+    let room = |scene: &Scene| std::mem::take(&mut *scene.stage.room.lock().unwrap());
+    const KEPT: u64 = 8 << 20;
+    scene.run(&plan(&[("a", Part::Act), ("b", Part::Act)])).await.unwrap();
+    assert_eq!(room(&scene), [KEPT, KEPT]);
+    assert_eq!(Journal::room(scene.journal.path()), 0, "nothing is left of it");
+    scene.run(&plan(&[("a", Part::Jam), ("b", Part::Fail)])).await.unwrap();
+    assert_eq!(room(&scene), [KEPT, KEPT, 0, 0], "an undo has it");
+    scene.stage.mended = true;
+    scene.recover(Recovery::Resume).await.unwrap();
+    assert_eq!(room(&scene), [0]);
 }
 
 #[tokio::test]
