@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use plan::{EntryKind, Failure, Journal, NotUndone, Phase, Run, RunId, Undo};
 use serde::Serialize;
 
-use crate::action::HOOK_STEP;
+use crate::action::{Action, HOOK_STEP};
 use crate::error::{Error, Exit};
 use crate::state::ended_runs::{self, EndedRun};
 use crate::state::restarts::{self, PartRestart};
@@ -19,6 +19,8 @@ pub enum RunOutcome {
     Done,
     /// A step failed, and what can be undone is undone.
     Undone,
+    /// A step of a later stop failed, and it went back to the last stop that was proven.
+    Partly,
     /// An undo failed: the next command tries it again.
     NeedsYou,
     /// It runs now, or was killed: the next changing command goes on with it.
@@ -50,6 +52,9 @@ pub struct RunSummary {
     pub outcome: RunOutcome,
     /// Why it failed, if it did.
     pub failure: Option<Failure>,
+    /// Where a way with stops stayed after it failed: the release of the last stop that was proven.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stayed_at: Option<String>,
     /// What stays of a run that was undone.
     pub not_undone: Vec<NotUndone>,
     /// Its steps, in order.
@@ -222,11 +227,12 @@ fn summary(run: Run) -> RunSummary {
     let outcome = match run.state.phase {
         _ if run.abandoned => RunOutcome::Abandoned,
         Phase::Done => RunOutcome::Done,
+        Phase::Undone if kept(&run) > 0 => RunOutcome::Partly,
         Phase::Undone => RunOutcome::Undone,
         Phase::Stuck(..) => RunOutcome::NeedsYou,
         _ => RunOutcome::Unfinished,
     };
-    let (steps, not_undone) = (steps(&run), run.not_undone());
+    let (steps, not_undone, stayed_at) = (steps(&run), run.not_undone(), stayed_at(&run));
     RunSummary {
         run: run.id,
         operation: run.plan.operation,
@@ -238,9 +244,24 @@ fn summary(run: Run) -> RunSummary {
         finished_at: run.finished_at,
         outcome,
         failure: run.state.cause.map(|(_, failure)| failure),
+        stayed_at,
         not_undone,
         steps,
     }
+}
+
+/// How many steps of a run that failed stay.
+fn kept(run: &Run) -> usize {
+    run.state.cause.as_ref().map_or(0, |(failed, _)| run.plan.kept(*failed))
+}
+
+/// The release at which a way with stops stayed when it failed later on.
+fn stayed_at(run: &Run) -> Option<String> {
+    let steps = run.plan.steps[..kept(run)].iter().rev();
+    steps.map(|step| serde_json::from_value(step.action.clone())).find_map(|action| match action {
+        Ok(Action::Activation(activation)) => Some(activation.release.to_string()),
+        _ => None,
+    })
 }
 
 /// A text of somebody's that may have line ends or colours in it, as a part of a line.
@@ -291,6 +312,7 @@ mod tests {
             finished_at: None,
             outcome: RunOutcome::Done,
             failure: None,
+            stayed_at: None,
             not_undone: Vec::new(),
             steps: Vec::new(),
         }

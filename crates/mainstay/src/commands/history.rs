@@ -59,6 +59,7 @@ fn word(outcome: RunOutcome) -> &'static str {
     match outcome {
         RunOutcome::Done => "done",
         RunOutcome::Undone => "undone",
+        RunOutcome::Partly => "partly",
         RunOutcome::NeedsYou => "needs you",
         RunOutcome::Unfinished => "unfinished",
         RunOutcome::Abandoned => "given up",
@@ -74,6 +75,8 @@ fn in_full(run: &RunSummary) -> String {
     rows.push(("Began", moment(run.started_at)));
     rows.extend(run.finished_at.map(|at| ("Ended", moment(at))));
     rows.push(("Outcome", word(run.outcome).to_owned()));
+    let stayed = |stop| format!("{stop}, the last stop that was proven");
+    rows.extend(run.stayed_at.as_ref().map(|stop| ("Stayed at", stayed(stop))));
     if let Some(failure) = &run.failure {
         rows.push(("Cause", failure.message.clone()));
         rows.extend(failure.hint.as_ref().map(|hint| ("Hint", hint.clone())));

@@ -209,6 +209,12 @@ fn a_way_with_stops_is_one_plan_that_goes_back_to_the_last_stop_or_to_the_first(
         assert!(failed.contains(part), "{part}: {failed}");
     }
     assert_eq!(release(), "11.7.15-team");
+    let history = chat.run(&["history", "--json"]).expect(0).json();
+    let events = history.as_array().expect("events");
+    let run = events.iter().find(|event| event["operation"] == "upgrade").expect("the upgrade");
+    assert_eq!((&run["outcome"], &run["stayed_at"]), (&"partly".into(), &"11.7.15-team".into()), "{history}");
+    let run = chat.run(&["history", &run["run"].to_string()]).expect(0).stdout;
+    assert!(run.contains("Stayed at  11.7.15-team, the last stop that was proven"), "{run}");
     assert_eq!(chat.up(&["--json"]).expect(0).json()["changed"], false, "it is what is wanted");
     chat.run(&["rollback", "--yes"]).expect(0);
     assert_eq!(release(), "11.6.0-team");
