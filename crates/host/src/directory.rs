@@ -104,7 +104,7 @@ pub fn copy(
     synced.map_err(|e| DiskError::new("write", to, e))
 }
 
-/// Removes the files below `root` that `as_in` has not, and the directories that are empty then.
+/// Removes the files below `root` that `as_in` has not, and the directories that are empty then. What is in no copy stays: links, sockets.
 ///
 /// # Errors
 /// The disk refuses.
@@ -116,6 +116,9 @@ pub fn remove_others(root: &Path, as_in: &Path) -> Result<(), DiskError> {
     for entry in names {
         let (path, model) = (entry.path(), as_in.join(entry.file_name()));
         let kind = entry.file_type().map_err(|e| DiskError::new("read", &path, e))?;
+        if !kind.is_dir() && !kind.is_file() {
+            continue;
+        }
         let is_wanted = model.symlink_metadata().is_ok_and(|there| there.file_type() == kind);
         match (kind.is_dir(), is_wanted) {
             (true, true) => remove_others(&path, &model)?,
@@ -260,7 +263,12 @@ mod tests {
         assert_eq!(fs::read_to_string(&program).unwrap(), "old");
         assert_eq!(fs::metadata(&program).unwrap().mode() & 0o777, 0o755);
         let names: Vec<_> = fs::read_dir(root).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-        assert_eq!(names, ["plugin"]);
+        let links: Vec<_> = names.iter().filter(|name| *name == "link").collect();
+        assert_eq!(
+            (names.len(), links.len()),
+            (2, 1),
+            "a link is not copied, so it is not removed: {names:?}"
+        );
         assert_eq!(fs::read_dir(root.join("plugin")).unwrap().count(), 2);
         assert_eq!(fs::metadata(root.join("plugin/empty")).unwrap().mode() & 0o777, 0o700);
     }

@@ -14,6 +14,7 @@ use crate::error::Error;
 use crate::place::machine::owner;
 use crate::state::config_file::{ConfigFiles, deployed, memory, read, shipped, text};
 use crate::state::desired::{Desired, Machine};
+use crate::state::edited::Edited;
 use crate::state::location::Managed;
 use crate::state::settled::{reconcile, resolve};
 use crate::world::World;
@@ -42,6 +43,8 @@ pub struct Configuration {
 
 pub(super) const CONFIG: &str = "config.json";
 const DECLARED: &str = "declared.json";
+/// What this step wrote, beside what it replaced.
+const WRITTEN: &str = "config.written.json";
 
 impl Configuration {
     pub(crate) fn step(self) -> Step<Action> {
@@ -78,8 +81,11 @@ impl Configuration {
             let files = ConfigFiles::read(layout, &self.release)?;
             next = self.next(world, &files)?;
         }
-        let owner = owner(self.user.as_deref())?;
-        host::disk::atomic_write(&layout.config(), &text(&next.config)?, 0o600, owner)?;
+        let (owner, written) = (owner(self.user.as_deref())?, text(&next.config)?);
+        if self.replaces {
+            host::disk::atomic_write(&Kept::place(world, WRITTEN), &written, 0o600, None)?;
+        }
+        host::disk::atomic_write(&layout.config(), &written, 0o600, owner)?;
         write_memory(world, &next)
     }
 
@@ -105,6 +111,11 @@ impl Configuration {
         blocking(move || {
             let (config, remembered) = this.kept();
             if !this.only_remembers {
+                let known = [CONFIG, WRITTEN].map(|name| Kept::place(&world, name));
+                if this.replaces && known.iter().any(|path| path.exists()) {
+                    let known = [known[0].as_path(), known[1].as_path()];
+                    Edited::new(&world.layout).keep_config(&world.layout, &known)?;
+                }
                 config.put_back(&world, CONFIG, &world.layout.config(), output.as_ref())?;
             }
             remembered.put_back(&world, DECLARED, &world.layout.declared(), output.as_ref())

@@ -1,6 +1,7 @@
 //! A copy of what a newer release changes for good: the database, config.json, the plugins. It is made while the server is stopped, so that
 //! nothing that was acknowledged is missing in it, and goes when the run is done.
 
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -15,6 +16,7 @@ use crate::error::{Error, Exit};
 use crate::place::layout::Layout;
 use crate::place::machine::{make_dir, owner};
 use crate::place::postgres::DIRECTORY;
+use crate::state::edited::Edited;
 use crate::world::World;
 
 /// What is copied where it is there, and whose it is.
@@ -97,7 +99,33 @@ impl KeptCopy {
                 .hint("restore a backup that was made before")),
             };
         }
+        self.set_edits_aside(layout, &whole)?;
+        // A disk that is full has no room for a second database. Nothing after this needs the copy.
+        for Part { from, name, user } in self.parts(layout)? {
+            from.move_back(&whole.join(&name), owner(user.as_deref())?)?;
+        }
         self.put_back_from(layout, &whole)
+    }
+
+    /// Moves what somebody put beside the originals since they were copied to where nothing is deleted, and copies an edited config.json
+    /// there: this undo would take both away. What a server made in the database's own directory is none of it.
+    fn set_edits_aside(&self, layout: &Layout, whole: &Path) -> Result<(), Error> {
+        let aside = Edited::new(layout);
+        for Part { from, name, .. } in self.parts(layout)?.into_iter().filter(|part| !part.is_database()) {
+            let (Place::Tree(root), kept) = (from, whole.join(&name)) else { continue };
+            let Ok(entries) = std::fs::read_dir(&root) else { continue };
+            for entry in entries.flatten().filter(|_| kept.exists()) {
+                let (path, kept) = (entry.path(), kept.join(entry.file_name()));
+                // A link is in no copy, and stays.
+                let is_new = kept.symlink_metadata().is_err() && !path.is_symlink();
+                if is_new {
+                    aside.take(&name, &path)?;
+                } else if path == layout.config() {
+                    aside.keep_config(layout, &[&kept])?;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Makes the originals what a finished copy in `whole` is. What was not copied stays as it is.
@@ -189,6 +217,31 @@ impl Place {
         }
     }
 
+    /// Moves a copied database to its place, where that is on the same disk. A kill may come at any time: it is run again, and goes on.
+    fn move_back(&self, kept: &Path, owner: Option<(u32, u32)>) -> Result<(), Error> {
+        let Self::Sqlite(file) = self else { return Ok(()) };
+        let kept = |end: &str| beside(&kept.join(file.file_name().unwrap_or_default()), end);
+        let device = |path: &Path| path.metadata().map(|meta| meta.dev()).ok();
+        if kept("").exists() {
+            if device(&kept("")) != file.parent().and_then(device) {
+                return Ok(());
+            }
+            // The newer one goes as a whole. Until the first file of the copy is in its place, this begins anew.
+            for end in SUFFIXES {
+                host::disk::remove_file(&beside(file, end))?;
+            }
+        }
+        for end in SUFFIXES.into_iter().filter(|end| kept(end).exists()) {
+            let (from, to) = (kept(end), beside(file, end));
+            if let Some((uid, gid)) = owner {
+                std::os::unix::fs::chown(&from, Some(uid), Some(gid))
+                    .map_err(|error| Error::path("give away", &from, &error))?;
+            }
+            std::fs::rename(&from, &to).map_err(|error| Error::path("move back", &from, &error))?;
+        }
+        Ok(host::disk::sync_dir(file.parent().unwrap_or(file))?)
+    }
+
     /// Makes the original what the copy is. A kill may come at any time: it is run again.
     fn put_back(&self, kept: &Path, owner: Option<(u32, u32)>) -> Result<(), Error> {
         match self {
@@ -197,6 +250,8 @@ impl Place {
                 directory::remove_others(root, kept)?;
                 Ok(directory::copy(kept, root, owner, Modes::Kept, |_| {})?)
             }
+            // It was moved back.
+            Self::Sqlite(file) if !kept.join(file.file_name().unwrap_or_default()).exists() => Ok(()),
             Self::Sqlite(file) => {
                 // The log of a newer file must not be read with the old one.
                 for end in ["-wal", "-shm"] {
@@ -219,4 +274,43 @@ fn beside(file: &Path, end: &str) -> PathBuf {
     let mut name = file.as_os_str().to_owned();
     name.push(end);
     name.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn a_database_is_moved_back_from_wherever_a_kill_left_it() {
+        // How many of the steps of an earlier try were done: the newer files removed, then each file of the copy moved.
+        for done in 0..=3 {
+            let dir = tempfile::tempdir().expect("a directory");
+            let (file, kept) = (dir.path().join("mattermost.db"), dir.path().join("kept"));
+            fs::create_dir(&kept).expect("made");
+            let put = |path: &Path, text: &str| fs::write(path, text).expect("written");
+            for end in ["", "-wal"] {
+                put(&beside(&kept.join("mattermost.db"), end), &format!("old{end}"));
+            }
+            for end in SUFFIXES.into_iter().filter(|_| done == 0) {
+                put(&beside(&file, end), "new");
+            }
+            for end in ["", "-wal"].into_iter().take(usize::saturating_sub(done, 1)) {
+                fs::rename(beside(&kept.join("mattermost.db"), end), beside(&file, end)).expect("moved");
+            }
+            let place = Place::Sqlite(file.clone());
+            for _ in 0..2 {
+                place.move_back(&kept, None).expect("moved back");
+                place.put_back(&kept, None).expect("nothing is left to do");
+            }
+            let text = |end| fs::read_to_string(beside(&file, end)).ok();
+            assert_eq!(
+                (text("").as_deref(), text("-wal").as_deref()),
+                (Some("old"), Some("old-wal")),
+                "{done}"
+            );
+            assert_eq!(text("-shm"), None, "{done}");
+        }
+    }
 }

@@ -24,6 +24,7 @@ use crate::place::holder::refuse_elsewhere;
 use crate::place::layout::{self, FILE_LIMIT, Layout};
 use crate::place::machine::{ROOT_MODE, make_dir};
 use crate::state::deleted::deleted_database;
+use crate::state::edited::with_edits;
 use crate::state::full_disk::{explained, refuse_full};
 use crate::state::half_deleted::half_deleted;
 use crate::state::report::after_undo;
@@ -315,7 +316,7 @@ async fn converge<O: Operation>(
     (mut seen, mut plan): (O::Seen, Plan<Action>),
     caller: &mut Caller<'_>,
 ) -> Result<Option<O::Report>, Error> {
-    let changed = !plan.steps.is_empty();
+    let (changed, began) = (!plan.steps.is_empty(), jiff::Timestamp::now());
     while changed && let Err(failed) = turn.run(&plan, world, caller).await? {
         let lost = failed.not_undone.is_empty() && plan.steps.iter().any(|step| is_lost(&step.action, world));
         let again = operation.look(world, Looking::of(caller, Duration::ZERO, None)).await;
@@ -335,7 +336,7 @@ async fn converge<O: Operation>(
                 if operation.tests_after_undo() && is_touched {
                     error.what = format!("{}; {}", error.what, tested_again(world).await);
                 }
-                return Err(error);
+                return Err(with_edits(&world.layout, began, error));
             }
         }
     }

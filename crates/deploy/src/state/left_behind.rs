@@ -5,6 +5,7 @@ use std::path::Path;
 use finding::hint;
 
 use crate::place::layout::Layout;
+use crate::state::edited::EDITED;
 
 /// A sentence for each directory that something was left in, with the way to get it back.
 pub(crate) fn left_behind(layout: &Layout) -> Vec<String> {
@@ -24,6 +25,9 @@ pub(crate) fn left_behind(layout: &Layout) -> Vec<String> {
         let (operation, what) = match &*name {
             name if name.starts_with("postgres-") => ("an `up`", "its PostgreSQL cluster"),
             name if name.starts_with("restored-") => ("a `restore`", "what its server had worked with"),
+            name if name.starts_with(EDITED) => {
+                ("an operation", "what was changed meanwhile, by hand or by the server,")
+            }
             _ => ("an `up`", "the data of its server"),
         };
         let dir = layout.undone().join(name);

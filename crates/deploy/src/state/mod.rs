@@ -13,6 +13,7 @@ pub(crate) mod database_failure;
 pub(crate) mod database_programs;
 pub(crate) mod deleted;
 pub(crate) mod desired;
+pub(crate) mod edited;
 pub(crate) mod ended_runs;
 pub(crate) mod exposed;
 pub(crate) mod full_disk;
