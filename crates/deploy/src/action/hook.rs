@@ -53,7 +53,8 @@ impl Hook {
         match hooks::run(layout, &self.name, told, hooks::LIMIT, say).await {
             Ok(said) => Ok(json!({ "said": said })),
             Err(error) if self.after => {
-                progress.say(error.what.clone());
+                let what = format!("warning: {}; what was done stays done", error.what);
+                progress.waits(what, std::time::Duration::ZERO);
                 tracing::warn!(hook = self.name, what = error.what, "a hook failed after its operation");
                 Ok(json!({ "said": error.detail.unwrap_or_default(), "failed": error.what }))
             }

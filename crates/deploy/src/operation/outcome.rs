@@ -34,10 +34,15 @@ pub(super) fn ended(outcome: Outcome) -> Result<Result<(), Failed>, Error> {
             error.hint = failure.hint.map(Into::into);
             Ok(Err(Failed { error, not_undone, kept }))
         }
-        Outcome::NeedsYou { failure, step, .. } => {
+        Outcome::NeedsYou { failure, step, failed_step, cause: first, .. } => {
             let cause = failure.hint.unwrap_or_else(|| "remove the cause".to_owned());
             let cause = cause.trim_end_matches(", then run the command again");
-            Err(Error::new(Exit::NeedsYou, format!("`{step}` could not be undone: {}", failure.message))
+            let first = match first.message == failure.message {
+                true => String::new(),
+                false => format!("`{failed_step}` failed: {}; then ", first.message),
+            };
+            let what = format!("{first}`{step}` could not be undone: {}", failure.message);
+            Err(Error::new(Exit::NeedsYou, what)
                 .hint(format!(
                     "{cause}; then run the same command: it goes on from there. `mainstay down` stops what runs"
                 ))

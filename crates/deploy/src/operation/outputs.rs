@@ -7,6 +7,7 @@ use crate::action::Comparison;
 use crate::error::Error;
 use crate::place::layout::Layout;
 use crate::state::census::Compared;
+use crate::state::words::HOOK;
 
 /// What a step of a run came to; where the way has several stops, that of the last one.
 pub(super) fn output<'a>(run: &'a Run, step: &str) -> Option<&'a Value> {
@@ -16,13 +17,14 @@ pub(super) fn output<'a>(run: &'a Run, step: &str) -> Option<&'a Value> {
     run.state.outputs.get(at)
 }
 
-/// What the comparison of the newest run came to, where it had one.
+/// What the comparison of the newest run that was no hook came to, where it had one.
 ///
 /// # Errors
 /// The journal cannot be read.
 pub(super) async fn compared(layout: &Layout) -> Result<Option<Compared>, Error> {
     let journal = Journal::open_read_only(&layout.journal()).await?;
-    let runs = journal.runs(1).await?;
-    let output = runs.first().and_then(|run| output(run, Comparison::STEP));
+    let runs = journal.runs(2).await?;
+    let run = runs.iter().find(|run| run.plan.operation != HOOK);
+    let output = run.and_then(|run| output(run, Comparison::STEP));
     Ok(output.and_then(|output| serde_json::from_value(output.clone()).ok()))
 }

@@ -177,8 +177,8 @@ impl Operation for Upgrade {
         refuse_loss(&from, &to, self.accepts_loss)?;
         let way = match release::journey(&from, &to, store, self.every_extended, &catalogue) {
             // Nobody has asked for that release.
-            Err(NoWay::Older { .. }) if self.to.is_none() && self.release.is_none() => Vec::new(),
-            way => way.map_err(|none| Error::new(Exit::Refused, none.to_string()).hint(none.hint()))?,
+            Err(NoWay::Older { .. }) if self.release.is_none() && self.stays(&from) => Vec::new(),
+            way => way.map_err(|none| no_way(world, &to, &none))?,
         };
         let notes = notes(&from, &to, store, &settled);
         let mut end = Some((settled, origin));
@@ -381,7 +381,7 @@ impl Upgrade {
         let in_file = in_file.filter(|edition| *edition != Edition::Builtin);
         let edition = self.edition.or(in_file).unwrap_or(from.edition);
         if edition == Edition::Builtin {
-            return Ok(Origin::Builtin);
+            return self.builtin(from);
         }
         let text = self.to.as_deref().or_else(|| wanted.get("version"));
         let channel: Channel = match text {
@@ -391,6 +391,26 @@ impl Upgrade {
             None => Channel::Extended,
         };
         published(world, &offered(&channel, edition, &Cache::at(&world.cache))?)
+    }
+
+    /// Whether what runs is what was asked for, or nothing was.
+    fn stays(&self, from: &ReleaseId) -> bool {
+        self.to.as_ref().is_none_or(|to| *to == from.version.to_string())
+    }
+
+    /// The built-in server of this Mainstay, where no other version was asked for.
+    fn builtin(&self, from: &ReleaseId) -> Result<Origin, Error> {
+        let own = release::builtin().version.to_string();
+        let is_other = |to: &&String| {
+            let names_version = to.starts_with(|first: char| first.is_ascii_digit());
+            names_version && **to != own && !own.starts_with(&format!("{to}."))
+        };
+        let Some(to) = self.to.as_ref().filter(is_other).filter(|to| **to != from.version.to_string()) else {
+            return Ok(Origin::Builtin);
+        };
+        Err(Error::new(Exit::Usage, format!("this Mainstay has the built-in server {own}, and not {to}")).hint(
+            "name the tarball of another built-in server with `--release`; `--edition team` goes to an official release",
+        ))
     }
 
     /// What the deployment is to be with that release.
@@ -406,6 +426,16 @@ impl Upgrade {
             Source { origin: Some(origin), only_shown, upgrades: true, ..Source::default() },
         )
     }
+}
+
+/// Why there is no way, and what leads there all the same.
+fn no_way(world: &World, to: &ReleaseId, none: &NoWay) -> Error {
+    let kept = kept_states(&world.layout).unwrap_or_default();
+    let hint = match kept.iter().any(|kept| kept.release == *to) && matches!(none, NoWay::Older { .. }) {
+        true => format!("`mainstay rollback --to {to}` goes back to it, with the data that it had"),
+        false => none.hint(),
+    };
+    Error::new(Exit::Refused, none.to_string()).hint(hint)
 }
 
 /// A release that its makers publish: from the cache or their site.

@@ -150,6 +150,10 @@ fn open_to(mode: u32, write: u32) -> bool {
 
 fn room(ground: &Path, layout: &Layout, needed: u64) -> Result<(), Error> {
     let free = host::disk::free(ground)?;
+    let otherwise = match layout.journal().exists() {
+        true => "let `mainstay release prune` delete the releases that are not needed".to_owned(),
+        false => layout.elsewhere("on another disk"),
+    };
     if free.bytes < needed {
         return Err(Error::not_ready(format!(
             "the disk of {} is full: {} MB are free, {} MB are needed to begin with",
@@ -157,14 +161,14 @@ fn room(ground: &Path, layout: &Layout, needed: u64) -> Result<(), Error> {
             free.bytes >> 20,
             needed >> 20
         ))
-        .hint(format!("free some space there, or {}", layout.elsewhere("on another disk"))));
+        .hint(format!("free some space there, or {otherwise}")));
     }
     if free.inodes.is_some_and(|inodes| inodes < 1000) {
         return Err(Error::not_ready(format!(
             "the file system of {} has hardly a file left to give",
             ground.display()
         ))
-        .hint(format!("remove files there, or {}", layout.elsewhere("on another disk"))));
+        .hint(format!("remove files there, or {otherwise}")));
     }
     let mount = host::disk::mount(ground)?;
     // An image brings its programs with it.
