@@ -71,6 +71,7 @@ mod full {
     mod system_users;
     mod updates;
     mod upgrade;
+    mod upgrade_faults;
     mod upgrade_releases;
     mod web_client;
 }

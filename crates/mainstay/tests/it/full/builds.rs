@@ -10,6 +10,26 @@ use crate::place::{MAINSTAY, Place, Ran, processes_of};
 
 /// A program of this version that does the same, and is another build: the id that its linker gave it is another one.
 pub(super) fn other_build(dir: &Path) -> PathBuf {
+    changed_build(dir, |_| {})
+}
+
+/// The same of the next version: its own, and that of the built-in server in it.
+pub(super) fn next_version(dir: &Path) -> (PathBuf, String) {
+    let version = env!("CARGO_PKG_VERSION");
+    let (head, last) = version.split_at(version.len() - 1);
+    let next = format!("{head}{}", last.parse::<u8>().expect("a digit") + 1);
+    assert_eq!(next.len(), version.len(), "it takes the place of {version}");
+    // A test build has hundreds of megabytes.
+    let found = Command::new("grep").args(["-aboF", version, MAINSTAY]).output().expect("grep runs");
+    let found = String::from_utf8_lossy(&found.stdout).into_owned();
+    let places = found.lines().filter_map(|line| line.split(':').next()?.parse::<usize>().ok());
+    let program = changed_build(dir, |program| {
+        places.for_each(|at| program[at..at + next.len()].copy_from_slice(next.as_bytes()));
+    });
+    (program, next)
+}
+
+fn changed_build(dir: &Path, change: impl FnOnce(&mut Vec<u8>)) -> PathBuf {
     const NOTES_WITHIN: usize = 64 * 1024;
     let id = host::build::id(Path::new(MAINSTAY)).expect("a build");
     let byte = |at: usize| u8::from_str_radix(&id[at..at + 2], 16).expect("hexadecimal");
@@ -17,6 +37,7 @@ pub(super) fn other_build(dir: &Path) -> PathBuf {
     let mut program = fs::read(MAINSTAY).expect("the program");
     let at = program[..NOTES_WITHIN].windows(id.len()).position(|bytes| bytes == id).expect("a build id");
     program[at] ^= 0xff;
+    change(&mut program);
     let path = dir.join("mainstay");
     fs::write(&path, program).expect("written");
     fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("executable");

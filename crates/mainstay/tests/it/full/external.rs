@@ -136,6 +136,13 @@ impl Chat {
         wait(CLUSTER.execute("postgres", &sql));
     }
 
+    /// Lets sessions of the database begin again.
+    pub(crate) fn let_in(&self) {
+        wait(
+            CLUSTER.execute("postgres", &format!("alter database {} connection limit -1", self.server.name)),
+        );
+    }
+
     fn has_tables(&self) -> bool {
         let contents = wait(database::contents(&self.server, PATIENCE)).expect("contents");
         matches!(contents, database::Contents::Mattermost(_))

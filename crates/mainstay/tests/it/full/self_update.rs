@@ -10,7 +10,7 @@ use serde_json::Value;
 use testbed::release_site::ReleaseSite;
 use testbed::signing_key::SigningKey;
 
-use super::builds::{other_build, run, up};
+use super::builds::{next_version, other_build, run, up};
 use super::upgrade::asks_all_the_time;
 use crate::place::{MAINSTAY, Place, Ran};
 
@@ -27,11 +27,15 @@ struct Installed {
 
 impl Installed {
     fn up() -> Self {
+        Self::with(other_build)
+    }
+
+    fn with(other: impl FnOnce(&Path) -> PathBuf) -> Self {
         let place = Place::new();
         let dir = place.root.parent().expect("above").to_owned();
         let (bin, key) = (dir.join("bin"), SigningKey::new());
         std::fs::create_dir(&bin).expect("made");
-        let (program, newer) = (bin.join("mainstay"), other_build(&dir));
+        let (program, newer) = (bin.join("mainstay"), other(&dir));
         std::fs::copy(MAINSTAY, &program).expect("copied");
         let build = |path: &Path| host::build::id(path).expect("a build");
         let builds = [build(&program), build(&newer)];
@@ -195,4 +199,42 @@ fn a_source_has_versions_and_a_kill_is_finished_by_whichever_program_is_in_place
     Command::new("kill").args(["-9", &agent]).status().expect("kill runs");
     here.run(&["up"]).expect(0);
     here.is(1, "after a power cut");
+}
+
+#[test]
+fn two_versions_take_turns_and_read_each_others_journal() {
+    let mut next = String::new();
+    let here = Installed::with(|dir| {
+        let (program, version) = next_version(dir);
+        next = version;
+        program
+    });
+    here.trusts("");
+    let own = env!("CARGO_PKG_VERSION");
+    let release = || here.status()["release"].as_str().unwrap_or_default().to_owned();
+    // What the one began and was killed in, the other finishes.
+    assert_eq!(here.run(&["restart", "--inject-kill", "server:before"]).code, -9);
+    run(&here.newer, &here.place, &["recover"]).expect(0);
+    here.is(0, "after the newer version finished a restart");
+    here.update(&[]).expect(0);
+    here.is(1, "after the update");
+    assert_eq!(here.run(&["--version"]).expect(0).stdout.trim(), format!("mainstay {next}"));
+    assert!(release().contains(&format!("+{own}-")), "the server is not exchanged with it: {}", release());
+    here.run(&["upgrade", "--yes"]).expect(0);
+    assert!(release().contains(&format!("+{next}-")), "{}", release());
+    let older = run(Path::new(MAINSTAY), &here.place, &["restart"]).expect(8).stderr;
+    assert!(older.contains(&next), "{older}");
+    here.run(&["self-update", "--back"]).expect(0);
+    here.is(0, "after the way back");
+    let runs = here.run(&["history", "--json"]).expect(0).json();
+    let programs: Vec<&Value> = runs.as_array().expect("runs").iter().map(|run| &run["program"]).collect();
+    assert!(
+        programs.contains(&&Value::from(own)) && programs.contains(&&Value::from(&*next)),
+        "{programs:?}"
+    );
+    // The older version runs what the newer one installed, and goes back from it.
+    here.run(&["restart"]).expect(0);
+    here.run(&["rollback", "--yes"]).expect(0);
+    assert!(release().contains(&format!("+{own}-")), "{}", release());
+    here.run(&["status", "--check"]).expect(0);
 }

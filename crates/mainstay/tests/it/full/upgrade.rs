@@ -108,6 +108,7 @@ async fn people_see_a_pause_and_no_error_and_a_failed_upgrade_leaves_no_trace() 
         (Next::FailsToMigrate, "the migration 999 failed"),
         (Next::DoesNotStart, "the cache cannot be opened"),
         (Next::TakesNoFiles, "is not verified"),
+        (Next::EndsWebsockets, "websocket"),
         (Next::LosesAPost, "lost what people had: posts: 1 row is gone"),
     ] {
         let failed = upgrade(&place, next, &[]);
@@ -287,12 +288,40 @@ async fn killed_anywhere_it_ends_in_the_old_release_or_in_the_new_one() {
     for step in steps {
         assert!(messages.contains(&format!("after {step}:after")), "{step}: {messages}");
     }
+    what_is_changed_by_hand_meanwhile_is_kept(&place, &before).await;
     // From the moment that people are let in there is no way back that loses nothing.
     let killed = upgrade(&place, Next::Good, &["--inject-kill", "admit:before"]);
     assert_eq!(killed.code, -9);
     place.up(&[]).expect(0);
     assert!(!is_old(&place, &before).await);
     place.run(&["verify"]).expect(0);
+}
+
+/// An undo takes nothing away that somebody made while people waited.
+async fn what_is_changed_by_hand_meanwhile_is_kept(place: &Place, before: &Before) {
+    let root = &place.root;
+    let killed = upgrade(place, Next::Good, &["--inject-kill", "migration:after"]);
+    assert_eq!(killed.code, -9, "{}", killed.stderr);
+    let config = root.join("config/config.json");
+    let text = std::fs::read_to_string(&config).expect("a file");
+    std::fs::write(&config, text.replacen("\"SiteName\": \"", "\"SiteName\": \"By hand", 1))
+        .expect("written");
+    std::fs::write(root.join("config/note"), "a note").expect("written");
+    std::fs::create_dir_all(root.join("plugins/mine")).expect("made");
+    std::fs::write(root.join("plugins/mine/file"), "mine").expect("written");
+    std::os::unix::fs::symlink("/etc", root.join("plugins/link")).expect("a link");
+    place.up(&[]).expect(0);
+    assert!(is_old(place, before).await);
+    assert_eq!(std::fs::read_to_string(&config).expect("a file"), text);
+    let undone = root.join("run/undone").read_dir().expect("something is kept").flatten();
+    let [kept] = &undone.map(|entry| entry.path()).collect::<Vec<_>>()[..] else { panic!("one directory") };
+    let read = |name: &str| std::fs::read_to_string(kept.join(name)).expect("it is kept");
+    assert!(read("config/config.json").contains("By hand"));
+    assert_eq!((read("config/note"), read("plugins/mine/file")), ("a note".to_owned(), "mine".to_owned()));
+    assert!(root.join("plugins/link").is_symlink() && !root.join("plugins/mine").exists());
+    let status = place.run(&["status"]).expect(0).stdout;
+    assert!(status.contains("what was changed meanwhile"), "{status}");
+    std::fs::remove_dir_all(kept).expect("removed");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -346,6 +375,13 @@ fn a_database_on_a_server_is_dumped_and_goes_back_with_its_release() {
     let stuck = chat.run(&to(Next::FindsItReadOnly, &[])).expect(7);
     assert!(stuck.stderr.contains("read-only"), "{}", stuck.stderr);
     chat.let_write();
+    chat.up(&[]).expect(0);
+    assert!(is_old(), "{}", stuck.stderr);
+    let stuck = chat.run(&to(Next::FindsItClosed, &[])).expect(7);
+    for part in ["`migration` failed", "it takes nobody", "could not be undone", "no free connection"] {
+        assert!(stuck.stderr.contains(part), "{part}: {}", stuck.stderr);
+    }
+    chat.let_in();
     chat.up(&[]).expect(0);
     assert!(is_old(), "{}", stuck.stderr);
     for fault in ["dump:after", "migration:after"] {

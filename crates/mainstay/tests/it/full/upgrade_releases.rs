@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::LazyLock;
+use std::sync::{LazyLock, Mutex, OnceLock};
 
 use crate::place::MAINSTAY;
 
@@ -30,10 +30,16 @@ pub(super) enum Next {
     LosesAColumn,
     /// Nothing, and it says that it is Mattermost Team Edition 11.7.0.
     Team,
+    /// It starts, says that it is well, and ends every websocket.
+    EndsWebsockets,
+    /// Its migration finds a database that takes nobody any more.
+    FindsItClosed,
+    /// Its migration fills the disk (SQLite alone).
+    FillsTheDisk,
 }
 
 impl Next {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 13] = [
         Self::Good,
         Self::FailsToMigrate,
         Self::DoesNotStart,
@@ -44,12 +50,15 @@ impl Next {
         Self::LosesAPost,
         Self::LosesAColumn,
         Self::Team,
+        Self::EndsWebsockets,
+        Self::FindsItClosed,
+        Self::FillsTheDisk,
     ];
 
     /// The tarball of the release.
     pub(super) fn tarball(self) -> &'static str {
         let at = Self::ALL.iter().position(|next| *next == self).expect("one of them");
-        TARBALLS.paths[at].to_str().expect("a name")
+        TARBALLS.path(at, self).to_str().expect("a name")
     }
 
     /// The program that stands before the server's own: it migrates further than that.
@@ -62,6 +71,9 @@ impl Next {
             Self::Crashes => ("", CRASHES),
             Self::Dot | Self::LosesAPost | Self::LosesAColumn => ("", "exec"),
             Self::FindsItReadOnly => (READ_ONLY, "exec"),
+            Self::EndsWebsockets => ("", ENDS_WEBSOCKETS),
+            Self::FindsItClosed => (CLOSED, "exec"),
+            Self::FillsTheDisk => (FILLS, "exec"),
         };
         let (build, pending) = match self {
             Self::Dot => ("0.1.9", "No migrations to apply."),
@@ -112,12 +124,64 @@ const CRASHES: &str = r#"for config; do :; done
 /// Lets sessions of the database that begin from now on only read.
 const READ_ONLY: &str = "psql -X -q \"$source\" -c 'do $d$ begin execute format($f$alter database %I set default_transaction_read_only = on$f$, current_database()); end $d$' >&2; echo 'it only reads' >&2; exit 1";
 
+/// Lets no session of the database begin.
+const CLOSED: &str = "psql -X -q \"$source\" -c 'do $d$ begin execute format($f$alter database %I connection limit 0$f$, current_database()); end $d$' >&2; echo 'it takes nobody' >&2; exit 1";
+
+/// Writes rows until there is no room.
+const FILLS: &str = "sqlite3 \"$database\" 'create table filler as with recursive n(i) as (select 1 union all select i + 1 from n limit 2000) select randomblob(1000000) from n' >&2; exit 1";
+
+/// Stands between the edge and the server, and ends each connection that asks for a websocket.
+const ENDS_WEBSOCKETS: &str = r#"front=$MM_SERVICESETTINGS_LISTENADDRESS
+    python3 - "$front" $$ <<'END' &
+import os, socket, sys, threading
+front, server = sys.argv[1], int(sys.argv[2])
+if os.path.exists(front):
+    os.remove(front)
+listener = socket.socket(socket.AF_UNIX)
+listener.bind(front)
+os.chmod(front, 0o666)
+listener.listen(64)
+def copy(one, other):
+    try:
+        while data := one.recv(65536):
+            if b'/api/v4/websocket' in data:
+                break
+            other.sendall(data)
+    except OSError:
+        pass
+    for end in one, other:
+        try:
+            end.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
+def serve(client):
+    behind = socket.socket(socket.AF_UNIX)
+    try:
+        behind.connect(front + '2')
+    except OSError:
+        client.close()
+        return
+    threading.Thread(target=copy, args=(behind, client), daemon=True).start()
+    copy(client, behind)
+def ends_with_the_server():
+    import time
+    while os.path.exists(f'/proc/{server}'):
+        time.sleep(0.1)
+    os._exit(0)
+threading.Thread(target=ends_with_the_server, daemon=True).start()
+while True:
+    threading.Thread(target=serve, args=(listener.accept()[0],), daemon=True).start()
+END
+    MM_SERVICESETTINGS_LISTENADDRESS=${front}2 exec"#;
+
 /// The tarballs of the next releases.
 static TARBALLS: LazyLock<Tarballs> = LazyLock::new(Tarballs::make);
 
 struct Tarballs {
-    paths: Vec<PathBuf>,
-    _dir: tempfile::TempDir,
+    /// Each is made when it is needed.
+    paths: [OnceLock<PathBuf>; Next::ALL.len()],
+    /// Where they are made, one at a time.
+    dir: Mutex<tempfile::TempDir>,
 }
 
 pub(super) fn ran(command: &mut Command) {
@@ -158,15 +222,18 @@ impl Tarballs {
         // Half of a test build is for debuggers.
         ran(Command::new("strip").arg(real.join("mattermost")));
         std::fs::remove_file(root.join("manifest.txt")).expect("removed");
-        let tarball = |next: &Next| {
+        Self { paths: Default::default(), dir: Mutex::new(dir) }
+    }
+
+    fn path(&self, at: usize, next: Next) -> &PathBuf {
+        self.paths[at].get_or_init(|| {
+            let dir = self.dir.lock().expect("nobody panicked");
+            let program = dir.path().join("mattermost/bin/mattermost");
             std::fs::write(&program, next.program()).expect("written");
             std::fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).expect("executable");
             let path = dir.path().join(format!("{next:?}.tar"));
             ran(Command::new("tar").arg("-C").arg(dir.path()).arg("-cf").arg(&path).arg("mattermost"));
             path
-        };
-        let paths = Next::ALL.iter().map(tarball).collect();
-        std::fs::remove_dir_all(root).expect("removed");
-        Self { paths, _dir: dir }
+        })
     }
 }
