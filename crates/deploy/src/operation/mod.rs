@@ -21,6 +21,7 @@ pub(crate) mod local_apps;
 pub(crate) mod migrate;
 pub(crate) mod move_database;
 pub(crate) mod new_app;
+mod no_way;
 mod outcome;
 mod outputs;
 pub(crate) mod planned;

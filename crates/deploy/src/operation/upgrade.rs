@@ -19,6 +19,7 @@ use serde::Serialize;
 use super::edition_change::{lost, refuse_loss};
 use super::hooked::Hooked;
 use super::move_database::{prepare, refuse_filled};
+use super::no_way::no_way;
 use super::runner::{Looking, Operation};
 use super::snapshot_first::{NONE, snapshot_first, with_snapshot};
 use super::stops::{Stop, after, can_go_on, in_one, names};
@@ -426,16 +427,6 @@ impl Upgrade {
             Source { origin: Some(origin), only_shown, upgrades: true, ..Source::default() },
         )
     }
-}
-
-/// Why there is no way, and what leads there all the same.
-fn no_way(world: &World, to: &ReleaseId, none: &NoWay) -> Error {
-    let kept = kept_states(&world.layout).unwrap_or_default();
-    let hint = match kept.iter().any(|kept| kept.release == *to) && matches!(none, NoWay::Older { .. }) {
-        true => format!("`mainstay rollback --to {to}` goes back to it, with the data that it had"),
-        false => none.hint(),
-    };
-    Error::new(Exit::Refused, none.to_string()).hint(hint)
 }
 
 /// A release that its makers publish: from the cache or their site.
