@@ -22,6 +22,12 @@ impl AppDir {
         Self(apps.join(app_id))
     }
 
+    /// A place in it for a bundle of the same app, which is called while the app runs.
+    #[must_use]
+    pub fn aside(&self) -> Self {
+        Self(self.0.join("aside"))
+    }
+
     /// The directory itself.
     pub fn root(&self) -> &Path {
         &self.0
@@ -97,8 +103,7 @@ impl AppDir {
         let lock = File::options().create(true).append(true).mode(0o600).open(&path);
         let lock = lock.map_err(|error| fail(&path, error))?;
         if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
-            let id = self.0.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            return Err(Error::new(Exit::Busy, format!("the app {id} runs already, in {}", self.0.display()))
+            return Err(Error::new(Exit::Busy, format!("an app runs already in {}", self.0.display()))
                 .hint("stop the other `mainstay apps run` or `apps serve` first, or name another directory with `--dir`"));
         }
         if let Ok(pids) = fs::read_dir(self.pids()) {
@@ -231,6 +236,8 @@ mod tests {
         let app = AppDir::new(dir.path(), "com.example.app");
         let lock = app.take().unwrap();
         assert_eq!(app.take().unwrap_err().exit, Exit::Busy);
+        drop(app.aside().take().unwrap());
+        assert!(app.is_taken());
         drop(lock);
         app.take().unwrap();
     }

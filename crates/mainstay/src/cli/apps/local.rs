@@ -80,7 +80,7 @@ pub(crate) struct Serve {
 
 #[derive(Debug, Args)]
 pub(crate) struct Call {
-    /// The id of an app that runs here, or a bundle, which is started for this one call unless it runs
+    /// The id of an app that runs here, or a bundle, which is started for this one call
     #[arg(value_name = "ID|BUNDLE")]
     pub app: PathBuf,
     /// The path of the call

@@ -102,11 +102,24 @@ fn a_bundle_is_called_and_run_and_one_process_runs_it_at_a_time() {
     assert_eq!(functions(&place.root, ID).len(), 1);
     let busy = place.run(&["apps", "run", bundle]).expect(9);
     assert!(busy.stderr.contains("runs already"), "{}", busy.stderr);
+    // Whoever names a bundle means this bundle, also while another version of the app runs.
+    let next = place.root.with_file_name("next.zip");
+    let script = place.root.with_file_name("next.sh");
+    let program = Path::new(MAKE).with_file_name("bootstrap.sh");
+    let program =
+        std::fs::read_to_string(program).expect("the program").replace("from a shell", "from the next");
+    std::fs::write(&script, program).expect("written");
+    let made = Command::new("python3").arg(MAKE).arg(&next).args([ID, "2.0.0"]).arg(&script).status();
+    assert!(made.expect("python3 runs").success());
+    let beside = call(next.to_str().expect("text")).expect(0);
+    assert_eq!(text(&beside), "from the next");
+    assert!(beside.stderr.contains(&format!("{ID} 1.0.0 runs here")), "{}", beside.stderr);
+    assert_eq!(text(&call(ID).expect(0)), "from a shell");
     assert_eq!(running.interrupt(), Some(0));
     assert!(functions(&place.root, ID).is_empty());
 
     let logs = place.run(&["apps", "logs", ID]).expect(0).stdout;
-    assert_eq!(logs.lines().filter(|line| line.contains("== answered")).count(), 2, "{logs}");
+    assert_eq!(logs.lines().filter(|line| line.contains("== answered")).count(), 3, "{logs}");
 }
 
 #[test]
@@ -189,6 +202,8 @@ fn what_cannot_be_served_is_refused_with_what_to_do() {
     assert!(nobody.stderr.contains("there are logs of: "), "{}", nobody.stderr);
     let path = place.run(&["apps", "call", bundle, "ping"]).expect(2);
     assert!(path.stderr.contains("must begin with `/`"), "{}", path.stderr);
+    let path = place.run(&["apps", "call", bundle, "/a b"]).expect(2);
+    assert!(path.stderr.contains("write `%20` for a space"), "{}", path.stderr);
     let unit =
         place.run(&["apps", "serve", bundle, "--unit", "--command", "node \"my server.js\""]).expect(0);
     assert!(unit.stdout.contains(r#"--command "node \"my server.js\"""#), "{}", unit.stdout);
