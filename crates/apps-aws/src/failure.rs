@@ -42,6 +42,8 @@ pub(crate) enum Kind {
     Invalid,
     /// No answer came.
     Unreached,
+    /// Something else answered than AWS: a proxy, or a network's page for signing in.
+    Stranger,
     /// AWS itself failed.
     Service,
 }
@@ -128,7 +130,9 @@ impl Failure {
             (None, SdkError::ConstructionFailure(_)) => Kind::Invalid,
             _ => Kind::Unreached,
         };
+        let body = response.and_then(|response| response.body().bytes()).unwrap_or_default();
         let kind = match kind {
+            _ if error.code().is_none() && is_strange(action, status, body) => Kind::Stranger,
             Kind::Elsewhere(None) => {
                 let region = response.and_then(|response| response.headers().get("x-amz-bucket-region"));
                 Kind::Elsewhere(region.map(str::to_owned).or_else(|| expected_region(&message)))
@@ -228,6 +232,11 @@ impl Failure {
                 format!("{subject}: AWS cannot be reached: {message}"),
                 "check the network, the region and the endpoint (`--plan` says which), then run the command again".to_owned(),
             ),
+            Kind::Stranger => (
+                Exit::NotReady,
+                format!("{subject}: the answer is not one of AWS: {message}"),
+                "a proxy or a sign-in page of the network may have answered: check the network and the endpoint (`--plan` says which), then run the command again".to_owned(),
+            ),
             Kind::Service => (
                 Exit::NotReady,
                 format!("{subject}: AWS failed, also after several attempts: {message}"),
@@ -320,6 +329,19 @@ fn kind(code: Option<&str>, status: Option<u16>, message: &str) -> Kind {
     }
 }
 
+/// Whether an answer without a code of AWS's is none of AWS's: a failure that says success, a page of HTML, or a redirect from a service that
+/// never redirects. What it says of a thing, such as that it is missing, then says nothing.
+fn is_strange(action: &str, status: Option<u16>, body: &[u8]) -> bool {
+    let start = String::from_utf8_lossy(body.get(..200).unwrap_or(body)).trim_start().to_ascii_lowercase();
+    let is_page = start.starts_with("<!doctype html") || start.starts_with("<html");
+    match status {
+        Some(200..300) => true,
+        Some(300..400) => is_page || !action.starts_with("s3:"),
+        Some(400..500) => is_page,
+        _ => false,
+    }
+}
+
 /// The region in `... the region 'us-east-1' is wrong; expecting 'eu-west-1'`.
 fn expected_region(message: &str) -> Option<String> {
     let (_, rest) = message.split_once("expecting '")?;
@@ -405,6 +427,39 @@ mod tests {
         assert_eq!(last_cause(&layered), "connection refused");
         let none = SdkError::<std::io::Error, ()>::construction_failure(CredentialsError::not_loaded("none"));
         assert!(credentials(&none).is_some());
+    }
+
+    #[test]
+    fn what_something_else_answered_is_not_taken_for_what_aws_says() {
+        for (action, status, body) in [
+            ("lambda:ListFunctions", 200, "<html>Sign in</html>"),
+            ("iam:GetRole", 200, ""),
+            ("iam:GetRole", 301, ""),
+            ("s3:ListBucket", 307, "\n<!DOCTYPE html>"),
+            ("s3:GetObject", 404, "<HTML>not here"),
+        ] {
+            assert!(is_strange(action, Some(status), body.as_bytes()), "{action} {status}");
+        }
+        for (action, status, body) in [
+            ("s3:ListBucket", 301, ""),
+            ("s3:GetObject", 404, ""),
+            ("lambda:GetFunction", 404, "{}"),
+            ("iam:GetRole", 403, "<ErrorResponse>"),
+            ("s3:GetObject", 502, "<html>"),
+        ] {
+            assert!(!is_strange(action, Some(status), body.as_bytes()), "{action} {status}");
+        }
+        let failure = Failure {
+            action: "iam:GetRole",
+            on: "r".into(),
+            kind: Kind::Stranger,
+            message: "status 200".into(),
+        };
+        let error = failure.into_error();
+        assert!(
+            error.what.contains("not one of AWS")
+                && error.hint.is_some_and(|hint| hint.contains("sign-in page"))
+        );
     }
 
     #[test]

@@ -125,7 +125,7 @@ pub(crate) fn parse(at: &str, bytes: &[u8]) -> Result<Record, Error> {
     }
     serde_json::from_slice(bytes).map_err(|error| {
         Error::new(Exit::NeedsYou, format!("the deploy record `{at}` cannot be read: {error}"))
-            .hint("restore it from the bucket's earlier version; if there is none, remove it and deploy with `--adopt`")
+            .hint("look at it first: a proxy of the network may have answered in place of AWS. If the bucket holds it like this, restore its earlier version; if there is none, remove it and deploy with `--adopt`")
     })
 }
 
