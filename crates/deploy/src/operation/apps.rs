@@ -57,6 +57,8 @@ pub struct Seen {
     listen: SocketAddr,
     /// Whether nothing at all is there of it.
     is_new: bool,
+    /// Whether it has a record, which may be one that cannot be read.
+    is_recorded: bool,
     /// Whether the interrupted run that was just brought to its end did what is asked for.
     is_done: bool,
     at: i64,
@@ -191,14 +193,17 @@ impl Operation for UndeployApp {
 
     async fn look(&self, world: &World, _: Looking<'_>) -> Result<Seen, Error> {
         ground(&world.layout)?;
+        refuse_no_id(&self.app_id)?;
         let status = world.agent.status().await?;
-        look(world, &self.app_id, status.as_ref())
+        // An app whose record is damaged can be removed: nothing else gets rid of it.
+        let versions = apps::versions(&world.layout, &self.app_id).unwrap_or_default();
+        Ok(seen(world, &self.app_id, status.as_ref(), versions))
     }
 
     /// What is removed already needs no removal.
     fn plan(&self, world: &World, seen: &Seen) -> Result<Plan<Action>, Error> {
         let title = format!("Undeploy {} from {}", self.app_id, world.layout.root().display());
-        if seen.versions.is_empty() && seen.running.is_none() {
+        if !seen.is_recorded && seen.running.is_none() {
             return Ok(Plan::new(Self::NAME, title, Vec::new()));
         }
         let stop = seen
@@ -248,20 +253,29 @@ async fn running(world: &World) -> Result<Status, Error> {
 }
 
 fn look(world: &World, app_id: &str, status: Option<&Status>) -> Result<Seen, Error> {
-    if !is_app_id(app_id) {
-        let what = format!("`{}` is not the id of an app", app_id.escape_debug());
-        return Err(Error::new(Exit::Usage, what)
-            .hint("`mainstay apps list --to local` shows those that are deployed"));
+    refuse_no_id(app_id)?;
+    Ok(seen(world, app_id, status, apps::versions(&world.layout, app_id)?))
+}
+
+fn refuse_no_id(app_id: &str) -> Result<(), Error> {
+    if is_app_id(app_id) {
+        return Ok(());
     }
-    let versions = apps::versions(&world.layout, app_id)?;
+    let what = format!("`{}` is not the id of an app", app_id.escape_debug());
+    Err(Error::new(Exit::Usage, what).hint("`mainstay apps list --to local` shows those that are deployed"))
+}
+
+/// What there is of an app whose record says these versions.
+fn seen(world: &World, app_id: &str, status: Option<&Status>, versions: Vec<Deployed>) -> Seen {
     let running = status.and_then(|status| status.app(app_id)).map(|app| app.spec.clone());
     let listen = match versions.first() {
         Some(deployed) => deployed.spec.listen,
         None => free_address(world),
     };
     let is_new = world.layout.apps().join(app_id).symlink_metadata().is_err();
+    let is_recorded = world.layout.app_record(app_id).exists();
     let at = Timestamp::now().as_millisecond();
-    Ok(Seen { versions, running, listen, is_new, is_done: false, at })
+    Seen { versions, running, listen, is_new, is_recorded, is_done: false, at }
 }
 
 /// Whether this run ended with the version before: it was a rollback that was finished, or a deployment that was taken back.
@@ -388,7 +402,8 @@ mod tests {
     fn seen(versions: Vec<Deployed>) -> Seen {
         let running = versions.first().map(|deployed| deployed.spec.clone());
         let listen = ([127, 0, 0, 1], 8091).into();
-        Seen { is_new: versions.is_empty(), versions, running, listen, is_done: false, at: 5 }
+        let is_recorded = !versions.is_empty();
+        Seen { is_new: !is_recorded, is_recorded, versions, running, listen, is_done: false, at: 5 }
     }
 
     fn deployed(version: &str) -> Deployed {
@@ -437,6 +452,17 @@ mod tests {
         assert_eq!((&*run.apps[0].version, &*run.before[0].version), ("2", "3"));
         let Action::AppRecord(record) = &plan.steps[1].action else { panic!("{plan:?}") };
         assert_eq!(record.versions.len(), 2);
+    }
+
+    #[test]
+    fn what_has_a_record_is_removed_even_if_nobody_can_read_it() {
+        let undeploy = UndeployApp { app_id: "com.example.hello".into() };
+        let plan = |seen: &Seen| undeploy.plan(&world(), seen).expect("a plan");
+        assert!(plan(&seen(Vec::new())).steps.is_empty());
+        let damaged = Seen { is_recorded: true, ..seen(Vec::new()) };
+        assert_eq!(names(&plan(&damaged)), ["app-removal"]);
+        let running = Some(deployed("1").spec);
+        assert_eq!(names(&plan(&Seen { running, ..damaged })), ["stop-apps", "app-removal"]);
     }
 
     #[test]

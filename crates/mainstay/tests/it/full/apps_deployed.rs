@@ -179,7 +179,8 @@ fn what_is_killed_comes_back_and_leaves_nothing() {
     assert!(processes_of(&place.root).is_empty());
     let down = stage.deploy(&stage.bundle(ID, "1.1.0", None), &[]).expect(4);
     assert!(down.stderr.contains("mainstay up"), "{}", down.stderr);
-    // What is deployed can be removed while it is down.
+    // What is deployed can be removed while it is down, and with a damaged record.
+    std::fs::write(stage.app(ID).join("deployed.json"), "{").expect("written");
     place.run(&["apps", "undeploy", ID, "--to", "local", "--yes"]).expect(0);
     assert!(!stage.app(ID).exists());
     place.up(&[]).expect(0);
