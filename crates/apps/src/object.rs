@@ -44,7 +44,7 @@ impl<'a> Object<'a> {
     pub(crate) fn required(&self, name: &str, means: &str, found: &mut Found) -> String {
         let text = self.text(name, found);
         let is_text = self.get(name).is_none_or(|value| value.kind() == Kind::Text);
-        if text.is_empty() && is_text && self.is_object {
+        if text.trim().is_empty() && is_text && self.is_object {
             let at = self.get(name).unwrap_or(&self.at);
             let state = if self.get(name).is_some() { "empty" } else { "missing" };
             let what = format!("`{}` is {state}", self.path(name));

@@ -20,6 +20,7 @@ use percent_encoding::percent_decode_str;
 use tokio::io::AsyncReadExt as _;
 use tokio_util::io::ReaderStream;
 
+use super::page;
 use super::token::{HEADER as TOKEN_HEADER, Secret};
 use crate::runtime::{CallError, Failure, PAYLOAD_MAX, Runtime};
 use crate::{Http, Manifest};
@@ -71,7 +72,7 @@ pub struct Front {
 
 impl Front {
     /// `files`: where each static file is, by its name below `static/`. `root_url`: where Mattermost reaches the app. Without `secret`
-    /// everybody's calls are answered.
+    /// the calls of everybody but pages in a browser are answered.
     pub fn new(
         manifest: &Manifest,
         root_url: &str,
@@ -137,6 +138,8 @@ impl Front {
             if let Err(why) = secret.check(header, jiff::Timestamp::now().as_second()) {
                 return text(StatusCode::UNAUTHORIZED, why);
             }
+        } else if let Some(why) = page::refused(request.headers()) {
+            return text(StatusCode::FORBIDDEN, why);
         }
         let length = request.headers().get(CONTENT_LENGTH);
         let length = length.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());

@@ -3,12 +3,14 @@
 //!
 //! # Promises
 //! - With a secret, no call is answered without a valid token.
+//! - Without one, no web page of another site calls the app.
 //! - A static file is one that the bundle lists: what a path says is looked up, and never joined to a directory.
 //! - Requests, answers, connections and their times are bounded, and callers who send nothing keep nobody out.
 
 mod client;
 mod front;
 mod paced;
+mod page;
 mod token;
 mod unit;
 mod wire;

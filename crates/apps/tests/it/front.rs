@@ -73,8 +73,9 @@ impl Served {
     /// Sends a request as it is written; the answer's status and the whole text.
     async fn ask(&self, head: &str, body: &str) -> (u16, String) {
         let address = self.address;
+        let host = if head.contains("\r\nHost: ") { "" } else { "\r\nHost: 127.0.0.1" };
         let text =
-            format!("{head}\r\nHost: x\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+            format!("{head}{host}\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}", body.len());
         tokio::task::spawn_blocking(move || {
             let mut stream = TcpStream::connect(address).unwrap();
             stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
@@ -119,6 +120,25 @@ async fn a_call_needs_a_token_and_what_installs_the_app_does_not() {
         manifest["http"],
         serde_json::json!({"root_url": "https://apps.example.com/app", "use_jwt": true})
     );
+}
+
+/// Any page in a browser of this machine can send calls here.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_a_token_pages_of_other_sites_call_nothing() {
+    let app = served(None).await;
+    assert_eq!(app.call("/ping", "").await.0, 200);
+    for head in
+        ["POST /ping HTTP/1.1\r\nHost: evil.example", "POST /ping HTTP/1.1\r\nOrigin: http://evil.example"]
+    {
+        let (status, answer) = app.ask(head, "{}").await;
+        assert_eq!(status, 403, "{answer}");
+    }
+    let named = served(Some(SECRET)).await;
+    let token = Secret::new(SECRET).unwrap().sign(jiff::Timestamp::now().as_second() + 900);
+    let head = format!(
+        "POST /ping HTTP/1.1\r\nHost: apps.example.com\r\nMattermost-App-Authorization: Bearer {token}"
+    );
+    assert_eq!(named.ask(&head, "{}").await.0, 200, "a token says enough");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

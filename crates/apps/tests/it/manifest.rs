@@ -66,6 +66,7 @@ fn what_mattermost_refuses() {
         (json!({"http": null}), "there is no deployment section"),
         (json!({"display_name": null}), "`display_name` is missing"),
         (json!({"display_name": ""}), "`display_name` is empty"),
+        (json!({"display_name": " \u{a0}"}), "`display_name` is empty"),
         (json!({"homepage_url": null}), "`homepage_url` is missing"),
         (json!({"homepage_url": ":invalid"}), "`homepage_url` is `:invalid`"),
         (json!({"http": {}}), "`http.root_url` is missing"),
