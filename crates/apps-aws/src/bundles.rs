@@ -2,24 +2,18 @@
 
 use std::io::Write as _;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use apps::Error;
 use apps::deployer::{Bucket, Object, Page, Shared, Tags};
 use apps::source::ReadObject;
 use aws_sdk_s3::Client;
-use aws_sdk_s3::config::interceptors::BeforeDeserializationInterceptorContextRef;
-use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
-use aws_sdk_s3::error::BoxError;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{EncodingType, Tag, Tagging};
 use finding::Exit;
-use jiff::Timestamp;
-use jiff::fmt::rfc2822;
 use tokio::sync::OnceCell;
 
 use crate::aws::Aws;
+use crate::clock::{Date, timestamp};
 use crate::failure::{Failure, Kind};
 use crate::observed::key_of;
 use crate::settings::Settings;
@@ -148,14 +142,10 @@ impl Bucket for Bundles {
             return Err(Error::new(Exit::NeedsYou, format!("the record {} is too large", self.at(key)))
                 .hint("delete the object: bundles that failed are then tried again at once"));
         }
-        let written = found.last_modified().and_then(timestamp);
+        // A bucket that does not say what time it is: nobody's lease is over then.
+        let age = date.age(found.last_modified()).unwrap_or_default();
         let etag = found.e_tag().unwrap_or_default().to_owned();
         let bytes = found.body.collect().await.map_err(|error| broken(&self.at(key), &error))?.to_vec();
-        // A bucket that does not say what time it is: nobody's lease is over then.
-        let age = match (written, date.seen()) {
-            (Some(written), Some(now)) => now.duration_since(written).try_into().unwrap_or_default(),
-            _ => Duration::ZERO,
-        };
         Ok(Some(Shared { bytes, etag, age }))
     }
 
@@ -230,36 +220,4 @@ async fn download(
 fn broken(at: &str, error: &dyn std::fmt::Display) -> Error {
     let why = finding::one_line(&error.to_string(), 300);
     Error::new(Exit::NotReady, format!("s3://{at} did not come whole: {why}")).hint("run the command again")
-}
-
-fn timestamp(time: &aws_sdk_s3::primitives::DateTime) -> Option<Timestamp> {
-    Timestamp::new(time.secs(), 0).ok()
-}
-
-/// Hears what time the bucket says it is: its own clock alone tells how old an object is.
-#[derive(Debug, Clone, Default)]
-struct Date(Arc<Mutex<Option<Timestamp>>>);
-
-impl Date {
-    fn seen(&self) -> Option<Timestamp> {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Intercept for Date {
-    fn name(&self) -> &'static str {
-        "Date"
-    }
-
-    fn read_before_deserialization(
-        &self,
-        context: &BeforeDeserializationInterceptorContextRef<'_>,
-        _: &RuntimeComponents,
-        _: &mut ConfigBag,
-    ) -> Result<(), BoxError> {
-        let date = context.response().headers().get("date");
-        let date = date.and_then(|date| rfc2822::parse(date).ok()).map(|date| date.timestamp());
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = date;
-        Ok(())
-    }
 }

@@ -16,7 +16,7 @@ use crate::job::{Job, Operation, Version, policy_of, recover};
 use crate::observed::{Observed, Owner, observe, owner, read, refused, tags};
 use crate::perform::{Contents, Watch};
 use crate::record::{Function, Object, Record, Release};
-use crate::store::{Store, refuse_if_running};
+use crate::store::Store;
 use crate::verify::{FOREIGN, Seen, verify};
 
 /// A bundle, ready to be deployed: what it wants, and its bytes.
@@ -82,7 +82,7 @@ impl<'a> Deployment<'a> {
         options.check()?;
         let (app_id, version) = (package.desired.app_id.clone(), package.desired.version.clone());
         let (store, found) = Store::open(aws, &app_id).await?;
-        refuse_if_running(found.as_ref(), turn.take_over)?;
+        store.refuse_if_running(found.as_ref(), turn.take_over)?;
         let mut notes = Vec::new();
         let mut record = found.unwrap_or_else(|| Record::new(&app_id));
         if let Some(running) = record.running.clone().filter(|running| running.version != version) {

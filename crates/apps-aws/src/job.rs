@@ -144,7 +144,7 @@ impl<'a> Job<'a> {
             leftovers,
             holder: holder.id.clone(),
             who: holder.who.clone(),
-            since: Timestamp::now().to_string(),
+            since: format!("{:.0}", Timestamp::now()),
             until: Timestamp::now().as_second() + LEASE,
         });
         self.store.write(started.clone()).await?;

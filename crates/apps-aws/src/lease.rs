@@ -10,9 +10,10 @@ use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep};
 
 use crate::aws::Aws;
+use crate::clock::seconds_left;
 use crate::failure::{Failure, Kind};
 use crate::holder::Holder;
-use crate::observed::read;
+use crate::observed::read_aged;
 
 /// Where leases stand, in the bucket.
 pub(crate) const PREFIX: &str = "mainstay/policies/";
@@ -70,7 +71,7 @@ impl<'a> Lease<'a> {
         let mut lease = Self { aws, key, app_id, holder, etag: String::new(), written };
         let (began, mut pause) = (Instant::now(), Duration::from_millis(50));
         // At first nothing is expected to stand there.
-        let (mut held, mut over) = (None, None);
+        let (mut held, mut over): (Option<(Held, Option<Duration>)>, _) = (None, None);
         loop {
             if held.as_ref().is_none_or(is_over) {
                 match lease.put(over.as_deref()).await {
@@ -80,15 +81,18 @@ impl<'a> Lease<'a> {
                     Err(failure) => return Err(failure.into()),
                 }
             }
-            let found = read(aws, &lease.key).await?;
-            held = found.as_ref().and_then(|(bytes, _)| serde_json::from_slice::<Held>(bytes).ok());
-            over = found.map(|(_, etag)| etag);
+            let found = read_aged(aws, &lease.key).await?;
+            held = found
+                .as_ref()
+                .and_then(|found| Some((serde_json::from_slice(&found.bytes).ok()?, found.age)));
+            over = found.map(|found| found.etag);
             if held.as_ref().is_none_or(is_over) && began.elapsed() < WAIT {
                 continue;
             }
             if began.elapsed() > WAIT {
-                let whose =
-                    held.as_ref().map_or_else(String::new, |held| format!(", now for `{}`", held.app_id));
+                let whose = held
+                    .as_ref()
+                    .map_or_else(String::new, |(held, _)| format!(", now for `{}`", held.app_id));
                 return Err(Error::new(
                     Exit::Busy,
                     format!("other runs change the policy `{policy}` all the time{whose}"),
@@ -138,6 +142,6 @@ impl<'a> Lease<'a> {
     }
 }
 
-fn is_over(held: &Held) -> bool {
-    held.until <= Timestamp::now().as_second() || Holder::has_ended(&held.holder)
+fn is_over((held, age): &(Held, Option<Duration>)) -> bool {
+    seconds_left(held.until, *age, LEASE, Timestamp::now()) <= 0 || Holder::has_ended(&held.holder)
 }

@@ -30,6 +30,7 @@ mod bundles;
 mod call;
 mod check;
 mod clean;
+mod clock;
 mod deploy;
 mod desired;
 mod digest;

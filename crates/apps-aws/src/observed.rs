@@ -1,6 +1,7 @@
 //! What is on AWS: functions, objects, the invoke policy, the record. Reading calls only.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use apps::{Error, names};
 use aws_sdk_s3::types::EncodingType;
@@ -10,6 +11,7 @@ use secrecy::SecretString;
 use serde_json::Value;
 
 use crate::aws::Aws;
+use crate::clock::Date;
 use crate::failure::{Failure, Kind};
 use crate::record::Record;
 use crate::{digest, policy};
@@ -167,9 +169,26 @@ async fn head(aws: &Aws, key: &str) -> Result<Option<String>, Failure> {
     }
 }
 
+/// A small object, as it was read.
+#[derive(Debug)]
+pub(crate) struct Found {
+    pub(crate) bytes: Vec<u8>,
+    /// What S3 calls this content.
+    pub(crate) etag: String,
+    /// How long ago it was written, by the bucket's clock, where it has one.
+    pub(crate) age: Option<Duration>,
+}
+
 /// An object's bytes and what S3 calls them, if it is there.
 pub(crate) async fn read(aws: &Aws, key: &str) -> Result<Option<(Vec<u8>, String)>, Failure> {
-    let found = match aws.s3.get_object().bucket(&aws.bucket).key(key).send().await {
+    Ok(read_aged(aws, key).await?.map(|found| (found.bytes, found.etag)))
+}
+
+/// An object and its age, if it is there.
+pub(crate) async fn read_aged(aws: &Aws, key: &str) -> Result<Option<Found>, Failure> {
+    let date = Date::default();
+    let asked = aws.s3.get_object().bucket(&aws.bucket).key(key).customize().interceptor(date.clone());
+    let found = match asked.send().await {
         Ok(found) => found,
         Err(error) => {
             return match Failure::new("s3:GetObject", aws.at(key), &error) {
@@ -178,6 +197,7 @@ pub(crate) async fn read(aws: &Aws, key: &str) -> Result<Option<(Vec<u8>, String
             };
         }
     };
+    let age = date.age(found.last_modified());
     let etag = found.e_tag().unwrap_or_default().to_owned();
     let bytes = found.body.collect().await.map_err(|error| Failure {
         action: "s3:GetObject",
@@ -185,7 +205,7 @@ pub(crate) async fn read(aws: &Aws, key: &str) -> Result<Option<(Vec<u8>, String
         kind: Kind::Unreached,
         message: finding::one_line(&error.to_string(), 300),
     })?;
-    Ok(Some((bytes.to_vec(), etag)))
+    Ok(Some(Found { bytes: bytes.to_vec(), etag, age }))
 }
 
 /// The invoke policy as it is.

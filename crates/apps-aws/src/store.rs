@@ -1,14 +1,17 @@
 //! The record in the bucket. It is written only over what was read, so that of two runs one is told.
 
+use std::time::Duration;
+
 use apps::Error;
 use finding::Exit;
 use jiff::Timestamp;
 use tokio::sync::Mutex;
 
 use crate::aws::Aws;
+use crate::clock::seconds_left;
 use crate::failure::{Failure, Kind};
 use crate::holder::Holder;
-use crate::observed::read;
+use crate::observed::{read, read_aged};
 use crate::record::{FORMAT, Record};
 
 /// How long a run counts as alive without a sign of life, in seconds.
@@ -20,19 +23,37 @@ pub(crate) struct Store<'a> {
     aws: &'a Aws,
     key: String,
     held: Mutex<(Record, Option<String>)>,
+    /// How old the record was when it was read, by the bucket's clock.
+    age: Option<Duration>,
 }
 
 impl<'a> Store<'a> {
     /// Reads the record.
     pub(crate) async fn open(aws: &'a Aws, app_id: &str) -> Result<(Self, Option<Record>), Error> {
         let key = Record::key(app_id);
-        let found = read(aws, &key).await?;
-        let (record, etag) = match &found {
-            Some((bytes, etag)) => (Some(parse(&aws.at(&key), bytes)?), Some(etag.clone())),
-            None => (None, None),
+        let (record, etag, age) = match read_aged(aws, &key).await? {
+            Some(found) => (Some(parse(&aws.at(&key), &found.bytes)?), Some(found.etag), found.age),
+            None => (None, None, None),
         };
         let held = Mutex::new((record.clone().unwrap_or_else(|| Record::new(app_id)), etag));
-        Ok((Self { aws, key, held }, record))
+        Ok((Self { aws, key, held, age }, record))
+    }
+
+    /// Refuses while another run is alive. `take_over` does not wait for a run on another machine.
+    pub(crate) fn refuse_if_running(&self, record: Option<&Record>, take_over: bool) -> Result<(), Error> {
+        let Some(running) = record.and_then(|record| record.running.as_ref()) else { return Ok(()) };
+        let left = seconds_left(running.until, self.age, LEASE, Timestamp::now());
+        if take_over || left <= 0 || Holder::has_ended(&running.holder) {
+            return Ok(());
+        }
+        let what = format!(
+            "{} of version `{}` is under way since {}: {}",
+            running.operation, running.version, running.since, running.who
+        );
+        let hint = format!(
+            "wait until it ends; if it was killed, the next run may continue in {left} seconds, and with `--take-over` at once"
+        );
+        Err(Error::new(Exit::Busy, what).hint(hint))
     }
 
     /// Writes the record, or removes it where it says nothing any more.
@@ -49,7 +70,7 @@ impl<'a> Store<'a> {
 
     /// Says that the run is alive, until somebody else takes the record over.
     pub(crate) async fn keep_alive(&self) -> Failure {
-        let every = std::time::Duration::from_secs(LEASE.unsigned_abs() / 3);
+        let every = Duration::from_secs(LEASE.unsigned_abs() / 3);
         loop {
             tokio::time::sleep(every).await;
             let mut held = self.held.lock().await;
@@ -127,21 +148,4 @@ pub(crate) fn parse(at: &str, bytes: &[u8]) -> Result<Record, Error> {
         Error::new(Exit::NeedsYou, format!("the deploy record `{at}` cannot be read: {error}"))
             .hint("look at it first: a proxy of the network may have answered in place of AWS. If the bucket holds it like this, restore its earlier version; if there is none, remove it and deploy with `--adopt`")
     })
-}
-
-/// Refuses while another run is alive. `take_over` does not wait for a run on another machine.
-pub(crate) fn refuse_if_running(record: Option<&Record>, take_over: bool) -> Result<(), Error> {
-    let Some(running) = record.and_then(|record| record.running.as_ref()) else { return Ok(()) };
-    let left = running.until - Timestamp::now().as_second();
-    if take_over || left <= 0 || Holder::has_ended(&running.holder) {
-        return Ok(());
-    }
-    let what = format!(
-        "{} of version `{}` is under way since {}: {}",
-        running.operation, running.version, running.since, running.who
-    );
-    let hint = format!(
-        "wait until it ends; if it was killed, the next run may continue in {left} seconds, and with `--take-over` at once"
-    );
-    Err(Error::new(Exit::Busy, what).hint(hint))
 }

@@ -13,7 +13,7 @@ use crate::desired::Environments;
 use crate::job::{Job, Operation, Ran, Version, policy_of, recover};
 use crate::observed::{list, observe};
 use crate::record::{Record, Release};
-use crate::store::{Store, refuse_if_running};
+use crate::store::Store;
 use crate::verify::Seen;
 
 /// One version that goes, or goes back.
@@ -137,7 +137,7 @@ impl<'a> Step<'a> {
 
 async fn opened<'a>(aws: &'a Aws, app_id: &str, turn: &Turn<'_>) -> Result<(Store<'a>, Record), Error> {
     let (store, record) = Store::open(aws, app_id).await?;
-    refuse_if_running(record.as_ref(), turn.take_over)?;
+    store.refuse_if_running(record.as_ref(), turn.take_over)?;
     record.map(|record| (store, record)).ok_or_else(|| unknown(aws, app_id))
 }
 
