@@ -48,7 +48,8 @@ impl Connection {
     }
 
     fn ask(&mut self, what: &str, body: &str) -> std::io::Result<Answer> {
-        let head = format!("{what} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+        let head =
+            format!("{what} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {}\r\n\r\n{body}", body.len());
         self.0.get_mut().write_all(head.as_bytes())?;
         let (mut status, mut request_id, mut length) = (0, String::new(), 0);
         loop {
