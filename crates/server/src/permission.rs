@@ -84,10 +84,27 @@ const INTEGRATIONS: &[&str] = &[
     BYPASS_INCOMING_WEBHOOK_CHANNEL_LOCK,
 ];
 
-/// Permissions that came after the first version: the row of `systems` that says that a database has them, and each role that got them.
-pub(crate) const ADDED: &[(&str, &[(&str, &[&str])])] = &[
-    ("MainstayIntegrationPermissions", &[("system_admin", INTEGRATIONS), ("team_admin", INTEGRATIONS)]),
-    ("MainstayTokenPermissions", &[("system_admin", TOKENS), ("system_user_access_token", TOKENS)]),
+/// Permissions that came after the first version.
+pub(crate) struct Added {
+    /// The row of `systems` that says that a database has them.
+    pub(crate) row: &'static str,
+    /// Who has them.
+    pub(crate) roles: &'static [&'static str],
+    pub(crate) permissions: &'static [&'static str],
+}
+
+/// In the order in which they came.
+pub(crate) const ADDED: &[Added] = &[
+    Added {
+        row: "MainstayIntegrationPermissions",
+        roles: &["system_admin", "team_admin"],
+        permissions: INTEGRATIONS,
+    },
+    Added {
+        row: "MainstayTokenPermissions",
+        roles: &["system_admin", "system_user_access_token"],
+        permissions: TOKENS,
+    },
 ];
 
 /// What one may do with one's own access tokens.

@@ -7,7 +7,7 @@ use crate::clock;
 use crate::error::Result;
 use crate::id::Id;
 use crate::model::Role;
-use crate::permission::{ADDED, DEFAULT_ROLES};
+use crate::permission::{ADDED, Added, DEFAULT_ROLES};
 use crate::sql::{Connection, query};
 
 /// Inserts the missing default roles. Existing ones are not changed.
@@ -28,26 +28,22 @@ pub(super) async fn insert_defaults(connection: &mut Connection) -> sqlx::Result
         .execute(&mut *connection)
         .await?;
     }
-    for (row, roles) in ADDED {
-        add_permissions(connection, row, roles).await?;
+    for added in ADDED {
+        add_permissions(connection, added).await?;
     }
     Ok(())
 }
 
 /// Gives each role its further permissions, once: an administrator may take them away again.
-async fn add_permissions(
-    connection: &mut Connection,
-    row: &'static str,
-    roles: &[(&str, &[&str])],
-) -> sqlx::Result<()> {
+async fn add_permissions(connection: &mut Connection, added: &Added) -> sqlx::Result<()> {
     let marked = query("insert into systems (name, value) values ($1, 'true') on conflict (name) do nothing");
-    if marked.bind(row).execute(&mut *connection).await? == 0 {
+    if marked.bind(added.row).execute(&mut *connection).await? == 0 {
         return Ok(());
     }
-    for (name, permissions) in roles {
+    for name in added.roles {
         let found = query("select permissions from roles where name = $1").bind(*name);
         let mut granted: String = found.fetch_optional(&mut *connection).await?.unwrap_or_default();
-        for permission in *permissions {
+        for permission in added.permissions {
             if !granted.split_whitespace().any(|one| one == *permission) {
                 granted.push(' ');
                 granted.push_str(permission);
