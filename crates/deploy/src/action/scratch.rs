@@ -356,7 +356,7 @@ mod tests {
                 "free some space there, or name a directory on another disk in `[backup] scratch`",
             ),
             ("`mainstay --dir '/srv/our chat/drill' status`", "`mainstay status`"),
-            ("`mainstay --dir x`", "`mainstay --dir x`"),
+            ("`mainstay --dir x status`", "`mainstay --dir x status`"),
         ] {
             assert_eq!(of_this_deployment(said), expected);
         }
