@@ -261,10 +261,10 @@ fn what_keeps_it_from_being_used_is_said_before_anything_is_made() {
     chat.set("MM_SQLSETTINGS_DATASOURCE", "postgres://u:p/ss@h/n");
     chat.refused(&[], 3, &["%2F"]);
     chat.set("MM_SQLSETTINGS_DATASOURCE", "u:p@tcp(127.0.0.1:1)/n");
-    chat.refused(&[], 8, &["MySQL", "docs/databases.md"]);
+    chat.refused(&[], 8, &["MySQL", "docs/move-database.md"]);
     chat.env.clear();
     chat.set("MYSQL_PORT_3306_TCP_ADDR", "127.0.0.1");
-    chat.refused(&[], 8, &["links a mysql container", "PostgreSQL alone", "docs/databases.md"]);
+    chat.refused(&[], 8, &["links a mysql container", "PostgreSQL alone", "docs/move-database.md"]);
     assert!(processes_of(&chat.place.root).is_empty());
 }
 

@@ -288,6 +288,7 @@ fn databases() {
             "mainstay shell database -- -c 'select 1'",
             "mainstay restart database",
             "mainstay logs database",
+            "mainstay database upgrade",
         ],
         before: &[("export", MAKE), ("psql", DROP), ("mainstay up --create-database admin", DROP)],
     }
