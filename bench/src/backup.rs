@@ -49,6 +49,9 @@ struct Side {
     bytes: Vec<u64>,
 }
 
+/// The folder of the files: a day on which no test of the deployment uploads.
+const DAY: &str = "20200101";
+
 const TASKS: [&str; 5] = ["first backup", "unchanged", "1 % changed", "restore", "full check"];
 
 pub(crate) fn run(mainstay: &Path) -> Result<(), Failure> {
@@ -59,7 +62,7 @@ pub(crate) fn run(mainstay: &Path) -> Result<(), Failure> {
     let database = data.join("mattermost.db");
     let mut random = random();
     let mut number = move || random.next();
-    let paths = generated(&data.join("20261127"), &mut number)?;
+    let paths = generated(&data.join(DAY), &mut number)?;
     insert(&database, 0, MESSAGES, &mut number)?;
 
     let work = tempfile::tempdir()?;
@@ -107,7 +110,7 @@ pub(crate) fn run(mainstay: &Path) -> Result<(), Failure> {
     fs::create_dir(at("by-borg"))?;
     let extract = format!("cd {} && {borg} extract {}::changed", at("by-borg"), at("borg"));
     sides[2].costs.push(cost(&extract)?);
-    same(&data.join("20261127"), &Path::new(&at("ours")).join("20261127"))?;
+    same(&data.join(DAY), &Path::new(&at("ours")).join(DAY))?;
     for name in ["ours", "by-restic", "by-borg"] {
         fs::remove_dir_all(at(name))?;
     }
